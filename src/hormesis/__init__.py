@@ -1,0 +1,1 @@
+"""Tells which parameters of a trained network are fragile, robust or antifragile."""

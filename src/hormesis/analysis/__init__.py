@@ -1,0 +1,1 @@
+"""From outcomes to responses, scores and classes; never imports torch."""

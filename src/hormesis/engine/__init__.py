@@ -1,0 +1,1 @@
+"""The measurement: every cell on every sample."""

@@ -1,0 +1,50 @@
+"""Every error a user can meet, each a single sentence that names the culprit and the remedy."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class HormesisError(Exception):
+    """The base of all errors of this package; the command line prints it and exits with 2."""
+
+
+class SettingError(HormesisError, ValueError):
+    """A setting has a value that cannot be used."""
+
+
+class ModelError(HormesisError, ValueError):
+    """A network, or its checkpoint, cannot be built, read or measured."""
+
+
+class DataError(HormesisError, ValueError):
+    """A data set is missing, damaged or does not fit its declaration."""
+
+
+class AttackError(HormesisError, RuntimeError):
+    """An attack returned something that its threat model forbids."""
+
+
+class StudyError(HormesisError, ValueError):
+    """A study folder cannot be written or read."""
+
+
+class MissingExtraError(HormesisError, ImportError):
+    """An optional package is needed for what was asked."""
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> str:
+    """Return the sentence that refuses a name and offers the nearest known ones.
+
+    Args:
+        what: The kind of thing named, for example ``"model"``.
+        given: The name that came.
+        known: The names that would do.
+
+    Example:
+        >>> unknown("filter", "hi_pass", ["high_pass", "low_pass"])
+        "Unknown filter 'hi_pass'. Did you mean high_pass or low_pass? Known: high_pass, low_pass."
+    """
+    names = list(known)
+    near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"Unknown {what} {given!r}.{hint} Known: {', '.join(names)}."

@@ -1,0 +1,1 @@
+"""Networks and data: what a study starts from."""

@@ -1,0 +1,160 @@
+"""What can be asked of an analysis: plain frozen values, checked when they are made.
+
+The Python call, the command line, the configuration file and the manifest all use these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hormesis.errors import SettingError, unknown
+
+FILTERS = ("high_pass", "low_pass", "pulse_wave")
+KINDS = (
+    "convolution",
+    "linear",
+    "attention",
+    "recurrent",
+    "embedding",
+    "norm",
+    "bias",
+    "other",
+)
+DEFAULT_KINDS = ("convolution", "linear", "attention")
+SCOPES = ("local", "global")
+GRANULARITIES = ("tensor", "channel")
+VALUES = ("signed", "magnitude")
+ADVERSARIES = ("fixed", "adaptive")
+BASES = ("network", "first")
+REFERENCES = ("density", "base", "random")
+
+
+def check_choice(what: str, given: str, known: Sequence[str]) -> None:
+    """Refuse ``given`` unless it is one of ``known``.
+
+    Raises:
+        SettingError: With the nearest known names.
+    """
+    if given not in known:
+        raise SettingError(unknown(what, given, known))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Which parameters are filtered.
+
+    Args:
+        include: Name patterns with ``*`` and ``?``; none means every name. Naming a parameter here
+            asks for it whatever its kind, unless ``kinds`` is given too.
+        exclude: Name patterns of parameters to leave out; they win over ``include``.
+        kinds: Kinds of parameters (``KINDS``); by default the weights of convolutions, linear
+            layers and attention, the authors' choice (METHOD, "Targets").
+        scope: ``"local"`` filters each target alone; ``"global"`` filters all of them at once.
+        per: ``"tensor"``, or ``"channel"`` for every output channel on its own.
+
+    Raises:
+        SettingError: For a kind, scope or granularity that is not known.
+
+    Example:
+        >>> Targets(include=("layer4.*",)).scope
+        'local'
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    kinds: tuple[str, ...] | None = None
+    scope: str = "local"
+    per: str = "tensor"
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for kind in self.kinds or ():
+            check_choice("kind of parameter", kind, KINDS)
+        check_choice("scope", self.scope, SCOPES)
+        check_choice("granularity", self.per, GRANULARITIES)
+        if self.scope == "global" and self.per == "channel":
+            raise SettingError(
+                "Expected `per` to be 'tensor' for a global analysis, which filters all targets at "
+                "once, got 'channel'."
+            )
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How the thresholds sweep over the weights, and what is measured at each.
+
+    Args:
+        filters: Some of ``FILTERS``.
+        thresholds: Number of thresholds, evenly spaced over the target's range; at least 2.
+        values: ``"signed"`` filters the weights as they are (the paper); ``"magnitude"`` compares
+            their absolute values with the threshold.
+        span: Range of the thresholds of a global analysis, in units of the weights; ``None`` takes
+            the network's own range. The authors use -1 to 1.
+        adversary: ``"fixed"`` attacks the unfiltered network once; ``"adaptive"`` attacks every
+            filtered network anew.
+        control: Also measure the random removal of as many values at every threshold.
+        seed: Seed of everything drawn at random, at least 0.
+
+    Raises:
+        SettingError: For a value outside these bounds.
+
+    Example:
+        >>> Sweep(thresholds=1)
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected `thresholds` to be at least 2, got 1.
+    """
+
+    filters: tuple[str, ...] = FILTERS
+    thresholds: int = 25
+    values: str = "signed"
+    span: tuple[float, float] | None = (-1.0, 1.0)
+    adversary: str = "fixed"
+    control: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if not self.filters:
+            raise SettingError("Expected `filters` to name at least one filter, got none.")
+        for name in self.filters:
+            check_choice("filter", name, FILTERS)
+        if len(set(self.filters)) < len(self.filters):
+            raise SettingError(f"Expected `filters` to differ, got {', '.join(self.filters)}.")
+        if self.thresholds < 2:
+            raise SettingError(f"Expected `thresholds` to be at least 2, got {self.thresholds}.")
+        check_choice("choice of `values`", self.values, VALUES)
+        if self.span is not None and not self.span[0] < self.span[1]:
+            raise SettingError(f"Expected `span` to run from low to high, got {self.span}.")
+        check_choice("adversary", self.adversary, ADVERSARIES)
+        if self.seed < 0:
+            raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How responses become scores and classes; may be changed after the measurement.
+
+    Args:
+        base: What responses are divided by: ``"network"``, the unfiltered network's performance, or
+            ``"first"``, the response at the first threshold (the authors' notebooks).
+        reference: The curve that invariance would follow: ``"density"``, ``"base"`` or
+            ``"random"`` (METHOD, section 4).
+        tolerance: Half-width of the band around zero that is called robust, at least 0.
+
+    Raises:
+        SettingError: For a value outside these bounds.
+
+    Example:
+        >>> Scoring(reference="base").tolerance
+        0.05
+    """
+
+    base: str = "network"
+    reference: str = "density"
+    tolerance: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_choice("base", self.base, BASES)
+        check_choice("reference", self.reference, REFERENCES)
+        if not 0 <= self.tolerance < float("inf"):
+            raise SettingError(f"Expected `tolerance` to be at least 0, got {self.tolerance}.")

@@ -1,0 +1,1 @@
+"""What is done to a network: targets, filters and attacks."""

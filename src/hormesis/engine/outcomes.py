@@ -1,0 +1,62 @@
+"""What a measurement asks and what it returns, whichever engine does it."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from hormesis.stress.adversaries import FGSM, PGD
+from hormesis.stress.performance import Performance
+
+
+@dataclass(frozen=True)
+class Question:
+    """How every cell is measured.
+
+    Args:
+        performance: The per-sample score.
+        attack: The attack, its magnitude a number.
+        adaptive: Attack every filtered network anew, instead of the unfiltered one once.
+        bounds: Lowest and highest value of an input, in input units.
+        seed: Seed of the attack's random starts.
+    """
+
+    performance: Performance
+    attack: FGSM | PGD
+    adaptive: bool
+    bounds: tuple[float, float]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some consecutive samples, measured together.
+
+    Args:
+        inputs: In input units.
+        labels: Class of each sample.
+        first: Place of the first of them in the data set; random starts depend on it.
+    """
+
+    inputs: Float[Tensor, "samples *shape"]
+    labels: Int[Tensor, " samples"]
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Per-sample performance of the unfiltered network and of every removal on one block.
+
+    Args:
+        base_clean: Of the unfiltered network on clean inputs.
+        base_adversarial: Of the unfiltered network on perturbed inputs.
+        clean: One row a removal, on clean inputs.
+        adversarial: One row a removal, on perturbed inputs.
+        changed: Whether the removal changed a logit of any sample, clean or perturbed.
+    """
+
+    base_clean: Float[Tensor, " samples"]
+    base_adversarial: Float[Tensor, " samples"]
+    clean: Float[Tensor, "removals samples"]
+    adversarial: Float[Tensor, "removals samples"]
+    changed: Bool[Tensor, " removals"]

@@ -1,0 +1,98 @@
+"""The plain loop: filter, run the whole network, restore. The reference for every faster engine."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.plan import Removal
+from hormesis.inputs.models import logits_of
+from hormesis.stress.attacks import perturb
+from hormesis.stress.guard import evaluating
+
+
+@contextmanager
+def filtered(network: nn.Module, removal: Removal) -> Iterator[None]:
+    """Zero the values that ``removal`` names, in place, and put them back at the end.
+
+    Everything that shares the storage sees the change. The values come back bit for bit, also
+    after an error.
+    """
+    parameters = dict(network.named_parameters())
+    replacements = removal.apply(parameters)
+    originals = {name: parameters[name].detach().clone() for name in replacements}
+    try:
+        with torch.no_grad():
+            for name, values in replacements.items():
+                parameters[name].copy_(values)
+        yield
+    finally:
+        with torch.no_grad():
+            for name, values in originals.items():
+                parameters[name].copy_(values)
+
+
+def measure(
+    network: nn.Module,
+    removals: Sequence[Removal],
+    block: Block,
+    question: Question,
+    tick: Callable[[], None] = lambda: None,
+) -> Outcomes:
+    """Measure every removal on one block of samples, one full forward pass after the other.
+
+    Args:
+        network: Any network; the same afterwards, bit for bit.
+        removals: What is removed, one after the other, never together.
+        block: The samples.
+        question: How they are measured.
+        tick: Called after each removal.
+
+    Returns:
+        The outcome of each removal on each sample.
+    """
+    with evaluating(network):
+        adversarial = _attacked(network, block, question)
+        base_logits = _logits(network, block.inputs), _logits(network, adversarial)
+        clean_rows, adversarial_rows, changed = [], [], []
+        for removal in removals:
+            with filtered(network, removal):
+                if question.adaptive:
+                    adversarial = _attacked(network, block, question)
+                logits = _logits(network, block.inputs), _logits(network, adversarial)
+            clean_rows.append(question.performance.measure(logits[0], block.labels))
+            adversarial_rows.append(question.performance.measure(logits[1], block.labels))
+            changed.append(any(not _same(a, b) for a, b in zip(logits, base_logits, strict=True)))
+            tick()
+    nothing = torch.zeros(0, len(block.labels))
+    return Outcomes(
+        base_clean=question.performance.measure(base_logits[0], block.labels),
+        base_adversarial=question.performance.measure(base_logits[1], block.labels),
+        clean=torch.stack(clean_rows) if clean_rows else nothing,
+        adversarial=torch.stack(adversarial_rows) if adversarial_rows else nothing,
+        changed=torch.tensor(changed, dtype=torch.bool),
+    )
+
+
+def _attacked(network: nn.Module, block: Block, question: Question) -> Tensor:
+    return perturb(
+        network,
+        block.inputs,
+        block.labels,
+        question.attack,
+        bounds=question.bounds,
+        seed=question.seed,
+        first=block.first,
+    )
+
+
+def _logits(network: nn.Module, inputs: Tensor) -> Float[Tensor, "samples classes"]:
+    with torch.inference_mode():
+        return logits_of(network(inputs))
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return torch.equal(one.nan_to_num(), other.nan_to_num())

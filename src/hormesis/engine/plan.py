@@ -1,0 +1,192 @@
+"""What is to be measured: every cell, and the distinct removals behind the cells."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hormesis.settings import Sweep
+from hormesis.stress.filters import Threshold, keep, thresholds
+from hormesis.stress.targets import Target
+
+UNFILTERED = -1
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One way to zero some values of a target: what an engine measures.
+
+    Args:
+        target: What is filtered.
+        threshold: Position of the filter.
+        count: Number of values zeroed, at least 1.
+        values: ``"signed"``, or ``"magnitude"`` to compare absolute values with the threshold.
+        draw: Seed of a random removal of ``count`` values, the control; None for the filter itself.
+    """
+
+    target: Target
+    threshold: Threshold
+    count: int
+    values: str = "signed"
+    draw: int | None = None
+
+    def apply(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return copies of the target's tensors with the values zeroed.
+
+        Args:
+            parameters: The network's parameters by name.
+
+        Returns:
+            The filtered tensors by name; the given ones are not changed.
+        """
+        names = dict.fromkeys(part.parameter for part in self.target.parts)
+        filtered = {name: parameters[name].detach().clone() for name in names}
+        remaining = self._drawn() if self.draw is not None else None
+        for part in self.target.parts:
+            view = part.of(filtered[part.parameter])
+            if remaining is None:
+                view.masked_fill_(~keep(_compared(view, self.values), self.threshold), 0.0)
+            else:
+                chosen, remaining = remaining[: view.numel()], remaining[view.numel() :]
+                view.masked_fill_(chosen.view(view.shape).to(view.device), 0.0)
+        return filtered
+
+    def _drawn(self) -> Tensor:
+        """Return which of the target's values are removed at random: bool, one a value."""
+        generator = torch.Generator().manual_seed(self.draw or 0)
+        chosen = torch.zeros(self.target.size, dtype=torch.bool)
+        chosen[torch.randperm(self.target.size, generator=generator)[: self.count]] = True
+        return chosen
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: target × filter × threshold.
+
+    Args:
+        target: Name of the target.
+        threshold: Position of the filter.
+        zeroed: Number of values that are removed.
+        density: Share of values that are kept, 0 to 1.
+        removal: Row of the outcomes that this cell reads, or ``UNFILTERED``.
+        control: The same for its random control, or None if that is not measured.
+    """
+
+    target: str
+    threshold: Threshold
+    zeroed: int
+    density: float
+    removal: int
+    control: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a study and the removals to measure; equal masks are measured once.
+
+    Args:
+        targets: Tested targets and those left out.
+        cells: Every target × filter × threshold, in this order.
+        removals: What has to be measured; cells refer to it by number.
+    """
+
+    targets: tuple[Target, ...]
+    cells: tuple[Cell, ...]
+    removals: tuple[Removal, ...] = field(repr=False)
+
+
+def make_plan(network: nn.Module, targets: tuple[Target, ...], sweep: Sweep) -> Plan:
+    """Lay out the cells of a study.
+
+    Args:
+        network: The network whose parameters are filtered.
+        targets: What ``find_targets`` returned.
+        sweep: Filters, number of thresholds, and the control.
+
+    Returns:
+        Cells in the order of targets, filters and steps. Cells whose masks are equal share a
+        removal; one that removes nothing needs none.
+
+    Example:
+        >>> from hormesis.settings import Targets
+        >>> from hormesis.stress.targets import find_targets
+        >>> network = nn.Linear(2, 2, bias=False)
+        >>> found = find_targets(network, torch.zeros(1, 2), Targets())
+        >>> plan = make_plan(network, found, Sweep(filters=("high_pass",), thresholds=2))
+        >>> [(cell.zeroed, cell.density) for cell in plan.cells]
+        [(1, 0.75), (4, 0.0)]
+    """
+    parameters = dict(network.named_parameters())
+    cells: list[Cell] = []
+    removals: list[Removal] = []
+    for target in targets:
+        if target.tested:
+            _add_target(target, parameters, sweep, cells, removals)
+    return Plan(targets, tuple(cells), tuple(removals))
+
+
+def _add_target(
+    target: Target,
+    parameters: Mapping[str, Tensor],
+    sweep: Sweep,
+    cells: list[Cell],
+    removals: list[Removal],
+) -> None:
+    values = [
+        _compared(part.of(parameters[part.parameter].detach()), sweep.values).flatten()
+        for part in target.parts
+    ]
+    ordered = torch.cat([v.double().cpu() for v in values]).sort().values
+    dtype = torch.promote_types(values[0].dtype, values[-1].dtype)
+    low, high = _range(target, ordered, sweep)
+    known: dict[tuple[int, ...], int] = {}
+    for name in sweep.filters:
+        for threshold in thresholds(name, low, high, sweep.thresholds, dtype):
+            start, stop = _removed(ordered, threshold)
+            count = stop - start
+            row, control = UNFILTERED, UNFILTERED
+            if count:
+                removal = Removal(target, threshold, count, sweep.values)
+                # A mask removes neighbours in the order of values: its ends tell masks apart.
+                row = known.setdefault((start, stop), len(removals))
+                if row == len(removals):
+                    removals.append(removal)
+                draw = _draw(sweep.seed, target.name, threshold)
+                if sweep.control:
+                    control = len(removals)
+                    removals.append(Removal(target, threshold, count, sweep.values, draw))
+            density = (target.size - count) / target.size
+            chosen = control if sweep.control else None
+            cells.append(Cell(target.name, threshold, count, density, row, chosen))
+
+
+def _compared(values: Float[Tensor, "*shape"], how: str) -> Float[Tensor, "*shape"]:
+    return values.abs() if how == "magnitude" else values
+
+
+def _range(target: Target, ordered: Float[Tensor, " size"], sweep: Sweep) -> tuple[float, float]:
+    if target.kind == "global" and sweep.span is not None:
+        return sweep.span
+    return ordered[0].item(), ordered[-1].item()
+
+
+def _removed(ordered: Float[Tensor, " size"], threshold: Threshold) -> tuple[int, int]:
+    """Return where, in the ascending values, those that the filter removes begin and end."""
+
+    def below(edge: float, *, inclusive: bool = False) -> int:
+        return int(torch.searchsorted(ordered, edge, right=inclusive))
+
+    if threshold.filter == "high_pass":
+        return 0, below(threshold.alpha, inclusive=True)
+    if threshold.filter == "low_pass":
+        return below(threshold.alpha), len(ordered)
+    return below(threshold.lower), below(threshold.upper)
+
+
+def _draw(seed: int, target: str, threshold: Threshold) -> int:
+    """Return the seed of one control: it depends on the cell, not on the order of measurement."""
+    key = f"{seed}/{target}/{threshold.filter}/{threshold.step}"
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])

@@ -1,0 +1,182 @@
+"""Which attack is asked for: plain frozen values, checked when they are made, free of torch.
+
+``attacks.py`` runs them.
+"""
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import ClassVar
+
+from hormesis.errors import SettingError, unknown
+
+AUTO = "auto"
+
+
+def parse_epsilon(text: str) -> float | str:
+    """Return the magnitude that ``text`` names, in input units, or ``"auto"``.
+
+    Args:
+        text: A number (``"0.03"``), a fraction (``"8/255"``) or ``"auto"``, which asks for the
+            magnitude at which adversarial accuracy is half the clean one.
+
+    Returns:
+        A finite number above 0, or ``"auto"``.
+
+    Raises:
+        SettingError: For anything else.
+
+    Example:
+        >>> parse_epsilon("0.03")
+        0.03
+        >>> parse_epsilon("51/255")
+        0.2
+        >>> parse_epsilon("auto")
+        'auto'
+    """
+    if text.strip() == AUTO:
+        return AUTO
+    above, slash, below = text.partition("/")
+    try:
+        value = float(above) / float(below) if slash else float(above)
+    except (ValueError, ZeroDivisionError):
+        raise SettingError(_refusal(text)) from None
+    if not 0 < value < math.inf:
+        raise SettingError(_refusal(text))
+    return value
+
+
+def _refusal(given: object) -> str:
+    return (
+        "Expected `epsilon` to be a number above 0 in input units, such as 0.03 or 8/255, or "
+        f"'auto', got {given!r}."
+    )
+
+
+def as_epsilon(given: object) -> float | str:
+    """Return a magnitude that was given as a number or as text (see ``parse_epsilon``).
+
+    Raises:
+        SettingError: For anything but a finite number above 0, or text that says one or ``"auto"``.
+
+    Example:
+        >>> as_epsilon(1), as_epsilon("51/255")
+        (1.0, 0.2)
+    """
+    if isinstance(given, str):
+        return parse_epsilon(given)
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise SettingError(_refusal(given))
+    value = float(given)
+    if not 0 < value < math.inf:
+        raise SettingError(_refusal(given))
+    return value
+
+
+@dataclass(frozen=True)
+class FGSM:
+    """The fast gradient sign method: one step of size ``epsilon`` along the sign of the gradient.
+
+    Perturbed inputs are ``clip(x + epsilon * sign(d loss / d x))``, where the loss is the
+    cross-entropy with the true label (Goodfellow et al. 2015, arXiv:1412.6572, section 4).
+
+    Args:
+        epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
+            understood; ``"auto"`` takes the magnitude that halves the accuracy.
+
+    Raises:
+        SettingError: For an epsilon that is zero, negative, infinite or no number.
+
+    Example:
+        >>> FGSM("0.25")
+        FGSM(epsilon=0.25)
+        >>> FGSM(-1)
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected `epsilon` to be a number above 0 in input units, \
+such as 0.03 or 8/255, or 'auto', got -1.
+    """
+
+    name: ClassVar[str] = "fgsm"
+    epsilon: float | int | str = AUTO
+
+    def __post_init__(self) -> None:
+        """Check the field."""
+        object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Projected gradient descent: many small steps of FGSM from a random start, each projected.
+
+    Madry et al. 2018 (arXiv:1706.06083, section 2.1), with the maximum norm. The last step is
+    returned, whether or not it changes the prediction.
+
+    Args:
+        epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
+            understood; ``"auto"`` takes the magnitude that halves the accuracy.
+        steps: Number of steps, at least 1.
+        step_size: Size of one step as a share of ``epsilon``, above 0.
+        random_start: Start from a point drawn evenly from the ball around each input, rather than
+            from the input itself.
+
+    Raises:
+        SettingError: For a value outside these bounds.
+
+    Example:
+        >>> PGD(epsilon=8 / 255, steps=10, step_size=0.25).steps
+        10
+    """
+
+    name: ClassVar[str] = "pgd"
+    epsilon: float | int | str = AUTO
+    steps: int = 40
+    step_size: float | int = 0.01 / 0.3
+    random_start: bool = True
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        if self.steps < 1:
+            raise SettingError(f"Expected `steps` to be at least 1, got {self.steps}.")
+        if not 0 < self.step_size < math.inf:
+            raise SettingError(
+                "Expected `step_size`, a share of `epsilon`, to be a number above 0, got "
+                f"{self.step_size}."
+            )
+        object.__setattr__(self, "step_size", float(self.step_size))
+
+
+Attack = FGSM | PGD
+ATTACKS: dict[str, type[FGSM] | type[PGD]] = {FGSM.name: FGSM, PGD.name: PGD}
+
+
+def make_attack(
+    name: str, epsilon: float | int | str = AUTO, *, steps: int | None = None
+) -> Attack:
+    """Return the attack that the command line or a configuration file names.
+
+    Args:
+        name: One of ``ATTACKS``.
+        epsilon: Magnitude in input units, above 0, as a number or as text, or ``"auto"``.
+        steps: Number of steps of an attack that takes several; ``None`` keeps its default.
+
+    Raises:
+        SettingError: For an unknown name (with the nearest known ones), an epsilon that cannot be
+            used, or ``steps`` for an attack that takes one step.
+
+    Example:
+        >>> make_attack("fgsm", "51/255")
+        FGSM(epsilon=0.2)
+        >>> make_attack("fgms")
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Unknown attack 'fgms'. Did you mean fgsm? Known: fgsm, pgd.
+    """
+    if name not in ATTACKS:
+        raise SettingError(unknown("attack", name, ATTACKS))
+    if name == PGD.name:
+        return PGD(epsilon) if steps is None else PGD(epsilon, steps=steps)
+    if steps is not None:
+        raise SettingError(
+            f"Expected no `steps` for the attack 'fgsm', which takes a single step, got {steps}."
+        )
+    return FGSM(epsilon)

@@ -1,0 +1,259 @@
+"""Adversarial inputs: Foolbox's attacks behind one guard.
+
+The guard owns what Foolbox leaves to its caller: the network comes back as it was, random starts
+belong to the sample and not to its batch, and what the attack returns is clipped and checked.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from eagerpy.astensor import astensor
+from eagerpy.tensor.tensor import Tensor as EagerTensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hormesis.errors import AttackError, DataError, ModelError, SettingError
+from hormesis.inputs.models import logits_of
+from hormesis.stress.adversaries import FGSM, Attack
+from hormesis.stress.guard import evaluating
+
+with warnings.catch_warnings():
+    # Foolbox 3.3.4 imports a SciPy name from its old place, for an attack that is not used here.
+    warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
+    from foolbox.attacks.projected_gradient_descent import LinfProjectedGradientDescentAttack
+    from foolbox.criteria import Misclassification
+    from foolbox.models.pytorch import PyTorchModel
+
+_STARTS = 1  # keeps these draws apart from others made with the same seed
+
+
+def perturb(
+    network: nn.Module,
+    inputs: Float[Tensor, " batch *shape"],
+    labels: Int[Tensor, " batch"],
+    attack: Attack,
+    *,
+    bounds: tuple[float, float],
+    seed: int,
+    first: int = 0,
+) -> Float[Tensor, " batch *shape"]:
+    """Return the inputs as the attack changes them to raise the network's loss.
+
+    The network is attacked in evaluation mode and is afterwards as it came, also after an
+    exception; so is the global random state. A sample's random start depends on the seed and on
+    its index alone. Works inside ``torch.no_grad()`` and ``torch.inference_mode()`` too.
+
+    Args:
+        network: Maps inputs to logits (see ``logits_of``), on the device of ``inputs``.
+        inputs: Samples in input units, inside ``bounds``.
+        labels: True class of each sample, on any device.
+        attack: ``FGSM`` or ``PGD`` with a number as ``epsilon``, in input units.
+        bounds: Lowest and highest value that an input may take.
+        seed: Seed of the random starts, at least 0.
+        first: Index in the data set of the first row.
+
+    Returns:
+        Perturbed inputs, detached: inside ``bounds`` and, up to rounding, within ``epsilon`` of
+        ``inputs`` in every value.
+
+    Raises:
+        SettingError: If the attack's ``epsilon`` is still ``"auto"``.
+        DataError: If an input is not finite or lies outside ``bounds``.
+        ModelError: If the network scores fewer classes than the labels name.
+        AttackError: If the network is not differentiable with respect to its input; or, naming the
+            sample, if a gradient is NaN, or a perturbed input is not finite or breaks its limits.
+
+    Example:
+        >>> network = nn.Linear(2, 2, bias=False)
+        >>> _ = nn.init.eye_(network.weight)
+        >>> inputs, labels = torch.tensor([[0.5, 0.9]]), torch.tensor([0])
+        >>> perturb(network, inputs, labels, FGSM(0.25), bounds=(0.0, 1.0), seed=0)
+        tensor([[0.2500, 1.0000]])
+    """
+    if isinstance(attack.epsilon, str):
+        raise SettingError(
+            "Expected `epsilon` to be a number by the time of the attack, got 'auto'; "
+            "`automatic_epsilon` finds one."
+        )
+    low, high = _representable(bounds, inputs.dtype)
+    devices = [inputs.device] if inputs.device.type == "cuda" else []
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.random.fork_rng(devices=devices),
+        evaluating(network),
+    ):
+        clean = inputs.detach().clone()
+        if len(clean) == 0:
+            return clean
+        _check_inputs(clean, (low, high), first)
+        truth = labels.to(device=clean.device, dtype=torch.int64, copy=True)
+        model = PyTorchModel(_Logits(network, truth).eval(), (low, high), device=clean.device)
+        steps = _foolbox_attack(attack, seed, first)
+        found = steps.run(model, clean, Misclassification(truth), epsilon=attack.epsilon)
+        _check_found(found, clean, attack.epsilon, (low, high), first)
+        return clip(found, clean, epsilon=attack.epsilon, bounds=(low, high))
+
+
+def random_starts(
+    inputs: Float[Tensor, " batch *shape"], *, seed: int, first: int = 0
+) -> Float[Tensor, " batch *shape"]:
+    """Return one draw a sample, even over [-1, 1), from the seed and the sample's index alone.
+
+    Neither the size of the batch nor the device nor the global random state has a say.
+
+    Args:
+        inputs: Gives the shape, the dtype and the device.
+        seed: Seed, at least 0.
+        first: Index in the data set of the first row.
+
+    Example:
+        >>> whole = random_starts(torch.zeros(3, 2), seed=0)
+        >>> torch.equal(whole[2:], random_starts(torch.zeros(1, 2), seed=0, first=2))
+        True
+    """
+    shape = inputs.shape[1:]
+    rows = [
+        np.random.default_rng((_STARTS, seed, first + row)).uniform(-1.0, 1.0, shape)
+        for row in range(len(inputs))
+    ]
+    return torch.from_numpy(np.stack(rows)).to(dtype=inputs.dtype, device=inputs.device)
+
+
+def clip(
+    perturbed: Float[Tensor, " batch *shape"],
+    inputs: Float[Tensor, " batch *shape"],
+    *,
+    epsilon: float,
+    bounds: tuple[float, float],
+) -> Float[Tensor, " batch *shape"]:
+    """Return the perturbed inputs, each value moved into the ball and then into the bounds.
+
+    Clipping twice changes nothing, bit for bit; NaN stays NaN.
+
+    Args:
+        perturbed: What an attack returned.
+        inputs: The inputs it started from, inside ``bounds``.
+        epsilon: Largest change of any value, in input units.
+        bounds: Lowest and highest value that an input may take.
+
+    Example:
+        >>> inputs = torch.full((1, 2), 0.5)
+        >>> clip(torch.tensor([[0.0, 2.0]]), inputs, epsilon=0.25, bounds=(0.0, 0.6))
+        tensor([[0.2500, 0.6000]])
+    """
+    near = torch.clamp(perturbed, min=inputs - epsilon, max=inputs + epsilon)
+    return near.clamp(*bounds)
+
+
+class _Logits(nn.Module):
+    """The network's logits, checked against the labels.
+
+    The network is kept in a tuple, out of reach of ``.to(device)``, which Foolbox calls.
+    """
+
+    def __init__(self, network: nn.Module, labels: Tensor) -> None:
+        super().__init__()
+        self._network = (network,)
+        self._top = int(labels.max())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits = logits_of(self._network[0](inputs))
+        if logits.shape[1] <= self._top:
+            raise ModelError(
+                f"Expected the network to score at least {self._top + 1} classes, as the labels "
+                f"run up to {self._top}, got {logits.shape[1]}."
+            )
+        return logits
+
+
+class _SignSteps(LinfProjectedGradientDescentAttack):
+    """Foolbox's steps along the sign of the gradient, with two of its hooks filled in."""
+
+    def __init__(
+        self, steps: int, step_size: float, *, random_start: bool, seed: int, first: int
+    ) -> None:
+        super().__init__(steps=steps, rel_stepsize=step_size, random_start=random_start)
+        self._seed = seed
+        self._first = first
+
+    def get_random_start(self, x0: EagerTensor, epsilon: float) -> EagerTensor:
+        starts = random_starts(x0.raw, seed=self._seed, first=self._first)
+        return x0 + epsilon * astensor(starts)
+
+    def value_and_grad(
+        self, loss_fn: Callable[[EagerTensor], EagerTensor], x: EagerTensor
+    ) -> tuple[EagerTensor, EagerTensor]:
+        # Foolbox's own calls backward(), which leaves a .grad on every tensor that asks for one.
+        raw = x.raw.detach().clone().requires_grad_()
+        loss = loss_fn(astensor(raw)).raw
+        gradient = None
+        if loss.requires_grad:
+            (gradient,) = torch.autograd.grad(loss, raw, allow_unused=True)
+        if gradient is None:
+            raise AttackError(
+                "Expected a network that is differentiable with respect to its input, got outputs "
+                "that are cut off from it; look for detach(), no_grad() or NumPy in its forward()."
+            )
+        # The sign of NaN is 0 in PyTorch: the sample would silently pass for one that resists.
+        broken = _first_bad(gradient.isnan(), self._first)
+        if broken is not None:
+            raise AttackError(
+                "Expected a gradient of the loss to follow, got NaN for sample "
+                f"{broken}; look for NaN or infinite values in the network's weights or operations."
+            )
+        return astensor(loss.detach()), astensor(gradient)
+
+
+def _foolbox_attack(attack: Attack, seed: int, first: int) -> _SignSteps:
+    if isinstance(attack, FGSM):
+        return _SignSteps(1, 1.0, random_start=False, seed=seed, first=first)
+    return _SignSteps(
+        attack.steps, attack.step_size, random_start=attack.random_start, seed=seed, first=first
+    )
+
+
+def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
+    # A bound such as 0.1 lies between two numbers of a 32-bit input, which can only touch one.
+    low, high = torch.tensor(bounds, dtype=torch.float64).to(dtype).tolist()
+    return low, high
+
+
+def _first_bad(bad: Tensor, first: int) -> int | None:
+    rows = bad.flatten(1).any(dim=1).nonzero()
+    return first + int(rows[0]) if len(rows) else None
+
+
+def _check_inputs(inputs: Tensor, bounds: tuple[float, float], first: int) -> None:
+    low, high = bounds
+    outside = _first_bad(~((inputs >= low) & (inputs <= high)), first)
+    if outside is not None:
+        raise DataError(
+            f"Expected inputs between {low:g} and {high:g}, the declared bounds, got a value "
+            f"outside them in sample {outside}."
+        )
+
+
+def _check_found(
+    found: Tensor, inputs: Tensor, epsilon: float, bounds: tuple[float, float], first: int
+) -> None:
+    broken = _first_bad(~found.isfinite(), first)
+    if broken is not None:
+        raise AttackError(
+            f"Expected the attack to return finite inputs, got NaN or infinity for sample {broken}."
+        )
+    outside = _first_bad((found < bounds[0]) | (found > bounds[1]), first)
+    if outside is not None:
+        raise AttackError(
+            f"Expected the attack to stay between {bounds[0]:g} and {bounds[1]:g}, the declared "
+            f"bounds, got a value outside them for sample {outside}."
+        )
+    rounding = 2 * torch.finfo(inputs.dtype).eps * inputs.abs().clamp(min=epsilon)
+    far = _first_bad((found - inputs).abs() > epsilon + rounding, first)
+    if far is not None:
+        raise AttackError(
+            f"Expected the attack to change no value by more than {epsilon:g}, its `epsilon`, got "
+            f"a larger change for sample {far}."
+        )

@@ -1,0 +1,185 @@
+"""The automatic magnitude: where adversarial accuracy is half the clean one."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from hormesis.errors import ModelError
+from hormesis.inputs.models import logits_of
+from hormesis.inputs.samples import Samples
+from hormesis.stress.adversaries import Attack
+from hormesis.stress.attacks import perturb
+from hormesis.stress.guard import evaluating
+from hormesis.stress.performance import accuracy_of
+
+PRECISION = 0.02
+"""Bisection ends when the two magnitudes that enclose the wanted one differ by this share."""
+
+_SMALLEST = 2.0**-20  # of the width of the bounds; below it 32-bit inputs hardly change
+
+
+@dataclass(frozen=True)
+class EpsilonChoice:
+    """The magnitude that was chosen, and what it does.
+
+    Args:
+        epsilon: Magnitude in input units.
+        clean: Accuracy on the inputs as they are, 0 to 1.
+        adversarial: Accuracy on the inputs perturbed by ``epsilon``, 0 to 1.
+        evaluations: Number of magnitudes tried; each attacks every sample once.
+        unharmed: True if no magnitude up to the width of the bounds halves the accuracy;
+            ``epsilon`` is then the largest one tried.
+    """
+
+    epsilon: float
+    clean: float
+    adversarial: float
+    evaluations: int
+    unharmed: bool = False
+
+    @property
+    def floored(self) -> bool:
+        """Whether no sample is right under attack, so that ratios to it are undefined."""
+        return self.adversarial == 0
+
+    def sentence(self) -> str:
+        """Return the choice as one sentence for the user.
+
+        Example:
+            >>> EpsilonChoice(0.03, clean=0.9, adversarial=0.45, evaluations=8).sentence()
+            'epsilon 0.03 takes accuracy from 90.0% to 45.0% (8 magnitudes tried).'
+        """
+        text = (
+            f"epsilon {self.epsilon:.4g} takes accuracy from {self.clean:.1%} to "
+            f"{self.adversarial:.1%} ({self.evaluations} magnitudes tried)"
+        )
+        if self.unharmed:
+            return f"{text}; no magnitude halves it, so the network is unharmed by this attack."
+        if self.floored:
+            return f"{text}; no magnitude leaves about half of it, so the network is floored."
+        return f"{text}."
+
+
+def automatic_epsilon(
+    network: nn.Module,
+    samples: Samples,
+    attack: Attack,
+    *,
+    batch: int,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> EpsilonChoice:
+    """Return the magnitude at which adversarial accuracy is half the clean one.
+
+    The search starts at 1/255 of the width of the bounds and doubles the magnitude, never beyond
+    that width, until accuracy is at most half; or halves it until accuracy is above half. Then it
+    bisects, on a logarithmic scale, until the two enclosing magnitudes differ by at most
+    ``PRECISION``, or one of them meets half exactly. Of the two, the one whose accuracy is nearer
+    to half is returned; of equally near ones, the smaller.
+
+    Args:
+        network: Maps inputs to logits; runs on the device of its first parameter.
+        samples: Samples to attack; all of them are used.
+        attack: The attack, whose own ``epsilon`` plays no part.
+        batch: Samples a batch, at least 1; has no influence on the result but for rounding.
+        seed: Seed of the random starts, at least 0.
+        progress: Called after each magnitude with the number tried so far.
+
+    Raises:
+        ModelError: If the network gets none of the samples right.
+
+    Example:
+        >>> from hormesis.stress.adversaries import FGSM
+        >>> network = nn.Linear(2, 2, bias=False)
+        >>> _ = nn.init.eye_(network.weight)
+        >>> inputs = torch.tensor([[0.5, 0.3], [0.9, 0.1]])
+        >>> samples = Samples(inputs, torch.tensor([0, 0]), (0.0, 1.0), classes=2, name="two")
+        >>> choice = automatic_epsilon(network, samples, FGSM(), batch=2, seed=0)
+        >>> 0.1 < choice.epsilon < 0.4, choice.adversarial
+        (True, 0.5)
+    """
+    clean = _accuracy(network, samples, batch, lambda rows, labels, first: rows)
+    if clean == 0:
+        raise ModelError(
+            f"Expected a network that gets some of the {len(samples)} samples right, got none; "
+            "train it or pass weights before choosing `epsilon` automatically."
+        )
+    tried: dict[float, float] = {}
+
+    def evaluate(epsilon: float) -> float:
+        if epsilon not in tried:
+            strong = replace(attack, epsilon=epsilon)
+            tried[epsilon] = _accuracy(
+                network,
+                samples,
+                batch,
+                lambda rows, labels, first: perturb(
+                    network, rows, labels, strong, bounds=samples.bounds, seed=seed, first=first
+                ),
+            )
+            if progress is not None:
+                progress(len(tried))
+        return tried[epsilon]
+
+    width = samples.bounds[1] - samples.bounds[0]
+    ends = _bisect(evaluate, _bracket(evaluate, width, clean / 2), clean / 2)
+    epsilon = min(ends, key=lambda end: (abs(tried[end] - clean / 2), end))
+    unharmed = tried[epsilon] > clean / 2 and epsilon == max(tried)
+    return EpsilonChoice(epsilon, clean, tried[epsilon], len(tried), unharmed)
+
+
+def _bracket(evaluate: Callable[[float], float], width: float, half: float) -> tuple[float, float]:
+    """Return magnitudes below and above the wanted one; twice the same if there is no such pair."""
+    low = high = width / 255
+    if evaluate(low) > half:
+        while evaluate(high) > half:
+            if high >= width:
+                return high, high
+            low, high = high, min(2 * high, width)
+        return low, high
+    while evaluate(low) <= half:
+        if low <= _SMALLEST * width:
+            return low, low
+        low, high = low / 2, low
+    return low, high
+
+
+def _bisect(
+    evaluate: Callable[[float], float], ends: tuple[float, float], half: float
+) -> tuple[float, float]:
+    low, high = ends
+    while high > (1 + PRECISION) * low and evaluate(high) != half:
+        middle = math.sqrt(low * high)
+        if evaluate(middle) > half:
+            low = middle
+        else:
+            high = middle
+    return low, high
+
+
+def _batches(
+    samples: Samples, batch: int, device: torch.device
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    for first in range(0, len(samples), batch):
+        rows = slice(first, first + batch)
+        yield first, samples.inputs[rows].to(device), samples.labels[rows].to(device)
+
+
+def _accuracy(
+    network: nn.Module,
+    samples: Samples,
+    batch: int,
+    change: Callable[[Tensor, Tensor, int], Tensor],
+) -> float:
+    """Return the share of samples that are right after ``change`` was made to them."""
+    parameter = next(network.parameters(), None)
+    device = samples.inputs.device if parameter is None else parameter.device
+    correct = 0
+    for first, rows, labels in _batches(samples, batch, device):
+        changed = change(rows, labels, first)
+        with evaluating(network), torch.no_grad():
+            correct += int(accuracy_of(logits_of(network(changed)), labels).sum())
+    return correct / len(samples)

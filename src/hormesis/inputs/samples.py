@@ -50,7 +50,7 @@ class Samples:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        _check_form(self.inputs, self.labels)
+        check_form(self.inputs, self.labels)
         refuse_non_finite(self.inputs)
         _check_bounds(self.inputs, self.bounds)
         _check_labels(self.labels, self.classes)
@@ -125,14 +125,24 @@ def samples_from(
         samples = data
     else:
         inputs, labels, count = read(data, count, seed, progress)
+        check_form(inputs, labels)
         if classes is None:
-            classes = max(1, int(labels.max()) + 1) if labels.numel() else 1
+            classes = max(1, int(labels.max()) + 1)
         samples = Samples(inputs, labels, bounds, classes, name)
     return samples if count is None else take(samples, stratified(samples.labels, count, seed))
 
 
-def _check_form(inputs: object, labels: object) -> None:
-    """Refuse what is not two tensors of the right types with one row a sample."""
+def check_form(inputs: object, labels: object) -> None:
+    """Refuse what is not two tensors of the right types with one row a sample.
+
+    Raises:
+        DataError: For another type of value or number, unequal lengths, or fewer than 2 samples.
+
+    Example:
+        >>> check_form(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+        Traceback (most recent call last):
+        hormesis.errors.DataError: Expected at least 2 samples, got a single one.
+    """
     inputs = _tensor("inputs", inputs, torch.float32)
     labels = _tensor("labels", labels, torch.int64)
     if inputs.ndim < 1 or labels.ndim != 1 or len(inputs) != len(labels):

@@ -1,1 +1,72 @@
-"""Tells which parameters of a trained network are fragile, robust or antifragile."""
+"""Tells which parameters of a trained neural network are fragile, robust or antifragile.
+
+The names below are all there is to know. They are imported when they are first used, so that
+reading a study needs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hormesis.analyze import analyze
+    from hormesis.errors import HormesisError
+    from hormesis.inputs.data import load_data
+    from hormesis.inputs.models import build_model
+    from hormesis.inputs.normalize import normalized
+    from hormesis.inputs.samples import Samples, samples_from
+    from hormesis.settings import Run, Scoring, Sweep, Targets
+    from hormesis.stress.adversaries import FGSM, PGD
+    from hormesis.stress.performance import Performance
+    from hormesis.study import Study, open_study
+
+_HOMES = {
+    "analyze": "analyze",
+    "HormesisError": "errors",
+    "load_data": "inputs.data",
+    "build_model": "inputs.models",
+    "normalized": "inputs.normalize",
+    "Samples": "inputs.samples",
+    "samples_from": "inputs.samples",
+    "Run": "settings",
+    "Scoring": "settings",
+    "Sweep": "settings",
+    "Targets": "settings",
+    "FGSM": "stress.adversaries",
+    "PGD": "stress.adversaries",
+    "Performance": "stress.performance",
+    "Study": "study",
+    "open_study": "study",
+}
+
+__all__ = [
+    "FGSM",
+    "PGD",
+    "HormesisError",
+    "Performance",
+    "Run",
+    "Samples",
+    "Scoring",
+    "Study",
+    "Sweep",
+    "Targets",
+    "analyze",
+    "build_model",
+    "load_data",
+    "normalized",
+    "open_study",
+    "samples_from",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

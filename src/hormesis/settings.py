@@ -3,6 +3,7 @@
 The Python call, the command line, the configuration file and the manifest all use these.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,10 +23,11 @@ KINDS = (
 DEFAULT_KINDS = ("convolution", "linear", "attention")
 SCOPES = ("local", "global")
 GRANULARITIES = ("tensor", "channel")
-VALUES = ("signed", "magnitude")
+COMPARED = ("signed", "magnitude")
 ADVERSARIES = ("fixed", "adaptive")
 BASES = ("network", "first")
 REFERENCES = ("density", "base", "random")
+ENGINES = ("auto", "plain")
 
 
 def check_choice(what: str, given: str, known: Sequence[str]) -> None:
@@ -85,7 +87,7 @@ class Sweep:
     Args:
         filters: Some of ``FILTERS``.
         thresholds: Number of thresholds, evenly spaced over the target's range; at least 2.
-        values: ``"signed"`` filters the weights as they are (the paper); ``"magnitude"`` compares
+        compare: ``"signed"`` filters the weights as they are (the paper); ``"magnitude"`` compares
             their absolute values with the threshold.
         span: Range of the thresholds of a global analysis, in units of the weights; ``None`` takes
             the network's own range. The authors use -1 to 1.
@@ -105,7 +107,7 @@ class Sweep:
 
     filters: tuple[str, ...] = FILTERS
     thresholds: int = 25
-    values: str = "signed"
+    compare: str = "signed"
     span: tuple[float, float] | None = (-1.0, 1.0)
     adversary: str = "fixed"
     control: bool = False
@@ -121,7 +123,7 @@ class Sweep:
             raise SettingError(f"Expected `filters` to differ, got {', '.join(self.filters)}.")
         if self.thresholds < 2:
             raise SettingError(f"Expected `thresholds` to be at least 2, got {self.thresholds}.")
-        check_choice("choice of `values`", self.values, VALUES)
+        check_choice("choice of `compare`", self.compare, COMPARED)
         if self.span is not None and not self.span[0] < self.span[1]:
             raise SettingError(f"Expected `span` to run from low to high, got {self.span}.")
         check_choice("adversary", self.adversary, ADVERSARIES)
@@ -158,3 +160,73 @@ class Scoring:
         check_choice("reference", self.reference, REFERENCES)
         if not 0 <= self.tolerance < float("inf"):
             raise SettingError(f"Expected `tolerance` to be at least 0, got {self.tolerance}.")
+
+
+@dataclass(frozen=True)
+class Named:
+    """Network and data by name, as the command line and the configuration file give them.
+
+    Args:
+        model: A torchvision name, ``timm:NAME`` or ``module:factory``.
+        weights: A checkpoint; ``"random"`` for an untrained network; None trains a named network on
+            the digits and is an error on other data.
+        data: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``tiny-imagenet``, a folder of
+            class folders, or ``module:factory``.
+        data_root: Folder that holds, or shall hold, the named data sets.
+        download: Fetch a named data set that is not there.
+        samples: Size of a seeded, stratified choice of the samples; None takes all.
+        bounds: Lowest and highest value of the inputs of ``module:factory`` data.
+        normalize: Put the named data set's normalisation into the network.
+        device: Where to compute, ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
+
+    Example:
+        >>> Named(model="resnet50", data="cifar10").study_name("fgsm")
+        'cifar10-resnet50-fgsm'
+    """
+
+    model: str = "resnet18"
+    weights: str | None = None
+    data: str = "digits"
+    data_root: str | None = None
+    download: bool = False
+    samples: int | None = None
+    bounds: tuple[float, float] | None = None
+    normalize: bool = True
+    device: str | None = None
+
+    def study_name(self, attack: str) -> str:
+        """Return the name of the folder that a study gets unless it is given one."""
+        data = self.data.rstrip("/").rpartition("/")[2]
+        parts = (data, self.model, attack)
+        return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-.") for part in parts)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a study is carried out; nothing here changes its results.
+
+    Args:
+        engine: ``"auto"`` recomputes only what depends on the filtered parameter; ``"plain"`` runs
+            the whole network for every cell, as the reference does.
+        workers: Blocks of samples measured at a time, one thread each; None takes one a core.
+        progress: Show progress on standard error.
+        overwrite: Replace a study that lies in the output folder.
+
+    Raises:
+        SettingError: For an unknown engine or fewer than one worker.
+
+    Example:
+        >>> Run(engine="plain", workers=1).progress
+        True
+    """
+
+    engine: str = "auto"
+    workers: int | None = None
+    progress: bool = True
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_choice("engine", self.engine, ENGINES)
+        if self.workers is not None and self.workers < 1:
+            raise SettingError(f"Expected `workers` to be at least 1, got {self.workers}.")

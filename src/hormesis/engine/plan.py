@@ -23,14 +23,14 @@ class Removal:
         target: What is filtered.
         threshold: Position of the filter.
         count: Number of values zeroed, at least 1.
-        values: ``"signed"``, or ``"magnitude"`` to compare absolute values with the threshold.
+        compare: ``"signed"``, or ``"magnitude"`` to compare absolute values with the threshold.
         draw: Seed of a random removal of ``count`` values, the control; None for the filter itself.
     """
 
     target: Target
     threshold: Threshold
     count: int
-    values: str = "signed"
+    compare: str = "signed"
     draw: int | None = None
 
     def apply(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -48,7 +48,7 @@ class Removal:
         for part in self.target.parts:
             view = part.of(filtered[part.parameter])
             if remaining is None:
-                view.masked_fill_(~keep(_compared(view, self.values), self.threshold), 0.0)
+                view.masked_fill_(~keep(_compared(view, self.compare), self.threshold), 0.0)
             else:
                 chosen, remaining = remaining[: view.numel()], remaining[view.numel() :]
                 view.masked_fill_(chosen.view(view.shape).to(view.device), 0.0)
@@ -136,7 +136,7 @@ def _add_target(
     removals: list[Removal],
 ) -> None:
     values = [
-        _compared(part.of(parameters[part.parameter].detach()), sweep.values).flatten()
+        _compared(part.of(parameters[part.parameter].detach()), sweep.compare).flatten()
         for part in target.parts
     ]
     ordered = torch.cat([v.double().cpu() for v in values]).sort().values
@@ -149,7 +149,7 @@ def _add_target(
             count = stop - start
             row, control = UNFILTERED, UNFILTERED
             if count:
-                removal = Removal(target, threshold, count, sweep.values)
+                removal = Removal(target, threshold, count, sweep.compare)
                 # A mask removes neighbours in the order of values: its ends tell masks apart.
                 row = known.setdefault((start, stop), len(removals))
                 if row == len(removals):
@@ -157,7 +157,7 @@ def _add_target(
                 draw = _draw(sweep.seed, target.name, threshold)
                 if sweep.control:
                     control = len(removals)
-                    removals.append(Removal(target, threshold, count, sweep.values, draw))
+                    removals.append(Removal(target, threshold, count, sweep.compare, draw))
             density = (target.size - count) / target.size
             chosen = control if sweep.control else None
             cells.append(Cell(target.name, threshold, count, density, row, chosen))

@@ -1,0 +1,74 @@
+"""From per-sample outcomes to responses: the mean performance of every cell."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from hormesis.storage import StoredOutcomes
+
+UNFILTERED = -1
+COLUMNS = ("target", "filter", "step", "alpha", "zeroed", "density", "clean", "adversarial")
+
+
+class Means:
+    """Running means over blocks of samples, so that no block has to be kept.
+
+    Sums are kept in double precision: counts of correct samples stay exact.
+
+    Example:
+        >>> ones = np.ones((1, 2), dtype=np.float32)
+        >>> means = Means()
+        >>> means.add(StoredOutcomes(ones[0], 0 * ones[0], ones, 0 * ones, np.array([True])))
+        >>> means.of("clean"), means.of("base_adversarial"), means.samples
+        (array([1.]), array(0.), 2)
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.changed: Bool[np.ndarray, " removals"] = np.zeros(0, dtype=bool)
+        self._sums: dict[str, np.ndarray] = {}
+
+    def add(self, outcomes: StoredOutcomes) -> None:
+        """Add the outcomes of one block."""
+        for name in ("base_clean", "base_adversarial", "clean", "adversarial"):
+            total = getattr(outcomes, name).astype(np.float64).sum(axis=-1)
+            self._sums[name] = self._sums.get(name, np.float64(0)) + total
+        self.changed = outcomes.changed | (self.changed if self.samples else False)
+        self.samples += len(outcomes.base_clean)
+
+    def of(self, name: str) -> Float[np.ndarray, "*removals"]:
+        """Return the mean of ``clean`` or ``adversarial``, or of ``base_clean`` and the like."""
+        return np.asarray(self._sums[name] / self.samples)
+
+
+def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
+    """Return the responses: the cells with their mean performance.
+
+    Args:
+        cells: Columns ``target``, ``filter``, ``step``, ``alpha``, ``zeroed``, ``density``,
+            ``progress``, ``lower``, ``upper``, ``outcome`` and, where the random control was
+            measured, ``control``. The last two name rows of the outcomes, or ``UNFILTERED``.
+        means: Means over all samples.
+
+    Returns:
+        One row a cell: ``target``, ``filter``, ``step``, ``alpha`` and ``zeroed`` (the threshold in
+        units of the weights, and how many values it removes), ``density`` (share kept, 0 to 1),
+        ``clean`` and ``adversarial`` (mean performance), ``random_clean`` and
+        ``random_adversarial`` (those of the control, where it was measured), ``progress``
+        (normalised threshold, 0 to 1), ``lower`` and ``upper`` (edges of the pulse), ``changed``
+        (whether any logit moved), ``outcome`` and ``control``.
+    """
+    table = cells.copy()
+
+    def read(name: str, rows: pd.Series) -> np.ndarray:
+        # The last entry answers for UNFILTERED, which is -1.
+        return np.append(means.of(name), means.of(f"base_{name}"))[rows.to_numpy()]
+
+    prefixes = {"": "outcome"} | ({"random_": "control"} if "control" in cells else {})
+    for prefix, column in prefixes.items():
+        for name in ("clean", "adversarial"):
+            table[prefix + name] = read(name, cells[column])
+    table["changed"] = np.append(means.changed, False)[cells["outcome"].to_numpy()]
+    measured = [name for name in ("random_clean", "random_adversarial") if name in table]
+    rest = [name for name in table.columns if name not in {*COLUMNS, *measured}]
+    return table[[*COLUMNS, *measured, *rest]]

@@ -1,0 +1,253 @@
+"""The main path: a network and its data in, a study out."""
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from hormesis import manifest
+from hormesis.analysis.responses import Means, response_table
+from hormesis.engine.engines import Engine, choose_engine
+from hormesis.engine.outcomes import Outcomes, Question
+from hormesis.engine.plan import Plan, make_plan
+from hormesis.engine.sweep import BLOCK
+from hormesis.engine.sweep import sweep as measured_blocks
+from hormesis.engine.tables import cell_table, target_table
+from hormesis.errors import StudyError
+from hormesis.inputs.models import check_network
+from hormesis.inputs.samples import Samples, samples_from
+from hormesis.report.progress import Report, shown
+from hormesis.settings import Run, Scoring, Sweep, Targets
+from hormesis.storage import (
+    StoredOutcomes,
+    check_free,
+    is_study,
+    staged,
+    write_outcomes,
+    write_tables,
+)
+from hormesis.stress.adversaries import AUTO, FGSM, Attack
+from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
+from hormesis.stress.guard import evaluating
+from hormesis.stress.performance import Performance, as_performance
+from hormesis.stress.targets import find_targets
+from hormesis.study import Study, open_study
+
+
+def analyze(
+    network: nn.Module,
+    data: Any,  # noqa: ANN401
+    *,
+    attack: Attack = FGSM(),
+    targets: Targets = Targets(),
+    sweep: Sweep = Sweep(),
+    scoring: Scoring = Scoring(),
+    performance: Any = "accuracy",  # noqa: ANN401
+    out: str | Path | None = None,
+    run: Run = Run(),
+    name: str = "",
+) -> Study:
+    """Measure how a network answers to the removal of its parameters, and score every target.
+
+    The network is measured in evaluation mode and is the same afterwards, bit for bit.
+
+    Args:
+        network: Any network that returns logits of shape ``[batch, classes]``, on any device.
+        data: ``(inputs, labels)``, a ``Dataset``, a ``DataLoader`` or ``Samples``; inputs between 0
+            and 1 unless ``samples_from`` declares other bounds. Normalisation belongs into the
+            network, see ``normalized``.
+        attack: The adversary, ``FGSM`` or ``PGD``.
+        targets: Which parameters are filtered.
+        sweep: Filters, thresholds, adversary and control.
+        scoring: Base, reference and tolerance; ``Study.score`` can change them afterwards.
+        performance: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Performance``, or a function of
+            logits and labels that returns one number a sample, where more is better.
+        out: Folder for the study; None keeps the tables in memory only. A finished study of the
+            same question in that folder is opened, not measured again.
+        run: Engine, workers and progress; nothing that changes a result.
+        name: What tables and the manifest call the network; its class by default.
+
+    Returns:
+        The study.
+
+    Raises:
+        HormesisError: One sentence on what cannot be measured or written, before the slow part
+            wherever that can be known.
+
+    Example:
+        >>> import torch
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
+        >>> _ = network[1].weight.data.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+        >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.3], [0.4, 0.45]])
+        >>> study = analyze(network, (images, torch.tensor([0, 1, 0, 1])), attack=FGSM(0.2),
+        ...                 run=Run(progress=False))
+        >>> study.base
+        Base(clean=1.0, adversarial=0.5, higher_is_better=True)
+        >>> study.scores["target"].unique().tolist()
+        ['1.weight']
+    """
+    request = _Request(
+        attack=attack,
+        targets=targets,
+        sweep=sweep,
+        scoring=scoring,
+        performance=as_performance(performance),
+        out=None if out is None else Path(out),
+        run=run,
+        name=name or manifest.network_name(network),
+    )
+    with shown(enabled=run.progress) as report:
+        samples = samples_from(data, progress=partial(report, "Reading the data"))
+        return _study(network, samples, request, report)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Everything that was asked for besides network and data."""
+
+    attack: Attack
+    targets: Targets
+    sweep: Sweep
+    scoring: Scoring
+    performance: Performance
+    out: Path | None
+    run: Run
+    name: str
+
+
+def _study(network: nn.Module, samples: Samples, request: _Request, report: Report) -> Study:
+    """Check everything that can be known beforehand, then measure."""
+    device = next((parameter.device for parameter in network.parameters()), None)
+    samples = replace(samples, inputs=samples.inputs.to(device), labels=samples.labels.to(device))
+    check_network(network, samples.inputs[:2], samples.classes)
+    with evaluating(network):
+        targets = find_targets(network, samples.inputs[:2], request.targets)
+        plan = make_plan(network, targets, request.sweep)
+        identity = {
+            "name": request.name,
+            "fingerprint": manifest.network_fingerprint(network),
+        }
+        question = manifest.question(
+            identity, samples, request.attack, (request.targets, request.sweep, request.performance)
+        )
+        finished = _finished(request, question)
+        if finished is not None:
+            return finished
+        return _measured(network, samples, request, (plan, question), report)
+
+
+def _finished(request: _Request, question: Mapping[str, Any]) -> Study | None:
+    """Return the study that ``out`` holds already, if its question is the same.
+
+    Raises:
+        StudyError: If the folder holds something else, or a study of another question.
+    """
+    out = request.out
+    if out is None:
+        return None
+    if request.run.overwrite or not is_study(out):
+        check_free(out, overwrite=request.run.overwrite)
+        return None
+    study = open_study(out)
+    difference = manifest.first_difference(question, study.manifest["question"])
+    if difference:
+        raise StudyError(
+            f"The folder {out} holds a study of another question ({difference}); choose another "
+            "one with `out`, or overwrite it."
+        )
+    return study.scored(request.scoring)
+
+
+def _measured(
+    network: nn.Module,
+    samples: Samples,
+    request: _Request,
+    planned: tuple[Plan, dict[str, Any]],
+    report: Report,
+) -> Study:
+    plan, question = planned
+    started = time.monotonic()
+    stage = (
+        nullcontext()
+        if request.out is None
+        else staged(request.out, overwrite=request.run.overwrite)
+    )
+    with stage as folder:
+        attack, choice = _settled(network, samples, request, report)
+        asked = Question(
+            request.performance,
+            attack,
+            adaptive=request.sweep.adversary == "adaptive",
+            bounds=samples.bounds,
+            seed=request.sweep.seed,
+        )
+        engine = choose_engine(network, plan.removals, asked, request.run)
+        means = _means(engine, samples, plan, folder, partial(report, "Measuring"))
+        responses = response_table(cell_table(plan), means)
+        targets = target_table(plan, responses)
+        written = {
+            "question": question,
+            "attack": manifest.describe_attack(attack),
+            "scoring": asdict(request.scoring),
+            "base": {
+                "clean": float(means.of("base_clean")),
+                "adversarial": float(means.of("base_adversarial")),
+                "higher_is_better": request.performance.higher_is_better,
+                "samples": means.samples,
+            },
+            "notes": [
+                *manifest.notes(means, attack, choice, request.performance),
+                *engine.notes,
+            ],
+            "run": {
+                "engine": engine.name,
+                "workers": engine.workers,
+                "seconds": round(time.monotonic() - started, 1),
+                **manifest.environment(),
+            },
+        }
+        if folder is not None:
+            write_tables(folder, written, targets, responses)
+    return Study(written, targets, responses, request.out)
+
+
+def _settled(
+    network: nn.Module, samples: Samples, request: _Request, report: Report
+) -> tuple[Attack, EpsilonChoice | None]:
+    """Return the attack with a number for its magnitude, and how that was chosen."""
+    if request.attack.epsilon != AUTO:
+        return request.attack, None
+    choice = automatic_epsilon(
+        network, samples, request.attack, batch=BLOCK, seed=request.sweep.seed
+    )
+    return replace(request.attack, epsilon=choice.epsilon), choice
+
+
+def _means(
+    engine: Engine, samples: Samples, plan: Plan, folder: Path | None, report: Any  # noqa: ANN401
+) -> Means:
+    means = Means()
+    blocks = measured_blocks(
+        engine.measure, samples, len(plan.removals), workers=engine.workers, report=report
+    )
+    for first, outcomes in blocks:
+        stored = _stored(outcomes)
+        means.add(stored)
+        if folder is not None:
+            write_outcomes(folder, first, stored)
+    return means
+
+
+def _stored(outcomes: Outcomes) -> StoredOutcomes:
+    return StoredOutcomes(
+        base_clean=outcomes.base_clean.cpu().numpy(),
+        base_adversarial=outcomes.base_adversarial.cpu().numpy(),
+        clean=outcomes.clean.cpu().numpy(),
+        adversarial=outcomes.adversarial.cpu().numpy(),
+        changed=outcomes.changed.cpu().numpy(),
+    )

@@ -1,0 +1,148 @@
+"""The manifest of a study: what was asked, of what exactly, and what a reader has to know."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import nn
+
+from hormesis.analysis.responses import Means
+from hormesis.inputs.normalize import Normalized
+from hormesis.inputs.samples import Samples
+from hormesis.settings import Sweep, Targets
+from hormesis.stress.adversaries import AUTO, Attack
+from hormesis.stress.epsilon import EpsilonChoice
+from hormesis.stress.performance import Performance
+
+_PACKAGES = ("hormesis", "torch", "torchvision", "foolbox", "numpy", "scipy")
+
+
+def network_name(network: nn.Module) -> str:
+    """Return the name of a network's class, without the normalisation around it.
+
+    Example:
+        >>> network_name(nn.Linear(1, 1))
+        'Linear'
+    """
+    inner = network.network if isinstance(network, Normalized) else network
+    return type(inner).__name__
+
+
+def network_fingerprint(network: nn.Module) -> str:
+    """Return a SHA-256 over the names, types, shapes and bytes of all parameters and buffers."""
+    digest = hashlib.sha256()
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)};".encode())
+        digest.update(values.view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def describe_attack(attack: Attack) -> dict[str, Any]:
+    """Return an attack's name and settings as plain values."""
+    return {"name": attack.name, **asdict(attack)}
+
+
+def question(
+    network: Mapping[str, str],
+    samples: Samples,
+    attack: Attack,
+    measured: tuple[Targets, Sweep, Performance],
+) -> dict[str, Any]:
+    """Return what a study asks, as plain values: two studies with the same question agree.
+
+    Args:
+        network: Its name, the source of its weights, and its fingerprint.
+        samples: The data.
+        attack: As it was asked for; its magnitude may be ``auto``.
+        measured: Which parameters, how, and by which performance.
+    """
+    targets, sweep, performance = measured
+    return {
+        "network": dict(network),
+        "data": {
+            "name": samples.name,
+            "samples": len(samples),
+            "classes": samples.classes,
+            "shape": list(samples.inputs.shape[1:]),
+            "bounds": list(samples.bounds),
+            "fingerprint": samples.fingerprint(),
+        },
+        "attack": describe_attack(attack),
+        "targets": asdict(targets),
+        "sweep": asdict(sweep),
+        "performance": {
+            "name": performance.name,
+            "higher_is_better": performance.higher_is_better,
+        },
+    }
+
+
+def first_difference(asked: Any, stored: Any, where: str = "") -> str:  # noqa: ANN401
+    """Return where two questions differ first, with both values; empty if they agree.
+
+    Example:
+        >>> first_difference({"sweep": {"seed": 1}}, {"sweep": {"seed": 2}})
+        'sweep.seed is 1 here and 2 there'
+    """
+    if isinstance(asked, Mapping) and isinstance(stored, Mapping):
+        for key in sorted({*asked, *stored}):
+            found = first_difference(asked.get(key), stored.get(key), f"{where}.{key}".strip("."))
+            if found:
+                return found
+        return ""
+    if isinstance(asked, tuple | list) and isinstance(stored, tuple | list):
+        asked, stored = list(asked), list(stored)
+    return "" if asked == stored else f"{where} is {asked} here and {stored} there"
+
+
+def notes(
+    means: Means, attack: Attack, choice: EpsilonChoice | None, performance: Performance
+) -> list[str]:
+    """Return what a reader has to know about the unfiltered network, in sentences."""
+    clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
+    width = f"ε = {attack.epsilon:.4g} in input units ({float(attack.epsilon) * 255:.3g}/255)"
+    found = []
+    if choice is not None and not choice.unharmed:
+        found.append(
+            f"{width} was chosen automatically: there the adversarial accuracy, "
+            f"{choice.adversarial:.1%}, is about half the clean one, "
+            f"{choice.clean:.1%}."
+        )
+    if choice is not None and choice.unharmed:
+        found.append(
+            f"The attack never halves the accuracy: {width}, the largest tried, leaves "
+            f"{choice.adversarial:.1%} of {choice.clean:.1%}."
+        )
+    if clean == 0:
+        found.append(
+            f"The unfiltered network's clean {performance.name} is zero, so that clean and "
+            "difference scores are undefined."
+        )
+    if adversarial == 0:
+        found.append(
+            f"The attack floors the network: its adversarial {performance.name} is zero, so that "
+            "adversarial and difference scores are undefined. Choose a smaller ε."
+        )
+    elif adversarial == clean:
+        found.append(
+            f"The attack leaves the network unharmed: clean and adversarial {performance.name} are "
+            "equal. Choose a larger ε."
+        )
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Return versions and hardware, as plain values."""
+    return {
+        "versions": {package: version(package) for package in _PACKAGES},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count() or 1,
+    }

@@ -1,0 +1,116 @@
+"""The numbers of each picture, as plain data; drawing them comes second."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hormesis.analysis.scores import COMBINED, SCORES
+from hormesis.study import Study
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One target in the table and the heat map.
+
+    Args:
+        target: Name of the target, without a trailing ``.weight``.
+        size: Number of values.
+        values: Clean, adversarial and difference score; NaN where there is none.
+        classes: Their classes.
+    """
+
+    target: str
+    size: int
+    values: tuple[float, float, float]
+    classes: tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class ResponseCurves:
+    """The responses of one target to one filter.
+
+    Args:
+        target: Name of the target.
+        filter: Name of the filter.
+        progress: Normalised thresholds, 0 to 1.
+        clean: Mean performance on clean inputs at each.
+        adversarial: Mean performance on perturbed inputs at each.
+        density: Share of values kept at each.
+    """
+
+    target: str
+    filter: str
+    progress: tuple[float, ...]
+    clean: tuple[float, ...]
+    adversarial: tuple[float, ...]
+    density: tuple[float, ...]
+
+
+def main_filter(scores: pd.DataFrame) -> str:
+    """Return the filter to show where one has to do: the combined one, or else the first.
+
+    Example:
+        >>> main_filter(pd.DataFrame({"filter": ["low_pass", "high_pass"]}))
+        'low_pass'
+    """
+    names = scores["filter"].tolist()
+    return COMBINED if COMBINED in names else str(names[0])
+
+
+def score_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
+    """Return the scores of every swept target, in the order in which data reach it.
+
+    Args:
+        study: Any study.
+        filter_name: Which filter's scores; by default the combined ones.
+    """
+    scores = study.scores
+    chosen = scores[scores["filter"] == (filter_name or main_filter(scores))]
+    values = chosen.pivot(index="target", columns="score", values="value")
+    classes = chosen.pivot(index="target", columns="score", values="class")
+    sizes = study.targets.set_index("target")["size"]
+    return [
+        ScoreRow(
+            target=str(target).removesuffix(".weight"),
+            size=int(sizes[target]),
+            values=tuple(float(values.loc[target, score]) for score in SCORES),
+            classes=tuple(str(classes.loc[target, score]) for score in SCORES),
+        )
+        for target in chosen["target"].unique()
+    ]
+
+
+def response_curves(study: Study, target: str) -> list[ResponseCurves]:
+    """Return the responses of one target, one entry a filter.
+
+    Args:
+        study: Any study.
+        target: Name of a swept target.
+    """
+    rows = study.responses[study.responses["target"] == target].sort_values("step")
+    return [
+        ResponseCurves(
+            target,
+            str(name),
+            *(
+                tuple(map(float, sweep[column]))
+                for column in ("progress", "clean", "adversarial", "density")
+            ),
+        )
+        for name, sweep in rows.groupby("filter", sort=False)
+    ]
+
+
+def telling_targets(study: Study) -> list[str]:
+    """Return up to three targets worth a look: lowest, median and highest adversarial score.
+
+    Where the adversarial score is undefined, the clean one decides.
+    """
+    scores = study.scores
+    chosen = scores[scores["filter"] == main_filter(scores)].dropna(subset=["value"])
+    for score in ("adversarial", "clean"):
+        ranked = chosen[chosen["score"] == score].sort_values("value", kind="stable")
+        if len(ranked):
+            places = sorted({0, len(ranked) // 2, len(ranked) - 1})
+            return [str(ranked["target"].iloc[place]) for place in places]
+    return []

@@ -1,0 +1,72 @@
+"""What the command line prints of a study."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from hormesis.report.table import class_counts, score_overview
+from hormesis.study import Study
+
+
+def print_summary(study: Study, *, picture: Path | None = None) -> None:
+    """Print a study: what was measured, the scores of all targets, and where to go on.
+
+    Args:
+        study: Any study.
+        picture: Where its picture lies, if one was drawn.
+    """
+    console = Console(highlight=False, soft_wrap=False)
+    console.print()
+    for line in headline(study):
+        console.print(Text(line))
+    console.print()
+    console.print(score_overview(study))
+    console.print()
+    for score, counts in class_counts(study).items():
+        found = ", ".join(f"{count} {name}" for name, count in counts.items())
+        console.print(Text(f"{score + ':':<13}{found}"))
+    for line in left_out(study):
+        console.print(Text(line))
+    if study.folder is not None:
+        console.print()
+        for line in next_steps(study.folder, picture):
+            console.print(Text(line), soft_wrap=True)
+
+
+def headline(study: Study) -> list[str]:
+    """Return what was measured, and how the unfiltered network does, in lines."""
+    question, attack = study.manifest["question"], study.manifest["attack"]
+    data, measured = question["data"], question["performance"]["name"]
+    epsilon = float(attack["epsilon"])
+    percent = measured in ("accuracy", "top5")
+    clean, adversarial = (
+        f"{value:.1%}" if percent else f"{value:.4g}"
+        for value in (study.base.clean, study.base.adversarial)
+    )
+    adversary = question["sweep"]["adversary"]
+    return [
+        f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
+        f"{data['classes']} classes",
+        f"{attack['name'].upper()}, ε = {epsilon:.4g} in input units ({epsilon * 255:.3g}/255), "
+        f"{adversary} adversary",
+        f"unfiltered {measured}: {clean} clean, {adversarial} adversarial",
+        *study.notes,
+    ]
+
+
+def left_out(study: Study) -> list[str]:
+    """Return how many parameters were not tested, by reason, in lines."""
+    reasons = study.targets.loc[~study.targets["tested"], "reason"].value_counts()
+    return [f"{count} not tested: {reason}" for reason, count in reasons.items()]
+
+
+def next_steps(folder: Path, picture: Path | None) -> list[str]:
+    """Return where the study lies and what to do with it, in lines."""
+    drawn = [] if picture is None else [f"picture: {picture}"]
+    return [
+        f"study:   {folder}",
+        *drawn,
+        "next:    " f"hormesis show {folder} --reference base",
+        f"         hormesis export {folder} --what scores --format csv",
+    ]

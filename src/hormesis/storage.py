@@ -1,0 +1,228 @@
+"""The study on disk: a plain folder, written beside its place and renamed when it is complete.
+
+    manifest.json        what was asked, fingerprints, versions, the unfiltered network's results
+    targets.parquet      one row a parameter or channel, tested or not
+    responses.parquet    one row a target, filter and threshold
+    outcomes/*.safetensors   per-sample performance of each removal, one file a block of samples
+
+Nothing here is pickled, and nothing needs torch.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors
+import safetensors.numpy
+from jaxtyping import Bool, Float
+
+from hormesis.errors import StudyError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+TARGETS = "targets.parquet"
+RESPONSES = "responses.parquet"
+OUTCOMES = "outcomes"
+_NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
+
+
+@dataclass(frozen=True)
+class StoredOutcomes:
+    """Per-sample performance of the unfiltered network and of every removal.
+
+    Args:
+        base_clean: Of the unfiltered network on clean inputs.
+        base_adversarial: Of the unfiltered network on perturbed inputs.
+        clean: One row a removal; ``responses.parquet`` says in ``outcome`` which row a cell reads.
+        adversarial: The same on perturbed inputs.
+        changed: Whether the removal changed a logit of any sample.
+    """
+
+    base_clean: Float[np.ndarray, " samples"]
+    base_adversarial: Float[np.ndarray, " samples"]
+    clean: Float[np.ndarray, "removals samples"]
+    adversarial: Float[np.ndarray, "removals samples"]
+    changed: Bool[np.ndarray, " removals"]
+
+
+@contextmanager
+def staged(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a folder to write into, which takes the place of ``out`` if all goes well.
+
+    After an error, an interruption included, the folder is removed and ``out`` is as it was.
+
+    Args:
+        out: Where the study shall lie.
+        overwrite: Replace a study that lies there.
+
+    Raises:
+        StudyError: If ``out`` holds something else, or cannot be written.
+    """
+    check_free(out, overwrite=overwrite)
+    out = out.absolute()
+    stage = out.parent / f".{out.name}.{os.getpid()}.partial"
+    made = [folder for folder in (*out.parents,) if not folder.exists()]
+    try:
+        stage.mkdir(parents=True)
+        (stage / OUTCOMES).mkdir()
+        yield stage
+        if out.exists():
+            shutil.rmtree(out)
+        stage.rename(out)
+    except OSError as error:
+        _discard(stage, made)
+        raise StudyError(
+            f"The study {out} cannot be written: {error.strerror or error}. Free some space or "
+            "choose another folder with `out`."
+        ) from error
+    except BaseException:
+        _discard(stage, made)
+        raise
+
+
+def _discard(stage: Path, made: list[Path]) -> None:
+    shutil.rmtree(stage, ignore_errors=True)
+    for folder in made:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def is_study(folder: Path) -> bool:
+    """Return whether ``folder`` holds a study."""
+    return (folder / MANIFEST).is_file()
+
+
+def check_free(out: Path, *, overwrite: bool = False) -> None:
+    """Refuse an output folder that holds anything but a study that may be overwritten.
+
+    Raises:
+        StudyError: Naming the folder and the remedy.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise StudyError(f"Expected `out` to be a folder, but {out} is a file.")
+    if not any(out.iterdir()):
+        return
+    if not is_study(out):
+        raise StudyError(f"The folder {out} holds something else; choose another one with `out`.")
+    if not overwrite:
+        raise StudyError(f"The folder {out} holds a study; choose another one or overwrite it.")
+
+
+def write_outcomes(folder: Path, first: int, outcomes: StoredOutcomes) -> None:
+    """Write the outcomes of one block of samples; where all are 0 or 1, as bits.
+
+    Args:
+        folder: The study's folder.
+        first: Place of the block's first sample in the data set; it names the file.
+        outcomes: What was measured.
+    """
+    arrays: dict[str, np.ndarray] = {"changed": outcomes.changed}
+    values_of = {name: getattr(outcomes, name) for name in _NAMES}
+    binary = all(np.isin(values, (0, 1)).all() for values in values_of.values())
+    for name, values in values_of.items():
+        packed = np.packbits(values.astype(bool), axis=-1) if binary else values.astype(np.float32)
+        arrays[name] = np.ascontiguousarray(packed)
+    metadata = {
+        "format": str(FORMAT),
+        "first": str(first),
+        "samples": str(len(outcomes.base_clean)),
+        "binary": str(binary).lower(),
+    }
+    path = folder / OUTCOMES / f"{first:08d}.safetensors"
+    _write(path, safetensors.numpy.save(arrays, metadata))
+
+
+def read_outcomes(folder: Path) -> StoredOutcomes:
+    """Return all outcomes of a study, its blocks joined in the order of the samples.
+
+    Raises:
+        StudyError: If there are none, or a file is damaged.
+    """
+    paths = sorted((folder / OUTCOMES).glob("*.safetensors"))
+    if not paths:
+        raise StudyError(f"The study {folder} has no outcomes.")
+    blocks = [_read_block(path) for path in paths]
+    return StoredOutcomes(
+        *(np.concatenate([block[name] for block in blocks], axis=-1) for name in _NAMES),
+        changed=np.any([block["changed"] for block in blocks], axis=0),
+    )
+
+
+def _read_block(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        samples = int(metadata["samples"])
+        if metadata["binary"] == "true":
+            for name in _NAMES:
+                arrays[name] = np.unpackbits(arrays[name], axis=-1, count=samples)
+        return {"changed": arrays["changed"]} | {n: arrays[n].astype(np.float32) for n in _NAMES}
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise StudyError(f"The outcomes in {path} are damaged: {error}.") from error
+
+
+def write_tables(
+    folder: Path, manifest: Mapping[str, Any], targets: pd.DataFrame, responses: pd.DataFrame
+) -> None:
+    """Write the manifest and the two tables of a study."""
+    for name, table in ((TARGETS, targets), (RESPONSES, responses)):
+        partial = folder / f".{name}.partial"
+        table.to_parquet(partial, index=False)
+        partial.replace(folder / name)
+    text = json.dumps({"format": FORMAT, **manifest}, indent=2, allow_nan=False)
+    _write(folder / MANIFEST, (text + "\n").encode())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a study.
+
+    Raises:
+        StudyError: If the folder is no study, is damaged, or was written by a later version.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise StudyError(f"The folder {folder} is no study: it has no {MANIFEST}.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f"The manifest {path} is damaged: {error}.") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise StudyError(f"The manifest {path} is damaged: it does not say its format.")
+    if manifest["format"] > FORMAT:
+        raise StudyError(
+            f"The study {folder} has format {manifest['format']}, this version reads up to "
+            f"{FORMAT}; install a newer hormesis."
+        )
+    return manifest
+
+
+def read_table(folder: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return one of the tables of a study.
+
+    Raises:
+        StudyError: If it is missing, damaged or lacks a column.
+    """
+    try:
+        table = pd.read_parquet(folder / name)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"The table {folder / name} is missing or damaged: {error}.") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise StudyError(f"The table {folder / name} lacks the column {missing[0]}.")
+    return table
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -1,0 +1,62 @@
+"""Image files, decoded into one tensor of pixels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from hormesis.errors import DataError
+from hormesis.inputs.readers import Progress
+
+
+def read_images(
+    paths: Sequence[Path], progress: Progress | None = None
+) -> Float[Tensor, "images 3 height width"]:
+    """Return images of one size as red, green and blue from 0 to 1.
+
+    Greyscale images get three equal channels, as torchvision's ``ImageFolder`` has it.
+
+    Args:
+        paths: Files with 8 bits a channel, at least one.
+        progress: Called with images read and in all.
+
+    Raises:
+        DataError: If a file is missing, damaged or has more than 8 bits a channel, or if two files
+            differ in size; the message names them.
+    """
+    first = _read_image(paths[0])
+    images = torch.empty(len(paths), *first.shape)
+    for row, path in enumerate(paths):
+        pixels = first if row == 0 else _read_image(path)
+        if pixels.shape != first.shape:
+            raise DataError(
+                f"Expected images of one size, got {_size(first)} in '{paths[0]}' and "
+                f"{_size(pixels)} in '{path}'; resize them to one size first."
+            )
+        images[row] = pixels
+        if progress:
+            progress(row + 1, len(paths))
+    return images
+
+
+def _read_image(path: Path) -> Float[Tensor, "3 height width"]:
+    """Decode one file."""
+    try:
+        with Image.open(path) as image:
+            mode, pixels = image.mode, np.array(image.convert("RGB"))
+    except FileNotFoundError as error:
+        raise DataError(f"There is no image '{path}'.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"The image '{path}' cannot be read: {error}.") from error
+    if mode.startswith(("I", "F")):  # the conversion clips them
+        raise DataError(f"Expected 8 bits a channel, got an image of mode {mode} in '{path}'.")
+    return torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32).div(255)
+
+
+def _size(pixels: Tensor) -> str:
+    """Return width and height: ``64x48``."""
+    return f"{pixels.shape[2]}x{pixels.shape[1]}"

@@ -147,6 +147,24 @@ def test_a_damaged_file_is_refused(mnist_root, content):
         load_data("mnist", root=mnist_root)
 
 
+def test_cifar10_keeps_its_channels_rows_and_columns(tmp_path, monkeypatch):
+    """A batch in the original format; torchvision's checksums of the real one are switched off."""
+    monkeypatch.setattr(datasets.CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(datasets.cifar, "check_integrity", lambda path, md5=None: True)
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 3 * 32 * 32), dtype=np.uint8)
+    names = [f"class {number}" for number in range(10)]
+    batch = {"data": pixels, "labels": [3, 1, 9, 1]}
+    (folder / "test_batch").write_bytes(pickle.dumps(batch))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": names}))
+    samples = load_data("cifar10", root=tmp_path)
+    expected = pixels.reshape(4, 3, 32, 32).astype(np.float32) / np.float32(255)
+    assert np.array_equal(samples.inputs.numpy(), expected)
+    assert samples.labels.tolist() == [3, 1, 9, 1]
+    assert (samples.classes, samples.mean) == (10, (0.5, 0.5, 0.5))
+
+
 def test_a_pickle_in_the_place_of_cifar10_is_not_opened(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()

@@ -286,7 +286,7 @@ def _fitting(
             for name, value in cleaned.items()
             if name.startswith(start)
         }
-        for start in sorted(prefixes, key=lambda start: (start.count("."), start))
+        for start in sorted(prefixes)
     }
     fitting = {start: len(view.keys() & own.keys()) for start, view in views.items()}
     most = max(fitting.values())

@@ -1,5 +1,6 @@
 """The main path: a network and its data in, a study out."""
 
+import math
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from hormesis.engine.plan import Plan, make_plan
 from hormesis.engine.sweep import BLOCK
 from hormesis.engine.sweep import sweep as measured_blocks
 from hormesis.engine.tables import cell_table, target_table
-from hormesis.errors import StudyError
+from hormesis.errors import ModelError, StudyError
 from hormesis.inputs.models import check_network
 from hormesis.inputs.samples import Samples, samples_from
 from hormesis.report.progress import Report, shown
@@ -106,6 +107,9 @@ def analyze(
         return _study(network, samples, request, report)
 
 
+_USUAL_TRIALS = 12  # of magnitudes, until the accuracy is halved
+
+
 @dataclass(frozen=True)
 class _Request:
     """Everything that was asked for besides network and data."""
@@ -188,11 +192,12 @@ def _measured(
         )
         engine = choose_engine(network, plan.removals, asked, request.run)
         means = _means(engine, samples, plan, folder, partial(report, "Measuring"))
+        _check_base(means, request.performance)
         responses = response_table(cell_table(plan), means)
         targets = target_table(plan, responses)
         written = {
             "question": question,
-            "attack": manifest.describe_attack(attack),
+            "attack": manifest.describe_attack(attack, choice),
             "scoring": asdict(request.scoring),
             "base": {
                 "clean": float(means.of("base_clean")),
@@ -222,14 +227,25 @@ def _settled(
     """Return the attack with a number for its magnitude, and how that was chosen."""
     if request.attack.epsilon != AUTO:
         return request.attack, None
+    stage = "Choosing the magnitude"
     choice = automatic_epsilon(
-        network, samples, request.attack, batch=BLOCK, seed=request.sweep.seed
+        network,
+        samples,
+        request.attack,
+        batch=BLOCK,
+        seed=request.sweep.seed,
+        progress=lambda tried: report(stage, tried, max(tried + 1, _USUAL_TRIALS)),
     )
+    report(stage, choice.evaluations, choice.evaluations)
     return replace(request.attack, epsilon=choice.epsilon), choice
 
 
 def _means(
-    engine: Engine, samples: Samples, plan: Plan, folder: Path | None, report: Any  # noqa: ANN401
+    engine: Engine,
+    samples: Samples,
+    plan: Plan,
+    folder: Path | None,
+    report: Any,  # noqa: ANN401
 ) -> Means:
     means = Means()
     blocks = measured_blocks(
@@ -241,6 +257,15 @@ def _means(
         if folder is not None:
             write_outcomes(folder, first, stored)
     return means
+
+
+def _check_base(means: Means, performance: Performance) -> None:
+    for name in ("clean", "adversarial"):
+        if not math.isfinite(float(means.of(f"base_{name}"))):
+            raise ModelError(
+                f"The {name} {performance.name} of the unfiltered network is NaN or infinite: "
+                "measure another performance, or check the network on all samples."
+            )
 
 
 def _stored(outcomes: Outcomes) -> StoredOutcomes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.errors import HormesisError, StudyError
+from hormesis.errors import HormesisError
 from hormesis.options import (
     add_scoring,
     analyze_parser,
@@ -82,9 +82,7 @@ def _analyze(given: Namespace) -> None:
 
     from hormesis.named import analyze_named  # imports torch, which takes seconds
 
-    study = analyze_named(
-        named, attack, measured, performance=given.performance, out=out, run=run
-    )
+    study = analyze_named(named, attack, measured, performance=given.performance, out=out, run=run)
     from hormesis.report.picture import draw_overview
     from hormesis.report.summary import print_summary
 

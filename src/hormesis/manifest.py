@@ -15,7 +15,7 @@ from hormesis.analysis.responses import Means
 from hormesis.inputs.normalize import Normalized
 from hormesis.inputs.samples import Samples
 from hormesis.settings import Sweep, Targets
-from hormesis.stress.adversaries import AUTO, Attack
+from hormesis.stress.adversaries import Attack
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.performance import Performance
 
@@ -44,9 +44,10 @@ def network_fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def describe_attack(attack: Attack) -> dict[str, Any]:
-    """Return an attack's name and settings as plain values."""
-    return {"name": attack.name, **asdict(attack)}
+def describe_attack(attack: Attack, choice: EpsilonChoice | None = None) -> dict[str, Any]:
+    """Return an attack's name and settings as plain values, and how its magnitude was chosen."""
+    described = {"name": attack.name, **asdict(attack)}
+    return described if choice is None else {**described, "chosen": asdict(choice)}
 
 
 def question(
@@ -109,12 +110,6 @@ def notes(
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
     width = f"ε = {attack.epsilon:.4g} in input units ({float(attack.epsilon) * 255:.3g}/255)"
     found = []
-    if choice is not None and not choice.unharmed:
-        found.append(
-            f"{width} was chosen automatically: there the adversarial accuracy, "
-            f"{choice.adversarial:.1%}, is about half the clean one, "
-            f"{choice.clean:.1%}."
-        )
     if choice is not None and choice.unharmed:
         found.append(
             f"The attack never halves the accuracy: {width}, the largest tried, leaves "

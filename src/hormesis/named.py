@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -80,7 +79,7 @@ def analyze_named(
 
 def _check_weights(named: Named) -> None:
     """Refuse, before anything is loaded, a named network that nobody has trained."""
-    if named.weights is None and named.data != "digits" and ":" not in named.model.removeprefix("timm:"):
+    if named.weights is None and named.data != "digits" and not _is_factory(named.model):
         raise SettingError(
             f"Expected `weights` for {named.model} on {named.data}: train it in PyTorch and pass "
             "its checkpoint (.safetensors, .pt, .pth or .ckpt) with --weights FILE, or ask for an "

@@ -7,6 +7,7 @@ from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser, Namespac
 from hormesis.settings import (
     ADVERSARIES,
     BASES,
+    COMPARED,
     DEFAULT_KINDS,
     ENGINES,
     FILTERS,
@@ -14,7 +15,6 @@ from hormesis.settings import (
     KINDS,
     REFERENCES,
     SCOPES,
-    COMPARED,
     Named,
     Run,
     Scoring,

@@ -24,6 +24,7 @@ class Means:
     """
 
     def __init__(self) -> None:
+        """Start without samples."""
         self.samples = 0
         self.changed: Bool[np.ndarray, " removals"] = np.zeros(0, dtype=bool)
         self._sums: dict[str, np.ndarray] = {}

@@ -34,7 +34,7 @@ class Base:
 
 
 def relative(performance: Curve, base: float, *, higher_is_better: bool = True) -> Curve:
-    """Return a response relative to its base: 1 where filtering changes nothing, less where it hurts.
+    """Return a response relative to its base: 1 where nothing changes, less where it hurts.
 
     Args:
         performance: Mean performance at each threshold.

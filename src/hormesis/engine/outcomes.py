@@ -38,7 +38,7 @@ class Block:
         first: Place of the first of them in the data set; random starts depend on it.
     """
 
-    inputs: Float[Tensor, "samples *shape"]
+    inputs: Float[Tensor, " samples *shape"]
     labels: Int[Tensor, " samples"]
     first: int = 0
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import torch
 
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.inputs.samples import Samples
 
 BLOCK = 256
 Measure = Callable[[Block, Callable[[], None]], Outcomes]
 
 
-class _Cancelled(Exception):
+class _CancelledError(Exception):
     """Ends a worker whose result nobody waits for any more."""
 
 
@@ -68,7 +68,7 @@ class _Progress:
     def ticker(self, block: Block) -> Callable[[], None]:
         def tick() -> None:
             if self._cancelled:
-                raise _Cancelled
+                raise _CancelledError
             with self._lock:
                 self._done += len(block.labels)
                 self._report(self._done, self._total)

@@ -43,7 +43,9 @@ def draw_overview(study: Study, path: Path) -> None:
             for place, target in enumerate(telling):
                 _draw_responses(panels[place], study, target, last=place == len(telling) - 1)
             right.legend(
-                *panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3,
+                *panels[0, 0].get_legend_handles_labels(),
+                loc="outside upper center",
+                ncols=3,
                 frameon=False,
             )
         figure.suptitle(_title(study), fontsize=9)
@@ -74,7 +76,9 @@ def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool
     curves = response_curves(study, target)
     for axes, curve in zip(panels, curves, strict=False):
         axes.plot(curve.progress, curve.clean, color=_CLEAN, label="clean")
-        axes.plot(curve.progress, curve.adversarial, color=_ADVERSARIAL, ls="--", label="adversarial")
+        axes.plot(
+            curve.progress, curve.adversarial, color=_ADVERSARIAL, ls="--", label="adversarial"
+        )
         axes.plot(curve.progress, curve.density, color=_DENSITY, ls=":", label="density")
         axes.set_title(f"{target.removesuffix('.weight')}, {curve.filter.replace('_', ' ')}")
         if last:

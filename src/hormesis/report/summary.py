@@ -45,11 +45,12 @@ def headline(study: Study) -> list[str]:
         for value in (study.base.clean, study.base.adversarial)
     )
     adversary = question["sweep"]["adversary"]
+    chosen = ", chosen to halve the accuracy" if "chosen" in attack else ""
     return [
         f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
         f"{data['classes']} classes",
-        f"{attack['name'].upper()}, ε = {epsilon:.4g} in input units ({epsilon * 255:.3g}/255), "
-        f"{adversary} adversary",
+        f"{attack['name'].upper()}, ε = {epsilon:.4g} in input units ({epsilon * 255:.3g}/255)"
+        f"{chosen}; {adversary} adversary",
         f"unfiltered {measured}: {clean} clean, {adversarial} adversarial",
         *study.notes,
     ]
@@ -67,6 +68,6 @@ def next_steps(folder: Path, picture: Path | None) -> list[str]:
     return [
         f"study:   {folder}",
         *drawn,
-        "next:    " f"hormesis show {folder} --reference base",
+        f"next:    hormesis show {folder} --reference base",
         f"         hormesis export {folder} --what scores --format csv",
     ]

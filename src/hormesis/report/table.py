@@ -70,6 +70,5 @@ def _count(size: int) -> str:
 def _explain(study: Study) -> str:
     scoring = study.scoring
     return (
-        f"base {scoring.base}, reference {scoring.reference}, "
-        f"robust within ±{scoring.tolerance:g}"
+        f"base {scoring.base}, reference {scoring.reference}, robust within ±{scoring.tolerance:g}"
     )

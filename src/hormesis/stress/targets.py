@@ -75,7 +75,7 @@ class Target:
 
 
 def find_targets(
-    network: nn.Module, example: Float[Tensor, "batch *shape"], selection: Targets
+    network: nn.Module, example: Float[Tensor, " batch *shape"], selection: Targets
 ) -> tuple[Target, ...]:
     """List the parameters of a network: those to be filtered and, with a reason, all the others.
 
@@ -197,7 +197,7 @@ def _kind(network: nn.Module, name: str) -> str:
         if isinstance(owner, owners):
             return kind
     # Networks bring their own LayerNorm2d, RMSNorm and the like.
-    return "norm" if "norm" in type(owner).__name__.lower() and owner.weight is not None else "other"
+    return "norm" if "norm" in type(owner).__name__.lower() else "other"
 
 
 def _together(found: list[Target], parameters: Mapping[str, Tensor]) -> Target:
@@ -214,9 +214,7 @@ def _together(found: list[Target], parameters: Mapping[str, Tensor]) -> Target:
     )
 
 
-def _channels(
-    network: nn.Module, target: Target, parameters: Mapping[str, Tensor]
-) -> list[Target]:
+def _channels(network: nn.Module, target: Target, parameters: Mapping[str, Tensor]) -> list[Target]:
     """Split a target into its output channels; one that is left out stays whole."""
     if not target.tested:
         return [target]

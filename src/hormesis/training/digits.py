@@ -96,5 +96,5 @@ def trained_on_digits(
 
 
 def cache_folder() -> Path:
-    """Return where trained networks are kept: ``$XDG_CACHE_HOME/hormesis`` or ``~/.cache/hormesis``."""
+    """Return where trained networks are kept: ``hormesis`` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hormesis"

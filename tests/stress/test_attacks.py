@@ -141,6 +141,18 @@ def test_the_network_comes_back_as_it_was_after_an_exception(attack):
 
 
 @every_attack
+def test_a_network_that_draws_leaves_the_random_state_alone(attack):
+    class Noisy(nn.Module):
+        def forward(self, inputs):
+            return inputs.flatten(1)[:, :5] * torch.rand(5)
+
+    network = Noisy()
+    before = state(network)
+    attacked(attack, network)
+    assert state(network) == before
+
+
+@every_attack
 def test_inputs_and_labels_are_left_alone(attack):
     inputs, labels = samples()
     kept = inputs.clone(), labels.clone()

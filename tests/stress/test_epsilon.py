@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +7,9 @@ from torch import nn
 from hormesis.errors import ModelError
 from hormesis.inputs.samples import Samples
 from hormesis.stress.adversaries import FGSM, PGD
+from hormesis.stress.attacks import perturb
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
+from hormesis.stress.performance import accuracy
 
 torch.set_num_threads(1)
 
@@ -108,6 +112,24 @@ def test_a_network_that_gets_nothing_right_is_refused():
     samples = margins(0.1, 0.2, labels=torch.ones(2, dtype=torch.int64))
     with pytest.raises(ModelError, match="some of the 2 samples right, got none; train it or pass"):
         choose(samples)
+
+
+@pytest.mark.parametrize("attack", [FGSM(), PGD(steps=2, step_size=0.7)], ids=repr)
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-0.4, 2.7)])
+def test_the_accuracy_is_that_of_the_attack_at_the_magnitude(attack, bounds):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))
+    inputs = (torch.rand(200, 6) * (bounds[1] - bounds[0]) + bounds[0]).clamp(*bounds)
+    with torch.no_grad():
+        labels = network(inputs).argmax(1)
+    labels[:20] = 0
+    choice = choose(Samples(inputs, labels, bounds, 3, "made"), network, attack, batch=64)
+    strong = replace(attack, epsilon=choice.epsilon)
+    found = perturb(network, inputs, labels, strong, bounds=bounds, seed=0)
+    with torch.no_grad():
+        assert accuracy.measure(network(found), labels).double().mean() == choice.adversarial
+        assert accuracy.measure(network(inputs), labels).double().mean() == choice.clean
+    assert abs(choice.adversarial - choice.clean / 2) < 0.02
 
 
 def test_batches_do_not_matter():

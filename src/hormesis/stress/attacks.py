@@ -80,8 +80,7 @@ def perturb(
     low, high = _representable(bounds, inputs.dtype)
     devices = [inputs.device] if inputs.device.type == "cuda" else []
     with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
+        torch.inference_mode(False),  # turns gradients on as well, whatever the caller has set
         torch.random.fork_rng(devices=devices),
         evaluating(network),
     ):

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from hormesis.errors import ModelError
 from hormesis.inputs.models import logits_of
 from hormesis.inputs.samples import Samples
-from hormesis.stress.adversaries import Attack
+from hormesis.stress.adversaries import FGSM, Attack
 from hormesis.stress.attacks import perturb
 from hormesis.stress.guard import evaluating
 from hormesis.stress.performance import accuracy_of
+
+Change = Callable[[Tensor, Tensor, int], Tensor]
+"""Takes inputs, labels and the index of the first row; returns inputs."""
 
 PRECISION = 0.02
 """Bisection ends when the two magnitudes that enclose the wanted one differ by this share."""
@@ -92,7 +95,6 @@ def automatic_epsilon(
         ModelError: If the network gets none of the samples right.
 
     Example:
-        >>> from hormesis.stress.adversaries import FGSM
         >>> network = nn.Linear(2, 2, bias=False)
         >>> _ = nn.init.eye_(network.weight)
         >>> inputs = torch.tensor([[0.5, 0.3], [0.9, 0.1]])
@@ -109,17 +111,11 @@ def automatic_epsilon(
         )
     tried: dict[float, float] = {}
 
+    perturbed = _perturbed(network, samples, attack, seed)
+
     def evaluate(epsilon: float) -> float:
         if epsilon not in tried:
-            strong = replace(attack, epsilon=epsilon)
-            tried[epsilon] = _accuracy(
-                network,
-                samples,
-                batch,
-                lambda rows, labels, first: perturb(
-                    network, rows, labels, strong, bounds=samples.bounds, seed=seed, first=first
-                ),
-            )
+            tried[epsilon] = _accuracy(network, samples, batch, perturbed(epsilon))
             if progress is not None:
                 progress(len(tried))
         return tried[epsilon]
@@ -129,6 +125,36 @@ def automatic_epsilon(
     epsilon = min(ends, key=lambda end: (abs(tried[end] - clean / 2), end))
     unharmed = tried[epsilon] > clean / 2 and epsilon == max(tried)
     return EpsilonChoice(epsilon, clean, tried[epsilon], len(tried), unharmed)
+
+
+def _perturbed(
+    network: nn.Module, samples: Samples, attack: Attack, seed: int
+) -> Callable[[float], Change]:
+    """Return, for each magnitude, a function that perturbs a batch by it.
+
+    The direction of FGSM is the same at every magnitude, so that one gradient serves them all: it
+    is read off a perturbation without bounds. Other attacks run anew.
+    """
+    bounds = samples.bounds
+    directions: dict[int, Tensor] = {}
+
+    def direction(rows: Tensor, labels: Tensor, first: int) -> Tensor:
+        if first not in directions:
+            far, free = FGSM(bounds[1] - bounds[0]), (-math.inf, math.inf)
+            moved = perturb(network, rows, labels, far, bounds=free, seed=seed, first=first)
+            directions[first] = (moved - rows).sign().to(torch.int8)
+        return directions[first].to(rows.dtype)
+
+    def at(epsilon: float) -> Change:
+        def change(rows: Tensor, labels: Tensor, first: int) -> Tensor:
+            if isinstance(attack, FGSM):
+                return (rows + epsilon * direction(rows, labels, first)).clamp(*bounds)
+            strong = replace(attack, epsilon=epsilon)
+            return perturb(network, rows, labels, strong, bounds=bounds, seed=seed, first=first)
+
+        return change
+
+    return at
 
 
 def _bracket(evaluate: Callable[[float], float], width: float, half: float) -> tuple[float, float]:
@@ -172,7 +198,7 @@ def _accuracy(
     network: nn.Module,
     samples: Samples,
     batch: int,
-    change: Callable[[Tensor, Tensor, int], Tensor],
+    change: Change,
 ) -> float:
     """Return the share of samples that are right after ``change`` was made to them."""
     parameter = next(network.parameters(), None)

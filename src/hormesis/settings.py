@@ -3,6 +3,7 @@
 The Python call, the command line, the configuration file and the manifest all use these.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,14 @@ def check_choice(what: str, given: str, known: Sequence[str]) -> None:
         raise SettingError(unknown(what, given, known))
 
 
+def _check_several(what: str, given: Sequence[str], example: str) -> None:
+    """Refuse a text where several are expected: its letters would be taken one by one."""
+    if isinstance(given, str):
+        raise SettingError(
+            f"Expected `{what}` to be a tuple such as ({example!r},), got the text {given!r}."
+        )
+
+
 @dataclass(frozen=True)
 class Targets:
     """Which parameters are filtered.
@@ -54,7 +63,8 @@ class Targets:
         per: ``"tensor"``, or ``"channel"`` for every output channel on its own.
 
     Raises:
-        SettingError: For a kind, scope or granularity that is not known.
+        SettingError: For a kind, scope or granularity that is not known, or a text instead of a
+            tuple of them.
 
     Example:
         >>> Targets(include=("layer4.*",)).scope
@@ -69,6 +79,9 @@ class Targets:
 
     def __post_init__(self) -> None:
         """Check every field."""
+        _check_several("include", self.include, "layer4.*")
+        _check_several("exclude", self.exclude, "layer4.*")
+        _check_several("kinds", self.kinds or (), "linear")
         for kind in self.kinds or ():
             check_choice("kind of parameter", kind, KINDS)
         check_choice("scope", self.scope, SCOPES)
@@ -115,6 +128,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         """Check every field."""
+        _check_several("filters", self.filters, "pulse_wave")
         if not self.filters:
             raise SettingError("Expected `filters` to name at least one filter, got none.")
         for name in self.filters:
@@ -124,8 +138,10 @@ class Sweep:
         if self.thresholds < 2:
             raise SettingError(f"Expected `thresholds` to be at least 2, got {self.thresholds}.")
         check_choice("choice of `compare`", self.compare, COMPARED)
-        if self.span is not None and not self.span[0] < self.span[1]:
-            raise SettingError(f"Expected `span` to run from low to high, got {self.span}.")
+        if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
+            raise SettingError(
+                f"Expected `span` to run from low to high and to be finite, got {self.span}."
+            )
         check_choice("adversary", self.adversary, ADVERSARIES)
         if self.seed < 0:
             raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")

@@ -1,0 +1,312 @@
+"""A network as a flat functional program: what is computed again when a parameter changes."""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
+
+from hormesis.errors import ModelError
+from hormesis.inputs.models import logits_of
+from hormesis.stress.guard import evaluating
+
+EXPORT_ERRORS = (
+    RuntimeError,  # torch.export's own errors derive from it, or from one of the others
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+)
+_ROWS = 3  # of the example, repeated if need be; a batch of one would be taken for a constant
+_STATEMENTS = ("_assert", "sym_constrain_range")  # nodes that check and compute nothing
+
+
+class NotExportable(ModelError):  # noqa: N818
+    """A network has no functional program; it can still be run in full."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Place of a value in a run."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation of a program.
+
+    Args:
+        function: What is called; it changes none of its arguments.
+        args: Positional arguments, a ``Slot`` for each computed value.
+        kwargs: The same for named arguments.
+        out: Slot of the result.
+        reads: Slots of the arguments, each once.
+        live: Whether the result depends on the network's input.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    out: int
+    reads: tuple[int, ...]
+    live: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network in evaluation mode as a list of operations without side effects.
+
+    Nothing in it changes while it runs, so that threads can share it.
+
+    Args:
+        calls: All operations that depend on the input or on a parameter, in order.
+        constants: One value a slot: parameters, buffers and what follows from them alone; None for
+            what depends on the input.
+        parameters: Slot of each parameter, by each of its names.
+        descendants: Places in ``calls`` of what depends on a parameter, by each of its names.
+        input: Slot of the input.
+        output: Slot of the logits.
+    """
+
+    calls: tuple[Call, ...] = field(repr=False)
+    constants: tuple[Any, ...] = field(repr=False)
+    parameters: Mapping[str, int] = field(repr=False)
+    descendants: Mapping[str, frozenset[int]] = field(repr=False)
+    input: int
+    output: int
+
+    def weights(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Return the unfiltered parameters of these names."""
+        return {name: self.constants[self.parameters[name]] for name in names}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Some calls of a program in order, each with the slots that are not needed after it."""
+
+    steps: tuple[tuple[Call, tuple[int, ...]], ...]
+
+    def run(self, values: list[Any]) -> None:
+        """Compute the calls in place of ``values``, one value a slot."""
+        for call, free in self.steps:
+            values[call.out] = call.function(
+                *(_filled(argument, values) for argument in call.args),
+                **{name: _filled(argument, values) for name, argument in call.kwargs.items()},
+            )
+            for slot in free:
+                values[slot] = None
+
+
+def schedule(program: Program, places: Iterable[int]) -> Schedule:
+    """Return the calls at ``places``; only what they compute themselves is freed."""
+    calls = [program.calls[place] for place in sorted(places)]
+    own = {call.out for call in calls}
+    seen = {program.output}
+    steps = []
+    for call in reversed(calls):
+        ends = [slot for slot in (*call.reads, call.out) if slot in own and slot not in seen]
+        seen.update(ends)
+        steps.append((call, tuple(ends)))
+    return Schedule(tuple(reversed(steps)))
+
+
+def export(network: nn.Module, example: Float[Tensor, " batch *shape"]) -> ExportedProgram:
+    """Return the network, in evaluation mode, as a functional graph for any batch from two on.
+
+    Args:
+        network: Any network; a copy of it is exported.
+        example: At least one input.
+
+    Raises:
+        NotExportable: With the reason.
+    """
+    rows = example.repeat(_ROWS, *([1] * (example.ndim - 1)))[:_ROWS]
+    try:
+        twin = copy.deepcopy(network)
+    except EXPORT_ERRORS as error:
+        raise NotExportable(f"it cannot be copied: {_line(error)}") from error
+    with evaluating(twin), torch.no_grad(), warnings.catch_warnings():
+        # PyTorch warns of its own deprecated parts while it exports.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module="torch")
+        warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during exp")
+        try:
+            exported = _traced(twin, rows)
+        except EXPORT_ERRORS as error:
+            raise NotExportable(f"torch.export refused it: {_line(error)}") from error
+    mutated = exported.graph_signature.buffers_to_mutate
+    if mutated:
+        name = next(iter(mutated.values()))
+        raise NotExportable(f"it changes its buffer {name!r} when it runs")
+    return exported
+
+
+def _traced(network: nn.Module, rows: Tensor) -> ExportedProgram:
+    shapes = ({0: Dim("batch", min=2, max=2**31)},)
+    try:
+        exported = torch.export.export(network, (rows,), dynamic_shapes=shapes)
+    except EXPORT_ERRORS:
+        # Reading the code instead of running it takes longer, and understands `len(inputs)`.
+        exported = torch.export.export(network, (rows,), dynamic_shapes=shapes, strict=True)
+    # An empty table leaves every operation whole and makes in-place ones functional.
+    return exported.run_decompositions({})
+
+
+def lower(exported: ExportedProgram, network: nn.Module, example: Tensor) -> Program:
+    """Return the flat program of an exported network.
+
+    Args:
+        exported: What ``export`` returned, its graph rewritten or not.
+        network: The network it came from, for the names of its parameters.
+        example: At least one input, which shows where among the outputs the logits are.
+    """
+    builder = _Builder(_names(network))
+    signature = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
+    for node in exported.graph.nodes:
+        if node.op == "placeholder":
+            builder.place(node, signature[node.name], exported)
+        elif node.op == "get_attr":
+            builder.slots[node] = builder.add(getattr(exported.graph_module, str(node.target)))
+        elif node.op == "call_function" and not _is_statement(node):
+            builder.call(node)
+        elif node.op == "output":
+            results = pytree.tree_leaves(node.args)
+            return builder.finish(builder.slots[results[_place_of_logits(network, example)]])
+    raise AssertionError("an exported graph ends with its output")
+
+
+class _Builder:
+    """Collects slots and calls, and computes at once what depends on neither input nor filter."""
+
+    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
+        self.names = names
+        self.slots: dict[fx.Node, int] = {}
+        self.values: list[Any] = []
+        self.live: set[int] = set()
+        self.roots: list[frozenset[int]] = []  # the parameters' slots that a slot depends on
+        self.parameters: dict[str, int] = {}
+        self.calls: list[Call] = []
+        self.input = -1
+
+    def add(self, value: Any, roots: frozenset[int] = frozenset()) -> int:  # noqa: ANN401
+        self.values.append(value)
+        self.roots.append(roots)
+        return len(self.values) - 1
+
+    def place(self, node: fx.Node, spec: Any, exported: ExportedProgram) -> None:  # noqa: ANN401
+        if spec.kind == InputKind.USER_INPUT:
+            self.input = self.slots[node] = self.add(None)
+            self.live.add(self.input)
+            return
+        found = exported.state_dict if spec.target in exported.state_dict else exported.constants
+        value = found[spec.target]
+        slot = self.slots[node] = self.add(value.detach() if isinstance(value, Tensor) else value)
+        if spec.kind == InputKind.PARAMETER:
+            self.roots[slot] = frozenset({slot})
+            for name in self.names[spec.target]:
+                self.parameters[name] = slot
+
+    def call(self, node: fx.Node) -> None:
+        def place(value: Any) -> Any:  # noqa: ANN401
+            return Slot(self.slots[value]) if isinstance(value, fx.Node) else value
+
+        args, kwargs = fx.node.map_aggregate((node.args, node.kwargs), place)  # pyright: ignore
+        reads = tuple(dict.fromkeys(self.slots[source] for source in node.all_input_nodes))
+        live = not self.live.isdisjoint(reads)
+        roots = frozenset().union(*(self.roots[slot] for slot in reads))
+        out = self.slots[node] = self.add(None, roots)
+        function: Any = node.target
+        call = Call(function, tuple(args), dict(kwargs), out, reads, live)
+        if live:
+            self.live.add(out)
+        else:
+            with torch.no_grad():
+                schedule_of(call).run(self.values)
+        if live or roots:
+            self.calls.append(call)
+
+    def finish(self, output: int) -> Program:
+        used = _useful(self.calls, output)
+        calls = tuple(call for call in self.calls if call.out in used)
+        for slot, value in enumerate(self.values):
+            if isinstance(value, Tensor) and slot not in used and not self._is_parameter(slot):
+                self.values[slot] = None
+        return Program(
+            calls=calls,
+            constants=tuple(self.values),
+            parameters=self.parameters,
+            descendants={
+                name: frozenset(
+                    place for place, call in enumerate(calls) if slot in self.roots[call.out]
+                )
+                for name, slot in self.parameters.items()
+            },
+            input=self.input,
+            output=output,
+        )
+
+    def _is_parameter(self, slot: int) -> bool:
+        return self.roots[slot] == frozenset({slot})
+
+
+def schedule_of(call: Call) -> Schedule:
+    """Return the schedule of one call, which frees nothing."""
+    return Schedule(((call, ()),))
+
+
+@torch.no_grad()
+def _place_of_logits(network: nn.Module, example: Tensor) -> int:
+    """Return which of the network's outputs, in the order of its structure, the logits are."""
+    with evaluating(network):
+        output = network(example)
+    logits = logits_of(output)
+    return [leaf is logits for leaf in pytree.tree_leaves(output)].index(True)
+
+
+def _useful(calls: Sequence[Call], output: int) -> set[int]:
+    """Return the slots that the output depends on."""
+    used = {output}
+    for call in reversed(calls):
+        if call.out in used:
+            used.update(call.reads)
+    return used
+
+
+def _names(network: nn.Module) -> dict[str, list[str]]:
+    """Return all names of each parameter, by any of them."""
+    groups: dict[int, list[str]] = {}
+    every = list(network.named_parameters(remove_duplicate=False))
+    for name, parameter in every:
+        groups.setdefault(id(parameter), []).append(name)
+    return {name: groups[id(parameter)] for name, parameter in every}
+
+
+def _filled(argument: Any, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    """Return an argument with its slots replaced by their values."""
+    kind = type(argument)
+    if kind is Slot:
+        return values[argument.index]
+    if isinstance(argument, list | tuple):
+        return [_filled(part, values) for part in argument]
+    return argument
+
+
+def _is_statement(node: fx.Node) -> bool:
+    return str(getattr(node.target, "__name__", node.target)).startswith(_STATEMENTS)
+
+
+def _line(error: BaseException) -> str:
+    """Return the first sentence of an error that says what happened."""
+    lines = [line.strip(" -.") for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith("Constraints violated")]
+    return (telling or [type(error).__name__])[0]

@@ -1,0 +1,78 @@
+"""Rows whose outcome hangs on rounding, and their logits from the given network itself."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from hormesis.engine.plain import filtered
+from hormesis.engine.plan import Removal
+from hormesis.inputs.models import logits_of
+from hormesis.stress.guard import evaluating
+from hormesis.stress.performance import Performance, accuracy_of, top5_of
+
+# Rounding moved no logit of the tested networks by more than 3e-5 of the largest one in its row.
+MARGIN = 2e-4
+_LENT = threading.Lock()  # who filters or attacks the network must have it alone
+
+
+@contextmanager
+def lent(network: nn.Module, removal: Removal | None = None) -> Iterator[None]:
+    """Lend the network, filtered if so asked, to one thread at a time."""
+    with _LENT, filtered(network, removal) if removal else nullcontext():
+        yield
+
+
+def undecided(
+    logits: Float[Tensor, "rows classes"], labels: Int[Tensor, " rows"], performance: Performance
+) -> Bool[Tensor, " rows"]:
+    """Return where rounding might change the outcome, and where a logit is not finite.
+
+    Accuracy and top-5 compare the logit of the true class with the others: a row is undecided if
+    the others within ``MARGIN`` of it, in units of the row's largest absolute logit, could make the
+    difference. Another binary performance may depend on the order of all of the six largest
+    logits: a row is undecided if two neighbours among them lie that close. Other performances
+    are numbers, which rounding moves by as little as the logits.
+
+    Args:
+        logits: From the fast engine.
+        labels: True class of each row.
+        performance: The per-sample score.
+
+    Example:
+        >>> from hormesis.stress.performance import accuracy
+        >>> logits = torch.tensor([[1.0, 1.00001], [1.0, 2.0], [1.0, torch.nan]])
+        >>> undecided(logits, torch.tensor([0, 0, 0]), accuracy)
+        tensor([ True, False,  True])
+    """
+    broken = ~logits.isfinite().all(dim=1)
+    if not performance.binary or logits.shape[1] < 2:
+        return broken
+    margin = MARGIN * logits.abs().amax(dim=1, keepdim=True)
+    places = {accuracy_of: 1, top5_of: 5}.get(performance.function)
+    if places is None:
+        best = logits.topk(min(6, logits.shape[1]), dim=1).values
+        return broken | (best[:, :-1] - best[:, 1:] <= margin).any(dim=1)
+    lead = logits - logits.gather(1, labels[:, None].long())
+    surely, perhaps = (lead > margin).sum(dim=1), (lead >= -margin).sum(dim=1) - 1
+    return broken | ((surely < places) & (perhaps >= places))
+
+
+def settle(
+    network: nn.Module,
+    removal: Removal | None,
+    inputs: Float[Tensor, " rows *shape"],
+) -> Float[Tensor, "rows classes"]:
+    """Return the logits of the given network on some rows, filtered or not.
+
+    Args:
+        network: The network; the same afterwards, bit for bit.
+        removal: What is removed, or None.
+        inputs: The rows; one alone is doubled, for networks that treat a batch of one differently.
+    """
+    rows = inputs if len(inputs) > 1 else inputs.repeat(2, *([1] * (inputs.ndim - 1)))
+    with lent(network, removal), evaluating(network), torch.inference_mode():
+        return logits_of(network(rows))[: len(inputs)]

@@ -1,0 +1,158 @@
+"""The unfiltered prefix, run once, and the suffix of each target behind it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hormesis.engine.graph import Program, Schedule, schedule
+from hormesis.engine.plan import Removal
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All removals that filter the same parameters.
+
+    Args:
+        names: The parameters.
+        rows: Places of the removals.
+        suffix: What depends on the parameters.
+        needs: Slots that the suffix reads and does not compute, constants apart.
+        start: Number of calls of the program that the prefix must have passed.
+        reaches: Whether the logits depend on the parameters.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[int, ...]
+    suffix: Schedule
+    needs: frozenset[int]
+    start: int
+    reaches: bool
+
+
+def stages(program: Program, removals: Sequence[Removal]) -> list[Stage]:
+    """Return the removals by their parameters, in the order in which the prefix reaches them."""
+    rows: dict[tuple[str, ...], list[int]] = {}
+    for row, removal in enumerate(removals):
+        names = tuple(dict.fromkeys(part.parameter for part in removal.target.parts))
+        rows.setdefault(names, []).append(row)
+    found = [_stage(program, names, tuple(group)) for names, group in rows.items()]
+    return sorted(found, key=lambda stage: stage.start)
+
+
+def _stage(program: Program, names: tuple[str, ...], rows: tuple[int, ...]) -> Stage:
+    places = _descendants(program, names)
+    calls = [program.calls[place] for place in places]
+    own = {call.out for call in calls}
+    computed = {call.out: place for place, call in enumerate(program.calls) if call.live}
+    read = {slot for call in calls for slot in call.reads} - own
+    needs = frozenset(slot for slot in read if slot in computed or slot == program.input)
+    start = max((computed[slot] + 1 for slot in needs if slot in computed), default=0)
+    return Stage(names, rows, schedule(program, places), needs, start, program.output in own)
+
+
+def _descendants(program: Program, names: Iterable[str]) -> frozenset[int]:
+    # A parameter that the forward pass never uses has no place in the program.
+    return frozenset().union(*(program.descendants.get(name, frozenset()) for name in names))
+
+
+class Walk:
+    """One batch on its way through the unfiltered network.
+
+    It runs ahead only as far as the next stage needs, and keeps only what that stage and later
+    ones read; memory is bounded by the widest place of the network, not by its depth.
+
+    Args:
+        program: The network.
+        todo: The stages, sorted by ``start``; to be visited in this order.
+        inputs: The batch.
+    """
+
+    def __init__(
+        self, program: Program, todo: Sequence[Stage], inputs: Float[Tensor, " batch *shape"]
+    ) -> None:
+        """Place the batch at the input."""
+        self._program = program
+        self._values = _start(program, inputs)
+        self._passed = 0
+        self._last_stage = {slot: n for n, stage in enumerate(todo) for slot in stage.needs}
+        end = todo[-1].start if todo else 0
+        self._last_call = {
+            slot: place
+            for place, call in enumerate(program.calls[:end])
+            if call.live
+            for slot in call.reads
+        }
+
+    def advance(self, stage: Stage, number: int) -> None:
+        """Run the prefix up to a stage, the ``number``-th of those to visit."""
+        for place in range(self._passed, stage.start):
+            call = self._program.calls[place]
+            if call.live:
+                Schedule(((call, ()),)).run(self._values)
+                for slot in call.reads:
+                    self._free(slot, place, number)
+        self._passed = max(self._passed, stage.start)
+        for slot in tuple(self._last_stage):
+            self._free(slot, self._passed - 1, number)
+
+    def logits(
+        self, stage: Stage, weights: Mapping[str, Float[Tensor, "..."]]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return the logits with some parameters replaced; the walk itself stays where it is.
+
+        Args:
+            stage: The stage that was last advanced to; it must reach the logits.
+            weights: A value for each of the stage's parameters.
+        """
+        values = list(self._values)
+        _replace(self._program, values, weights)
+        stage.suffix.run(values)
+        return values[self._program.output]
+
+    def _free(self, slot: int, place: int, number: int) -> None:
+        """Drop a value that neither a later call nor this or a later stage reads."""
+        if self._program.constants[slot] is not None:
+            return
+        if self._last_call.get(slot, -1) <= place and self._last_stage.get(slot, -1) < number:
+            self._values[slot] = None
+
+
+def whole(
+    program: Program,
+    inputs: Float[Tensor, " batch *shape"],
+    weights: Mapping[str, Float[Tensor, "..."]] | None = None,
+) -> Float[Tensor, "batch classes"]:
+    """Return the logits of the whole network, with some parameters replaced or none.
+
+    Args:
+        program: The network.
+        inputs: The batch, of at least two rows.
+        weights: Other values for some parameters.
+    """
+    weights = weights or {}
+    live = {place for place, call in enumerate(program.calls) if call.live}
+    values = _start(program, inputs)
+    _replace(program, values, weights)
+    schedule(program, live | _descendants(program, weights)).run(values)
+    return values[program.output]
+
+
+def _start(program: Program, inputs: Tensor) -> list[Any]:
+    values = list(program.constants)
+    values[program.input] = inputs
+    return values
+
+
+def _replace(program: Program, values: list[Any], weights: Mapping[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        if name in program.parameters:
+            values[program.parameters[name]] = weight
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two results agree bit for bit, NaN included."""
+    return torch.equal(one.nan_to_num(), other.nan_to_num())

@@ -1,0 +1,450 @@
+"""The fast engine gives the outcomes of the plain loop, on networks of every make."""
+
+import copy
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from hormesis import settings as asked
+from hormesis.engine import plain
+from hormesis.engine.graph import NotExportable, Program
+from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.plan import Removal, make_plan
+from hormesis.engine.suffix import compile_network, measure
+from hormesis.inputs.models import logits_of
+from hormesis.inputs.normalize import normalized
+from hormesis.stress.adversaries import FGSM, PGD
+from hormesis.stress.filters import Threshold
+from hormesis.stress.performance import accuracy, as_performance, loss, top5
+from hormesis.stress.targets import find_targets
+
+STATISTICS = (
+    ("weight", 0.7, 1.5),
+    ("bias", -0.3, 0.3),
+    ("running_mean", -0.3, 0.3),
+    ("running_var", 0.5, 1.5),
+)
+
+
+def seeded(network: nn.Module, seed: int = 0) -> nn.Module:
+    """Give every tensor values that make each layer matter, running statistics included."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(tensor: Tensor, low: float, high: float) -> None:
+        with torch.no_grad():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
+
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            for name, low, high in STATISTICS:
+                tensor = getattr(module, name)
+                if tensor is not None:
+                    drawn(tensor, low, high)
+    return network.eval()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Tied(nn.Module):
+    """One weight used by two layers, one module called twice, and a parameter never used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.second.weight = self.first.weight
+        self.twice, self.last = nn.Linear(6, 6), nn.Linear(6, 3)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        hidden = self.second(self.first(inputs).relu())
+        return {"loss": hidden.sum(), "logits": self.last(self.twice(self.twice(hidden).tanh()))}
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        tokens = torch.cat([self.token.expand(len(inputs), -1, -1), self.encoder(inputs)], dim=1)
+        return self.last(self.attention(tokens, tokens, tokens)[0][:, 0])
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.last = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        states, _ = self.lstm(inputs)
+        return self.last(states[:, -1]), states
+
+
+class Residual(nn.Module):
+    """In-place operations on a value that two branches read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8))
+        self.branch = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
+        self.relu = nn.ReLU(inplace=True)
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        stem = self.relu(self.stem(inputs))
+        hidden = self.branch(stem)
+        hidden += stem
+        return self.last(self.relu(hidden).mean(dim=(2, 3)))
+
+
+def convolutions() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8),  # depthwise
+        nn.Conv2d(8, 12, 1, groups=2),
+        nn.BatchNorm2d(12, affine=False),
+        nn.Hardswish(),
+        nn.Conv2d(12, 8, 3, padding=2, dilation=2, padding_mode="reflect"),
+        nn.ConvTranspose2d(8, 6, 3, stride=2, output_padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU6(),
+        nn.Conv2d(6, 6, (1, 3), stride=(2, 1), padding=(0, 1)),
+        nn.GroupNorm(2, 6),
+        nn.Conv2d(6, 8, 3, stride=4, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    )
+
+
+def line() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv1d(2, 6, 5, stride=2, padding=2),
+        nn.BatchNorm1d(6),
+        nn.ReLU(),
+        nn.Conv1d(6, 6, 3, groups=3, padding=1),
+        nn.AdaptiveMaxPool1d(4),
+        nn.Flatten(),
+        nn.BatchNorm1d(24, affine=False),
+        nn.Linear(24, 4),
+        nn.BatchNorm1d(4, affine=False),
+    )
+
+
+def volume() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv3d(1, 4, 3, padding=1),
+        nn.BatchNorm3d(4),
+        nn.ReLU(),
+        nn.MaxPool3d(2),
+        nn.Conv3d(4, 4, 1),
+        nn.Flatten(),
+        nn.Linear(32, 3),
+    )
+
+
+def tiny_maps() -> nn.Module:
+    """Maps of 4 x 4, 2 x 2 and 1 x 1, where most taps of a filter see padding alone."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, stride=2, padding=1),
+        nn.BatchNorm2d(8),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        nn.BatchNorm2d(8),
+        nn.Conv2d(8, 8, 1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    )
+
+
+def wrapped() -> nn.Module:
+    return normalized(tiny_maps(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
+
+
+def parametrized() -> nn.Module:
+    first = weight_norm(nn.Conv2d(3, 6, 3))
+    return nn.Sequential(first, nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(54, 4))
+
+
+def vision_transformer() -> nn.Module:
+    network = torchvision.models.VisionTransformer(8, 4, 1, 2, 16, 32, num_classes=5)
+    nn.init.normal_(network.get_parameter("heads.head.weight"))  # it starts at zero
+    return network
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "tied": (Tied, (6,)),
+    "attention": (Attention, (3, 8)),
+    "recurrent": (Recurrent, (5, 4)),
+    "residual": (Residual, (3, 6, 6)),
+    "convolutions": (convolutions, (3, 9, 9)),
+    "line": (line, (2, 16)),
+    "volume": (volume, (1, 4, 4, 4)),
+    "tiny maps": (tiny_maps, (3, 8, 8)),
+    "wrapped": (wrapped, (3, 8, 8)),
+    "parametrized": (parametrized, (3, 8, 8)),
+    "vision transformer": (vision_transformer, (3, 8, 8)),
+}
+
+
+def made(name: str, count: int = 12) -> tuple[nn.Module, Block]:
+    build, shape = NETWORKS[name]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(3)
+        network = seeded(build())
+        inputs = torch.rand(count, *shape)
+        logits = logits_of(network(inputs))
+    labels = logits.argmax(dim=1)
+    labels[::3] = (logits - logits.mean(dim=0)).argmax(dim=1)[::3]  # so that some are wrong
+    return network, Block(inputs, labels, first=5)
+
+
+@cache
+def compiled(name: str, fast: bool = True) -> Program:
+    network, block = made(name)
+    return compile_network(network, block.inputs[:2], fast=fast)
+
+
+def removals_of(
+    network: nn.Module, block: Block, sweep: asked.Sweep, **selection: object
+) -> tuple[Removal, ...]:
+    targets = find_targets(network, block.inputs[:1], asked.Targets(**selection))  # pyright: ignore
+    return make_plan(network, targets, sweep).removals
+
+
+def question(**changes: object) -> Question:
+    given = {"performance": accuracy, "attack": FGSM(0.05), "adaptive": False}
+    return Question(**(given | changes), bounds=(0.0, 1.0), seed=1)  # pyright: ignore
+
+
+def assert_same(found: Outcomes, expected: Outcomes) -> None:
+    for name in ("base_clean", "base_adversarial", "clean", "adversarial", "changed"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert one.dtype == other.dtype, name
+        assert torch.equal(one, other), name
+
+
+EVERY = {"kinds": asked.KINDS}
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool) -> None:
+    network, block = made(name)
+    removals = removals_of(network, block, asked.Sweep(thresholds=3), **EVERY)
+    program = compiled(name, fast)
+    expected = plain.measure(network, removals, block, question())
+    assert_same(measure(program, network, removals, block, question()), expected)
+    assert expected.changed.any()
+
+
+@pytest.mark.parametrize("selection", [{"scope": "global"}, {"per": "channel"}])
+@pytest.mark.parametrize("name", ["tiny maps", "tied"])
+def test_global_targets_and_channels(name: str, selection: dict[str, str]) -> None:
+    network, block = made(name)
+    sweep = asked.Sweep(("pulse_wave",), thresholds=2, control=True, span=(-0.3, 0.3))
+    removals = removals_of(network, block, sweep, **selection)
+    program = compiled(name)
+    expected = plain.measure(network, removals, block, question())
+    assert_same(measure(program, network, removals, block, question()), expected)
+
+
+@pytest.mark.parametrize("changes", [{"adaptive": True}, {"attack": PGD(0.05, steps=2)}])
+@pytest.mark.parametrize("name", ["tiny maps", "attention"])
+def test_every_adversary(name: str, changes: dict[str, object]) -> None:
+    network, block = made(name)
+    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    program = compiled(name)
+    expected = plain.measure(network, removals, block, question(**changes))
+    assert_same(measure(program, network, removals, block, question(**changes)), expected)
+
+
+def test_loss_agrees_up_to_rounding() -> None:
+    network, block = made("tiny maps")
+    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    program = compile_network(network, block.inputs[:2])
+    expected = plain.measure(network, removals, block, question(performance=loss))
+    found = measure(program, network, removals, block, question(performance=loss))
+    torch.testing.assert_close(found.clean, expected.clean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.adversarial, expected.adversarial, rtol=1e-4, atol=1e-5)
+
+
+@given(st.data())
+@settings(max_examples=5, deadline=None)
+def test_order_of_removals_and_size_of_blocks_do_not_matter(data: st.DataObject) -> None:
+    network, block = made("residual")
+    removals = removals_of(network, block, asked.Sweep(thresholds=2), **EVERY)
+    program = compiled("residual")
+    order = data.draw(st.permutations(range(len(removals))))
+    cut = data.draw(st.integers(1, len(block.labels) - 1))
+    whole = measure(program, network, removals, block, question())
+    parts = [
+        Block(block.inputs[:cut], block.labels[:cut], first=5),
+        Block(block.inputs[cut:], block.labels[cut:], first=5 + cut),
+    ]
+    shuffled = [removals[place] for place in order]
+    found = [measure(program, network, shuffled, part, question()) for part in parts]
+    assert torch.equal(torch.cat([part.clean for part in found], dim=1), whole.clean[order])
+
+
+def test_network_and_its_modes_are_left_alone() -> None:
+    network, block = made("residual")
+    removals = removals_of(network, block, asked.Sweep(thresholds=2))
+    network.get_submodule("branch").train()
+    before = copy.deepcopy(network.state_dict())
+    ticks: list[None] = []
+    program = compiled("residual")
+    measure(program, network, removals, block, question(), lambda: ticks.append(None))
+    assert len(ticks) == len(removals)
+    assert network.get_submodule("branch").training
+    assert not network.get_submodule("stem").training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_threads_share_a_program() -> None:
+    network, block = made("convolutions", count=40)
+    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    program = compiled("convolutions")
+    blocks = [Block(block.inputs[i : i + 10], block.labels[i : i + 10], i) for i in (0, 10, 20, 30)]
+    expected = [plain.measure(network, removals, part, question()) for part in blocks]
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda part: measure(program, network, removals, part, question()), blocks)
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
+
+
+def test_what_reaches_no_logit_is_unchanged() -> None:
+    network, block = made("tied")
+    removals = removals_of(network, block, asked.Sweep(thresholds=3), include=("unused.weight",))
+    program = compiled("tied")
+    found = measure(program, network, removals, block, question())
+    assert not found.changed.any()
+    assert torch.equal(found.clean, found.base_clean.expand_as(found.clean))
+
+
+def test_a_mask_that_removes_zeros_is_unchanged() -> None:
+    network, block = made("tiny maps")
+    with torch.no_grad():
+        network.get_parameter("3.weight")[0] = 0.0
+    found = find_targets(network, block.inputs[:1], asked.Targets(include=("3.weight",)))
+    (target,) = (target for target in found if target.tested)
+    removal = Removal(target, Threshold("pulse_wave", 0, 0.0, -1e-9, 1e-9), count=72)
+    program = compile_network(network, block.inputs[:2])
+    assert not measure(program, network, [removal], block, question()).changed.any()
+
+
+def test_rows_that_tie_are_settled_by_the_network() -> None:
+    """Two classes with the same weights: rounding alone would tell them apart."""
+    network, block = made("tiny maps", count=64)
+    with torch.no_grad():
+        weight, bias = network.get_parameter("17.weight"), network.get_parameter("17.bias")
+        weight[1] = weight[0]
+        bias[:2] = 1.0
+    removals = removals_of(network, block, asked.Sweep(thresholds=4))
+    program = compile_network(network, block.inputs[:2])
+    for performance in (accuracy, as_performance("accuracy")):
+        asking = question(performance=performance)
+        expected = plain.measure(network, removals, block, asking)
+        assert_same(measure(program, network, removals, block, asking), expected)
+
+
+def test_a_program_works_for_a_single_sample() -> None:
+    network, block = made("tiny maps", count=1)
+    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    program = compile_network(network, block.inputs)
+    for adaptive in (False, True):
+        expected = plain.measure(network, removals, block, question(adaptive=adaptive))
+        found = measure(program, network, removals, block, question(adaptive=adaptive))
+        assert_same(found, expected)
+
+
+def test_nothing_to_measure() -> None:
+    network, block = made("tiny maps")
+    program = compile_network(network, block.inputs)
+    found = measure(program, network, [], block, question())
+    assert found.clean.shape == (0, 12)
+    assert found.changed.shape == (0,)
+
+
+class Branching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.layer(inputs) if inputs.sum() > 0 else self.layer(-inputs)
+
+
+class Remembering(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        calls = self.get_buffer("calls")
+        calls += 1
+        return self.layer(inputs) * calls
+
+
+def sharing() -> nn.Module:
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    network[1].weight = nn.Parameter(network[0].weight.detach())
+    return network
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (Branching, "torch.export refused it"),
+        (Remembering, "it changes its buffer 'calls'"),
+        (sharing, "'0.weight' and '1.weight' share memory"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(build: Callable[[], nn.Module], reason: str) -> None:
+    with pytest.raises(NotExportable, match=reason):
+        compile_network(build(), torch.rand(2, 4))
+
+
+def test_top5_depends_on_the_true_class_alone() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 9))
+    inputs = torch.rand(20, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    block = Block(inputs, torch.arange(20) % 9)
+    removals = removals_of(network, block, asked.Sweep(thresholds=4))
+    program = compile_network(network, inputs)
+    expected = plain.measure(network, removals, block, question(performance=top5))
+    assert_same(measure(program, network, removals, block, question(performance=top5)), expected)

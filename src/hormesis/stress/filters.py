@@ -98,7 +98,8 @@ def keep(values: Float[Tensor, "*shape"], threshold: Threshold) -> Bool[Tensor, 
         SettingError: If the filter is not known.
 
     Example:
-        >>> keep(torch.tensor([-1.0, 2.0]), Threshold("low_pass", 0, alpha=2.0, lower=0, upper=0))
+        >>> end = Threshold("low_pass", step=0, alpha=2.0, lower=1.5, upper=2.5)
+        >>> keep(torch.tensor([-1.0, 2.0]), end)
         tensor([ True, False])
     """
     if threshold.filter == "high_pass":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from hormesis.errors import ModelError, SettingError
 from hormesis.inputs.normalize import Normalized
@@ -94,10 +95,10 @@ def find_targets(
     Example:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
         >>> for target in find_targets(network, torch.zeros(1, 1, 4, 4), Targets()):
-        ...     print(target.name, target.kind, target.reason)
-        0.weight convolution
+        ...     print(target.name, target.kind, target.reason or "tested")
+        0.weight convolution tested
         0.bias bias of kind bias, which was not asked for
-        2.weight linear
+        2.weight linear tested
         2.bias bias of kind bias, which was not asked for
     """
     parameters = dict(network.named_parameters())
@@ -109,11 +110,16 @@ def find_targets(
         target = _describe(network, name, parameters[name], depth=len(whole))
         whole.append(replace(target, reason=_left_out(target, selection) or target.reason))
     if not any(target.tested for target in whole):
-        raise SettingError(_nothing_matches(whole, selection))
+        asked = [target for target in whole if not _left_out(target, selection)]
+        raise SettingError(_nothing_matches(whole, asked))
     if selection.scope == "global":
-        return (_together(whole, parameters), *(t for t in whole if not t.tested))
+        return (_together(whole), *(t for t in whole if not t.tested))
     if selection.per == "channel":
-        return tuple(part for target in whole for part in _channels(network, target, parameters))
+        parts = [part for target in whole for part in _channels(network, target, parameters)]
+        if not any(part.tested for part in parts):
+            asked = [part for part in parts if part.parts[0].index is not None]
+            raise SettingError(_nothing_matches(parts, asked))
+        return tuple(parts)
     return tuple(whole)
 
 
@@ -159,12 +165,12 @@ def _left_out(target: Target, selection: Targets) -> str:
     return ""
 
 
-def _nothing_matches(found: list[Target], selection: Targets) -> str:
-    constant = [target.name for target in found if not _left_out(target, selection)]
-    if constant:
+def _nothing_matches(found: list[Target], asked: list[Target]) -> str:
+    if asked:
+        which = f"{asked[0].name} cannot" if len(asked) == 1 else f"none of {len(asked)} can"
         return (
-            f"Expected a target whose values differ, but {constant[0]} "
-            f"{'and the others asked for are' if len(constant) > 1 else 'is'} constant."
+            f"Expected a target whose values differ, but {which} be filtered; {asked[0].name}: "
+            f"{asked[0].reason}."
         )
     kinds = sorted({target.kind for target in found})
     names = ", ".join(target.name for target in found[:3])
@@ -200,7 +206,7 @@ def _kind(network: nn.Module, name: str) -> str:
     return "norm" if "norm" in type(owner).__name__.lower() else "other"
 
 
-def _together(found: list[Target], parameters: Mapping[str, Tensor]) -> Target:
+def _together(found: list[Target]) -> Target:
     members = [target for target in found if target.tested]
     return Target(
         name=ALL,
@@ -257,10 +263,13 @@ class _FirstUses(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        for argument in torch.utils._pytree.tree_leaves((args, kwargs)):
-            if isinstance(argument, nn.Parameter):
-                self.order.setdefault(id(argument), len(self.order))
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        # Reading a shape or a device is no use; whatever gives a tensor is.
+        if any(isinstance(leaf, Tensor) for leaf in tree_leaves(result)):
+            for argument in tree_leaves((args, kwargs)):
+                if isinstance(argument, nn.Parameter):
+                    self.order.setdefault(id(argument), len(self.order))
+        return result
 
 
 def _order_of_use(network: nn.Module, example: Tensor) -> dict[int, int]:

@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from hormesis import manifest
 from hormesis.analysis.responses import Means, response_table
-from hormesis.engine.engines import Engine, choose_engine
+from hormesis.engine.engines import choose_engine
 from hormesis.engine.outcomes import Outcomes, Question
 from hormesis.engine.plan import Plan, make_plan
 from hormesis.engine.sweep import BLOCK
-from hormesis.engine.sweep import sweep as measured_blocks
+from hormesis.engine.sweep import sweep as blocks_measured
 from hormesis.engine.tables import cell_table, target_table
 from hormesis.errors import ModelError, StudyError
 from hormesis.inputs.models import check_network
@@ -126,11 +127,10 @@ class _Request:
 
 def _study(network: nn.Module, samples: Samples, request: _Request, report: Report) -> Study:
     """Check everything that can be known beforehand, then measure."""
-    device = next((parameter.device for parameter in network.parameters()), None)
-    samples = replace(samples, inputs=samples.inputs.to(device), labels=samples.labels.to(device))
-    check_network(network, samples.inputs[:2], samples.classes)
+    example = samples.inputs[:2].to(_device(network))
+    check_network(network, example, samples.classes)
     with evaluating(network):
-        targets = find_targets(network, samples.inputs[:2], request.targets)
+        targets = find_targets(network, example, request.targets)
         plan = make_plan(network, targets, request.sweep)
         identity = {
             "name": request.name,
@@ -174,14 +174,11 @@ def _measured(
     planned: tuple[Plan, dict[str, Any]],
     report: Report,
 ) -> Study:
+    """Measure the plan, and write the study if a folder was asked for."""
     plan, question = planned
     started = time.monotonic()
-    stage = (
-        nullcontext()
-        if request.out is None
-        else staged(request.out, overwrite=request.run.overwrite)
-    )
-    with stage as folder:
+    out, overwrite = request.out, request.run.overwrite
+    with nullcontext() if out is None else staged(out, overwrite=overwrite) as folder:
         attack, choice = _settled(network, samples, request, report)
         asked = Question(
             request.performance,
@@ -190,8 +187,21 @@ def _measured(
             bounds=samples.bounds,
             seed=request.sweep.seed,
         )
-        engine = choose_engine(network, plan.removals, asked, request.run)
-        means = _means(engine, samples, plan, folder, partial(report, "Measuring"))
+        device = _device(network)
+        example = samples.inputs[:2].to(device)
+        engine = choose_engine(network, plan.removals, asked, example, request.run)
+        means = Means()
+        for first, outcomes in blocks_measured(
+            lambda block, tick: engine.measure(block.to(device), tick),
+            samples,
+            len(plan.removals),
+            workers=engine.workers,
+            report=partial(report, "Measuring"),
+        ):
+            stored = _stored(outcomes)
+            means.add(stored)
+            if folder is not None:
+                write_outcomes(folder, first, stored)
         _check_base(means, request.performance)
         responses = response_table(cell_table(plan), means)
         targets = target_table(plan, responses)
@@ -199,16 +209,8 @@ def _measured(
             "question": question,
             "attack": manifest.describe_attack(attack, choice),
             "scoring": asdict(request.scoring),
-            "base": {
-                "clean": float(means.of("base_clean")),
-                "adversarial": float(means.of("base_adversarial")),
-                "higher_is_better": request.performance.higher_is_better,
-                "samples": means.samples,
-            },
-            "notes": [
-                *manifest.notes(means, attack, choice, request.performance),
-                *engine.notes,
-            ],
+            "base": manifest.describe_base(means, request.performance),
+            "notes": [*manifest.notes(means, attack, choice, request.performance), *engine.notes],
             "run": {
                 "engine": engine.name,
                 "workers": engine.workers,
@@ -218,7 +220,7 @@ def _measured(
         }
         if folder is not None:
             write_tables(folder, written, targets, responses)
-    return Study(written, targets, responses, request.out)
+    return Study(written, targets, responses, out)
 
 
 def _settled(
@@ -240,25 +242,6 @@ def _settled(
     return replace(request.attack, epsilon=choice.epsilon), choice
 
 
-def _means(
-    engine: Engine,
-    samples: Samples,
-    plan: Plan,
-    folder: Path | None,
-    report: Any,  # noqa: ANN401
-) -> Means:
-    means = Means()
-    blocks = measured_blocks(
-        engine.measure, samples, len(plan.removals), workers=engine.workers, report=report
-    )
-    for first, outcomes in blocks:
-        stored = _stored(outcomes)
-        means.add(stored)
-        if folder is not None:
-            write_outcomes(folder, first, stored)
-    return means
-
-
 def _check_base(means: Means, performance: Performance) -> None:
     for name in ("clean", "adversarial"):
         if not math.isfinite(float(means.of(f"base_{name}"))):
@@ -276,3 +259,8 @@ def _stored(outcomes: Outcomes) -> StoredOutcomes:
         adversarial=outcomes.adversarial.cpu().numpy(),
         changed=outcomes.changed.cpu().numpy(),
     )
+
+
+def _device(network: nn.Module) -> torch.device:
+    parameter = next(network.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device

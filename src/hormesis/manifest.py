@@ -103,6 +103,16 @@ def first_difference(asked: Any, stored: Any, where: str = "") -> str:  # noqa: 
     return "" if asked == stored else f"{where} is {asked} here and {stored} there"
 
 
+def describe_base(means: Means, performance: Performance) -> dict[str, Any]:
+    """Return how the unfiltered network does, as plain values."""
+    return {
+        "clean": float(means.of("base_clean")),
+        "adversarial": float(means.of("base_adversarial")),
+        "higher_is_better": performance.higher_is_better,
+        "samples": means.samples,
+    }
+
+
 def notes(
     means: Means, attack: Attack, choice: EpsilonChoice | None, performance: Performance
 ) -> list[str]:

@@ -1,13 +1,17 @@
 """Which engine measures a study, and with how many workers."""
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from hormesis.engine import plain
+from hormesis.engine import plain, suffix
+from hormesis.engine.graph import NotExportable
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
+from hormesis.engine.suffix import compile_network
 from hormesis.settings import Run
 
 
@@ -45,8 +49,57 @@ def plain_engine(network: nn.Module, removals: Sequence[Removal], question: Ques
     return Engine("plain", measure, workers=1)
 
 
-def choose_engine(
-    network: nn.Module, removals: Sequence[Removal], question: Question, run: Run
+def suffix_engine(
+    network: nn.Module,
+    removals: Sequence[Removal],
+    question: Question,
+    example: Float[Tensor, " batch *shape"],
+    workers: int | None = None,
 ) -> Engine:
-    """Return the engine that a run asks for."""
-    return plain_engine(network, removals, question)
+    """Return the engine that computes again only what depends on the filtered parameter.
+
+    Args:
+        network: The network, in evaluation mode.
+        removals: What is measured.
+        question: How it is measured.
+        example: At least one input.
+        workers: Blocks measured at a time; by default one a core, and one on an accelerator.
+
+    Raises:
+        NotExportable: If the network has no functional program.
+    """
+    program = compile_network(network, example)
+
+    def measure(block: Block, tick: Callable[[], None]) -> Outcomes:
+        return suffix.measure(program, network, removals, block, question, tick)
+
+    default = len(os.sched_getaffinity(0)) if example.device.type == "cpu" else 1
+    return Engine("suffix", measure, workers or default)
+
+
+def choose_engine(
+    network: nn.Module,
+    removals: Sequence[Removal],
+    question: Question,
+    example: Float[Tensor, " batch *shape"],
+    run: Run,
+) -> Engine:
+    """Return the engine that a run asks for, or the plain loop with a note why it has to be that.
+
+    Args:
+        network: The network, in evaluation mode.
+        removals: What is measured.
+        question: How it is measured.
+        example: At least one input.
+        run: Which engine, and how many workers.
+    """
+    if run.engine == "plain":
+        return plain_engine(network, removals, question)
+    try:
+        return suffix_engine(network, removals, question, example, run.workers)
+    except NotExportable as reason:
+        note = (
+            f"Every cell ran the whole network, because {reason}. The results are the same and "
+            "take longer; a forward pass that torch.export understands would be faster."
+        )
+        return replace(plain_engine(network, removals, question), notes=(note,))

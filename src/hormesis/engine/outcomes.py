@@ -1,7 +1,8 @@
 """What a measurement asks and what it returns, whichever engine does it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -41,6 +42,10 @@ class Block:
     inputs: Float[Tensor, " samples *shape"]
     labels: Int[Tensor, " samples"]
     first: int = 0
+
+    def to(self, device: torch.device) -> "Block":
+        """Return the block on a device."""
+        return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
 
 
 @dataclass(frozen=True)

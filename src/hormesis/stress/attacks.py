@@ -84,9 +84,9 @@ def perturb(
         torch.random.fork_rng(devices=devices),
         evaluating(network),
     ):
-        clean = inputs.detach().clone()
+        clean = inputs.detach()
         if len(clean) == 0:
-            return clean
+            return clean.clone()
         _check_inputs(clean, (low, high), first)
         truth = labels.to(device=clean.device, dtype=torch.int64, copy=True)
         model = PyTorchModel(_Logits(network, truth).eval(), (low, high), device=clean.device)

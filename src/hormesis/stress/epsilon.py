@@ -133,15 +133,15 @@ def _perturbed(
     """Return, for each magnitude, a function that perturbs a batch by it.
 
     The direction of FGSM is the same at every magnitude, so that one gradient serves them all: it
-    is read off a perturbation without bounds. Other attacks run anew.
+    is read off a perturbation as wide as the bounds. Other attacks run anew.
     """
     bounds = samples.bounds
     directions: dict[int, Tensor] = {}
 
     def direction(rows: Tensor, labels: Tensor, first: int) -> Tensor:
         if first not in directions:
-            far, free = FGSM(bounds[1] - bounds[0]), (-math.inf, math.inf)
-            moved = perturb(network, rows, labels, far, bounds=free, seed=seed, first=first)
+            wide = FGSM(bounds[1] - bounds[0])
+            moved = perturb(network, rows, labels, wide, bounds=bounds, seed=seed, first=first)
             directions[first] = (moved - rows).sign().to(torch.int8)
         return directions[first].to(rows.dtype)
 

@@ -168,7 +168,8 @@ def _image_folder(folder: Path, progress: Progress | None) -> _Source:
         dataset = datasets.ImageFolder(folder)
     except OSError as error:
         raise DataError(
-            f"Expected '{folder}' to hold one folder of images for each class: {error}."
+            f"Expected '{folder}' to hold one folder of images for each class: "
+            f"{str(error).rstrip('.')}."
         ) from error
     files = [Path(path) for path, _ in dataset.samples]
     return _files(files, torch.tensor(dataset.targets), len(dataset.classes), progress)

@@ -98,7 +98,7 @@ def users_code(spec: str, what: str) -> Iterator[None]:
         yield
     except HormesisError:
         raise
-    except Exception as error:  # anything may come out of code that is not ours
+    except (Exception, SystemExit) as error:  # anything may come out of code that is not ours
         raise SettingError(f"The {what} {spec!r} failed: {_quote(error)}") from error
     finally:
         if folder in sys.path:
@@ -119,7 +119,7 @@ def _load_module(name: str, spec: str, what: str) -> ModuleType:
             ) from error
 
 
-def _quote(error: Exception) -> str:
+def _quote(error: BaseException) -> str:
     """Return an exception with the place that raised it: ``ValueError: no (nets.py, line 3)``."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -68,6 +68,25 @@ def build_model(
         return _from_torchvision(name, classes, channels, size)
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that ``build_model`` does not know, without building the network.
+
+    Raises:
+        ModelError: For an unknown name.
+        MissingExtraError: When timm is needed and not installed.
+        SettingError: When the attribute that ``module:factory`` names does not exist.
+
+    Example:
+        >>> check_name("resnet18")
+    """
+    if name.startswith("timm:"):
+        _timm_name(name)
+    elif ":" in name:
+        load_factory(name, "model")
+    elif name not in _torchvision_names():
+        raise ModelError(_unknown(name, _torchvision_names()))
+
+
 def logits_of(output: object) -> Float[Tensor, "batch classes"]:
     """Return the logits within what a network returned.
 
@@ -149,12 +168,14 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
+def _torchvision_names() -> list[str]:
+    return list_models(module=torchvision.models)
+
+
 def _from_torchvision(
     name: str, classes: int, channels: int, size: tuple[int, int] | None
 ) -> nn.Module:
-    known = list_models(module=torchvision.models)
-    if name not in known:
-        raise ModelError(_unknown(name, known))
+    check_name(name)
     options: dict[str, Any] = {"weights": None, "num_classes": classes}
     if name in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": True}
@@ -203,11 +224,17 @@ def _import_timm() -> ModuleType:
     return timm
 
 
-def _from_timm(name: str, classes: int, channels: int, size: tuple[int, int] | None) -> nn.Module:
+def _timm_name(name: str) -> tuple[ModuleType, str]:
+    """Return timm, and what timm calls ``timm:NAME``."""
     timm = _import_timm()
     short = name.removeprefix("timm:")
     if not timm.is_model(short):  # also refuses `hf-hub:`, which would ask the network
         raise ModelError(_unknown(name, [f"timm:{known}" for known in timm.list_models()]))
+    return timm, short
+
+
+def _from_timm(name: str, classes: int, channels: int, size: tuple[int, int] | None) -> nn.Module:
+    timm, short = _timm_name(name)
     options: dict[str, Any] = {"pretrained": False, "num_classes": classes, "in_chans": channels}
     config = timm.get_pretrained_cfg(short)
     if size is not None and config is not None and config.fixed_input_size:

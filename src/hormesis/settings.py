@@ -29,6 +29,8 @@ ADVERSARIES = ("fixed", "adaptive")
 BASES = ("network", "first")
 REFERENCES = ("density", "base", "random")
 ENGINES = ("auto", "plain")
+MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
+MOST_SEED = 2**63 - 1  # what PyTorch's generators take
 
 
 def check_choice(what: str, given: str, known: Sequence[str]) -> None:
@@ -137,6 +139,10 @@ class Sweep:
             raise SettingError(f"Expected `filters` to differ, got {', '.join(self.filters)}.")
         if self.thresholds < 2:
             raise SettingError(f"Expected `thresholds` to be at least 2, got {self.thresholds}.")
+        if self.thresholds > MOST_THRESHOLDS:
+            raise SettingError(
+                f"Expected `thresholds` to be at most {MOST_THRESHOLDS}, got {self.thresholds}."
+            )
         check_choice("choice of `compare`", self.compare, COMPARED)
         if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
             raise SettingError(
@@ -145,6 +151,8 @@ class Sweep:
         check_choice("adversary", self.adversary, ADVERSARIES)
         if self.seed < 0:
             raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")
+        if self.seed > MOST_SEED:
+            raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
 
 
 @dataclass(frozen=True)

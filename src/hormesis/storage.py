@@ -8,9 +8,11 @@
 Nothing here is pickled, and nothing needs torch.
 """
 
+import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ MANIFEST = "manifest.json"
 TARGETS = "targets.parquet"
 RESPONSES = "responses.parquet"
 OUTCOMES = "outcomes"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
 
 
@@ -66,25 +69,34 @@ def staged(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
         StudyError: If ``out`` holds something else, or cannot be written.
     """
     check_free(out, overwrite=overwrite)
-    out = out.absolute()
+    out = out.resolve()  # a link stays, what it points to is replaced
     stage = out.parent / f".{out.name}.{os.getpid()}.partial"
     made = [folder for folder in (*out.parents,) if not folder.exists()]
     try:
         stage.mkdir(parents=True)
         (stage / OUTCOMES).mkdir()
         yield stage
-        if out.exists():
-            shutil.rmtree(out)
-        stage.rename(out)
+        _replace(out, stage)
     except OSError as error:
         _discard(stage, made)
-        raise StudyError(
-            f"The study {out} cannot be written: {error.strerror or error}. Free some space or "
-            "choose another folder with `out`."
-        ) from error
+        raise _unwritable(out, error) from error
     except BaseException:
         _discard(stage, made)
         raise
+
+
+def _replace(out: Path, stage: Path) -> None:
+    """Put ``stage`` in the place of ``out``, which stays as it was if that fails."""
+    old = stage.with_name(f"{stage.name}.old")
+    try:
+        if out.exists():
+            out.rename(old)
+        stage.rename(out)
+    except BaseException:
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _discard(stage: Path, made: list[Path]) -> None:
@@ -96,25 +108,52 @@ def _discard(stage: Path, made: list[Path]) -> None:
 
 def is_study(folder: Path) -> bool:
     """Return whether ``folder`` holds a study."""
-    return (folder / MANIFEST).is_file()
+    try:
+        return (folder / MANIFEST).is_file()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False
 
 
 def check_free(out: Path, *, overwrite: bool = False) -> None:
-    """Refuse an output folder that holds anything but a study that may be overwritten.
+    """Refuse an output folder that cannot be written, or holds anything but a study to overwrite.
 
     Raises:
         StudyError: Naming the folder and the remedy.
     """
-    if not out.exists():
-        return
+    try:
+        if out.exists():
+            _check_replaceable(out, overwrite=overwrite)
+        parent = next(folder for folder in out.absolute().parents if folder.exists())
+        tempfile.TemporaryDirectory(prefix=".hormesis-", dir=parent).cleanup()
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
+def _check_replaceable(out: Path, *, overwrite: bool) -> None:
     if not out.is_dir():
         raise StudyError(f"Expected `out` to be a folder, but {out} is a file.")
+    if os.path.ismount(out) or Path.cwd().is_relative_to(out.resolve()):
+        raise StudyError(
+            f"The folder {out} cannot be replaced, as it is a mount point or the current folder: "
+            "name a folder within it with `out`."
+        )
     if not any(out.iterdir()):
         return
     if not is_study(out):
         raise StudyError(f"The folder {out} holds something else; choose another one with `out`.")
     if not overwrite:
-        raise StudyError(f"The folder {out} holds a study; choose another one or overwrite it.")
+        raise StudyError(
+            f"The folder {out} holds a study; choose another one with `out`, or replace it with "
+            "`overwrite`."
+        )
+
+
+def _unwritable(out: Path, error: OSError) -> StudyError:
+    remedy = "Free some space or choose" if error.errno in FULL else "Choose"
+    return StudyError(
+        f"The study {out} cannot be written: {error.strerror or error}. {remedy} another folder "
+        "with `out`."
+    )
 
 
 def write_outcomes(folder: Path, first: int, outcomes: StoredOutcomes) -> None:

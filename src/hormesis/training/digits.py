@@ -7,51 +7,59 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hormesis.errors import ModelError
 from hormesis.inputs.checkpoints import load_weights
 from hormesis.inputs.data import digits
+from hormesis.inputs.models import check_network, logits_of
 
 EPOCHS = 5
 BATCH = 100
 PEAK_RATE = 2e-3
-_RECIPE = f"adam one-cycle {PEAK_RATE} epochs {EPOCHS} batch {BATCH} v1"
+Progress = Callable[[int, int], None]
 
 
 def train_on_digits(
-    network: nn.Module,
-    *,
-    seed: int,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    network: nn.Module, *, seed: int, report: Progress = lambda done, total: None
 ) -> None:
     """Train a network, in place, on the training part of the digits.
 
     Adam with a one-cycle schedule, batches of 100 and cross-entropy. The network, normalisation
-    included, takes ``[batch, 1, 32, 32]`` and has ten outputs. It is left in evaluation mode.
+    included, takes ``[batch, 1, 32, 32]`` and has ten outputs. It is left in evaluation mode, and
+    the global random state as it was.
 
     Args:
         network: What is trained.
-        seed: Seed of the order of the samples.
+        seed: Seed of the order of the samples, and of dropout; at least 0.
         report: Called with steps done and in total.
+
+    Raises:
+        ModelError: If the network cannot run on the digits, or its loss becomes NaN or infinite.
     """
     samples = digits("train")
-    generator = torch.Generator().manual_seed(seed)
+    check_network(network, samples.inputs[:2], samples.classes)
+    order = torch.Generator().manual_seed(seed)
     steps = EPOCHS * -(-len(samples) // BATCH)
     optimizer = torch.optim.Adam(network.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps)
     network.train().to(memory_format=torch.channels_last)  # twice as fast on a CPU
     done = 0
-    for _ in range(EPOCHS):
-        for rows in torch.randperm(len(samples), generator=generator).split(BATCH):
-            optimizer.zero_grad()
-            loss = cross_entropy(network(samples.inputs[rows]), samples.labels[rows])
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            done += 1
-            report(done, steps)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        for _ in range(EPOCHS):
+            for rows in torch.randperm(len(samples), generator=order).split(BATCH):
+                optimizer.zero_grad()
+                loss = cross_entropy(logits_of(network(samples.inputs[rows])), samples.labels[rows])
+                if not bool(loss.isfinite()):
+                    raise ModelError("Training on the digits diverged: the loss is not finite.")
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                done += 1
+                report(done, steps)
     network.eval().to(memory_format=torch.contiguous_format)
     network.zero_grad(set_to_none=True)
 
@@ -61,40 +69,66 @@ def trained_on_digits(
     name: str,
     *,
     seed: int,
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> Path:
+    report: Progress = lambda done, total: None,
+) -> Path | None:
     """Give a fresh network the weights that training on the digits yields, and keep those.
 
     Args:
-        network: Freshly built from ``seed``; it is changed.
-        name: Its name, which tells kept weights apart.
-        seed: Seed of its weights and of its training.
+        network: Freshly built from ``seed``, with its normalisation; it is changed.
+        name: Its name, for the name of the file.
+        seed: Seed of its training.
         report: Called with steps done and in total; not at all if the weights were kept.
 
     Returns:
-        The file that keeps the weights.
+        The file that keeps the weights, or None if it could not be written.
 
     Raises:
         ModelError: If the network cannot be trained on the digits.
     """
-    key = hashlib.sha256(f"{name} {seed} {_RECIPE} {torch.__version__}".encode()).hexdigest()[:12]
-    path = cache_folder() / f"digits-{name.replace(':', '-')}-{key}.safetensors"
+    safe = name.replace(":", "-").replace("/", "-")
+    path = cache_folder() / f"digits-{safe}-{_key(network, seed)}.safetensors"
     if path.is_file():
         try:
             load_weights(network, path)
+            network.eval()
             return path
         except ModelError:
-            path.unlink()  # damaged: train again
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # for dropout
-        train_on_digits(network, seed=seed, report=report)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    safetensors.torch.save_model(network, str(partial))
-    partial.replace(path)
-    return path
+            pass  # damaged: train again
+    train_on_digits(network, seed=seed, report=report)
+    return path if _keep(network, path) else None
 
 
 def cache_folder() -> Path:
     """Return where trained networks are kept: ``hormesis`` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hormesis"
+
+
+def _key(network: nn.Module, seed: int) -> str:
+    """Return what changes with anything that the trained weights depend on."""
+    recipe = f"adam one-cycle {PEAK_RATE} epochs {EPOCHS} batch {BATCH} seed {seed} v2"
+    digest = hashlib.sha256(f"{recipe} torch {torch.__version__} {network!r}".encode())
+    for name, value in network.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:12]
+
+
+def _keep(network: nn.Module, path: Path) -> bool:
+    """Write the weights; a cache that cannot be written is no reason to stop."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_model(network, str(partial))
+        partial.replace(path)
+    except (OSError, SafetensorError):
+        return False
+    finally:
+        _remove(partial)
+    return True
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # its folder cannot be reached either

@@ -1,21 +1,28 @@
 """The command line: parse, call, print, exit code. Torch is imported only where it is needed."""
 
+import errno
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.errors import HormesisError
+from hormesis.errors import HormesisError, StudyError
 from hormesis.options import (
     add_scoring,
     analyze_parser,
+    check_given,
+    make_parser,
     named_from,
     run_from,
     scoring_from,
     sweep_from,
     targets_from,
 )
+from hormesis.refusals import refusal, with_flags
 from hormesis.settings import check_choice
 from hormesis.stress.adversaries import make_attack
 
@@ -26,26 +33,63 @@ PICTURE = "overview.png"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code, 2 for anything that the user can mend."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without the letter ε is no reason
     try:
-        given = _parser().parse_args(arguments)
-        _COMMANDS[given.command](given[given.command])
-    except (HormesisError, ArgumentError) as error:
-        print(f"hormesis: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _run(arguments)
     except KeyboardInterrupt:
         print("hormesis: interrupted; no half-written study was left behind.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has enough, as `| head` does
+        _drop_output()
+        return 141
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        _drop_output()
+        return _refuse("The disk is full: free some space and run the same command again.")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    keys = list(analyze_parser().get_defaults().keys())
+    try:
+        given = _parser().parse_args(arguments)
+    except ArgumentError as error:
+        return _refuse(with_flags(refusal(str(error), keys), keys))
+    except UnicodeDecodeError as error:
+        return _refuse(f"The configuration file is no text: {error}.")
+    try:
+        _COMMANDS[given.command](given[given.command])
+    except HormesisError as error:
+        return _refuse(with_flags(str(error), keys))
+    sys.stdout.flush()
     return 0
 
 
+def _refuse(sentence: str) -> int:
+    print(f"hormesis: error: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """Let nothing more be written to standard output, not even when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="hormesis",
-        description="Tell which parameters of a trained neural network are fragile, robust or "
-        "antifragile.",
-        exit_on_error=False,
+    parser = make_parser(
+        "Tell which parameters of a trained neural network are fragile, robust or antifragile.",
+        usage="hormesis [--version] {analyze,show,export} ...",
     )
-    commands = parser.add_subcommands(dest="command", required=True)
+    parser.add_argument(
+        "--version", action="version", version=f"hormesis {version('hormesis')}", help="print it"
+    )
+    commands = parser.add_subcommands(
+        title="commands",
+        description="`hormesis COMMAND --help` tells more.",
+        dest="command",
+        required=True,
+    )
     commands.add_subcommand("analyze", analyze_parser(), help="measure and score a network")
     commands.add_subcommand("show", _show_parser(), help="print the scores of a study")
     commands.add_subcommand("export", _export_parser(), help="write a table of a study")
@@ -53,28 +97,34 @@ def _parser() -> ArgumentParser:
 
 
 def _show_parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        description="Print the scores of a study, on request by another base or reference.",
-        exit_on_error=False,
+    parser = make_parser(
+        "Print the scores of a study, on request by another base or reference.",
+        usage="hormesis show [options] STUDY",
     )
-    parser.add_argument("study", type=str, help="folder of the study")
+    parser.add_argument("study", type=str, metavar="STUDY", help="folder of the study")
     add_scoring(parser, of_study=True)
     return parser
 
 
 def _export_parser() -> ArgumentParser:
-    parser = ArgumentParser(description="Write a table of a study.", exit_on_error=False)
-    parser.add_argument("study", type=str, help="folder of the study")
-    parser.add_argument("--what", type=str, default="scores", help=", ".join(TABLES))
-    parser.add_argument("--format", type=str, default="csv", help=", ".join(FORMATS))
-    parser.add_argument(
-        "--to", type=str | None, metavar="FILE", help="file to write (default: standard output)"
+    parser = make_parser("Write a table of a study.", usage="hormesis export [options] STUDY")
+    add = parser.add_argument
+    add("study", type=str, metavar="STUDY", help="folder of the study")
+    add(
+        "--what",
+        type=str,
+        metavar="TABLE",
+        default="scores",
+        help=f"{', '.join(TABLES)} (default: %(default)s)",
     )
+    add("--format", type=str, default="csv", help=f"{', '.join(FORMATS)} (default: %(default)s)")
+    add("--to", type=str | None, metavar="FILE", help="file to write (default: standard output)")
     add_scoring(parser, of_study=True)
     return parser
 
 
 def _analyze(given: Namespace) -> None:
+    check_given(given)
     attack = make_attack(given.attack, given.epsilon, steps=given.steps)
     named, run = named_from(given), run_from(given)
     measured = targets_from(given), sweep_from(given), scoring_from(given)
@@ -86,7 +136,16 @@ def _analyze(given: Namespace) -> None:
     from hormesis.report.picture import draw_overview
     from hormesis.report.summary import print_summary
 
-    draw_overview(study, out / PICTURE)
+    partial = out / f".partial.{PICTURE}"
+    try:
+        draw_overview(study, partial)
+        partial.replace(out / PICTURE)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StudyError(
+            f"The study {out} is complete, but its picture cannot be written: {error.strerror}. "
+            "Free some space and run the same command again, which opens the study."
+        ) from error
     print_summary(study, picture=out / PICTURE)
 
 

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from hormesis.analyze import analyze
-from hormesis.errors import SettingError
-from hormesis.inputs.checkpoints import load_weights
-from hormesis.inputs.data import load_data
-from hormesis.inputs.models import build_model
+from hormesis.errors import SettingError, unknown
+from hormesis.inputs.checkpoints import load_checkpoint, load_weights
+from hormesis.inputs.data import NAMES, load_data
+from hormesis.inputs.factory import is_factory
+from hormesis.inputs.models import build_model, check_name
 from hormesis.inputs.normalize import normalized
 from hormesis.inputs.samples import Samples
 from hormesis.report.progress import Report, shown
@@ -22,6 +23,7 @@ from hormesis.study import Study
 from hormesis.training.digits import trained_on_digits
 
 RANDOM = "random"
+DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 def analyze_named(
@@ -49,9 +51,9 @@ def analyze_named(
     targets, sweep, scoring = measured
     wanted = performance_named(performance)
     device = _device(named.device)
-    if not is_study(out):
-        check_free(out)
-    _check_weights(named)
+    if run.overwrite or not is_study(out):
+        check_free(out, overwrite=run.overwrite)
+    _check_names(named)
     with shown(enabled=run.progress) as report:
         samples = load_data(
             named.data,
@@ -77,19 +79,26 @@ def analyze_named(
     )
 
 
-def _check_weights(named: Named) -> None:
-    """Refuse, before anything is loaded, a named network that nobody has trained."""
-    if named.weights is None and named.data != "digits" and not _is_factory(named.model):
+def _check_names(named: Named) -> None:
+    """Refuse, before anything slow, what can be known to fail from the names alone."""
+    check_name(named.model)
+    known = named.data in NAMES or is_factory(named.data) or Path(named.data).expanduser().is_dir()
+    if not known:
+        return  # for `load_data`, which comes next, to refuse
+    if named.weights is None and named.data != "digits" and not is_factory(named.model):
         raise SettingError(
             f"Expected `weights` for {named.model} on {named.data}: train it in PyTorch and pass "
             "its checkpoint (.safetensors, .pt, .pth or .ckpt) with --weights FILE, or ask for an "
             "untrained network with --weights random."
         )
-    if named.weights not in (None, RANDOM) and not Path(named.weights).expanduser().exists():
+    if named.weights in (None, RANDOM):
+        return
+    if not Path(named.weights).expanduser().exists():
         raise SettingError(
             f"The checkpoint {named.weights} does not exist; check --weights, or ask for an "
             "untrained network with --weights random."
         )
+    load_checkpoint(named.weights)
 
 
 def _network(named: Named, samples: Samples, seed: int, report: Report) -> nn.Module:
@@ -103,21 +112,22 @@ def _network(named: Named, samples: Samples, seed: int, report: Report) -> nn.Mo
     whole = network
     if named.normalize and samples.mean:
         whole = normalized(network, samples.mean, samples.std)
-    if named.weights is None and not _is_factory(named.model):
+    if named.weights is None and not is_factory(named.model):
         training = partial(report, f"Training {named.model} on the digits")
         trained_on_digits(whole, named.model, seed=seed, report=training)
     return whole
 
 
-def _is_factory(model: str) -> bool:
-    return ":" in model and not model.startswith("timm:")
-
-
 def _device(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.partition(":")[0] not in DEVICES:
+        raise SettingError(unknown("device", name, DEVICES))
     try:
         return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise SettingError(f"The device {name!r} cannot be used here: {first}") from error
+        reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
+        raise SettingError(
+            f"The device {name!r} cannot be used here: {reason}. Choose another one with "
+            "`device`, such as cpu."
+        ) from error

@@ -1,20 +1,23 @@
 """The flags of the command line, which are also the keys of its configuration file."""
 
+from argparse import HelpFormatter
 from dataclasses import replace
 
-from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser, Namespace
+from jsonargparse import (
+    ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
+    ActionYesNo,
+    ArgumentParser,
+    Namespace,
+)
 
+from hormesis.errors import SettingError
 from hormesis.settings import (
-    ADVERSARIES,
     BASES,
-    COMPARED,
     DEFAULT_KINDS,
     ENGINES,
     FILTERS,
-    GRANULARITIES,
     KINDS,
     REFERENCES,
-    SCOPES,
     Named,
     Run,
     Scoring,
@@ -22,15 +25,34 @@ from hormesis.settings import (
     Targets,
 )
 
+PAIRS = ("bounds", "span")
+
+
+def make_parser(description: str, *, usage: str) -> ArgumentParser:
+    """Return an empty parser that raises its errors and leaves the words of its help to us."""
+    return ArgumentParser(
+        prog="hormesis",
+        usage=usage,
+        description=description,
+        formatter_class=HelpFormatter,
+        exit_on_error=False,
+    )
+
 
 def analyze_parser() -> ArgumentParser:
     """Return the parser of ``hormesis analyze``."""
-    parser = ArgumentParser(
-        description="Measure a network at every threshold of the filters, and score its "
-        "parameters. Without any option: a ResNet-18, trained on the embedded digits on the spot.",
-        exit_on_error=False,
+    parser = make_parser(
+        "Measure a network at every threshold of the filters, and score its parameters. Without "
+        "any option: a ResNet-18, trained on the embedded digits on the spot.",
+        usage="hormesis analyze [--config FILE] [options]",
     )
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with these settings")
+    add = parser.add_argument
+    add(
+        "--config",
+        action=ActionConfigFile,
+        metavar="FILE",
+        help="YAML file of these settings, as --print_config prints it; flags after it win",
+    )
     _add_inputs(parser)
     _add_adversary(parser)
     _add_targets(parser)
@@ -42,110 +64,154 @@ def analyze_parser() -> ArgumentParser:
 
 def _add_inputs(parser: ArgumentParser) -> None:
     default = Named()
-    group = parser.add_argument_group("network and data")
-    add = group.add_argument
+    add = parser.add_argument_group("network and data").add_argument
     add(
         "--model",
         type=str,
+        metavar="NAME",
         default=default.model,
-        help="torchvision name, timm:NAME or module:factory",
+        help="torchvision name, timm:NAME or module:factory (default: %(default)s)",
     )
     add(
         "--weights",
         type=str | None,
         metavar="FILE",
-        help="checkpoint (.safetensors, .pt, .pth, .ckpt), or 'random' for an untrained network; "
-        "without it a named network is trained on the digits",
+        help="checkpoint (.safetensors, .pt, .pth, .ckpt), or 'random' for an untrained network "
+        "(default: train on the digits)",
     )
     add(
         "--data",
         type=str,
+        metavar="NAME",
         default=default.data,
-        help="digits, mnist, fashion-mnist, cifar10, tiny-imagenet, a folder of class folders, or "
-        "module:factory",
+        help="digits, mnist, fashion-mnist, cifar10, tiny-imagenet, a folder with one folder of "
+        "images a class, or module:factory (default: %(default)s)",
     )
     add("--data-root", type=str | None, metavar="DIR", help="folder of the named data sets")
     add("--download", action="store_true", help="fetch a named data set that is not there")
-    add("--samples", type=int | None, metavar="N", help="size of a stratified choice of samples")
+    add(
+        "--samples",
+        type=int | None,
+        metavar="N",
+        help="draw so many samples, every class in its share (default: all)",
+    )
     add(
         "--bounds",
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="range of the inputs of module:factory data, if not 0 to 1",
+        help="range of the inputs of module:factory data (default: 0 1)",
     )
     add(
         "--normalize",
         action=ActionYesNo(no_prefix="no-"),
         default=default.normalize,
-        help="put a named data set's normalisation into the network",
+        help="put a named data set's normalisation into the network (default: yes)",
     )
-    add("--device", type=str | None, help="cpu, cuda or mps; by default a GPU if there is one")
+    add("--device", type=str | None, help="cpu, cuda or mps (default: a GPU if there is one)")
 
 
 def _add_adversary(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("adversary").add_argument
-    add("--attack", type=str, default="fgsm", help="fgsm or pgd")
+    add("--attack", type=str, metavar="NAME", default="fgsm", help="fgsm or pgd (default: fgsm)")
     add(
         "--epsilon",
-        type=str,
+        type=float | str,
         default="auto",
         help="magnitude in input units, such as 8/255 or 0.03; 'auto' takes the one that halves "
-        "the accuracy",
+        "the accuracy (default: %(default)s)",
     )
     add("--steps", type=int | None, metavar="N", help="steps of pgd (default: 40)")
     add(
         "--adversary",
         type=str,
-        default="fixed",
-        help=f"attack the unfiltered network once, or every filtered one: {_either(ADVERSARIES)}",
+        metavar="KIND",
+        default=Sweep().adversary,
+        help="fixed attacks the unfiltered network once, adaptive every filtered one anew "
+        "(default: %(default)s)",
     )
 
 
 def _add_targets(parser: ArgumentParser) -> None:
     default = Targets()
     add = parser.add_argument_group("targets").add_argument
-    many = {"type": str, "nargs": "*"}
-    add("--include", **many, default=[], metavar="NAME", help="names to filter, with * and ?")
-    add("--exclude", **many, default=[], metavar="NAME", help="names to leave out, with * and ?")
+    many = {"type": str, "nargs": "*", "metavar": "NAME"}
+    add("--include", **many, default=[], help="names to filter, with * and ? (default: all)")
+    add("--exclude", **many, default=[], help="names to leave out, with * and ? (default: none)")
     add(
         "--kinds",
-        **many,
+        type=str,
+        nargs="*",
         metavar="KIND",
-        help=f"some of {', '.join(KINDS)} (default: {', '.join(DEFAULT_KINDS)})",
+        help=f"some of {', '.join(KINDS)} (default: {' '.join(DEFAULT_KINDS)})",
     )
     add(
         "--scope",
         type=str,
         default=default.scope,
-        help=f"each target alone or all at once: {_either(SCOPES)}",
+        help="local filters each target alone, global all at once (default: %(default)s)",
     )
-    add("--per", type=str, default=default.per, help=f"what a target is: {_either(GRANULARITIES)}")
+    add(
+        "--per",
+        type=str,
+        metavar="UNIT",
+        default=default.per,
+        help="filter whole tensors, or each output channel: tensor or channel "
+        "(default: %(default)s)",
+    )
 
 
 def _add_sweep(parser: ArgumentParser) -> None:
     default = Sweep()
     add = parser.add_argument_group("sweep").add_argument
-    add("--filters", type=str, nargs="+", default=list(FILTERS), metavar="NAME", help="which")
-    add("--thresholds", type=int, default=default.thresholds, metavar="N", help="at least 2")
+    add(
+        "--filters",
+        type=str,
+        nargs="+",
+        default=list(FILTERS),
+        metavar="NAME",
+        help=f"some of {', '.join(FILTERS)} (default: all)",
+    )
+    add(
+        "--thresholds",
+        type=int,
+        default=default.thresholds,
+        metavar="N",
+        help="thresholds of each filter, at least 2 (default: %(default)s)",
+    )
     add(
         "--compare",
         type=str,
+        metavar="VALUES",
         default=default.compare,
-        help=f"what is compared with the threshold: {_either(COMPARED)}",
+        help="filter the weights as they are, or by absolute value: signed or magnitude "
+        "(default: %(default)s)",
     )
+    low, high = default.span or (-1.0, 1.0)
     add(
         "--span",
         type=float,
         nargs=2,
-        default=list(default.span or ()),
+        default=[low, high],
         metavar=("LOW", "HIGH"),
-        help="range of the thresholds of a global analysis",
+        help=f"range of the thresholds of a global analysis (default: {low:g} {high:g})",
     )
     add("--own-span", action="store_true", help="take the network's own range instead of --span")
     add("--control", action="store_true", help="also remove as many values at random")
-    add("--performance", type=str, default="accuracy", help="accuracy, top5, loss, module:function")
-    add("--seed", type=int, default=default.seed, help="of everything that is drawn at random")
+    add(
+        "--performance",
+        type=str,
+        metavar="NAME",
+        default="accuracy",
+        help="accuracy, top5, loss or module:function (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=default.seed,
+        metavar="N",
+        help="seed of everything that is drawn at random (default: %(default)s)",
+    )
 
 
 def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
@@ -156,34 +222,80 @@ def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
         of_study: Leave their defaults to the study that is opened.
     """
     default = None if of_study else Scoring()
+    shown = "as in the study" if of_study else "%(default)s"
     add = parser.add_argument_group("scoring").add_argument
     add(
         "--base",
         type=str | None,
         default=default and default.base,
-        help=f"divide by: {_either(BASES)}",
+        help="divide by the unfiltered network's performance, or by the first response: "
+        f"{_either(BASES)} (default: {shown})",
     )
     add(
         "--reference",
         type=str | None,
+        metavar="CURVE",
         default=default and default.reference,
-        help=f"what invariance would look like: {_either(REFERENCES)}",
+        help=f"what invariance would look like: {_either(REFERENCES)} (default: {shown})",
     )
     add(
         "--tolerance",
         type=float | None,
+        metavar="X",
         default=default and default.tolerance,
-        help="half-width of the band that is robust",
+        help=f"half-width of the band that is called robust (default: {shown})",
     )
 
 
 def _add_run(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("run").add_argument
-    add("--out", type=str | None, metavar="DIR", help="folder of the study (default: studies/...)")
+    add(
+        "--out",
+        type=str | None,
+        metavar="DIR",
+        help="folder of the study (default: in studies/, named by data, model and attack)",
+    )
     add("--overwrite", action="store_true", help="replace a study that lies there")
-    add("--engine", type=str, default=Run().engine, help=_either(ENGINES))
-    add("--workers", type=int | None, metavar="N", help="blocks at a time (default: one a core)")
-    add("--progress", action=ActionYesNo(no_prefix="no-"), default=True, help="show progress")
+    add(
+        "--engine",
+        type=str,
+        metavar="NAME",
+        default=Run().engine,
+        help=f"{_either(ENGINES)} (default: %(default)s)",
+    )
+    add("--workers", type=int | None, metavar="N", help="threads (default: one a core)")
+    add(
+        "--progress",
+        action=ActionYesNo(no_prefix="no-"),
+        default=True,
+        help="show progress on standard error (default: yes)",
+    )
+
+
+def check_given(given: Namespace) -> None:
+    """Refuse values that a configuration file can hold although no flag can.
+
+    Args:
+        given: The settings of ``hormesis analyze``.
+
+    Raises:
+        SettingError: For a setting without a value that needs one, or a value of another type.
+    """
+    for key, default in analyze_parser().get_defaults().items():
+        value = given[key]
+        if value is None and default is not None:
+            raise SettingError(
+                f"Expected `{key}` to have a value; leave the line out for the default, "
+                f"{_spelled(default)}."
+            )
+        if key in PAIRS and value is not None and len(value) != 2:
+            raise SettingError(f"Expected `{key}` to be two numbers, got {_spelled(value)}.")
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise SettingError(f"Expected `{key}` to be true or false, got {value!r}.")
+
+
+def _spelled(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def named_from(given: Namespace) -> Named:
@@ -242,4 +354,4 @@ def run_from(given: Namespace) -> Run:
 
 
 def _either(names: tuple[str, ...]) -> str:
-    return " or ".join(names)
+    return f"{', '.join(names[:-1])} or {names[-1]}"

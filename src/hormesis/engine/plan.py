@@ -1,13 +1,15 @@
 """What is to be measured: every cell, and the distinct removals behind the cells."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hormesis.errors import SettingError
 from hormesis.settings import Sweep
 from hormesis.stress.filters import Threshold, keep, thresholds
 from hormesis.stress.targets import Target
@@ -44,11 +46,13 @@ class Removal:
         """
         names = dict.fromkeys(part.parameter for part in self.target.parts)
         filtered = {name: parameters[name].detach().clone() for name in names}
+        dtype = _common(filtered.values())
         remaining = self._drawn() if self.draw is not None else None
         for part in self.target.parts:
             view = part.of(filtered[part.parameter])
             if remaining is None:
-                view.masked_fill_(~keep(_compared(view, self.compare), self.threshold), 0.0)
+                compared = _compared(view.to(dtype), self.compare)
+                view.masked_fill_(~keep(compared, self.threshold), 0.0)
             else:
                 chosen, remaining = remaining[: view.numel()], remaining[view.numel() :]
                 view.masked_fill_(chosen.view(view.shape).to(view.device), 0.0)
@@ -110,6 +114,9 @@ def make_plan(network: nn.Module, targets: tuple[Target, ...], sweep: Sweep) -> 
         Cells in the order of targets, filters and steps. Cells whose masks are equal share a
         removal; one that removes nothing needs none.
 
+    Raises:
+        SettingError: If magnitudes are compared, and those of every target are equal.
+
     Example:
         >>> from hormesis.settings import Targets
         >>> from hormesis.stress.targets import find_targets
@@ -120,11 +127,17 @@ def make_plan(network: nn.Module, targets: tuple[Target, ...], sweep: Sweep) -> 
         [(1, 0.75), (4, 0.0)]
     """
     parameters = dict(network.named_parameters())
+    targets = tuple(_distinct(target, parameters, sweep) for target in targets)
     cells: list[Cell] = []
     removals: list[Removal] = []
     for target in targets:
         if target.tested:
             _add_target(target, parameters, sweep, cells, removals)
+    if not cells:
+        raise SettingError(
+            "Expected a target whose magnitudes differ, but there is none: compare signed values "
+            "with `compare`."
+        )
     return Plan(targets, tuple(cells), tuple(removals))
 
 
@@ -135,12 +148,8 @@ def _add_target(
     cells: list[Cell],
     removals: list[Removal],
 ) -> None:
-    values = [
-        _compared(part.of(parameters[part.parameter].detach()), sweep.compare).flatten()
-        for part in target.parts
-    ]
-    ordered = torch.cat([v.double().cpu() for v in values]).sort().values
-    dtype = torch.promote_types(values[0].dtype, values[-1].dtype)
+    ordered = _ordered(target, parameters, sweep)
+    dtype = _common(parameters[part.parameter] for part in target.parts)
     low, high = _range(target, ordered, sweep)
     known: dict[tuple[int, ...], int] = {}
     for name in sweep.filters:
@@ -161,6 +170,29 @@ def _add_target(
             density = (target.size - count) / target.size
             chosen = control if sweep.control else None
             cells.append(Cell(target.name, threshold, count, density, row, chosen))
+
+
+def _ordered(
+    target: Target, parameters: Mapping[str, Tensor], sweep: Sweep
+) -> Float[Tensor, " size"]:
+    """Return what is compared with the thresholds, in ascending order."""
+    values = [part.of(parameters[part.parameter].detach()).flatten() for part in target.parts]
+    exact = torch.cat([value.double().cpu() for value in values])
+    return _compared(exact, sweep.compare).sort().values
+
+
+def _distinct(target: Target, parameters: Mapping[str, Tensor], sweep: Sweep) -> Target:
+    """Return the target, not tested if its magnitudes are compared and all equal."""
+    if not target.tested or sweep.compare == "signed":
+        return target
+    low, high = _range(target, _ordered(target, parameters, sweep), sweep)
+    reason = "" if low < high else "its magnitudes are equal, so that its thresholds coincide"
+    return replace(target, reason=reason)
+
+
+def _common(tensors: Iterable[Tensor]) -> torch.dtype:
+    """Return the data type that holds all values exactly, in which thresholds are compared."""
+    return reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
 
 
 def _compared(values: Float[Tensor, "*shape"], how: str) -> Float[Tensor, "*shape"]:

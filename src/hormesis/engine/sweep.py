@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 
@@ -39,10 +40,9 @@ def sweep(
     Yields:
         The place of a block's first sample, and its outcomes, in the order of the samples.
     """
-    size = min(BLOCK, -(-len(samples) // workers))
     blocks = [
-        Block(samples.inputs[first : first + size], samples.labels[first : first + size], first)
-        for first in range(0, len(samples), size)
+        Block(samples.inputs[first:end], samples.labels[first:end], first)
+        for first, end in pairwise(_edges(len(samples), workers))
     ]
     progress = _Progress(removals * len(samples), report)
     with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
@@ -54,6 +54,15 @@ def sweep(
             progress.cancel()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _edges(samples: int, workers: int) -> list[int]:
+    """Return where blocks begin and end: of nearly equal sizes, and never of a single sample.
+
+    Many networks squeeze their output, and would treat a batch of one differently.
+    """
+    count = max(-(-samples // BLOCK), min(workers, samples // 2))
+    return [place * samples // count for place in range(count + 1)]
 
 
 class _Progress:

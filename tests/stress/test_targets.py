@@ -144,7 +144,7 @@ def test_scales_of_norms(layer):
 def test_norms_of_pytorch_and_of_the_network_itself_without_a_bias():
     network = nn.Sequential(RMSNorm2d(2), nn.Flatten(), nn.RMSNorm(8))
     with torch.no_grad():
-        network[2].weight[0] = 2.0
+        network.get_parameter("2.weight")[0] = 2.0
     assert kinds(network, torch.zeros(2, 2, 2, 2)) == {"0.scale": "norm", "2.weight": "norm"}
 
 
@@ -261,8 +261,8 @@ def test_what_is_found_of_a_target():
 
 SMALL = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2))
 with torch.no_grad():
-    SMALL[1].weight.copy_(torch.tensor([1.0, 2.0]))
-    SMALL[1].bias.copy_(torch.tensor([1.0, 2.0]))
+    SMALL.get_parameter("1.weight").copy_(torch.tensor([1.0, 2.0]))
+    SMALL.get_parameter("1.bias").copy_(torch.tensor([1.0, 2.0]))
 ALL_NAMES = ["0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias"]
 
 
@@ -354,7 +354,7 @@ def test_channels_that_are_single_values_cannot_be_filtered():
 def test_a_global_target_joins_all_that_are_asked_for_and_lists_the_rest():
     found = find_targets(SMALL.eval(), torch.zeros(2, 1, 4, 4), Targets(scope="global"))
     whole, *rest = found
-    convolution, linear = SMALL[0].weight.detach(), SMALL[3].weight.detach()
+    convolution, linear = (SMALL.get_parameter(f"{n}.weight").detach() for n in (0, 3))
     assert (whole.name, whole.kind, whole.shape, whole.depth) == ("all", "global", (), 0)
     assert whole.parts == (Part("0.weight"), Part("3.weight"))
     assert whole.size == convolution.numel() + linear.numel()

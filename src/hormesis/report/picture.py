@@ -79,7 +79,9 @@ def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool
         axes.plot(
             curve.progress, curve.adversarial, color=_ADVERSARIAL, ls="--", label="adversarial"
         )
-        axes.plot(curve.progress, curve.density, color=_DENSITY, ls=":", label="density")
+        axes.plot(
+            curve.progress, curve.density, color=_DENSITY, ls=":", label="density (share kept)"
+        )
         axes.set_title(f"{target.removesuffix('.weight')}, {curve.filter.replace('_', ' ')}")
         if last:
             axes.set_xlabel("normalised threshold")

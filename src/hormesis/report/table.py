@@ -17,25 +17,23 @@ STYLES = {
     "untested": "dim",
     "undefined": "dim",
 }
-_MARKS = {"fragile": "-", "robust": "=", "antifragile": "+", "untested": "·", "undefined": "?"}
 _MOST_ROWS = 200
 
 
 def score_overview(study: Study) -> RenderableType:
     """Return the table of all swept targets, with three scores and a class each.
 
-    It fits 80 columns unless names are longer than 26 letters. Classes are told by a word and a
-    mark as well as by colour.
+    It fits 80 columns; names of more than 23 letters are folded. Classes are told by a word and a
+    sign as well as by colour.
     """
     rows = score_rows(study)
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
     table.add_column("target", overflow="fold", min_width=12)
-    table.add_column("values", justify="right")
     for score in SCORES:
         table.add_column(score, no_wrap=True)
     for row in rows[:_MOST_ROWS]:
         cells = (_cell(v, c) for v, c in zip(row.values, row.classes, strict=True))
-        table.add_row(Text(row.target), _count(row.size), *cells)
+        table.add_row(Text(row.target), *cells)
     footer = f"{main_filter(study.scores)} filter; {_explain(study)}"
     if len(rows) > _MOST_ROWS:
         footer = f"{len(rows) - _MOST_ROWS} more targets are in the study; {footer}"
@@ -57,14 +55,7 @@ def class_counts(study: Study) -> dict[str, dict[str, int]]:
 
 def _cell(value: float, label: str) -> Text:
     number = "     " if math.isnan(value) else f"{value:+.2f}"
-    return Text(f"{number} {_MARKS[label]} {label}", style=STYLES[label])
-
-
-def _count(size: int) -> str:
-    for unit, power in (("M", 1_000_000), ("k", 1_000)):
-        if size >= power:
-            return f"{size / power:.1f}{unit}"
-    return str(size)
+    return Text(f"{number} {label}", style=STYLES[label])
 
 
 def _explain(study: Study) -> str:

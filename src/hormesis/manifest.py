@@ -135,7 +135,13 @@ def notes(
             f"The attack floors the network: its adversarial {performance.name} is zero, so that "
             "adversarial and difference scores are undefined. Choose a smaller ε."
         )
-    elif adversarial == clean:
+    if clean < 0 or adversarial < 0:
+        found.append(
+            f"The unfiltered network's mean {performance.name} is negative. Divided by it, a worse "
+            "performance looks better: measure one that is not negative, or read the classes the "
+            "other way round."
+        )
+    if adversarial == clean != 0:
         found.append(
             f"The attack leaves the network unharmed: clean and adversarial {performance.name} are "
             "equal. Choose a larger ε."

@@ -61,15 +61,15 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
     """
     table = cells.copy()
 
-    def read(name: str, rows: pd.Series) -> np.ndarray:
+    def read(name: str, column: str) -> np.ndarray:
         # The last entry answers for UNFILTERED, which is -1.
-        return np.append(means.of(name), means.of(f"base_{name}"))[rows.to_numpy()]
+        return np.append(means.of(name), means.of(f"base_{name}"))[cells[column].to_numpy()]
 
     prefixes = {"": "outcome"} | ({"random_": "control"} if "control" in cells else {})
     for prefix, column in prefixes.items():
         for name in ("clean", "adversarial"):
-            table[prefix + name] = read(name, cells[column])
+            table[prefix + name] = read(name, column)
     table["changed"] = np.append(means.changed, False)[cells["outcome"].to_numpy()]
     measured = [name for name in ("random_clean", "random_adversarial") if name in table]
     rest = [name for name in table.columns if name not in {*COLUMNS, *measured}]
-    return table[[*COLUMNS, *measured, *rest]]
+    return table.reindex(columns=[*COLUMNS, *measured, *rest])

@@ -43,7 +43,8 @@ def relative(performance: Curve, base: float, *, higher_is_better: bool = True) 
             lowers the relative performance just as a falling accuracy does.
 
     Returns:
-        ``performance / base``, or its inverse; NaN where the quotient does not exist.
+        ``performance / base``, or its inverse; NaN where the quotient does not exist, and
+        throughout for a base of zero.
 
     Example:
         >>> relative(np.array([0.8, 0.4]), 0.8)
@@ -53,7 +54,8 @@ def relative(performance: Curve, base: float, *, higher_is_better: bool = True) 
     """
     base_curve = np.full_like(performance, base)
     above, below = (performance, base_curve) if higher_is_better else (base_curve, performance)
-    return np.divide(above, below, out=np.full_like(performance, np.nan), where=below != 0)
+    defined = (below != 0) & (base_curve != 0)
+    return np.divide(above, below, out=np.full_like(performance, np.nan), where=defined)
 
 
 def integral(curve: Curve) -> float:

@@ -13,6 +13,7 @@ from hormesis.engine import plain, ties
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
+from hormesis.engine.rewrite import rewrite
 from hormesis.engine.walk import Stage, Walk, same, stages, whole
 from hormesis.inputs.models import logits_of
 from hormesis.stress.attacks import perturb
@@ -42,7 +43,10 @@ def compile_network(
         True
     """
     _refuse_shared_memory(network)
-    program = lower(export(network, example), network, example)
+    exported = export(network, example)
+    if fast:
+        rewrite(exported.graph)
+    program = lower(exported, network, example)
     _check_faithful(program, network, example)
     return program
 

@@ -52,7 +52,8 @@ def undecided(
     if not performance.binary or logits.shape[1] < 2:
         return broken
     margin = MARGIN * logits.abs().amax(dim=1, keepdim=True)
-    places = {accuracy_of: 1, top5_of: 5}.get(performance.function)
+    compared: dict[object, int] = {accuracy_of: 1, top5_of: 5}
+    places = compared.get(performance.function)
     if places is None:
         best = logits.topk(min(6, logits.shape[1]), dim=1).values
         return broken | (best[:, :-1] - best[:, 1:] <= margin).any(dim=1)

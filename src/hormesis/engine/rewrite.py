@@ -1,0 +1,186 @@
+"""Puts the faster forms of ``kernels.py`` into an exported graph."""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import fx
+
+from hormesis.engine import kernels
+from hormesis.engine.kernels import Axis
+
+_ATEN = torch.ops.aten
+_NORM = _ATEN._native_batch_norm_legit_no_training.default
+_CONVOLUTIONS = (_ATEN.conv1d.default, _ATEN.conv2d.default, _ATEN.conv3d.default)
+
+
+def rewrite(graph: fx.Graph) -> None:
+    """Replace layers by forms that take less time; results differ by rounding only.
+
+    - Batch norm in evaluation mode goes into the convolution before it, or becomes one multiply
+      and add; a ReLU behind either is done in the same place.
+    - Images keep their channels last in memory.
+    - A 1 x 1 convolution is a matrix product, and so is a convolution on a tiny map. Filter taps
+      that only ever meet padding are dropped.
+
+    Args:
+        graph: Of an exported network; changed in place.
+    """
+    for node in list(graph.nodes):
+        if node.target in _CONVOLUTIONS:
+            _rewrite_convolution(graph, node)
+        elif node.target is _NORM:
+            _rewrite_norm(graph, node)
+        elif node.target is _ATEN.relu.default:
+            _rewrite_sum(graph, node)
+        elif node.target is _ATEN.view.default:
+            _rewrite_shuffle(graph, node)
+    for node in list(graph.nodes):
+        if node.target in (_ATEN.view.default, _ATEN._unsafe_view.default):
+            node.target = torch.reshape  # a view asks for a layout that may be another one now
+    if any(node.target in (kernels.convolve, kernels.pointwise) for node in graph.nodes):
+        _place_channels_last(graph)
+    graph.eliminate_dead_code()
+
+
+def _call(graph: fx.Graph, function: Callable[..., Any], *args: object) -> fx.Node:
+    return graph.call_function(function, args)  # pyright: ignore[reportArgumentType]
+
+
+def _replace(old: fx.Node, new: fx.Node) -> None:
+    new.meta["val"] = old.meta["val"]
+    old.replace_all_uses_with(new)
+
+
+def _argument(node: fx.Node, place: int, name: str, default: Any) -> Any:  # noqa: ANN401
+    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
+
+
+def _shape(node: Any) -> list[Any]:  # noqa: ANN401
+    return list(node.meta["val"].shape)
+
+
+def _only_user(node: fx.Node, target: object) -> fx.Node | None:
+    """Return the one user of a node if it calls ``target``."""
+    users = list(node.users)
+    return users[0] if len(users) == 1 and users[0].target is target else None
+
+
+def _normed(norm: fx.Node) -> fx.Node | None:
+    """Return the result of a batch norm, unless its statistics are used too."""
+    result = _only_user(norm, operator.getitem)
+    return result if result is not None and result.args[1] == 0 else None
+
+
+def _ends(node: fx.Node) -> tuple[fx.Node, bool]:
+    """Return the last node of a layer, which is a ReLU behind it or itself."""
+    relu = _only_user(node, _ATEN.relu.default)
+    return (node, False) if relu is None else (relu, True)
+
+
+def _factors(graph: fx.Graph, norm: fx.Node, before: Any) -> tuple[fx.Node, fx.Node]:  # noqa: ANN401
+    _, gain, bias, mean, variance, _, eps = norm.args
+    scale = _call(graph, kernels.scale_of, gain, variance, eps)
+    return scale, _call(graph, kernels.shift_of, scale, mean, bias, before)
+
+
+def _rewrite_norm(graph: fx.Graph, norm: fx.Node) -> None:
+    result = _normed(norm)
+    if result is None:
+        return
+    end, relu = _ends(result)
+    with graph.inserting_before(end):
+        scale, shift = _factors(graph, norm, None)
+        _replace(end, _call(graph, kernels.affine, norm.args[0], scale, shift, relu))
+
+
+def _rewrite_convolution(graph: fx.Graph, node: fx.Node) -> None:
+    inputs, weight = node.args[:2]
+    bias = _argument(node, 2, "bias", None)
+    end, relu = _ends(node)
+    norm = _only_user(node, _NORM)
+    result = None if norm is None else _normed(norm)
+    if norm is not None and result is not None:
+        end, relu = _ends(result)
+    with graph.inserting_before(end):
+        if norm is not None and result is not None:
+            shape = _shape(weight)
+            scale, bias = _factors(graph, norm, bias)
+            weight = _call(graph, kernels.scaled, weight, scale)
+            weight.meta["val"] = torch.empty(shape, device="meta")
+        _replace(end, _form(graph, node, inputs, weight, bias, relu))
+
+
+def _form(graph: fx.Graph, node: fx.Node, *parts: Any) -> fx.Node:  # noqa: ANN401
+    """Return the fastest form of a convolution."""
+    inputs, weight, bias, relu = parts
+    dims = len(_shape(weight)) - 2
+    stride, padding, dilation = (
+        _each(_argument(node, place, name, default), dims)
+        for place, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
+    )
+    groups = _argument(node, 6, "groups", 1)
+    if dims != 2:
+        geometry = (stride, padding, dilation, groups)
+        return _call(graph, kernels.convolve_any, inputs, weight, bias, geometry, relu)
+    sizes = zip(_shape(inputs)[2:], _shape(weight)[2:], stride, padding, dilation, strict=True)
+    (top, bottom, rows), (left, right, columns) = (Axis(*size).trimmed() for size in sizes)
+    if (
+        groups == 1
+        and kernels.worth_a_matrix(rows, columns)
+        and (rows.size, columns.size) != (1, 1)
+    ):
+        weight = _call(graph, kernels.taps_last, weight, (top, bottom), (left, right))
+        matrix = _call(graph, kernels.matrix_of, weight, rows, columns)
+        size = (rows.outputs, columns.outputs)
+        bias = bias and _call(graph, kernels.repeated, bias, size[0] * size[1])
+        return _call(graph, kernels.by_matrix, inputs, matrix, bias, size, relu)
+    weight = _call(graph, kernels.taps_last, weight, (top, bottom), (left, right))
+    padding = (rows.padding, columns.padding)
+    if groups == 1 and (rows.kernel, columns.kernel, *padding) == (1, 1, 0, 0):
+        return _call(graph, kernels.pointwise, inputs, weight, bias, stride, relu)
+    geometry = (stride, padding, dilation, groups)
+    return _call(graph, kernels.convolve, inputs, weight, bias, geometry, relu)
+
+
+def _each(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
+    """Return one number for each dimension."""
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values * dims if len(values) == 1 else values
+
+
+def _rewrite_sum(graph: fx.Graph, relu: fx.Node) -> None:
+    total = relu.args[0]
+    if not isinstance(total, fx.Node) or _only_user(total, _ATEN.relu.default) is None:
+        return
+    if total.target is _ATEN.add.Tensor and not total.kwargs:
+        one, other = total.args
+        if isinstance(one, fx.Node) and isinstance(other, fx.Node):
+            with graph.inserting_before(relu):
+                _replace(relu, _call(graph, kernels.add_relu, one, other))
+
+
+def _rewrite_shuffle(graph: fx.Graph, first: fx.Node) -> None:
+    """Replace view, transpose, clone and view by one copy that keeps channels last."""
+    swap = _only_user(first, _ATEN.transpose.int)
+    clone = swap and _only_user(swap, _ATEN.clone.default)
+    end = clone and _only_user(clone, _ATEN.view.default)
+    source: Any = first.args[0]
+    if end is None or swap is None or tuple(swap.args[1:]) != (1, 2):
+        return
+    before, inside, after = _shape(source), _shape(first), _shape(end)
+    if len(before) == 4 and before == after and inside[3:] == before[2:] and len(inside) == 5:
+        with graph.inserting_before(end):
+            _replace(end, _call(graph, kernels.shuffle, source, inside[1]))
+
+
+def _place_channels_last(graph: fx.Graph) -> None:
+    """Turn images around where they come in."""
+    for node in graph.nodes:
+        inputs = node.args[0] if node.args else None
+        if node.target in (kernels.convolve, kernels.pointwise) and isinstance(inputs, fx.Node):
+            if inputs.op == "placeholder":
+                with graph.inserting_before(node):
+                    turned = _call(graph, kernels.channels_last, inputs)
+                node.args = (turned, *node.args[1:])

@@ -9,6 +9,7 @@ Nothing here is pickled, and nothing needs torch.
 """
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -176,36 +177,71 @@ def write_outcomes(folder: Path, first: int, outcomes: StoredOutcomes) -> None:
         "samples": str(len(outcomes.base_clean)),
         "binary": str(binary).lower(),
     }
-    path = folder / OUTCOMES / f"{first:08d}.safetensors"
-    _write(path, safetensors.numpy.save(arrays, metadata))
+    _write(folder / OUTCOMES / f"{first:08d}.safetensors", _sealed(arrays, metadata))
+
+
+def _sealed(arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:
+    """Return a safetensors file with a checksum, whose bytes depend on its content alone."""
+    # The library writes metadata in an order that differs from call to call.
+    header, body = _opened(safetensors.numpy.save(dict(arrays)))
+    sealed = {**metadata, "sha256": _checksum(metadata, body)}
+    text = json.dumps({"__metadata__": sealed, **header}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def _opened(content: bytes) -> tuple[Any, bytes]:
+    """Return the header of a safetensors file, and the data behind it."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
+
+
+def _checksum(metadata: Mapping[str, str], body: bytes) -> str:
+    said = " ".join(metadata[name] for name in ("format", "first", "samples", "binary"))
+    return hashlib.sha256(said.encode() + body).hexdigest()
 
 
 def read_outcomes(folder: Path) -> StoredOutcomes:
     """Return all outcomes of a study, its blocks joined in the order of the samples.
 
     Raises:
-        StudyError: If there are none, or a file is damaged.
+        StudyError: If there are none, a file is damaged, or a block is missing.
     """
     paths = sorted((folder / OUTCOMES).glob("*.safetensors"))
     if not paths:
         raise StudyError(f"The study {folder} has no outcomes.")
-    blocks = [_read_block(path) for path in paths]
+    blocks = []
+    samples = 0
+    for path in paths:
+        first, block = _read_block(path)
+        if first != samples or len(block["clean"]) != len((blocks or [block])[0]["clean"]):
+            raise StudyError(
+                f"The outcomes in {path} do not follow on those before it: a file is missing, or "
+                "is from another study."
+            )
+        blocks.append(block)
+        samples += len(block["base_clean"])
     return StoredOutcomes(
         *(np.concatenate([block[name] for block in blocks], axis=-1) for name in _NAMES),
         changed=np.any([block["changed"] for block in blocks], axis=0),
     )
 
 
-def _read_block(path: Path) -> dict[str, np.ndarray]:
+def _read_block(path: Path) -> tuple[int, dict[str, np.ndarray]]:
+    """Return the place of a block's first sample, and its arrays."""
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        content = path.read_bytes()
+        header, body = _opened(content)
+        metadata = header["__metadata__"]
+        if metadata["sha256"] != _checksum(metadata, body):
+            raise ValueError("its checksum does not fit")
+        arrays = safetensors.numpy.load(content)
         samples = int(metadata["samples"])
         if metadata["binary"] == "true":
             for name in _NAMES:
                 arrays[name] = np.unpackbits(arrays[name], axis=-1, count=samples)
-        return {"changed": arrays["changed"]} | {n: arrays[n].astype(np.float32) for n in _NAMES}
+        block = {"changed": arrays["changed"]} | {n: arrays[n].astype(np.float32) for n in _NAMES}
+        return int(metadata["first"]), block
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise StudyError(f"The outcomes in {path} are damaged: {error}.") from error
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hormesis.analysis.responses import COLUMNS
 from hormesis.analysis.scores import Base, score_table
-from hormesis.errors import StudyError
+from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Scoring
 from hormesis.storage import (
     RESPONSES,
@@ -31,6 +31,7 @@ TARGET_COLUMNS = (
     "tested",
     "reason",
 )
+RESPONSE_COLUMNS = (*COLUMNS, "progress", "changed", "outcome")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Study:
     def base(self) -> Base:
         """Performance of the unfiltered network."""
         known = {field.name for field in fields(Base)}
-        return Base(**{k: v for k, v in self.manifest["base"].items() if k in known})
+        stored = self.manifest["base"]
+        return Base(**{name: stored[name] for name in known if name in stored})
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -93,16 +95,22 @@ class Study:
         """Read the per-sample outcomes behind the responses.
 
         Raises:
-            StudyError: If the study was not written to a folder, or a file is damaged.
+            StudyError: If the study was not written to a folder, or a file is damaged or missing.
         """
         if self.folder is None:
             raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
-        return read_outcomes(self.folder)
+        outcomes = read_outcomes(self.folder)
+        found, samples = len(outcomes.base_clean), self.manifest["base"]["samples"]
+        if found != samples:
+            raise StudyError(
+                f"The study {self.folder} has the outcomes of {found} samples out of {samples}."
+            )
+        return outcomes
 
     def __repr__(self) -> str:
         """Say what the study is about."""
         question = self.manifest["question"]
-        tested = int(self.targets["tested"].sum())
+        tested = sum(self.targets["tested"].tolist())
         return (
             f"Study({question['network']['name']} on {question['data']['name']}, "
             f"{question['attack']['name']}, {tested} targets)"
@@ -123,9 +131,15 @@ def open_study(folder: str | Path) -> Study:
     missing = [key for key in ("question", "scoring", "base", "notes") if key not in manifest]
     if missing:
         raise StudyError(f"The manifest of {folder} is damaged: it lacks `{missing[0]}`.")
-    return Study(
+    study = Study(
         manifest=manifest,
         targets=read_table(folder, TARGETS, TARGET_COLUMNS),
-        responses=read_table(folder, RESPONSES, COLUMNS),
+        responses=read_table(folder, RESPONSES, RESPONSE_COLUMNS),
         folder=folder,
     )
+    for key in ("scoring", "base"):
+        try:
+            getattr(study, key)
+        except (TypeError, SettingError) as error:
+            raise StudyError(f"The manifest of {folder} is damaged in `{key}`: {error}") from error
+    return study

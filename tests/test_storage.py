@@ -1,0 +1,553 @@
+"""The study on disk: its exact bytes, that it is whole or not there, and damage to it."""
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hormesis import storage
+from hormesis.errors import StudyError
+from hormesis.storage import (
+    MANIFEST,
+    OUTCOMES,
+    RESPONSES,
+    TARGETS,
+    StoredOutcomes,
+    check_free,
+    is_study,
+    read_manifest,
+    read_outcomes,
+    read_table,
+    staged,
+    write_outcomes,
+    write_tables,
+)
+from hormesis.study import open_study
+from studies import ROBUST, manifest, responses, targets
+
+NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
+
+
+def floats(*values: object) -> np.ndarray:
+    return np.array(values, dtype=np.float32)
+
+
+TINY = StoredOutcomes(
+    base_clean=floats(1, 1, 0),
+    base_adversarial=floats(1, 0, 0),
+    clean=floats([0, 1, 0], [1, 1, 1]),
+    adversarial=floats([0, 0, 1], [1, 0, 0]),
+    changed=np.array([True, False]),
+)
+
+
+def tiny(count: int, removals: int = 2, *, seed: int = 0, binary: bool = True) -> StoredOutcomes:
+    generator = np.random.default_rng(seed)
+
+    def drawn(*shape: int) -> np.ndarray:
+        values = generator.normal(size=shape)
+        return (values > 0 if binary else values).astype(np.float32)
+
+    return StoredOutcomes(
+        drawn(count),
+        drawn(count),
+        drawn(removals, count),
+        drawn(removals, count),
+        generator.random(removals) > 0.5,
+    )
+
+
+def write_study(folder: Path) -> None:
+    """Write a whole study of ten samples in two blocks into a stage."""
+    write_outcomes(folder, 0, tiny(6, 9))
+    write_outcomes(folder, 6, tiny(4, 9, seed=1))
+    write_tables(folder, manifest(), targets(["w"]), responses({"w": ROBUST}))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with staged(tmp_path / "study") as stage:
+        write_study(stage)
+    return tmp_path / "study"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+# What is written
+
+
+def test_the_manifest_to_the_letter(tmp_path):
+    written = {"question": {"network": {"name": "ε-net"}}, "notes": [], "base": {"clean": 0.5}}
+    write_tables(tmp_path, written, targets(["w"]), responses({"w": ROBUST}))
+    assert (tmp_path / MANIFEST).read_bytes() == (
+        b"{\n"
+        b'  "format": 1,\n'
+        b'  "question": {\n'
+        b'    "network": {\n'
+        b'      "name": "\\u03b5-net"\n'
+        b"    }\n"
+        b"  },\n"
+        b'  "notes": [],\n'
+        b'  "base": {\n'
+        b'    "clean": 0.5\n'
+        b"  }\n"
+        b"}\n"
+    )
+
+
+def test_binary_outcomes_to_the_byte(tmp_path):
+    (tmp_path / OUTCOMES).mkdir()
+    write_outcomes(tmp_path, 256, TINY)
+    header = (
+        b'{"__metadata__":{"format":"1","first":"256","samples":"3","binary":"true","sha256":'
+        b'"%s"},'
+        b'"adversarial":{"dtype":"U8","shape":[2,1],"data_offsets":[0,2]},'
+        b'"base_adversarial":{"dtype":"U8","shape":[1],"data_offsets":[2,3]},'
+        b'"base_clean":{"dtype":"U8","shape":[1],"data_offsets":[3,4]},'
+        b'"clean":{"dtype":"U8","shape":[2,1],"data_offsets":[4,6]},'
+        b'"changed":{"dtype":"BOOL","shape":[2],"data_offsets":[6,8]}}'
+    )
+    data = bytes([0b00100000, 0b10000000, 0b10000000, 0b11000000, 0b01000000, 0b11100000, 1, 0])
+    header %= hashlib.sha256(b"1 256 3 true" + data).hexdigest().encode()
+    header += b" " * (-len(header) % 8)
+    (path,) = (tmp_path / OUTCOMES).iterdir()
+    assert path.name == "00000256.safetensors"
+    assert path.read_bytes() == len(header).to_bytes(8, "little") + header + data
+
+
+def test_other_libraries_read_the_outcomes(tmp_path):
+    (tmp_path / OUTCOMES).mkdir()
+    write_outcomes(tmp_path, 0, tiny(5, binary=False))
+    path = tmp_path / OUTCOMES / "00000000.safetensors"
+    arrays = safetensors.numpy.load_file(path)
+    assert arrays["clean"].dtype == np.float32
+    assert np.array_equal(arrays["clean"], tiny(5, binary=False).clean)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        said = file.metadata()
+    assert {name: said[name] for name in ("format", "first", "samples", "binary")} == {
+        "format": "1",
+        "first": "0",
+        "samples": "5",
+        "binary": "false",
+    }
+
+
+def test_the_same_outcomes_give_the_same_bytes(tmp_path):
+    seen = set()
+    for _ in range(12):
+        (tmp_path / OUTCOMES).mkdir(exist_ok=True)
+        write_outcomes(tmp_path, 0, TINY)
+        seen.add((tmp_path / OUTCOMES / "00000000.safetensors").read_bytes())
+    assert len(seen) == 1
+
+
+def test_a_study_folder_holds_these_files_and_no_others(folder):
+    assert list(contents(folder)) == [
+        "manifest.json",
+        "outcomes/00000000.safetensors",
+        "outcomes/00000006.safetensors",
+        "responses.parquet",
+        "targets.parquet",
+    ]
+
+
+def test_a_number_that_json_does_not_know_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_tables(tmp_path, {"base": float("nan")}, targets(["w"]), responses({"w": ROBUST}))
+    assert not is_study(tmp_path)
+
+
+# What is read back
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.integers(1, 19), min_size=1, max_size=4),
+    st.integers(0, 4),
+    st.lists(st.booleans(), min_size=4, max_size=4),
+    st.integers(0, 99),
+)
+def test_outcomes_come_back(tmp_path_factory, sizes, removals, binary, seed):
+    folder = tmp_path_factory.mktemp("study")
+    (folder / OUTCOMES).mkdir()
+    blocks = []
+    first = 0
+    for size, bits in zip(sizes, binary, strict=False):
+        blocks.append(tiny(size, removals, seed=seed + first, binary=bits))
+        write_outcomes(folder, first, blocks[-1])
+        first += size
+    found = read_outcomes(folder)
+    for name in NAMES:
+        expected = np.concatenate([getattr(block, name) for block in blocks], axis=-1)
+        assert getattr(found, name).dtype == np.float32
+        assert np.array_equal(getattr(found, name), expected)
+    assert np.array_equal(found.changed, np.any([block.changed for block in blocks], axis=0))
+
+
+@pytest.mark.parametrize("odd", [0.5, 2.0, -1.0, float("nan"), float("inf")])
+def test_a_single_number_beside_0_and_1_is_not_lost(tmp_path, odd):
+    (tmp_path / OUTCOMES).mkdir()
+    outcomes = tiny(9)
+    outcomes.adversarial[1, 8] = odd
+    write_outcomes(tmp_path, 0, outcomes)
+    assert np.array_equal(read_outcomes(tmp_path).adversarial, outcomes.adversarial, equal_nan=True)
+
+
+def test_tables_and_manifest_come_back(folder):
+    pd.testing.assert_frame_equal(read_table(folder, TARGETS, ("target",)), targets(["w"]))
+    found = read_table(folder, RESPONSES, ("target",))
+    pd.testing.assert_frame_equal(found, responses({"w": ROBUST}), check_exact=True)
+    written = json.loads(json.dumps(manifest()))  # tuples become lists
+    assert read_manifest(folder) == {"format": 1, **written}
+
+
+def test_a_large_study_is_read_in_the_order_of_its_samples(tmp_path):
+    (tmp_path / OUTCOMES).mkdir()
+    values = np.arange(120, dtype=np.float32)
+    for first in range(0, 120, 10):
+        block = values[first : first + 10]
+        rows = block[None]
+        write_outcomes(tmp_path, first, StoredOutcomes(block, block, rows, rows, np.array([True])))
+    assert np.array_equal(read_outcomes(tmp_path).base_clean, values)
+
+
+# Whole or not there
+
+
+def test_a_study_appears_when_it_is_complete(tmp_path):
+    out = tmp_path / "deep" / "er" / "study"
+    with staged(out) as stage:
+        assert stage.parent == out.parent
+        write_study(stage)
+        assert not out.exists()
+    assert is_study(out)
+    assert [path.name for path in out.parent.iterdir()] == ["study"]
+
+
+STOPS = [
+    (RuntimeError("the network broke"), RuntimeError, "the network broke"),
+    (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+    (SystemExit("end"), SystemExit, "end"),
+    (StudyError("refused"), StudyError, "refused"),
+    (OSError(errno.ENOSPC, "No space left on device"), StudyError, "No space left .* Free some"),
+]
+
+
+def stopped(out: Path, stop: BaseException) -> None:
+    """Write most of a study, and end."""
+    with staged(out, overwrite=True) as stage:
+        write_study(stage)
+        raise stop
+
+
+@pytest.mark.parametrize(("stop", "kind", "words"), STOPS)
+def test_after_an_error_nothing_is_left(tmp_path, stop, kind, words):
+    with pytest.raises(kind, match=words):
+        stopped(tmp_path / "deep" / "study", stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("stop", "kind", "words"), STOPS)
+def test_after_an_error_an_old_study_is_untouched(folder, stop, kind, words):
+    before = contents(folder)
+    with pytest.raises(kind, match=words):
+        stopped(folder, stop)
+    assert contents(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["study"]
+
+
+def test_parents_that_others_use_meanwhile_are_kept(tmp_path):
+    with (
+        pytest.raises(StudyError, match="cannot be written: Directory not empty"),
+        staged(tmp_path / "a" / "study") as stage,
+    ):
+        stage.parent.joinpath("other").mkdir() or stage.parent.rmdir()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["other"]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_where_the_swap_fails_the_old_study_stays(folder, monkeypatch, failing):
+    before = contents(folder)
+    calls = []
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == failing:
+            raise OSError(errno.EACCES, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with (
+        pytest.raises(StudyError, match="cannot be written: Permission denied"),
+        staged(folder, overwrite=True) as stage,
+    ):
+        write_study(stage)
+    monkeypatch.undo()
+    assert contents(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["study"]
+
+
+def test_overwriting_replaces_the_whole_study(folder):
+    (folder / "overview.png").write_bytes(b"old")
+    with staged(folder, overwrite=True) as stage:
+        write_study(stage)
+    assert "overview.png" not in contents(folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["study"]
+
+
+def test_a_study_may_be_written_through_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk")
+    with staged(link) as stage:
+        write_study(stage)
+    assert link.is_symlink()
+    assert is_study(tmp_path / "disk")
+
+
+@pytest.mark.parametrize("written", ["write_bytes", "to_parquet"])
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, written):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    owner = Path if written == "write_bytes" else pd.DataFrame
+    monkeypatch.setattr(owner, written, full)
+    with (
+        pytest.raises(StudyError, match=r"study cannot be written: No space left on device\. Free"),
+        staged(tmp_path / "study") as stage,
+    ):
+        write_study(stage)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_at_the_last_file_leaves_nothing(tmp_path, monkeypatch):
+    written = []
+    write = storage._write
+
+    def full(path: Path, content: bytes) -> None:
+        written.append(path.name)
+        if path.name == MANIFEST:
+            path.write_bytes(content[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, content)
+
+    monkeypatch.setattr(storage, "_write", full)
+    with pytest.raises(StudyError, match="No space left"), staged(tmp_path / "study") as stage:
+        write_study(stage)
+    assert written[-1] == MANIFEST
+    assert list(tmp_path.iterdir()) == []
+
+
+# Where a study may lie
+
+
+def test_a_file_is_no_place_for_a_study(tmp_path):
+    out = tmp_path / "notes.txt"
+    out.write_text("mine")
+    with pytest.raises(StudyError, match=r"`out` to be a folder, but .*notes\.txt is a file"):
+        check_free(out, overwrite=True)
+    assert out.read_text() == "mine"
+
+
+def test_a_folder_below_a_file_is_no_place_either(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StudyError, match="cannot be written: Not a directory"):
+        check_free(tmp_path / "notes.txt" / "study")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path, overwrite):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with (
+        pytest.raises(StudyError, match="holds something else; choose another one with `out`"),
+        staged(tmp_path, overwrite=overwrite),
+    ):
+        pytest.fail("the block must not be entered")
+    assert contents(tmp_path) == {"thesis.tex": b"mine"}
+
+
+def test_a_study_is_replaced_only_on_request(folder):
+    with pytest.raises(StudyError, match=r"holds a study; choose another one .*`overwrite`"):
+        check_free(folder)
+    check_free(folder, overwrite=True)
+
+
+def test_an_empty_folder_will_do(tmp_path):
+    with staged(tmp_path) as stage:
+        write_study(stage)
+    assert is_study(tmp_path)
+
+
+def test_a_name_that_no_file_system_takes(tmp_path):
+    out = tmp_path / ("x" * 300)
+    assert not is_study(out)
+    with pytest.raises(StudyError, match=r"cannot be written: File name too long\. Choose another"):
+        check_free(out)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_parent_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(StudyError, match="cannot be written: Permission denied"):
+            check_free(tmp_path / "study")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_checking_leaves_no_trace(tmp_path):
+    check_free(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Damage
+
+
+def refused(folder: Path, words: str) -> None:
+    with pytest.raises(StudyError, match=words):
+        open_study(folder)
+
+
+def test_no_study_at_all(tmp_path):
+    refused(tmp_path, r"is no study: it has no manifest\.json")
+    refused(tmp_path / "nowhere", r"is no study: it has no manifest\.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is damaged: Expecting value"),
+        ('{"format": 1, "question"', "is damaged: Expecting"),
+        ("[1]", "is damaged: it does not say its format"),
+        ('{"question": {}}', "is damaged: it does not say its format"),
+        ('{"format": "1"}', "is damaged: it does not say its format"),
+        ('{"format": 2}', "has format 2, this version reads up to 1; install a newer hormesis"),
+        ('{"format": 1}', "is damaged: it lacks `question`"),
+    ],
+)
+def test_a_damaged_manifest(folder, text, words):
+    (folder / MANIFEST).write_text(text)
+    refused(folder, words)
+
+
+def test_a_manifest_of_other_bytes(folder):
+    (folder / MANIFEST).write_bytes(b'{"format": 1, "notes": ["\xff\xfe"]}')
+    refused(folder, "is damaged: 'utf-8' codec")
+
+
+@pytest.mark.parametrize("key", ["question", "scoring", "base", "notes"])
+def test_a_manifest_that_lacks_an_entry(folder, key):
+    given_manifest = json.loads((folder / MANIFEST).read_text())
+    del given_manifest[key]
+    (folder / MANIFEST).write_text(json.dumps(given_manifest))
+    refused(folder, f"is damaged: it lacks `{key}`")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("scoring", {"base": "nobody"}),
+        ("scoring", {"bass": "network"}),
+        ("scoring", [1, 2]),
+        ("base", {"clean": 0.5}),
+        ("base", 3),
+    ],
+)
+def test_a_manifest_with_an_entry_of_another_form(folder, key, value):
+    given_manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**given_manifest, key: value}))
+    refused(folder, f"is damaged in `{key}`")
+
+
+@pytest.mark.parametrize("name", [TARGETS, RESPONSES])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_table(folder, name, share):
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: int(share * len(content))])
+    refused(folder, f"{name} is missing or damaged")
+
+
+@pytest.mark.parametrize("name", [TARGETS, RESPONSES])
+def test_a_missing_table(folder, name):
+    (folder / name).unlink()
+    refused(folder, f"{name} is missing or damaged")
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [(TARGETS, "reason"), (RESPONSES, "density"), (RESPONSES, "changed"), (RESPONSES, "progress")],
+)
+def test_a_table_without_one_of_its_columns(folder, name, column):
+    pd.read_parquet(folder / name).drop(columns=column).to_parquet(folder / name)
+    refused(folder, f"{name} lacks the column {column}")
+
+
+def test_a_study_whose_outcomes_are_gone_still_opens(folder):
+    for path in (folder / OUTCOMES).iterdir():
+        path.unlink()
+    study = open_study(folder)
+    assert len(study.scores) == 12
+    with pytest.raises(StudyError, match="has no outcomes"):
+        study.outcomes()
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("00000000", r"00000006\.safetensors do not follow on those before it"),
+        ("00000006", "has the outcomes of 6 samples out of 10"),
+    ],
+)
+def test_a_missing_block(folder, gone, words):
+    (folder / OUTCOMES / f"{gone}.safetensors").unlink()
+    with pytest.raises(StudyError, match=words):
+        open_study(folder).outcomes()
+
+
+def test_a_block_of_another_study(folder):
+    write_outcomes(folder, 6, tiny(4, 8))
+    with pytest.raises(StudyError, match="a file is missing, or is from another study"):
+        open_study(folder).outcomes()
+
+
+def test_outcomes_cut_off_anywhere(folder):
+    path = folder / OUTCOMES / "00000000.safetensors"
+    content = path.read_bytes()
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(StudyError, match=r"00000000\.safetensors are damaged"):
+            read_outcomes(folder)
+
+
+def test_any_flipped_bit_of_the_outcomes_is_seen_or_harmless(folder):
+    path = folder / OUTCOMES / "00000000.safetensors"
+    content = path.read_bytes()
+    whole = read_outcomes(folder)
+    harmless = 0
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << (place % 8)
+        path.write_bytes(bytes(flipped))
+        try:
+            found = read_outcomes(folder)
+        except StudyError:
+            continue
+        harmless += 1
+        for name in (*NAMES, "changed"):
+            assert np.array_equal(getattr(found, name), getattr(whole, name))
+    assert harmless < 20  # blanks behind the header, and the key "format" of the metadata

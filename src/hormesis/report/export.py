@@ -1,5 +1,7 @@
 """Tables of a study as files for other programs."""
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -9,30 +11,48 @@ from hormesis.errors import StudyError
 
 
 def write_table(table: pd.DataFrame, form: str, to: str | None) -> None:
-    """Write a table as ``csv``, ``json`` (one object a row) or ``parquet``.
+    """Write a table as ``csv``, ``json`` (one object a row) or ``parquet``, to the last digit.
 
     Args:
         table: What is written, without its index.
         form: The format.
-        to: The file, or None for standard output.
+        to: The file, or None for standard output. A file that is there is replaced when the new one
+            is complete.
 
     Raises:
         StudyError: If the file cannot be written, or Parquet would go to a terminal.
     """
-    if to is None and form == "parquet":
-        raise StudyError("Parquet is no text: name a file for it with --to.")
-    try:
+    if to is None:
         if form == "parquet":
-            table.to_parquet(to, index=False)
-            return
-        text = (
-            table.to_csv(index=False)
-            if form == "csv"
-            else table.to_json(orient="records", indent=2, double_precision=15) + "\n"
-        )
-        if to is None:
-            sys.stdout.write(text)
-        else:
-            Path(to).write_text(text, encoding="utf-8")
+            raise StudyError("Parquet is no text: name a file for it with --to.")
+        sys.stdout.write(_text(table, form))
+        return
+    path = Path(to).expanduser()
+    partial = path.parent / f".{path.name}.{os.getpid()}.partial"
+    special = path.exists() and not path.is_file()  # a pipe, a device or a folder
+    try:
+        _write(table, form, path if special else partial)
+        if not special:
+            partial.replace(path)
     except OSError as error:
-        raise StudyError(f"The table cannot be written to {to}: {error.strerror}.") from error
+        reason = os.strerror(error.errno) if error.errno else error
+        raise StudyError(
+            f"The table cannot be written to {to}: {reason}. Name another file with --to."
+        ) from error
+    finally:
+        if partial.is_file():
+            partial.unlink()
+
+
+def _write(table: pd.DataFrame, form: str, path: Path) -> None:
+    if form == "parquet":
+        table.to_parquet(path, index=False)
+    else:
+        path.write_text(_text(table, form), encoding="utf-8")
+
+
+def _text(table: pd.DataFrame, form: str) -> str:
+    if form == "csv":
+        return table.to_csv(index=False)
+    plain = table.astype(object).where(table.notna(), None)
+    return json.dumps(plain.to_dict("records"), indent=2) + "\n"

@@ -16,14 +16,15 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
         study: Any study.
         picture: Where its picture lies, if one was drawn.
     """
+    table, classes = score_overview(study), class_counts(study)  # what may fail comes first
     console = Console(highlight=False, soft_wrap=False)
     console.print()
     for line in headline(study):
         console.print(Text(line))
     console.print()
-    console.print(score_overview(study))
+    console.print(table)
     console.print()
-    for score, counts in class_counts(study).items():
+    for score, counts in classes.items():
         found = ", ".join(f"{count} {name}" for name, count in counts.items())
         console.print(Text(f"{score + ':':<13}{found}"))
     for line in left_out(study):

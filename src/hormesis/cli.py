@@ -51,10 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    keys = list(analyze_parser().get_defaults().keys())
+    keys = [key for key in analyze_parser().get_defaults().keys() if key != "config"]
+    parser = _parser()
     try:
-        given = _parser().parse_args(arguments)
-    except ArgumentError as error:
+        given = parser.parse_args(arguments)
+    except (ArgumentError, AttributeError, RuntimeError) as error:  # the latter two: of a file
         return _refuse(with_flags(refusal(str(error), keys), keys))
     except UnicodeDecodeError as error:
         return _refuse(f"The configuration file is no text: {error}.")

@@ -129,10 +129,14 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
     (r"does not accept option '(?P<name>[^']*)'", _setting),
     (r'Parser key "config": (File does not exist|Path is not a file): (?P<path>.+)', _no_config),
     (r"Problems parsing config: (?P<rest>.+)", _fixed(r"The configuration is no YAML: \g<rest>.")),
-    (r"Unexpected config", _fixed(_NO_MAPPING)),
+    (r"Unexpected config|has no attribute 'append'", _fixed(_NO_MAPPING)),
+    (
+        r"Value not boolean: (?P<value>.*?)\.?$",
+        _fixed(r"Expected `normalize` and `progress` to be true or false, got \g<value>."),
+    ),
     (r'Parser key "(?P<key>\w+)".*?(Got|Given) value: (?P<value>.*)$', _value),
     (
-        r"object (does not support item assignment|is not iterable|has no len|of type)",
+        r"does not support item assignment|is not iterable|changed size during iteration",
         _fixed(
             f"Expected `{'`, `'.join(LISTS)}`, `bounds` and `span` to be lists in the "
             "configuration file, such as [fc, conv1]."

@@ -11,6 +11,7 @@ import torch
 
 from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.inputs.samples import Samples
+from hormesis.stress.halt import halting
 
 BLOCK = 256
 Measure = Callable[[Block, Callable[[], None]], Outcomes]
@@ -47,7 +48,7 @@ def sweep(
     progress = _Progress(removals * len(samples), report)
     with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
         try:
-            jobs = deque(pool.submit(measure, block, progress.ticker(block)) for block in blocks)
+            jobs = deque(pool.submit(progress.measured, measure, block) for block in blocks)
             for block in blocks:
                 yield block.first, jobs.popleft().result()
         except BaseException:
@@ -74,10 +75,18 @@ class _Progress:
         self._lock = threading.Lock()
         self._cancelled = False
 
-    def ticker(self, block: Block) -> Callable[[], None]:
+    def measured(self, measure: Measure, block: Block) -> Outcomes:
+        """Measure a block in the thread that calls this, unless and until nobody waits for it."""
+        with halting(self._check):
+            return measure(block, self._ticker(block))
+
+    def _check(self) -> None:
+        if self._cancelled:
+            raise _CancelledError
+
+    def _ticker(self, block: Block) -> Callable[[], None]:
         def tick() -> None:
-            if self._cancelled:
-                raise _CancelledError
+            self._check()
             with self._lock:
                 self._done += len(block.labels)
                 self._report(self._done, self._total)

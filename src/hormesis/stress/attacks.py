@@ -18,6 +18,7 @@ from hormesis.errors import AttackError, DataError, ModelError, SettingError
 from hormesis.inputs.models import logits_of
 from hormesis.stress.adversaries import FGSM, Attack
 from hormesis.stress.guard import evaluating
+from hormesis.stress.halt import step
 
 with warnings.catch_warnings():
     # Foolbox 3.3.4 imports a SciPy name from its old place, for an attack that is not used here.
@@ -159,6 +160,7 @@ class _Logits(nn.Module):
         self._top = int(labels.max())
 
     def forward(self, inputs: Tensor) -> Tensor:
+        step()
         logits = logits_of(self._network[0](inputs))
         if logits.shape[1] <= self._top:
             raise ModelError(

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    keys = [key for key in analyze_parser().get_defaults().keys() if key != "config"]
+    keys = [key for key in analyze_parser().get_defaults().as_dict() if key != "config"]
     parser = _parser()
     try:
         given = parser.parse_args(arguments)

@@ -8,19 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hormesis.analyze import analyze
     from hormesis.errors import HormesisError
     from hormesis.inputs.data import load_data
     from hormesis.inputs.models import build_model
     from hormesis.inputs.normalize import normalized
     from hormesis.inputs.samples import Samples, samples_from
+    from hormesis.pipeline import analyze
     from hormesis.settings import Run, Scoring, Sweep, Targets
     from hormesis.stress.adversaries import FGSM, PGD
     from hormesis.stress.performance import Performance
     from hormesis.study import Study, open_study
 
 _HOMES = {
-    "analyze": "analyze",
+    "analyze": "pipeline",
     "HormesisError": "errors",
     "load_data": "inputs.data",
     "build_model": "inputs.models",

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hormesis.analyze import analyze
 from hormesis.errors import SettingError, unknown
 from hormesis.inputs.checkpoints import load_checkpoint, load_weights
 from hormesis.inputs.data import NAMES, load_data
@@ -14,6 +13,7 @@ from hormesis.inputs.factory import is_factory
 from hormesis.inputs.models import build_model, check_name
 from hormesis.inputs.normalize import normalized
 from hormesis.inputs.samples import Samples
+from hormesis.pipeline import analyze
 from hormesis.report.progress import Report, shown
 from hormesis.settings import Named, Run, Scoring, Sweep, Targets
 from hormesis.storage import check_free, is_study

@@ -21,6 +21,13 @@ from hormesis.study import Study
 
 _CLEAN, _ADVERSARIAL, _DENSITY = "#0072B2", "#D55E00", "#777777"  # Okabe and Ito
 _MOST_ROWS = 60
+_MOST_LETTERS = 34  # of a target's name; more would squeeze the panels
+_STYLE = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # a name may hold dollar signs
+}
 
 
 def draw_overview(study: Study, path: Path) -> None:
@@ -30,16 +37,18 @@ def draw_overview(study: Study, path: Path) -> None:
         study: Any study with at least one swept target.
         path: File to write; its suffix (``.png``, ``.svg``, ``.pdf``) chooses the format.
     """
-    rows = score_rows(study)[:_MOST_ROWS]
+    every = score_rows(study)
+    rows = every[:_MOST_ROWS]
     telling = telling_targets(study)
     height = max(4.2, 1.3 + 0.24 * len(rows))
-    with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(11, height), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.35))
         _draw_scores(left.subplots(), rows, study)
         if telling:
-            panels = right.subplots(len(telling), 3, sharex=True, sharey=True, squeeze=False)
+            columns = study.responses["filter"].nunique()
+            panels = right.subplots(len(telling), columns, sharex=True, sharey=True, squeeze=False)
             for place, target in enumerate(telling):
                 _draw_responses(panels[place], study, target, last=place == len(telling) - 1)
             right.legend(
@@ -48,7 +57,8 @@ def draw_overview(study: Study, path: Path) -> None:
                 ncols=3,
                 frameon=False,
             )
-        figure.suptitle(_title(study), fontsize=9)
+        shown = f"; the first {len(rows)} of {len(every)} targets" if len(every) > len(rows) else ""
+        figure.suptitle(_title(study) + shown, fontsize=9)
         figure.savefig(path, dpi=150)
 
 
@@ -58,7 +68,7 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     colours = mpl.colormaps["PuOr"].with_extremes(bad="#eeeeee")
     image = axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
     axes.set_xticks(range(len(SCORES)), SCORES)
-    axes.set_yticks(range(len(rows)), [row.target for row in rows])
+    axes.set_yticks(range(len(rows)), [_short(row.target) for row in rows])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for place, row in enumerate(rows):
@@ -74,7 +84,7 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
 
 def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool) -> None:
     curves = response_curves(study, target)
-    for axes, curve in zip(panels, curves, strict=False):
+    for axes, curve in zip(panels, curves, strict=True):
         axes.plot(curve.progress, curve.clean, color=_CLEAN, label="clean")
         axes.plot(
             curve.progress, curve.adversarial, color=_ADVERSARIAL, ls="--", label="adversarial"
@@ -82,12 +92,16 @@ def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool
         axes.plot(
             curve.progress, curve.density, color=_DENSITY, ls=":", label="density (share kept)"
         )
-        axes.set_title(f"{target.removesuffix('.weight')}, {curve.filter.replace('_', ' ')}")
+        name = _short(target.removesuffix(".weight"))
+        axes.set_title(f"{name}\n{curve.filter.replace('_', ' ')}", fontsize=8)
         if last:
             axes.set_xlabel("normalised threshold")
-    for axes in panels[len(curves) :]:
-        axes.set_visible(False)
     panels[0].set_ylabel(study.manifest["question"]["performance"]["name"])
+
+
+def _short(name: str) -> str:
+    """Return the end of a long name, which tells targets apart."""
+    return name if len(name) <= _MOST_LETTERS else f"…{name[1 - _MOST_LETTERS :]}"
 
 
 def _title(study: Study) -> str:

@@ -150,10 +150,10 @@ def _check_replaceable(out: Path, *, overwrite: bool) -> None:
 
 
 def _unwritable(out: Path, error: OSError) -> StudyError:
+    reason = os.strerror(error.errno) if error.errno else error
     remedy = "Free some space or choose" if error.errno in FULL else "Choose"
     return StudyError(
-        f"The study {out} cannot be written: {error.strerror or error}. {remedy} another folder "
-        "with `out`."
+        f"The study {out} cannot be written: {reason}. {remedy} another folder with `out`."
     )
 
 

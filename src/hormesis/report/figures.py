@@ -65,19 +65,24 @@ def score_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
         filter_name: Which filter's scores; by default the combined ones.
     """
     scores = study.scores
-    chosen = scores[scores["filter"] == (filter_name or main_filter(scores))]
-    values = chosen.pivot(index="target", columns="score", values="value")
-    classes = chosen.pivot(index="target", columns="score", values="class")
-    sizes = study.targets.set_index("target")["size"]
-    return [
-        ScoreRow(
-            target=str(target).removesuffix(".weight"),
-            size=int(sizes[target]),
-            values=tuple(float(values.loc[target, score]) for score in SCORES),
-            classes=tuple(str(classes.loc[target, score]) for score in SCORES),
+    chosen = scores.loc[scores["filter"] == (filter_name or main_filter(scores))]
+    found = {
+        (target, score): (float(value), str(label))
+        for target, _, score, value, label in chosen.itertuples(index=False, name=None)
+    }
+    sizes = dict(zip(study.targets["target"], study.targets["size"], strict=True))
+    rows = []
+    for target in dict.fromkeys(chosen["target"]):
+        clean, adversarial, difference = (found[target, score] for score in SCORES)
+        rows.append(
+            ScoreRow(
+                target=str(target).removesuffix(".weight"),
+                size=int(sizes[target]),
+                values=(clean[0], adversarial[0], difference[0]),
+                classes=(clean[1], adversarial[1], difference[1]),
+            )
         )
-        for target in chosen["target"].unique()
-    ]
+    return rows
 
 
 def response_curves(study: Study, target: str) -> list[ResponseCurves]:
@@ -87,7 +92,7 @@ def response_curves(study: Study, target: str) -> list[ResponseCurves]:
         study: Any study.
         target: Name of a swept target.
     """
-    rows = study.responses[study.responses["target"] == target].sort_values("step")
+    rows = study.responses.loc[study.responses["target"] == target].sort_values("step")
     return [
         ResponseCurves(
             target,
@@ -107,9 +112,9 @@ def telling_targets(study: Study) -> list[str]:
     Where the adversarial score is undefined, the clean one decides.
     """
     scores = study.scores
-    chosen = scores[scores["filter"] == main_filter(scores)].dropna(subset=["value"])
+    chosen = scores.loc[scores["filter"] == main_filter(scores)].dropna(subset=["value"])
     for score in ("adversarial", "clean"):
-        ranked = chosen[chosen["score"] == score].sort_values("value", kind="stable")
+        ranked = chosen.loc[chosen["score"] == score].sort_values("value", kind="stable")
         if len(ranked):
             places = sorted({0, len(ranked) // 2, len(ranked) - 1})
             return [str(ranked["target"].iloc[place]) for place in places]

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +23,7 @@ from hormesis.study import Study
 _CLEAN, _ADVERSARIAL, _DENSITY = "#0072B2", "#D55E00", "#777777"  # Okabe and Ito
 _MOST_ROWS = 60
 _MOST_LETTERS = 34  # of a target's name; more would squeeze the panels
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -44,7 +45,7 @@ def draw_overview(study: Study, path: Path) -> None:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(11, height), layout="constrained")
         FigureCanvasAgg(figure)
-        left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.35))
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.35))[0]
         _draw_scores(left.subplots(), rows, study)
         if telling:
             columns = study.responses["filter"].nunique()

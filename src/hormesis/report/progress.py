@@ -50,7 +50,7 @@ def shown(*, enabled: bool = True) -> Iterator[Report]:
 def _bars(console: Console) -> Iterator[Report]:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -85,8 +85,8 @@ class _Lines:
             self._say(f"{stage}: done in {_clock(seconds)}")
         elif done < total and now - last >= _SECONDS_BETWEEN_LINES:
             self._printed[stage] = now
-            left = seconds / max(done, 1) * (total - done)
-            self._say(f"{stage}: {done / total:.0%}, {_clock(left)} left")
+            left = f", {_clock(seconds / done * (total - done))} left" if done else ""
+            self._say(f"{stage}: {done / total:.0%}{left}")
 
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)  # noqa: T201

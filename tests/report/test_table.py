@@ -1,0 +1,142 @@
+"""The terminal table: 80 columns, whole words, and classes without colour."""
+
+from io import StringIO
+
+import pytest
+import torchvision
+from rich.console import Console
+from rich.table import Table
+
+import studies
+from hormesis.report.table import STYLES, class_counts, score_overview
+from hormesis.study import Study
+from studies import ANTIFRAGILE, FRAGILE, ROBUST
+
+
+def resnet_names() -> list[str]:
+    parameters = torchvision.models.resnet50().named_parameters()
+    return [name for name, parameter in parameters if parameter.ndim > 1]
+
+
+def lines(study: Study, width: int = 80) -> list[str]:
+    text = StringIO()
+    Console(width=width, file=text, color_system=None).print(score_overview(study))
+    return [line.rstrip() for line in text.getvalue().splitlines()]
+
+
+def words(study: Study) -> list[str]:
+    return " ".join(lines(study)).split()
+
+
+@pytest.mark.parametrize("curve", [ANTIFRAGILE, FRAGILE, ROBUST])
+def test_a_resnet_fits_80_columns_one_line_a_layer(curve: tuple[float, float, float]):
+    names = resnet_names()
+    found = lines(studies.study(dict.fromkeys(names, curve)))
+    assert len(names) == 54
+    assert max(map(len, found)) <= 80
+    assert len(found) == 1 + len(names) + 1
+    assert [line.split()[0] for line in found[1:-1]] == [n.removesuffix(".weight") for n in names]
+    for line in found[1:-1]:
+        assert [word for word in line.split() if word in STYLES] == line.split()[2::2]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["encoder.layers.encoder_layer_11.self_attention.in_proj_weight", "b"],
+        ["x" * 200],
+        ["层.注意力.权重" * 9],
+    ],
+)
+def test_long_names_fold_and_nothing_else_does(names):
+    study = studies.study(dict.fromkeys(names, ANTIFRAGILE))
+    console = Console(width=80)
+    assert all(console.measure(line).maximum <= 80 for line in lines(study))
+    assert words(study).count("antifragile") == 2 * len(names)
+    joined = "".join(line.split(" ")[0] for line in lines(study)[1:-1])
+    assert joined == "".join(names)
+
+
+def test_large_scores_do_not_cut_a_class():
+    study = studies.study(
+        {"layer4.0.downsample.0.weight": (80.0, 8000.0, 80.0)},
+        base={"clean": 0.8, "adversarial": 0.01},
+    )
+    found = words(study)
+    assert found.count("antifragile") == 3
+    assert "+6699.50" in found
+
+
+def test_numbers_and_classes_of_a_row():
+    study = studies.study({"b.weight": FRAGILE, "a": ANTIFRAGILE})
+    assert lines(study)[:3] == [
+        "target       clean             adversarial       difference",
+        "b            -0.33 fragile     -0.33 fragile     +0.00 robust",
+        "a            +0.50 antifragile +0.50 antifragile +0.00 robust",
+    ]
+
+
+def test_without_a_number_the_class_stands_alone():
+    study = studies.study(
+        {"w": ROBUST, "v": ROBUST},
+        unreached=("w",),
+        base={"clean": 0.8, "adversarial": 0.0},
+    )
+    assert [line.split() for line in lines(study)[1:3]] == [
+        ["w", "untested", "untested", "untested"],
+        ["v", "+0.00", "robust", "undefined", "undefined"],
+    ]
+
+
+def test_names_are_not_taken_for_markup():
+    names = ["[bold]w", "[/red]", "a[0]", "$x$", ":smile:"]
+    found = lines(studies.study(dict.fromkeys(names, ROBUST)))
+    assert [line.split()[0] for line in found[1:-1]] == names
+
+
+def test_every_class_has_its_style_and_the_text_says_it_too():
+    study = studies.study(
+        {"f": FRAGILE, "a": ANTIFRAGILE, "r": ROBUST, "u": ROBUST}, unreached=("u",)
+    )
+    text = StringIO()
+    console = Console(width=80, file=text, force_terminal=True, color_system="standard")
+    console.print(score_overview(study))
+    coloured = text.getvalue()
+    assert "\x1b[31m" in coloured
+    assert "\x1b[32m" in coloured
+    assert {"fragile", "antifragile", "robust", "untested"} <= set(words(study))
+
+
+def test_the_footer_says_how_scores_were_made():
+    study = studies.study({"w": ROBUST}, ("low_pass",))
+    assert lines(study)[-1] == (
+        "low_pass filter; base network, reference density, robust within ±0.05"
+    )
+
+
+def test_a_table_of_many_targets_ends_and_says_so():
+    study = studies.study({f"w{n}": ROBUST for n in range(203)})
+    found = lines(study)
+    assert len([line for line in found if line.startswith("w")]) == 200
+    assert " ".join(found[201:]).startswith("3 more targets are in the study; combined filter")
+
+
+def test_classes_are_counted_for_each_score():
+    study = studies.study({"f": FRAGILE, "g": FRAGILE, "a": ANTIFRAGILE, "r": ROBUST})
+    assert class_counts(study) == {
+        "clean": {"fragile": 2, "robust": 1, "antifragile": 1},
+        "adversarial": {"fragile": 2, "robust": 1, "antifragile": 1},
+        "difference": {"robust": 4},
+    }
+
+
+def test_the_overview_is_a_table_and_a_footer():
+    overview = score_overview(studies.study({"w": ROBUST}))
+    table, _ = overview.renderables  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(table, Table)
+    assert [column.header for column in table.columns] == [
+        "target",
+        "clean",
+        "adversarial",
+        "difference",
+    ]

@@ -16,6 +16,8 @@ import yaml
 
 from hormesis.cli import FORMATS, TABLES, main
 from hormesis.options import analyze_parser
+from hormesis.report import picture
+from hormesis.report.picture import draw_overview
 from hormesis.settings import Named, Run, Scoring, Sweep, Targets
 from hormesis.study import open_study
 from users import forgotten, listing, settle
@@ -32,6 +34,8 @@ def home(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
+    # One test draws; the others need not wait for it.
+    monkeypatch.setattr(picture, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
     with forgotten():
         yield folder
 
@@ -67,7 +71,8 @@ def alone(code, *arguments, home, check=True):
     )
 
 
-def test_a_study_is_made_printed_and_opened_again(home, capsys):
+def test_a_study_is_made_printed_and_opened_again(home, monkeypatch, capsys):
+    monkeypatch.setattr(picture, "draw_overview", draw_overview)
     out = run([*SMALL, "--out", "deep/study"], capsys)
     lines = out.splitlines()
     assert lines[1] == "my.nets:build on my.sets:held_out: 40 samples, 4 classes"
@@ -88,6 +93,7 @@ def test_a_study_is_made_printed_and_opened_again(home, capsys):
         "responses.parquet",
         "targets.parquet",
     ]
+    assert (home / "deep" / "study" / "overview.png").read_bytes().startswith(b"\x89PNG")
     before = (home / "deep" / "study" / "manifest.json").read_bytes()
     assert run([*SMALL, "--out", "deep/study"], capsys) == out
     assert (home / "deep" / "study" / "manifest.json").read_bytes() == before

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from hormesis import settings as asked
-from hormesis.engine import plain
+from hormesis.engine import plain, ties
 from hormesis.engine.graph import NotExportable, Program
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.engine.suffix import compile_network, measure
-from hormesis.inputs.models import logits_of
+from hormesis.inputs.models import build_model, logits_of
 from hormesis.inputs.normalize import normalized
 from hormesis.stress.adversaries import FGSM, PGD
 from hormesis.stress.filters import Threshold
@@ -262,11 +262,11 @@ EVERY = {"kinds": asked.KINDS}
 @pytest.mark.parametrize(
     ("name", "fast"),
     [(name, True) for name in NETWORKS]
-    + [(name, False) for name in ("tied", "attention", "residual", "convolutions", "tiny maps")],
+    + [(name, False) for name in ("tied", "residual", "tiny maps")],
 )
 def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool) -> None:
     network, block = made(name)
-    removals = removals_of(network, block, asked.Sweep(thresholds=3), **EVERY)
+    removals = removals_of(network, block, asked.Sweep(thresholds=2), **EVERY)
     program = compiled(name, fast)
     expected = plain.measure(network, removals, block, question())
     assert_same(measure(program, network, removals, block, question()), expected)
@@ -305,7 +305,7 @@ def test_loss_agrees_up_to_rounding() -> None:
 
 
 @given(st.data())
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_order_of_removals_and_size_of_blocks_do_not_matter(data: st.DataObject) -> None:
     network, block = made("residual")
     removals = removals_of(network, block, asked.Sweep(thresholds=2), **EVERY)
@@ -439,6 +439,36 @@ def sharing() -> nn.Module:
 def test_what_cannot_be_exported_is_refused(build: Callable[[], nn.Module], reason: str) -> None:
     with pytest.raises(NotExportable, match=reason):
         compile_network(build(), torch.rand(2, 4))
+
+
+def test_zeros_behind_a_relu_are_equal_without_rounding() -> None:
+    logits = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    before = torch.tensor([[-1.0, -2.0, 1.0], [-1.0, -1.0, -1.0], [-1.0, -1.0, -1e-7]])
+    labels = torch.tensor([0, 1, 2])
+    assert not ties.undecided(logits, labels, accuracy, before=before)[:2].any()
+    assert ties.undecided(logits, labels, accuracy).tolist() == [False, True, True]
+    assert ties.undecided(logits, labels, accuracy, before=before)[2]
+
+
+PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", PAPER)
+def test_every_outcome_of_the_papers_networks(name: str, channels: int) -> None:
+    """At least 100,000 rows a network: targets x cells x samples, clean and perturbed."""
+    network = seeded(build_model(name, classes=10, channels=channels, size=(32, 32), seed=1))
+    inputs = torch.rand(100, channels, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        labels = network(inputs).argmax(dim=1)
+    block = Block(inputs, labels)
+    removals = removals_of(network, block, asked.Sweep(thresholds=9, control=True))
+    step = max(1, len(removals) // 500)
+    program = compile_network(network, inputs[:2])
+    expected = plain.measure(network, removals[::step], block, question())
+    assert 2 * expected.clean.numel() >= 100_000
+    assert_same(measure(program, network, removals[::step], block, question()), expected)
 
 
 def test_top5_depends_on_the_true_class_alone() -> None:

@@ -75,6 +75,7 @@ class Program:
         descendants: Places in ``calls`` of what depends on a parameter, by each of its names.
         input: Slot of the input.
         output: Slot of the logits.
+        before: Slot of the input of the last ReLU, where no logit can be negative because of it.
     """
 
     calls: tuple[Call, ...] = field(repr=False)
@@ -83,6 +84,7 @@ class Program:
     descendants: Mapping[str, frozenset[int]] = field(repr=False)
     input: int
     output: int
+    before: int | None = None
 
     def weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the unfiltered parameters of these names."""
@@ -110,7 +112,7 @@ def schedule(program: Program, places: Iterable[int]) -> Schedule:
     """Return the calls at ``places``; only what they compute themselves is freed."""
     calls = [program.calls[place] for place in sorted(places)]
     own = {call.out for call in calls}
-    seen = {program.output}
+    seen = {program.output, program.before}
     steps = []
     for call in reversed(calls):
         ends = [slot for slot in (*call.reads, call.out) if slot in own and slot not in seen]
@@ -180,9 +182,26 @@ def lower(exported: ExportedProgram, network: nn.Module, example: Tensor) -> Pro
         elif node.op == "call_function" and not _is_statement(node):
             builder.call(node)
         elif node.op == "output":
-            results = pytree.tree_leaves(node.args)
-            return builder.finish(builder.slots[results[_place_of_logits(network, example)]])
+            result = pytree.tree_leaves(node.args)[_place_of_logits(network, example)]
+            relu = last_relu(result)
+            before = None if relu is None else builder.slots[relu.all_input_nodes[0]]
+            return builder.finish(builder.slots[result], before)
     raise AssertionError("an exported graph ends with its output")
+
+
+def last_relu(result: fx.Node) -> fx.Node | None:
+    """Return the ReLU whose outputs, averaged over positions, are the logits, or None."""
+    aten = torch.ops.aten
+    averages = (
+        *(aten.view.default, aten.reshape.default, aten.flatten.using_ints, torch.reshape),
+        *(aten.adaptive_avg_pool2d.default, aten.mean.dim),
+    )
+    node = result
+    while node.target in averages and isinstance(node.args[0], fx.Node):
+        node = node.args[0]
+    channels = [other.meta["val"].shape[1:2] for other in (node, result) if "val" in other.meta]
+    found = node.target is aten.relu.default and len(channels) == 2 and channels[0] == channels[1]
+    return node if found else None
 
 
 class _Builder:
@@ -235,7 +254,7 @@ class _Builder:
         if live or roots:
             self.calls.append(call)
 
-    def finish(self, output: int) -> Program:
+    def finish(self, output: int, before: int | None) -> Program:
         used = _useful(self.calls, output)
         calls = tuple(call for call in self.calls if call.out in used)
         for slot, value in enumerate(self.values):
@@ -253,6 +272,7 @@ class _Builder:
             },
             input=self.input,
             output=output,
+            before=before,
         )
 
     def _is_parameter(self, slot: int) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 # A convolution becomes one matrix on maps this small, if that costs little more than the taps that
-# see the input. Beyond, oneDNN's convolution is as fast as its matrix product.
+# see the input. Beyond, PyTorch's own convolution of images with channels last is as fast.
 _POSITIONS = 16
 _COST = 1.35
 
@@ -80,11 +80,16 @@ class Axis:
         return drop, self.kernel - drop, left
 
 
+def is_small(rows: Axis, columns: Axis) -> bool:
+    """Return whether a map is so small that a matrix product may be the faster convolution."""
+    return max(rows.size * columns.size, rows.outputs * columns.outputs) <= _POSITIONS
+
+
 def worth_a_matrix(rows: Axis, columns: Axis) -> bool:
     """Return whether a convolution should become one matrix over all positions of its map."""
     inputs, outputs = rows.size * columns.size, rows.outputs * columns.outputs
     useful = len(rows.links()) * len(columns.links())
-    return max(inputs, outputs) <= _POSITIONS and inputs * outputs <= _COST * useful
+    return is_small(rows, columns) and inputs * outputs <= _COST * useful
 
 
 def channels_last(inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

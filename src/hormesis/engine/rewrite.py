@@ -1,32 +1,37 @@
 """Puts the faster forms of ``kernels.py`` into an exported graph."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 from torch import fx
+from torch.export import ExportedProgram
 
 from hormesis.engine import kernels
+from hormesis.engine.graph import last_relu
 from hormesis.engine.kernels import Axis
 
 _ATEN = torch.ops.aten
 _NORM = _ATEN._native_batch_norm_legit_no_training.default
+_LAST = "last"  # marks the ReLU behind the logits
 _CONVOLUTIONS = (_ATEN.conv1d.default, _ATEN.conv2d.default, _ATEN.conv3d.default)
 
 
-def rewrite(graph: fx.Graph) -> None:
+def rewrite(exported: ExportedProgram) -> None:
     """Replace layers by forms that take less time; results differ by rounding only.
 
     - Batch norm in evaluation mode goes into the convolution before it, or becomes one multiply
       and add; a ReLU behind either is done in the same place.
     - Images keep their channels last in memory.
-    - A 1 x 1 convolution is a matrix product, and so is a convolution on a tiny map. Filter taps
-      that only ever meet padding are dropped.
+    - On a tiny map a 1 x 1 convolution is a matrix product, and so are others where that costs
+      little more. Filter taps that only ever meet padding are dropped.
 
     Args:
-        graph: Of an exported network; changed in place.
+        exported: An exported network; its graph is changed in place.
     """
+    graph = exported.graph
+    _mark_last(graph)
     for node in list(graph.nodes):
         if node.target in _CONVOLUTIONS:
             _rewrite_convolution(graph, node)
@@ -40,8 +45,16 @@ def rewrite(graph: fx.Graph) -> None:
         if node.target in (_ATEN.view.default, _ATEN._unsafe_view.default):
             node.target = torch.reshape  # a view asks for a layout that may be another one now
     if any(node.target in (kernels.convolve, kernels.pointwise) for node in graph.nodes):
-        _place_channels_last(graph)
+        _place_channels_last(graph, exported.graph_signature.user_inputs)
     graph.eliminate_dead_code()
+
+
+def _mark_last(graph: fx.Graph) -> None:
+    """Mark the ReLU behind the logits: its input is asked for, see ``Program.before``."""
+    for result in graph.output_node().all_input_nodes:
+        relu = last_relu(result)
+        if relu is not None:
+            relu.meta[_LAST] = True
 
 
 def _call(graph: fx.Graph, function: Callable[..., Any], *args: object) -> fx.Node:
@@ -76,7 +89,7 @@ def _normed(norm: fx.Node) -> fx.Node | None:
 def _ends(node: fx.Node) -> tuple[fx.Node, bool]:
     """Return the last node of a layer, which is a ReLU behind it or itself."""
     relu = _only_user(node, _ATEN.relu.default)
-    return (node, False) if relu is None else (relu, True)
+    return (node, False) if relu is None or _LAST in relu.meta else (relu, True)
 
 
 def _factors(graph: fx.Graph, norm: fx.Node, before: Any) -> tuple[fx.Node, fx.Node]:  # noqa: ANN401
@@ -138,7 +151,8 @@ def _form(graph: fx.Graph, node: fx.Node, *parts: Any) -> fx.Node:  # noqa: ANN4
         return _call(graph, kernels.by_matrix, inputs, matrix, bias, size, relu)
     weight = _call(graph, kernels.taps_last, weight, (top, bottom), (left, right))
     padding = (rows.padding, columns.padding)
-    if groups == 1 and (rows.kernel, columns.kernel, *padding) == (1, 1, 0, 0):
+    small = kernels.is_small(rows, columns)
+    if groups == 1 and small and (rows.kernel, columns.kernel, *padding) == (1, 1, 0, 0):
         return _call(graph, kernels.pointwise, inputs, weight, bias, stride, relu)
     geometry = (stride, padding, dilation, groups)
     return _call(graph, kernels.convolve, inputs, weight, bias, geometry, relu)
@@ -152,7 +166,9 @@ def _each(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
 
 def _rewrite_sum(graph: fx.Graph, relu: fx.Node) -> None:
     total = relu.args[0]
-    if not isinstance(total, fx.Node) or _only_user(total, _ATEN.relu.default) is None:
+    if _LAST in relu.meta or not isinstance(total, fx.Node):
+        return
+    if _only_user(total, _ATEN.relu.default) is None:
         return
     if total.target is _ATEN.add.Tensor and not total.kwargs:
         one, other = total.args
@@ -175,12 +191,12 @@ def _rewrite_shuffle(graph: fx.Graph, first: fx.Node) -> None:
             _replace(end, _call(graph, kernels.shuffle, source, inside[1]))
 
 
-def _place_channels_last(graph: fx.Graph) -> None:
-    """Turn images around where they come in."""
+def _place_channels_last(graph: fx.Graph, inputs: Collection[object]) -> None:
+    """Turn images around where they come in; what follows keeps their layout."""
     for node in graph.nodes:
-        inputs = node.args[0] if node.args else None
-        if node.target in (kernels.convolve, kernels.pointwise) and isinstance(inputs, fx.Node):
-            if inputs.op == "placeholder":
-                with graph.inserting_before(node):
-                    turned = _call(graph, kernels.channels_last, inputs)
-                node.args = (turned, *node.args[1:])
+        if node.op == "placeholder" and node.name in inputs and len(_shape(node)) == 4:
+            with graph.inserting_after(node):
+                turned = _call(graph, kernels.channels_last, node)
+            turned.meta["val"] = node.meta["val"]
+            node.replace_all_uses_with(turned)
+            turned.args = (node,)

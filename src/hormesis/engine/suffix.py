@@ -14,7 +14,7 @@ from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export,
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
 from hormesis.engine.rewrite import rewrite
-from hormesis.engine.walk import Stage, Walk, same, stages, whole
+from hormesis.engine.walk import Answer, Stage, Walk, same, stages, together, whole
 from hormesis.inputs.models import logits_of
 from hormesis.stress.attacks import perturb
 from hormesis.stress.guard import evaluating
@@ -45,7 +45,7 @@ def compile_network(
     _refuse_shared_memory(network)
     exported = export(network, example)
     if fast:
-        rewrite(exported.graph)
+        rewrite(exported)
     program = lower(exported, network, example)
     _check_faithful(program, network, example)
     return program
@@ -124,8 +124,8 @@ class _Work:
         # With an adaptive adversary the two halves run apart, here and for each removal: rounding
         # may depend on the size of the batch, and `changed` compares bits.
         parts = inputs.split(count) if self.question.adaptive else (inputs,)
-        logits = torch.cat([whole(self.program, part) for part in parts])
-        return self.result(inputs, logits, None)
+        answer = together([whole(self.program, part) for part in parts])
+        return self.result(inputs, answer, None)
 
     def walked(self, base: _Result) -> Tensor:
         """Return the batch whose prefix all removals share."""
@@ -135,14 +135,14 @@ class _Work:
         if not stage.reaches:
             return base
         weights = removal.apply(self.program.weights(stage.names))
-        inputs, logits = base.inputs, walk.logits(stage, weights)
+        inputs, answer = base.inputs, walk.answer(stage, weights)
         if self.question.adaptive:
             attacked = self.attacked(removal)
             inputs = torch.cat([self.block.inputs, attacked])
-            logits = torch.cat([logits, whole(self.program, attacked, weights)])
-        if same(logits, base.logits):
+            answer = together([answer, whole(self.program, attacked, weights)])
+        if same(answer.logits, base.logits):
             return base
-        return replace(self.result(inputs, logits, removal), changed=True)
+        return replace(self.result(inputs, answer, removal), changed=True)
 
     def attacked(self, removal: Removal | None) -> Tensor:
         with ties.lent(self.network, removal):
@@ -156,18 +156,20 @@ class _Work:
                 first=self.block.first,
             )
 
-    def result(self, inputs: Tensor, logits: Tensor, removal: Removal | None) -> _Result:
+    def result(self, inputs: Tensor, answer: Answer, removal: Removal | None) -> _Result:
         labels = self.block.labels
         performance = self.question.performance
-        rows = ties.undecided(logits, torch.cat([labels, labels]), performance)
-        settled = logits
+        rows = ties.undecided(
+            answer.logits, torch.cat([labels, labels]), performance, before=answer.before
+        )
+        settled = answer.logits
         if rows.any():
-            settled = logits.clone()
+            settled = answer.logits.clone()
             settled[rows] = ties.settle(self.network, removal, inputs[rows])
         clean, adversarial = settled.split(len(labels))
         return _Result(
             inputs,
-            logits,
+            answer.logits,
             performance.measure(clean, labels),
             performance.measure(adversarial, labels),
         )
@@ -202,7 +204,7 @@ def _check_faithful(program: Program, network: nn.Module, example: Tensor) -> No
     with ties.lent(network), evaluating(network), torch.inference_mode():
         expected = logits_of(network(rows))
         try:
-            found = whole(program, rows)
+            found = whole(program, rows).logits
         except EXPORT_ERRORS as error:
             raise NotExportable(f"its program does not run: {error}") from error
     scale = expected.abs().amax().clamp_min(torch.finfo(expected.dtype).tiny)

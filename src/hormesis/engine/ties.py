@@ -27,7 +27,11 @@ def lent(network: nn.Module, removal: Removal | None = None) -> Iterator[None]:
 
 
 def undecided(
-    logits: Float[Tensor, "rows classes"], labels: Int[Tensor, " rows"], performance: Performance
+    logits: Float[Tensor, "rows classes"],
+    labels: Int[Tensor, " rows"],
+    performance: Performance,
+    *,
+    before: Float[Tensor, "rows classes"] | None = None,
 ) -> Bool[Tensor, " rows"]:
     """Return where rounding might change the outcome, and where a logit is not finite.
 
@@ -37,10 +41,14 @@ def undecided(
     logits: a row is undecided if two neighbours among them lie that close. Other performances
     are numbers, which rounding moves by as little as the logits.
 
+    Where logits are averages of a ReLU's outputs, one that is zero because all the ReLU's inputs
+    lie well below zero is zero without rounding: two such are equal for the network itself too.
+
     Args:
         logits: From the fast engine.
         labels: True class of each row.
         performance: The per-sample score.
+        before: Largest input, over all positions, of the ReLU behind each logit, if there is one.
 
     Example:
         >>> from hormesis.stress.performance import accuracy
@@ -51,15 +59,28 @@ def undecided(
     broken = ~logits.isfinite().all(dim=1)
     if not performance.binary or logits.shape[1] < 2:
         return broken
-    margin = MARGIN * logits.abs().amax(dim=1, keepdim=True)
+    scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
+    margin = MARGIN * scale.amax(dim=1, keepdim=True)
+    zero = torch.zeros_like(logits, dtype=torch.bool) if before is None else before < -margin
     compared: dict[object, int] = {accuracy_of: 1, top5_of: 5}
     places = compared.get(performance.function)
     if places is None:
-        best = logits.topk(min(6, logits.shape[1]), dim=1).values
-        return broken | (best[:, :-1] - best[:, 1:] <= margin).any(dim=1)
-    lead = logits - logits.gather(1, labels[:, None].long())
-    surely, perhaps = (lead > margin).sum(dim=1), (lead >= -margin).sum(dim=1) - 1
-    return broken | ((surely < places) & (perhaps >= places))
+        best, order = logits.topk(min(6, logits.shape[1]), dim=1)
+        close = best[:, :-1] - best[:, 1:] <= margin
+        return broken | (close & ~_neighbours(zero.gather(1, order))).any(dim=1)
+    own = labels[:, None].long()
+    lead = logits - logits.gather(1, own)
+    equal = zero & zero.gather(1, own)  # the lower index counts
+    ahead = equal & (torch.arange(logits.shape[1], device=logits.device) < own)
+    surely = (lead > margin) | ahead
+    perhaps = ((lead >= -margin) & ~equal) | ahead
+    perhaps.scatter_(1, own, torch.zeros_like(own, dtype=torch.bool))
+    return broken | ((surely.sum(dim=1) < places) & (perhaps.sum(dim=1) >= places))
+
+
+def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
+    """Return which neighbours are both zero without rounding."""
+    return zero[:, :-1] & zero[:, 1:]
 
 
 def settle(

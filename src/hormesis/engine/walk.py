@@ -33,6 +33,34 @@ class Stage:
     reaches: bool
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a program says to a batch.
+
+    Args:
+        logits: Its logits.
+        before: Where a ReLU lies behind each logit: its largest input over all positions.
+    """
+
+    logits: Float[Tensor, " batch classes"]
+    before: Float[Tensor, " batch classes"] | None
+
+
+def together(answers: Sequence[Answer]) -> Answer:
+    """Return the answers to several batches as one."""
+    before = [answer.before for answer in answers if answer.before is not None]
+    return Answer(
+        torch.cat([answer.logits for answer in answers]), torch.cat(before) if before else None
+    )
+
+
+def _answer(program: Program, values: Sequence[Any]) -> Answer:
+    if program.before is None:
+        return Answer(values[program.output], None)
+    before: Tensor = values[program.before]
+    return Answer(values[program.output], before.flatten(2).amax(2) if before.ndim > 2 else before)
+
+
 def stages(program: Program, removals: Sequence[Removal]) -> list[Stage]:
     """Return the removals by their parameters, in the order in which the prefix reaches them."""
     rows: dict[tuple[str, ...], list[int]] = {}
@@ -99,10 +127,8 @@ class Walk:
         for slot in tuple(self._last_stage):
             self._free(slot, self._passed - 1, number)
 
-    def logits(
-        self, stage: Stage, weights: Mapping[str, Float[Tensor, "..."]]
-    ) -> Float[Tensor, "batch classes"]:
-        """Return the logits with some parameters replaced; the walk itself stays where it is.
+    def answer(self, stage: Stage, weights: Mapping[str, Float[Tensor, "..."]]) -> Answer:
+        """Return the answer with some parameters replaced; the walk itself stays where it is.
 
         Args:
             stage: The stage that was last advanced to; it must reach the logits.
@@ -111,7 +137,7 @@ class Walk:
         values = list(self._values)
         _replace(self._program, values, weights)
         stage.suffix.run(values)
-        return values[self._program.output]
+        return _answer(self._program, values)
 
     def _free(self, slot: int, place: int, number: int) -> None:
         """Drop a value that neither a later call nor this or a later stage reads."""
@@ -125,8 +151,8 @@ def whole(
     program: Program,
     inputs: Float[Tensor, " batch *shape"],
     weights: Mapping[str, Float[Tensor, "..."]] | None = None,
-) -> Float[Tensor, "batch classes"]:
-    """Return the logits of the whole network, with some parameters replaced or none.
+) -> Answer:
+    """Return the answer of the whole network, with some parameters replaced or none.
 
     Args:
         program: The network.
@@ -138,7 +164,7 @@ def whole(
     values = _start(program, inputs)
     _replace(program, values, weights)
     schedule(program, live | _descendants(program, weights)).run(values)
-    return values[program.output]
+    return _answer(program, values)
 
 
 def _start(program: Program, inputs: Tensor) -> list[Any]:

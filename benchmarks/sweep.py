@@ -1,0 +1,212 @@
+"""Plain loop and engine in turn on the same work: ``python -m benchmarks.sweep``.
+
+Both measure the same removals on the same samples, one after the other, several times. CPU time is
+that of one thread, so that other work on the machine matters less; a ratio is the median over
+the pairs. The attack is made by both in the same way; its time, and that of the unfiltered network,
+are measured apart and taken off both sides, as a sweep of 75 cells a target hardly feels them.
+"""
+
+import argparse
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hormesis.engine import plain, suffix
+from hormesis.engine.graph import Program
+from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.plan import Removal, make_plan
+from hormesis.engine.walk import whole
+from hormesis.inputs.models import build_model
+from hormesis.settings import Sweep, Targets
+from hormesis.stress.adversaries import FGSM
+from hormesis.stress.performance import accuracy
+from hormesis.stress.targets import find_targets
+
+CASES = (
+    ("resnet18", 32),
+    ("squeezenet1_1", 32),
+    ("squeezenet1_1", 64),
+    ("shufflenet_v2_x1_0", 32),
+    ("resnet50", 32),
+    ("timm:vit_tiny_patch16_224", 32),
+    ("convnext_tiny", 32),
+)
+RESULTS = Path(__file__).with_name("RESULTS.md")
+HEADER = """\
+# Plain loop and engine on the same work
+
+`python -m benchmarks.sweep{options}`
+
+{machine}
+
+CPU time of one thread for one removal on one sample, clean and adversarial. Ratio: median over
+{pairs} interleaved pairs, lowest and highest in brackets. Share of peak: floating-point
+operations a second of the engine's unfiltered pass, of those of a large matrix product on the same
+machine ({peak:.0f} GFLOP/s). Memory: the largest so far, plain loop included.
+Differences: outcomes that are not those of the plain loop.
+
+| network | size | plain | engine | ratio | planning | share of peak | memory | differences |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network ready to be measured both ways."""
+
+    network: nn.Module
+    program: Program
+    removals: Sequence[Removal]
+    block: Block
+    question: Question
+    planning: float
+
+
+def main() -> None:
+    """Run the cases asked for, print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=250, help="samples in a block")
+    parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs")
+    parser.add_argument("--cells", type=int, default=6, help="removals of each target in a pair")
+    parser.add_argument("--only", default="", help="part of a network's name")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    peak = _peak()
+    options = "".join(f" --{k} {v}" for k, v in vars(asked).items() if v != parser.get_default(k))
+    text = HEADER.format(options=options, machine=_machine(), pairs=asked.pairs, peak=peak)
+    print(text, end="")  # noqa: T201
+    for name, size in CASES:
+        if asked.only in name:
+            row = _row(name, size, asked, peak)
+            print(row, flush=True)  # noqa: T201
+            text += row + "\n"
+            RESULTS.write_text(text)
+
+
+def _row(name: str, size: int, asked: argparse.Namespace, peak: float) -> str:
+    case = _case(name, size, asked.samples)
+    _timed(_engine, case, ())  # the first run warms up
+    fixed = [_timed(run, case, ())[0] for run in (_plain, _engine)]
+    plains, engines, different = [], [], 0
+    for pair in range(asked.pairs):
+        chosen = _chosen(case.removals, asked.cells, pair)
+        slow, expected = _timed(_plain, case, chosen)
+        fast, found = _timed(_engine, case, chosen)
+        plains.append((slow - fixed[0]) / len(chosen) / asked.samples * 1e6)
+        engines.append((fast - fixed[1]) / len(chosen) / asked.samples * 1e6)
+        different += _differences(expected, found)
+    share = _speed(case) / peak
+    ratios = [one / other for one, other in zip(plains, engines, strict=True)]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    rows = 2 * asked.samples * asked.pairs * len(_chosen(case.removals, asked.cells, 0))
+    return (
+        f"| {name} | {size}x{size} | {statistics.median(plains):.0f} µs "
+        f"| {statistics.median(engines):.0f} µs | **{statistics.median(ratios):.1f}** "
+        f"({min(ratios):.1f} to {max(ratios):.1f}) | {case.planning:.1f} s | {share:.0%} "
+        f"| {memory:.1f} GiB | {different} in {rows} |"
+    )
+
+
+def _case(name: str, size: int, samples: int) -> Case:
+    generator = torch.Generator().manual_seed(0)
+    network = build_model(name, classes=10, channels=3, size=(size, size), seed=0).eval()
+    for module in network.modules():
+        _like_trained(module, generator)
+    inputs = torch.rand(samples, 3, size, size, generator=generator)
+    with torch.inference_mode():
+        labels = network(inputs).argmax(dim=1)
+    started = time.thread_time()
+    program = suffix.compile_network(network, inputs[:2])
+    plan = make_plan(network, find_targets(network, inputs[:2], Targets()), Sweep())
+    planning = time.thread_time() - started
+    question = Question(accuracy, FGSM(0.02), adaptive=False, bounds=(0.0, 1.0), seed=0)
+    return Case(network, program, plan.removals, Block(inputs, labels), question, planning)
+
+
+@torch.no_grad()
+def _like_trained(module: nn.Module, generator: torch.Generator) -> None:
+    """Give statistics and biases values other than those they start with."""
+
+    def drawn(tensor: Tensor, middle: float, spread: float) -> None:
+        tensor.copy_(middle + spread * (2 * torch.rand(tensor.shape, generator=generator) - 1))
+
+    if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+        for tensor, middle in ((module.weight, 1), (module.bias, 0), (module.running_mean, 0)):
+            drawn(tensor, middle, 0.3)
+        if module.running_var is not None:
+            drawn(module.running_var, 1, 0.5)
+    elif isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        drawn(module.bias, 0, 0.05)
+
+
+def _chosen(removals: Sequence[Removal], cells: int, pair: int) -> list[Removal]:
+    """Return some removals of every target, others in each pair."""
+    groups: dict[str, list[Removal]] = {}
+    for removal in removals:
+        groups.setdefault(removal.target.name, []).append(removal)
+    return [
+        group[(pair + place * len(group) // cells) % len(group)]
+        for group in groups.values()
+        for place in range(cells)
+    ]
+
+
+def _plain(case: Case, removals: Sequence[Removal]) -> Outcomes:
+    return plain.measure(case.network, removals, case.block, case.question)
+
+
+def _engine(case: Case, removals: Sequence[Removal]) -> Outcomes:
+    return suffix.measure(case.program, case.network, removals, case.block, case.question)
+
+
+def _timed(
+    run: Callable[[Case, Sequence[Removal]], Outcomes], case: Case, removals: Sequence[Removal]
+) -> tuple[float, Outcomes]:
+    started = time.thread_time()
+    outcomes = run(case, removals)
+    return time.thread_time() - started, outcomes
+
+
+def _differences(expected: Outcomes, found: Outcomes) -> int:
+    names = ("clean", "adversarial", "changed")
+    return sum(int((getattr(expected, n) != getattr(found, n)).sum()) for n in names)
+
+
+@torch.inference_mode()
+def _speed(case: Case) -> float:
+    """Return how fast the engine's program runs unfiltered, in GFLOP/s of CPU time."""
+    with FlopCounterMode(display=False) as counter:
+        whole(case.program, case.block.inputs)
+    started = time.thread_time()
+    whole(case.program, case.block.inputs)
+    return counter.get_total_flops() / (time.thread_time() - started) / 1e9
+
+
+def _peak() -> float:
+    """Return the speed of a large matrix product, in GFLOP/s of CPU time."""
+    matrix = torch.randn(1536, 1536)
+    seconds = []
+    for _ in range(7):
+        started = time.thread_time()
+        torch.mm(matrix, matrix)
+        seconds.append(time.thread_time() - started)
+    return 2 * 1536**3 / min(seconds) / 1e9
+
+
+def _machine() -> str:
+    return (
+        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, one thread; "
+        f"Python {platform.python_version()}, PyTorch {torch.__version__}."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -104,11 +104,12 @@ def test_the_random_reference_is_the_control_on_the_same_base():
         adversarial=[0.4, 0.0],
         density=[1.0, 0.0],
         random_clean=[0.8, 0.4],
-        random_adversarial=[0.4, 0.2],
+        random_adversarial=[0.4, 0.4],
     )
     scores = filtering_scores(sweep, Base(0.8, 0.4), Scoring(reference="random"))
     assert scores["clean"] == pytest.approx(1.0 - 0.75, abs=1e-15)
-    assert scores["adversarial"] == pytest.approx(0.5 - 0.75, abs=1e-15)
+    assert scores["adversarial"] == pytest.approx(0.5 - 1.0, abs=1e-15)
+    # The reference plays no part in it, though here it differs between clean and adversarial.
     assert scores["difference"] == pytest.approx(0.5 - 1.0, abs=1e-15)
 
 
@@ -167,7 +168,8 @@ def test_a_rising_loss_counts_as_a_fall():
 @pytest.mark.parametrize("better", [True, False])
 @pytest.mark.parametrize("scoring", [Scoring(), Scoring(reference="base"), Scoring(base="first")])
 def test_a_base_of_zero_gives_no_number(scoring, better):
-    sweep = table(clean=[0.0, 0.2], adversarial=[0.3, 0.1], density=[1.0, 0.0])
+    first = 0.0 if scoring.base == "first" else 0.1
+    sweep = table(clean=[first, 0.2], adversarial=[0.3, 0.1], density=[1.0, 0.0])
     scores = filtering_scores(sweep, Base(0.0, 0.5, better), scoring)
     assert math.isnan(scores["clean"])
     assert math.isnan(scores["difference"])
@@ -217,11 +219,11 @@ def test_zero_is_robust_without_tolerance():
 
 
 def study_of(filters: tuple[str, ...], *, changed: bool = True) -> pd.DataFrame:
-    """Return responses of two targets; the second one's rows come in reverse order of steps."""
+    """Return responses of two targets; the second one's steps come out of order."""
     rows = []
     for target in ("b", "a"):
         for name in filters:
-            steps = range(3) if target == "b" else range(2, -1, -1)
+            steps = range(3) if target == "b" else (1, 2, 0)
             for step in steps:
                 clean = (0.8, 0.4, 0.0)[step] if name != "pulse_wave" else 0.8
                 density = (1.0, 0.5, 0.0)[step] if name != "pulse_wave" else 0.7
@@ -262,3 +264,14 @@ def test_a_floored_network_is_undefined_where_it_has_to_be():
     scores = score_table(study_of(FILTERS), Base(0.8, 0.0), Scoring())
     for _, _, score, value, label in scores.itertuples(index=False, name=None):
         assert (label == UNDEFINED) == math.isnan(value) == (score != "clean")
+
+
+def test_steps_out_of_order_are_put_in_order():
+    table_of_all = study_of(FILTERS)
+    table_of_all["clean"] **= 2
+    scores = score_table(table_of_all, Base(0.64, 0.4), Scoring())
+    found = {tuple(row[:3]): row[3] for row in scores.itertuples(index=False, name=None)}
+    # Steps of `a` come as 1, 2, 0, those of `b` as 0, 1, 2.
+    for target in ("a", "b"):
+        expected = (1 + 4 * 0.25) / 6 - 0.5
+        assert found[target, "high_pass", "clean"] == pytest.approx(expected, abs=1e-12)

@@ -22,7 +22,7 @@ from hormesis.settings import (
 REFUSED = [
     (Targets, {"kinds": ("conv",)}, r"Unknown kind of parameter 'conv'\. Did you mean convolution"),
     (Targets, {"scope": "globl"}, r"Unknown scope 'globl'\. Did you mean global"),
-    (Targets, {"per": "chanel"}, r"Unknown granularity 'chanel'\. Did you mean channel"),
+    (Targets, {"per": "chanel"}, r"Unknown choice of `per` 'chanel'\. Did you mean channel"),
     (
         Targets,
         {"scope": "global", "per": "channel"},

@@ -88,19 +88,30 @@ def question(
 def first_difference(asked: Any, stored: Any, where: str = "") -> str:  # noqa: ANN401
     """Return where two questions differ first, with both values; empty if they agree.
 
+    A fingerprint says little to a reader: it is named only where nothing else differs.
+
     Example:
         >>> first_difference({"sweep": {"seed": 1}}, {"sweep": {"seed": 2}})
         'sweep.seed is 1 here and 2 there'
     """
+    found = _differences(asked, stored, where)
+    return next((line for line in found if "fingerprint" not in line), found[0] if found else "")
+
+
+def _differences(asked: Any, stored: Any, where: str) -> list[str]:  # noqa: ANN401
     if isinstance(asked, Mapping) and isinstance(stored, Mapping):
-        for key in sorted({*asked, *stored}):
-            found = first_difference(asked.get(key), stored.get(key), f"{where}.{key}".strip("."))
-            if found:
-                return found
-        return ""
+        return [
+            line
+            for key in sorted({*asked, *stored})
+            for line in _differences(asked.get(key), stored.get(key), f"{where}.{key}".strip("."))
+        ]
     if isinstance(asked, tuple | list) and isinstance(stored, tuple | list):
         asked, stored = list(asked), list(stored)
-    return "" if asked == stored else f"{where} is {asked} here and {stored} there"
+    if asked == stored:
+        return []
+    if where.endswith("fingerprint"):
+        asked, stored = (f"{str(value)[:12]}..." for value in (asked, stored))
+    return [f"{where} is {asked} here and {stored} there"]
 
 
 def describe_base(means: Means, performance: Performance) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _finished(request: _Request, question: Mapping[str, Any]) -> Study | None:
     if difference:
         raise StudyError(
             f"The folder {out} holds a study of another question ({difference}); choose another "
-            "one with `out`, or overwrite it."
+            "one with `out`, or replace it with `overwrite`."
         )
     return study.scored(request.scoring)
 

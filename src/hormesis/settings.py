@@ -87,7 +87,7 @@ class Targets:
         for kind in self.kinds or ():
             check_choice("kind of parameter", kind, KINDS)
         check_choice("scope", self.scope, SCOPES)
-        check_choice("granularity", self.per, GRANULARITIES)
+        check_choice("choice of `per`", self.per, GRANULARITIES)
         if self.scope == "global" and self.per == "channel":
             raise SettingError(
                 "Expected `per` to be 'tensor' for a global analysis, which filters all targets at "

@@ -46,7 +46,8 @@ def headline(study: Study) -> list[str]:
         for value in (study.base.clean, study.base.adversarial)
     )
     adversary = question["sweep"]["adversary"]
-    chosen = ", chosen to halve the accuracy" if "chosen" in attack else ""
+    halved = "chosen" in attack and not attack["chosen"]["unharmed"]
+    chosen = ", chosen to halve the accuracy" if halved else ""
     return [
         f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
         f"{data['classes']} classes",

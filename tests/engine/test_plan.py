@@ -64,7 +64,6 @@ def test_counts_are_those_of_the_mask(values, count, compare):
         assert cell.density == kept / len(values)
 
 
-@settings(max_examples=25)
 @given(differing, counts)
 def test_cells_share_a_removal_exactly_when_their_masks_agree(values, count):
     network = weights(w=values)
@@ -74,7 +73,6 @@ def test_cells_share_a_removal_exactly_when_their_masks_agree(values, count):
         assert (one.removal == other.removal) == same
 
 
-@settings(max_examples=25)
 @given(differing, counts)
 def test_a_cell_points_at_its_own_removal(values, count):
     network = weights(w=values)
@@ -158,6 +156,7 @@ def controls(plan: Plan, target: str = "w") -> dict[tuple[str, int], Removal]:
     return found
 
 
+@settings(max_examples=15)
 @given(differing.map(lambda values: [v + 10 for v in values]), counts, st.integers(0, 2**40))
 def test_the_control_removes_exactly_as_many_values(values, count, seed):
     network = weights(w=values)

@@ -424,7 +424,8 @@ class Remembering(nn.Module):
 
 def sharing() -> nn.Module:
     network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
-    network[1].weight = nn.Parameter(network[0].weight.detach())
+    shared = network.get_parameter("0.weight").detach()
+    network[1].register_parameter("weight", nn.Parameter(shared))
     return network
 
 

@@ -377,7 +377,7 @@ def default_targets(network: nn.Module) -> tuple[str, ...]:
 
 @pytest.mark.slow
 def test_every_layer_of_resnet18_at_25_thresholds(resnet: Case, tmp_path: Path) -> None:
-    case = resnet.few(60)
+    case = resnet.few(30)
     expected = expected_of(case, default_targets(case.network), thresholds=25)
     check_informative(expected, distinct=15)
     for engine in ENGINES:
@@ -390,9 +390,11 @@ def test_every_layer_of_resnet18_at_25_thresholds(resnet: Case, tmp_path: Path) 
 @pytest.mark.data
 @pytest.mark.skipif(DATA is None, reason="HORMESIS_DATA names no folder of data sets")
 def test_every_layer_of_squeezenet_on_cifar10(tmp_path: Path) -> None:
-    samples = hm.load_data("cifar10", root=Path(str(DATA)), samples=700)
-    network = fitted(built("squeezenet1_1", channels=3), samples.inputs[:600], samples.labels[:600])
-    case = Case(network, samples.inputs[600:660], samples.labels[600:660], epsilon=1 / 255)
+    samples = hm.load_data("cifar10", root=Path(str(DATA)), samples=3060)
+    network = fitted(
+        built("squeezenet1_1", channels=3), samples.inputs[:3000], samples.labels[:3000]
+    )
+    case = Case(network, samples.inputs[3000:], samples.labels[3000:], epsilon=0.0005)
     expected = expected_of(case, default_targets(network), thresholds=9)
     check_informative(expected, distinct=8)
     for engine in ENGINES:

@@ -367,6 +367,15 @@ def test_a_full_disk_when_only_the_picture_is_missing(home, monkeypatch, capsys,
     assert (out / "overview.png").is_file()
 
 
+@pytest.fixture
+def interruptible():
+    """Let SIGINT interrupt, also where the suite was started with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("engine", ["plain", "auto"])
 def test_an_interruption_during_the_sweep(engine, monkeypatch, capsys):
     todo = [signal.SIGINT]
@@ -384,6 +393,7 @@ def test_an_interruption_during_the_sweep(engine, monkeypatch, capsys):
     assert said.err == "hormesis: interrupted; no half-written study was left behind.\n"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_during_training(monkeypatch, capsys):
     def interrupted(*given, **options):
         signal.raise_signal(signal.SIGINT)

@@ -17,7 +17,7 @@ from hormesis.analysis.responses import Means, response_table
 from hormesis.engine.engines import choose_engine
 from hormesis.engine.outcomes import Outcomes, Question
 from hormesis.engine.plan import Plan, make_plan
-from hormesis.engine.sweep import BLOCK
+from hormesis.engine.sweep import block_size
 from hormesis.engine.sweep import sweep as blocks_measured
 from hormesis.engine.tables import cell_table, target_table
 from hormesis.errors import ModelError, StudyError
@@ -234,7 +234,7 @@ def _settled(
         network,
         samples,
         request.attack,
-        batch=BLOCK,
+        batch=block_size(samples),
         seed=request.sweep.seed,
         progress=lambda tried: report(stage, tried, max(tried + 1, _USUAL_TRIALS)),
     )

@@ -14,6 +14,8 @@ from hormesis.inputs.samples import Samples
 from hormesis.stress.halt import halting
 
 BLOCK = 256
+_VALUES = BLOCK * 3 * 64 * 64  # of inputs in a block: larger images come in smaller blocks
+_FEWEST = 8
 Measure = Callable[[Block, Callable[[], None]], Outcomes]
 
 
@@ -32,7 +34,7 @@ def sweep(
     """Measure all samples, block by block.
 
     Args:
-        measure: Measures every removal on one block, see ``measure_with``.
+        measure: Measures every removal on one block, see ``engines.Engine``.
         samples: All samples.
         removals: Number of removals, for the progress.
         workers: Blocks measured at a time, each by one thread.
@@ -43,7 +45,7 @@ def sweep(
     """
     blocks = [
         Block(samples.inputs[first:end], samples.labels[first:end], first)
-        for first, end in pairwise(_edges(len(samples), workers))
+        for first, end in pairwise(_edges(len(samples), workers, block_size(samples)))
     ]
     progress = _Progress(removals * len(samples), report)
     with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
@@ -57,12 +59,26 @@ def sweep(
             raise
 
 
-def _edges(samples: int, workers: int) -> list[int]:
+def block_size(samples: Samples) -> int:
+    """Return how many samples are measured together at most, so that memory stays in bounds.
+
+    Example:
+        >>> labels = torch.tensor([0, 1])
+        >>> [
+        ...     block_size(Samples(torch.zeros(2, 3, side, side), labels, (0.0, 1.0), 2, "black"))
+        ...     for side in (32, 64, 224)
+        ... ]
+        [256, 256, 20]
+    """
+    return max(_FEWEST, min(BLOCK, _VALUES // samples.inputs[0].numel()))
+
+
+def _edges(samples: int, workers: int, most: int) -> list[int]:
     """Return where blocks begin and end: of nearly equal sizes, and never of a single sample.
 
     Many networks squeeze their output, and would treat a batch of one differently.
     """
-    count = max(-(-samples // BLOCK), min(workers, samples // 2))
+    count = max(-(-samples // most), min(workers, samples // 2))
     return [place * samples // count for place in range(count + 1)]
 
 

@@ -19,6 +19,7 @@ from hormesis.engine.graph import NotExportable, Program
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.engine.suffix import compile_network, measure
+from hormesis.engine.walk import whole
 from hormesis.inputs.models import build_model, logits_of
 from hormesis.inputs.normalize import normalized
 from hormesis.stress.adversaries import FGSM, PGD
@@ -470,6 +471,23 @@ def test_every_outcome_of_the_papers_networks(name: str, channels: int) -> None:
     expected = plain.measure(network, removals[::step], block, question())
     assert 2 * expected.clean.numel() >= 100_000
     assert_same(measure(program, network, removals[::step], block, question()), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAPER)
+def test_rounding_stays_within_the_margin(name: str) -> None:
+    network = seeded(build_model(name, classes=10, channels=3, size=(32, 32), seed=1))
+    inputs = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    block = Block(inputs, torch.zeros(20, dtype=torch.int64))
+    program = compile_network(network, inputs[:2])
+    with torch.inference_mode():
+        usual = network(inputs).abs().max().item()
+    for removal in removals_of(network, block, asked.Sweep(thresholds=3))[::3]:
+        weights = removal.apply(program.weights({part.parameter for part in removal.target.parts}))
+        with torch.inference_mode(), plain.filtered(network, removal):
+            expected, answer = network(inputs), whole(program, inputs, weights)
+        margins = ties.margins(expected, answer.before, usual)
+        assert ((answer.logits - expected).abs() <= margins / 4).all()
 
 
 def test_top5_depends_on_the_true_class_alone() -> None:

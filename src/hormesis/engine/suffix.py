@@ -106,6 +106,7 @@ class _Result:
     logits: Tensor
     clean: Tensor
     adversarial: Tensor
+    usual: float  # largest absolute logit of the unfiltered network
     changed: bool = False
 
 
@@ -125,7 +126,7 @@ class _Work:
         # may depend on the size of the batch, and `changed` compares bits.
         parts = inputs.split(count) if self.question.adaptive else (inputs,)
         answer = together([whole(self.program, part) for part in parts])
-        return self.result(inputs, answer, None)
+        return self.result(inputs, answer, None, usual=answer.logits.abs().max().item())
 
     def walked(self, base: _Result) -> Tensor:
         """Return the batch whose prefix all removals share."""
@@ -142,7 +143,7 @@ class _Work:
             answer = together([answer, whole(self.program, attacked, weights)])
         if same(answer.logits, base.logits):
             return base
-        return replace(self.result(inputs, answer, removal), changed=True)
+        return replace(self.result(inputs, answer, removal, usual=base.usual), changed=True)
 
     def attacked(self, removal: Removal | None) -> Tensor:
         with ties.lent(self.network, removal):
@@ -156,11 +157,17 @@ class _Work:
                 first=self.block.first,
             )
 
-    def result(self, inputs: Tensor, answer: Answer, removal: Removal | None) -> _Result:
+    def result(
+        self, inputs: Tensor, answer: Answer, removal: Removal | None, *, usual: float
+    ) -> _Result:
         labels = self.block.labels
         performance = self.question.performance
         rows = ties.undecided(
-            answer.logits, torch.cat([labels, labels]), performance, before=answer.before
+            answer.logits,
+            torch.cat([labels, labels]),
+            performance,
+            before=answer.before,
+            usual=usual,
         )
         settled = answer.logits
         if rows.any():
@@ -172,6 +179,7 @@ class _Work:
             answer.logits,
             performance.measure(clean, labels),
             performance.measure(adversarial, labels),
+            usual,
         )
 
 

@@ -13,6 +13,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handset import ROBUST, manifest, responses, targets
 from hormesis import storage
 from hormesis.errors import StudyError
 from hormesis.storage import (
@@ -31,7 +32,6 @@ from hormesis.storage import (
     write_tables,
 )
 from hormesis.study import open_study
-from studies import ROBUST, manifest, responses, targets
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-import studies
+import handset
+from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.scores import Base
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Scoring
 from hormesis.storage import staged, write_tables
 from hormesis.study import Study, open_study
-from studies import ANTIFRAGILE, FRAGILE, ROBUST
 
 HEAVY = ("torch", "torchvision", "foolbox", "lightning", "sklearn")
 
 
 @pytest.fixture
 def study():
-    return studies.study({"b.weight": ANTIFRAGILE, "a": ROBUST, "c": FRAGILE})
+    return handset.study({"b.weight": ANTIFRAGILE, "a": ROBUST, "c": FRAGILE})
 
 
 @pytest.fixture

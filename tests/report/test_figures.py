@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-import studies
+import handset
+from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.report.figures import (
     ResponseCurves,
     main_filter,
@@ -12,11 +13,10 @@ from hormesis.report.figures import (
     score_rows,
     telling_targets,
 )
-from studies import ANTIFRAGILE, FRAGILE, ROBUST
 
 
 def test_a_row_for_each_target_in_the_order_of_data():
-    study = studies.study(
+    study = handset.study(
         {"z.weight": ANTIFRAGILE, "a.bias": FRAGILE}, sizes={"z.weight": 12, "a.bias": 7}
     )
     first, second = score_rows(study)
@@ -29,7 +29,7 @@ def test_a_row_for_each_target_in_the_order_of_data():
 
 
 def test_the_rows_of_one_filter():
-    study = studies.study({"w": ROBUST})
+    study = handset.study({"w": ROBUST})
     study.responses.loc[study.responses["filter"] == "low_pass", "clean"] = 0.0
     assert score_rows(study, "low_pass")[0].values[0] == pytest.approx(-0.5, abs=1e-15)
     assert score_rows(study, "high_pass")[0].values[0] == pytest.approx(0.0, abs=1e-15)
@@ -37,16 +37,16 @@ def test_the_rows_of_one_filter():
 
 
 def test_what_was_left_out_has_no_row():
-    study = studies.study({"w": ROBUST})
+    study = handset.study({"w": ROBUST})
     assert "fc.bias" in study.targets["target"].tolist()
     assert [row.target for row in score_rows(study)] == ["w"]
 
 
 def test_a_row_without_numbers():
-    untested = score_rows(studies.study({"w": ROBUST, "v": ROBUST}, unreached=("w",)))[0]
+    untested = score_rows(handset.study({"w": ROBUST, "v": ROBUST}, unreached=("w",)))[0]
     assert untested.classes == ("untested",) * 3
     assert all(math.isnan(value) for value in untested.values)
-    floored = studies.study({"w": ROBUST}, base={"clean": 0.8, "adversarial": 0.0})
+    floored = handset.study({"w": ROBUST}, base={"clean": 0.8, "adversarial": 0.0})
     row = score_rows(floored)[0]
     assert row.classes == ("robust", "undefined", "undefined")
     assert [math.isnan(value) for value in row.values] == [False, True, True]
@@ -61,13 +61,13 @@ def test_a_row_without_numbers():
     ],
 )
 def test_the_filter_to_show(filters, expected):
-    assert main_filter(studies.study({"w": ROBUST}, filters).scores) == expected
+    assert main_filter(handset.study({"w": ROBUST}, filters).scores) == expected
 
 
 def test_the_curves_of_one_target():
-    study = studies.study({"v": FRAGILE, "w": (0.8, 0.6, 0.1)}, ("low_pass", "high_pass"))
+    study = handset.study({"v": FRAGILE, "w": (0.8, 0.6, 0.1)}, ("low_pass", "high_pass"))
     shuffled = study.responses.iloc[::-1].reset_index(drop=True)
-    study = studies.Study(study.manifest, study.targets, shuffled)
+    study = handset.Study(study.manifest, study.targets, shuffled)
     curves = {curve.filter: curve for curve in response_curves(study, "w")}
     assert set(curves) == {"low_pass", "high_pass"}
     assert curves["low_pass"] == ResponseCurves(
@@ -81,7 +81,7 @@ def test_the_curves_of_one_target():
 
 
 def test_curves_come_in_the_order_of_filters_that_was_asked_for():
-    study = studies.study({"w": ROBUST}, ("pulse_wave", "low_pass", "high_pass"))
+    study = handset.study({"w": ROBUST}, ("pulse_wave", "low_pass", "high_pass"))
     assert [c.filter for c in response_curves(study, "w")] == [
         "pulse_wave",
         "low_pass",
@@ -104,17 +104,17 @@ def falling(*middles: float) -> dict[str, tuple[float, float, float]]:
     ],
 )
 def test_telling_targets_are_lowest_median_and_highest(curves, expected):
-    assert telling_targets(studies.study(curves)) == expected
+    assert telling_targets(handset.study(curves)) == expected
 
 
 def test_where_the_attack_floors_the_network_the_clean_score_tells():
     floored = {"clean": 0.8, "adversarial": 0.0}
-    study = studies.study(falling(0.5, 0.1, 0.3), base=floored)
+    study = handset.study(falling(0.5, 0.1, 0.3), base=floored)
     assert telling_targets(study) == ["w1", "w2", "w0"]
 
 
 def test_untested_targets_tell_nothing():
-    study = studies.study(falling(0.5, 0.1, 0.3), unreached=("w1",))
+    study = handset.study(falling(0.5, 0.1, 0.3), unreached=("w1",))
     assert telling_targets(study) == ["w2", "w0"]
     nothing = {"clean": 0.0, "adversarial": 0.0}
-    assert telling_targets(studies.study(falling(0.5), base=nothing)) == []
+    assert telling_targets(handset.study(falling(0.5), base=nothing)) == []

@@ -7,10 +7,10 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-import studies
+import handset
+from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.report.picture import draw_overview
 from hormesis.study import Study
-from studies import ANTIFRAGILE, FRAGILE, ROBUST
 
 CURVES = (ANTIFRAGILE, FRAGILE, ROBUST)
 
@@ -29,18 +29,18 @@ def words(study: Study, folder: Path) -> list[str]:
 
 
 STUDIES = {
-    "one target": studies.study({"w": ROBUST}),
-    "two targets": studies.study(many(2)),
-    "as many as fit": studies.study(many(60)),
-    "one filter": studies.study(many(3), ("low_pass",)),
-    "two filters": studies.study(many(3), ("pulse_wave", "low_pass")),
-    "no number": studies.study(many(3), base={"clean": 0.0, "adversarial": 0.0}),
-    "floored": studies.study(many(3), base={"clean": 0.8, "adversarial": 0.0}),
-    "unreached": studies.study(many(3), unreached=("layer0.weight",)),
-    "nothing reached": studies.study(many(2), unreached=tuple(many(2))),
-    "names": studies.study(dict.fromkeys(["[bold]x", "$x$", "$\\frac{$", "a_b^c", "αé"], ROBUST)),
-    "a long name": studies.study({"l" * 200: ROBUST, "b": FRAGILE}),
-    "a blank": studies.study({" ": ROBUST}),
+    "one target": handset.study({"w": ROBUST}),
+    "two targets": handset.study(many(2)),
+    "as many as fit": handset.study(many(60)),
+    "one filter": handset.study(many(3), ("low_pass",)),
+    "two filters": handset.study(many(3), ("pulse_wave", "low_pass")),
+    "no number": handset.study(many(3), base={"clean": 0.0, "adversarial": 0.0}),
+    "floored": handset.study(many(3), base={"clean": 0.8, "adversarial": 0.0}),
+    "unreached": handset.study(many(3), unreached=("layer0.weight",)),
+    "nothing reached": handset.study(many(2), unreached=tuple(many(2))),
+    "names": handset.study(dict.fromkeys(["[bold]x", "$x$", "$\\frac{$", "a_b^c", "αé"], ROBUST)),
+    "a long name": handset.study({"l" * 200: ROBUST, "b": FRAGILE}),
+    "a blank": handset.study({" ": ROBUST}),
 }
 
 
@@ -90,13 +90,13 @@ def test_names_are_drawn_as_they_are(tmp_path):
 
 def test_of_a_long_name_the_end_is_drawn(tmp_path):
     layers = {f"encoder.layers.encoder_layer_{n}.attention.out_proj": ROBUST for n in (10, 11)}
-    found = words(studies.study(layers), tmp_path)
+    found = words(handset.study(layers), tmp_path)
     assert "…coder_layer_11.attention.out_proj" in found
     assert "…coder_layer_10.attention.out_proj" in found
 
 
 def test_a_picture_of_some_targets_says_so(tmp_path):
-    found = words(studies.study(many(62)), tmp_path)
+    found = words(handset.study(many(62)), tmp_path)
     assert any(word.endswith("; the first 60 of 62 targets") for word in found)
     assert "layer59" in found
     assert not any("first" in word for word in words(STUDIES["two targets"], tmp_path))
@@ -109,7 +109,7 @@ def test_without_numbers_the_classes_stand_alone(tmp_path):
 
 def test_letters_that_the_font_lacks_are_told(tmp_path):
     with pytest.warns(UserWarning, match="Glyph .* missing from font"):
-        draw_overview(studies.study({"层": ROBUST}), tmp_path / "overview.png")
+        draw_overview(handset.study({"层": ROBUST}), tmp_path / "overview.png")
     assert (tmp_path / "overview.png").stat().st_size > 0
 
 

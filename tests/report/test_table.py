@@ -7,10 +7,10 @@ import torchvision
 from rich.console import Console
 from rich.table import Table
 
-import studies
+import handset
+from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.report.table import STYLES, class_counts, score_overview
 from hormesis.study import Study
-from studies import ANTIFRAGILE, FRAGILE, ROBUST
 
 
 def resnet_names() -> list[str]:
@@ -31,7 +31,7 @@ def words(study: Study) -> list[str]:
 @pytest.mark.parametrize("curve", [ANTIFRAGILE, FRAGILE, ROBUST])
 def test_a_resnet_fits_80_columns_one_line_a_layer(curve: tuple[float, float, float]):
     names = resnet_names()
-    found = lines(studies.study(dict.fromkeys(names, curve)))
+    found = lines(handset.study(dict.fromkeys(names, curve)))
     assert len(names) == 54
     assert max(map(len, found)) <= 80
     assert len(found) == 1 + len(names) + 1
@@ -49,7 +49,7 @@ def test_a_resnet_fits_80_columns_one_line_a_layer(curve: tuple[float, float, fl
     ],
 )
 def test_long_names_fold_and_nothing_else_does(names):
-    study = studies.study(dict.fromkeys(names, ANTIFRAGILE))
+    study = handset.study(dict.fromkeys(names, ANTIFRAGILE))
     console = Console(width=80)
     assert all(console.measure(line).maximum <= 80 for line in lines(study))
     assert words(study).count("antifragile") == 2 * len(names)
@@ -58,7 +58,7 @@ def test_long_names_fold_and_nothing_else_does(names):
 
 
 def test_large_scores_do_not_cut_a_class():
-    study = studies.study(
+    study = handset.study(
         {"layer4.0.downsample.0.weight": (80.0, 8000.0, 80.0)},
         base={"clean": 0.8, "adversarial": 0.01},
     )
@@ -68,7 +68,7 @@ def test_large_scores_do_not_cut_a_class():
 
 
 def test_numbers_and_classes_of_a_row():
-    study = studies.study({"b.weight": FRAGILE, "a": ANTIFRAGILE})
+    study = handset.study({"b.weight": FRAGILE, "a": ANTIFRAGILE})
     assert lines(study)[:3] == [
         "target       clean             adversarial       difference",
         "b            -0.33 fragile     -0.33 fragile     +0.00 robust",
@@ -77,7 +77,7 @@ def test_numbers_and_classes_of_a_row():
 
 
 def test_without_a_number_the_class_stands_alone():
-    study = studies.study(
+    study = handset.study(
         {"w": ROBUST, "v": ROBUST},
         unreached=("w",),
         base={"clean": 0.8, "adversarial": 0.0},
@@ -90,12 +90,12 @@ def test_without_a_number_the_class_stands_alone():
 
 def test_names_are_not_taken_for_markup():
     names = ["[bold]w", "[/red]", "a[0]", "$x$", ":smile:"]
-    found = lines(studies.study(dict.fromkeys(names, ROBUST)))
+    found = lines(handset.study(dict.fromkeys(names, ROBUST)))
     assert [line.split()[0] for line in found[1:-1]] == names
 
 
 def test_every_class_has_its_style_and_the_text_says_it_too():
-    study = studies.study(
+    study = handset.study(
         {"f": FRAGILE, "a": ANTIFRAGILE, "r": ROBUST, "u": ROBUST}, unreached=("u",)
     )
     text = StringIO()
@@ -108,21 +108,21 @@ def test_every_class_has_its_style_and_the_text_says_it_too():
 
 
 def test_the_footer_says_how_scores_were_made():
-    study = studies.study({"w": ROBUST}, ("low_pass",))
+    study = handset.study({"w": ROBUST}, ("low_pass",))
     assert lines(study)[-1] == (
         "low_pass filter; base network, reference density, robust within ±0.05"
     )
 
 
 def test_a_table_of_many_targets_ends_and_says_so():
-    study = studies.study({f"w{n}": ROBUST for n in range(203)})
+    study = handset.study({f"w{n}": ROBUST for n in range(203)})
     found = lines(study)
     assert len([line for line in found if line.startswith("w")]) == 200
     assert " ".join(found[201:]).startswith("3 more targets are in the study; combined filter")
 
 
 def test_classes_are_counted_for_each_score():
-    study = studies.study({"f": FRAGILE, "g": FRAGILE, "a": ANTIFRAGILE, "r": ROBUST})
+    study = handset.study({"f": FRAGILE, "g": FRAGILE, "a": ANTIFRAGILE, "r": ROBUST})
     assert class_counts(study) == {
         "clean": {"fragile": 2, "robust": 1, "antifragile": 1},
         "adversarial": {"fragile": 2, "robust": 1, "antifragile": 1},
@@ -131,7 +131,7 @@ def test_classes_are_counted_for_each_score():
 
 
 def test_the_overview_is_a_table_and_a_footer():
-    overview = score_overview(studies.study({"w": ROBUST}))
+    overview = score_overview(handset.study({"w": ROBUST}))
     table, _ = overview.renderables  # pyright: ignore[reportAttributeAccessIssue]
     assert isinstance(table, Table)
     assert [column.header for column in table.columns] == [

@@ -15,6 +15,7 @@ from torch import nn
 from hormesis import manifest
 from hormesis.analysis.responses import Means, response_table
 from hormesis.engine.engines import choose_engine
+from hormesis.engine.fitness import refuse_unfit
 from hormesis.engine.outcomes import Outcomes, Question
 from hormesis.engine.plan import Plan, make_plan
 from hormesis.engine.sweep import block_size
@@ -108,6 +109,7 @@ def analyze(
         return _study(network, samples, request, report)
 
 
+_ROWS = 8  # that show whether a network can be measured at all
 _USUAL_TRIALS = 12  # of magnitudes, until the accuracy is halved
 
 
@@ -129,6 +131,7 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
     """Check everything that can be known beforehand, then measure."""
     example = samples.inputs[:2].to(_device(network))
     check_network(network, example, samples.classes)
+    refuse_unfit(network, samples.inputs[:_ROWS].to(_device(network)))
     with evaluating(network):
         targets = find_targets(network, example, request.targets)
         plan = make_plan(network, targets, request.sweep)

@@ -30,6 +30,7 @@ BASES = ("network", "first")
 REFERENCES = ("density", "base", "random")
 ENGINES = ("auto", "plain")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
+UNFILTERED = -1  # in place of a row of outcomes: a cell that removes nothing has the network's own
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hormesis.analysis.responses import COLUMNS, UNFILTERED, Means, response_table
+from hormesis.analysis.responses import COLUMNS, Means, response_table
+from hormesis.settings import UNFILTERED
 from hormesis.storage import StoredOutcomes
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")

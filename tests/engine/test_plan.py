@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from hormesis.engine.plan import UNFILTERED, Cell, Plan, Removal, make_plan
+from hormesis.engine.plan import Cell, Plan, Removal, make_plan
 from hormesis.errors import SettingError
-from hormesis.settings import FILTERS, Sweep, Targets
+from hormesis.settings import FILTERS, UNFILTERED, Sweep, Targets
 from hormesis.stress.filters import Threshold, keep
 from hormesis.stress.targets import find_targets
 

@@ -190,6 +190,27 @@ def tiny_maps() -> nn.Module:
     )
 
 
+class Branches(nn.Module):
+    """Branches that are joined, pooled and mixed, and a join that somebody else reads too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, padding=1)
+        self.narrow, self.wide = nn.Conv2d(6, 4, 1), nn.Conv2d(6, 5, 3, padding=1)
+        self.mix, self.deep = nn.Conv2d(9, 6, 1), nn.Conv2d(6, 6, 3, padding=1)
+        self.norm, self.end = nn.BatchNorm2d(9), nn.Conv2d(15, 8, 1, stride=2)
+        self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.last = nn.Linear(17, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        stem = self.stem(inputs).relu()
+        joined = self.pool(torch.cat([self.narrow(stem), self.wide(stem)], dim=1).relu())
+        mixed = self.mix(joined).relu()
+        again = torch.cat([self.narrow(mixed), self.wide(mixed)], 1)
+        whole = torch.cat((self.norm(again), self.deep(mixed)), dim=-3)
+        return self.last(torch.cat([self.end(whole).amax((2, 3)), again.mean((2, 3))], dim=1))
+
+
 def wrapped() -> nn.Module:
     return normalized(tiny_maps(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
 
@@ -214,6 +235,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "line": (line, (2, 16)),
     "volume": (volume, (1, 4, 4, 4)),
     "tiny maps": (tiny_maps, (3, 8, 8)),
+    "branches": (Branches, (3, 7, 7)),
     "wrapped": (wrapped, (3, 8, 8)),
     "parametrized": (parametrized, (3, 8, 8)),
     "vision transformer": (vision_transformer, (3, 8, 8)),

@@ -6,7 +6,6 @@ from jaxtyping import Bool, Float
 
 from hormesis.storage import StoredOutcomes
 
-UNFILTERED = -1
 COLUMNS = ("target", "filter", "step", "alpha", "zeroed", "density", "clean", "adversarial")
 
 

@@ -58,6 +58,22 @@ class Axis:
                     found.append((output, place, tap))
         return found
 
+    def spans(self) -> list[tuple[int, int, int]]:
+        """Return, for each output, the first input and the first tap that meet, and how many do.
+
+        Only without dilation, where those that meet are neighbours.
+
+        Example:
+            >>> Axis(size=2, kernel=3, stride=1, padding=1, dilation=1).spans()
+            [(0, 1, 2), (0, 0, 2)]
+        """
+        found = []
+        for output in range(self.outputs):
+            first = output * self.stride - self.padding
+            place = max(first, 0)
+            found.append((place, place - first, min(self.size, first + self.kernel) - place))
+        return found
+
     def trimmed(self) -> tuple[int, int, "Axis"]:
         """Return the first live tap, the number behind the last one, and the geometry left.
 
@@ -70,6 +86,7 @@ class Axis:
         """
         live = [tap for _, _, tap in self.links()]
         drop = min(min(live), self.kernel - 1 - max(live)) if live else 0
+        drop = min(drop, self.padding // self.dilation)  # no convolution takes less than none
         left = Axis(
             self.size,
             self.kernel - 2 * drop,
@@ -192,6 +209,55 @@ def pointwise(
     return flat.view(*picked.shape[:3], -1).permute(0, 3, 1, 2)
 
 
+def pointwise_onto(
+    total: Float[Tensor, "n o y x"],
+    inputs: Float[Tensor, "n c h w"],
+    weight: Float[Tensor, "o c 1 1"],
+    stride: Sequence[int],
+    relu: bool,
+) -> Float[Tensor, "n o y x"]:
+    """Return a sum of a 1 x 1 convolution and ``total``, with a ReLU or not."""
+    sums = total.permute(0, 2, 3, 1)
+    picked = inputs[:, :, :: stride[0], :: stride[1]].permute(0, 2, 3, 1)
+    flat = picked.reshape(-1, picked.shape[-1])
+    flat = product(flat, weight.flatten(1), sums.reshape(-1, sums.shape[-1]), relu)
+    return flat.view(sums.shape).permute(0, 3, 1, 2)
+
+
+def some_inputs(
+    weight: Float[Tensor, "o c kh kw"], start: int, stop: int
+) -> Float[Tensor, "o part kh kw"]:
+    """Return what a filter does to some of its input channels."""
+    return weight[:, start:stop]
+
+
+def by_position(weight: Float[Tensor, "o c kh kw"]) -> Float[Tensor, "kh kw c o"]:
+    """Return a filter in the order that ``by_strips`` takes."""
+    return weight.permute(2, 3, 1, 0).contiguous()
+
+
+def by_strips(
+    inputs: Float[Tensor, "n c h w"],
+    taps: Float[Tensor, "kh kw c o"],
+    bias: Float[Tensor, " o"] | None,
+    rows: Axis,
+    columns: Axis,
+    relu: bool,
+) -> Float[Tensor, "n o y x"]:
+    """Return a convolution as a matrix product for each output position and row of taps.
+
+    What would meet padding is left out, which on a small map is a good part of the work.
+    """
+    last = inputs.permute(0, 2, 3, 1).contiguous()
+    shape = (len(inputs), rows.outputs, columns.outputs, taps.shape[3])
+    result = last.new_zeros(shape) if bias is None else bias.expand(shape).contiguous()
+    for x, (first, tap, count) in enumerate(columns.spans()):
+        for y, row, i in rows.links() if count > 0 else ():
+            strip = last[:, row, first : first + count].flatten(1)
+            result[:, y, x].addmm_(strip, taps[i, tap : tap + count].flatten(0, 1))
+    return (result.relu_() if relu else result).permute(0, 3, 1, 2)
+
+
 def matrix_of(
     weight: Float[Tensor, "o c kh kw"], rows: Axis, columns: Axis
 ) -> Float[Tensor, "y_x_o h_w_c"]:
@@ -227,10 +293,10 @@ def by_matrix(
 def product(
     inputs: Float[Tensor, "rows i"],
     weight: Float[Tensor, "o i"],
-    bias: Float[Tensor, " o"] | None,
+    bias: Float[Tensor, "*each o"] | None,
     relu: bool,
 ) -> Float[Tensor, "rows o"]:
-    """Return a linear layer, with a ReLU or not."""
+    """Return a linear layer, with a ReLU or not; its bias may differ from row to row."""
     turned = weight.t()
     result = inputs @ turned if bias is None else torch.addmm(bias, inputs, turned)
     return result.relu_() if relu else result

@@ -24,8 +24,9 @@ def rewrite(exported: ExportedProgram) -> None:
     - Batch norm in evaluation mode goes into the convolution before it, or becomes one multiply
       and add; a ReLU behind either is done in the same place.
     - Images keep their channels last in memory.
-    - On a tiny map a 1 x 1 convolution is a matrix product, and so are others where that costs
-      little more. Filter taps that only ever meet padding are dropped.
+    - On a tiny map a 1 x 1 convolution is a matrix product; others are one where that costs little
+      more, and a sum of several where not. Filter taps that only ever meet padding are dropped.
+    - Channels are not joined to be mixed at once: a 1 x 1 convolution takes them part by part.
 
     Args:
         exported: An exported network; its graph is changed in place.
@@ -41,6 +42,8 @@ def rewrite(exported: ExportedProgram) -> None:
             _rewrite_sum(graph, node)
         elif node.target is _ATEN.view.default:
             _rewrite_shuffle(graph, node)
+    for join in graph.find_nodes(op="call_function", target=_ATEN.cat.default):
+        _take_apart(graph, join)
     for node in list(graph.nodes):
         if node.target in (_ATEN.view.default, _ATEN._unsafe_view.default):
             node.target = torch.reshape  # a view asks for a layout that may be another one now
@@ -151,11 +154,61 @@ def _form(graph: fx.Graph, node: fx.Node, *parts: Any) -> fx.Node:  # noqa: ANN4
         return _call(graph, kernels.by_matrix, inputs, matrix, bias, size, relu)
     weight = _call(graph, kernels.taps_last, weight, (top, bottom), (left, right))
     padding = (rows.padding, columns.padding)
-    small = kernels.is_small(rows, columns)
-    if groups == 1 and small and (rows.kernel, columns.kernel, *padding) == (1, 1, 0, 0):
+    small = groups == 1 and kernels.is_small(rows, columns)
+    mixes = groups == 1 and (rows.kernel, columns.kernel, *padding) == (1, 1, 0, 0)
+    if mixes and (small or _is_joined(inputs)):
         return _call(graph, kernels.pointwise, inputs, weight, bias, stride, relu)
+    if small and columns.dilation == 1:
+        taps = _call(graph, kernels.by_position, weight)
+        return _call(graph, kernels.by_strips, inputs, taps, bias, rows, columns, relu)
     geometry = (stride, padding, dilation, groups)
     return _call(graph, kernels.convolve, inputs, weight, bias, geometry, relu)
+
+
+def _is_joined(node: fx.Node) -> bool:
+    """Return whether channels of several values are joined here, or before pooling."""
+    if node.target is _ATEN.max_pool2d.default:
+        return _is_joined(node.all_input_nodes[0])
+    return node.target is _ATEN.cat.default
+
+
+def _take_apart(graph: fx.Graph, join: fx.Node) -> None:
+    """Let pooling and 1 x 1 convolutions take the parts of a join one by one."""
+    parts: Any = join.args[0]
+    if _argument(join, 1, "dim", 0) not in (1, -3) or len(_shape(join)) != 4:
+        return
+    for user in list(join.users):
+        with graph.inserting_before(user):
+            if user.target is _ATEN.max_pool2d.default:
+                pooled = [_pooled(graph, user, part) for part in parts]
+                rejoined = _call(graph, _ATEN.cat.default, pooled, 1)
+                _replace(user, rejoined)
+                _take_apart(graph, rejoined)
+            elif user.target is kernels.pointwise:
+                _replace(user, _mixed(graph, user, parts))
+
+
+def _pooled(graph: fx.Graph, pool: fx.Node, part: fx.Node) -> fx.Node:
+    node = graph.call_function(_ATEN.max_pool2d.default, (part, *pool.args[1:]), pool.kwargs)
+    node.meta["val"] = _ATEN.max_pool2d.default(part.meta["val"], *pool.args[1:], **pool.kwargs)
+    return node
+
+
+def _mixed(graph: fx.Graph, user: fx.Node, parts: Sequence[fx.Node]) -> fx.Node:
+    """Return a 1 x 1 convolution of joined channels as a sum over what was joined."""
+    _, weight, bias, stride, relu = user.args
+    total, start = None, 0
+    for number, part in enumerate(parts, start=1):
+        stop = start + _shape(part)[1]
+        share = _call(graph, kernels.some_inputs, weight, start, stop)
+        ends = relu and number == len(parts)
+        if total is None:
+            total = _call(graph, kernels.pointwise, part, share, bias, stride, ends)
+        else:
+            total = _call(graph, kernels.pointwise_onto, total, part, share, stride, ends)
+        start = stop
+    assert total is not None, "a join has at least one part"
+    return total
 
 
 def _each(value: int | Sequence[int], dims: int) -> tuple[int, ...]:

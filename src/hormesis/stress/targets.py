@@ -113,7 +113,9 @@ def find_targets(
         asked = [target for target in whole if not _left_out(target, selection)]
         raise SettingError(_nothing_matches(whole, asked))
     if selection.scope == "global":
-        return (_together(whole), *(t for t in whole if not t.tested))
+        # Thresholds common to all tell the equal values of one parameter from those of others.
+        members = [t for t in whole if not _left_out(t, selection) and t.minimum <= t.maximum]
+        return (_together(members), *(t for t in whole if t not in members))
     if selection.per == "channel":
         parts = [part for target in whole for part in _channels(network, target, parameters)]
         if not any(part.tested for part in parts):
@@ -206,8 +208,7 @@ def _kind(network: nn.Module, name: str) -> str:
     return "norm" if "norm" in type(owner).__name__.lower() else "other"
 
 
-def _together(found: list[Target]) -> Target:
-    members = [target for target in found if target.tested]
+def _together(members: list[Target]) -> Target:
     return Target(
         name=ALL,
         kind="global",

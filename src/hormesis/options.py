@@ -265,6 +265,12 @@ def _add_run(parser: ArgumentParser) -> None:
     )
     add("--workers", type=int | None, metavar="N", help="threads (default: one a core)")
     add(
+        "--memory",
+        type=str | None,
+        metavar="SIZE",
+        help="memory at most, such as 4GiB, on a GPU its own (default: half of what is free)",
+    )
+    add(
         "--progress",
         action=ActionYesNo(no_prefix="no-"),
         default=True,
@@ -348,6 +354,7 @@ def run_from(given: Namespace) -> Run:
     return Run(
         engine=given.engine,
         workers=given.workers,
+        memory=given.memory,
         progress=given.progress,
         overwrite=given.overwrite,
     )

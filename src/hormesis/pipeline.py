@@ -16,9 +16,9 @@ from hormesis import manifest
 from hormesis.analysis.responses import Means, response_table
 from hormesis.engine.engines import choose_engine
 from hormesis.engine.fitness import refuse_unfit
-from hormesis.engine.outcomes import Outcomes, Question
+from hormesis.engine.memory import allotted, footprint, room
+from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Plan, make_plan
-from hormesis.engine.sweep import block_size
 from hormesis.engine.sweep import sweep as blocks_measured
 from hormesis.engine.tables import cell_table, target_table
 from hormesis.errors import ModelError, StudyError
@@ -110,6 +110,7 @@ def analyze(
 
 
 _ROWS = 8  # that show whether a network can be measured at all
+_SMALL = 1e-3  # stands for a magnitude that is not chosen yet; no memory depends on it
 _USUAL_TRIALS = 12  # of magnitudes, until the accuracy is halved
 
 
@@ -182,23 +183,21 @@ def _measured(
     started = time.monotonic()
     out, overwrite = request.out, request.run.overwrite
     with nullcontext() if out is None else staged(out, overwrite=overwrite) as folder:
-        attack, choice = _settled(network, samples, request, report)
-        asked = Question(
-            request.performance,
-            attack,
-            adaptive=request.sweep.adversary == "adaptive",
-            bounds=samples.bounds,
-            seed=request.sweep.seed,
-        )
         device = _device(network)
-        example = samples.inputs[:2].to(device)
-        engine = choose_engine(network, plan.removals, asked, example, request.run)
+        few = Block(samples.inputs[:2], samples.labels[:2]).to(device)
+        engine = choose_engine(network, few.inputs, request.run)
+        taken = footprint(engine.measure, plan.removals, few, _asked(request, samples, _SMALL))
+        free = room(request.run.memory, device)
+        workers, batch = allotted(taken, free, engine.workers)
+        attack, choice = _settled(network, samples, request, report, batch)
+        asked = _asked(request, samples, attack.epsilon)
         means = Means()
         for first, outcomes in blocks_measured(
-            lambda block, tick: engine.measure(block.to(device), tick),
+            lambda block, tick: engine.measure(plan.removals, block.to(device), asked, tick),
             samples,
             len(plan.removals),
-            workers=engine.workers,
+            workers=workers,
+            most=batch,
             report=partial(report, "Measuring"),
         ):
             stored = _stored(outcomes)
@@ -216,7 +215,7 @@ def _measured(
             "notes": [*manifest.notes(means, attack, choice, request.performance), *engine.notes],
             "run": {
                 "engine": engine.name,
-                "workers": engine.workers,
+                "workers": workers,
                 "seconds": round(time.monotonic() - started, 1),
                 **manifest.environment(),
             },
@@ -226,8 +225,18 @@ def _measured(
     return Study(written, targets, responses, out)
 
 
+def _asked(request: _Request, samples: Samples, epsilon: float | str) -> Question:
+    return Question(
+        request.performance,
+        replace(request.attack, epsilon=epsilon),
+        adaptive=request.sweep.adversary == "adaptive",
+        bounds=samples.bounds,
+        seed=request.sweep.seed,
+    )
+
+
 def _settled(
-    network: nn.Module, samples: Samples, request: _Request, report: Report
+    network: nn.Module, samples: Samples, request: _Request, report: Report, batch: int
 ) -> tuple[Attack, EpsilonChoice | None]:
     """Return the attack with a number for its magnitude, and how that was chosen."""
     if request.attack.epsilon != AUTO:
@@ -237,7 +246,7 @@ def _settled(
         network,
         samples,
         request.attack,
-        batch=block_size(samples),
+        batch=batch,
         seed=request.sweep.seed,
         progress=lambda tried: report(stage, tried, max(tried + 1, _USUAL_TRIALS)),
     )

@@ -234,11 +234,14 @@ class Run:
         engine: ``"auto"`` recomputes only what depends on the filtered parameter; ``"plain"`` runs
             the whole network for every cell, as the reference does.
         workers: Blocks of samples measured at a time, one thread each; None takes one a core.
+        memory: What the process may take at most, such as ``"4GiB"``, kept by measuring fewer
+            samples at a time; on a GPU, what it may take there. None takes half of what is free.
         progress: Show progress on standard error.
         overwrite: Replace a study that lies in the output folder.
 
     Raises:
-        SettingError: For an unknown engine or fewer than one worker.
+        SettingError: For an unknown engine, fewer than one worker, or an amount of memory that
+            cannot be read.
 
     Example:
         >>> Run(engine="plain", workers=1).progress
@@ -247,6 +250,7 @@ class Run:
 
     engine: str = "auto"
     workers: int | None = None
+    memory: str | int | None = None
     progress: bool = True
     overwrite: bool = False
 
@@ -255,3 +259,29 @@ class Run:
         check_choice("engine", self.engine, ENGINES)
         if self.workers is not None and self.workers < 1:
             raise SettingError(f"Expected `workers` to be at least 1, got {self.workers}.")
+        if self.memory is not None:
+            in_bytes(self.memory)
+
+
+_UNITS = {"": 1, "B": 1} | {
+    f"{letter}{kind}": base**power
+    for power, letter in enumerate("KMGT", start=1)
+    for kind, base in (("B", 1000), ("iB", 1024))
+}
+
+
+def in_bytes(memory: str | int) -> int:
+    """Return an amount of memory in bytes.
+
+    Raises:
+        SettingError: If it is not a positive number with a unit from bytes to TiB.
+
+    Example:
+        >>> in_bytes("1.5 GiB"), in_bytes("500MB"), in_bytes(4096)
+        (1610612736, 500000000, 4096)
+    """
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?i?B?)", str(memory).strip())
+    number, unit = found.groups() if found else ("0", "")
+    if unit not in _UNITS or not float(number):
+        raise SettingError(f"Expected `memory` to be an amount such as 4GiB, got {memory!r}.")
+    return int(float(number) * _UNITS[unit])

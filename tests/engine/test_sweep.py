@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hormesis.engine.memory import MOST
 from hormesis.engine.outcomes import Block, Outcomes
-from hormesis.engine.sweep import BLOCK, sweep
+from hormesis.engine.sweep import sweep
 from hormesis.inputs.samples import Samples
 
 REMOVALS = 3
@@ -57,7 +58,7 @@ def test_no_block_is_larger_than_the_limit_or_a_single_sample(count, workers):
     blocks = list(sweep(place, numbered(count), REMOVALS, workers=workers))
     sizes = [len(outcomes.base_clean) for _, outcomes in blocks]
     assert sum(sizes) == count
-    assert max(sizes) <= BLOCK
+    assert max(sizes) <= MOST
     assert min(sizes) >= 2
     assert max(sizes) - min(sizes) <= 1
     if count >= 2 * workers:
@@ -126,7 +127,7 @@ def test_an_error_surfaces_and_ends_the_other_workers(workers):
 
     began = time.monotonic()
     with pytest.raises(ValueError, match="block 0 is broken"):
-        list(sweep(failing, numbered(8 * BLOCK), REMOVALS, workers=workers))
+        list(sweep(failing, numbered(8 * MOST), REMOVALS, workers=workers))
     assert time.monotonic() - began < 10
     assert sorted(ended) == sorted(started)[1:]
     assert len(started) <= workers + 1  # blocks that wait for a worker never start
@@ -144,7 +145,7 @@ def test_whoever_stops_listening_ends_the_workers():
         return place(block, tick)
 
     began = time.monotonic()
-    blocks = sweep(endless, numbered(4 * BLOCK), REMOVALS, workers=2)
+    blocks = sweep(endless, numbered(4 * MOST), REMOVALS, workers=2)
     assert next(blocks)[0] == 0
     assert running.wait(timeout=20)
     blocks.close()  # pyright: ignore[reportAttributeAccessIssue]

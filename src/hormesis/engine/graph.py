@@ -76,6 +76,8 @@ class Program:
         input: Slot of the input.
         output: Slot of the logits.
         before: Slot of the input of the last ReLU, where no logit can be negative because of it.
+        literal: The same network in PyTorch's own operations, whose gradients are those of the
+            network bit for bit; None where they are not.
     """
 
     calls: tuple[Call, ...] = field(repr=False)
@@ -85,6 +87,7 @@ class Program:
     input: int
     output: int
     before: int | None = None
+    literal: "Program | None" = field(default=None, repr=False)
 
     def weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the unfiltered parameters of these names."""

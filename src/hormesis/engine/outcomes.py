@@ -1,5 +1,6 @@
 """What a measurement asks and what it returns, whichever engine does it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -65,3 +66,29 @@ class Outcomes:
     clean: Float[Tensor, "removals samples"]
     adversarial: Float[Tensor, "removals samples"]
     changed: Bool[Tensor, " removals"]
+
+    @staticmethod
+    def of(
+        base: tuple[Tensor, Tensor], removals: Sequence[tuple[Tensor, Tensor, bool]]
+    ) -> "Outcomes":
+        """Return the outcomes of the unfiltered network and of every removal, clean ones first."""
+        nothing = torch.zeros(0, len(base[0]))
+        clean, adversarial, changed = zip(*removals, strict=True) if removals else ((), (), ())
+        return Outcomes(
+            base_clean=base[0],
+            base_adversarial=base[1],
+            clean=torch.stack(clean) if clean else nothing,
+            adversarial=torch.stack(adversarial) if adversarial else nothing,
+            changed=torch.tensor(changed, dtype=torch.bool),
+        )
+
+    @staticmethod
+    def joined(parts: "Sequence[Outcomes]") -> "Outcomes":
+        """Return the outcomes of a block that was measured in parts."""
+        return Outcomes(
+            base_clean=torch.cat([part.base_clean for part in parts]),
+            base_adversarial=torch.cat([part.base_adversarial for part in parts]),
+            clean=torch.cat([part.clean for part in parts], dim=1),
+            adversarial=torch.cat([part.adversarial for part in parts], dim=1),
+            changed=torch.stack([part.changed for part in parts]).any(dim=0),
+        )

@@ -56,25 +56,24 @@ def measure(
     """
     with evaluating(network):
         adversarial = _attacked(network, block, question)
-        base_logits = _logits(network, block.inputs), _logits(network, adversarial)
-        clean_rows, adversarial_rows, changed = [], [], []
+        base = _logits(network, block.inputs), _logits(network, adversarial)
+        results = []
         for removal in removals:
             with filtered(network, removal):
                 if question.adaptive:
                     adversarial = _attacked(network, block, question)
                 logits = _logits(network, block.inputs), _logits(network, adversarial)
-            clean_rows.append(question.performance.measure(logits[0], block.labels))
-            adversarial_rows.append(question.performance.measure(logits[1], block.labels))
-            changed.append(any(not _same(a, b) for a, b in zip(logits, base_logits, strict=True)))
+            changed = any(not _same(a, b) for a, b in zip(logits, base, strict=True))
+            results.append((*_scored(logits, block, question), changed))
             tick()
-    nothing = torch.zeros(0, len(block.labels))
-    return Outcomes(
-        base_clean=question.performance.measure(base_logits[0], block.labels),
-        base_adversarial=question.performance.measure(base_logits[1], block.labels),
-        clean=torch.stack(clean_rows) if clean_rows else nothing,
-        adversarial=torch.stack(adversarial_rows) if adversarial_rows else nothing,
-        changed=torch.tensor(changed, dtype=torch.bool),
-    )
+    return Outcomes.of(_scored(base, block, question), results)
+
+
+def _scored(
+    logits: tuple[Tensor, Tensor], block: Block, question: Question
+) -> tuple[Tensor, Tensor]:
+    clean, adversarial = (question.performance.measure(part, block.labels) for part in logits)
+    return clean, adversarial
 
 
 def _attacked(network: nn.Module, block: Block, question: Question) -> Tensor:

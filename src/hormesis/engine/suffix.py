@@ -2,19 +2,19 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from hormesis.engine import plain, ties
+from hormesis.engine import adaptive, plain, ties
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
 from hormesis.engine.rewrite import rewrite
-from hormesis.engine.walk import Answer, Stage, Walk, same, stages, together, whole
+from hormesis.engine.walk import Answer, Stage, Walk, same, stages, whole
 from hormesis.inputs.models import logits_of
 from hormesis.stress.attacks import perturb
 from hormesis.stress.guard import evaluating
@@ -44,10 +44,13 @@ def compile_network(
     """
     _refuse_shared_memory(network)
     exported = export(network, example)
+    literal = lower(exported, network, example)
     if fast:
         rewrite(exported)
     program = lower(exported, network, example)
     _check_faithful(program, network, example)
+    if adaptive.differentiates_as(network, literal, _twice(example)):
+        return replace(program, literal=literal)
     return program
 
 
@@ -62,8 +65,9 @@ def measure(
     """Measure every removal on one block of samples; the outcomes are those of the plain loop.
 
     The network itself is attacked, so that the inputs are those of the plain loop bit for bit, and
-    rules on rows that rounding might decide (see ``ties.undecided``). An adaptive adversary
-    therefore costs as much as in the plain loop, and only the forward passes after it less.
+    rules on rows that rounding might decide (see ``ties.undecided``). An adaptive adversary goes
+    through a program of PyTorch's own operations (``adaptive.measure``), if its gradients are those
+    of the network, and otherwise through the plain loop.
 
     A removal counts as ``changed`` if a logit of the program differs, bit for bit, from that of the
     same program unfiltered. Several threads may measure at once with one program and network.
@@ -79,119 +83,71 @@ def measure(
     Returns:
         The outcome of each removal on each sample, in the order of ``removals``.
     """
-    if len(block.labels) < (2 if question.adaptive else 1):  # a program takes no batch of one
-        with ties.lent(network):
-            return plain.measure(network, removals, block, question, tick)
+    if question.adaptive and program.literal is not None and len(block.labels) > 1:
+        return adaptive.measure(program, program.literal, network, removals, block, question, tick)
     if question.adaptive:
-        network = copy.deepcopy(network)  # attacked for each removal: no thread should wait
-    work = _Work(program, network, block, question)
-    results: list[_Result | None] = [None] * len(removals)
+        own = copy.deepcopy(network)  # attacked for each removal: no thread should wait
+        return plain.measure(own, removals, block, question, tick)
     with torch.inference_mode():
-        base = work.base()
+        work = _Work(program, network, block, question)
+        results = [work.unfiltered] * len(removals)
         todo = stages(program, removals)
-        walk = Walk(program, todo, work.walked(base))
+        walk = Walk(program, todo, work.inputs)
         for number, stage in enumerate(todo):
             walk.advance(stage, number)
             for row in stage.rows:
-                results[row] = work.removal(walk, stage, removals[row], base)
+                if stage.reaches:
+                    results[row] = work.removal(walk, stage, removals[row])
                 tick()
-    return _collected(base, [result for result in results if result is not None])
+    return Outcomes.of(work.unfiltered[:2], results)
 
 
-@dataclass(frozen=True)
-class _Result:
-    """Logits of one removal, clean rows first, and what follows from them."""
-
-    inputs: Tensor
-    logits: Tensor
-    clean: Tensor
-    adversarial: Tensor
-    usual: float  # largest absolute logit of the unfiltered network
-    changed: bool = False
-
-
-@dataclass(frozen=True)
 class _Work:
     """The measurement of one block."""
 
-    program: Program
-    network: nn.Module
-    block: Block
-    question: Question
-
-    def base(self) -> _Result:
-        inputs = torch.cat([self.block.inputs, self.attacked(None)])
-        count = len(self.block.labels)
-        # With an adaptive adversary the two halves run apart, here and for each removal: rounding
-        # may depend on the size of the batch, and `changed` compares bits.
-        parts = inputs.split(count) if self.question.adaptive else (inputs,)
-        answer = together([whole(self.program, part) for part in parts])
-        return self.result(inputs, answer, None, usual=answer.logits.abs().max().item())
-
-    def walked(self, base: _Result) -> Tensor:
-        """Return the batch whose prefix all removals share."""
-        return self.block.inputs if self.question.adaptive else base.inputs
-
-    def removal(self, walk: Walk, stage: Stage, removal: Removal, base: _Result) -> _Result:
-        if not stage.reaches:
-            return base
-        weights = removal.apply(self.program.weights(stage.names))
-        inputs, answer = base.inputs, walk.answer(stage, weights)
-        if self.question.adaptive:
-            attacked = self.attacked(removal)
-            inputs = torch.cat([self.block.inputs, attacked])
-            answer = together([answer, whole(self.program, attacked, weights)])
-        if same(answer.logits, base.logits):
-            return base
-        return replace(self.result(inputs, answer, removal, usual=base.usual), changed=True)
-
-    def attacked(self, removal: Removal | None) -> Tensor:
-        with ties.lent(self.network, removal):
-            return perturb(
-                self.network,
-                self.block.inputs,
-                self.block.labels,
-                self.question.attack,
-                bounds=self.question.bounds,
-                seed=self.question.seed,
-                first=self.block.first,
+    def __init__(
+        self, program: Program, network: nn.Module, block: Block, question: Question
+    ) -> None:
+        self.program, self.network, self.question = program, network, question
+        with ties.lent(network):
+            attacked = perturb(
+                network,
+                block.inputs,
+                block.labels,
+                question.attack,
+                bounds=question.bounds,
+                seed=question.seed,
+                first=block.first,
             )
+        self.inputs = torch.cat([block.inputs, attacked])
+        self.labels = torch.cat([block.labels, block.labels])
+        self.answer = whole(program, self.inputs)
+        self.usual = self.answer.logits.abs().max().item()
+        self.unfiltered = (*self.scored(self.answer, None), False)
 
-    def result(
-        self, inputs: Tensor, answer: Answer, removal: Removal | None, *, usual: float
-    ) -> _Result:
-        labels = self.block.labels
+    def removal(self, walk: Walk, stage: Stage, removal: Removal) -> tuple[Tensor, Tensor, bool]:
+        answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
+        if same(answer.logits, self.answer.logits):
+            return self.unfiltered
+        return (*self.scored(answer, removal), True)
+
+    def scored(self, answer: Answer, removal: Removal | None) -> tuple[Tensor, Tensor]:
+        """Return the performance on each clean sample, and on each perturbed one."""
         performance = self.question.performance
-        rows = ties.undecided(
-            answer.logits,
-            torch.cat([labels, labels]),
+        logits = ties.settled(
+            self.network,
+            removal,
+            self.inputs,
+            answer,
+            self.labels,
             performance,
-            before=answer.before,
-            usual=usual,
+            usual=self.usual,
         )
-        settled = answer.logits
-        if rows.any():
-            settled = answer.logits.clone()
-            settled[rows] = ties.settle(self.network, removal, inputs[rows])
-        clean, adversarial = settled.split(len(labels))
-        return _Result(
-            inputs,
-            answer.logits,
-            performance.measure(clean, labels),
-            performance.measure(adversarial, labels),
-            usual,
+        clean, perturbed = (
+            performance.measure(part, labels)
+            for part, labels in zip(logits.chunk(2), self.labels.chunk(2), strict=True)
         )
-
-
-def _collected(base: _Result, results: Sequence[_Result]) -> Outcomes:
-    nothing = torch.zeros(0, len(base.clean))
-    return Outcomes(
-        base_clean=base.clean,
-        base_adversarial=base.adversarial,
-        clean=torch.stack([result.clean for result in results]) if results else nothing,
-        adversarial=torch.stack([result.adversarial for result in results]) if results else nothing,
-        changed=torch.tensor([result.changed for result in results], dtype=torch.bool),
-    )
+        return clean, perturbed
 
 
 def _refuse_shared_memory(network: nn.Module) -> None:
@@ -206,9 +162,13 @@ def _refuse_shared_memory(network: nn.Module) -> None:
             raise NotExportable(f"its tensors {one!r} and {other!r} share memory")
 
 
+def _twice(example: Tensor) -> Tensor:
+    return example.repeat(2, *([1] * (example.ndim - 1)))
+
+
 def _check_faithful(program: Program, network: nn.Module, example: Tensor) -> None:
     """Refuse a program that computes anything but the network's logits."""
-    rows = example.repeat(2, *([1] * (example.ndim - 1)))
+    rows = _twice(example)
     with ties.lent(network), evaluating(network), torch.inference_mode():
         expected = logits_of(network(rows))
         try:

@@ -9,13 +9,11 @@ from itertools import pairwise
 
 import torch
 
+from hormesis.engine.memory import FEWEST, MOST
 from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.inputs.samples import Samples
 from hormesis.stress.halt import halting
 
-BLOCK = 256
-_VALUES = BLOCK * 3 * 64 * 64  # of inputs in a block: larger images come in smaller blocks
-_FEWEST = 8
 Measure = Callable[[Block, Callable[[], None]], Outcomes]
 
 
@@ -29,15 +27,17 @@ def sweep(
     removals: int,
     *,
     workers: int = 1,
+    most: int = MOST,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[tuple[int, Outcomes]]:
     """Measure all samples, block by block.
 
     Args:
-        measure: Measures every removal on one block, see ``engines.Engine``.
+        measure: Measures every removal on one block, and calls what it is given after each.
         samples: All samples.
         removals: Number of removals, for the progress.
         workers: Blocks measured at a time, each by one thread.
+        most: Samples in a block at most, at least 2.
         report: Called with work done and in total, in removals × samples.
 
     Yields:
@@ -45,7 +45,7 @@ def sweep(
     """
     blocks = [
         Block(samples.inputs[first:end], samples.labels[first:end], first)
-        for first, end in pairwise(_edges(len(samples), workers, block_size(samples)))
+        for first, end in pairwise(_edges(len(samples), workers, most))
     ]
     progress = _Progress(removals * len(samples), report)
     with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
@@ -59,26 +59,12 @@ def sweep(
             raise
 
 
-def block_size(samples: Samples) -> int:
-    """Return how many samples are measured together at most, so that memory stays in bounds.
-
-    Example:
-        >>> labels = torch.tensor([0, 1])
-        >>> [
-        ...     block_size(Samples(torch.zeros(2, 3, side, side), labels, (0.0, 1.0), 2, "black"))
-        ...     for side in (32, 64, 224)
-        ... ]
-        [256, 256, 20]
-    """
-    return max(_FEWEST, min(BLOCK, _VALUES // samples.inputs[0].numel()))
-
-
 def _edges(samples: int, workers: int, most: int) -> list[int]:
     """Return where blocks begin and end: of nearly equal sizes, and never of a single sample.
 
     Many networks squeeze their output, and would treat a batch of one differently.
     """
-    count = max(-(-samples // most), min(workers, samples // 2))
+    count = max(-(-samples // most), min(workers, samples // FEWEST))
     return [place * samples // count for place in range(count + 1)]
 
 

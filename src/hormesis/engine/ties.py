@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hormesis.engine.plain import filtered
 from hormesis.engine.plan import Removal
+from hormesis.engine.walk import Answer
 from hormesis.inputs.models import logits_of
 from hormesis.stress.guard import evaluating
 from hormesis.stress.performance import Performance, accuracy_of, top5_of
@@ -98,18 +99,42 @@ def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
     return zero[:, :-1] & zero[:, 1:]
 
 
-def settle(
+def settled(
     network: nn.Module,
     removal: Removal | None,
     inputs: Float[Tensor, " rows *shape"],
+    answer: Answer,
+    labels: Int[Tensor, " rows"],
+    performance: Performance,
+    *,
+    usual: float,
 ) -> Float[Tensor, "rows classes"]:
-    """Return the logits of the given network on some rows, filtered or not.
+    """Return an answer's logits, those of undecided rows from the given network itself.
 
     Args:
         network: The network; the same afterwards, bit for bit.
         removal: What is removed, or None.
-        inputs: The rows; one alone is doubled, for networks that treat a batch of one differently.
+        inputs: What was answered.
+        answer: What the program says.
+        labels: True class of each row.
+        performance: The per-sample score.
+        usual: Largest absolute logit of the unfiltered network.
+    """
+    rows = undecided(answer.logits, labels, performance, before=answer.before, usual=usual)
+    if not rows.any():
+        return answer.logits
+    logits = answer.logits.clone()
+    logits[rows] = own_logits(network, removal, inputs[rows])
+    return logits
+
+
+def own_logits(
+    network: nn.Module, removal: Removal | None, inputs: Float[Tensor, " rows *shape"]
+) -> Float[Tensor, "rows classes"]:
+    """Return the logits of the given network on some rows, filtered or not.
+
+    One row alone is doubled, for networks that treat a batch of one differently.
     """
     rows = inputs if len(inputs) > 1 else inputs.repeat(2, *([1] * (inputs.ndim - 1)))
-    with lent(network, removal), evaluating(network), torch.inference_mode():
+    with lent(network, removal), evaluating(network), torch.no_grad():
         return logits_of(network(rows))[: len(inputs)]

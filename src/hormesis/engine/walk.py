@@ -46,14 +46,6 @@ class Answer:
     before: Float[Tensor, " batch classes"] | None
 
 
-def together(answers: Sequence[Answer]) -> Answer:
-    """Return the answers to several batches as one."""
-    before = [answer.before for answer in answers if answer.before is not None]
-    return Answer(
-        torch.cat([answer.logits for answer in answers]), torch.cat(before) if before else None
-    )
-
-
 def _answer(program: Program, values: Sequence[Any]) -> Answer:
     if program.before is None:
         return Answer(values[program.output], None)

@@ -1,0 +1,159 @@
+"""The adaptive adversary: every filtered network attacked anew, through what a filter changes.
+
+The attack goes through PyTorch's own operations, in the network's order: its gradients, and with
+them the perturbed inputs, are those of the plain loop bit for bit. The faster forms of layers
+would turn the sign of small gradients; they only measure the inputs that the attack found.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hormesis.engine import ties
+from hormesis.engine.graph import EXPORT_ERRORS, Program
+from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.plan import Removal
+from hormesis.engine.walk import Answer, Walk, same, stages, whole
+from hormesis.inputs.models import logits_of
+from hormesis.stress.attacks import perturb
+from hormesis.stress.guard import evaluating
+
+
+def measure(
+    program: Program,
+    literal: Program,
+    network: nn.Module,
+    removals: Sequence[Removal],
+    block: Block,
+    question: Question,
+    tick: Callable[[], None] = lambda: None,
+) -> Outcomes:
+    """Measure every removal on one block of samples, each with an attack of its own.
+
+    The clean inputs pass the unfiltered prefix once. Behind it, one pass a removal gives both the
+    clean logits and what the first gradient needs.
+
+    Args:
+        program: What perturbed inputs are measured with.
+        literal: What is attacked; ``differentiates_as`` holds for it.
+        network: The network; the same afterwards, bit for bit.
+        removals: What is removed, one after the other, never together.
+        block: At least two samples.
+        question: How they are measured.
+        tick: Called after each removal.
+    """
+    labels, performance = block.labels, question.performance
+
+    def attacked(target: nn.Module) -> Tensor:
+        return perturb(
+            target,
+            block.inputs,
+            labels,
+            question.attack,
+            bounds=question.bounds,
+            seed=question.seed,
+            first=block.first,
+        )
+
+    def scored(inputs: Tensor, answer: Answer, removal: Removal | None) -> Tensor:
+        logits = ties.settled(network, removal, inputs, answer, labels, performance, usual=usual)
+        return performance.measure(logits, labels)
+
+    with torch.inference_mode(False), torch.no_grad():
+        with ties.lent(network):
+            inputs = attacked(network)
+        clean = block.inputs.detach().clone().requires_grad_()
+        with torch.enable_grad():  # rounding may depend on it, and `changed` compares bits
+            base = _cut(whole(literal, clean))
+        answer = whole(program, inputs)
+        usual = max(part.logits.abs().max().item() for part in (base, answer))
+        unfiltered = scored(block.inputs, base, None), scored(inputs, answer, None), False
+        results = [unfiltered] * len(removals)
+        todo = stages(literal, removals)
+        walk = Walk(literal, todo, clean)
+        for number, stage in enumerate(todo):
+            with torch.enable_grad():
+                walk.advance(stage, number)
+            for row in stage.rows:
+                if stage.reaches:
+                    weights = removals[row].apply(literal.weights(stage.names))
+                    with torch.enable_grad():
+                        known = walk.answer(stage, weights)
+                    inputs = attacked(_Filtered(literal, weights, clean, known.logits))
+                    found = whole(program, inputs, weights)
+                    pairs = ((known, base), (found, answer))
+                    results[row] = (
+                        scored(block.inputs, _cut(known), removals[row]),
+                        scored(inputs, found, removals[row]),
+                        not all(same(one.logits, other.logits) for one, other in pairs),
+                    )
+                tick()
+    return Outcomes.of(unfiltered[:2], results)
+
+
+def _cut(answer: Answer) -> Answer:
+    """Return an answer without its graph."""
+    return Answer(answer.logits.detach(), None if answer.before is None else answer.before.detach())
+
+
+class _Filtered(nn.Module):
+    """The filtered network as the attack sees it: its answer to the clean inputs is known."""
+
+    def __init__(
+        self, program: Program, weights: Mapping[str, Tensor], clean: Tensor, known: Tensor
+    ) -> None:
+        super().__init__()
+        self._program, self._weights = program, weights
+        self._clean, self._known = (clean,), (known,)  # out of reach of `.to(device)`
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        (clean,), (known,) = self._clean, self._known
+        if torch.equal(inputs, clean):
+            return _Known.apply(inputs, clean, known)
+        return whole(self._program, inputs, self._weights).logits
+
+
+class _Known(torch.autograd.Function):
+    """Logits that have been computed from equal inputs, with their gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, clean: Tensor, known: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.pair = clean, known
+        return known.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        clean, known = ctx.pair
+        with torch.enable_grad():
+            # The graph of the prefix is that of all removals.
+            (found,) = torch.autograd.grad(known, clean, gradients, retain_graph=True)
+        return found, None, None
+
+
+def differentiates_as(
+    network: nn.Module, literal: Program, example: Float[Tensor, " batch *shape"]
+) -> bool:
+    """Return whether a program's logits and gradients are those of the network, bit for bit.
+
+    Args:
+        network: The network.
+        literal: Its program, as exported.
+        example: At least two inputs.
+    """
+    answers = []
+    with torch.inference_mode(False), torch.enable_grad(), ties.lent(network), evaluating(network):
+        for run in (
+            lambda rows: logits_of(network(rows)),
+            lambda rows: whole(literal, rows).logits,
+        ):
+            rows = example.detach().clone().requires_grad_()
+            try:
+                logits = run(rows)
+                chosen = logits.gather(1, logits.argmin(dim=1, keepdim=True)).sum()
+                answers.append((logits, *torch.autograd.grad(chosen, rows)))
+            except EXPORT_ERRORS:
+                return False
+    return all(same(one, other) for one, other in zip(*answers, strict=True))

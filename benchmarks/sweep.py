@@ -7,20 +7,23 @@ are measured apart and taken off both sides, as a sweep of 75 cells a target har
 """
 
 import argparse
+import os
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hormesis.engine import plain, suffix
 from hormesis.engine.graph import Program
+from hormesis.engine.memory import allocations
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.engine.walk import whole
@@ -30,14 +33,14 @@ from hormesis.stress.adversaries import FGSM
 from hormesis.stress.performance import accuracy
 from hormesis.stress.targets import find_targets
 
-CASES = (
-    ("resnet18", 32),
-    ("squeezenet1_1", 32),
-    ("squeezenet1_1", 64),
-    ("shufflenet_v2_x1_0", 32),
-    ("resnet50", 32),
-    ("timm:vit_tiny_patch16_224", 32),
-    ("convnext_tiny", 32),
+CASES = (  # network, side of the images, removals of each target in a pair
+    ("resnet18", 32, 2),
+    ("squeezenet1_1", 32, 4),
+    ("squeezenet1_1", 64, 2),
+    ("shufflenet_v2_x1_0", 32, 2),
+    ("resnet50", 32, 1),
+    ("timm:vit_tiny_patch16_224", 32, 1),
+    ("convnext_tiny", 32, 1),
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEADER = """\
@@ -47,14 +50,17 @@ HEADER = """\
 
 {machine}
 
-CPU time of one thread for one removal on one sample, clean and adversarial. Ratio: median over
-{pairs} interleaved pairs, lowest and highest in brackets. Share of peak: floating-point
-operations a second of the engine's unfiltered pass, of those of a large matrix product on the same
-machine ({peak:.0f} GFLOP/s). Memory: the largest so far, plain loop included.
-Differences: outcomes that are not those of the plain loop.
+CPU time of one thread for one removal on one sample, clean and adversarial, in blocks of {samples}
+samples. Ratio: median over {pairs} interleaved pairs, lowest and highest in brackets. On all cores:
+the ratio of elapsed times, the plain loop with all threads, the engine with a worker a core.
+Planning: export, masks and thresholds. Share of peak: floating-point operations a second of the
+engine's unfiltered pass, of those of a large matrix product on the same machine ({peak:.0f}
+GFLOP/s). Memory: of the tensors that the engine makes for a block, besides network and data, and in
+brackets those of the plain loop. Differences: outcomes that are not those of the plain loop.
 
-| network | size | plain | engine | ratio | planning | share of peak | memory | differences |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| network | size | plain | engine | ratio | on all cores | planning | share of peak | memory | \
+differences |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -75,43 +81,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=250, help="samples in a block")
     parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs")
-    parser.add_argument("--cells", type=int, default=6, help="removals of each target in a pair")
+    parser.add_argument("--cells", type=int, help="removals of each target in a pair")
     parser.add_argument("--only", default="", help="part of a network's name")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     peak = _peak()
     options = "".join(f" --{k} {v}" for k, v in vars(asked).items() if v != parser.get_default(k))
-    text = HEADER.format(options=options, machine=_machine(), pairs=asked.pairs, peak=peak)
+    text = HEADER.format(
+        options=options,
+        machine=_machine(),
+        samples=asked.samples,
+        pairs=asked.pairs,
+        peak=peak,
+    )
     print(text, end="")  # noqa: T201
-    for name, size in CASES:
+    for name, size, cells in CASES:
         if asked.only in name:
-            row = _row(name, size, asked, peak)
+            row = _row(_case(name, size, asked.samples), asked.cells or cells, asked.pairs, peak)
+            row = f"| {name} | {size}x{size} " + row
             print(row, flush=True)  # noqa: T201
             text += row + "\n"
             RESULTS.write_text(text)
 
 
-def _row(name: str, size: int, asked: argparse.Namespace, peak: float) -> str:
-    case = _case(name, size, asked.samples)
+def _row(case: Case, cells: int, pairs: int, peak: float) -> str:
+    samples = len(case.block.labels)
     _timed(_engine, case, ())  # the first run warms up
     fixed = [_timed(run, case, ())[0] for run in (_plain, _engine)]
     plains, engines, different = [], [], 0
-    for pair in range(asked.pairs):
-        chosen = _chosen(case.removals, asked.cells, pair)
+    for pair in range(pairs):
+        chosen = _chosen(case.removals, cells, pair)
         slow, expected = _timed(_plain, case, chosen)
         fast, found = _timed(_engine, case, chosen)
-        plains.append((slow - fixed[0]) / len(chosen) / asked.samples * 1e6)
-        engines.append((fast - fixed[1]) / len(chosen) / asked.samples * 1e6)
+        plains.append((slow - fixed[0]) / len(chosen) / samples * 1e6)
+        engines.append((fast - fixed[1]) / len(chosen) / samples * 1e6)
         different += _differences(expected, found)
     share = _speed(case) / peak
     ratios = [one / other for one, other in zip(plains, engines, strict=True)]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    rows = 2 * asked.samples * asked.pairs * len(_chosen(case.removals, asked.cells, 0))
+    chosen = _chosen(case.removals, 1, 0)
+    memory = [_memory(run, case, chosen) for run in (_engine, _plain)]
+    rows = 2 * samples * pairs * len(_chosen(case.removals, cells, 0))
     return (
-        f"| {name} | {size}x{size} | {statistics.median(plains):.0f} µs "
+        f"| {statistics.median(plains):.0f} µs "
         f"| {statistics.median(engines):.0f} µs | **{statistics.median(ratios):.1f}** "
-        f"({min(ratios):.1f} to {max(ratios):.1f}) | {case.planning:.1f} s | {share:.0%} "
-        f"| {memory:.1f} GiB | {different} in {rows} |"
+        f"({min(ratios):.1f} to {max(ratios):.1f}) | {_elapsed(case, chosen):.1f} "
+        f"| {case.planning:.1f} s | {share:.0%} | {memory[0]:.0f} MiB ({memory[1]:.0f}) "
+        f"| {different} in {rows} |"
     )
 
 
@@ -175,6 +190,29 @@ def _timed(
     return time.thread_time() - started, outcomes
 
 
+def _elapsed(case: Case, chosen: Sequence[Removal]) -> float:
+    """Return how many times as long the plain loop takes with every core as the engine does."""
+    cores = len(os.sched_getaffinity(0))
+    every = [chosen[place % len(chosen)] for place in range(0, 4 * len(chosen), 4)]
+    torch.set_num_threads(cores)
+    started = time.perf_counter()
+    _plain(case, every[:cores])
+    slow = (time.perf_counter() - started) / cores  # seconds a removal
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(lambda _: _engine(case, every), range(cores)))
+    return slow / ((time.perf_counter() - started) / len(every) / cores)
+
+
+def _memory(
+    run: Callable[[Case, Sequence[Removal]], Outcomes], case: Case, removals: Sequence[Removal]
+) -> float:
+    """Return the most MiB of tensors that a run makes and that are alive at once."""
+    held = allocations(lambda: run(case, removals))
+    return float(np.cumsum(held).max()) / 2**20
+
+
 def _differences(expected: Outcomes, found: Outcomes) -> int:
     names = ("clean", "adversarial", "changed")
     return sum(int((getattr(expected, n) != getattr(found, n)).sum()) for n in names)
@@ -202,8 +240,9 @@ def _peak() -> float:
 
 
 def _machine() -> str:
+    cores = len(os.sched_getaffinity(0))
     return (
-        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, one thread; "
+        f"{platform.machine()}, {cores} hardware threads, {torch.backends.cpu.get_cpu_capability()}; "
         f"Python {platform.python_version()}, PyTorch {torch.__version__}."
     )
 

@@ -17,6 +17,7 @@ from hormesis.settings import (
     ENGINES,
     FILTERS,
     KINDS,
+    PRECISIONS,
     REFERENCES,
     Named,
     Run,
@@ -197,6 +198,14 @@ def _add_sweep(parser: ArgumentParser) -> None:
         help=f"range of the thresholds of a global analysis (default: {low:g} {high:g})",
     )
     add("--own-span", action="store_true", help="take the network's own range instead of --span")
+    add(
+        "--precision",
+        type=str,
+        metavar="NAME",
+        default=default.precision,
+        help=f"{_either(PRECISIONS)}, which is inexact and on some devices faster "
+        "(default: %(default)s)",
+    )
     add("--control", action="store_true", help="also remove as many values at random")
     add(
         "--performance",
@@ -338,6 +347,7 @@ def sweep_from(given: Namespace) -> Sweep:
         compare=given.compare,
         span=None if given.own_span else (given.span[0], given.span[1]),
         adversary=given.adversary,
+        precision=given.precision,
         control=given.control or given.reference == "random",
         seed=given.seed,
     )

@@ -185,7 +185,7 @@ def _measured(
     with nullcontext() if out is None else staged(out, overwrite=overwrite) as folder:
         device = _device(network)
         few = Block(samples.inputs[:2], samples.labels[:2]).to(device)
-        engine = choose_engine(network, few.inputs, request.run)
+        engine = choose_engine(network, few.inputs, request.run, request.sweep.precision)
         taken = footprint(engine.measure, plan.removals, few, _asked(request, samples, _SMALL))
         free = room(request.run.memory, device)
         workers, batch = allotted(taken, free, engine.workers)

@@ -26,6 +26,7 @@ SCOPES = ("local", "global")
 GRANULARITIES = ("tensor", "channel")
 COMPARED = ("signed", "magnitude")
 ADVERSARIES = ("fixed", "adaptive")
+PRECISIONS = ("exact", "bf16")
 BASES = ("network", "first")
 REFERENCES = ("density", "base", "random")
 ENGINES = ("auto", "plain")
@@ -109,6 +110,8 @@ class Sweep:
             the network's own range. The authors use -1 to 1.
         adversary: ``"fixed"`` attacks the unfiltered network once; ``"adaptive"`` attacks every
             filtered network anew.
+        precision: ``"exact"`` gives the outcomes of the plain loop; ``"bf16"`` computes logits in
+            bfloat16, which some devices do faster, and is inexact.
         control: Also measure the random removal of as many values at every threshold.
         seed: Seed of everything drawn at random, at least 0.
 
@@ -126,6 +129,7 @@ class Sweep:
     compare: str = "signed"
     span: tuple[float, float] | None = (-1.0, 1.0)
     adversary: str = "fixed"
+    precision: str = "exact"
     control: bool = False
     seed: int = 0
 
@@ -150,6 +154,7 @@ class Sweep:
                 f"Expected `span` to run from low to high and to be finite, got {self.span}."
             )
         check_choice("adversary", self.adversary, ADVERSARIES)
+        check_choice("precision", self.precision, PRECISIONS)
         if self.seed < 0:
             raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")
         if self.seed > MOST_SEED:

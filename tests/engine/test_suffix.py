@@ -317,6 +317,20 @@ def test_every_adversary(name: str, changes: dict[str, object]) -> None:
     assert_same(measure(program, network, removals, block, question(**changes)), expected)
 
 
+@pytest.mark.parametrize("name", ["tiny maps", "branches", "residual", "vision transformer"])
+def test_bfloat16_filters_exactly_and_rounds_logits(name: str) -> None:
+    network, block = made(name)
+    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    program = compile_network(network, block.inputs[:2], dtype=torch.bfloat16)
+    asking = question(performance=loss, attack=FGSM(1e-3))
+    exact = plain.measure(network, removals, block, asking)
+    found = measure(program, network, removals, block, asking)
+    assert not torch.allclose(found.clean, exact.clean, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.clean, exact.clean, rtol=0.05, atol=0.1)
+    torch.testing.assert_close(found.adversarial, exact.adversarial, rtol=0.05, atol=0.1)
+    assert {w.dtype for w in program.weights(program.parameters).values()} == {torch.float32}
+
+
 def test_loss_agrees_up_to_rounding() -> None:
     network, block = made("tiny maps")
     removals = removals_of(network, block, asked.Sweep(thresholds=3))

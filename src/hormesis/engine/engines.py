@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from functools import partial
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -11,7 +12,10 @@ from hormesis.engine import plain, suffix
 from hormesis.engine.graph import NotExportable
 from hormesis.engine.memory import Measure, halving
 from hormesis.engine.suffix import compile_network
+from hormesis.errors import SettingError
 from hormesis.settings import Run
+
+INEXACT = "Logits were computed in bfloat16: outcomes are not exact."
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,10 @@ def plain_engine(network: nn.Module) -> Engine:
 
 
 def suffix_engine(
-    network: nn.Module, example: Float[Tensor, " batch *shape"], workers: int | None = None
+    network: nn.Module,
+    example: Float[Tensor, " batch *shape"],
+    workers: int | None = None,
+    precision: str = "exact",
 ) -> Engine:
     """Return the engine that computes again only what depends on the filtered parameter.
 
@@ -50,28 +57,41 @@ def suffix_engine(
         network: The network, in evaluation mode.
         example: At least one input.
         workers: Blocks measured at a time; by default one a core, and one on an accelerator.
+        precision: ``"exact"``, or ``"bf16"`` to compute logits in bfloat16.
 
     Raises:
         NotExportable: If the network has no functional program.
     """
-    program = compile_network(network, example)
+    dtype = torch.bfloat16 if precision == "bf16" else None
+    program = compile_network(network, example, dtype=dtype)
     default = len(os.sched_getaffinity(0)) if example.device.type == "cpu" else 1
     measure = halving(partial(suffix.measure, program, network))
-    return Engine("suffix", measure, workers or default)
+    notes = () if dtype is None else (INEXACT,)
+    return Engine("suffix", measure, workers or default, notes)
 
 
-def choose_engine(network: nn.Module, example: Float[Tensor, " batch *shape"], run: Run) -> Engine:
+def choose_engine(
+    network: nn.Module, example: Float[Tensor, " batch *shape"], run: Run, precision: str = "exact"
+) -> Engine:
     """Return the engine that a run asks for, or the plain loop with a note why it has to be that.
 
     Args:
         network: The network, in evaluation mode.
         example: At least one input.
         run: Which engine, and how many workers.
+        precision: ``"exact"`` or ``"bf16"``.
+
+    Raises:
+        SettingError: If the plain loop is asked to be inexact.
     """
+    if run.engine == "plain" and precision != "exact":
+        raise SettingError(
+            f"The engine 'plain' is always exact: leave out precision {precision!r}."
+        )
     if run.engine == "plain":
         return plain_engine(network)
     try:
-        return suffix_engine(network, example, run.workers)
+        return suffix_engine(network, example, run.workers, precision)
     except NotExportable as reason:
         note = (
             f"Every cell ran the whole network, because {reason}. The results are the same and "

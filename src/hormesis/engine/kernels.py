@@ -114,6 +114,11 @@ def channels_last(inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     return inputs.contiguous(memory_format=torch.channels_last)
 
 
+def rounded(values: Float[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
+    """Return values in another data type."""
+    return values.to(dtype)
+
+
 def scale_of(
     gain: Float[Tensor, " c"] | None, variance: Float[Tensor, " c"], eps: float
 ) -> Float[Tensor, " c"]:

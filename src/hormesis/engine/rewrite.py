@@ -52,6 +52,37 @@ def rewrite(exported: ExportedProgram) -> None:
     graph.eliminate_dead_code()
 
 
+def round_to(exported: ExportedProgram, dtype: torch.dtype) -> None:
+    """Let an exported network compute in another data type, and return its logits in its own.
+
+    Parameters stay as they are until they are used, so that they are filtered exactly.
+
+    Args:
+        exported: An exported network; its graph is changed in place.
+        dtype: Such as ``torch.bfloat16``.
+    """
+    graph = exported.graph
+    first = next(node for node in graph.nodes if node.op != "placeholder")
+    with graph.inserting_before(first):
+        for node in graph.find_nodes(op="placeholder"):
+            if node.users and _is_float(node):
+                rounded = _call(graph, kernels.rounded, node, dtype)
+                rounded.meta["val"] = node.meta["val"]
+                node.replace_all_uses_with(rounded)
+                rounded.args = (node, dtype)
+    end = graph.output_node()
+    with graph.inserting_before(end):
+        for node in end.all_input_nodes:
+            if _is_float(node):
+                back = _call(graph, kernels.rounded, node, node.meta["val"].dtype)
+                end.replace_input_with(node, back)
+
+
+def _is_float(node: fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
 def _mark_last(graph: fx.Graph) -> None:
     """Mark the ReLU behind the logits: its input is asked for, see ``Program.before``."""
     for result in graph.output_node().all_input_nodes:

@@ -13,7 +13,7 @@ from hormesis.engine import adaptive, plain, ties
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
-from hormesis.engine.rewrite import rewrite
+from hormesis.engine.rewrite import rewrite, round_to
 from hormesis.engine.walk import Answer, Stage, Walk, same, stages, whole
 from hormesis.inputs.models import logits_of
 from hormesis.stress.attacks import perturb
@@ -21,10 +21,15 @@ from hormesis.stress.guard import evaluating
 
 # Largest difference, in units of the largest logit, that the program of a network may show.
 _FAITHFUL = 1e-3
+_ROUNDED = 1e-1  # the same for a program that computes in another data type
 
 
 def compile_network(
-    network: nn.Module, example: Float[Tensor, " batch *shape"], *, fast: bool = True
+    network: nn.Module,
+    example: Float[Tensor, " batch *shape"],
+    *,
+    fast: bool = True,
+    dtype: torch.dtype | None = None,
 ) -> Program:
     """Return the program that ``measure`` runs in place of the network.
 
@@ -32,6 +37,7 @@ def compile_network(
         network: Any network; it is copied and not changed.
         example: At least one input, on the network's device.
         fast: Rewrite layers so that they take less time; the results differ by rounding only.
+        dtype: Compute in this data type instead of the network's own, inexactly.
 
     Raises:
         NotExportable: With the reason; the plain loop can still measure such a network.
@@ -47,8 +53,10 @@ def compile_network(
     literal = lower(exported, network, example)
     if fast:
         rewrite(exported)
+    if dtype is not None:
+        round_to(exported, dtype)
     program = lower(exported, network, example)
-    _check_faithful(program, network, example)
+    _check_faithful(program, network, example, _FAITHFUL if dtype is None else _ROUNDED)
     if adaptive.differentiates_as(network, literal, _twice(example)):
         return replace(program, literal=literal)
     return program
@@ -166,7 +174,9 @@ def _twice(example: Tensor) -> Tensor:
     return example.repeat(2, *([1] * (example.ndim - 1)))
 
 
-def _check_faithful(program: Program, network: nn.Module, example: Tensor) -> None:
+def _check_faithful(
+    program: Program, network: nn.Module, example: Tensor, tolerance: float
+) -> None:
     """Refuse a program that computes anything but the network's logits."""
     rows = _twice(example)
     with ties.lent(network), evaluating(network), torch.inference_mode():
@@ -176,5 +186,5 @@ def _check_faithful(program: Program, network: nn.Module, example: Tensor) -> No
         except EXPORT_ERRORS as error:
             raise NotExportable(f"its program does not run: {error}") from error
     scale = expected.abs().amax().clamp_min(torch.finfo(expected.dtype).tiny)
-    if found.shape != expected.shape or not (found - expected).abs().amax() <= _FAITHFUL * scale:
+    if found.shape != expected.shape or not (found - expected).abs().amax() <= tolerance * scale:
         raise NotExportable("its program computes other logits than the network")

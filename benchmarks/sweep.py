@@ -193,16 +193,21 @@ def _timed(
 def _elapsed(case: Case, chosen: Sequence[Removal]) -> float:
     """Return how many times as long the plain loop takes with every core as the engine does."""
     cores = len(os.sched_getaffinity(0))
-    every = [chosen[place % len(chosen)] for place in range(0, 4 * len(chosen), 4)]
+
+    def seconds(run: Callable[[Sequence[Removal]], object]) -> float:
+        ends = []
+        for removals in (chosen, ()):
+            started = time.perf_counter()
+            run(removals)
+            ends.append(time.perf_counter() - started)
+        return ends[0] - ends[1]
+
     torch.set_num_threads(cores)
-    started = time.perf_counter()
-    _plain(case, every[:cores])
-    slow = (time.perf_counter() - started) / cores  # seconds a removal
+    slow = seconds(lambda removals: _plain(case, removals))
     torch.set_num_threads(1)
-    started = time.perf_counter()
     with ThreadPoolExecutor(cores) as pool:
-        list(pool.map(lambda _: _engine(case, every), range(cores)))
-    return slow / ((time.perf_counter() - started) / len(every) / cores)
+        fast = seconds(lambda removals: list(pool.map(_engine, [case] * cores, [removals] * cores)))
+    return slow / (fast / cores)
 
 
 def _memory(
@@ -242,8 +247,8 @@ def _peak() -> float:
 def _machine() -> str:
     cores = len(os.sched_getaffinity(0))
     return (
-        f"{platform.machine()}, {cores} hardware threads, {torch.backends.cpu.get_cpu_capability()}; "
-        f"Python {platform.python_version()}, PyTorch {torch.__version__}."
+        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {cores} hardware "
+        f"threads; Python {platform.python_version()}, PyTorch {torch.__version__}."
     )
 
 

@@ -1,11 +1,13 @@
 """Networks whose answer to a sample depends on more than the sample are refused."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from hormesis import FGSM, Run, analyze
 from hormesis.engine.fitness import refuse_unfit
 from hormesis.errors import ModelError
 
@@ -60,3 +62,12 @@ def test_fit_networks_pass_and_keep_their_mode() -> None:
         refuse_unfit(network, torch.rand(count, 4))
     assert network.training
     assert all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("engine", ["auto", "plain"])
+def test_an_analysis_refuses_them_before_anything_is_measured(engine: str, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
+    data = torch.rand(12, 4), torch.arange(12) % 3
+    with pytest.raises(ModelError, match="samples of a batch change each other's logits"):
+        analyze(network, data, attack=FGSM(0.1), out=tmp_path / "s", run=Run(engine=engine))
+    assert not list(tmp_path.iterdir())

@@ -26,8 +26,10 @@ def test_every_form_is_the_convolution(rows: Axis, columns: Axis, biased: bool, 
     inputs = torch.rand(3, 2, rows.size, columns.size, generator=generator).double() - 0.5
     weight = torch.rand(5, 2, rows.kernel, columns.kernel, generator=generator).double() - 0.5
     bias = torch.rand(5, generator=generator).double() if biased else None
-    geometry = [(getattr(rows, n), getattr(columns, n)) for n in ("stride", "padding", "dilation")]
-    expected = functional.conv2d(inputs, weight, bias, *geometry)
+    stride, padding, dilation = (
+        (getattr(rows, name), getattr(columns, name)) for name in ("stride", "padding", "dilation")
+    )
+    expected = functional.conv2d(inputs, weight, bias, stride, padding, dilation)
     expected = expected.relu() if relu else expected
 
     (top, bottom, rows), (left, right, columns) = rows.trimmed(), columns.trimmed()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hormesis.engine import ties
 from hormesis.engine.graph import EXPORT_ERRORS, Program
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, Outcomes, Question, Result
 from hormesis.engine.plan import Removal
 from hormesis.engine.walk import Answer, Walk, same, stages, whole
 from hormesis.inputs.models import logits_of
@@ -71,7 +71,7 @@ def measure(
         answer = whole(program, inputs)
         usual = max(part.logits.abs().max().item() for part in (base, answer))
         unfiltered = scored(block.inputs, base, None), scored(inputs, answer, None), False
-        results = [unfiltered] * len(removals)
+        results: list[Result] = [unfiltered] * len(removals)
         todo = stages(literal, removals)
         walk = Walk(literal, todo, clean)
         for number, stage in enumerate(todo):

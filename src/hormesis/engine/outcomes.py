@@ -49,6 +49,10 @@ class Block:
         return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
 
 
+Result = tuple[Tensor, Tensor, bool]
+"""Performance on clean and on perturbed samples, and whether a logit changed."""
+
+
 @dataclass(frozen=True)
 class Outcomes:
     """Per-sample performance of the unfiltered network and of every removal on one block.
@@ -68,9 +72,7 @@ class Outcomes:
     changed: Bool[Tensor, " removals"]
 
     @staticmethod
-    def of(
-        base: tuple[Tensor, Tensor], removals: Sequence[tuple[Tensor, Tensor, bool]]
-    ) -> "Outcomes":
+    def of(base: tuple[Tensor, Tensor], removals: Sequence[Result]) -> "Outcomes":
         """Return the outcomes of the unfiltered network and of every removal, clean ones first."""
         nothing = torch.zeros(0, len(base[0]))
         clean, adversarial, changed = zip(*removals, strict=True) if removals else ((), (), ())

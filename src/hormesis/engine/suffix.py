@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hormesis.engine import adaptive, plain, ties
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, Outcomes, Question, Result
 from hormesis.engine.plan import Removal
 from hormesis.engine.rewrite import rewrite, round_to
 from hormesis.engine.walk import Answer, Stage, Walk, same, stages, whole
@@ -98,7 +98,7 @@ def measure(
         return plain.measure(own, removals, block, question, tick)
     with torch.inference_mode():
         work = _Work(program, network, block, question)
-        results = [work.unfiltered] * len(removals)
+        results: list[Result] = [work.unfiltered] * len(removals)
         todo = stages(program, removals)
         walk = Walk(program, todo, work.inputs)
         for number, stage in enumerate(todo):
@@ -133,7 +133,7 @@ class _Work:
         self.usual = self.answer.logits.abs().max().item()
         self.unfiltered = (*self.scored(self.answer, None), False)
 
-    def removal(self, walk: Walk, stage: Stage, removal: Removal) -> tuple[Tensor, Tensor, bool]:
+    def removal(self, walk: Walk, stage: Stage, removal: Removal) -> Result:
         answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
         if same(answer.logits, self.answer.logits):
             return self.unfiltered

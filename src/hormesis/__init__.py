@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from hormesis.settings import Run, Scoring, Sweep, Targets
     from hormesis.stress.adversaries import FGSM, PGD
     from hormesis.stress.performance import Performance
-    from hormesis.study import Study, open_study
+    from hormesis.studies import Studies, open_study
+    from hormesis.study import Study
+    from hormesis.training.recipe import Corpus, Recipe, Session
+    from hormesis.training.runs import TrainingRun, open_run
+    from hormesis.training.train import train
 
 _HOMES = {
     "analyze": "pipeline",
@@ -35,26 +39,40 @@ _HOMES = {
     "PGD": "stress.adversaries",
     "Performance": "stress.performance",
     "Study": "study",
-    "open_study": "study",
+    "Studies": "studies",
+    "open_study": "studies",
+    "Corpus": "training.recipe",
+    "Recipe": "training.recipe",
+    "Session": "training.recipe",
+    "TrainingRun": "training.runs",
+    "open_run": "training.runs",
+    "train": "training.train",
 }
 
 __all__ = [
     "FGSM",
     "PGD",
+    "Corpus",
     "HormesisError",
     "Performance",
+    "Recipe",
     "Run",
     "Samples",
     "Scoring",
+    "Session",
+    "Studies",
     "Study",
     "Sweep",
     "Targets",
+    "TrainingRun",
     "analyze",
     "build_model",
     "load_data",
     "normalized",
+    "open_run",
     "open_study",
     "samples_from",
+    "train",
 ]
 
 

@@ -1,0 +1,134 @@
+"""What a training writes at the end of every epoch, and the progress that it shows."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import pandas as pd
+import safetensors.torch
+import torch
+from torch import nn
+
+from hormesis.errors import TrainingError
+from hormesis.inputs.normalize import Normalized
+from hormesis.manifest import network_fingerprint
+from hormesis.training.learner import Learner, diverged
+from hormesis.training.runs import (
+    METRICS,
+    RESUME,
+    checkpoint_path,
+    write_metrics,
+)
+
+Progress = Callable[[int, int], None]
+_MEASURED = (
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "adversarial_accuracy",
+)
+
+
+class Keeper(lightning.Callback):
+    """Writes checkpoint, table and the state to resume from, in this order, after each epoch.
+
+    A training that is killed in between repeats that epoch and writes the same again.
+
+    Args:
+        folder: The run's folder.
+        every: Epochs between two checkpoints that are kept.
+        report: Called with batches done and in total, validation included.
+    """
+
+    def __init__(self, folder: Path, every: int, report: Progress) -> None:
+        """Keep what it is given."""
+        self._folder = folder
+        self._every = every
+        self._report = report
+        self._rows: list[dict[Any, Any]] = []
+        self._started = 0.0
+        self._batches = 0
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take up the table where the resumed epoch begins."""
+        done = trainer.fit_loop.epoch_progress.current.processed
+        path = self._folder / METRICS
+        if done and path.is_file():
+            table = pd.read_csv(path)
+            self._rows = table[table["epoch"] <= done].to_dict("records")
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+        self._batches = 0
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """Report a batch."""
+        self._tick(trainer)
+
+    def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """Report a batch."""
+        self._tick(trainer)
+
+    def _tick(self, trainer: lightning.Trainer) -> None:
+        self._batches += 1
+        an_epoch = int(trainer.num_training_batches) + sum(map(int, trainer.num_val_batches))
+        epochs = trainer.max_epochs or 1
+        self._report(trainer.current_epoch * an_epoch + self._batches, epochs * an_epoch)
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Write what the epoch has brought."""
+        if not isinstance(pl_module, Learner):
+            raise TypeError(type(pl_module))
+        epoch = trainer.current_epoch + 1
+        network = pl_module.network
+        if not all(bool(value.isfinite().all()) for value in network.parameters()):
+            raise TrainingError(diverged(epoch))
+        if epoch % self._every == 0 or epoch == trainer.max_epochs:
+            write_checkpoint(network, self._folder, epoch)
+        self._rows.append(self._row(trainer, epoch))
+        write_metrics(self._folder, self._rows)
+        partial = self._folder / f".{RESUME}.partial"
+        trainer.save_checkpoint(partial, weights_only=False)  # of plain values and tensors only
+        partial.replace(self._folder / RESUME)
+
+    def _row(self, trainer: lightning.Trainer, epoch: int) -> dict[str, Any]:
+        found = trainer.callback_metrics
+        measured = {name: round(float(found[name]), 6) for name in _MEASURED if name in found}
+        rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        seconds = round(time.monotonic() - self._started, 2)
+        return {"epoch": epoch, **measured, "rate": rate, "seconds": seconds}
+
+
+def write_checkpoint(network: nn.Module, folder: Path, epoch: int) -> None:
+    """Write the weights of a network, without the normalisation around it, and what they sum to.
+
+    Args:
+        network: The network.
+        folder: The run's folder.
+        epoch: Epochs that it was trained for.
+    """
+    inner = network.network if isinstance(network, Normalized) else network
+    path = checkpoint_path(folder, epoch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    said = {"epoch": str(epoch), "fingerprint": network_fingerprint(inner)}
+    safetensors.torch.save_model(_contiguous(inner), str(partial), metadata=said)
+    partial.replace(path)
+
+
+def _contiguous(network: nn.Module) -> nn.Module:
+    """Return a copy on the CPU whose values lie in the order that files have."""
+    if not any(True for _ in network.state_dict()):
+        return network
+    from copy import deepcopy
+
+    with torch.no_grad():
+        return deepcopy(network).to("cpu", memory_format=torch.contiguous_format)

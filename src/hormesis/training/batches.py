@@ -1,6 +1,7 @@
 """Training samples, batch by batch, in an order that the seed and the epoch decide alone."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,14 +117,14 @@ def training_loader(
     epoch: int,
     transforms: Sequence[Transform] = (),
     loaders: int = 0,
-) -> "DataLoader[tuple[Tensor, Tensor]]":
+) -> DataLoader[Any]:
     """Return the batches of one epoch, the same for any number of processes that prepare them."""
     order = epoch_order(len(pixels), seed=seed, epoch=epoch)
     prepared = _Prepared(pixels, transforms, seed, epoch)
     return DataLoader(prepared, batch_size=None, sampler=_Whole(order, batch), num_workers=loaders)
 
 
-def plain_loader(pixels: Pixels, *, batch: int) -> "DataLoader[tuple[Tensor, Tensor]]":
+def plain_loader(pixels: Pixels, *, batch: int) -> DataLoader[Any]:
     """Return all samples, unchanged and in their order, in batches."""
     prepared = _Prepared(pixels, (), 0, 0)
     return DataLoader(prepared, batch_size=None, sampler=_Whole(torch.arange(len(pixels)), batch))

@@ -1,5 +1,6 @@
 """The network as Lightning trains it: loss, validation, and when a training has to stop."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -18,7 +19,7 @@ from hormesis.training.recipe import Recipe, Session
 
 _CHECKED = 20  # steps between two looks at the loss on an accelerator, which each wait for it
 
-Batch = tuple[Tensor, Tensor]
+Batch = Sequence[Tensor]  # inputs and labels; a list where several processes prepare them
 
 
 class Learner(lightning.LightningModule):
@@ -40,7 +41,7 @@ class Learner(lightning.LightningModule):
         self._session = session
         self._transforms = make_transforms(recipe.augment)
 
-    def train_dataloader(self) -> "DataLoader[Batch]":
+    def train_dataloader(self) -> DataLoader[Any]:
         """Return the batches of the epoch that comes; Lightning asks before each."""
         return training_loader(
             self._parts.train,
@@ -51,7 +52,7 @@ class Learner(lightning.LightningModule):
             loaders=self._session.loaders,
         )
 
-    def val_dataloader(self) -> "DataLoader[Batch]":
+    def val_dataloader(self) -> DataLoader[Any]:
         """Return the validation samples in batches."""
         return plain_loader(self._parts.validation, batch=max(self.recipe.batch, 100))
 

@@ -184,8 +184,7 @@ def _question(
     """Return what a training asks, as plain values: the weights of two that agree are the same."""
     recipe, corpus = asked
     named = isinstance(model, str)
-    described = asdict(replace(recipe, attack=None))
-    described["attack"] = None if recipe.attack is None else manifest.describe_attack(recipe.attack)
+    attack = None if recipe.attack is None else manifest.describe_attack(recipe.attack)
     return {
         "network": {
             "name": model if named else manifest.network_name(network),
@@ -205,7 +204,7 @@ def _question(
             "fingerprint": parts.train.fingerprint(),
             "validation_fingerprint": parts.validation.fingerprint(),
         },
-        "recipe": described,
+        "recipe": {**asdict(recipe), "attack": attack},
     }
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hormesis.epochs import Trained, analyze_epochs
     from hormesis.errors import HormesisError
     from hormesis.inputs.data import load_data
     from hormesis.inputs.models import build_model
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "analyze": "pipeline",
+    "analyze_epochs": "epochs",
+    "Trained": "epochs",
     "HormesisError": "errors",
     "load_data": "inputs.data",
     "build_model": "inputs.models",
@@ -64,8 +67,10 @@ __all__ = [
     "Study",
     "Sweep",
     "Targets",
+    "Trained",
     "TrainingRun",
     "analyze",
+    "analyze_epochs",
     "build_model",
     "load_data",
     "normalized",

@@ -10,6 +10,7 @@ from jsonargparse import (
     Namespace,
 )
 
+from hormesis.epoch_options import add_epochs
 from hormesis.errors import SettingError
 from hormesis.settings import (
     BASES,
@@ -18,6 +19,7 @@ from hormesis.settings import (
     FILTERS,
     KINDS,
     REFERENCES,
+    STEMS,
     Named,
     Run,
     Scoring,
@@ -54,6 +56,7 @@ def analyze_parser() -> ArgumentParser:
         help="YAML file of these settings, as --print_config prints it; flags after it win",
     )
     _add_inputs(parser)
+    add_epochs(parser)
     _add_adversary(parser)
     _add_targets(parser)
     _add_sweep(parser)
@@ -71,6 +74,14 @@ def _add_inputs(parser: ArgumentParser) -> None:
         metavar="NAME",
         default=default.model,
         help="torchvision name, timm:NAME or module:factory (default: %(default)s)",
+    )
+    add(
+        "--stem",
+        type=str,
+        metavar="KIND",
+        default=default.stem,
+        help=f"first layer, {_either(STEMS)} for images of some 32x32 pixels "
+        "(default: %(default)s)",
     )
     add(
         "--weights",
@@ -310,6 +321,7 @@ def named_from(given: Namespace) -> Named:
         bounds=None if given.bounds is None else (given.bounds[0], given.bounds[1]),
         normalize=given.normalize,
         device=given.device,
+        stem=given.stem,
     )
 
 

@@ -57,6 +57,18 @@ class TrainingRun:
         path = self.folder / METRICS
         return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []}, dtype=int)
 
+    @property
+    def source(self) -> str | None:
+        """The name that the data were asked for by, or None if they came from Python."""
+        sessions = self.manifest.get("sessions") or [{}]
+        return sessions[-1].get("data")
+
+    @property
+    def data_root(self) -> str | None:
+        """The folder of the named data sets that the training read last."""
+        sessions = self.manifest.get("sessions") or [{}]
+        return sessions[-1].get("data_root")
+
     def chosen(self, epochs: Iterable[int] | None = None) -> dict[int, Path]:
         """Return the checkpoints of these epochs; of all but the untrained one by default.
 

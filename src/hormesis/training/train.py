@@ -27,7 +27,7 @@ from hormesis.inputs.devices import device_named
 from hormesis.inputs.models import build_model, check_network
 from hormesis.inputs.normalize import normalized
 from hormesis.inputs.parts import Parts, load_parts
-from hormesis.inputs.pixels import Pixels, pixels_from
+from hormesis.inputs.pixels import pixels_from
 from hormesis.inputs.samples import samples_from
 from hormesis.report.progress import Report, shown
 from hormesis.training.keeper import Keeper, write_checkpoint
@@ -103,7 +103,12 @@ def train(
         )
         learner = Learner(network, shown_parts, recipe, session)
         asked = _question(model, network, parts, (recipe, corpus))
-        about = {"data_root": _place(corpus), "device": str(device), "notes": list(parts.notes)}
+        about = {
+            "data": data if isinstance(data, str) else None,
+            "data_root": _place(corpus),
+            "device": str(device),
+            "notes": list(parts.notes),
+        }
         with _writing(folder), _quiet():
             _settle(folder, asked, about, network)
             stage = f"Training {asked['network']['name']}"
@@ -154,28 +159,18 @@ def _network(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Recip
     """Return the untrained network, on the CPU, with the normalisation of its data inside."""
     if isinstance(model, nn.Module):
         return model.cpu()
-    return named_network(model, parts.train, recipe, normalize=corpus.normalize)
-
-
-def named_network(name: str, pixels: Pixels, recipe: Recipe, *, normalize: bool) -> nn.Module:
-    """Return an untrained network for these data, as a recipe has it.
-
-    Args:
-        name: What ``build_model`` takes.
-        pixels: The data.
-        recipe: Its seed and stem.
-        normalize: Put the normalisation of the data into the network.
-    """
-    shape = pixels.shape
+    pixels = parts.train
     network = build_model(
-        name,
+        model,
         classes=pixels.classes,
-        channels=shape[0],
-        size=(shape[1], shape[2]) if len(shape) == 3 else None,
+        channels=pixels.shape[0],
+        size=(pixels.shape[1], pixels.shape[2]) if len(pixels.shape) == 3 else None,
         seed=recipe.seed,
         stem=recipe.stem,
     )
-    return normalized(network, pixels.mean, pixels.std) if normalize and pixels.mean else network
+    if corpus.normalize and pixels.mean:
+        return normalized(network, pixels.mean, pixels.std)
+    return network
 
 
 def _question(

@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    settings = (*analyze_parser().get_defaults(), *train.parser().get_defaults())
+    parsers = (analyze_parser(), train.parser())
+    settings = [key for each in parsers for key in each.get_defaults().as_dict()]
     keys = [key for key in dict.fromkeys(settings) if key != "config"]
     parser = _parser()
     try:

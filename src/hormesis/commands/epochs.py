@@ -73,4 +73,6 @@ def _check_alike(given: Namespace, question: dict[str, dict[str, object]]) -> No
             )
     for name in ("weights", "bounds"):
         if given[name] is not None:
-            raise SettingError(f"Expected no `{name}` beside `run`, whose checkpoints are analysed.")
+            raise SettingError(
+                f"Expected no `{name}` beside `run`, whose checkpoints are analysed."
+            )

@@ -9,7 +9,6 @@ from jsonargparse import (
     ArgumentParser,
     Namespace,
 )
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -118,9 +117,15 @@ def _add_recipe(made: ArgumentParser) -> None:
         ("seed", int, "seed of weights, order, augmentation and dropout"),
     ):
         value = getattr(default, name)
-        shown = "none" if value is None else "%(default)s"
+        said += f" (default: {'none' if value is None else '%(default)s'})"
         metavar = "N" if kind is int else "X" if kind is float else "NAME"
-        add(f"--{name}", type=kind, default=value, metavar=metavar, help=f"{said} (default: {shown})")
+        add(
+            f"--{name}",
+            type=kind,
+            default=value,
+            metavar=metavar,
+            help=said,
+        )
     for name, said in (
         ("optimizer-options", "what it takes besides, such as '{momentum: 0.9}'"),
         ("schedule-options", "what it takes besides, such as '{step_size: 3}'"),

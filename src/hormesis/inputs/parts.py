@@ -118,9 +118,7 @@ def _torchvision(name: str, root: Path, download: bool) -> Parts:
     return Parts(part(True), part(False))
 
 
-def _tiny_imagenet(
-    root: Path, split: str, seed: int, download: bool, progress: Progress
-) -> Parts:
+def _tiny_imagenet(root: Path, split: str, seed: int, download: bool, progress: Progress) -> Parts:
     folder = find_tiny_imagenet(
         root, fetch=download, progress=lambda done, total: progress("Downloading", done, total)
     )

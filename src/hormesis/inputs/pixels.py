@@ -82,9 +82,7 @@ class Pixels:
     def samples(self) -> Samples:
         """Return everything as checked samples in memory, as an analysis takes them."""
         inputs, labels = self.batch(torch.arange(len(self)))
-        return Samples(
-            inputs, labels, self.bounds, self.classes, self.name, self.mean, self.std
-        )
+        return Samples(inputs, labels, self.bounds, self.classes, self.name, self.mean, self.std)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of shape, stored values and labels, as 64 hexadecimal digits."""

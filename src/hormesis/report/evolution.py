@@ -127,7 +127,9 @@ def telling_targets(scores: pd.DataFrame) -> list[str]:
         last = wide.iloc[:, -1].dropna()
         moved = (wide.max(axis=1) - wide.min(axis=1)).dropna()
         if len(last):
-            return list(dict.fromkeys([str(last.idxmin()), str(moved.idxmax()), str(last.idxmax())]))
+            return list(
+                dict.fromkeys([str(last.idxmin()), str(moved.idxmax()), str(last.idxmax())])
+            )
     return []
 
 

@@ -104,7 +104,7 @@ def augmented(
         for image, number in zip(inputs, numbers.tolist(), strict=True):
             torch.default_generator.manual_seed(derived_seed(*seed, number))
             for transform in transforms:
-                image = transform(image)  # noqa: PLW2901
+                image = transform(image)
             changed.append(image)
     return torch.stack(changed)
 

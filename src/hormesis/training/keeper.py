@@ -52,7 +52,9 @@ class Keeper(lightning.Callback):
         self._started = 0.0
         self._batches = 0
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
         """Take up the table where the resumed epoch begins."""
         done = trainer.fit_loop.epoch_progress.current.processed
         path = self._folder / METRICS

@@ -73,7 +73,9 @@ class Learner(lightning.LightningModule):
         """Return the mean cross-entropy of a batch, on request of its adversarial version."""
         inputs, labels = batch
         if self.recipe.adversarial:
-            inputs = self._attacked(inputs, labels, seed=step_seed(self.recipe.seed, self.global_step))
+            inputs = self._attacked(
+                inputs, labels, seed=step_seed(self.recipe.seed, self.global_step)
+            )
         logits = logits_of(self.network(inputs))
         loss = cross_entropy(logits, labels)
         looked_at = loss.device.type == "cpu" or batch_idx % _CHECKED == 0

@@ -66,9 +66,7 @@ class Recipe:
         check_count("epochs", self.epochs)
         check_count("batch", self.batch)
         if not 0 < self.rate < math.inf:
-            raise SettingError(
-                f"Expected `rate` to be a finite number above 0, got {self.rate}."
-            )
+            raise SettingError(f"Expected `rate` to be a finite number above 0, got {self.rate}.")
         check_choice("stem", self.stem, STEMS)
         check_count("seed", self.seed, least=0)
         if self.seed > MOST_SEED:
@@ -160,9 +158,7 @@ class Session:
             check_count("validation_samples", self.validation_samples, least=2)
 
 
-def training_attack(
-    name: str, epsilon: float | int | str, *, steps: int | None = None
-) -> Attack:
+def training_attack(name: str, epsilon: float | int | str, *, steps: int | None = None) -> Attack:
     """Return an attack for training, whose PGD takes few and wide steps.
 
     PGD takes ten steps by default, each of 2.5 ``epsilon`` divided by their number (Madry et al.

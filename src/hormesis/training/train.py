@@ -219,9 +219,13 @@ def _settle(folder: Path, asked: dict[str, Any], about: dict[str, Any], network:
                 "with `out`."
             )
         sessions = stored.get("sessions", [])
-        asked = {**asked, "recipe": {**asked["recipe"], "epochs": max(
-            asked["recipe"]["epochs"], stored["question"]["recipe"]["epochs"]
-        )}}
+        asked = {
+            **asked,
+            "recipe": {
+                **asked["recipe"],
+                "epochs": max(asked["recipe"]["epochs"], stored["question"]["recipe"]["epochs"]),
+            },
+        }
     else:
         folder.mkdir(parents=True, exist_ok=True)
     if not checkpoint_path(folder, 0).is_file():
@@ -257,7 +261,9 @@ def _epochs_done(folder: Path) -> int:
         ) from error
 
 
-def _fit(learner: Learner, keeper: Keeper, folder: Path, session: Session, device: torch.device) -> None:
+def _fit(
+    learner: Learner, keeper: Keeper, folder: Path, session: Session, device: torch.device
+) -> None:
     recipe = learner.recipe
     done = _epochs_done(folder)
     if done >= recipe.epochs:
@@ -279,9 +285,7 @@ def _fit(learner: Learner, keeper: Keeper, folder: Path, session: Session, devic
     )
     learner.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     try:
-        trainer.fit(
-            learner, ckpt_path=folder / RESUME if done else None, weights_only=True
-        )
+        trainer.fit(learner, ckpt_path=folder / RESUME if done else None, weights_only=True)
     except SystemExit as error:
         raise KeyboardInterrupt from error  # as which it came to Lightning
     finally:

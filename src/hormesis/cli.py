@@ -59,7 +59,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         given = parser.parse_args(arguments)
     except (ArgumentError, AttributeError, RuntimeError) as error:  # the latter two: of a file
-        return _refuse(with_flags(refusal(str(error), keys), keys))
+        sentence = refusal(str(error), keys)
+        words = sys.argv[1:] if arguments is None else arguments
+        if "train" in words[:1]:
+            sentence = sentence.replace("`hormesis analyze", "`hormesis train")
+        return _refuse(with_flags(sentence, keys))
     except UnicodeDecodeError as error:
         return _refuse(f"The configuration file is no text: {error}.")
     try:

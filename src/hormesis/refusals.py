@@ -8,6 +8,12 @@ from hormesis.errors import unknown
 LISTS = ("include", "exclude", "kinds", "filters")
 _WORDS = {
     **dict.fromkeys(("samples", "steps", "thresholds", "seed", "workers"), "a whole number"),
+    **dict.fromkeys(("batch", "checkpoint_every", "split_seed", "loaders"), "a whole number"),
+    **dict.fromkeys(("optimizer_options", "schedule_options"), "a mapping of names to values"),
+    **dict.fromkeys(("augment", "loggers"), "a mapping of names to their options"),
+    "epochs": "a whole number, or a list such as 1,2,5 for `hormesis analyze --run`",
+    "validation_samples": "a whole number",
+    "rate": "a finite number",
     **dict.fromkeys(("bounds", "span"), "two finite numbers"),
     **dict.fromkeys(LISTS, "a list of names"),
     "tolerance": "a finite number",

@@ -9,15 +9,11 @@ from jsonargparse import (
     ArgumentParser,
     Namespace,
 )
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hormesis.errors import MissingExtraError
 from hormesis.options import make_parser
 from hormesis.settings import STEMS, Named
 from hormesis.training.recipe import PGD_STEPS, Corpus, Recipe, Session, training_attack
-from hormesis.training.runs import TrainingRun
 
 # What the training needs and a plain installation does not have.
 EXTRAS = ("lightning", "tensorboard")
@@ -216,41 +212,12 @@ def run(given: Namespace) -> int:
         raise MissingExtraError(
             "Training needs Lightning: run `pip install 'hormesis[train]'`."
         ) from error
-    made = train(given.model, given.data, out=out, recipe=recipe, corpus=corpus, session=session)
-    _print(made)
-    return 0
+    from hormesis.commands.printed import print_run
 
-
-def _print(made: TrainingRun) -> None:
-    """Print how the epochs went, and where to go on."""
-    console = Console(highlight=False, soft_wrap=True)
-    question, last = made.manifest["question"], made.manifest["sessions"][-1]
-    data = question["data"]
-    console.print()
-    console.print(
-        Text(
-            f"{question['network']['name']} on {data['name']}: {data['samples']} training and "
-            f"{data['validation_samples']} validation samples"
-        )
+    print_run(
+        train(given.model, given.data, out=out, recipe=recipe, corpus=corpus, session=session)
     )
-    for note in last["notes"]:
-        console.print(Text(note))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("epoch", "train", "validation", "adversarial", "loss", "seconds"):
-        table.add_column(name, justify="right")
-    for row in made.metrics.to_dict("records"):
-        shares = ("train_accuracy", "validation_accuracy", "adversarial_accuracy")
-        table.add_row(
-            str(row["epoch"]),
-            *(f"{row[name]:.1%}" if name in row else "" for name in shares),
-            f"{row['validation_loss']:.4g}",
-            f"{row['seconds']:.0f}",
-        )
-    console.print(table)
-    epochs = ",".join(map(str, [epoch for epoch in made.checkpoints if epoch][-5:]))
-    console.print()
-    console.print(Text(f"run:     {made.folder}"))
-    console.print(Text(f"next:    hormesis analyze --run {made.folder} --epochs {epochs}"))
+    return 0
 
 
 def _recipe(given: Namespace) -> Recipe:

@@ -23,7 +23,16 @@ from hormesis.inputs.readers import Progress
 FOLDER = ".hormesis"
 _CHUNK = 2048  # images between two reports
 # A folder that cannot hold the array, as against a fault of the data.
-UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNUSABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+)
 Images = UInt8[np.ndarray, "images 3 height width"]
 
 
@@ -66,7 +75,7 @@ def decoded(
         try:
             _write(files, path, progress)
         except OSError as error:
-            if error.errno not in UNUSABLE and not isinstance(error, FileExistsError):
+            if error.errno not in UNUSABLE:
                 raise
             continue
         _forget(home, name, path)

@@ -102,6 +102,14 @@ def training_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], in
         kept = [images / file for file in found if file.endswith(".JPEG")]
         if not kept:
             raise DataError(f"The folder '{images}' holds no images; {REMEDY}.")
+        boxes = images.with_name(f"{name}_boxes.txt")
+        listed = [line.partition("\t")[0] for line in _lines(boxes)] if boxes.exists() else []
+        lost = sorted({*listed} - {*found})
+        if lost:
+            raise DataError(
+                f"Expected the images that '{boxes}' lists, but '{images / lost[0]}' is missing "
+                f"({len(lost)} such images); {REMEDY}."
+            )
         files += kept
         labels += [number] * len(kept)
     return files, torch.tensor(labels), len(index)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 from hormesis.errors import TrainingError
 from hormesis.inputs.normalize import Normalized
 from hormesis.manifest import network_fingerprint
-from hormesis.training.learner import Learner, diverged
+from hormesis.training.learner import Learner, diverged, epochs_done
 from hormesis.training.runs import (
     METRICS,
     RESUME,
@@ -56,7 +57,7 @@ class Keeper(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Take up the table where the resumed epoch begins."""
-        done = trainer.fit_loop.epoch_progress.current.processed
+        done = epochs_done(trainer)
         path = self._folder / METRICS
         if done and path.is_file():
             table = pd.read_csv(path)
@@ -91,7 +92,7 @@ class Keeper(lightning.Callback):
             raise TypeError(type(pl_module))
         epoch = trainer.current_epoch + 1
         network = pl_module.network
-        if not all(bool(value.isfinite().all()) for value in network.parameters()):
+        if _is_broken(network):
             raise TrainingError(diverged(epoch))
         if epoch % self._every == 0 or epoch == trainer.max_epochs:
             write_checkpoint(network, self._folder, epoch)
@@ -107,6 +108,13 @@ class Keeper(lightning.Callback):
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         seconds = round(time.monotonic() - self._started, 2)
         return {"epoch": epoch, **measured, "rate": rate, "seconds": seconds}
+
+
+def _is_broken(network: nn.Module) -> bool:
+    """Return whether weights are not finite, or buffers NaN; these may hold -inf on purpose."""
+    return any(not bool(value.isfinite().all()) for value in network.parameters()) or any(
+        bool(value.isnan().any()) for value in network.buffers()
+    )
 
 
 def write_checkpoint(network: nn.Module, folder: Path, epoch: int) -> None:
@@ -128,9 +136,5 @@ def write_checkpoint(network: nn.Module, folder: Path, epoch: int) -> None:
 
 def _contiguous(network: nn.Module) -> nn.Module:
     """Return a copy on the CPU whose values lie in the order that files have."""
-    if not any(True for _ in network.state_dict()):
-        return network
-    from copy import deepcopy
-
     with torch.no_grad():
-        return deepcopy(network).to("cpu", memory_format=torch.contiguous_format)
+        return deepcopy(network).cpu().to(memory_format=torch.contiguous_format)

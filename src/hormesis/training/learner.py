@@ -47,7 +47,7 @@ class Learner(lightning.LightningModule):
             self._parts.train,
             batch=self.recipe.batch,
             seed=self.recipe.seed,
-            epoch=self.trainer.fit_loop.epoch_progress.current.processed,
+            epoch=epochs_done(self.trainer),
             transforms=self._transforms,
             loaders=self._session.loaders,
         )
@@ -106,6 +106,12 @@ class Learner(lightning.LightningModule):
             return inputs
         bounds = self._parts.train.bounds
         return perturb(self.network, inputs, labels, attack, bounds=bounds, seed=seed)
+
+
+def epochs_done(trainer: lightning.Trainer) -> int:
+    """Return how many epochs a training has behind it, also one that was just resumed."""
+    progress = trainer.fit_loop.epoch_progress.state_dict()  # the form that checkpoints have
+    return int(progress["current"]["processed"])
 
 
 def diverged(epoch: int) -> str:

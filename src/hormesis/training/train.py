@@ -15,9 +15,9 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from torch import nn
 
 from hormesis import manifest
@@ -289,7 +289,7 @@ def _fit(
     except SystemExit as error:
         raise KeyboardInterrupt from error  # as which it came to Lightning
     finally:
-        learner.network.to("cpu", memory_format=torch.contiguous_format).eval()
+        learner.network.cpu().to(memory_format=torch.contiguous_format).eval()
         learner.network.zero_grad(set_to_none=True)
 
 

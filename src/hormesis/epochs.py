@@ -19,7 +19,7 @@ from hormesis.manifest import first_difference, network_fingerprint
 from hormesis.pipeline import analyze
 from hormesis.report.progress import Report, shown
 from hormesis.settings import Run, Scoring, Sweep, Targets
-from hormesis.storage import is_study
+from hormesis.storage import is_study, read_manifest
 from hormesis.stress.adversaries import FGSM, Attack
 from hormesis.studies import Studies, epoch_folder, epoch_folders, open_study
 from hormesis.training.runs import TrainingRun, open_run
@@ -143,7 +143,7 @@ def _check_out(folder: Path, training: TrainingRun) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not members:
         raise StudyError(f"The folder {folder} holds something else; choose another with `out`.")
     for member in members.values():
-        origin = open_study(member).manifest.get("origin", {})
+        origin = read_manifest(member).get("origin", {})
         difference = first_difference(_same(training.manifest), _same(origin.get("training", {})))
         if difference:
             raise StudyError(

@@ -37,7 +37,7 @@ def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
     """
     first = next(iter(studies.members.values()))
     question = first.manifest["question"]
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=False)
     console.print()
     console.print(
         Text(
@@ -51,13 +51,14 @@ def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
     for name in ("epoch", "ε", "clean", "adversarial"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("targets by adversarial score")
-    for row, study in zip(studies.base.itertuples(), studies.members.values(), strict=True):
+    rows = studies.base.to_dict("records")
+    for row, study in zip(rows, studies.members.values(), strict=True):
         counts = class_counts(study)["adversarial"]
         table.add_row(
-            str(row.epoch),
-            f"{row.epsilon:.4g}",
-            f"{row.clean:.4g}",
-            f"{row.adversarial:.4g}",
+            str(row["epoch"]),
+            f"{row['epsilon']:.4g}",
+            f"{row['clean']:.4g}",
+            f"{row['adversarial']:.4g}",
             ", ".join(f"{count} {name}" for name, count in counts.items()),
         )
     console.print(table)
@@ -65,10 +66,12 @@ def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
     for study in studies.members.values():
         for note in study.notes:
             console.print(Text(f"epoch {study.manifest['origin']['epoch']}: {note}"))
-    console.print(Text(f"studies: {studies.folder}"))
+    lines = [f"studies: {studies.folder}"]
     if picture is not None:
-        console.print(Text(f"picture: {picture}"))
-    console.print(Text(f"next:    hormesis export {studies.folder} --what scores --format csv"))
+        lines.append(f"picture: {picture}")
+    lines.append(f"next:    hormesis export {studies.folder} --what scores --format csv")
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
 
 
 def draw_evolution(studies: Studies, path: Path) -> None:

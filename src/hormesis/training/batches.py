@@ -54,7 +54,11 @@ class _Whole(Sampler[Tensor]):
     """Yields the indices of one whole batch after the other."""
 
     def __init__(self, order: Tensor, batch: int) -> None:
-        self._batches = order.split(batch)
+        batches = list(order.split(batch))
+        if batch > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+            # Batch normalisation has no statistics of a single sample: it joins those before it.
+            batches[-2:] = [torch.cat(batches[-2:])]
+        self._batches = batches
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self._batches)

@@ -61,7 +61,7 @@ class Keeper(lightning.Callback):
         path = self._folder / METRICS
         if done and path.is_file():
             table = pd.read_csv(path)
-            self._rows = table[table["epoch"] <= done].to_dict("records")
+            self._rows = [row for row in table.to_dict("records") if row["epoch"] <= done]
 
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -70,11 +70,26 @@ class Keeper(lightning.Callback):
         self._started = time.monotonic()
         self._batches = 0
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
         """Report a batch."""
         self._tick(trainer)
 
-    def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+    def on_validation_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         """Report a batch."""
         self._tick(trainer)
 

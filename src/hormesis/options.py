@@ -283,16 +283,17 @@ def _add_run(parser: ArgumentParser) -> None:
     )
 
 
-def check_given(given: Namespace) -> None:
+def check_given(given: Namespace, parser: ArgumentParser | None = None) -> None:
     """Refuse values that a configuration file can hold although no flag can.
 
     Args:
-        given: The settings of ``hormesis analyze``.
+        given: The settings of a command.
+        parser: The parser of that command; by default ``hormesis analyze``'s.
 
     Raises:
         SettingError: For a setting without a value that needs one, or a value of another type.
     """
-    for key, default in analyze_parser().get_defaults().items():
+    for key, default in (parser or analyze_parser()).get_defaults().items():
         value = given[key]
         if value is None and default is not None:
             raise SettingError(

@@ -338,6 +338,7 @@ def test_weights_that_overflow_in_the_last_step_are_not_kept(tmp_path):
 def test_ingredients_that_there_are_not_are_refused(tmp_path, recipe, message):
     with pytest.raises(SettingError, match=message):
         trained(tmp_path / "run", **recipe)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_logger_that_there_is_not_is_refused(tmp_path):

@@ -10,8 +10,8 @@ from jsonargparse import (
     Namespace,
 )
 
-from hormesis.errors import MissingExtraError
-from hormesis.options import make_parser
+from hormesis.errors import MissingExtraError, SettingError
+from hormesis.options import check_given, make_parser
 from hormesis.settings import STEMS, Named
 from hormesis.training.recipe import PGD_STEPS, Corpus, Recipe, Session, training_attack
 
@@ -122,16 +122,18 @@ def _add_recipe(made: ArgumentParser) -> None:
             metavar=metavar,
             help=said,
         )
-    for name, said in (
-        ("optimizer-options", "what it takes besides, such as '{momentum: 0.9}'"),
-        ("schedule-options", "what it takes besides, such as '{step_size: 3}'"),
+    options = dict[str, Any]
+    for name, kind, said in (
+        ("optimizer-options", options, "what it takes besides, such as '{momentum: 0.9}'"),
+        ("schedule-options", options, "what it takes besides, such as '{step_size: 3}'"),
         (
             "augment",
+            dict[str, options | None],
             "classes of torchvision.transforms.v2 with their options, in order, such as "
             "'{RandomCrop: {size: 32, padding: 4}, RandomHorizontalFlip: {}}'",
         ),
     ):
-        add(f"--{name}", type=dict[str, Any], default={}, metavar="YAML", help=said)
+        add(f"--{name}", type=kind, default={}, metavar="YAML", help=said)
 
 
 def _add_adversary(made: ArgumentParser) -> None:
@@ -184,7 +186,7 @@ def _add_session(made: ArgumentParser) -> None:
     )
     add(
         "--loggers",
-        type=dict[str, Any],
+        type=dict[str, dict[str, Any] | None],
         default=dict(default.loggers),
         metavar="YAML",
         help="classes of lightning.pytorch.loggers with their options, such as "
@@ -201,6 +203,7 @@ def _add_session(made: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Train, print how it went, and return the exit code."""
+    check_given(given, parser())
     recipe, corpus, session = _recipe(given), _corpus(given), _session(given)
     named = Named(model=given.model, data=given.data)
     out = Path(given.out or Path("runs") / named.study_name("").rstrip("-"))
@@ -224,6 +227,10 @@ def _recipe(given: Namespace) -> Recipe:
     attack = None
     if given.attack is not None:
         attack = training_attack(given.attack, given.epsilon or "auto", steps=given.steps)
+    elif given.epsilon is not None or given.steps is not None:
+        raise SettingError(
+            "Expected an `attack`, such as pgd, for `epsilon` and `steps`; got none."
+        )
     names = (
         "epochs",
         "batch",

@@ -144,7 +144,8 @@ def write_checkpoint(network: nn.Module, folder: Path, epoch: int) -> None:
     path = checkpoint_path(folder, epoch)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    said = {"epoch": str(epoch), "fingerprint": network_fingerprint(inner)}
+    # One entry only: safetensors writes several in no fixed order.
+    said = {"fingerprint": network_fingerprint(inner)}
     safetensors.torch.save_model(_contiguous(inner), str(partial), metadata=said)
     partial.replace(path)
 

@@ -71,6 +71,9 @@ class Recipe:
         check_count("seed", self.seed, least=0)
         if self.seed > MOST_SEED:
             raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
+        for name in ("optimizer_options", "schedule_options"):
+            check_mapping(name, getattr(self, name))
+        check_options("augment", self.augment)
         if self.schedule_options and self.schedule is None:
             raise SettingError("Expected a `schedule` for the `schedule_options`, got none.")
         if self.adversarial and self.attack is None:
@@ -154,6 +157,7 @@ class Session:
         """Check every field."""
         check_count("checkpoint_every", self.checkpoint_every)
         check_count("loaders", self.loaders, least=0)
+        check_options("loggers", self.loggers)
         if self.validation_samples is not None:
             check_count("validation_samples", self.validation_samples, least=2)
 
@@ -193,3 +197,25 @@ def check_count(what: str, given: int, *, least: int = 1) -> None:
         raise SettingError(
             f"Expected `{what}` to be a whole number of at least {least}, got {given}."
         )
+
+
+def check_mapping(what: str, given: object) -> None:
+    """Refuse anything but a mapping of texts to values.
+
+    Raises:
+        SettingError: With the name of the setting.
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise SettingError(f"Expected `{what}` to be a mapping of names to values, got {given!r}.")
+
+
+def check_options(what: str, given: object) -> None:
+    """Refuse anything but a mapping of names to their options, or to None for no options.
+
+    Raises:
+        SettingError: With the name of the setting, and of the entry that is no mapping.
+    """
+    check_mapping(what, given)
+    for name, options in given.items() if isinstance(given, Mapping) else ():
+        if options is not None:
+            check_mapping(f"{what}.{name}", options)

@@ -30,6 +30,7 @@ from hormesis.inputs.parts import Parts, load_parts
 from hormesis.inputs.pixels import pixels_from
 from hormesis.inputs.samples import samples_from
 from hormesis.report.progress import Report, shown
+from hormesis.training.ingredients import make_optimizer, make_schedule
 from hormesis.training.keeper import Keeper, write_checkpoint
 from hormesis.training.learner import Learner
 from hormesis.training.recipe import Corpus, Recipe, Session
@@ -109,11 +110,13 @@ def train(
             "device": str(device),
             "notes": list(parts.notes),
         }
+        make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now
         with _writing(folder), _quiet():
+            loggers = _loggers(session, folder)
             _settle(folder, asked, about, network)
             stage = f"Training {asked['network']['name']}"
             keeper = Keeper(folder, session.checkpoint_every, partial(report, stage))
-            _fit(learner, keeper, folder, session, device)
+            _fit(learner, keeper, folder, loggers, device)
     return open_run(folder)
 
 
@@ -262,7 +265,7 @@ def _epochs_done(folder: Path) -> int:
 
 
 def _fit(
-    learner: Learner, keeper: Keeper, folder: Path, session: Session, device: torch.device
+    learner: Learner, keeper: Keeper, folder: Path, loggers: list[Logger], device: torch.device
 ) -> None:
     recipe = learner.recipe
     done = _epochs_done(folder)
@@ -273,7 +276,7 @@ def _fit(
         devices=1 if device.index is None or device.type != "cuda" else [device.index],
         max_epochs=recipe.epochs,
         callbacks=[keeper],
-        logger=_loggers(session, folder),
+        logger=loggers,
         default_root_dir=folder,
         enable_checkpointing=False,
         enable_progress_bar=False,

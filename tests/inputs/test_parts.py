@@ -18,36 +18,13 @@ from hormesis.inputs.decoded import decoded
 from hormesis.inputs.parts import held_out, load_parts
 from hormesis.inputs.pixels import Pixels, pixels_from
 from hormesis.inputs.samples import samples_from
-
-CLASSES = ("n03", "n01", "n02")
+from made_sets import write_tiny_imagenet
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "hormesis" / "decoded"
-
-
-def write_tiny_imagenet(root, count=9):
-    """Write the original layout: 8x8 images, ``count`` a class to train and two to validate."""
-    random = np.random.default_rng(0)
-    folder = root / "tiny-imagenet-200"
-    (folder / "val" / "images").mkdir(parents=True)
-    (folder / "wnids.txt").write_text("\n".join(CLASSES))
-    for name in CLASSES:
-        images = folder / "train" / name / "images"
-        images.mkdir(parents=True)
-        for number in range(count):
-            pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-            image = Image.fromarray(pixels)
-            (image.convert("L") if number == 0 else image).save(images / f"{name}_{number}.JPEG")
-    lines = []
-    for number in range(2 * len(CLASSES)):
-        pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "val" / "images" / f"val_{number}.JPEG")
-        lines.append(f"val_{number}.JPEG\t{CLASSES[number % 3]}\t0\t0\t8\t8")
-    (folder / "val" / "val_annotations.txt").write_text("\n".join(lines))
-    return folder
 
 
 @pytest.fixture

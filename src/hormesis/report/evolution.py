@@ -87,7 +87,7 @@ def draw_evolution(studies: Studies, path: Path) -> None:
     shown = targets[:_MOST_ROWS]
     telling = telling_targets(chosen)
     with mpl.rc_context(_STYLE):
-        height = max(4.6, 1.3 + 0.2 * len(shown))
+        height = max(4.6, 1.3 + min(0.2 * len(shown), 7.0))
         figure = Figure(figsize=(12, height), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.2))[0]
@@ -148,7 +148,8 @@ def _draw_maps(maps: np.ndarray, scores: pd.DataFrame) -> None:
         values = wide.reindex(index=targets, columns=epochs).to_numpy(float)
         image = axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
         axes.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
-        axes.set_yticks(range(len(targets)), [name.removesuffix(".weight") for name in targets])
+        names = [name.removesuffix(".weight") for name in targets]
+        axes.set_yticks(range(len(targets)), names, fontsize=6 if len(targets) > 40 else 8)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(score)
@@ -162,9 +163,15 @@ def _draw_maps(maps: np.ndarray, scores: pd.DataFrame) -> None:
 def _write_values(axes: Axes, values: np.ndarray, reach: float) -> None:
     for (place, column), value in np.ndenumerate(values):
         if not np.isnan(value):
-            colour = "white" if abs(value) > 0.7 * reach else "black"
+            colour = "white" if abs(value) > 0.55 * reach else "black"
             axes.text(
-                column, place, f"{value:+.2f}", ha="center", va="center", fontsize=6, color=colour
+                column,
+                place,
+                f"{value:+.2f}",
+                ha="center",
+                va="center",
+                fontsize=5 if len(values) > 40 else 6,
+                color=colour,
             )
 
 

@@ -19,6 +19,7 @@ from hormesis.report.table import class_counts
 from hormesis.studies import Studies
 
 _MOST_ROWS = 60
+_MANY_ROWS = 40  # of more, the letters are smaller
 _MOST_WRITTEN = 6  # epochs; of more, the cells are too narrow for numbers
 _STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -149,7 +150,7 @@ def _draw_maps(maps: np.ndarray, scores: pd.DataFrame) -> None:
         image = axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
         axes.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
         names = [name.removesuffix(".weight") for name in targets]
-        axes.set_yticks(range(len(targets)), names, fontsize=6 if len(targets) > 40 else 8)
+        axes.set_yticks(range(len(targets)), names, fontsize=6 if len(targets) > _MANY_ROWS else 8)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(score)
@@ -161,18 +162,11 @@ def _draw_maps(maps: np.ndarray, scores: pd.DataFrame) -> None:
 
 
 def _write_values(axes: Axes, values: np.ndarray, reach: float) -> None:
+    size = 5 if len(values) > _MANY_ROWS else 6
     for (place, column), value in np.ndenumerate(values):
         if not np.isnan(value):
-            colour = "white" if abs(value) > 0.55 * reach else "black"
-            axes.text(
-                column,
-                place,
-                f"{value:+.2f}",
-                ha="center",
-                va="center",
-                fontsize=5 if len(values) > 40 else 6,
-                color=colour,
-            )
+            text, colour = f"{value:+.2f}", "white" if abs(value) > 0.55 * reach else "black"
+            axes.text(column, place, text, ha="center", va="center", fontsize=size, color=colour)
 
 
 def _draw_responses(panels: np.ndarray, studies: Studies, target: str, *, last: bool) -> None:

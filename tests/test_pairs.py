@@ -25,7 +25,7 @@ def goes_all_the_way(out, model, data, root, *, samples, stem="standard", measur
     few = hm.Session(validation_samples=measured, progress=False, loggers={}, device="cpu")
     run = hm.train(model, data, out=out / "run", recipe=recipe, corpus=corpus, session=few)
     assert list(run.checkpoints) == [0, 1, 2]
-    assert run.metrics["train_loss"].notna().all()
+    assert run.metrics["epoch"].tolist() == [1, 2]
     last = "classifier.1.weight" if model.startswith("squeezenet") else "fc.weight"
     made, damaged = hm.analyze_epochs(
         hm.Trained(run.folder, samples=measured),

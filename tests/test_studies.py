@@ -8,7 +8,8 @@ import pytest
 import hormesis as hm
 from handset import study
 from hormesis.errors import StudyError
-from hormesis.report.evolution import draw_evolution, print_evolution, telling_targets
+from hormesis.report.epoch_table import print_evolution
+from hormesis.report.evolution import draw_evolution, telling_targets
 from hormesis.storage import write_tables
 from hormesis.studies import Studies
 

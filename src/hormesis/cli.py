@@ -164,7 +164,7 @@ def _analyze(given: Namespace) -> int | None:
 
 
 def _show(given: Namespace) -> None:
-    from hormesis.report.evolution import print_evolution
+    from hormesis.report.epoch_table import print_evolution
     from hormesis.report.summary import print_summary
     from hormesis.studies import Studies, open_study
 

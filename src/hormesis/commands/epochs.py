@@ -33,7 +33,8 @@ def run(given: Namespace) -> int:
     out = Path(given.out or Path("studies") / f"{training.folder.resolve().name}-{attack.name}")
 
     from hormesis.epochs import Trained, analyze_epochs  # imports torch, which takes seconds
-    from hormesis.report.evolution import draw_evolution, print_evolution
+    from hormesis.report.epoch_table import print_evolution
+    from hormesis.report.evolution import draw_evolution
     from hormesis.stress.performance import performance_named
 
     studies, damaged = analyze_epochs(

@@ -1,4 +1,4 @@
-"""How scores and responses change over the epochs of a training: a table and a picture."""
+"""The picture of how scores and responses change over the epochs of a training."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import main_filter, response_curves
-from hormesis.report.table import class_counts
 from hormesis.studies import Studies
 
 _MOST_ROWS = 60
@@ -27,52 +23,6 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "text.parse_math": False,
 }
-
-
-def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
-    """Print the unfiltered networks and the classes of their targets, epoch by epoch.
-
-    Args:
-        studies: Studies of several epochs.
-        picture: Where their picture lies, if one was drawn.
-    """
-    first = next(iter(studies.members.values()))
-    question = first.manifest["question"]
-    console = Console(highlight=False, soft_wrap=False)
-    console.print()
-    console.print(
-        Text(
-            f"{question['network']['name']} on {question['data']['name']}: "
-            f"{question['data']['samples']} samples; {question['attack']['name'].upper()}, "
-            f"{question['sweep']['adversary']} adversary"
-        )
-    )
-    console.print()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("epoch", "ε", "clean", "adversarial"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("targets by adversarial score")
-    rows = studies.base.to_dict("records")
-    for row, study in zip(rows, studies.members.values(), strict=True):
-        counts = class_counts(study)["adversarial"]
-        table.add_row(
-            str(row["epoch"]),
-            f"{row['epsilon']:.4g}",
-            f"{row['clean']:.4g}",
-            f"{row['adversarial']:.4g}",
-            ", ".join(f"{count} {name}" for name, count in counts.items()),
-        )
-    console.print(table)
-    console.print()
-    for study in studies.members.values():
-        for note in study.notes:
-            console.print(Text(f"epoch {study.manifest['origin']['epoch']}: {note}"))
-    lines = [f"studies: {studies.folder}"]
-    if picture is not None:
-        lines.append(f"picture: {picture}")
-    lines.append(f"next:    hormesis export {studies.folder} --what scores --format csv")
-    for line in lines:
-        console.print(Text(line), soft_wrap=True)
 
 
 def draw_evolution(studies: Studies, path: Path) -> None:

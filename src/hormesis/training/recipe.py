@@ -50,7 +50,7 @@ class Recipe:
 
     epochs: int = 10
     batch: int = 100
-    rate: float = 1e-3
+    rate: float | int = 1e-3
     optimizer: str = "Adam"
     optimizer_options: Options = field(default_factory=dict)
     schedule: str | None = None

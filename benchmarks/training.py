@@ -32,7 +32,8 @@ HEADER = """
 ## {day}, {machine}
 
 `python -m benchmarks.training{options}`; {versions}. Adam, batches of {batch}, {batches} batches
-after {warm} that warm up, {threads} thread(s).
+after {warm} that warm up, {threads} thread(s). Wall time: other work on the machine lowers the
+images a second.
 
 | network | data | images a second | waiting for data, share of a step |
 | --- | --- | ---: | ---: |

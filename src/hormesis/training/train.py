@@ -7,9 +7,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from hormesis import manifest
 from hormesis.errors import DataError, MissingExtraError, SettingError, TrainingError, unknown
 from hormesis.inputs.checkpoints import READ_ERRORS
 from hormesis.inputs.devices import device_named
@@ -30,18 +28,16 @@ from hormesis.inputs.parts import Parts, load_parts
 from hormesis.inputs.pixels import pixels_from
 from hormesis.inputs.samples import samples_from
 from hormesis.report.progress import Report, shown
+from hormesis.training.identity import check_folder, question, settle
 from hormesis.training.ingredients import make_optimizer, make_schedule
-from hormesis.training.keeper import Keeper, write_checkpoint
+from hormesis.training.keeper import Keeper
 from hormesis.training.learner import Learner
 from hormesis.training.recipe import Corpus, Recipe, Session
 from hormesis.training.runs import (
     LOGS,
-    MANIFEST,
     RESUME,
     TrainingRun,
-    checkpoint_path,
     open_run,
-    write_manifest,
 )
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
@@ -93,7 +89,7 @@ def train(
         TrainingRun(Sequential on custom, epochs 0, 1, 2)
     """
     folder = Path(out).expanduser()
-    _check_folder(folder)
+    check_folder(folder)
     device = device_named(session.device)
     with shown(enabled=session.progress) as report:
         parts = _parts(data, corpus, report)
@@ -103,7 +99,7 @@ def train(
             parts, validation=parts.validation.drawn(session.validation_samples, corpus.split_seed)
         )
         learner = Learner(network, shown_parts, recipe, session)
-        asked = _question(model, network, parts, (recipe, corpus))
+        asked = question(model, network, parts, (recipe, corpus))
         about = {
             "data": data if isinstance(data, str) else None,
             "data_root": _place(corpus),
@@ -113,7 +109,7 @@ def train(
         make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now
         with _writing(folder), _quiet():
             loggers = _loggers(session, folder)
-            _settle(folder, asked, about, network)
+            settle(folder, asked, about, network)
             stage = f"Training {asked['network']['name']}"
             keeper = Keeper(folder, session.checkpoint_every, partial(report, stage))
             _fit(learner, keeper, folder, loggers, device)
@@ -123,16 +119,6 @@ def train(
 def _place(corpus: Corpus) -> str | None:
     known = corpus.root or os.environ.get("HORMESIS_DATA")
     return None if known is None else str(Path(known).expanduser().resolve())
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that holds anything but a training."""
-    if folder.exists() and not folder.is_dir():
-        raise TrainingError(f"Expected a folder for the training, got the file {folder}.")
-    if folder.is_dir() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
-        raise TrainingError(
-            f"The folder {folder} holds something else: choose an empty or a new one with `out`."
-        )
 
 
 def _parts(data: Any, corpus: Corpus, report: Report) -> Parts:  # noqa: ANN401
@@ -174,75 +160,6 @@ def _network(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Recip
     if corpus.normalize and pixels.mean:
         return normalized(network, pixels.mean, pixels.std)
     return network
-
-
-def _question(
-    model: str | nn.Module, network: nn.Module, parts: Parts, asked: tuple[Recipe, Corpus]
-) -> dict[str, Any]:
-    """Return what a training asks, as plain values: the weights of two that agree are the same."""
-    recipe, corpus = asked
-    named = isinstance(model, str)
-    attack = None if recipe.attack is None else manifest.describe_attack(recipe.attack)
-    return {
-        "network": {
-            "name": model if named else manifest.network_name(network),
-            "named": named,
-            "fingerprint": manifest.network_fingerprint(network),
-        },
-        "data": {
-            "name": parts.train.name,
-            "split": corpus.split,
-            "split_seed": corpus.split_seed,
-            "normalize": corpus.normalize,
-            "samples": len(parts.train),
-            "validation_samples": len(parts.validation),
-            "classes": parts.train.classes,
-            "shape": list(parts.train.shape),
-            "bounds": list(parts.train.bounds),
-            "fingerprint": parts.train.fingerprint(),
-            "validation_fingerprint": parts.validation.fingerprint(),
-        },
-        "recipe": {**asdict(recipe), "attack": attack},
-    }
-
-
-def _settle(folder: Path, asked: dict[str, Any], about: dict[str, Any], network: nn.Module) -> None:
-    """Write the manifest and the untrained network, or check that the folder's is the same.
-
-    Raises:
-        TrainingError: If the folder holds another training; the first difference is named.
-    """
-    sessions = []
-    if (folder / MANIFEST).is_file():
-        stored = open_run(folder).manifest
-        difference = manifest.first_difference(_fixed(asked), _fixed(stored["question"]))
-        if difference:
-            raise TrainingError(
-                f"The folder {folder} holds another training ({difference}); choose another one "
-                "with `out`."
-            )
-        sessions = stored.get("sessions", [])
-        asked = {
-            **asked,
-            "recipe": {
-                **asked["recipe"],
-                "epochs": max(asked["recipe"]["epochs"], stored["question"]["recipe"]["epochs"]),
-            },
-        }
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-    if not checkpoint_path(folder, 0).is_file():
-        write_checkpoint(network, folder, 0)
-    said = {**about, **manifest.environment(), "lightning": version("lightning")}
-    write_manifest(folder, {"question": asked, "sessions": [*sessions, said]})
-
-
-def _fixed(question: dict[str, Any]) -> dict[str, Any]:
-    """Return a question without what does not change the epochs that are there already."""
-    recipe = question["recipe"]
-    if recipe["schedule"] is not None:
-        return question  # many schedules depend on the number of epochs
-    return {**question, "recipe": {**recipe, "epochs": None}}
 
 
 def _epochs_done(folder: Path) -> int:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +217,29 @@ def test_a_killed_process_is_taken_up_where_it_stopped(tmp_path):
     assert again.metrics["epoch"].tolist() == list(range(1, 31))
 
 
+@contextmanager
+def files_no_larger_than(size):
+    """Let the disk be full beyond so many bytes a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(("size", "file"), [(1_500, "epoch-0000"), (5_000, "resume.ckpt")])
+def test_a_full_disk_is_a_sentence_and_the_training_goes_on_later(tmp_path, size, file):
+    with (
+        files_no_larger_than(size),
+        pytest.raises(TrainingError, match=rf"{file}.* cannot be written .*: free some space"),
+    ):
+        trained(tmp_path / "run", epochs=2)
+    assert not list(tmp_path.rglob(".*partial"))
+    again = trained(tmp_path / "run", epochs=2)
+    assert equal(weights(again), weights(trained(tmp_path / "whole", epochs=2)))
+
+
 def test_more_epochs_go_on_and_fewer_change_nothing(tmp_path):
     first = trained(tmp_path / "run", epochs=2)
     assert list(trained(tmp_path / "run", epochs=4).checkpoints) == [0, 1, 2, 3, 4]
@@ -280,6 +305,12 @@ def test_a_folder_of_something_else_stays(tmp_path):
     with pytest.raises(TrainingError, match="cannot be written: Not a directory"):
         trained(tmp_path / "thesis.txt" / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_a_kill_at_the_very_start_leaves_is_no_obstacle(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".manifest.json.partial").write_text("{")
+    assert list(trained(tmp_path / "run", epochs=1).checkpoints) == [0, 1]
 
 
 def test_a_damaged_state_says_what_to_do_and_the_remedy_works(tmp_path):

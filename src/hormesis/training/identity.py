@@ -23,7 +23,9 @@ def check_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise TrainingError(f"Expected a folder for the training, got the file {folder}.")
-    if folder.is_dir() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+    if not folder.is_dir() or (folder / MANIFEST).is_file():
+        return
+    if any(not path.name.startswith(".") for path in folder.iterdir()):  # a kill may leave those
         raise TrainingError(
             f"The folder {folder} holds something else: choose an empty or a new one with `out`."
         )
@@ -97,10 +99,10 @@ def settle(folder: Path, asked: dict[str, Any], about: dict[str, Any], network: 
         }
     else:
         folder.mkdir(parents=True, exist_ok=True)
-    if not checkpoint_path(folder, 0).is_file():
-        write_checkpoint(network, folder, 0)
     said = {**about, **manifest.environment(), "lightning": version("lightning")}
     write_manifest(folder, {"question": asked, "sessions": [*sessions, said]})
+    if not checkpoint_path(folder, 0).is_file():
+        write_checkpoint(network, folder, 0)
 
 
 def _fixed(question: dict[str, Any]) -> dict[str, Any]:

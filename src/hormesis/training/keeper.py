@@ -1,7 +1,8 @@
 """What a training writes at the end of every epoch, and the progress that it shows."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import lightning.pytorch as lightning
 import pandas as pd
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from hormesis.errors import TrainingError
@@ -113,9 +115,8 @@ class Keeper(lightning.Callback):
             write_checkpoint(network, self._folder, epoch)
         self._rows.append(self._row(trainer, epoch))
         write_metrics(self._folder, self._rows)
-        partial = self._folder / f".{RESUME}.partial"
-        trainer.save_checkpoint(partial, weights_only=False)  # of plain values and tensors only
-        partial.replace(self._folder / RESUME)
+        with _beside(self._folder / RESUME) as partial:
+            trainer.save_checkpoint(partial, weights_only=False)  # plain values and tensors only
 
     def _row(self, trainer: lightning.Trainer, epoch: int) -> dict[str, Any]:
         found = trainer.callback_metrics
@@ -143,11 +144,33 @@ def write_checkpoint(network: nn.Module, folder: Path, epoch: int) -> None:
     inner = network.network if isinstance(network, Normalized) else network
     path = checkpoint_path(folder, epoch)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     # One entry only: safetensors writes several in no fixed order.
     said = {"fingerprint": network_fingerprint(inner)}
-    safetensors.torch.save_model(_contiguous(inner), str(partial), metadata=said)
-    partial.replace(path)
+    with _beside(path) as partial:
+        safetensors.torch.save_model(_contiguous(inner), str(partial), metadata=said)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Give a file to write, which takes the place of ``path`` if all goes well.
+
+    Raises:
+        TrainingError: If it cannot be written; PyTorch and safetensors hide a full disk in errors
+            of their own.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise TrainingError(
+            f"The file {path} cannot be written ({reason}): free some space and run the same "
+            "command again, which goes on from there."
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _contiguous(network: nn.Module) -> nn.Module:

@@ -129,7 +129,7 @@ class Session:
         checkpoint_every: Epochs between two checkpoints that are kept, at least 1. The last
             epoch's is kept too.
         validation_samples: Size of a seeded, stratified choice of the validation samples; None
-            takes all.
+            takes all. (``ReduceLROnPlateau`` alone makes weights depend on them.)
         device: ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
         loaders: Processes that prepare batches; 0 prepares them in between.
         loggers: Classes of ``lightning.pytorch.loggers``, each with its options. A table of all

@@ -156,6 +156,7 @@ def test_the_command_draws_prints_and_can_be_shown_and_exported(home, capsys):
         ("--epochs -1", "Expected `--epochs` to be whole numbers"),
         ("--model resnet50", "Expected `--model` to be left out, as the run run is of my.nets"),
         ("--data cifar10", "Expected `--data` to be left out, as the run run is of my.sets"),
+        ("--stem small", "Expected `--stem` to be left out, as the run run is of standard"),
         ("--weights good.pt", "Expected no `--weights` beside `--run`"),
         ("--run nowhere", "There is no folder nowhere of a training."),
         ("--run a_folder", "The folder a_folder is no training: it has no manifest.json."),

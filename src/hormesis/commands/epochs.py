@@ -66,7 +66,13 @@ def run(given: Namespace) -> int:
 def _check_alike(given: Namespace, question: dict[str, dict[str, object]]) -> None:
     """Refuse network, weights and data of another origin than the training's."""
     usual = Named()
-    for name, there in (("model", question["network"]["name"]), ("data", question["data"]["name"])):
+    said = {
+        "model": question["network"]["name"],
+        "data": question["data"]["name"],
+        "stem": question["recipe"]["stem"],
+        "normalize": question["data"]["normalize"],
+    }
+    for name, there in said.items():
         if given[name] not in (getattr(usual, name), there):
             raise SettingError(
                 f"Expected `{name}` to be left out, as the run {given.run} is of {there}, got "

@@ -86,7 +86,7 @@ def _check_names(named: Named) -> None:
         return  # for `load_data`, which comes next, to refuse
     if named.weights is None and named.data != "digits" and not is_factory(named.model):
         raise SettingError(
-            f"Expected `weights` for {named.model} on {named.data}: train it in PyTorch and pass "
+            f"Expected `weights` for {named.model} on {named.data}: use `hormesis train`, or pass "
             "its checkpoint (.safetensors, .pt, .pth or .ckpt) with --weights FILE, or ask for an "
             "untrained network with --weights random."
         )

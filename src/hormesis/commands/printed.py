@@ -24,15 +24,15 @@ def print_run(made: TrainingRun) -> None:
     """
     console = Console(highlight=False, soft_wrap=True)
     question = made.manifest["question"]
-    data, metrics = question["data"], made.metrics
+    data, metrics, last = question["data"], made.metrics, made.manifest["sessions"][-1]
     console.print()
     console.print(
         Text(
             f"{question['network']['name']} on {data['name']}: {data['samples']} training and "
-            f"{data['validation_samples']} validation samples"
+            f"{last['validated_on']} validation samples"
         )
     )
-    for note in made.manifest["sessions"][-1]["notes"]:
+    for note in last["notes"]:
         console.print(Text(note))
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -104,6 +104,7 @@ def train(
             "data": data if isinstance(data, str) else None,
             "data_root": _place(corpus),
             "device": str(device),
+            "validated_on": len(shown_parts.validation),
             "notes": list(parts.notes),
         }
         make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now

@@ -50,6 +50,7 @@ def here(home, tmp_path, monkeypatch):
     """The folder of the user; what was there at first is there at last, and nothing else."""
     monkeypatch.chdir(home)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("HORMESIS_DATA", raising=False)
     before = listing(home)
     yield home
     after = listing(home)
@@ -81,7 +82,7 @@ def check(arguments, words, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Expected a command: analyze, show or export|`hormesis --help`"),
+        ([], "Expected a command: analyze, train, show or export|`hormesis --help`"),
         (["analyse"], "Unknown command 'analyse'. Did you mean analyze?"),
         (["show"], "Expected the folder of a study: `hormesis show FOLDER`."),
         (["show", "one", "two"], "Unexpected argument 'two'"),

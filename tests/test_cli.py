@@ -203,7 +203,7 @@ def test_help_is_short_and_tells_every_default(capsys):
         assert f" {group}: " in text
 
 
-@pytest.mark.parametrize("command", [[], ["analyze"], ["show"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["analyze"], ["train"], ["show"], ["export"]])
 def test_help_fits_a_terminal(command, capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main([*command, "--help"])

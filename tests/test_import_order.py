@@ -24,13 +24,17 @@ ORDER = [
     "storage",  # the folder on disk
     "analysis",  # responses, scores, classes
     "study",
+    "studies",  # of several epochs
     "report",
     "manifest",
     "pipeline",  # the main path, from Python
     "training",
     "named",  # the main path, by names
+    "epochs",  # the main path, for every checkpoint of a training
+    "epoch_options",
     "options",
     "refusals",
+    "commands",
     "cli",
     "__main__",
 ]
@@ -41,12 +45,17 @@ FREE_OF_TORCH = [
     "storage",
     "analysis",
     "study",
+    "studies",
     "report",
+    "epoch_options",
     "options",
     "refusals",
+    "commands",
     "cli",
     "__main__",
     "stress.adversaries",
+    "training.recipe",
+    "training.runs",
 ]
 HEAVY = {"torch", "torchvision", "foolbox", "lightning", "pytorch_lightning", "timm", "sklearn"}
 MOST_LINES_OF_A_FILE = 400

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hormesis.epochs import Trained, analyze_epochs
     from hormesis.errors import HormesisError
     from hormesis.inputs.data import load_data
     from hormesis.inputs.models import build_model
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
     from hormesis.settings import Run, Scoring, Sweep, Targets
     from hormesis.stress.adversaries import FGSM, PGD
     from hormesis.stress.performance import Performance
-    from hormesis.study import Study, open_study
+    from hormesis.studies import Studies, open_study
+    from hormesis.study import Study
+    from hormesis.training.recipe import Corpus, Recipe, Session
+    from hormesis.training.runs import TrainingRun, open_run
+    from hormesis.training.train import train
 
 _HOMES = {
     "analyze": "pipeline",
+    "analyze_epochs": "epochs",
+    "Trained": "epochs",
     "HormesisError": "errors",
     "load_data": "inputs.data",
     "build_model": "inputs.models",
@@ -35,26 +42,42 @@ _HOMES = {
     "PGD": "stress.adversaries",
     "Performance": "stress.performance",
     "Study": "study",
-    "open_study": "study",
+    "Studies": "studies",
+    "open_study": "studies",
+    "Corpus": "training.recipe",
+    "Recipe": "training.recipe",
+    "Session": "training.recipe",
+    "TrainingRun": "training.runs",
+    "open_run": "training.runs",
+    "train": "training.train",
 }
 
 __all__ = [
     "FGSM",
     "PGD",
+    "Corpus",
     "HormesisError",
     "Performance",
+    "Recipe",
     "Run",
     "Samples",
     "Scoring",
+    "Session",
+    "Studies",
     "Study",
     "Sweep",
     "Targets",
+    "Trained",
+    "TrainingRun",
     "analyze",
+    "analyze_epochs",
     "build_model",
     "load_data",
     "normalized",
+    "open_run",
     "open_study",
     "samples_from",
+    "train",
 ]
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.errors import HormesisError, StudyError
+from hormesis.commands import epochs, train
+from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.options import (
     add_scoring,
     analyze_parser,
@@ -51,20 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    keys = [key for key in analyze_parser().get_defaults().as_dict() if key != "config"]
+    parsers = (analyze_parser(), train.parser())
+    settings = [key for each in parsers for key in each.get_defaults().as_dict()]
+    keys = [key for key in dict.fromkeys(settings) if key != "config"]
     parser = _parser()
     try:
         given = parser.parse_args(arguments)
     except (ArgumentError, AttributeError, RuntimeError) as error:  # the latter two: of a file
-        return _refuse(with_flags(refusal(str(error), keys), keys))
+        sentence = refusal(str(error), keys)
+        words = sys.argv[1:] if arguments is None else arguments
+        if "train" in words[:1]:
+            sentence = sentence.replace("`hormesis analyze", "`hormesis train")
+        return _refuse(with_flags(sentence, keys))
     except UnicodeDecodeError as error:
         return _refuse(f"The configuration file is no text: {error}.")
     try:
-        _COMMANDS[given.command](given[given.command])
+        code = _COMMANDS[given.command](given[given.command])
     except HormesisError as error:
         return _refuse(with_flags(str(error), keys))
     sys.stdout.flush()
-    return 0
+    return code or 0
 
 
 def _refuse(sentence: str) -> int:
@@ -80,7 +87,7 @@ def _drop_output() -> None:
 def _parser() -> ArgumentParser:
     parser = make_parser(
         "Tell which parameters of a trained neural network are fragile, robust or antifragile.",
-        usage="hormesis [--version] {analyze,show,export} ...",
+        usage="hormesis [--version] {analyze,train,show,export} ...",
     )
     parser.add_argument(
         "--version", action="version", version=f"hormesis {version('hormesis')}", help="print it"
@@ -92,6 +99,7 @@ def _parser() -> ArgumentParser:
         required=True,
     )
     commands.add_subcommand("analyze", analyze_parser(), help="measure and score a network")
+    commands.add_subcommand("train", train.parser(), help="train a network, epoch by epoch")
     commands.add_subcommand("show", _show_parser(), help="print the scores of a study")
     commands.add_subcommand("export", _export_parser(), help="write a table of a study")
     return parser
@@ -124,8 +132,12 @@ def _export_parser() -> ArgumentParser:
     return parser
 
 
-def _analyze(given: Namespace) -> None:
+def _analyze(given: Namespace) -> int | None:
     check_given(given)
+    if given.run is not None:
+        return epochs.run(given)
+    if given.epochs is not None:
+        raise SettingError("Expected `run`, the folder of a training, for `epochs`; got none.")
     attack = make_attack(given.attack, given.epsilon, steps=given.steps)
     named, run = named_from(given), run_from(given)
     measured = targets_from(given), sweep_from(given), scoring_from(given)
@@ -148,14 +160,20 @@ def _analyze(given: Namespace) -> None:
             "Free some space and run the same command again, which opens the study."
         ) from error
     print_summary(study, picture=out / PICTURE)
+    return None
 
 
 def _show(given: Namespace) -> None:
+    from hormesis.report.epoch_table import print_evolution
     from hormesis.report.summary import print_summary
-    from hormesis.study import open_study
+    from hormesis.studies import Studies, open_study
 
     study = open_study(given.study)
-    print_summary(study.scored(scoring_from(given, study.scoring)))
+    study = study.scored(scoring_from(given, study.scoring))
+    if isinstance(study, Studies):
+        print_evolution(study)
+    else:
+        print_summary(study)
 
 
 def _export(given: Namespace) -> None:
@@ -163,15 +181,16 @@ def _export(given: Namespace) -> None:
     check_choice("format", given.format, FORMATS)
 
     from hormesis.report.export import write_table
-    from hormesis.study import open_study
+    from hormesis.studies import open_study
 
     study = open_study(given.study)
     study = study.scored(scoring_from(given, study.scoring))
     write_table(getattr(study, given.what), given.format, given.to)
 
 
-_COMMANDS: dict[str, Callable[[Namespace], None]] = {
+_COMMANDS: dict[str, Callable[[Namespace], int | None]] = {
     "analyze": _analyze,
+    "train": train.run,
     "show": _show,
     "export": _export,
 }

@@ -28,6 +28,10 @@ class StudyError(HormesisError, ValueError):
     """A study folder cannot be written or read."""
 
 
+class TrainingError(HormesisError, RuntimeError):
+    """A training cannot go on, or its folder cannot be written or read."""
+
+
 class MissingExtraError(HormesisError, ImportError):
     """An optional package is needed for what was asked."""
 

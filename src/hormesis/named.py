@@ -3,12 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from hormesis.errors import SettingError, unknown
+from hormesis.errors import SettingError
 from hormesis.inputs.checkpoints import load_checkpoint, load_weights
 from hormesis.inputs.data import NAMES, load_data
+from hormesis.inputs.devices import device_named
 from hormesis.inputs.factory import is_factory
 from hormesis.inputs.models import build_model, check_name
 from hormesis.inputs.normalize import normalized
@@ -23,7 +23,6 @@ from hormesis.study import Study
 from hormesis.training.digits import trained_on_digits
 
 RANDOM = "random"
-DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 def analyze_named(
@@ -50,7 +49,7 @@ def analyze_named(
     """
     targets, sweep, scoring = measured
     wanted = performance_named(performance)
-    device = _device(named.device)
+    device = device_named(named.device)
     if run.overwrite or not is_study(out):
         check_free(out, overwrite=run.overwrite)
     _check_names(named)
@@ -87,7 +86,7 @@ def _check_names(named: Named) -> None:
         return  # for `load_data`, which comes next, to refuse
     if named.weights is None and named.data != "digits" and not is_factory(named.model):
         raise SettingError(
-            f"Expected `weights` for {named.model} on {named.data}: train it in PyTorch and pass "
+            f"Expected `weights` for {named.model} on {named.data}: use `hormesis train`, or pass "
             "its checkpoint (.safetensors, .pt, .pth or .ckpt) with --weights FILE, or ask for an "
             "untrained network with --weights random."
         )
@@ -105,7 +104,12 @@ def _network(named: Named, samples: Samples, seed: int, report: Report) -> nn.Mo
     shape = samples.inputs.shape[1:]
     height_width = (shape[1], shape[2]) if len(shape) == 3 else None
     network = build_model(
-        named.model, classes=samples.classes, channels=shape[0], size=height_width, seed=seed
+        named.model,
+        classes=samples.classes,
+        channels=shape[0],
+        size=height_width,
+        seed=seed,
+        stem=named.stem,
     )
     if named.weights not in (None, RANDOM):
         load_weights(network, Path(named.weights).expanduser())
@@ -116,18 +120,3 @@ def _network(named: Named, samples: Samples, seed: int, report: Report) -> nn.Mo
         training = partial(report, f"Training {named.model} on the digits")
         trained_on_digits(whole, named.model, seed=seed, report=training)
     return whole
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.partition(":")[0] not in DEVICES:
-        raise SettingError(unknown("device", name, DEVICES))
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
-        raise SettingError(
-            f"The device {name!r} cannot be used here: {reason}. Choose another one with "
-            "`device`, such as cpu."
-        ) from error

@@ -10,6 +10,7 @@ from jsonargparse import (
     Namespace,
 )
 
+from hormesis.epoch_options import add_epochs
 from hormesis.errors import SettingError
 from hormesis.settings import (
     BASES,
@@ -19,6 +20,7 @@ from hormesis.settings import (
     KINDS,
     PRECISIONS,
     REFERENCES,
+    STEMS,
     Named,
     Run,
     Scoring,
@@ -55,6 +57,7 @@ def analyze_parser() -> ArgumentParser:
         help="YAML file of these settings, as --print_config prints it; flags after it win",
     )
     _add_inputs(parser)
+    add_epochs(parser)
     _add_adversary(parser)
     _add_targets(parser)
     _add_sweep(parser)
@@ -72,6 +75,14 @@ def _add_inputs(parser: ArgumentParser) -> None:
         metavar="NAME",
         default=default.model,
         help="torchvision name, timm:NAME or module:factory (default: %(default)s)",
+    )
+    add(
+        "--stem",
+        type=str,
+        metavar="KIND",
+        default=default.stem,
+        help=f"first layer, {_either(STEMS)} for images of some 32x32 pixels "
+        "(default: %(default)s)",
     )
     add(
         "--weights",
@@ -287,16 +298,17 @@ def _add_run(parser: ArgumentParser) -> None:
     )
 
 
-def check_given(given: Namespace) -> None:
+def check_given(given: Namespace, parser: ArgumentParser | None = None) -> None:
     """Refuse values that a configuration file can hold although no flag can.
 
     Args:
-        given: The settings of ``hormesis analyze``.
+        given: The settings of a command.
+        parser: The parser of that command; by default ``hormesis analyze``'s.
 
     Raises:
         SettingError: For a setting without a value that needs one, or a value of another type.
     """
-    for key, default in analyze_parser().get_defaults().items():
+    for key, default in (parser or analyze_parser()).get_defaults().items():
         value = given[key]
         if value is None and default is not None:
             raise SettingError(
@@ -325,6 +337,7 @@ def named_from(given: Namespace) -> Named:
         bounds=None if given.bounds is None else (given.bounds[0], given.bounds[1]),
         normalize=given.normalize,
         device=given.device,
+        stem=given.stem,
     )
 
 

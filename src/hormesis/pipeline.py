@@ -54,6 +54,7 @@ def analyze(
     out: str | Path | None = None,
     run: Run = Run(),
     name: str = "",
+    origin: Mapping[str, Any] | None = None,
 ) -> Study:
     """Measure how a network answers to the removal of its parameters, and score every target.
 
@@ -74,6 +75,7 @@ def analyze(
             same question in that folder is opened, not measured again.
         run: Engine, workers and progress; nothing that changes a result.
         name: What tables and the manifest call the network; its class by default.
+        origin: Where the network comes from, as plain values that the manifest shall hold.
 
     Returns:
         The study.
@@ -103,6 +105,7 @@ def analyze(
         out=None if out is None else Path(out),
         run=run,
         name=name or manifest.network_name(network),
+        origin=dict(origin or {}),
     )
     with shown(enabled=run.progress) as report:
         samples = samples_from(data, progress=partial(report, "Reading the data"))
@@ -126,6 +129,7 @@ class _Request:
     out: Path | None
     run: Run
     name: str
+    origin: dict[str, Any]
 
 
 def _study(network: nn.Module, samples: Samples, request: _Request, report: Report) -> Study:
@@ -212,6 +216,7 @@ def _measured(
             "attack": manifest.describe_attack(attack, choice),
             "scoring": asdict(request.scoring),
             "base": manifest.describe_base(means, request.performance),
+            **({"origin": request.origin} if request.origin else {}),
             "notes": [*manifest.notes(means, attack, choice, request.performance), *engine.notes],
             "run": {
                 "engine": engine.name,

@@ -8,6 +8,11 @@ from hormesis.errors import unknown
 LISTS = ("include", "exclude", "kinds", "filters")
 _WORDS = {
     **dict.fromkeys(("samples", "steps", "thresholds", "seed", "workers"), "a whole number"),
+    **dict.fromkeys(("batch", "checkpoint_every", "split_seed", "loaders"), "a whole number"),
+    **dict.fromkeys(("optimizer_options", "schedule_options"), "a mapping of names to values"),
+    **dict.fromkeys(("augment", "loggers"), "a mapping of names to their options"),
+    **dict.fromkeys(("epochs", "validation_samples"), "a whole number"),
+    "rate": "a finite number",
     **dict.fromkeys(("bounds", "span"), "two finite numbers"),
     **dict.fromkeys(LISTS, "a list of names"),
     "tolerance": "a finite number",
@@ -147,7 +152,7 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
     (r"invalid choice: '(?P<given>.*)' \(choose from (?P<known>.*)\)", _command),
     (
         r'expected "command" to be one of \{(?P<known>.*)\}',
-        _fixed("Expected a command: analyze, show or export; see `hormesis --help`."),
+        _fixed("Expected a command: analyze, train, show or export; see `hormesis --help`."),
     ),
     (
         r"arguments are required: (?P<command>\w+)\.study",

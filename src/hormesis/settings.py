@@ -30,6 +30,7 @@ PRECISIONS = ("exact", "bf16")
 BASES = ("network", "first")
 REFERENCES = ("density", "base", "random")
 ENGINES = ("auto", "plain")
+STEMS = ("standard", "small")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
 UNFILTERED = -1  # in place of a row of outcomes: a cell that removes nothing has the network's own
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
@@ -208,6 +209,7 @@ class Named:
         bounds: Lowest and highest value of the inputs of ``module:factory`` data.
         normalize: Put the named data set's normalisation into the network.
         device: Where to compute, ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
+        stem: ``"small"`` takes a first layer for images of some 32x32 pixels.
 
     Example:
         >>> Named(model="resnet50", data="cifar10").study_name("fgsm")
@@ -223,6 +225,7 @@ class Named:
     bounds: tuple[float, float] | None = None
     normalize: bool = True
     device: str | None = None
+    stem: str = "standard"
 
     def study_name(self, attack: str) -> str:
         """Return the name of the folder that a study gets unless it is given one."""

@@ -133,11 +133,17 @@ def test_a_set_that_is_not_there_is_refused_with_the_remedy(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "tiny-imagenet"])
-def test_a_set_without_a_root_asks_for_one(name):
+def test_a_set_without_a_root_asks_for_one(name, monkeypatch):
+    monkeypatch.delenv("HORMESIS_DATA", raising=False)
     with pytest.raises(
         DataError, match=f"{name}' is read from a folder: name it with `--data-root`"
     ):
         load_data(name)
+
+
+def test_the_environment_can_name_the_root(mnist_root, monkeypatch):
+    monkeypatch.setenv("HORMESIS_DATA", str(mnist_root))
+    assert len(load_data("mnist")) == 20
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\x08\x03", b"\0\0\x08\x03" + b"\0\0\0\x14" * 3])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision import datasets
@@ -127,24 +127,49 @@ def digits(split: str = "test") -> Samples:
     return take(whole, (held_out if split == "test" else ~held_out).nonzero().flatten())
 
 
+def data_folder(name: str, root: Path | None) -> Path:
+    """Return the folder of the named sets: ``root``, or what ``HORMESIS_DATA`` names.
+
+    Raises:
+        DataError: If neither is given.
+    """
+    known = root or os.environ.get("HORMESIS_DATA")
+    if not known:
+        raise DataError(
+            f"The data set {name!r} is read from a folder: name it with `--data-root`, or in the "
+            "environment as HORMESIS_DATA."
+        )
+    return Path(known).expanduser()
+
+
 def _named(name: str, root: Path | None, fetch: bool, progress: Progress | None) -> _Source:
     """Return the test part of one of ``NAMES``."""
     if name == "digits":
         held_out = digits("test")
         return _Source(held_out.labels, lambda chosen: held_out.inputs[chosen], held_out.classes)
-    if root is None:
-        raise DataError(f"The data set {name!r} is read from a folder: name it with `--data-root`.")
-    root = root.expanduser()
+    root = data_folder(name, root)
     if name == "tiny-imagenet":
         folder = find_tiny_imagenet(root, fetch=fetch, progress=progress)
         return _files(*validation_files(folder), progress)
     return _torchvision(name, root, fetch)
 
 
-def _torchvision(name: str, root: Path, fetch: bool) -> _Source:
-    """Return the test part of a set that torchvision reads as one array."""
+def torchvision_pixels(
+    name: str, root: Path, *, train: bool, fetch: bool
+) -> tuple[UInt8[Tensor, "images channels height width"], Int[Tensor, " images"], int]:
+    """Return images, labels and the number of classes of a set that torchvision reads at once.
+
+    Args:
+        name: ``mnist``, ``fashion-mnist`` or ``cifar10``.
+        root: Folder of the named sets.
+        train: Its training part instead of its test part.
+        fetch: Download it where it is missing.
+
+    Raises:
+        DataError: If it is missing or damaged, or cannot be fetched.
+    """
     try:
-        dataset = _TORCHVISION[name](root=root, train=False, download=fetch)
+        dataset = _TORCHVISION[name](root=root, train=train, download=fetch)
     except (RuntimeError, OSError, ValueError, AssertionError, KeyError, EOFError) as error:
         if fetch:
             raise DataError(f"Could not fetch {name!r} into '{root}': {error}.") from error
@@ -154,12 +179,18 @@ def _torchvision(name: str, root: Path, fetch: bool) -> _Source:
         ) from error
     pixels = torch.as_tensor(dataset.data)
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    return pixels, torch.as_tensor(dataset.targets), len(dataset.classes)
+
+
+def _torchvision(name: str, root: Path, fetch: bool) -> _Source:
+    """Return the test part of a set that torchvision reads as one array."""
+    pixels, labels, classes = torchvision_pixels(name, root, train=False, fetch=fetch)
 
     def read(chosen: Int[Tensor, " chosen"]) -> Float[Tensor, "chosen channels height width"]:
         """Return the images at these indices, from 0 to 1."""
         return pixels[chosen].contiguous().to(torch.float32).div(255)
 
-    return _Source(torch.as_tensor(dataset.targets), read, len(dataset.classes))
+    return _Source(labels, read, classes)
 
 
 def _image_folder(folder: Path, progress: Progress | None) -> _Source:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -43,8 +43,12 @@ def read_images(
     return images
 
 
-def _read_image(path: Path) -> Float[Tensor, "3 height width"]:
-    """Decode one file."""
+def read_pixels(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Return the red, green and blue of one file, greyscale as three equal channels.
+
+    Raises:
+        DataError: If it is missing, damaged or has more than 8 bits a channel.
+    """
     try:
         with Image.open(path) as image:
             mode, pixels = image.mode, np.array(image.convert("RGB"))
@@ -54,7 +58,12 @@ def _read_image(path: Path) -> Float[Tensor, "3 height width"]:
         raise DataError(f"The image '{path}' cannot be read: {error}.") from error
     if mode.startswith(("I", "F")):  # the conversion clips them
         raise DataError(f"Expected 8 bits a channel, got an image of mode {mode} in '{path}'.")
-    return torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32).div(255)
+    return pixels
+
+
+def _read_image(path: Path) -> Float[Tensor, "3 height width"]:
+    """Decode one file, from 0 to 1."""
+    return torch.from_numpy(read_pixels(path)).permute(2, 0, 1).to(torch.float32).div(255)
 
 
 def _size(pixels: Tensor) -> str:

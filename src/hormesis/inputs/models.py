@@ -16,6 +16,8 @@ from torchvision.models import get_model, list_models
 
 from hormesis.errors import HormesisError, MissingExtraError, ModelError, unknown
 from hormesis.inputs.factory import load_factory, users_code
+from hormesis.inputs.stem import with_small_stem
+from hormesis.settings import STEMS, check_choice
 
 PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
 OTHERS = ("any other torchvision classification name", "timm:NAME", "module:factory")
@@ -31,6 +33,7 @@ def build_model(
     channels: int,
     size: tuple[int, int] | None = None,
     seed: int = 0,
+    stem: str = "standard",
 ) -> nn.Module:
     """Return a network with fresh random weights; nothing is ever downloaded.
 
@@ -46,8 +49,11 @@ def build_model(
         size: Height and width of the data in pixels, for the families that are built for one size
             (ViT, MaxViT and many of timm's); ``None`` keeps the family's own.
         seed: Seed of the weights; the global random state stays as it was.
+        stem: ``"small"`` takes a first layer for images of some 32×32 pixels, see
+            ``with_small_stem``.
 
     Raises:
+        SettingError: For another stem.
         ModelError: For an unknown name, or a network that cannot be built so.
         MissingExtraError: When timm is needed and not installed.
         SettingError: When ``module:factory`` does not exist, or fails.
@@ -60,12 +66,15 @@ def build_model(
     for what, count in (("classes", classes), ("channels", channels)):
         if count < 1:
             raise ModelError(f"Expected `{what}` to be at least 1, got {count}.")
+    check_choice("stem", stem, STEMS)
     with _seeded(seed):
         if name.startswith("timm:"):
-            return _from_timm(name, classes, channels, size)
-        if ":" in name:
-            return _from_factory(name)
-        return _from_torchvision(name, classes, channels, size)
+            network = _from_timm(name, classes, channels, size)
+        elif ":" in name:
+            network = _from_factory(name)
+        else:
+            network = _from_torchvision(name, classes, channels, size)
+        return with_small_stem(network) if stem == "small" else network
 
 
 def check_name(name: str) -> None:

@@ -7,6 +7,7 @@ has the index of its name among the *sorted* lines of ``wnids.txt``: the numbers
 itself is in no order.
 """
 
+import os
 from pathlib import Path
 
 import torch
@@ -63,8 +64,7 @@ def validation_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], 
     Raises:
         DataError: If a list or an image is missing, or a line does not fit; the message names it.
     """
-    names = sorted({line.strip() for line in _lines(folder / "wnids.txt")})
-    index = {name: number for number, name in enumerate(names)}
+    index = _class_numbers(folder)
     annotations = folder / "val" / "val_annotations.txt"
     files: list[Path] = []
     labels: list[int] = []
@@ -78,7 +78,46 @@ def validation_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], 
         files.append(folder / "val" / "images" / fields[0])
         labels.append(index[fields[1]])
     _compare(files, folder / "val" / "images", annotations)
-    return files, torch.tensor(labels), len(names)
+    return files, torch.tensor(labels), len(index)
+
+
+def training_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], int]:
+    """Return the images of the training set, their classes and the number of classes.
+
+    Args:
+        folder: The folder ``tiny-imagenet-200``.
+
+    Raises:
+        DataError: If a list, or the images of a class, are missing; the message names them.
+    """
+    index = _class_numbers(folder)
+    files: list[Path] = []
+    labels: list[int] = []
+    for name, number in index.items():
+        images = folder / "train" / name / "images"
+        try:
+            found = sorted(entry.name for entry in os.scandir(images))
+        except OSError as error:
+            raise DataError(f"There is no folder '{images}'; {REMEDY}.") from error
+        kept = [images / file for file in found if file.endswith(".JPEG")]
+        if not kept:
+            raise DataError(f"The folder '{images}' holds no images; {REMEDY}.")
+        boxes = images.with_name(f"{name}_boxes.txt")
+        listed = [line.partition("\t")[0] for line in _lines(boxes)] if boxes.exists() else []
+        lost = sorted({*listed} - {*found})
+        if lost:
+            raise DataError(
+                f"Expected the images that '{boxes}' lists, but '{images / lost[0]}' is missing "
+                f"({len(lost)} such images); {REMEDY}."
+            )
+        files += kept
+        labels += [number] * len(kept)
+    return files, torch.tensor(labels), len(index)
+
+
+def _class_numbers(folder: Path) -> dict[str, int]:
+    names = sorted({line.strip() for line in _lines(folder / "wnids.txt")})
+    return {name: number for number, name in enumerate(names)}
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,0 +1,85 @@
+"""``hormesis analyze --run``: a study for every checkpoint of a training."""
+
+import sys
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from hormesis.epoch_options import epochs_from
+from hormesis.errors import SettingError, StudyError
+from hormesis.options import (
+    run_from,
+    scoring_from,
+    sweep_from,
+    targets_from,
+)
+from hormesis.settings import Named
+from hormesis.stress.adversaries import make_attack
+
+PICTURE = "epochs.png"
+
+
+def run(given: Namespace) -> int:
+    """Analyse the epochs of a training, and return 1 if a checkpoint had to be left out."""
+    epochs = epochs_from(given.epochs)
+    attack = make_attack(given.attack, given.epsilon, steps=given.steps)
+    targets, sweep, scoring = targets_from(given), sweep_from(given), scoring_from(given)
+
+    from hormesis.training.runs import open_run
+
+    training = open_run(given.run)
+    _check_alike(given, training.manifest["question"])
+    training.chosen(epochs)
+    out = Path(given.out or Path("studies") / f"{training.folder.resolve().name}-{attack.name}")
+
+    from hormesis.epochs import Trained, analyze_epochs  # imports torch, which takes seconds
+    from hormesis.report.epoch_table import print_evolution
+    from hormesis.report.evolution import draw_evolution
+    from hormesis.stress.performance import performance_named
+
+    studies, damaged = analyze_epochs(
+        Trained(given.run, epochs, given.samples, given.data_root, given.device),
+        out=out,
+        attack=attack,
+        targets=targets,
+        sweep=sweep,
+        scoring=scoring,
+        performance=performance_named(given.performance),
+        run=run_from(given),
+    )
+    partial = out / f".partial.{PICTURE}"
+    try:
+        draw_evolution(studies, partial)
+        partial.replace(out / PICTURE)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StudyError(
+            f"The studies in {out} are complete, but their picture cannot be written: "
+            f"{error.strerror}. Free some space and run the same command again."
+        ) from error
+    print_evolution(studies, picture=out / PICTURE)
+    for epoch, sentence in damaged.items():
+        print(f"hormesis: epoch {epoch} was left out: {sentence}", file=sys.stderr)
+    return 1 if damaged else 0
+
+
+def _check_alike(given: Namespace, question: dict[str, dict[str, object]]) -> None:
+    """Refuse network, weights and data of another origin than the training's."""
+    usual = Named()
+    said = {
+        "model": question["network"]["name"],
+        "data": question["data"]["name"],
+        "stem": question["recipe"]["stem"],
+        "normalize": question["data"]["normalize"],
+    }
+    for name, there in said.items():
+        if given[name] not in (getattr(usual, name), there):
+            raise SettingError(
+                f"Expected `{name}` to be left out, as the run {given.run} is of {there}, got "
+                f"{given[name]!r}."
+            )
+    for name in ("weights", "bounds"):
+        if given[name] is not None:
+            raise SettingError(
+                f"Expected no `{name}` beside `run`, whose checkpoints are analysed."
+            )

@@ -1,0 +1,210 @@
+"""A study for every checkpoint of a training, in one folder."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from hormesis.errors import DataError, ModelError, StudyError, TrainingError
+from hormesis.inputs.checkpoints import READ_ERRORS, load_weights
+from hormesis.inputs.devices import device_named
+from hormesis.inputs.models import build_model
+from hormesis.inputs.normalize import Normalized, normalized
+from hormesis.inputs.parts import load_parts
+from hormesis.inputs.samples import Samples
+from hormesis.manifest import first_difference, network_fingerprint
+from hormesis.pipeline import analyze
+from hormesis.report.progress import Report, shown
+from hormesis.settings import Run, Scoring, Sweep, Targets
+from hormesis.storage import is_study, read_manifest
+from hormesis.stress.adversaries import FGSM, Attack
+from hormesis.studies import Studies, epoch_folder, epoch_folders, open_study
+from hormesis.training.runs import TrainingRun, open_run
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Which checkpoints of a training are measured, and on what.
+
+    Args:
+        run: The folder of the training.
+        epochs: Which epochs; None takes all that have a checkpoint, the untrained network's aside.
+        samples: Size of a seeded, stratified choice of the validation samples; None takes all.
+        data_root: Folder of the named data sets; None takes the one that the training read.
+        device: Where to compute; None takes a GPU if there is one.
+
+    Example:
+        >>> Trained("runs/r18-mnist", epochs=(1, 2, 5, 10)).samples
+    """
+
+    run: str | Path
+    epochs: Iterable[int] | None = None
+    samples: int | None = None
+    data_root: str | None = None
+    device: str | None = None
+
+
+def analyze_epochs(
+    trained: Trained,
+    *,
+    out: str | Path,
+    attack: Attack = FGSM(),
+    targets: Targets = Targets(),
+    sweep: Sweep = Sweep(),
+    scoring: Scoring = Scoring(),
+    performance: Any = "accuracy",  # noqa: ANN401
+    run: Run = Run(),
+) -> tuple[Studies, dict[int, str]]:
+    """Analyse the checkpoints of a training, each attacked on its own.
+
+    Network and data are those that the run's manifest names; the validation samples are measured,
+    on which no network was trained. The manifest travels into every study, as ``origin``.
+
+    Args:
+        trained: Which checkpoints, and on what.
+        out: Folder for the studies, one folder an epoch. Finished studies of the same question are
+            opened, not measured again.
+        attack: The adversary.
+        targets: Which parameters are filtered.
+        sweep: Filters, thresholds, adversary, control and seed.
+        scoring: Base, reference and tolerance.
+        performance: What is measured, as ``analyze`` takes it.
+        run: Engine, workers and progress.
+
+    Returns:
+        The studies, and a sentence for each epoch whose checkpoint is damaged and was left out.
+
+    Raises:
+        SettingError: For epochs without a checkpoint.
+        TrainingError: If the folder is no training, or its network or data cannot be had again.
+        DataError: If the data are missing, or not those of the training.
+        ModelError: If every checkpoint is damaged.
+        StudyError: If ``out`` holds something else.
+    """
+    training, folder = open_run(trained.run), Path(out)
+    chosen = training.chosen(trained.epochs)
+    _check_named(training)
+    _check_out(folder, training)
+    device = device_named(trained.device)
+    question = training.manifest["question"]
+    with shown(enabled=run.progress) as report:
+        samples = _samples(training, trained, sweep.seed, report)
+    network = _network(training, samples)
+    damaged = {epoch: said for epoch, path in chosen.items() if (said := _fault(network, path))}
+    for epoch, path in chosen.items():
+        if epoch in damaged:
+            continue
+        load_weights(network, path)
+        analyze(
+            network.to(device),
+            samples,
+            attack=attack,
+            targets=targets,
+            sweep=sweep,
+            scoring=scoring,
+            performance=performance,
+            out=epoch_folder(folder, epoch),
+            run=run,
+            name=question["network"]["name"],
+            origin={"epoch": epoch, "training": training.manifest},
+        )
+    if len(damaged) == len(chosen):
+        raise ModelError(f"No checkpoint can be analysed: {' '.join(damaged.values())}")
+    studies = open_study(folder)
+    if not isinstance(studies, Studies):
+        raise StudyError(f"The folder {folder} holds a single study.")
+    members = {epoch: studies.members[epoch] for epoch in chosen if epoch not in damaged}
+    return Studies(members, folder), damaged
+
+
+def _check_named(training: TrainingRun) -> None:
+    """Refuse a training whose network or data came from Python and have no name."""
+    network = training.manifest["question"]["network"]
+    for what, there in (("network", network.get("named")), ("data", training.source)):
+        if not there:
+            raise TrainingError(
+                f"The {what} of {training.folder} came from Python, without a name to get it by: "
+                "load its checkpoints into your network, and analyse each with `hormesis.analyze`."
+            )
+
+
+def _check_out(folder: Path, training: TrainingRun) -> None:
+    """Refuse a folder with anything but studies of this training."""
+    if is_study(folder):
+        raise StudyError(
+            f"The folder {folder} holds a single study; choose another one with `out`."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise StudyError(f"Expected a folder for the studies, got the file {folder}.")
+    members = epoch_folders(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not members:
+        raise StudyError(f"The folder {folder} holds something else; choose another with `out`.")
+    for member in members.values():
+        origin = read_manifest(member).get("origin", {})
+        difference = first_difference(_same(training.manifest), _same(origin.get("training", {})))
+        if difference:
+            raise StudyError(
+                f"The folder {folder} holds studies of another training ({difference}); choose "
+                "another one with `out`."
+            )
+
+
+def _same(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two states of one training have in common: all but its number of epochs."""
+    question = manifest.get("question", {})
+    return {**question, "recipe": {**question.get("recipe", {}), "epochs": None}}
+
+
+def _samples(training: TrainingRun, trained: Trained, seed: int, report: Report) -> Samples:
+    """Return the validation samples of a training, or a choice of them."""
+    data = training.manifest["question"]["data"]
+    root = trained.data_root or training.data_root
+    parts = load_parts(
+        str(training.source),
+        root=None if root is None else Path(root),
+        split=data["split"],
+        seed=data["split_seed"],
+        progress=report,
+    )
+    if parts.validation.fingerprint() != data["validation_fingerprint"]:
+        raise DataError(
+            f"The data in {root} are not those that {training.folder} was trained with: name "
+            "their folder with `data_root`."
+        )
+    return parts.validation.drawn(trained.samples, seed).samples()
+
+
+def _network(training: TrainingRun, samples: Samples) -> nn.Module:
+    """Return the untrained network of a training."""
+    question = training.manifest["question"]
+    recipe, shape = question["recipe"], samples.inputs.shape[1:]
+    network = build_model(
+        question["network"]["name"],
+        classes=samples.classes,
+        channels=shape[0],
+        size=(shape[1], shape[2]) if len(shape) == 3 else None,
+        seed=recipe["seed"],
+        stem=recipe["stem"],
+    )
+    if question["data"]["normalize"] and samples.mean:
+        return normalized(network, samples.mean, samples.std)
+    return network
+
+
+def _fault(network: nn.Module, path: Path) -> str:
+    """Return what is wrong with a checkpoint, or nothing; the network takes its weights."""
+    try:
+        load_weights(network, path)
+        with safe_open(path, framework="pt") as opened:
+            said = (opened.metadata() or {}).get("fingerprint")
+    except ModelError as error:
+        return str(error)
+    except (SafetensorError, *READ_ERRORS) as error:
+        return f"Checkpoint {str(path)!r} cannot be read: {error}."
+    inner = network.network if isinstance(network, Normalized) else network
+    if said is not None and said != network_fingerprint(inner):
+        return f"Checkpoint {str(path)!r} is damaged: its values are not those that were written."
+    return ""

@@ -1,0 +1,268 @@
+"""Training: a network and data in, a folder with a checkpoint for every epoch out."""
+
+import errno
+import inspect
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch import loggers as lightning_loggers
+from lightning.pytorch.loggers import Logger
+from torch import nn
+
+from hormesis.errors import DataError, MissingExtraError, SettingError, TrainingError, unknown
+from hormesis.inputs.checkpoints import READ_ERRORS
+from hormesis.inputs.devices import device_named
+from hormesis.inputs.models import build_model, check_network
+from hormesis.inputs.normalize import normalized
+from hormesis.inputs.parts import Parts, load_parts
+from hormesis.inputs.pixels import pixels_from
+from hormesis.inputs.samples import samples_from
+from hormesis.report.progress import Report, shown
+from hormesis.training.identity import check_folder, question, settle
+from hormesis.training.ingredients import make_optimizer, make_schedule
+from hormesis.training.keeper import Keeper
+from hormesis.training.learner import Learner
+from hormesis.training.recipe import Corpus, Recipe, Session
+from hormesis.training.runs import (
+    LOGS,
+    RESUME,
+    TrainingRun,
+    open_run,
+)
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+
+
+def train(
+    model: str | nn.Module,
+    data: Any,  # noqa: ANN401
+    *,
+    out: str | Path,
+    recipe: Recipe = Recipe(),
+    corpus: Corpus = Corpus(),
+    session: Session = Session(),
+) -> TrainingRun:
+    """Train a network and keep it at many epochs.
+
+    A run that was interrupted, also by ``kill -9``, goes on after its last whole epoch when the
+    same is asked again, and ends with the weights of an uninterrupted one, bit for bit, on the
+    same machine, device and number of threads.
+
+    Args:
+        model: A torchvision name, ``timm:NAME``, ``module:factory``, or a network, which is
+            trained in place and has to normalise its inputs itself.
+        data: A name that ``load_parts`` takes, or a pair of training and validation data, each of
+            which ``samples_from`` takes.
+        out: Folder of the run; see ``training.runs`` for what lies in it.
+        recipe: What the weights depend on.
+        corpus: Which part of the data, and how a named network takes them.
+        session: What the weights do not depend on.
+
+    Returns:
+        The run, with its checkpoints and metrics.
+
+    Raises:
+        SettingError: For a name or a value that cannot be used.
+        DataError: If the data are missing, incomplete or damaged.
+        ModelError: If the network cannot be built, or does not fit the data.
+        TrainingError: If ``out`` holds something else or another training, cannot be written, or
+            the loss becomes NaN; the checkpoints written before stay.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+        >>> data = (torch.rand(8, 1, 2, 2), torch.arange(8) % 2)
+        >>> quiet = Session(progress=False, loggers={}, device="cpu")
+        >>> with TemporaryDirectory() as folder:
+        ...     train(network, (data, data), out=f"{folder}/run", recipe=Recipe(epochs=2),
+        ...           session=quiet)
+        TrainingRun(Sequential on custom, epochs 0, 1, 2)
+    """
+    folder = Path(out).expanduser()
+    check_folder(folder)
+    device = device_named(session.device)
+    with shown(enabled=session.progress) as report:
+        parts = _parts(data, corpus, report)
+        network = _network(model, parts, corpus, recipe)
+        check_network(network, parts.validation.batch(torch.arange(2))[0], parts.train.classes)
+        shown_parts = replace(
+            parts, validation=parts.validation.drawn(session.validation_samples, corpus.split_seed)
+        )
+        learner = Learner(network, shown_parts, recipe, session)
+        asked = question(model, network, parts, (recipe, corpus))
+        about = {
+            "data": data if isinstance(data, str) else None,
+            "data_root": _place(corpus),
+            "device": str(device),
+            "validated_on": len(shown_parts.validation),
+            "notes": list(parts.notes),
+        }
+        make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now
+        with _writing(folder), _quiet():
+            loggers = _loggers(session, folder)
+            settle(folder, asked, about, network)
+            stage = f"Training {asked['network']['name']}"
+            keeper = Keeper(folder, session.checkpoint_every, partial(report, stage))
+            _fit(learner, keeper, folder, loggers, device)
+    return open_run(folder)
+
+
+def _place(corpus: Corpus) -> str | None:
+    known = corpus.root or os.environ.get("HORMESIS_DATA")
+    return None if known is None else str(Path(known).expanduser().resolve())
+
+
+def _parts(data: Any, corpus: Corpus, report: Report) -> Parts:  # noqa: ANN401
+    """Return both parts of the data, the training part as small as it was asked for."""
+    if isinstance(data, str):
+        parts = load_parts(
+            data,
+            root=None if corpus.root is None else Path(corpus.root),
+            split=corpus.split,
+            seed=corpus.split_seed,
+            download=corpus.download,
+            progress=report,
+        )
+    elif isinstance(data, tuple | list) and len(data) == 2:
+        first, second = (pixels_from(samples_from(part)) for part in data)
+        classes = max(first.classes, second.classes)
+        parts = Parts(replace(first, classes=classes), replace(second, classes=classes))
+    else:
+        raise DataError(
+            "Expected the name of a data set, or a pair of training and validation data, got "
+            f"{type(data).__name__}."
+        )
+    return replace(parts, train=parts.train.drawn(corpus.samples, corpus.split_seed))
+
+
+def _network(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Recipe) -> nn.Module:
+    """Return the untrained network, on the CPU, with the normalisation of its data inside."""
+    if isinstance(model, nn.Module):
+        return model.cpu()
+    pixels = parts.train
+    network = build_model(
+        model,
+        classes=pixels.classes,
+        channels=pixels.shape[0],
+        size=(pixels.shape[1], pixels.shape[2]) if len(pixels.shape) == 3 else None,
+        seed=recipe.seed,
+        stem=recipe.stem,
+    )
+    if corpus.normalize and pixels.mean:
+        return normalized(network, pixels.mean, pixels.std)
+    return network
+
+
+def _epochs_done(folder: Path) -> int:
+    """Return how many epochs a resumed training starts with.
+
+    Raises:
+        TrainingError: If what is needed to resume is damaged.
+    """
+    path = folder / RESUME
+    if not path.is_file():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    except (*READ_ERRORS, TypeError) as error:
+        raise TrainingError(
+            f"The training cannot be resumed, as {path} is damaged: delete it to train from the "
+            "start, with the same result."
+        ) from error
+
+
+def _fit(
+    learner: Learner, keeper: Keeper, folder: Path, loggers: list[Logger], device: torch.device
+) -> None:
+    recipe = learner.recipe
+    done = _epochs_done(folder)
+    if done >= recipe.epochs:
+        return
+    trainer = lightning.Trainer(
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=1 if device.index is None or device.type != "cuda" else [device.index],
+        max_epochs=recipe.epochs,
+        callbacks=[keeper],
+        logger=loggers,
+        default_root_dir=folder,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        inference_mode=False,  # an attack during validation needs gradients
+    )
+    learner.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    try:
+        trainer.fit(learner, ckpt_path=folder / RESUME if done else None, weights_only=True)
+    except SystemExit as error:
+        raise KeyboardInterrupt from error  # as which it came to Lightning
+    finally:
+        learner.network.cpu().to(memory_format=torch.contiguous_format).eval()
+        learner.network.zero_grad(set_to_none=True)
+
+
+def _loggers(session: Session, folder: Path) -> list[Logger]:
+    """Return Lightning's loggers of these names, which write into the run's folder."""
+    known = [name for name in lightning_loggers.__all__ if name != "Logger"]
+    made = []
+    for name, options in session.loggers.items():
+        if name not in known:
+            raise SettingError(unknown("logger", name, known))
+        kind = getattr(lightning_loggers, name)
+        usual: dict[str, Any] = {}
+        if "save_dir" in inspect.signature(kind).parameters:
+            usual["save_dir"] = folder / LOGS
+        if name == "TensorBoardLogger":  # one curve, however often the training was resumed
+            usual |= {"name": "tensorboard", "version": ""}
+        try:
+            made.append(kind(**usual, **(options or {})))
+        except ImportError as error:
+            raise MissingExtraError(f"The logger {name} needs more: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise SettingError(f"The logger {name} cannot be made: {error}.") from error
+    return made
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in a sentence what keeps the folder from being written; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise TrainingError(
+            f"The folder {folder} cannot be written: {error.strerror}. Choose another one with "
+            "`out`."
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice to itself, and the global random state as it was."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings(), torch.random.fork_rng():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

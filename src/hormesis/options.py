@@ -1,7 +1,7 @@
 """The flags of the command line, which are also the keys of its configuration file."""
 
 from argparse import HelpFormatter
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from jsonargparse import (
     ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
@@ -16,7 +16,9 @@ from hormesis.settings import (
     DEFAULT_KINDS,
     ENGINES,
     FILTERS,
+    INTERVALS,
     KINDS,
+    MULTIPLICITIES,
     REFERENCES,
     Named,
     Run,
@@ -215,7 +217,7 @@ def _add_sweep(parser: ArgumentParser) -> None:
 
 
 def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
-    """Add the flags of base, reference and tolerance.
+    """Add the flags of ``Scoring``.
 
     Args:
         parser: What gets them.
@@ -244,6 +246,28 @@ def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
         metavar="X",
         default=default and default.tolerance,
         help=f"half-width of the band that is called robust (default: {shown})",
+    )
+    add(
+        "--interval",
+        type=str | None,
+        metavar="METHOD",
+        default=default and default.interval,
+        help=f"confidence intervals: {_either(INTERVALS)} over samples (default: {shown})",
+    )
+    add(
+        "--level",
+        type=float | None,
+        metavar="X",
+        default=default and default.level,
+        help=f"confidence level of the intervals (default: {shown})",
+    )
+    add(
+        "--multiplicity",
+        type=str | None,
+        metavar="METHOD",
+        default=default and default.multiplicity,
+        help="what makes a class certain among many targets: "
+        f"{_either(MULTIPLICITIES)} (default: {shown})",
     )
 
 
@@ -339,7 +363,7 @@ def sweep_from(given: Namespace) -> Sweep:
 
 def scoring_from(given: Namespace, default: Scoring = Scoring()) -> Scoring:
     """Return how responses are to become scores; what was not given is as in ``default``."""
-    names = ("base", "reference", "tolerance")
+    names = [field.name for field in fields(Scoring)]
     return replace(default, **{n: given[n] for n in names if given[n] is not None})
 
 

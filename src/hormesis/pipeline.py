@@ -29,6 +29,7 @@ from hormesis.storage import (
     StoredOutcomes,
     check_free,
     is_study,
+    packed_outcomes,
     staged,
     write_outcomes,
     write_tables,
@@ -69,8 +70,8 @@ def analyze(
         scoring: Base, reference and tolerance; ``Study.score`` can change them afterwards.
         performance: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Performance``, or a function of
             logits and labels that returns one number a sample, where more is better.
-        out: Folder for the study; None keeps the tables in memory only. A finished study of the
-            same question in that folder is opened, not measured again.
+        out: Folder for the study; None keeps tables and outcomes in memory only. A finished study
+            of the same question in that folder is opened, not measured again.
         run: Engine, workers and progress; nothing that changes a result.
         name: What tables and the manifest call the network; its class by default.
 
@@ -190,7 +191,7 @@ def _measured(
         device = _device(network)
         example = samples.inputs[:2].to(device)
         engine = choose_engine(network, plan.removals, asked, example, request.run)
-        means = Means()
+        means, packed = Means(), list[bytes]()
         for first, outcomes in blocks_measured(
             lambda block, tick: engine.measure(block.to(device), tick),
             samples,
@@ -200,7 +201,9 @@ def _measured(
         ):
             stored = _stored(outcomes)
             means.add(stored)
-            if folder is not None:
+            if folder is None:
+                packed.append(packed_outcomes(first, stored))
+            else:
                 write_outcomes(folder, first, stored)
         _check_base(means, request.performance)
         responses = response_table(cell_table(plan), means)
@@ -220,7 +223,7 @@ def _measured(
         }
         if folder is not None:
             write_tables(folder, written, targets, responses)
-    return Study(written, targets, responses, out)
+    return Study(written, targets, responses, out, tuple(packed))
 
 
 def _settled(

@@ -28,6 +28,8 @@ COMPARED = ("signed", "magnitude")
 ADVERSARIES = ("fixed", "adaptive")
 BASES = ("network", "first")
 REFERENCES = ("density", "base", "random")
+INTERVALS = ("delta", "bootstrap")
+MULTIPLICITIES = ("none", "holm", "bh")
 ENGINES = ("auto", "plain")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
@@ -165,6 +167,11 @@ class Scoring:
         reference: The curve that invariance would follow: ``"density"``, ``"base"`` or
             ``"random"`` (METHOD, section 4).
         tolerance: Half-width of the band around zero that is called robust, at least 0.
+        interval: How confidence intervals are made: ``"delta"`` or ``"bootstrap"`` over samples.
+        level: Confidence level of the intervals, above 0 and below 1.
+        multiplicity: What a certain class has to stand up to: ``"none"``, each target on its own;
+            ``"holm"``, a wrong one among all targets; ``"bh"``, their share among the certain ones
+            (Benjamini and Hochberg).
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -177,6 +184,9 @@ class Scoring:
     base: str = "network"
     reference: str = "density"
     tolerance: float = 0.05
+    interval: str = "delta"
+    level: float = 0.95
+    multiplicity: str = "none"
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -184,6 +194,10 @@ class Scoring:
         check_choice("reference", self.reference, REFERENCES)
         if not 0 <= self.tolerance < float("inf"):
             raise SettingError(f"Expected `tolerance` to be at least 0, got {self.tolerance}.")
+        check_choice("interval", self.interval, INTERVALS)
+        if not 0 < self.level < 1:
+            raise SettingError(f"Expected `level` between 0 and 1, such as 0.95, got {self.level}.")
+        check_choice("choice of `multiplicity`", self.multiplicity, MULTIPLICITIES)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def score_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
     chosen = scores.loc[scores["filter"] == (filter_name or main_filter(scores))]
     found = {
         (target, score): (float(value), str(label))
-        for target, _, score, value, label in chosen.itertuples(index=False, name=None)
+        for target, _, score, value, label, *_ in chosen.itertuples(index=False, name=None)
     }
     sizes = dict(zip(study.targets["target"], study.targets["size"], strict=True))
     rows = []

@@ -74,10 +74,12 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     axes.spines[:].set_visible(False)
     for place, row in enumerate(rows):
         for column, (value, label) in enumerate(zip(row.values, row.classes, strict=True)):
-            text = label if math.isnan(value) else f"{value:+.2f} {label}"
-            dark = not math.isnan(value) and abs(value) > 0.7 * reach
+            width = row.widths[column]
+            between = "" if math.isnan(width) else f" ±{width:.2f}"
+            text = label if math.isnan(value) else f"{value:+.2f}{between} {label}"
+            dark = not math.isnan(value) and abs(value) > 0.55 * reach
             colour = "white" if dark else "black"
-            axes.text(column, place, text, ha="center", va="center", fontsize=6.5, color=colour)
+            axes.text(column, place, text, ha="center", va="center", fontsize=6, color=colour)
     axes.set_title(f"{main_filter(study.scores)} scores".replace("_", " "))
     bar = axes.figure.colorbar(image, ax=axes, location="bottom", fraction=0.03, pad=0.02)
     bar.set_label("fragile  ←  filtering score  →  antifragile")

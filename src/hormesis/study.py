@@ -11,8 +11,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from hormesis.analysis.bootstrap import bootstrap_spread
-from hormesis.analysis.responses import COLUMNS, as_sweeps
-from hormesis.analysis.scores import Base, score_table
+from hormesis.analysis.responses import COLUMNS, Sweeps, as_sweeps
+from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import Law, Student, Sums, influence_sums, with_intervals
 from hormesis.errors import SettingError, StudyError
@@ -84,16 +84,33 @@ class Study:
         scores = score_table(self.responses, self.base, scoring)
         if not self.has_outcomes:
             return with_intervals(scores, None, None, scoring)
-        sweeps = as_sweeps(self.responses)
-        sums = influence_sums(sweeps, self.base, scoring, self.blocks)
+        sums = influence_sums(self.sweeps, self.base, scoring, self.blocks)
         if scoring.interval == "bootstrap" and self.planned is None:
-            spread = bootstrap_spread(sweeps, self.base, scoring, self.blocks, sums)
+            spread = bootstrap_spread(self.sweeps, self.base, scoring, self.blocks, sums)
         else:
             spread = sums.spread()
-        return with_intervals(scores, spread, self._law(sums.samples, scoring), scoring)
+        return with_intervals(scores, spread, self.law(scoring), scoring)
 
-    def _law(self, samples: int, scoring: Scoring) -> Law:
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        """The responses as arrays."""
+        return as_sweeps(self.responses)
+
+    def estimates(
+        self, filter_name: str
+    ) -> tuple[tuple[str, ...], Float[np.ndarray, "three targets"]]:
+        """Return the names of the swept targets, and their scores without intervals.
+
+        Args:
+            filter_name: A filter that was swept, or ``combined``.
+        """
+        rows = layout(self.sweeps, filter_name)
+        values = rows.mean @ sweep_scores(self.sweeps, self.base, self.scoring).T
+        return tuple(target for target, _ in rows.names), values.T
+
+    def law(self, scoring: Scoring) -> Law:
         """Return Student's t, or what holds at any time for a sweep that chose when to stop."""
+        samples = int(self.manifest["base"]["samples"])
         if self.planned is None:
             return Student(samples, scoring.level)
         return Sequence(samples, self.planned, scoring.level)
@@ -104,6 +121,12 @@ class Study:
         question = self.manifest["question"]
         stopping = question["sweep"].get("until") is not None
         return int(question["data"]["samples"]) if stopping else None
+
+    @property
+    def order(self) -> int | None:
+        """Seed of the order in which samples were drawn; None for that of the data set."""
+        sweep = self.manifest["question"]["sweep"]
+        return None if self.planned is None else int(sweep["seed"])
 
     def influence(
         self, filter_name: str
@@ -122,7 +145,7 @@ class Study:
         """
         found: list[np.ndarray] = []
         sums = influence_sums(
-            as_sweeps(self.responses),
+            self.sweeps,
             self.base,
             self.scoring,
             self.blocks,

@@ -64,8 +64,8 @@ def gradient(sweeps: Sweeps, base: Base, scoring: Scoring, rows: Layout, removal
                 sweeps, f"random_{name}", "control", by, base, scoring, removals
             )
             less = own - control
-        plain.append(csr_array(rows.mean @ own))
-        whole.append(csr_array(rows.mean @ less))
+        plain.append(csr_array(rows.mean @ own, dtype=np.float32))  # as the outcomes are
+        whole.append(csr_array(rows.mean @ less, dtype=np.float32))
         reaches.append(csr_array(rows.mean @ reach))
     difference = (plain[0], plain[1]) if scoring.reference == "random" else None
     return Gradient(whole[0], whole[1], difference, (reaches[0], reaches[1]))
@@ -99,8 +99,7 @@ def _sparse(
     """Return a matrix of these entries; several at one place are added."""
     rows, entries = values.shape
     starts = np.arange(0, rows * entries + 1, entries)
-    entries32 = values.ravel().astype(np.float32)  # as the outcomes are
-    matrix = csr_array((entries32, places.ravel(), starts), shape=(rows, width))
+    matrix = csr_array((values.ravel(), places.ravel(), starts), shape=(rows, width))
     matrix.sum_duplicates()
     return matrix
 
@@ -131,10 +130,21 @@ def influence_values(
     Returns:
         Values in units of the scores: clean, adversarial and difference score × rows × samples.
     """
-    clean = np.vstack([block.clean, block.base_clean[None]])
-    adversarial = np.vstack([block.adversarial, block.base_adversarial[None]])
-    first, second = of.clean @ clean, of.adversarial @ adversarial
+    clean = block.clean, block.base_clean
+    adversarial = block.adversarial, block.base_adversarial
+    first, second = _product(of.clean, *clean), _product(of.adversarial, *adversarial)
     if of.difference is None:
         return np.stack([first, second, second - first])
     by_clean, by_adversarial = of.difference
-    return np.stack([first, second, by_adversarial @ adversarial - by_clean @ clean])
+    third = _product(by_adversarial, *adversarial) - _product(by_clean, *clean)
+    return np.stack([first, second, third])
+
+
+def _product(
+    matrix: csr_array,
+    removals: Float[np.ndarray, "removals samples"],
+    unfiltered: Float[np.ndarray, " samples"],
+) -> Float[np.ndarray, "rows samples"]:
+    """Return ``matrix`` times the outcomes, the unfiltered last, without joining them."""
+    last = matrix[:, [-1]].toarray()
+    return matrix[:, :-1] @ removals + last * unfiltered

@@ -118,8 +118,9 @@ def as_sweeps(responses: pd.DataFrame) -> Sweeps:
             "The responses are damaged: some sweeps have fewer thresholds than others."
         )
     heads = order[first]
+    spelled, named = list(map(str, targets)), list(map(str, filters))
     return Sweeps(
-        tuple((str(targets[target[row]]), str(filters[sweep[row]])) for row in heads),
+        tuple((spelled[target[row]], named[sweep[row]]) for row in heads),
         {
             name: responses[name].to_numpy()[order].reshape(len(heads), -1)
             for name in responses.columns.difference(["target", "filter", "step"])

@@ -204,9 +204,10 @@ def with_intervals(
     table["low"] = value - np.maximum(law.critical() * spread.below, log * spread.unseen)
     table["high"] = value + np.maximum(law.critical() * spread.above, log * spread.unseen)
     p = class_p_values(scores, spread, law, scoring.tolerance)
-    for _, family in table.groupby(["filter", "score"], sort=False).indices.items():
-        tested = family[defined[family]]
-        p[tested] = adjusted(p[tested], scoring.multiplicity)
+    if scoring.multiplicity != "none":
+        for family in table.groupby(["filter", "score"], sort=False).indices.values():
+            tested = family[defined[family]]
+            p[tested] = adjusted(p[tested], scoring.multiplicity)
     certain = defined & (p <= 1 - scoring.level)
     table["certain"] = certain
     table.loc[defined & ~certain, "class"] = UNDECIDED

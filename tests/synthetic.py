@@ -18,7 +18,13 @@ import handset
 from hormesis.analysis.responses import Means, as_sweeps, response_table
 from hormesis.analysis.scores import Base, layout, sweep_scores
 from hormesis.settings import FILTERS, Scoring, Sweep
-from hormesis.storage import StoredOutcomes, packed_outcomes
+from hormesis.storage import (
+    StoredOutcomes,
+    packed_outcomes,
+    staged,
+    write_outcomes,
+    write_tables,
+)
 from hormesis.study import Study
 
 SHARED = 0.9  # of a removal's noise
@@ -142,3 +148,12 @@ def study(
         for first in range(0, samples, 256)
     )
     return Study(manifest, targets, response_table(of.cells(), means), folder, packed)
+
+
+def written(of: Network, outcomes: StoredOutcomes, folder: Path, **changes: Any) -> Path:
+    """Write a study of these outcomes, and return its folder."""
+    made = study(of, outcomes, **changes)
+    with staged(folder) as stage:
+        write_tables(stage, made.manifest, made.targets, made.responses)
+        write_outcomes(stage, 0, outcomes)
+    return folder

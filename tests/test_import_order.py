@@ -24,6 +24,8 @@ ORDER = [
     "storage",  # the folder on disk
     "analysis",  # responses, scores, classes
     "study",
+    "comparable",  # whether studies may be compared
+    "comparison",
     "report",
     "manifest",
     "pipeline",  # the main path, from Python
@@ -31,6 +33,7 @@ ORDER = [
     "named",  # the main path, by names
     "options",
     "refusals",
+    "commands",
     "cli",
     "__main__",
 ]
@@ -41,9 +44,12 @@ FREE_OF_TORCH = [
     "storage",
     "analysis",
     "study",
+    "comparable",
+    "comparison",
     "report",
     "options",
     "refusals",
+    "commands",
     "cli",
     "__main__",
     "stress.adversaries",

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hormesis.comparison import Comparison, compare
     from hormesis.errors import HormesisError
     from hormesis.inputs.data import load_data
     from hormesis.inputs.models import build_model
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "analyze": "pipeline",
+    "Comparison": "comparison",
+    "compare": "comparison",
     "HormesisError": "errors",
     "load_data": "inputs.data",
     "build_model": "inputs.models",
@@ -41,6 +44,7 @@ _HOMES = {
 __all__ = [
     "FGSM",
     "PGD",
+    "Comparison",
     "HormesisError",
     "Performance",
     "Run",
@@ -51,6 +55,7 @@ __all__ = [
     "Targets",
     "analyze",
     "build_model",
+    "compare",
     "load_data",
     "normalized",
     "open_study",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from hormesis.commands import compare
 from hormesis.errors import HormesisError, StudyError
 from hormesis.options import (
     add_scoring,
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    keys = [key for key in analyze_parser().get_defaults().as_dict() if key != "config"]
+    parsers = analyze_parser(), compare.parser()
+    settings = [key for each in parsers for key in each.get_defaults().as_dict()]
+    keys = [key for key in dict.fromkeys(settings) if key not in ("config", "studies")]
     parser = _parser()
     try:
         given = parser.parse_args(arguments)
@@ -80,7 +83,7 @@ def _drop_output() -> None:
 def _parser() -> ArgumentParser:
     parser = make_parser(
         "Tell which parameters of a trained neural network are fragile, robust or antifragile.",
-        usage="hormesis [--version] {analyze,show,export} ...",
+        usage="hormesis [--version] {analyze,show,export,compare} ...",
     )
     parser.add_argument(
         "--version", action="version", version=f"hormesis {version('hormesis')}", help="print it"
@@ -94,6 +97,7 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("analyze", analyze_parser(), help="measure and score a network")
     commands.add_subcommand("show", _show_parser(), help="print the scores of a study")
     commands.add_subcommand("export", _export_parser(), help="write a table of a study")
+    commands.add_subcommand("compare", compare.parser(), help="compare several studies")
     return parser
 
 
@@ -174,6 +178,7 @@ _COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "analyze": _analyze,
     "show": _show,
     "export": _export,
+    "compare": compare.run,
 }
 
 if __name__ == "__main__":

@@ -201,6 +201,13 @@ def _add_sweep(parser: ArgumentParser) -> None:
     add("--own-span", action="store_true", help="take the network's own range instead of --span")
     add("--control", action="store_true", help="also remove as many values at random")
     add(
+        "--until",
+        type=str | None,
+        metavar="AIM",
+        help="stop when every class is certain: 'certain'; or every interval narrow: 0.01 for "
+        "±0.01 (default: measure all samples)",
+    )
+    add(
         "--performance",
         type=str,
         metavar="NAME",
@@ -358,6 +365,7 @@ def sweep_from(given: Namespace) -> Sweep:
         adversary=given.adversary,
         control=given.control or given.reference == "random",
         seed=given.seed,
+        until=given.until,
     )
 
 

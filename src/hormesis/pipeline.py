@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import nn
 
 from hormesis import manifest
 from hormesis.analysis.responses import Means, response_table
+from hormesis.analysis.stopping import Stopping
 from hormesis.engine.engines import choose_engine
 from hormesis.engine.outcomes import Outcomes, Question
 from hormesis.engine.plan import Plan, make_plan
@@ -23,6 +24,7 @@ from hormesis.engine.tables import cell_table, target_table
 from hormesis.errors import ModelError, StudyError
 from hormesis.inputs.models import check_network
 from hormesis.inputs.samples import Samples, samples_from
+from hormesis.inputs.subset import shuffled
 from hormesis.report.progress import Report, shown
 from hormesis.settings import Run, Scoring, Sweep, Targets
 from hormesis.storage import (
@@ -140,6 +142,10 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
         question = manifest.question(
             identity, samples, request.attack, (request.targets, request.sweep, request.performance)
         )
+        if request.sweep.until is not None:  # how many samples are measured depends on scores
+            question["until"] = asdict(request.scoring)
+            order = shuffled(len(samples), request.sweep.seed)
+            samples = replace(samples, inputs=samples.inputs[order], labels=samples.labels[order])
         finished = _finished(request, question)
         if finished is not None:
             return finished
@@ -192,19 +198,26 @@ def _measured(
         example = samples.inputs[:2].to(device)
         engine = choose_engine(network, plan.removals, asked, example, request.run)
         means, packed = Means(), list[bytes]()
-        for first, outcomes in blocks_measured(
+        stopping = _stopping(plan, request, len(samples))
+        blocks = blocks_measured(
             lambda block, tick: engine.measure(block.to(device), tick),
             samples,
             len(plan.removals),
             workers=engine.workers,
             report=partial(report, "Measuring"),
-        ):
-            stored = _stored(outcomes)
-            means.add(stored)
-            if folder is None:
-                packed.append(packed_outcomes(first, stored))
-            else:
-                write_outcomes(folder, first, stored)
+        )
+        with closing(blocks):
+            for first, outcomes in blocks:
+                stored = _stored(outcomes)
+                if stopping is not None:
+                    stored = stopping.update(stored)
+                means.add(stored)
+                if folder is None:
+                    packed.append(packed_outcomes(first, stored))
+                else:
+                    write_outcomes(folder, first, stored)
+                if stopping is not None and stopping.done:
+                    break
         _check_base(means, request.performance)
         responses = response_table(cell_table(plan), means)
         targets = target_table(plan, responses)
@@ -213,7 +226,11 @@ def _measured(
             "attack": manifest.describe_attack(attack, choice),
             "scoring": asdict(request.scoring),
             "base": manifest.describe_base(means, request.performance),
-            "notes": [*manifest.notes(means, attack, choice, request.performance), *engine.notes],
+            "notes": [
+                *manifest.notes(means, attack, choice, request.performance),
+                *engine.notes,
+                *([] if stopping is None else [stopping.note()]),
+            ],
             "run": {
                 "engine": engine.name,
                 "workers": engine.workers,
@@ -243,6 +260,15 @@ def _settled(
     )
     report(stage, choice.evaluations, choice.evaluations)
     return replace(request.attack, epsilon=choice.epsilon), choice
+
+
+def _stopping(plan: Plan, request: _Request, samples: int) -> Stopping | None:
+    """Return what decides when enough samples were seen; None if all are to be measured."""
+    until = request.sweep.until
+    if until is None:
+        return None
+    better = request.performance.higher_is_better
+    return Stopping(cell_table(plan), request.scoring, until, samples, better)
 
 
 def _check_base(means: Means, performance: Performance) -> None:

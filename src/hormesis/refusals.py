@@ -148,7 +148,7 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
     (r"invalid choice: '(?P<given>.*)' \(choose from (?P<known>.*)\)", _command),
     (
         r'expected "command" to be one of \{(?P<known>.*)\}',
-        _fixed("Expected a command: analyze, show or export; see `hormesis --help`."),
+        _fixed("Expected a command: analyze, show, export or compare; see `hormesis --help`."),
     ),
     (
         r"arguments are required: (?P<command>\w+)\.study",

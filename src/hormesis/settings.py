@@ -30,6 +30,7 @@ BASES = ("network", "first")
 REFERENCES = ("density", "base", "random")
 INTERVALS = ("delta", "bootstrap")
 MULTIPLICITIES = ("none", "holm", "bh")
+CERTAIN = "certain"
 ENGINES = ("auto", "plain")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
@@ -112,11 +113,16 @@ class Sweep:
             filtered network anew.
         control: Also measure the random removal of as many values at every threshold.
         seed: Seed of everything drawn at random, at least 0.
+        until: Stop before all samples are measured: ``"certain"``, when every class is, or a number
+            such as ``0.01``, when no interval extends further than that to either side. Samples are
+            then measured in a random order.
 
     Raises:
         SettingError: For a value outside these bounds.
 
     Example:
+        >>> Sweep(until="±0.01").until
+        0.01
         >>> Sweep(thresholds=1)
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected `thresholds` to be at least 2, got 1.
@@ -129,6 +135,7 @@ class Sweep:
     adversary: str = "fixed"
     control: bool = False
     seed: int = 0
+    until: str | float | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -155,6 +162,20 @@ class Sweep:
             raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")
         if self.seed > MOST_SEED:
             raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
+        if self.until not in (None, CERTAIN):
+            object.__setattr__(self, "until", _half_width(self.until))
+
+
+def _half_width(until: str | float) -> float:
+    try:
+        width = float(until.lstrip("±+- ") if isinstance(until, str) else until)
+    except ValueError:
+        width = math.nan
+    if not 0 < width < math.inf:
+        raise SettingError(
+            f"Expected `until` to be 'certain' or a number above 0 such as 0.01, got {until!r}."
+        )
+    return width
 
 
 @dataclass(frozen=True)

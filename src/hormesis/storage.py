@@ -232,6 +232,12 @@ def joined(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
     )
 
 
+def part_of(outcomes: StoredOutcomes, first: int, end: int) -> StoredOutcomes:
+    """Return the outcomes of the samples from ``first`` up to, not including, ``end``."""
+    values = (getattr(outcomes, name)[..., first:end] for name in _NAMES)
+    return StoredOutcomes(*values, changed=outcomes.changed)
+
+
 def read_blocks(source: Path | Sequence[bytes]) -> Iterator[StoredOutcomes]:
     """Yield the outcomes of a study block by block, in the order of the samples.
 

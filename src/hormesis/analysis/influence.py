@@ -84,6 +84,8 @@ def _derivative(
         else:
             slopes = -weights * by / curve**2
             of_base = (weights / curve).sum(axis=1, keepdims=True)
+    # Where a quotient does not exist, as over a base of zero, there is no derivative either.
+    slopes, of_base = (np.where(np.isfinite(part), part, np.nan) for part in (slopes, of_base))
     places = sweeps.columns[cells].astype(np.int64) % (removals + 1)  # -1: the unfiltered
     own = sweeps.columns["outcome"].astype(np.int64)[:, :1] % (removals + 1)
     of_divisor = own if scoring.base == "first" else np.full_like(own, removals)

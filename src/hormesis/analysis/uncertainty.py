@@ -19,6 +19,7 @@ from hormesis.storage import StoredOutcomes
 UNDECIDED = "undecided"
 INTERVAL_COLUMNS = ("low", "high", "level", "certain", "point")
 _FEW = 5
+_ROUNDING = 1e-5  # of an influence value: outcomes are single precision
 _SHARE = 3  # one part in so many of what a sample can carry at most is what it carries usually
 Values = Float[np.ndarray, " rows"]
 Moments = Float[np.ndarray, "three rows"]
@@ -97,7 +98,8 @@ class Sums:
         n = self.samples
         with np.errstate(invalid="ignore"):
             error = np.sqrt(self.second / (n * max(n - 1, 1)) + np.square(self.usual))
-            few = (np.square(self.second) < _FEW * self.fourth) | (self.fourth == 0)
+            few = np.square(self.second) < _FEW * self.fourth
+            few |= self.second <= n * np.square(_ROUNDING * self.most)
         error = (error if n > 1 else np.full_like(error, np.nan)).T.ravel()
         return Spread(error, error, np.where(few, self.most / n, 0.0).T.ravel())
 

@@ -1,0 +1,134 @@
+"""``hormesis compare``: several studies of the same method."""
+
+import os
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hormesis.errors import StudyError
+from hormesis.options import add_scoring, make_parser
+from hormesis.settings import Scoring, check_choice
+
+FORMATS = ("csv", "parquet", "latex")
+PICTURES = ("png", "svg", "pdf")
+_SCORES = ("clean", "adversarial", "difference")
+_SCORING = ("base", "reference", "tolerance", "interval", "level", "multiplicity")
+_SUFFIX = {"csv": "csv", "parquet": "parquet", "latex": "tex"}
+
+
+def parser() -> ArgumentParser:
+    """Return the parser of ``hormesis compare``."""
+    made = make_parser(
+        "Compare studies of the same method: which targets keep their class, which change.",
+        usage="hormesis compare [options] STUDY STUDY ...",
+    )
+    add = made.add_argument
+    add(
+        "studies",
+        type=str,
+        nargs="+",
+        metavar="STUDY",
+        help="folders of studies, or a folder that holds them",
+    )
+    add(
+        "--over",
+        type=str,
+        default="epochs",
+        metavar="WHAT",
+        help="what varies: epochs, data, models or seeds (default: %(default)s)",
+    )
+    add(
+        "--matching",
+        type=str | None,
+        metavar="FILE",
+        help="CSV of study, target and match: which targets go together",
+    )
+    add(
+        "--allow",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="different:NAME",
+        help="let the studies differ in this too, such as different:epsilon",
+    )
+    add(
+        "--group-by",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="pool runs that agree in these: model, data, epoch, seed",
+    )
+    add(
+        "--score",
+        type=str,
+        default="adversarial",
+        metavar="NAME",
+        help="whose paths and pictures are shown (default: %(default)s)",
+    )
+    add("--out", type=str | None, metavar="DIR", help="folder for tables and pictures")
+    add(
+        "--formats",
+        type=str,
+        nargs="+",
+        default=["csv"],
+        metavar="FORMAT",
+        help="of the tables: csv, parquet, latex (default: csv)",
+    )
+    add("--pictures", type=str, default="png", metavar="FORMAT", help="png, svg or pdf")
+    add_scoring(made, of_study=True)
+    return made
+
+
+def run(given: Namespace) -> None:
+    """Compare, print, and write tables and pictures where that was asked for."""
+    check_choice("score", given.score, _SCORES)
+    check_choice("format of the pictures", given.pictures, PICTURES)
+    for form in given.formats:
+        check_choice("format", form, FORMATS)
+
+    from hormesis.comparison import compare, open_all
+    from hormesis.report.comparison import print_comparison
+
+    studies, _ = open_all(given.studies)
+    chosen = {name: given[name] for name in _SCORING if given[name] is not None}
+    scoring = None
+    if chosen and studies:
+        scoring = Scoring(**{**vars(studies[0].scoring), **chosen})
+    comparison = compare(
+        given.studies,
+        over=given.over,
+        scoring=scoring,
+        matching=None if given.matching is None else _read(given.matching),
+        allow=given.allow,
+        group_by=given.group_by,
+    )
+    files = []
+    if given.out is not None:
+        from hormesis.report.comparison_pictures import draw_comparison
+        from hormesis.report.export import write_table
+
+        out = Path(given.out).expanduser()
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            files = draw_comparison(comparison, out, given.score, given.pictures)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else error
+            raise StudyError(
+                f"The comparison cannot be written to {out}: {reason}. Choose another folder with "
+                "`out`."
+            ) from error
+        for name, table in comparison.tables.items():
+            for form in given.formats:
+                files.append(out / f"{name}.{_SUFFIX[form]}")
+                write_table(table, form, str(files[-1]))
+    print_comparison(comparison, given.score, files)
+
+
+def _read(path: str):  # noqa: ANN202
+    import pandas as pd
+
+    try:
+        return pd.read_csv(Path(path).expanduser(), dtype=str)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"The matching {path} cannot be read: {error}.") from error

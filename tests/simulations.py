@@ -2,19 +2,30 @@
 
 from collections.abc import Sequence as Several
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
 import synthetic
-from hormesis.analysis.responses import Means, as_sweeps, response_table
-from hormesis.analysis.scores import Base, classify, layout, sweep_scores
+from hormesis.analysis.responses import Means, Sweeps, as_sweeps, response_table
+from hormesis.analysis.scores import Base, Layout, classify, layout, sweep_scores
 from hormesis.analysis.sequence import Sequence
-from hormesis.analysis.uncertainty import Law, Student, influence_sums
+from hormesis.analysis.uncertainty import Law, Student, Sums, influence_sums
 from hormesis.settings import Scoring
 from hormesis.storage import part_of
 
 STEPS = 9
 SCORES = ("clean", "adversarial", "difference")
+
+
+@cache
+def template(targets: int) -> tuple[Sweeps, Layout]:
+    """Return sweeps of so many targets, whose responses are to be replaced."""
+    network = synthetic.network(np.random.default_rng(0), targets, STEPS)
+    means = Means()
+    means.add(network.outcomes(2, np.random.default_rng(0)))
+    sweeps = as_sweeps(response_table(network.cells(), means))
+    return sweeps, layout(sweeps)
 
 
 class Drawn:
@@ -24,12 +35,13 @@ class Drawn:
         generator = np.random.default_rng(seed)
         self.network = synthetic.network(generator, targets, STEPS)
         self.outcomes = self.network.outcomes(samples, generator)
-        self.truth = self.network.truth()
-        cells = self.network.cells()
-        means = Means()
-        means.add(part_of(self.outcomes, 0, 2))
-        self.sweeps = as_sweeps(response_table(cells, means))
-        self.rows = layout(self.sweeps)
+        self.sweeps, self.rows = template(targets)
+        clean, adversarial, base = self.network.true_means()
+        columns = dict(self.sweeps.columns) | {"clean": clean, "adversarial": adversarial}
+        self.truth = self.values(replace(self.sweeps, columns=columns), base)
+
+    def values(self, sweeps: Sweeps, base: Base) -> np.ndarray:
+        return (self.rows.mean @ sweep_scores(sweeps, base, Scoring()).T).ravel()
 
     def after(self, samples: int, law: Law) -> tuple[np.ndarray, np.ndarray]:
         """Values and half-widths, both by target, filter and score."""
@@ -40,7 +52,7 @@ class Drawn:
             columns[name] = getattr(seen, name).mean(axis=1, dtype=np.float64)[columns["outcome"]]
         sweeps = replace(self.sweeps, columns=columns)
         spread = influence_sums(sweeps, base, Scoring(), lambda: [seen]).spread()
-        value = (self.rows.mean @ sweep_scores(sweeps, base, Scoring()).T).ravel()
+        value = self.values(sweeps, base)
         log = np.log(2 / (1 - law.level))
         return value, np.maximum(law.critical() * spread.above, log * spread.unseen)
 
@@ -86,8 +98,6 @@ def looked_at(
 
 def rare(samples: int, expected: float, draws: int = 20_000) -> float:
     """Return the coverage where a sample loses everything, rarely, and nothing else happens."""
-    from hormesis.analysis.uncertainty import Sums
-
     share = expected / samples
     count = np.random.default_rng(0).binomial(samples, share, draws)
     mean = count / samples

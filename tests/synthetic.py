@@ -15,9 +15,9 @@ import pandas as pd
 from scipy import stats
 
 import handset
-from hormesis.analysis.responses import Means, as_sweeps, response_table
-from hormesis.analysis.scores import Base, layout, sweep_scores
-from hormesis.settings import FILTERS, Scoring, Sweep
+from hormesis.analysis.responses import Means, response_table
+from hormesis.analysis.scores import Base
+from hormesis.settings import FILTERS, Sweep
 from hormesis.storage import (
     StoredOutcomes,
     packed_outcomes,
@@ -65,19 +65,15 @@ class Network:
             }
         )
 
-    def truth(self, scoring: Scoring = Scoring()) -> np.ndarray:
-        """The true scores: targets × (filters and combined) × three, flat."""
-        table = self.cells()
-        spread = np.sqrt(1 + np.square(self.noise))
-        table["clean"] = stats.norm.cdf((self.margin + self.shift) / spread).ravel()
-        table["adversarial"] = stats.norm.cdf(
-            (self.margin - self.drop + self.shift) / spread
-        ).ravel()
-        base = Base(
-            float(stats.norm.cdf(self.margin)), float(stats.norm.cdf(self.margin - self.drop))
+    def true_means(self) -> tuple[np.ndarray, np.ndarray, Base]:
+        """The true accuracies: clean and adversarial by sweep and step, and unfiltered."""
+        spread, steps = np.sqrt(1 + np.square(self.noise)), self.shift.shape[-1]
+        clean, adversarial = (
+            stats.norm.cdf((self.margin - drop + self.shift) / spread).reshape(-1, steps)
+            for drop in (0.0, self.drop)
         )
-        sweeps = as_sweeps(table)
-        return (layout(sweeps).mean @ sweep_scores(sweeps, base, scoring).T).ravel()
+        base = (float(stats.norm.cdf(self.margin - drop)) for drop in (0.0, self.drop))
+        return clean, adversarial, Base(*base)
 
     def outcomes(self, samples: int, generator: np.random.Generator) -> StoredOutcomes:
         """Draw the outcomes of so many samples."""

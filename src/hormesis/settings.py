@@ -168,7 +168,7 @@ class Sweep:
 
 def _half_width(until: str | float) -> float:
     try:
-        width = float(until.lstrip("±+- ") if isinstance(until, str) else until)
+        width = float(until.removeprefix("±") if isinstance(until, str) else until)
     except ValueError:
         width = math.nan
     if not 0 < width < math.inf:

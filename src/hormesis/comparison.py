@@ -63,7 +63,7 @@ class Comparison:
 
 
 def compare(
-    studies: Iterable[Any],
+    studies: Iterable[Any] | str | Path,
     *,
     over: str = "epochs",
     scoring: Scoring | None = None,
@@ -74,7 +74,8 @@ def compare(
     """Compare at least two studies of the same method.
 
     Args:
-        studies: Studies, folders of studies, or folders that hold folders of studies.
+        studies: Studies, folders of studies, or folders that hold folders of studies; a folder alone
+            will do.
         over: What varies between them: ``"epochs"``, ``"data"``, ``"models"`` or ``"seeds"``.
         scoring: How responses become scores; None takes that of the studies, which must agree.
         matching: Which targets go together, as ``analysis.matching.matched`` returns it.
@@ -131,7 +132,7 @@ def compare(
     )
 
 
-def open_all(given: Iterable[Any]) -> tuple[list[Study], list[str]]:
+def open_all(given: Iterable[Any] | str | Path) -> tuple[list[Study], list[str]]:
     """Return the studies that were given, and a sentence for each that is not finished.
 
     Args:
@@ -141,7 +142,7 @@ def open_all(given: Iterable[Any]) -> tuple[list[Study], list[str]]:
     Raises:
         StudyError: For a folder without a study.
     """
-    if isinstance(given, str | Path | Study):
+    if isinstance(given, str | Path):
         given = [given]
     opened: list[Study] = []
     unfinished: list[str] = []

@@ -151,6 +151,10 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
         _fixed("Expected a command: analyze, show, export or compare; see `hormesis --help`."),
     ),
     (
+        r"arguments are required: compare\.studies",
+        _fixed("Expected the folders of at least two studies: `hormesis compare FOLDER FOLDER`."),
+    ),
+    (
         r"arguments are required: (?P<command>\w+)\.study",
         _fixed(r"Expected the folder of a study: `hormesis \g<command> FOLDER`."),
     ),

@@ -96,6 +96,17 @@ def looked_at(
     return always.mean(axis=0), plainly.mean(axis=0), wrong.mean(axis=0)
 
 
+def false_certain(networks: int, samples: int, level: float = 0.95) -> float:
+    """Return how often a true score on the border of *robust* is called certain to lie outside."""
+    wrong = []
+    for seed in range(networks):
+        drawn = Drawn(seed, samples)
+        value, half = drawn.after(samples, Student(samples, level))
+        border = np.abs(drawn.truth)
+        wrong.append((value - half > border) | (value + half < -border))
+    return float(np.mean(wrong))
+
+
 def rare(samples: int, expected: float, draws: int = 20_000) -> float:
     """Return the coverage where a sample loses everything, rarely, and nothing else happens."""
     share = expected / samples
@@ -130,6 +141,7 @@ def main() -> None:
     found = looked_at(1000, looks_until(2560), 10_000)
     for name, shares in zip(("sequence", "plain", "false certain"), found, strict=True):
         print(name, *(f"{share:.1%}" for share in shares), flush=True)
+    print(f"on the border {false_certain(1000, 500):.1%}")
     for samples in (30, 1000):
         print(
             samples,

@@ -72,8 +72,8 @@ class Network:
             stats.norm.cdf((self.margin - drop + self.shift) / spread).reshape(-1, steps)
             for drop in (0.0, self.drop)
         )
-        base = (float(stats.norm.cdf(self.margin - drop)) for drop in (0.0, self.drop))
-        return clean, adversarial, Base(*base)
+        base, attacked = (float(stats.norm.cdf(self.margin - d)) for d in (0.0, self.drop))
+        return clean, adversarial, Base(base, attacked)
 
     def outcomes(self, samples: int, generator: np.random.Generator) -> StoredOutcomes:
         """Draw the outcomes of so many samples."""

@@ -146,7 +146,7 @@ def described(studies: Sequence[Study]) -> pd.DataFrame:
 
 def labels(studies: Sequence[Study], about: pd.DataFrame, over: str) -> list[str]:
     """Return a short name for every study: what varies between them, or else their folders."""
-    varying = [name for name in _ABOUT if about[name].nunique(dropna=False) > 1]
+    varying = [name for name in _ABOUT if len(about[name].unique()) > 1]
     lead = {"epochs": "epoch", "seeds": "seed", "models": "model", "data": "data"}[over]
     ordered = sorted(varying, key=lambda name: name == lead)
     rows = about[ordered].astype("string").fillna("?").itertuples(index=False, name=None)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -74,8 +74,8 @@ def compare(
     """Compare at least two studies of the same method.
 
     Args:
-        studies: Studies, folders of studies, or folders that hold folders of studies; a folder alone
-            will do.
+        studies: Studies, folders of studies, or folders that hold folders of studies; one such
+            folder will do.
         over: What varies between them: ``"epochs"``, ``"data"``, ``"models"`` or ``"seeds"``.
         scoring: How responses become scores; None takes that of the studies, which must agree.
         matching: Which targets go together, as ``analysis.matching.matched`` returns it.
@@ -100,7 +100,7 @@ def compare(
     if scoring is not None:
         opened = [study.scored(scoring) for study in opened]
     about = described(opened)
-    if over == "epochs" and about["epoch"].notna().all():
+    if over == "epochs" and bool(about["epoch"].notna().to_numpy().all()):
         order = about["epoch"].astype(int).argsort(kind="stable")
         opened, about = [opened[place] for place in order], about.iloc[order]
     about.insert(0, "study", labels(opened, about, over))
@@ -244,7 +244,9 @@ def _pooled(
     for keys, group in about.groupby(list(group_by), sort=False, dropna=False):
         runs = [by_label[label] for label in group["study"]]
         if len(runs) > 1:
-            common: Mapping[str, Any] = dict(zip(group_by, keys, strict=True))
+            common: Mapping[str, Any] = dict(
+                zip(group_by, cast(tuple[Any, ...], keys), strict=True)
+            )
             parts.append(tables.pooled(matches, runs, common, scoring))
     if not parts:
         raise SettingError(

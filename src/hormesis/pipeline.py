@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -199,25 +199,23 @@ def _measured(
         engine = choose_engine(network, plan.removals, asked, example, request.run)
         means, packed = Means(), list[bytes]()
         stopping = _stopping(plan, request, len(samples))
-        blocks = blocks_measured(
+        for first, outcomes in blocks_measured(
             lambda block, tick: engine.measure(block.to(device), tick),
             samples,
             len(plan.removals),
             workers=engine.workers,
             report=partial(report, "Measuring"),
-        )
-        with closing(blocks):
-            for first, outcomes in blocks:
-                stored = _stored(outcomes)
-                if stopping is not None:
-                    stored = stopping.update(stored)
-                means.add(stored)
-                if folder is None:
-                    packed.append(packed_outcomes(first, stored))
-                else:
-                    write_outcomes(folder, first, stored)
-                if stopping is not None and stopping.done:
-                    break
+        ):
+            stored = _stored(outcomes)
+            if stopping is not None:
+                stored = stopping.update(stored)
+            means.add(stored)
+            if folder is None:
+                packed.append(packed_outcomes(first, stored))
+            else:
+                write_outcomes(folder, first, stored)
+            if stopping is not None and stopping.done:
+                break
         _check_base(means, request.performance)
         responses = response_table(cell_table(plan), means)
         targets = target_table(plan, responses)

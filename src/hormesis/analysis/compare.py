@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -64,7 +64,7 @@ def sums_of(influence: np.ndarray, most: np.ndarray) -> Sums:
         influence: Three scores × rows × samples.
         most: What one sample can carry at most, times their number.
     """
-    second, fourth = np.empty((2, *influence.shape[:2]))
+    second, fourth = np.empty(influence.shape[:2]), np.empty(influence.shape[:2])
     for place in range(influence.shape[1]):  # row by row, so that memory stays in bounds
         squares = np.square(influence[:, place], dtype=np.float64)
         second[:, place] = squares.sum(axis=-1)
@@ -111,7 +111,8 @@ def paths(scores: pd.DataFrame) -> pd.DataFrame:
     letters = scores["point"].str[0].where(scores["point"] != UNDEFINED, "-")
     letters = letters.where(~scores["certain"], letters.str.upper())
     grouped = scores.assign(letter=letters).groupby(["score", "match"], sort=False)
-    for (score, match), part in grouped:
+    for key, part in grouped:
+        score, match = cast(tuple[str, str], key)
         path = "".join(part["letter"])
         lower = path.lower()
         changes = sum(one != other for one, other in pairwise(lower))
@@ -208,7 +209,7 @@ def ranked(changes: pd.DataFrame, level: float) -> pd.DataFrame:
         known = place[changes["p"].notna().to_numpy()[place]]
         p[known] = adjusted(changes["p"].to_numpy()[known], "holm")
     table = changes.assign(p=p, certain=p <= 1 - level, size=changes["difference"].abs())
-    order = table["score"].map({score: place for place, score in enumerate(SCORES)})
+    order = [SCORES.index(score) for score in table["score"].tolist()]
     table = table.assign(order=order).sort_values(
         ["order", "certain", "size"], ascending=[True, False, False], kind="stable"
     )
@@ -237,7 +238,7 @@ def agreements(
         targets = values.shape[1]
         if targets < 2:
             continue
-        codes = chosen["point"].map({name: code for code, name in enumerate(POINTS)})
+        codes = [POINTS.index(p) if p in POINTS else -1 for p in chosen["point"].tolist()]
         classes = _wide(chosen.assign(code=codes), "code", studies)[values.columns]
         upper = np.triu_indices(len(studies), 1)
         table = {"score": score, "from": np.asarray(studies)[upper[0]]}

@@ -61,8 +61,10 @@ def _roles(targets: pd.DataFrame) -> list[str]:
 
 
 def _in_all(matching: pd.DataFrame, studies: Sequence[str]) -> pd.DataFrame:
-    count = matching.groupby("match")["study"].nunique()
-    kept = matching.loc[matching["match"].map(count) == len(studies)]
+    found: dict[str, set[str]] = {}
+    for study, _, match in matching.itertuples(index=False, name=None):
+        found.setdefault(match, set()).add(study)
+    kept = matching.loc[[len(found[name]) == len(studies) for name in matching["match"].tolist()]]
     if kept.empty:
         raise StudyError(
             "The studies have no target in common; compare architectures with `over` as 'models', "

@@ -217,7 +217,7 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
     sweeps = as_sweeps(responses)
     rows = layout(sweeps)
     values = (rows.mean @ sweep_scores(sweeps, base, scoring).T).ravel()
-    reached = set(responses.loc[responses["changed"].astype(bool), "target"])
+    reached = responses.loc[responses["changed"].astype(bool), "target"].unique()
     table = pd.DataFrame(
         [(target, name, score) for target, name in rows.names for score in SCORES],
         columns=["target", "filter", "score"],
@@ -225,7 +225,7 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
     tested = table["target"].isin(reached).to_numpy()
     table["value"] = np.where(tested, values, np.nan)
     table["class"] = [
-        classify(value, scoring.tolerance) if reaches else UNTESTED
-        for value, reaches in zip(values.tolist(), tested.tolist(), strict=True)
+        classify(float(value), scoring.tolerance) if reaches else UNTESTED
+        for value, reaches in zip(values, tested, strict=True)
     ]
     return table

@@ -73,10 +73,11 @@ class Stopping:
         ).max(axis=1)
         enough = table["certain"] if self.until == CERTAIN else distance <= float(self.until)
         enough = enough | (table["point"] == UNTESTED)
-        together = enough.groupby(table["target"], sort=False).all()
-        for target in together.index[together]:
-            self.settled.setdefault(str(target), self.samples)
-        self.done = bool(together.all())
+        open_still = set(table.loc[~enough, "target"].tolist())
+        for target in table["target"].unique().tolist():
+            if target not in open_still:
+                self.settled.setdefault(target, self.samples)
+        self.done = not open_still
 
     def scores(self) -> pd.DataFrame:
         """Return the scores so far, with the intervals of the sequence.
@@ -95,8 +96,8 @@ class Stopping:
         )
         law = Sequence(self.samples, self.planned, self.scoring.level)
         table = with_intervals(table, sums.spread(), law, replace(self.scoring, interval="delta"))
-        combined = table["filter"] == COMBINED
-        return table.loc[combined] if combined.any() else table
+        combined = table.loc[table["filter"] == COMBINED]
+        return combined if len(combined) else table
 
     def note(self) -> str:
         """Return what was saved, as a sentence."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -169,10 +170,9 @@ class _Ranges:
 
 
 def _most_carried(slopes: Gradient, widths: Float[np.ndarray, "two outcomes"] | None) -> Moments:
-    clean, adversarial = (
-        matrix @ (np.ones(matrix.shape[1]) if widths is None else widths[place])
-        for place, matrix in enumerate(slopes.reach)
-    )
+    if widths is None:
+        widths = np.ones((2, cast(tuple[int, int], slopes.reach[0].shape)[1]))
+    clean, adversarial = slopes.reach[0] @ widths[0], slopes.reach[1] @ widths[1]
     return np.stack([clean, adversarial, np.hypot(clean, adversarial)])
 
 

@@ -29,7 +29,8 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
     console.print(_studies(comparison))
     for note in comparison.notes:
         console.print(Text(note, style="dim"))
-    if len(set(comparison.matching["match"])) < comparison.matching["target"].nunique():
+    matching = comparison.matching
+    if matching["match"].tolist() != matching["target"].tolist():
         console.print()
         console.print(_matching(comparison))
     console.print()

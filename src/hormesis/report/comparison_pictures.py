@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -81,7 +82,7 @@ def heat_map(comparison: Comparison, score: str) -> Figure:
     return figure
 
 
-def _name_studies(axes: mpl.axes.Axes, names: list[str]) -> None:
+def _name_studies(axes: Axes, names: list[str]) -> None:
     step = -(-len(names) // 30)
     long = max(map(len, names)) > 4
     axes.set_xticks(range(0, len(names), step), [short(name) for name in names[::step]])

@@ -198,7 +198,7 @@ def _measured(
         example = samples.inputs[:2].to(device)
         engine = choose_engine(network, plan.removals, asked, example, request.run)
         means, packed = Means(), list[bytes]()
-        stopping = _stopping(plan, request, len(samples))
+        stopping = _stopping(plan, request, len(samples))  # never, unless that was asked for
         for first, outcomes in blocks_measured(
             lambda block, tick: engine.measure(block.to(device), tick),
             samples,
@@ -206,15 +206,10 @@ def _measured(
             workers=engine.workers,
             report=partial(report, "Measuring"),
         ):
-            stored = _stored(outcomes)
-            if stopping is not None:
-                stored = stopping.update(stored)
+            stored = stopping.update(_stored(outcomes))
             means.add(stored)
-            if folder is None:
-                packed.append(packed_outcomes(first, stored))
-            else:
-                write_outcomes(folder, first, stored)
-            if stopping is not None and stopping.done:
+            packed.extend(_kept(folder, first, stored))
+            if stopping.done:
                 break
         _check_base(means, request.performance)
         responses = response_table(cell_table(plan), means)
@@ -227,7 +222,7 @@ def _measured(
             "notes": [
                 *manifest.notes(means, attack, choice, request.performance),
                 *engine.notes,
-                *([] if stopping is None else [stopping.note()]),
+                *stopping.notes(),
             ],
             "run": {
                 "engine": engine.name,
@@ -260,13 +255,18 @@ def _settled(
     return replace(request.attack, epsilon=choice.epsilon), choice
 
 
-def _stopping(plan: Plan, request: _Request, samples: int) -> Stopping | None:
-    """Return what decides when enough samples were seen; None if all are to be measured."""
-    until = request.sweep.until
-    if until is None:
-        return None
+def _stopping(plan: Plan, request: _Request, samples: int) -> Stopping:
+    """Return what decides when enough samples were seen."""
     better = request.performance.higher_is_better
-    return Stopping(cell_table(plan), request.scoring, until, samples, better)
+    return Stopping(cell_table(plan), request.scoring, request.sweep.until, samples, better)
+
+
+def _kept(folder: Path | None, first: int, outcomes: StoredOutcomes) -> list[bytes]:
+    """Write the outcomes of a block or, without a folder, return them to be kept in memory."""
+    if folder is None:
+        return [packed_outcomes(first, outcomes)]
+    write_outcomes(folder, first, outcomes)
+    return []
 
 
 def _check_base(means: Means, performance: Performance) -> None:

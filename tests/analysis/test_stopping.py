@@ -48,16 +48,23 @@ def test_it_stops_when_every_interval_is_narrow_and_not_before():
     before = Stopping(NETWORK.cells(), Scoring(), 0.05, planned=3000)
     before.update(part_of(OUTCOMES, 0, stopping.samples - 1))
     assert not before.done
-    assert "% of the work was saved" in stopping.note()
+    assert "% of the work was saved" in stopping.notes()[0]
 
 
 def test_it_goes_on_where_a_target_is_not_settled():
     stopping, counted = stopped([], until=1e-4)
     assert not stopping.done
     assert stopping.samples == len(counted.base_clean) == 3000
-    assert stopping.note() == (
+    assert stopping.notes() == [
         "All 3000 samples were needed: 0 of 3 targets were settled before the last one."
-    )
+    ]
+
+
+def test_it_never_stops_unless_asked():
+    stopping = Stopping(NETWORK.cells(), Scoring(), None, planned=3000)
+    assert stopping.update(OUTCOMES) is OUTCOMES
+    assert not stopping.done
+    assert stopping.notes() == []
 
 
 def test_certain_classes_are_certain_by_the_sequence():

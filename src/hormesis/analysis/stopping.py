@@ -1,5 +1,6 @@
 """When a sweep has seen enough samples."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -26,7 +27,7 @@ class Stopping:
     Args:
         cells: As ``response_table`` takes them.
         scoring: How responses become scores; tolerance, level and multiplicity.
-        until: ``"certain"``, or the half-width that no interval is to exceed.
+        until: ``"certain"``, or the half-width that no interval is to exceed; None never stops.
         planned: How many samples there are.
         higher_is_better: Of the performance.
 
@@ -38,7 +39,7 @@ class Stopping:
 
     cells: pd.DataFrame
     scoring: Scoring
-    until: str | float
+    until: str | float | None
     planned: int
     higher_is_better: bool = True
     samples: int = 0
@@ -54,6 +55,8 @@ class Stopping:
         Args:
             block: The next samples. If the last target is settled within it, the rest is left out.
         """
+        if self.until is None:
+            return block
         size, taken = len(block.base_clean), 0
         while taken < size and not self.done:
             end = min(size, taken + self._next - self.samples)
@@ -71,7 +74,8 @@ class Stopping:
         distance = pd.concat(
             [table["value"] - table["low"], table["high"] - table["value"]], axis=1
         ).max(axis=1)
-        enough = table["certain"] if self.until == CERTAIN else distance <= float(self.until)
+        narrow = math.inf if self.until in (None, CERTAIN) else float(self.until)
+        enough = table["certain"] if self.until == CERTAIN else distance <= narrow
         enough = enough | (table["point"] == UNTESTED)
         open_still = set(table.loc[~enough, "target"].tolist())
         for target in table["target"].unique().tolist():
@@ -99,21 +103,23 @@ class Stopping:
         combined = table.loc[table["filter"] == COMBINED]
         return combined if len(combined) else table
 
-    def note(self) -> str:
-        """Return what was saved, as a sentence."""
+    def notes(self) -> list[str]:
+        """Return what was saved, as a sentence; nothing if nothing was asked for."""
+        if self.until is None:
+            return []
         aim = (
             "every class was certain"
             if self.until == CERTAIN
             else f"every interval was within ±{self.until:g}"
         )
-        count, targets = len(self.settled), self.cells["target"].nunique()
         if self.done:
             saved = 1 - self.samples / self.planned
-            return (
+            return [
                 f"Stopped after {self.samples} of {self.planned} samples, when {aim}: {saved:.0%} "
                 "of the work was saved."
-            )
-        return (
+            ]
+        count, targets = len(self.settled), self.cells["target"].nunique()
+        return [
             f"All {self.planned} samples were needed: {count} of {targets} targets were settled "
-            f"before the last one."
-        )
+            "before the last one."
+        ]

@@ -2,12 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from hormesis.errors import StudyError
 from hormesis.options import add_scoring, make_parser
 from hormesis.settings import Scoring, check_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hormesis.comparison import Comparison
 
 FORMATS = ("csv", "parquet", "latex")
 PICTURES = ("png", "svg", "pdf")
@@ -37,6 +43,14 @@ def parser() -> ArgumentParser:
         metavar="WHAT",
         help="what varies: epochs, data, models or seeds (default: %(default)s)",
     )
+    _add_method(made)
+    _add_output(made)
+    add_scoring(made, of_study=True)
+    return made
+
+
+def _add_method(made: ArgumentParser) -> None:
+    add = made.add_argument
     add(
         "--matching",
         type=str | None,
@@ -59,6 +73,10 @@ def parser() -> ArgumentParser:
         metavar="COLUMN",
         help="pool runs that agree in these: model, data, epoch, seed",
     )
+
+
+def _add_output(made: ArgumentParser) -> None:
+    add = made.add_argument
     add(
         "--score",
         type=str,
@@ -76,8 +94,6 @@ def parser() -> ArgumentParser:
         help="of the tables: csv, parquet, latex (default: csv)",
     )
     add("--pictures", type=str, default="png", metavar="FORMAT", help="png, svg or pdf")
-    add_scoring(made, of_study=True)
-    return made
 
 
 def run(given: Namespace) -> None:
@@ -103,29 +119,33 @@ def run(given: Namespace) -> None:
         allow=given.allow,
         group_by=given.group_by,
     )
-    files = []
-    if given.out is not None:
-        from hormesis.report.comparison_pictures import draw_comparison
-        from hormesis.report.export import write_table
-
-        out = Path(given.out).expanduser()
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            files = draw_comparison(comparison, out, given.score, given.pictures)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else error
-            raise StudyError(
-                f"The comparison cannot be written to {out}: {reason}. Choose another folder with "
-                "`out`."
-            ) from error
-        for name, table in comparison.tables.items():
-            for form in given.formats:
-                files.append(out / f"{name}.{_SUFFIX[form]}")
-                write_table(table, form, str(files[-1]))
+    files = [] if given.out is None else _written(comparison, given)
     print_comparison(comparison, given.score, files)
 
 
-def _read(path: str):  # noqa: ANN202
+def _written(comparison: "Comparison", given: Namespace) -> list[Path]:
+    """Write pictures and tables, and return where they are."""
+    from hormesis.report.comparison_pictures import draw_comparison
+    from hormesis.report.export import write_table
+
+    out = Path(given.out).expanduser()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        files = draw_comparison(comparison, out, given.score, given.pictures)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise StudyError(
+            f"The comparison cannot be written to {out}: {reason}. Choose another folder with "
+            "`out`."
+        ) from error
+    for name, table in comparison.tables.items():
+        for form in given.formats:
+            files.append(out / f"{name}.{_SUFFIX[form]}")
+            write_table(table, form, str(files[-1]))
+    return files
+
+
+def _read(path: str) -> "pd.DataFrame":
     import pandas as pd
 
     try:

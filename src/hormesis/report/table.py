@@ -26,7 +26,7 @@ def score_overview(study: Study) -> RenderableType:
 
     It fits 80 columns; names of more than 23 letters are folded. Classes are told by a letter and
     a sign as well as by colour: ``F``, ``R`` and ``A`` are certain, ``f?``, ``r?`` and ``a?`` are
-    by the estimate alone.
+    by the estimate alone. Without intervals there is room for words.
     """
     rows = score_rows(study)
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
@@ -58,23 +58,22 @@ def _cell(row: ScoreRow, place: int) -> Text:
     value, label, width = row.values[place], row.classes[place], row.widths[place]
     if math.isnan(value):
         return Text(f"      {label}", style=STYLES[label])
-    certain = label == row.points[place] and not math.isnan(width)
-    letter = label[0].upper() if certain else f"{row.points[place][0]}?"
-    between = "" if math.isnan(width) else f" ±{width:.2f}"
-    return Text(f"{value:+.2f}{between} {letter}", style=STYLES[label])
+    if math.isnan(width):
+        return Text(f"{value:+.2f} {label}", style=STYLES[label])
+    point = row.points[place]
+    letter = point[0].upper() if label == point else f"{point[0]}?"
+    return Text(f"{value:+.2f} ±{width:.2f} {letter}", style=STYLES[label])
 
 
 def _explain(study: Study) -> str:
     scoring = study.scoring
-    return (
+    made = (
         f"base {scoring.base}, reference {scoring.reference}, robust within ±{scoring.tolerance:g}"
-        f"\nF fragile, R robust, A antifragile; f? r? a? undecided; {_intervals(study)}"
     )
-
-
-def _intervals(study: Study) -> str:
-    scoring = study.scoring
     if not study.has_outcomes:
-        return "no intervals: the study keeps no outcomes"
+        return made
     adjusted = "" if scoring.multiplicity == "none" else f", {scoring.multiplicity}"
-    return f"± {scoring.level:.3g} interval{adjusted}"
+    return (
+        f"{made}\nF fragile, R robust, A antifragile; f? r? a? undecided; "
+        f"± {100 * scoring.level:g}% interval{adjusted}"
+    )

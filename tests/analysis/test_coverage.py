@@ -32,7 +32,7 @@ def test_a_sequence_holds_at_all_looks_where_plain_intervals_do_not():
 
 
 def test_a_score_on_the_border_is_seldom_called_certain():
-    assert false_certain(1000, 500) <= 0.03  # one side of a 95 % interval
+    assert false_certain(1000, 500) <= 0.04  # one side of a 95 % interval, and what skewness adds
 
 
 @pytest.mark.parametrize("samples", [30, 1000])

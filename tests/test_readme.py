@@ -34,7 +34,12 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_command_is_understood(command: str) -> None:
-    assert _parser().parse_args(shlex.split(command)[1:]).command in ("analyze", "show", "export", "compare")
+    assert _parser().parse_args(shlex.split(command)[1:]).command in (
+        "analyze",
+        "show",
+        "export",
+        "compare",
+    )
 
 
 def test_make_targets_exist() -> None:

@@ -108,14 +108,9 @@ def compare(
     matching, measured = _measured(opened, list(about["study"]), matching, over=over, by=by)
     matches = list(dict.fromkeys(matching["match"]))
     own = opened[0].scoring
-    scores = pd.concat(
-        [tables.score_rows(matches, each, own) for each in measured], ignore_index=True
-    )
+    scores = tables.score_rows(matches, measured, own)
     pairs = tables.pairs_of(len(measured), ordered=over == "epochs")
-    changed = pd.concat(
-        [tables.changes(matches, measured[a], measured[b], own) for a, b in pairs],
-        ignore_index=True,
-    )
+    changed = tables.changes(matches, measured, pairs, own)
     correlations, agreement = tables.agreements(scores, list(about["study"]), own.level)
     return Comparison(
         over=over,

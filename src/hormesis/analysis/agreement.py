@@ -85,7 +85,7 @@ class Agreement:
 
 
 def agreement(
-    values: Table, classes: Int[np.ndarray, "studies targets"], level: float, draws: int = 999
+    values: Table, classes: Int[np.ndarray, "studies targets"], level: float, draws: int = 499
 ) -> Agreement:
     """Return agreement beyond chance.
 

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from scipy import stats
 
 from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
-from hormesis.analysis.scores import SCORES, UNDEFINED, classify
-from hormesis.analysis.uncertainty import Law, Sums, adjusted, with_intervals
+from hormesis.analysis.scores import SCORES, UNDEFINED, classes
+from hormesis.analysis.uncertainty import Law, Spread, Sums, adjusted, with_intervals
 from hormesis.settings import Scoring
 
 POINTS = ("fragile", "robust", "antifragile")
@@ -72,25 +72,43 @@ def sums_of(influence: np.ndarray, most: np.ndarray) -> Sums:
     return Sums(second, fourth, most, influence.shape[-1])
 
 
-def score_rows(matches: Sequence[str], measured: Measured, scoring: Scoring) -> pd.DataFrame:
-    """Return one study's scores of the matched targets, with intervals.
+def score_rows(
+    matches: Sequence[str], measured: Sequence[Measured], scoring: Scoring
+) -> pd.DataFrame:
+    """Return the studies' scores of the matched targets, with intervals.
 
     Columns ``study``, ``match``, ``score``, ``value``, ``class``, ``low``, ``high``, ``level``,
-    ``certain``, ``point``.
+    ``certain``, ``point``; studies in their order.
     """
-    values = measured.values.T.ravel()
+    rows = len(matches) * len(SCORES)
+    values = np.concatenate([each.values.T.ravel() for each in measured])
     table = pd.DataFrame(
         {
-            "study": measured.label,
-            "filter": "",  # one family for the control of multiplicity
-            "match": np.repeat(np.asarray(matches, dtype=object), len(SCORES)),
-            "score": list(SCORES) * len(matches),
+            "study": np.repeat(np.asarray([each.label for each in measured], dtype=object), rows),
+            "match": _repeated(matches, len(measured)),
+            "score": list(SCORES) * (len(matches) * len(measured)),
             "value": values,
-            "class": [classify(value, scoring.tolerance) for value in values.tolist()],
+            "class": classes(values, scoring.tolerance),
         }
-    )
-    spread = None if measured.sums is None else measured.sums.spread()
-    return with_intervals(table, spread, measured.law, scoring).drop(columns="filter")
+    ).assign(filter=lambda table: table["study"])  # a family for the control of multiplicity
+    parts = []
+    for law in dict.fromkeys(each.law for each in measured):
+        places = [place for place, each in enumerate(measured) if each.law == law]
+        chosen = np.concatenate([np.arange(rows) + place * rows for place in places])
+        spreads = [sums.spread() for place in places if (sums := measured[place].sums) is not None]
+        spread = None
+        if law is not None:
+            sides = (
+                [vars(each)[name] for each in spreads] for name in ("below", "above", "unseen")
+            )
+            spread = Spread(*map(np.concatenate, sides))
+        parts.append(with_intervals(table.iloc[chosen], spread, law, scoring))
+    return pd.concat(parts).sort_index().drop(columns="filter")
+
+
+def _repeated(matches: Sequence[str], times: int) -> np.ndarray:
+    """Return the names of the rows of so many tables: each match for all its scores."""
+    return np.tile(np.repeat(np.asarray(matches, dtype=object), len(SCORES)), times)
 
 
 def paths(scores: pd.DataFrame) -> pd.DataFrame:
@@ -146,38 +164,61 @@ def pairs_of(studies: int, *, ordered: bool) -> list[tuple[int, int]]:
 
 
 def changes(
-    matches: Sequence[str], one: Measured, other: Measured, scoring: Scoring
+    matches: Sequence[str],
+    measured: Sequence[Measured],
+    pairs: Sequence[tuple[int, int]],
+    scoring: Scoring,
 ) -> pd.DataFrame:
-    """Return how the scores differ between two studies.
+    """Return how the scores differ between studies.
 
     Where both were measured on the same samples, influence values are subtracted sample by sample;
     else the errors are independent.
+
+    Args:
+        matches: Names of the targets.
+        measured: The studies.
+        pairs: Places of those to compare, from and to.
+        scoring: Level and tolerance.
 
     Returns:
         Columns ``score``, ``match``, ``from``, ``to``, ``from_class``, ``to_class`` (by the
         estimates), ``difference``, ``low``, ``high``, ``p`` (that there is no difference) and
         ``paired``.
     """
-    before, after = one.values.T.ravel(), other.values.T.ravel()
-    paired = one.paired(other)
-    table = pd.DataFrame(
+    rows = len(matches) * len(SCORES)
+    sides = [(measured[one], measured[other]) for one, other in pairs]
+    before, after = (
+        np.concatenate([side[place].values.T.ravel() for side in sides]) for place in (0, 1)
+    )
+    labels = [np.asarray([side[place].label for side in sides], dtype=object) for place in (0, 1)]
+    half, p = (
+        np.concatenate(parts)
+        for parts in zip(*(_width_and_p(*side, scoring.level) for side in sides), strict=True)
+    )
+    difference = after - before
+    return pd.DataFrame(
         {
-            "score": list(SCORES) * len(matches),
-            "match": np.repeat(np.asarray(matches, dtype=object), len(SCORES)),
-            "from": one.label,
-            "to": other.label,
-            "from_class": [classify(value, scoring.tolerance) for value in before.tolist()],
-            "to_class": [classify(value, scoring.tolerance) for value in after.tolist()],
-            "difference": after - before,
-            "low": np.nan,
-            "high": np.nan,
-            "p": np.nan,
-            "paired": paired,
+            "score": list(SCORES) * (len(matches) * len(pairs)),
+            "match": _repeated(matches, len(pairs)),
+            "from": np.repeat(labels[0], rows),
+            "to": np.repeat(labels[1], rows),
+            "from_class": classes(before, scoring.tolerance),
+            "to_class": classes(after, scoring.tolerance),
+            "difference": difference,
+            "low": difference - half,
+            "high": difference + half,
+            "p": p,
+            "paired": np.repeat([one.paired(other) for one, other in sides], rows),
         }
     )
+
+
+def _width_and_p(one: Measured, other: Measured, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return half the width of the interval of each difference, and its p-value."""
+    distance = np.abs(other.values - one.values).T.ravel()
     if one.sums is None or other.sums is None or one.law is None or other.law is None:
-        return table
-    if paired:
+        return np.full_like(distance, np.nan), np.full_like(distance, np.nan)
+    if one.paired(other):
         assert one.influence is not None
         assert other.influence is not None
         most = np.hypot(one.sums.most, other.sums.most)
@@ -188,14 +229,10 @@ def changes(
         error = np.hypot(sides[0].above, sides[1].above)
         unseen = np.hypot(sides[0].unseen, sides[1].unseen)
     law = min(one.law, other.law, key=lambda law: law.samples)
-    half = np.maximum(law.critical() * error, np.log(2 / (1 - scoring.level)) * unseen)
-    distance = np.abs(after - before)
+    half = np.maximum(law.critical() * error, np.log(2 / (1 - level)) * unseen)
     with np.errstate(divide="ignore", invalid="ignore"):
         rare = np.where(unseen > 0, 2 * np.exp(-distance / unseen), 0.0)
-        p = np.minimum(np.maximum(law.p_value(distance / error), rare), 1.0)
-    table["low"], table["high"] = table["difference"] - half, table["difference"] + half
-    table["p"] = p
-    return table
+        return half, np.minimum(np.maximum(law.p_value(distance / error), rare), 1.0)
 
 
 def ranked(changes: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -289,7 +326,7 @@ def pooled(
             "match": np.repeat(np.asarray(matches, dtype=object), len(SCORES)),
             "runs": count,
             "mean": mean,
-            "class": [classify(value, scoring.tolerance) for value in mean.tolist()],
+            "class": classes(mean, scoring.tolerance),
             "low": mean - half,
             "high": mean + half,
             "sampling_low": mean - sampling,

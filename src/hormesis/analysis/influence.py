@@ -22,8 +22,29 @@ from hormesis.storage import StoredOutcomes
 
 
 @dataclass(frozen=True)
+class Slopes:
+    """Derivatives of scores by mean outcomes.
+
+    Args:
+        removals: By those of the removals: rows × removals.
+        unfiltered: By that of the unfiltered network: one a row.
+    """
+
+    removals: csr_array
+    unfiltered: Float[np.ndarray, "rows 1"]
+
+    def times(
+        self,
+        removals: Float[np.ndarray, "removals samples"],
+        unfiltered: Float[np.ndarray, " samples"],
+    ) -> Float[np.ndarray, "rows samples"]:
+        """Return the derivatives times the outcomes of samples."""
+        return self.removals @ removals + self.unfiltered * unfiltered
+
+
+@dataclass(frozen=True)
 class Gradient:
-    """How scores depend on the means, to first order: rows × outcomes, the unfiltered last.
+    """How scores depend on the means, to first order.
 
     Args:
         clean: Of the clean score, by clean outcomes.
@@ -31,13 +52,13 @@ class Gradient:
         difference: Of the difference score, by clean and by adversarial outcomes; None where they
             are those of the other two scores, as for every reference that is not measured.
         reach: By how much one sample that loses, or gains, all it can at every threshold moves the
-            clean and the adversarial score, times the number of samples: rows × outcomes, to be
-            summed over the ranges of the outcomes.
+            clean and the adversarial score, times the number of samples: rows × outcomes, the
+            unfiltered last, to be summed over the ranges of the outcomes.
     """
 
-    clean: csr_array
-    adversarial: csr_array
-    difference: tuple[csr_array, csr_array] | None
+    clean: Slopes
+    adversarial: Slopes
+    difference: tuple[Slopes, Slopes] | None
     reach: tuple[csr_array, csr_array]
 
 
@@ -64,8 +85,8 @@ def gradient(sweeps: Sweeps, base: Base, scoring: Scoring, rows: Layout, removal
                 sweeps, f"random_{name}", "control", by, base, scoring, removals
             )
             less = own - control
-        plain.append(csr_array(rows.mean @ own, dtype=np.float32))  # as the outcomes are
-        whole.append(csr_array(rows.mean @ less, dtype=np.float32))
+        plain.append(_slopes(csr_array(rows.mean @ own)))
+        whole.append(_slopes(csr_array(rows.mean @ less)))
         reaches.append(csr_array(rows.mean @ reach))
     difference = (plain[0], plain[1]) if scoring.reference == "random" else None
     return Gradient(whole[0], whole[1], difference, (reaches[0], reaches[1]))
@@ -106,6 +127,12 @@ def _sparse(
     return matrix
 
 
+def _slopes(matrix: csr_array) -> Slopes:
+    """Return a matrix, whose last column is the unfiltered network's, in single precision."""
+    single = csr_array(matrix, dtype=np.float32)  # as the outcomes are
+    return Slopes(csr_array(single[:, :-1]), single[:, [-1]].toarray())
+
+
 def simpson_weights(thresholds: int) -> Float[np.ndarray, " thresholds"]:
     """Return the weights of Simpson's rule over the normalised threshold.
 
@@ -134,19 +161,8 @@ def influence_values(
     """
     clean = block.clean, block.base_clean
     adversarial = block.adversarial, block.base_adversarial
-    first, second = _product(of.clean, *clean), _product(of.adversarial, *adversarial)
+    first, second = of.clean.times(*clean), of.adversarial.times(*adversarial)
     if of.difference is None:
         return np.stack([first, second, second - first])
     by_clean, by_adversarial = of.difference
-    third = _product(by_adversarial, *adversarial) - _product(by_clean, *clean)
-    return np.stack([first, second, third])
-
-
-def _product(
-    matrix: csr_array,
-    removals: Float[np.ndarray, "removals samples"],
-    unfiltered: Float[np.ndarray, " samples"],
-) -> Float[np.ndarray, "rows samples"]:
-    """Return ``matrix`` times the outcomes, the unfiltered last, without joining them."""
-    last = matrix[:, [-1]].toarray()
-    return matrix[:, :-1] @ removals + last * unfiltered
+    return np.stack([first, second, by_adversarial.times(*adversarial) - by_clean.times(*clean)])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from scipy.integrate import simpson
 from scipy.sparse import csr_array
 
@@ -90,6 +90,16 @@ def classify(value: float, tolerance: float) -> str:
     if abs(value) <= tolerance:
         return "robust"
     return "fragile" if value < 0 else "antifragile"
+
+
+def classes(values: Float[np.ndarray, " rows"], tolerance: float) -> Shaped[np.ndarray, " rows"]:
+    """Return the classes of scores, see ``classify``."""
+    found = np.select(
+        [np.isnan(values), np.abs(values) <= tolerance, values < 0],
+        [UNDEFINED, "robust", "fragile"],
+        default="antifragile",
+    )
+    return found.astype(object)
 
 
 def divisor(sweeps: Sweeps, name: str, base: Base, scoring: Scoring) -> Divisor:
@@ -224,8 +234,5 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
     )
     tested = table["target"].isin(reached).to_numpy()
     table["value"] = np.where(tested, values, np.nan)
-    table["class"] = [
-        classify(float(value), scoring.tolerance) if reaches else UNTESTED
-        for value, reaches in zip(values, tested, strict=True)
-    ]
+    table["class"] = np.where(tested, classes(values, scoring.tolerance), UNTESTED)
     return table

@@ -19,7 +19,7 @@ def network() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         made = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-        made[3].bias.data.zero_()
+        nn.init.zeros_(made.get_parameter("3.bias"))
     return made
 
 

@@ -47,7 +47,7 @@ def test_real_architectures_match_by_place_and_kind():
 
 def test_one_architecture_keeps_its_names_even_by_role():
     found = matched({"a": of_model("resnet18"), "b": of_model("resnet18")}, by_role=True)
-    assert (found["match"] == found["target"]).all()
+    assert found["match"].tolist() == found["target"].tolist()
 
 
 def test_order_follows_depth_and_not_the_table():

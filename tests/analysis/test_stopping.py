@@ -42,7 +42,7 @@ def test_it_stops_when_every_interval_is_narrow_and_not_before():
     stopping, _ = stopped([])
     table = stopping.scores()
     assert set(table["filter"]) == {"combined"}
-    assert (table["high"] - table["value"]).max() <= 0.05
+    assert (table["high"] - table["value"]).to_numpy().max() <= 0.05
     assert max(stopping.settled.values()) == stopping.samples
     assert set(stopping.settled) == set(NETWORK.targets)
     before = Stopping(NETWORK.cells(), Scoring(), 0.05, planned=3000)
@@ -71,9 +71,9 @@ def test_certain_classes_are_certain_by_the_sequence():
     stopping, _ = stopped([], until="certain")
     table = stopping.scores()
     if stopping.done:
-        assert table["certain"].all()
+        assert table["certain"].to_numpy().all()
     else:
-        assert not table["certain"].all()
+        assert not table["certain"].to_numpy().all()
     law = Sequence(stopping.samples, 3000, 0.95)
     assert law.critical() > 2.5
 

@@ -87,6 +87,22 @@ def compare(
         StudyError: For fewer than two studies, the same one twice, studies of different methods or
             without a common target, or damaged ones.
         SettingError: For an unknown ``over``, or a column to group by that is not there.
+
+    Example:
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(30, 1, 2, 2), torch.arange(30) % 2
+        >>> studies = []
+        >>> for shift in (0.0, 0.5):
+        ...     torch.nn.init.constant_(network[1].bias, shift)[0].item()
+        ...     studies.append(hm.analyze(network, data, attack=hm.FGSM(0.1),
+        ...                               run=hm.Run(progress=False)))
+        0.0
+        0.5
+        >>> found = compare(studies, over="seeds")
+        >>> found.paths["match"].unique().tolist(), found.changes["paired"].unique().tolist()
+        (['1.weight'], [True])
     """
     check_choice("choice of `over`", over, OVERS)
     opened, unfinished = open_all(studies)

@@ -15,12 +15,13 @@ from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout
 from hormesis.analysis.sequence import Sequence
 from hormesis.settings import Scoring
-from hormesis.storage import StoredOutcomes
+from hormesis.storage import StoredOutcomes, part_of
 
 UNDECIDED = "undecided"
 INTERVAL_COLUMNS = ("low", "high", "level", "certain", "point")
 _FEW = 5
 _ROUNDING = 1e-5  # of an influence value: outcomes are single precision
+_MOST_VALUES = 4_000_000  # at a time, so that memory stays in bounds for many channels
 _SHARE = 3  # one part in so many of what a sample can carry at most is what it carries usually
 Values = Float[np.ndarray, " rows"]
 Moments = Float[np.ndarray, "three rows"]
@@ -136,12 +137,15 @@ def influence_sums(
         if slopes is None:
             slopes = gradient(sweeps, base, scoring, rows, len(block.clean))
         ranges.add(block)
-        values = influence_values(slopes, block)
-        keep(values)
-        squares = np.square(values)
-        second += squares.sum(axis=-1, dtype=np.float64)
-        fourth += np.square(squares).sum(axis=-1, dtype=np.float64)
-        samples += values.shape[-1]
+        size = len(block.base_clean)
+        step = max(1, _MOST_VALUES // max(second.size, 1))
+        for first in range(0, size, step):
+            values = influence_values(slopes, part_of(block, first, min(first + step, size)))
+            keep(values)
+            squares = np.square(values)
+            second += squares.sum(axis=-1, dtype=np.float64)
+            fourth += np.square(squares).sum(axis=-1, dtype=np.float64)
+        samples += size
     assert slopes is not None
     return Sums(second, fourth, _most_carried(slopes, ranges.widths()), samples)
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hormesis.analysis.scores import SCORES
+from hormesis.analysis.scores import SCORES, UNDEFINED
 from hormesis.comparison import Comparison
 
 _MOST_ROWS = 60
@@ -132,17 +132,21 @@ def agreement_lines(comparison: Comparison) -> list[str]:
 def _changes(comparison: Comparison, score: str) -> Table:
     chosen = comparison.changes.loc[comparison.changes["score"] == score]
     certain = int(chosen["certain"].sum())
-    table = _table(f"largest changes ({certain} certain)", "from", "to", "difference", "")
+    table = _table("largest changes", "from", "to", "difference", f"{certain} certain")
     for row in chosen.head(_MOST_CHANGES).to_dict("records"):
         half = f" ±{row['high'] - row['difference']:.2f}" if pd.notna(row["high"]) else ""
         table.add_row(
             Text(str(row["match"]).removesuffix(".weight")),
-            Text(f"{row['from']} {row['from_class']}"),
-            Text(f"{row['to']} {row['to_class']}"),
+            Text(f"{row['from']} {_letter(row['from_class'])}"),
+            Text(f"{row['to']} {_letter(row['to_class'])}"),
             f"{row['difference']:+.2f}{half}",
             "certain" if row["certain"] else "",
         )
     return table
+
+
+def _letter(label: str) -> str:
+    return "-" if label == UNDEFINED else label[0].upper()
 
 
 def _pooled(comparison: Comparison, score: str) -> Table:

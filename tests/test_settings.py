@@ -135,7 +135,7 @@ def test_a_known_choice_passes():
     ("settings", "sentence"),
     [
         ({"interval": "deltas"}, "Unknown interval 'deltas'. Did you mean delta"),
-        ({"level": 95}, "Expected `level` between 0 and 1, such as 0.95, got 95"),
+        ({"level": 95.0}, "Expected `level` between 0 and 1, such as 0.95, got 95.0"),
         ({"level": float("nan")}, "Expected `level` between 0 and 1"),
         ({"multiplicity": "bonferroni"}, "Unknown choice of `multiplicity` 'bonferroni'"),
     ],

@@ -245,6 +245,17 @@ def test_partial_and_unfinished_studies_are_marked(tmp_path: Path):
     assert any("epoch-0003.1.partial is not finished and was left out" in n for n in found.notes)
 
 
+def test_one_object_may_hold_all_studies():
+    class Several:
+        def __init__(self, studies: list[Study]) -> None:
+            self.members = dict(enumerate(studies))
+
+    found = hm.compare(Several(epochs(1.0, 0.9)))
+    assert found.studies["study"].tolist() == ["1", "2"]
+    with pytest.raises(StudyError, match="at least two studies, got 1"):
+        hm.compare(study())
+
+
 def test_studies_without_outcomes_are_compared_without_certainty():
     members = [replace(member, packed=()) for member in epochs(1.0, 0.5)]
     found = hm.compare(members)

@@ -1,6 +1,6 @@
 """Several studies compared: what stays the same, what changes, and how sure that is."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -63,7 +63,7 @@ class Comparison:
 
 
 def compare(
-    studies: Iterable[Any] | str | Path,
+    studies: Any,  # noqa: ANN401
     *,
     over: str = "epochs",
     scoring: Scoring | None = None,
@@ -75,7 +75,7 @@ def compare(
 
     Args:
         studies: Studies, folders of studies, or folders that hold folders of studies; one such
-            folder will do.
+            folder, or an object that holds several studies as ``members``, will do.
         over: What varies between them: ``"epochs"``, ``"data"``, ``"models"`` or ``"seeds"``.
         scoring: How responses become scores; None takes that of the studies, which must agree.
         matching: Which targets go together, as ``analysis.matching.matched`` returns it.
@@ -143,7 +143,9 @@ def compare(
     )
 
 
-def open_all(given: Iterable[Any] | str | Path) -> tuple[list[Study], list[str]]:
+def open_all(
+    given: Any,  # noqa: ANN401
+) -> tuple[list[Study], list[str]]:
     """Return the studies that were given, and a sentence for each that is not finished.
 
     Args:
@@ -153,7 +155,7 @@ def open_all(given: Iterable[Any] | str | Path) -> tuple[list[Study], list[str]]
     Raises:
         StudyError: For a folder without a study.
     """
-    if isinstance(given, str | Path):
+    if isinstance(given, str | Path | Study) or hasattr(given, "members"):
         given = [given]
     opened: list[Study] = []
     unfinished: list[str] = []

@@ -1,13 +1,14 @@
 """``hormesis compare``: several studies of the same method."""
 
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from hormesis.errors import StudyError
-from hormesis.options import add_scoring, make_parser
+from hormesis.options import add_scoring, make_parser, scoring_from
 from hormesis.settings import Scoring, check_choice
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "parquet", "latex")
 PICTURES = ("png", "svg", "pdf")
 _SCORES = ("clean", "adversarial", "difference")
-_SCORING = ("base", "reference", "tolerance", "interval", "level", "multiplicity")
 _SUFFIX = {"csv": "csv", "parquet": "parquet", "latex": "tex"}
 
 
@@ -106,11 +106,10 @@ def run(given: Namespace) -> None:
     from hormesis.comparison import compare, open_all
     from hormesis.report.comparison import print_comparison
 
-    studies, _ = open_all(given.studies)
-    chosen = {name: given[name] for name in _SCORING if given[name] is not None}
     scoring = None
-    if chosen and studies:
-        scoring = Scoring(**{**vars(studies[0].scoring), **chosen})
+    if any(given[field.name] is not None for field in fields(Scoring)):
+        studies, _ = open_all(given.studies)
+        scoring = scoring_from(given, studies[0].scoring) if studies else None
     comparison = compare(
         given.studies,
         over=given.over,

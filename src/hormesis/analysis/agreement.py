@@ -15,7 +15,7 @@ def spearman(values: Table) -> Square:
     """Return Spearman's rank correlation of every two studies, over targets.
 
     Example:
-        >>> spearman(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))[0, 1]
+        >>> spearman(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))[0, 1].round(12).item()
         -1.0
     """
     return _cosines(_standard_ranks(values))

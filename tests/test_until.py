@@ -50,7 +50,7 @@ def test_it_stops_early_and_says_what_was_saved():
 
 def test_neither_block_size_nor_workers_move_the_place(monkeypatch: pytest.MonkeyPatch):
     one = study()
-    monkeypatch.setattr(sweep_module, "BLOCK", 100)
+    monkeypatch.setattr(sweep_module, "BLOCK", 100, raising=False)
     other = hm.analyze(
         network(), data(), attack=hm.FGSM(0.05), sweep=QUICK, run=replace(RUN, workers=2)
     )

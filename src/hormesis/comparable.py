@@ -14,7 +14,7 @@ _ABOUT = ("model", "data", "epoch", "seed")
 # What a study's numbers depend on besides network and data; seeds may differ.
 _METHOD: Mapping[str, tuple[str, ...]] = {
     "targets": ("kinds", "scope", "per"),
-    "sweep": ("filters", "thresholds", "compare", "span", "adversary"),
+    "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
     "performance": ("name",),
 }
 _SCORING = ("base", "reference", "tolerance", "interval", "level", "multiplicity")
@@ -87,10 +87,9 @@ def check_comparable(
 def _differences(
     one: Study, other: Study, over: str, *, scored: bool
 ) -> dict[str, tuple[Any, Any]]:
-    pairs = zip(
-        _method(one, over, scored=scored), _method(other, over, scored=scored), strict=False
-    )
-    found = {key: (value, again) for (key, value), (_, again) in pairs if value != again}
+    here, there = _method(one, over, scored=scored), _method(other, over, scored=scored)
+    common = [key for key in here if key in there]  # an older study may not know of a setting
+    found = {key: (here[key], there[key]) for key in common if here[key] != there[key]}
     attacks = [study.manifest["question"]["attack"] for study in (one, other)]
     for key in {**attacks[0], **attacks[1]}:
         values = attacks[0].get(key), attacks[1].get(key)
@@ -99,14 +98,15 @@ def _differences(
     return found
 
 
-def _method(study: Study, over: str, *, scored: bool) -> list[tuple[str, Any]]:
+def _method(study: Study, over: str, *, scored: bool) -> dict[str, Any]:
     question = study.manifest["question"]
     about = {"model": question["network"]["name"], "data": question["data"]["name"]}
-    found = [(name, value) for name, value in about.items() if name not in _FREE[over]]
+    found = {name: value for name, value in about.items() if name not in _FREE[over]}
     for part, keys in _METHOD.items():
-        found += [(f"{part}.{key}", _plain(question[part].get(key))) for key in keys]
+        asked = question[part]
+        found |= {f"{part}.{key}": _plain(asked[key]) for key in keys if key in asked}
     if not scored:
-        found += [(f"scoring.{key}", getattr(study.scoring, key)) for key in _SCORING]
+        found |= {f"scoring.{key}": getattr(study.scoring, key) for key in _SCORING}
     return found
 
 

@@ -229,7 +229,7 @@ def test_classes() -> None:
         (0.3, ["robust"] * 4),
     ):
         table = study.score(hm.Scoring(tolerance=tolerance))
-        assert table.loc[table["score"] == "clean", "class"].tolist() == wanted
+        assert table.loc[table["score"] == "clean", "point"].tolist() == wanted
 
 
 def test_an_adaptive_adversary_finds_no_way_where_the_slope_is_zero(engine: str) -> None:

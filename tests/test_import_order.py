@@ -25,6 +25,8 @@ ORDER = [
     "analysis",  # responses, scores, classes
     "study",
     "studies",  # of several epochs
+    "comparable",  # whether studies may be compared
+    "comparison",
     "report",
     "manifest",
     "pipeline",  # the main path, from Python
@@ -33,6 +35,7 @@ ORDER = [
     "epochs",  # the main path, for every checkpoint of a training
     "epoch_options",
     "options",
+    "given",
     "refusals",
     "commands",
     "cli",
@@ -46,9 +49,12 @@ FREE_OF_TORCH = [
     "analysis",
     "study",
     "studies",
+    "comparable",
+    "comparison",
     "report",
     "epoch_options",
     "options",
+    "given",
     "refusals",
     "commands",
     "cli",

@@ -39,6 +39,7 @@ def test_command_is_understood(command: str) -> None:
         "train",
         "show",
         "export",
+        "compare",
     )
 
 

@@ -1,6 +1,7 @@
 """Every setting that cannot be used is refused when it is made, in the words of the user."""
 
 import math
+import re
 import subprocess
 import sys
 
@@ -128,3 +129,17 @@ def test_nothing_near_gives_no_hint():
 
 def test_a_known_choice_passes():
     assert check_choice("engine", "plain", ("auto", "plain")) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"interval": "deltas"}, "Unknown interval 'deltas'. Did you mean delta"),
+        ({"level": 95.0}, "Expected `level` between 0 and 1, such as 0.95, got 95.0"),
+        ({"level": float("nan")}, "Expected `level` between 0 and 1"),
+        ({"multiplicity": "bonferroni"}, "Unknown choice of `multiplicity` 'bonferroni'"),
+    ],
+)
+def test_how_sure_is_checked_too(settings, sentence):
+    with pytest.raises(SettingError, match=re.escape(sentence)):
+        Scoring(**settings)

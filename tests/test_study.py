@@ -31,7 +31,18 @@ def folder(tmp_path, study):
 
 def test_columns_come_in_the_promised_order(folder):
     found = open_study(folder)
-    assert found.scores.columns.tolist() == ["target", "filter", "score", "value", "class"]
+    assert found.scores.columns.tolist() == [
+        "target",
+        "filter",
+        "score",
+        "value",
+        "class",
+        "low",
+        "high",
+        "level",
+        "certain",
+        "point",
+    ]
     assert found.responses.columns.tolist()[:8] == [
         "target",
         "filter",
@@ -78,7 +89,7 @@ def values(study: Study, scoring: Scoring | None = None) -> dict[str, float]:
     scores = study.scores if scoring is None else study.score(scoring)
     return {
         target: value
-        for target, name, score, value, _ in scores.itertuples(index=False, name=None)
+        for target, name, score, value, *_ in scores.itertuples(index=False, name=None)
         if (name, score) == ("combined", "clean")
     }
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hormesis.comparison import Comparison, compare
     from hormesis.epochs import Trained, analyze_epochs
     from hormesis.errors import HormesisError
     from hormesis.inputs.data import load_data
@@ -28,6 +29,8 @@ _HOMES = {
     "analyze": "pipeline",
     "analyze_epochs": "epochs",
     "Trained": "epochs",
+    "Comparison": "comparison",
+    "compare": "comparison",
     "HormesisError": "errors",
     "load_data": "inputs.data",
     "build_model": "inputs.models",
@@ -55,6 +58,7 @@ _HOMES = {
 __all__ = [
     "FGSM",
     "PGD",
+    "Comparison",
     "Corpus",
     "HormesisError",
     "Performance",
@@ -72,6 +76,7 @@ __all__ = [
     "analyze",
     "analyze_epochs",
     "build_model",
+    "compare",
     "load_data",
     "normalized",
     "open_run",

@@ -10,19 +10,10 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.commands import epochs, train
+from hormesis.commands import compare, epochs, train
 from hormesis.errors import HormesisError, SettingError, StudyError
-from hormesis.options import (
-    add_scoring,
-    analyze_parser,
-    check_given,
-    make_parser,
-    named_from,
-    run_from,
-    scoring_from,
-    sweep_from,
-    targets_from,
-)
+from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
+from hormesis.options import add_scoring, analyze_parser, check_given, make_parser
 from hormesis.refusals import refusal, with_flags
 from hormesis.settings import check_choice
 from hormesis.stress.adversaries import make_attack
@@ -52,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parsers = (analyze_parser(), train.parser())
+    parsers = analyze_parser(), train.parser(), compare.parser()
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
-    keys = [key for key in dict.fromkeys(settings) if key != "config"]
+    keys = [key for key in dict.fromkeys(settings) if key not in ("config", "studies")]
     parser = _parser()
     try:
         given = parser.parse_args(arguments)
@@ -87,7 +78,7 @@ def _drop_output() -> None:
 def _parser() -> ArgumentParser:
     parser = make_parser(
         "Tell which parameters of a trained neural network are fragile, robust or antifragile.",
-        usage="hormesis [--version] {analyze,train,show,export} ...",
+        usage="hormesis [--version] {analyze,train,show,export,compare} ...",
     )
     parser.add_argument(
         "--version", action="version", version=f"hormesis {version('hormesis')}", help="print it"
@@ -102,6 +93,7 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("train", train.parser(), help="train a network, epoch by epoch")
     commands.add_subcommand("show", _show_parser(), help="print the scores of a study")
     commands.add_subcommand("export", _export_parser(), help="write a table of a study")
+    commands.add_subcommand("compare", compare.parser(), help="compare several studies")
     return parser
 
 
@@ -193,6 +185,7 @@ _COMMANDS: dict[str, Callable[[Namespace], int | None]] = {
     "train": train.run,
     "show": _show,
     "export": _export,
+    "compare": compare.run,
 }
 
 if __name__ == "__main__":

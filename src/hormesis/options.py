@@ -1,7 +1,6 @@
 """The flags of the command line, which are also the keys of its configuration file."""
 
 from argparse import HelpFormatter
-from dataclasses import replace
 
 from jsonargparse import (
     ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
@@ -17,7 +16,9 @@ from hormesis.settings import (
     DEFAULT_KINDS,
     ENGINES,
     FILTERS,
+    INTERVALS,
     KINDS,
+    MULTIPLICITIES,
     PRECISIONS,
     REFERENCES,
     STEMS,
@@ -61,6 +62,7 @@ def analyze_parser() -> ArgumentParser:
     _add_adversary(parser)
     _add_targets(parser)
     _add_sweep(parser)
+    _add_measurement(parser)
     add_scoring(parser)
     _add_run(parser)
     return parser
@@ -209,6 +211,26 @@ def _add_sweep(parser: ArgumentParser) -> None:
         help=f"range of the thresholds of a global analysis (default: {low:g} {high:g})",
     )
     add("--own-span", action="store_true", help="take the network's own range instead of --span")
+    add("--control", action="store_true", help="also remove as many values at random")
+
+
+def _add_measurement(parser: ArgumentParser) -> None:
+    default = Sweep()
+    add = parser.add_argument_group("measurement").add_argument
+    add(
+        "--until",
+        type=str | None,
+        metavar="AIM",
+        help="stop when every class is certain: 'certain'; or every interval narrow: 0.01 for "
+        "±0.01 (default: measure all samples)",
+    )
+    add(
+        "--performance",
+        type=str,
+        metavar="NAME",
+        default="accuracy",
+        help="accuracy, top5, loss or module:function (default: %(default)s)",
+    )
     add(
         "--precision",
         type=str,
@@ -216,14 +238,6 @@ def _add_sweep(parser: ArgumentParser) -> None:
         default=default.precision,
         help=f"{_either(PRECISIONS)}, which is inexact and on some devices faster "
         "(default: %(default)s)",
-    )
-    add("--control", action="store_true", help="also remove as many values at random")
-    add(
-        "--performance",
-        type=str,
-        metavar="NAME",
-        default="accuracy",
-        help="accuracy, top5, loss or module:function (default: %(default)s)",
     )
     add(
         "--seed",
@@ -235,7 +249,7 @@ def _add_sweep(parser: ArgumentParser) -> None:
 
 
 def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
-    """Add the flags of base, reference and tolerance.
+    """Add the flags of ``Scoring``.
 
     Args:
         parser: What gets them.
@@ -264,6 +278,28 @@ def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
         metavar="X",
         default=default and default.tolerance,
         help=f"half-width of the band that is called robust (default: {shown})",
+    )
+    add(
+        "--interval",
+        type=str | None,
+        metavar="METHOD",
+        default=default and default.interval,
+        help=f"confidence intervals: {_either(INTERVALS)} over samples (default: {shown})",
+    )
+    add(
+        "--level",
+        type=float | None,
+        metavar="X",
+        default=default and default.level,
+        help=f"confidence level of the intervals (default: {shown})",
+    )
+    add(
+        "--multiplicity",
+        type=str | None,
+        metavar="METHOD",
+        default=default and default.multiplicity,
+        help="what makes a class certain among many targets: "
+        f"{_either(MULTIPLICITIES)} (default: {shown})",
     )
 
 
@@ -323,64 +359,6 @@ def check_given(given: Namespace, parser: ArgumentParser | None = None) -> None:
 
 def _spelled(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def named_from(given: Namespace) -> Named:
-    """Return the network and data that were asked for by name."""
-    return Named(
-        model=given.model,
-        weights=given.weights,
-        data=given.data,
-        data_root=given.data_root,
-        download=given.download,
-        samples=given.samples,
-        bounds=None if given.bounds is None else (given.bounds[0], given.bounds[1]),
-        normalize=given.normalize,
-        device=given.device,
-        stem=given.stem,
-    )
-
-
-def targets_from(given: Namespace) -> Targets:
-    """Return which parameters are to be filtered."""
-    return Targets(
-        include=tuple(given.include),
-        exclude=tuple(given.exclude),
-        kinds=tuple(given.kinds) if given.kinds else None,
-        scope=given.scope,
-        per=given.per,
-    )
-
-
-def sweep_from(given: Namespace) -> Sweep:
-    """Return how the thresholds are to sweep; the random reference brings its control."""
-    return Sweep(
-        filters=tuple(given.filters),
-        thresholds=given.thresholds,
-        compare=given.compare,
-        span=None if given.own_span else (given.span[0], given.span[1]),
-        adversary=given.adversary,
-        precision=given.precision,
-        control=given.control or given.reference == "random",
-        seed=given.seed,
-    )
-
-
-def scoring_from(given: Namespace, default: Scoring = Scoring()) -> Scoring:
-    """Return how responses are to become scores; what was not given is as in ``default``."""
-    names = ("base", "reference", "tolerance")
-    return replace(default, **{n: given[n] for n in names if given[n] is not None})
-
-
-def run_from(given: Namespace) -> Run:
-    """Return how the study is to be carried out."""
-    return Run(
-        engine=given.engine,
-        workers=given.workers,
-        memory=given.memory,
-        progress=given.progress,
-        overwrite=given.overwrite,
-    )
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,22 +14,25 @@ from torch import nn
 
 from hormesis import manifest
 from hormesis.analysis.responses import Means, response_table
-from hormesis.engine.engines import choose_engine
+from hormesis.analysis.stopping import Stopping
+from hormesis.engine.engines import Engine, choose_engine
 from hormesis.engine.fitness import refuse_unfit
 from hormesis.engine.memory import allotted, footprint, room
 from hormesis.engine.outcomes import Block, Outcomes, Question
-from hormesis.engine.plan import Plan, make_plan
+from hormesis.engine.plan import Plan, Removal, make_plan
 from hormesis.engine.sweep import sweep as blocks_measured
 from hormesis.engine.tables import cell_table, target_table
 from hormesis.errors import ModelError, StudyError
 from hormesis.inputs.models import check_network
 from hormesis.inputs.samples import Samples, samples_from
+from hormesis.inputs.subset import shuffled
 from hormesis.report.progress import Report, shown
 from hormesis.settings import Run, Scoring, Sweep, Targets
 from hormesis.storage import (
     StoredOutcomes,
     check_free,
     is_study,
+    packed_outcomes,
     staged,
     write_outcomes,
     write_tables,
@@ -71,8 +74,8 @@ def analyze(
         scoring: Base, reference and tolerance; ``Study.score`` can change them afterwards.
         performance: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Performance``, or a function of
             logits and labels that returns one number a sample, where more is better.
-        out: Folder for the study; None keeps the tables in memory only. A finished study of the
-            same question in that folder is opened, not measured again.
+        out: Folder for the study; None keeps tables and outcomes in memory only. A finished study
+            of the same question in that folder is opened, not measured again.
         run: Engine, workers and progress; nothing that changes a result.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values that the manifest shall hold.
@@ -147,6 +150,10 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
         question = manifest.question(
             identity, samples, request.attack, (request.targets, request.sweep, request.performance)
         )
+        if request.sweep.until is not None:  # how many samples are measured depends on scores
+            question["until"] = asdict(request.scoring)
+            order = shuffled(len(samples), request.sweep.seed)
+            samples = replace(samples, inputs=samples.inputs[order], labels=samples.labels[order])
         finished = _finished(request, question)
         if finished is not None:
             return finished
@@ -188,26 +195,24 @@ def _measured(
     out, overwrite = request.out, request.run.overwrite
     with nullcontext() if out is None else staged(out, overwrite=overwrite) as folder:
         device = _device(network)
-        few = Block(samples.inputs[:2], samples.labels[:2]).to(device)
-        engine = choose_engine(network, few.inputs, request.run, request.sweep.precision)
-        taken = footprint(engine.measure, plan.removals, few, _asked(request, samples, _SMALL))
-        free = room(request.run.memory, device)
-        workers, batch = allotted(taken, free, engine.workers)
+        engine, batch = _equipped(network, samples, request, plan.removals)
         attack, choice = _settled(network, samples, request, report, batch)
         asked = _asked(request, samples, attack.epsilon)
-        means = Means()
+        means, packed = Means(), list[bytes]()
+        stopping = _stopping(plan, request, len(samples))  # never, unless that was asked for
         for first, outcomes in blocks_measured(
             lambda block, tick: engine.measure(plan.removals, block.to(device), asked, tick),
             samples,
             len(plan.removals),
-            workers=workers,
+            workers=engine.workers,
             most=batch,
             report=partial(report, "Measuring"),
         ):
-            stored = _stored(outcomes)
+            stored = stopping.update(_stored(outcomes))
             means.add(stored)
-            if folder is not None:
-                write_outcomes(folder, first, stored)
+            packed.extend(_kept(folder, first, stored))
+            if stopping.done:
+                break
         _check_base(means, request.performance)
         responses = response_table(cell_table(plan), means)
         targets = target_table(plan, responses)
@@ -217,17 +222,33 @@ def _measured(
             "scoring": asdict(request.scoring),
             "base": manifest.describe_base(means, request.performance),
             **({"origin": request.origin} if request.origin else {}),
-            "notes": [*manifest.notes(means, attack, choice, request.performance), *engine.notes],
+            "notes": [
+                *manifest.notes(means, attack, choice, request.performance),
+                *engine.notes,
+                *stopping.notes(),
+            ],
             "run": {
                 "engine": engine.name,
-                "workers": workers,
+                "workers": engine.workers,
                 "seconds": round(time.monotonic() - started, 1),
                 **manifest.environment(),
             },
         }
         if folder is not None:
             write_tables(folder, written, targets, responses)
-    return Study(written, targets, responses, out)
+    return Study(written, targets, responses, out, tuple(packed))
+
+
+def _equipped(
+    network: nn.Module, samples: Samples, request: _Request, removals: Sequence[Removal]
+) -> tuple[Engine, int]:
+    """Return the engine, with as many workers as memory holds, and the samples in a block."""
+    few = Block(samples.inputs[:2], samples.labels[:2]).to(_device(network))
+    engine = choose_engine(network, few.inputs, request.run, request.sweep.precision)
+    taken = footprint(engine.measure, removals, few, _asked(request, samples, _SMALL))
+    free = room(request.run.memory, few.inputs.device)
+    workers, batch = allotted(taken, free, engine.workers)
+    return replace(engine, workers=workers), batch
 
 
 def _asked(request: _Request, samples: Samples, epsilon: float | str) -> Question:
@@ -257,6 +278,20 @@ def _settled(
     )
     report(stage, choice.evaluations, choice.evaluations)
     return replace(request.attack, epsilon=choice.epsilon), choice
+
+
+def _stopping(plan: Plan, request: _Request, samples: int) -> Stopping:
+    """Return what decides when enough samples were seen."""
+    better = request.performance.higher_is_better
+    return Stopping(cell_table(plan), request.scoring, request.sweep.until, samples, better)
+
+
+def _kept(folder: Path | None, first: int, outcomes: StoredOutcomes) -> list[bytes]:
+    """Write the outcomes of a block or, without a folder, return them to be kept in memory."""
+    if folder is None:
+        return [packed_outcomes(first, outcomes)]
+    write_outcomes(folder, first, outcomes)
+    return []
 
 
 def _check_base(means: Means, performance: Performance) -> None:

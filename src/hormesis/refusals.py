@@ -16,6 +16,7 @@ _WORDS = {
     **dict.fromkeys(("bounds", "span"), "two finite numbers"),
     **dict.fromkeys(LISTS, "a list of names"),
     "tolerance": "a finite number",
+    "level": "a number between 0 and 1",
     "epsilon": "a number, a fraction such as 8/255, or 'auto'",
     "normalize": "true or false",
     "progress": "true or false",
@@ -152,7 +153,13 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
     (r"invalid choice: '(?P<given>.*)' \(choose from (?P<known>.*)\)", _command),
     (
         r'expected "command" to be one of \{(?P<known>.*)\}',
-        _fixed("Expected a command: analyze, train, show or export; see `hormesis --help`."),
+        _fixed(
+            "Expected a command: analyze, train, show, export or compare; see `hormesis --help`."
+        ),
+    ),
+    (
+        r"arguments are required: compare\.studies",
+        _fixed("Expected the folders of at least two studies: `hormesis compare FOLDER FOLDER`."),
     ),
     (
         r"arguments are required: (?P<command>\w+)\.study",

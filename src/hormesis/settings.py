@@ -29,6 +29,9 @@ ADVERSARIES = ("fixed", "adaptive")
 PRECISIONS = ("exact", "bf16")
 BASES = ("network", "first")
 REFERENCES = ("density", "base", "random")
+INTERVALS = ("delta", "bootstrap")
+MULTIPLICITIES = ("none", "holm", "bh")
+CERTAIN = "certain"
 ENGINES = ("auto", "plain")
 STEMS = ("standard", "small")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
@@ -115,11 +118,16 @@ class Sweep:
             bfloat16, which some devices do faster, and is inexact.
         control: Also measure the random removal of as many values at every threshold.
         seed: Seed of everything drawn at random, at least 0.
+        until: Stop before all samples are measured: ``"certain"``, when every class is, or a number
+            such as ``0.01``, when no interval extends further than that to either side. Samples are
+            then measured in a random order.
 
     Raises:
         SettingError: For a value outside these bounds.
 
     Example:
+        >>> Sweep(until="±0.01").until
+        0.01
         >>> Sweep(thresholds=1)
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected `thresholds` to be at least 2, got 1.
@@ -133,6 +141,7 @@ class Sweep:
     precision: str = "exact"
     control: bool = False
     seed: int = 0
+    until: str | float | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -160,6 +169,20 @@ class Sweep:
             raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")
         if self.seed > MOST_SEED:
             raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
+        if self.until not in (None, CERTAIN):
+            object.__setattr__(self, "until", _half_width(self.until))
+
+
+def _half_width(until: str | float) -> float:
+    try:
+        width = float(until.removeprefix("±") if isinstance(until, str) else until)
+    except ValueError:
+        width = math.nan
+    if not 0 < width < math.inf:
+        raise SettingError(
+            f"Expected `until` to be 'certain' or a number above 0 such as 0.01, got {until!r}."
+        )
+    return width
 
 
 @dataclass(frozen=True)
@@ -172,6 +195,11 @@ class Scoring:
         reference: The curve that invariance would follow: ``"density"``, ``"base"`` or
             ``"random"`` (METHOD, section 4).
         tolerance: Half-width of the band around zero that is called robust, at least 0.
+        interval: How confidence intervals are made: ``"delta"`` or ``"bootstrap"`` over samples.
+        level: Confidence level of the intervals, above 0 and below 1.
+        multiplicity: What a certain class has to stand up to: ``"none"``, each target on its own;
+            ``"holm"``, a wrong one among all targets; ``"bh"``, their share among the certain ones
+            (Benjamini and Hochberg).
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -184,6 +212,9 @@ class Scoring:
     base: str = "network"
     reference: str = "density"
     tolerance: float = 0.05
+    interval: str = "delta"
+    level: float = 0.95
+    multiplicity: str = "none"
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -191,6 +222,10 @@ class Scoring:
         check_choice("reference", self.reference, REFERENCES)
         if not 0 <= self.tolerance < float("inf"):
             raise SettingError(f"Expected `tolerance` to be at least 0, got {self.tolerance}.")
+        check_choice("interval", self.interval, INTERVALS)
+        if not 0 < self.level < 1:
+            raise SettingError(f"Expected `level` between 0 and 1, such as 0.95, got {self.level}.")
+        check_choice("choice of `multiplicity`", self.multiplicity, MULTIPLICITIES)
 
 
 @dataclass(frozen=True)

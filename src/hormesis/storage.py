@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,11 +158,21 @@ def _unwritable(out: Path, error: OSError) -> StudyError:
 
 
 def write_outcomes(folder: Path, first: int, outcomes: StoredOutcomes) -> None:
-    """Write the outcomes of one block of samples; where all are 0 or 1, as bits.
+    """Write the outcomes of one block of samples.
 
     Args:
         folder: The study's folder.
         first: Place of the block's first sample in the data set; it names the file.
+        outcomes: What was measured.
+    """
+    _write(folder / OUTCOMES / f"{first:08d}.safetensors", packed_outcomes(first, outcomes))
+
+
+def packed_outcomes(first: int, outcomes: StoredOutcomes) -> bytes:
+    """Return the outcomes of one block of samples as a file holds them; 0 and 1 alone as bits.
+
+    Args:
+        first: Place of the block's first sample in the data set.
         outcomes: What was measured.
     """
     arrays: dict[str, np.ndarray] = {"changed": outcomes.changed}
@@ -177,7 +187,7 @@ def write_outcomes(folder: Path, first: int, outcomes: StoredOutcomes) -> None:
         "samples": str(len(outcomes.base_clean)),
         "binary": str(binary).lower(),
     }
-    _write(folder / OUTCOMES / f"{first:08d}.safetensors", _sealed(arrays, metadata))
+    return _sealed(arrays, metadata)
 
 
 def _sealed(arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:
@@ -207,30 +217,68 @@ def read_outcomes(folder: Path) -> StoredOutcomes:
     Raises:
         StudyError: If there are none, a file is damaged, or a block is missing.
     """
-    paths = sorted((folder / OUTCOMES).glob("*.safetensors"))
-    if not paths:
-        raise StudyError(f"The study {folder} has no outcomes.")
-    blocks = []
-    samples = 0
-    for path in paths:
-        first, block = _read_block(path)
-        if first != samples or len(block["clean"]) != len((blocks or [block])[0]["clean"]):
-            raise StudyError(
-                f"The outcomes in {path} do not follow on those before it: a file is missing, or "
-                "is from another study."
-            )
-        blocks.append(block)
-        samples += len(block["base_clean"])
+    return joined(list(read_blocks(folder)))
+
+
+def joined(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
+    """Return consecutive blocks as one.
+
+    Args:
+        blocks: At least one.
+    """
     return StoredOutcomes(
-        *(np.concatenate([block[name] for block in blocks], axis=-1) for name in _NAMES),
-        changed=np.any([block["changed"] for block in blocks], axis=0),
+        *(np.concatenate([getattr(block, name) for block in blocks], axis=-1) for name in _NAMES),
+        changed=np.any([block.changed for block in blocks], axis=0),
     )
 
 
-def _read_block(path: Path) -> tuple[int, dict[str, np.ndarray]]:
-    """Return the place of a block's first sample, and its arrays."""
+def part_of(outcomes: StoredOutcomes, first: int, end: int) -> StoredOutcomes:
+    """Return the outcomes of the samples from ``first`` up to, not including, ``end``."""
+    values = (getattr(outcomes, name)[..., first:end] for name in _NAMES)
+    return StoredOutcomes(*values, changed=outcomes.changed)
+
+
+def read_blocks(source: Path | Sequence[bytes]) -> Iterator[StoredOutcomes]:
+    """Yield the outcomes of a study block by block, in the order of the samples.
+
+    Args:
+        source: The study's folder, or what its files would hold.
+
+    Raises:
+        StudyError: If there are none, a file is damaged, or a block is missing.
+    """
+    if isinstance(source, Path):
+        contents = [(str(path), path) for path in _outcome_files(source)]
+        if not contents:
+            raise StudyError(f"The study {source} has no outcomes.")
+    else:
+        contents = [(f"block {place}", content) for place, content in enumerate(source)]
+    samples, removals = 0, None
+    for name, content in contents:
+        first, block = _unpacked(name, content)
+        removals = len(block.clean) if removals is None else removals
+        if first != samples or len(block.clean) != removals:
+            raise StudyError(
+                f"The outcomes in {name} do not follow on those before it: a file is missing, or "
+                "is from another study."
+            )
+        samples += len(block.base_clean)
+        yield block
+
+
+def has_outcomes(folder: Path) -> bool:
+    """Return whether a study has kept its per-sample outcomes."""
+    return bool(_outcome_files(folder))
+
+
+def _outcome_files(folder: Path) -> list[Path]:
+    return sorted((folder / OUTCOMES).glob("*.safetensors"))
+
+
+def _unpacked(name: str, source: Path | bytes) -> tuple[int, StoredOutcomes]:
+    """Return the place of a block's first sample, and its outcomes."""
     try:
-        content = path.read_bytes()
+        content = source.read_bytes() if isinstance(source, Path) else source
         header, body = _opened(content)
         metadata = header["__metadata__"]
         if metadata["sha256"] != _checksum(metadata, body):
@@ -238,12 +286,12 @@ def _read_block(path: Path) -> tuple[int, dict[str, np.ndarray]]:
         arrays = safetensors.numpy.load(content)
         samples = int(metadata["samples"])
         if metadata["binary"] == "true":
-            for name in _NAMES:
-                arrays[name] = np.unpackbits(arrays[name], axis=-1, count=samples)
-        block = {"changed": arrays["changed"]} | {n: arrays[n].astype(np.float32) for n in _NAMES}
-        return int(metadata["first"]), block
+            for key in _NAMES:
+                arrays[key] = np.unpackbits(arrays[key], axis=-1, count=samples)
+        values = (arrays[key].astype(np.float32, copy=False) for key in _NAMES)
+        return int(metadata["first"]), StoredOutcomes(*values, changed=arrays["changed"])
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise StudyError(f"The outcomes in {path} are damaged: {error}.") from error
+        raise StudyError(f"The outcomes in {name} are damaged: {error}.") from error
 
 
 def write_tables(

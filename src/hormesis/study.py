@@ -1,22 +1,30 @@
 """A study as its users hold it: what was asked, and tables of what came out."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from hormesis.analysis.responses import COLUMNS
-from hormesis.analysis.scores import Base, score_table
+from hormesis.analysis.bootstrap import bootstrap_spread
+from hormesis.analysis.responses import COLUMNS, Sweeps, as_sweeps
+from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
+from hormesis.analysis.sequence import Sequence
+from hormesis.analysis.uncertainty import Law, Student, Sums, influence_sums, with_intervals
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Scoring
 from hormesis.storage import (
     RESPONSES,
     TARGETS,
     StoredOutcomes,
+    has_outcomes,
+    joined,
+    read_blocks,
     read_manifest,
-    read_outcomes,
     read_table,
 )
 
@@ -44,31 +52,107 @@ class Study:
             ``minimum``, ``maximum``, ``tested``, ``reason``.
         responses: One row a target, filter and step; see ``analysis.responses.response_table``.
         folder: Where the study lies, or None if it was not written.
+        packed: The outcomes of a study that was not written, as its files would hold them.
     """
 
     manifest: dict[str, Any]
     targets: pd.DataFrame
     responses: pd.DataFrame
     folder: Path | None = None
+    packed: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Scores and classes, by the scoring that the study was made with.
+        """Scores, intervals and classes, by the scoring that the study was made with.
 
-        Columns ``target``, ``filter``, ``score``, ``value``, ``class``.
+        Columns ``target``, ``filter``, ``score``, ``value``, ``class``, ``low``, ``high``,
+        ``level``, ``certain``, ``point``: ``class`` is ``undecided`` where the interval from
+        ``low`` to ``high`` straddles a border, ``point`` is the class by the estimate alone.
         """
         return self.score(self.scoring)
 
     def score(self, scoring: Scoring) -> pd.DataFrame:
-        """Return scores and classes by another base, reference or tolerance.
+        """Return scores, intervals and classes by another scoring, see ``scores``.
 
         Args:
             scoring: How responses become scores.
 
         Raises:
             SettingError: If the reference needs a control that was not measured.
+            StudyError: If the outcomes, which the intervals are made from, are damaged.
         """
-        return score_table(self.responses, self.base, scoring)
+        scores = score_table(self.responses, self.base, scoring)
+        if not self.has_outcomes:
+            return with_intervals(scores, None, None, scoring)
+        sums = influence_sums(self.sweeps, self.base, scoring, self.blocks)
+        if scoring.interval == "bootstrap" and self.planned is None:
+            spread = bootstrap_spread(self.sweeps, self.base, scoring, self.blocks, sums)
+        else:
+            spread = sums.spread()
+        return with_intervals(scores, spread, self.law(scoring), scoring)
+
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        """The responses as arrays."""
+        return as_sweeps(self.responses)
+
+    def estimates(
+        self, filter_name: str
+    ) -> tuple[tuple[str, ...], Float[np.ndarray, "three targets"]]:
+        """Return the names of the swept targets, and their scores without intervals.
+
+        Args:
+            filter_name: A filter that was swept, or ``combined``.
+        """
+        rows = layout(self.sweeps, filter_name)
+        values = rows.mean @ sweep_scores(self.sweeps, self.base, self.scoring).T
+        return tuple(target for target, _ in rows.names), values.T
+
+    def law(self, scoring: Scoring) -> Law:
+        """Return Student's t, or what holds at any time for a sweep that chose when to stop."""
+        samples = int(self.manifest["base"]["samples"])
+        if self.planned is None:
+            return Student(samples, scoring.level)
+        return Sequence(samples, self.planned, scoring.level)
+
+    @property
+    def planned(self) -> int | None:
+        """Number of samples there were, if the sweep chose when to stop; else None."""
+        question = self.manifest["question"]
+        stopping = question["sweep"].get("until") is not None
+        return int(question["data"]["samples"]) if stopping else None
+
+    @property
+    def order(self) -> int | None:
+        """Seed of the order in which samples were drawn; None for that of the data set."""
+        sweep = self.manifest["question"]["sweep"]
+        return None if self.planned is None else int(sweep["seed"])
+
+    def influence(
+        self, filter_name: str
+    ) -> tuple[Float[np.ndarray, "three targets samples"], Sums]:
+        """Return what each sample contributes to the scores, by the study's own scoring.
+
+        Args:
+            filter_name: A filter that was swept, or ``combined``.
+
+        Returns:
+            The influence values of the clean, adversarial and difference score, for targets in the
+            order of the table of scores, and their sums.
+
+        Raises:
+            StudyError: If the study keeps no outcomes, or they are damaged.
+        """
+        found: list[np.ndarray] = []
+        sums = influence_sums(
+            self.sweeps,
+            self.base,
+            self.scoring,
+            self.blocks,
+            only=filter_name,
+            keep=found.append,
+        )
+        return np.concatenate(found, axis=-1), sums
 
     def scored(self, scoring: Scoring) -> "Study":
         """Return the same study with another scoring as its own."""
@@ -91,21 +175,36 @@ class Study:
         """What a reader has to know about this study, in sentences."""
         return tuple(self.manifest["notes"])
 
-    def outcomes(self) -> StoredOutcomes:
-        """Read the per-sample outcomes behind the responses.
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether per-sample outcomes were kept, as intervals need."""
+        return bool(self.packed) or (self.folder is not None and has_outcomes(self.folder))
+
+    def blocks(self) -> Iterator[StoredOutcomes]:
+        """Read the per-sample outcomes behind the responses, block by block.
 
         Raises:
-            StudyError: If the study was not written to a folder, or a file is damaged or missing.
+            StudyError: If there are none, or a file is damaged or missing.
         """
-        if self.folder is None:
+        if self.folder is None and not self.packed:
             raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
-        outcomes = read_outcomes(self.folder)
-        found, samples = len(outcomes.base_clean), self.manifest["base"]["samples"]
+        found = 0
+        for block in read_blocks(self.packed or self.folder or ()):
+            found += len(block.base_clean)
+            yield block
+        samples = self.manifest["base"]["samples"]
         if found != samples:
             raise StudyError(
                 f"The study {self.folder} has the outcomes of {found} samples out of {samples}."
             )
-        return outcomes
+
+    def outcomes(self) -> StoredOutcomes:
+        """Read all per-sample outcomes at once.
+
+        Raises:
+            StudyError: If there are none, or a file is damaged or missing.
+        """
+        return joined(list(self.blocks()))
 
     def __repr__(self) -> str:
         """Say what the study is about."""

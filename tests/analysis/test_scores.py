@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import simpson
 
+from hormesis.analysis.responses import as_sweeps
 from hormesis.analysis.scores import (
     COMBINED,
     SCORES,
@@ -16,13 +17,21 @@ from hormesis.analysis.scores import (
     UNTESTED,
     Base,
     classify,
-    filtering_scores,
     integral,
     relative,
     score_table,
+    sweep_scores,
 )
 from hormesis.errors import SettingError
 from hormesis.settings import FILTERS, Scoring
+
+
+def filtering_scores(sweep: pd.DataFrame, base: Base, scoring: Scoring) -> dict[str, float]:
+    """Return the three scores of one sweep whose rows are in the order of its steps."""
+    whole = sweep.assign(target="w", filter="low_pass", step=range(len(sweep)))
+    found = sweep_scores(as_sweeps(whole), base, scoring)[:, 0]
+    return dict(zip(SCORES, found.tolist(), strict=True))
+
 
 shares = st.integers(0, 40).map(lambda correct: correct / 40)
 odd = st.integers(1, 12).map(lambda half: 2 * half + 1)

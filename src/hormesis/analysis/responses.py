@@ -1,9 +1,13 @@
 """From per-sample outcomes to responses: the mean performance of every cell."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
+from hormesis.errors import StudyError
 from hormesis.storage import StoredOutcomes
 
 COLUMNS = ("target", "filter", "step", "alpha", "zeroed", "density", "clean", "adversarial")
@@ -72,3 +76,52 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
     measured = [name for name in ("random_clean", "random_adversarial") if name in table]
     rest = [name for name in table.columns if name not in {*COLUMNS, *measured}]
     return table.reindex(columns=[*COLUMNS, *measured, *rest])
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """Responses as arrays, to compute with: one row a target and filter, one column a step.
+
+    Args:
+        names: Target and filter of each row, targets in the order of the table.
+        columns: The table's columns by name.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    columns: Mapping[str, Shaped[np.ndarray, "rows steps"]]
+
+
+def as_sweeps(responses: pd.DataFrame) -> Sweeps:
+    """Return responses as arrays.
+
+    Args:
+        responses: Columns ``target``, ``filter``, ``step`` and any others, in any order of rows.
+
+    Raises:
+        StudyError: If the sweeps are not all of the same number of thresholds.
+
+    Example:
+        >>> table = pd.DataFrame({"target": "w", "filter": "low_pass", "step": [1, 0],
+        ...                       "clean": [0.2, 0.9]})
+        >>> as_sweeps(table).columns["clean"]
+        array([[0.9, 0.2]])
+    """
+    target, targets = pd.factorize(responses["target"])
+    sweep, filters = pd.factorize(responses["filter"])
+    order = np.lexsort((responses["step"], sweep, target))
+    _, first, sizes = np.unique(
+        (target * max(len(filters), 1) + sweep)[order], return_index=True, return_counts=True
+    )
+    if len(set(sizes.tolist())) > 1:
+        raise StudyError(
+            "The responses are damaged: some sweeps have fewer thresholds than others."
+        )
+    heads = order[first]
+    spelled, named = list(map(str, targets)), list(map(str, filters))
+    return Sweeps(
+        tuple((spelled[target[row]], named[sweep[row]]) for row in heads),
+        {
+            name: responses[name].to_numpy()[order].reshape(len(heads), -1)
+            for name in responses.columns.difference(["target", "filter", "step"])
+        },
+    )

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from scipy.integrate import simpson
+from scipy.sparse import csr_array
 
+from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.errors import SettingError
 from hormesis.settings import FILTERS, Scoring
 
@@ -15,7 +17,8 @@ SCORES = ("clean", "adversarial", "difference")
 UNTESTED = "untested"
 UNDEFINED = "undefined"
 
-Curve = Float[np.ndarray, " thresholds"]
+Curve = Float[np.ndarray, "*sweeps thresholds"]
+Divisor = Float[np.ndarray, "*sweeps 1"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,12 @@ class Base:
     higher_is_better: bool = True
 
 
-def relative(performance: Curve, base: float, *, higher_is_better: bool = True) -> Curve:
+def relative(performance: Curve, base: float | Divisor, *, higher_is_better: bool = True) -> Curve:
     """Return a response relative to its base: 1 where nothing changes, less where it hurts.
 
     Args:
         performance: Mean performance at each threshold.
-        base: Performance to compare with.
+        base: Performance to compare with: a number, or one a sweep.
         higher_is_better: If not, as for a loss, the quotient is turned over, so that a rising loss
             lowers the relative performance just as a falling accuracy does.
 
@@ -58,7 +61,7 @@ def relative(performance: Curve, base: float, *, higher_is_better: bool = True) 
     return np.divide(above, below, out=np.full_like(performance, np.nan), where=defined)
 
 
-def integral(curve: Curve) -> float:
+def integral(curve: Curve) -> Float[np.ndarray, "*sweeps"]:
     """Return the integral of a curve over the normalised threshold, by Simpson's rule.
 
     Args:
@@ -66,9 +69,9 @@ def integral(curve: Curve) -> float:
 
     Example:
         >>> integral(np.array([0.0, 0.25, 1.0]))  # x²
-        0.3333333333333333
+        array(0.33333333)
     """
-    return float(simpson(curve, x=np.linspace(0.0, 1.0, len(curve))))
+    return np.asarray(simpson(curve, x=np.linspace(0.0, 1.0, curve.shape[-1]), axis=-1))
 
 
 def classify(value: float, tolerance: float) -> str:
@@ -89,61 +92,129 @@ def classify(value: float, tolerance: float) -> str:
     return "fragile" if value < 0 else "antifragile"
 
 
-def filtering_scores(responses: pd.DataFrame, base: Base, scoring: Scoring) -> dict[str, float]:
-    """Return the clean, adversarial and difference score of one target and filter.
+def classes(values: Float[np.ndarray, " rows"], tolerance: float) -> Shaped[np.ndarray, " rows"]:
+    """Return the classes of scores, see ``classify``."""
+    found = np.select(
+        [np.isnan(values), np.abs(values) <= tolerance, values < 0],
+        [UNDEFINED, "robust", "fragile"],
+        default="antifragile",
+    )
+    return found.astype(object)
+
+
+def divisor(sweeps: Sweeps, name: str, base: Base, scoring: Scoring) -> Divisor:
+    """Return what each sweep's responses are divided by, as a column.
+
+    Args:
+        sweeps: Responses.
+        name: ``"clean"`` or ``"adversarial"``.
+        base: Performance of the unfiltered network.
+        scoring: Which base.
+    """
+    column = sweeps.columns[name].astype(np.float64)
+    if scoring.base == "first":
+        return column[:, :1]
+    return np.full((len(column), 1), getattr(base, name))
+
+
+def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarray, "three sweeps"]:
+    """Return the clean, adversarial and difference score of every target and filter.
 
     ``S_c = ∫ [p_c/p_c(base) − r] dx``, ``S_a = ∫ [p_a/p_a(base) − r] dx`` and
     ``S_d = ∫ [p_a/p_a(base) − p_c/p_c(base)] dx`` (METHOD, section 4).
 
     Args:
-        responses: The rows of one sweep in the order of its steps, with columns ``clean``,
-            ``adversarial`` and ``density``; for the random reference also ``random_clean`` and
-            ``random_adversarial``.
+        sweeps: Responses, with columns ``clean``, ``adversarial`` and ``density``; for the random
+            reference also ``random_clean`` and ``random_adversarial``.
         base: Performance of the unfiltered network.
         scoring: Which base and which reference.
 
     Returns:
-        The scores by name; NaN where the base is zero.
+        The scores in the order of ``SCORES``; NaN where the base is zero.
 
     Raises:
         SettingError: If the random reference is asked for and its control was not measured.
 
     Example:
-        >>> sweep = pd.DataFrame({"density": [1.0, 0.5, 0.0], "clean": [0.8, 0.8, 0.8],
+        >>> sweep = pd.DataFrame({"target": "w", "filter": "low_pass", "step": [0, 1, 2],
+        ...                       "density": [1.0, 0.5, 0.0], "clean": [0.8, 0.8, 0.8],
         ...                       "adversarial": [0.4, 0.2, 0.0]})
-        >>> filtering_scores(sweep, Base(0.8, 0.4), Scoring())
-        {'clean': 0.5, 'adversarial': 0.0, 'difference': -0.5}
+        >>> sweep_scores(as_sweeps(sweep), Base(0.8, 0.4), Scoring())[:, 0].tolist()
+        [0.5, 0.0, -0.5]
     """
-    if scoring.reference == "random" and "random_clean" not in responses:
+    if scoring.reference == "random" and "random_clean" not in sweeps.columns:
         raise SettingError(
             "The reference 'random' needs the random control; measure it with `control`."
         )
-    curves = {}
-    for name, value in (("clean", base.clean), ("adversarial", base.adversarial)):
-        column = responses[name].to_numpy(dtype=float)
-        divisor = value if scoring.base == "network" else float(column[0])
-        better = base.higher_is_better
-        curve = relative(column, divisor, higher_is_better=better)
+    curves, references = [], []
+    for name in ("clean", "adversarial"):
+        by, better = divisor(sweeps, name, base, scoring), base.higher_is_better
+        curve = relative(sweeps.columns[name].astype(float), by, higher_is_better=better)
+        curves.append(curve)
         if scoring.reference == "density":
-            reference = responses["density"].to_numpy(dtype=float)
+            references.append(sweeps.columns["density"].astype(float))
         elif scoring.reference == "base":
-            reference = np.ones_like(curve)
+            references.append(np.ones_like(curve))
         else:
-            control = responses[f"random_{name}"].to_numpy(dtype=float)
-            reference = relative(control, divisor, higher_is_better=better)
-        curves[name] = curve, curve - reference
-    return {
-        "clean": integral(curves["clean"][1]),
-        "adversarial": integral(curves["adversarial"][1]),
-        "difference": integral(curves["adversarial"][0] - curves["clean"][0]),
-    }
+            control = sweeps.columns[f"random_{name}"].astype(float)
+            references.append(relative(control, by, higher_is_better=better))
+    clean, adversarial = curves
+    return np.stack(
+        [
+            integral(clean - references[0]),
+            integral(adversarial - references[1]),
+            integral(adversarial - clean),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which rows a table of scores has, and how they are made of the sweeps.
+
+    Args:
+        names: Target and filter of each row; the ``combined`` filter follows a target's own, where
+            all three were swept.
+        mean: Rows × sweeps: each row's weights of the sweeps that it is the mean of.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    mean: csr_array
+
+
+def layout(sweeps: Sweeps, only: str | None = None) -> Layout:
+    """Return the rows of a table of scores.
+
+    Args:
+        sweeps: Responses.
+        only: The one filter that is wanted, ``combined`` included; None takes all.
+    """
+    names: list[tuple[str, str]] = []
+    entries: list[tuple[int, int, float]] = []
+
+    def add(target: str, name: str, members: list[int]) -> None:
+        if only in (None, name):
+            entries.extend((len(names), member, 1 / len(members)) for member in members)
+            names.append((target, name))
+
+    of_target: dict[str, dict[str, int]] = {}
+    for place, (target, name) in enumerate(sweeps.names):
+        of_target.setdefault(target, {})[name] = place
+    for target, places in of_target.items():
+        for name, place in places.items():
+            add(target, name, [place])
+        if all(name in places for name in FILTERS):
+            add(target, COMBINED, [places[name] for name in FILTERS])
+    row, column, weight = zip(*entries, strict=True) if entries else ((), (), ())
+    shape = (len(names), len(sweeps.names))
+    return Layout(tuple(names), csr_array((weight, (row, column)), shape=shape))
 
 
 def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.DataFrame:
     """Return every score of a study with its class.
 
     Args:
-        responses: One row a target, filter and step, with the columns that ``filtering_scores``
+        responses: One row a target, filter and step, with the columns that ``sweep_scores``
             names and ``target``, ``filter``, ``step`` and ``changed``.
         base: Performance of the unfiltered network.
         scoring: Base, reference and tolerance.
@@ -153,21 +224,15 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
         the mean over the three, where all were swept. A target none of whose removals changed a
         logit is ``untested``, with no value; a score over a base of zero is ``undefined``.
     """
-    rows: list[tuple[str, str, str, float, str]] = []
-    for target, of_target in responses.groupby("target", sort=False):
-        by_filter = {
-            str(name): filtering_scores(sweep.sort_values("step"), base, scoring)
-            for name, sweep in of_target.groupby("filter", sort=False)
-        }
-        if all(name in by_filter for name in FILTERS):
-            by_filter[COMBINED] = {
-                score: float(np.mean([by_filter[name][score] for name in FILTERS]))
-                for score in SCORES
-            }
-        reached = bool(of_target["changed"].any())
-        for name, scores in by_filter.items():
-            for score in SCORES:
-                value = scores[score] if reached else float("nan")
-                label = classify(value, scoring.tolerance) if reached else UNTESTED
-                rows.append((str(target), name, score, value, label))
-    return pd.DataFrame(rows, columns=["target", "filter", "score", "value", "class"])
+    sweeps = as_sweeps(responses)
+    rows = layout(sweeps)
+    values = (rows.mean @ sweep_scores(sweeps, base, scoring).T).ravel()
+    reached = responses.loc[responses["changed"].astype(bool), "target"].unique()
+    table = pd.DataFrame(
+        [(target, name, score) for target, name in rows.names for score in SCORES],
+        columns=["target", "filter", "score"],
+    )
+    tested = table["target"].isin(reached).to_numpy()
+    table["value"] = np.where(tested, values, np.nan)
+    table["class"] = np.where(tested, classes(values, scoring.tolerance), UNTESTED)
+    return table

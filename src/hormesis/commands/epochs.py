@@ -7,12 +7,7 @@ from jsonargparse import Namespace
 
 from hormesis.epoch_options import epochs_from
 from hormesis.errors import SettingError, StudyError
-from hormesis.options import (
-    run_from,
-    scoring_from,
-    sweep_from,
-    targets_from,
-)
+from hormesis.given import run_from, scoring_from, sweep_from, targets_from
 from hormesis.settings import Named
 from hormesis.stress.adversaries import make_attack
 

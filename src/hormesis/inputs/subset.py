@@ -1,4 +1,4 @@
-"""A seeded, stratified choice of samples, made from their labels alone."""
+"""Seeded choices of samples: stratified by their labels, or all of them in random order."""
 
 import numpy as np
 import torch
@@ -41,3 +41,17 @@ def stratified(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Te
     order = np.lexsort((keys, member))  # class by class, at random within each
     rank = np.arange(total) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return torch.from_numpy(np.sort(order[rank < np.repeat(shares, sizes)]))
+
+
+def shuffled(count: int, seed: int) -> Int[Tensor, " count"]:
+    """Return the indices of ``count`` samples in a random order, the same on every machine.
+
+    Args:
+        count: How many samples there are.
+        seed: Seed of the order, at least 0.
+
+    Example:
+        >>> shuffled(5, seed=0)
+        tensor([3, 2, 1, 0, 4])
+    """
+    return torch.from_numpy(np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable"))

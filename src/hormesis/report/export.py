@@ -11,7 +11,9 @@ from hormesis.errors import StudyError
 
 
 def write_table(table: pd.DataFrame, form: str, to: str | None) -> None:
-    """Write a table as ``csv``, ``json`` (one object a row) or ``parquet``, to the last digit.
+    """Write a table as ``csv``, ``json`` (one object a row), ``parquet`` or ``latex``.
+
+    All but LaTeX, which is for reading, keep every digit.
 
     Args:
         table: What is written, without its index.
@@ -54,5 +56,7 @@ def _write(table: pd.DataFrame, form: str, path: Path) -> None:
 def _text(table: pd.DataFrame, form: str) -> str:
     if form == "csv":
         return table.to_csv(index=False)
+    if form == "latex":
+        return table.to_latex(index=False, escape=True, float_format="%.3f", na_rep="")
     plain = table.astype(object).where(table.notna(), None)
     return json.dumps(plain.to_dict("records"), indent=2) + "\n"

@@ -1,7 +1,9 @@
 """The numbers of each picture, as plain data; drawing them comes second."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hormesis.analysis.scores import COMBINED, SCORES
@@ -16,13 +18,17 @@ class ScoreRow:
         target: Name of the target, without a trailing ``.weight``.
         size: Number of values.
         values: Clean, adversarial and difference score; NaN where there is none.
-        classes: Their classes.
+        classes: Their classes, ``undecided`` among them.
+        points: Their classes by the estimate alone.
+        widths: Half the width of their intervals, the wider side; NaN where there is none.
     """
 
     target: str
     size: int
     values: tuple[float, float, float]
     classes: tuple[str, str, str]
+    points: tuple[str, str, str]
+    widths: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -66,23 +72,28 @@ def score_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
     """
     scores = study.scores
     chosen = scores.loc[scores["filter"] == (filter_name or main_filter(scores))]
-    found = {
-        (target, score): (float(value), str(label))
-        for target, _, score, value, label in chosen.itertuples(index=False, name=None)
-    }
     sizes = dict(zip(study.targets["target"], study.targets["size"], strict=True))
+    sides = chosen["value"] - chosen["low"], chosen["high"] - chosen["value"]
+    chosen = chosen.assign(width=np.maximum(*sides)).set_index(["target", "score"])
     rows = []
-    for target in dict.fromkeys(chosen["target"]):
-        clean, adversarial, difference = (found[target, score] for score in SCORES)
+    for target in chosen.index.unique("target"):
+        three = chosen.loc[target].loc[list(SCORES)]
         rows.append(
             ScoreRow(
                 target=str(target).removesuffix(".weight"),
                 size=int(sizes[target]),
-                values=(clean[0], adversarial[0], difference[0]),
-                classes=(clean[1], adversarial[1], difference[1]),
+                values=_triple(three["value"]),
+                classes=_triple(three["class"]),
+                points=_triple(three["point"]),
+                widths=_triple(three["width"]),
             )
         )
     return rows
+
+
+def _triple(column: pd.Series) -> tuple[Any, Any, Any]:
+    clean, adversarial, difference = column.tolist()
+    return clean, adversarial, difference
 
 
 def response_curves(study: Study, target: str) -> list[ResponseCurves]:

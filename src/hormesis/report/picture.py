@@ -23,7 +23,7 @@ from hormesis.study import Study
 _CLEAN, _ADVERSARIAL, _DENSITY = "#0072B2", "#D55E00", "#777777"  # Okabe and Ito
 _MOST_ROWS = 60
 _MOST_LETTERS = 34  # of a target's name; more would squeeze the panels
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -42,7 +42,7 @@ def draw_overview(study: Study, path: Path) -> None:
     rows = every[:_MOST_ROWS]
     telling = telling_targets(study)
     height = max(4.2, 1.3 + 0.24 * len(rows))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, height), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.35))[0]
@@ -69,15 +69,17 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     colours = mpl.colormaps["PuOr"].with_extremes(bad="#eeeeee")
     image = axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
     axes.set_xticks(range(len(SCORES)), SCORES)
-    axes.set_yticks(range(len(rows)), [_short(row.target) for row in rows])
+    axes.set_yticks(range(len(rows)), [short(row.target) for row in rows])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for place, row in enumerate(rows):
         for column, (value, label) in enumerate(zip(row.values, row.classes, strict=True)):
-            text = label if math.isnan(value) else f"{value:+.2f} {label}"
-            dark = not math.isnan(value) and abs(value) > 0.7 * reach
+            width = row.widths[column]
+            between = "" if math.isnan(width) else f" ±{width:.2f}"
+            text = label if math.isnan(value) else f"{value:+.2f}{between} {label}"
+            dark = not math.isnan(value) and abs(value) > 0.55 * reach
             colour = "white" if dark else "black"
-            axes.text(column, place, text, ha="center", va="center", fontsize=6.5, color=colour)
+            axes.text(column, place, text, ha="center", va="center", fontsize=6, color=colour)
     axes.set_title(f"{main_filter(study.scores)} scores".replace("_", " "))
     bar = axes.figure.colorbar(image, ax=axes, location="bottom", fraction=0.03, pad=0.02)
     bar.set_label("fragile  ←  filtering score  →  antifragile")
@@ -93,14 +95,14 @@ def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool
         axes.plot(
             curve.progress, curve.density, color=_DENSITY, ls=":", label="density (share kept)"
         )
-        name = _short(target.removesuffix(".weight"))
+        name = short(target.removesuffix(".weight"))
         axes.set_title(f"{name}\n{curve.filter.replace('_', ' ')}", fontsize=8)
         if last:
             axes.set_xlabel("normalised threshold")
     panels[0].set_ylabel(study.manifest["question"]["performance"]["name"])
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """Return the end of a long name, which tells targets apart."""
     return name if len(name) <= _MOST_LETTERS else f"…{name[1 - _MOST_LETTERS :]}"
 

@@ -27,6 +27,8 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
     for score, counts in classes.items():
         found = ", ".join(f"{count} {name}" for name, count in counts.items())
         console.print(Text(f"{score + ':':<13}{found}"))
+    if not study.has_outcomes:
+        console.print(Text("no intervals, and no class is certain: the outcomes were not kept"))
     for line in left_out(study):
         console.print(Text(line))
     if study.folder is not None:

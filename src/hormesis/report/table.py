@@ -7,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.figures import main_filter, score_rows
+from hormesis.report.figures import ScoreRow, main_filter, score_rows
 from hormesis.study import Study
 
 STYLES = {
     "fragile": "red",
     "robust": "default",
     "antifragile": "green",
+    "undecided": "dim",
     "untested": "dim",
     "undefined": "dim",
 }
@@ -23,8 +24,9 @@ _MOST_ROWS = 200
 def score_overview(study: Study) -> RenderableType:
     """Return the table of all swept targets, with three scores and a class each.
 
-    It fits 80 columns; names of more than 23 letters are folded. Classes are told by a word and a
-    sign as well as by colour.
+    It fits 80 columns; names of more than 23 letters are folded. Classes are told by a letter and
+    a sign as well as by colour: ``F``, ``R`` and ``A`` are certain, ``f?``, ``r?`` and ``a?`` are
+    by the estimate alone. Without intervals there is room for words.
     """
     rows = score_rows(study)
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
@@ -32,8 +34,7 @@ def score_overview(study: Study) -> RenderableType:
     for score in SCORES:
         table.add_column(score, no_wrap=True)
     for row in rows[:_MOST_ROWS]:
-        cells = (_cell(v, c) for v, c in zip(row.values, row.classes, strict=True))
-        table.add_row(Text(row.target), *cells)
+        table.add_row(Text(row.target), *(_cell(row, place) for place in range(len(SCORES))))
     footer = f"{main_filter(study.scores)} filter; {_explain(study)}"
     if len(rows) > _MOST_ROWS:
         footer = f"{len(rows) - _MOST_ROWS} more targets are in the study; {footer}"
@@ -53,13 +54,26 @@ def class_counts(study: Study) -> dict[str, dict[str, int]]:
     }
 
 
-def _cell(value: float, label: str) -> Text:
-    number = "     " if math.isnan(value) else f"{value:+.2f}"
-    return Text(f"{number} {label}", style=STYLES[label])
+def _cell(row: ScoreRow, place: int) -> Text:
+    value, label, width = row.values[place], row.classes[place], row.widths[place]
+    if math.isnan(value):
+        return Text(f"      {label}", style=STYLES[label])
+    if math.isnan(width):
+        return Text(f"{value:+.2f} {label}", style=STYLES[label])
+    point = row.points[place]
+    letter = point[0].upper() if label == point else f"{point[0]}?"
+    return Text(f"{value:+.2f} ±{width:.2f} {letter}", style=STYLES[label])
 
 
 def _explain(study: Study) -> str:
     scoring = study.scoring
-    return (
+    made = (
         f"base {scoring.base}, reference {scoring.reference}, robust within ±{scoring.tolerance:g}"
+    )
+    if not study.has_outcomes:
+        return made
+    adjusted = "" if scoring.multiplicity == "none" else f", {scoring.multiplicity}"
+    return (
+        f"{made}\nF fragile, R robust, A antifragile; f? r? a? undecided; "
+        f"± {100 * scoring.level:g}% interval{adjusted}"
     )

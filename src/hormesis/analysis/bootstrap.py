@@ -1,0 +1,118 @@
+"""The bootstrap over samples: the spread of scores without a derivative."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import stats
+
+from hormesis.analysis.responses import Sweeps
+from hormesis.analysis.scores import SCORES, Base, layout, sweep_scores
+from hormesis.analysis.uncertainty import Blocks, Spread, Sums
+from hormesis.settings import Scoring
+
+_SEED = 0
+_MOST_CELLS = 10_000  # resampled at a time, so that memory stays in bounds
+_MOST_UNDEFINED = 0.01  # of the replicates; more, and there is no interval
+_CELLS = {"": "outcome", "random_": "control"}
+
+
+def bootstrap_spread(
+    sweeps: Sweeps,
+    base: Base,
+    scoring: Scoring,
+    blocks: Blocks,
+    sums: Sums,
+    *,
+    replicates: int = 1000,
+) -> Spread:
+    """Return the spread of the scores over samples drawn anew, with replacement.
+
+    Percentiles of the replicates give either side. What unseen samples could add is as with the
+    delta method, since no bootstrap knows of them. The draw is seeded.
+
+    Args:
+        sweeps: Responses.
+        base: Performance of the unfiltered network.
+        scoring: How responses become scores.
+        blocks: Gives the outcomes, block by block.
+        sums: Of influence values, for what unseen samples could add.
+        replicates: How many draws.
+    """
+    samples = sums.samples
+    draw = np.random.default_rng(_SEED)
+    counts = draw.multinomial(samples, np.full(samples, 1 / samples), size=replicates)
+    tail = (1 - scoring.level) / 2
+    found = []
+    for part in _parts(sweeps):
+        rows = layout(part)
+        drawn = np.empty((replicates, len(rows.names), len(SCORES)))
+        for place, (again, once) in enumerate(_resampled(part, base, blocks, counts)):
+            drawn[place] = rows.mean @ sweep_scores(again, once, scoring).T
+        flat = drawn.reshape(replicates, -1)
+        flat[:, np.isnan(flat).mean(axis=0) > _MOST_UNDEFINED] = np.nan
+        value = (rows.mean @ sweep_scores(part, base, scoring).T).ravel()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # rows without any value stay NaN
+            low, high = np.nanquantile(flat, (tail, 1 - tail), axis=0)
+        found.append((value - low, high - value))
+    usual = stats.norm.ppf(1 - tail) * np.sqrt(1 - 1 / samples)  # as s² divides by n − 1
+    least = sums.usual.T.ravel()
+    below, above = (
+        np.hypot(np.maximum(np.concatenate(side), 0) / usual, least)
+        for side in zip(*found, strict=True)
+    )
+    return Spread(below, above, sums.spread().unseen)
+
+
+def _parts(sweeps: Sweeps) -> Iterator[Sweeps]:
+    """Yield the sweeps of some targets at a time."""
+    targets = [target for target, _ in sweeps.names]
+    starts = [
+        place for place, name in enumerate(targets) if place == 0 or targets[place - 1] != name
+    ]
+    steps = next(iter(sweeps.columns.values())).shape[1]
+    ends = [*starts[1:], len(targets)]
+    first = 0
+    for start, end in zip(starts, ends, strict=True):
+        if end == len(targets) or (end - first + end - start) * steps > _MOST_CELLS:
+            columns = {name: values[first:end] for name, values in sweeps.columns.items()}
+            yield Sweeps(sweeps.names[first:end], columns)
+            first = end
+
+
+def _resampled(
+    sweeps: Sweeps, base: Base, blocks: Blocks, counts: Int[np.ndarray, "replicates samples"]
+) -> Iterator[tuple[Sweeps, Base]]:
+    """Yield the responses and the base of each draw of samples."""
+    cells = [name for name in _CELLS.values() if name in sweeps.columns]
+    used, places = np.unique(
+        np.stack([sweeps.columns[name].astype(np.int64) for name in cells]), return_inverse=True
+    )
+    places = places.reshape(len(cells), *sweeps.columns["outcome"].shape)
+    own = used[used >= 0]
+    means = np.zeros((2, len(own) + 1, len(counts)))
+    first = 0
+    weights = counts.astype(np.float32) / counts.shape[1]
+    for block in blocks():
+        end = first + len(block.base_clean)
+        of_block = weights[:, first:end].T
+        for side, values, unfiltered in (
+            (0, block.clean, block.base_clean),
+            (1, block.adversarial, block.base_adversarial),
+        ):
+            means[side] += np.vstack([values[own], unfiltered[None]]) @ of_block
+        first = end
+    if used[0] < 0:  # the unfiltered comes first among the used, and last among the means
+        places = np.where(places == 0, len(own), places - 1)
+    for clean, adversarial in zip(means[0].T, means[1].T, strict=True):
+        columns: dict[str, Float[np.ndarray, "rows steps"]] = dict(sweeps.columns)
+        for prefix, where in zip(_CELLS, places, strict=False):
+            columns[f"{prefix}clean"] = clean[where]
+            columns[f"{prefix}adversarial"] = adversarial[where]
+        yield (
+            Sweeps(sweeps.names, columns),
+            replace(base, clean=float(clean[-1]), adversarial=float(adversarial[-1])),
+        )

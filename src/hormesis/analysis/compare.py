@@ -1,0 +1,353 @@
+"""Tables of a comparison: paths of classes, changes, agreement, runs pooled."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+
+from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
+from hormesis.analysis.scores import SCORES, UNDEFINED, classes
+from hormesis.analysis.uncertainty import Law, Spread, Sums, adjusted, with_intervals
+from hormesis.settings import Scoring
+
+POINTS = ("fragile", "robust", "antifragile")
+_ALL_PAIRS = 10  # of studies; with more, each is compared with the first
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one study says of the matched targets.
+
+    Args:
+        label: What tables call the study.
+        values: Three scores × matches; NaN where a score is undefined.
+        influence: What each sample contributes to them; None if no outcomes were kept.
+        sums: Of the influence values; None if no outcomes were kept.
+        law: Of distances in standard errors.
+        samples: What tells whether another study is of the same samples in the same order.
+    """
+
+    label: str
+    values: Float[np.ndarray, "three matches"]
+    influence: Float[np.ndarray, "three matches samples"] | None
+    sums: Sums | None
+    law: Law | None
+    samples: tuple[Any, ...]
+
+    def paired(self, other: "Measured") -> bool:
+        """Return whether the two were measured on the same samples, one by one."""
+        kept = self.influence is not None and other.influence is not None
+        return kept and self.samples == other.samples
+
+
+def averaged(sums: Sums, influence: np.ndarray, groups: Sequence[Sequence[int]]) -> Sums:
+    """Return the sums for means over groups of targets.
+
+    Args:
+        sums: One row a target.
+        influence: Of the means: three scores × groups × samples.
+        groups: The targets of each.
+    """
+    most = np.stack([sums.most[:, list(group)].mean(axis=1) for group in groups], axis=1)
+    return sums_of(influence, most)
+
+
+def sums_of(influence: np.ndarray, most: np.ndarray) -> Sums:
+    """Return the sums of influence values.
+
+    Args:
+        influence: Three scores × rows × samples.
+        most: What one sample can carry at most, times their number.
+    """
+    second, fourth = np.empty(influence.shape[:2]), np.empty(influence.shape[:2])
+    for place in range(influence.shape[1]):  # row by row, so that memory stays in bounds
+        squares = np.square(influence[:, place], dtype=np.float64)
+        second[:, place] = squares.sum(axis=-1)
+        fourth[:, place] = np.square(squares).sum(axis=-1)
+    return Sums(second, fourth, most, influence.shape[-1])
+
+
+def score_rows(
+    matches: Sequence[str], measured: Sequence[Measured], scoring: Scoring
+) -> pd.DataFrame:
+    """Return the studies' scores of the matched targets, with intervals.
+
+    Columns ``study``, ``match``, ``score``, ``value``, ``class``, ``low``, ``high``, ``level``,
+    ``certain``, ``point``; studies in their order.
+    """
+    rows = len(matches) * len(SCORES)
+    values = np.concatenate([each.values.T.ravel() for each in measured])
+    table = pd.DataFrame(
+        {
+            "study": np.repeat(np.asarray([each.label for each in measured], dtype=object), rows),
+            "match": _repeated(matches, len(measured)),
+            "score": list(SCORES) * (len(matches) * len(measured)),
+            "value": values,
+            "class": classes(values, scoring.tolerance),
+        }
+    ).assign(filter=lambda table: table["study"])  # a family for the control of multiplicity
+    parts = []
+    for law in dict.fromkeys(each.law for each in measured):
+        places = [place for place, each in enumerate(measured) if each.law == law]
+        chosen = np.concatenate([np.arange(rows) + place * rows for place in places])
+        spreads = [sums.spread() for place in places if (sums := measured[place].sums) is not None]
+        spread = None
+        if law is not None:
+            sides = (
+                [vars(each)[name] for each in spreads] for name in ("below", "above", "unseen")
+            )
+            spread = Spread(*map(np.concatenate, sides))
+        parts.append(with_intervals(table.iloc[chosen], spread, law, scoring))
+    return pd.concat(parts).sort_index().drop(columns="filter")
+
+
+def _repeated(matches: Sequence[str], times: int) -> np.ndarray:
+    """Return the names of the rows of so many tables: each match for all its scores."""
+    return np.tile(np.repeat(np.asarray(matches, dtype=object), len(SCORES)), times)
+
+
+def paths(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return each target's path of classes, and whether its class stays the same.
+
+    Args:
+        scores: Of all studies, in their order: ``study``, ``match``, ``score``, ``point``,
+            ``certain``.
+
+    Returns:
+        Columns ``score``, ``match``, ``path`` (a letter a study: ``F``, ``R``, ``A`` where the
+        class is certain, ``f``, ``r``, ``a`` by the estimate alone, ``-`` undefined), ``changes``
+        (how often the class by the estimate changes from one study to the next) and ``invariant``:
+        ``certain``, ``undecided`` (the same by the estimates, but not all are certain), ``no``, or
+        ``undefined``.
+    """
+    rows = []
+    letters = scores["point"].str[0].where(scores["point"] != UNDEFINED, "-")
+    letters = letters.where(~scores["certain"], letters.str.upper())
+    grouped = scores.assign(letter=letters).groupby(["score", "match"], sort=False)
+    for key, part in grouped:
+        score, match = cast(tuple[str, str], key)
+        path = "".join(part["letter"])
+        lower = path.lower()
+        changes = sum(one != other for one, other in pairwise(lower))
+        if "-" in path:
+            kind = UNDEFINED
+        elif changes:
+            kind = "no"
+        else:
+            kind = "certain" if path.isupper() else "undecided"
+        rows.append((score, match, path, changes, kind))
+    return pd.DataFrame(rows, columns=["score", "match", "path", "changes", "invariant"])
+
+
+def pairs_of(studies: int, *, ordered: bool) -> list[tuple[int, int]]:
+    """Return which studies' scores are subtracted from which.
+
+    Args:
+        studies: How many there are.
+        ordered: Whether they follow on each other: then each with the next, and the first with the
+            last; else every two or, of more than ten, each with the first.
+
+    Example:
+        >>> pairs_of(4, ordered=True)
+        [(0, 1), (1, 2), (2, 3), (0, 3)]
+    """
+    if ordered:
+        return [*pairwise(range(studies)), *([(0, studies - 1)] if studies > 2 else [])]
+    if studies <= _ALL_PAIRS:
+        return list(combinations(range(studies), 2))
+    return [(0, other) for other in range(1, studies)]
+
+
+def changes(
+    matches: Sequence[str],
+    measured: Sequence[Measured],
+    pairs: Sequence[tuple[int, int]],
+    scoring: Scoring,
+) -> pd.DataFrame:
+    """Return how the scores differ between studies.
+
+    Where both were measured on the same samples, influence values are subtracted sample by sample;
+    else the errors are independent.
+
+    Args:
+        matches: Names of the targets.
+        measured: The studies.
+        pairs: Places of those to compare, from and to.
+        scoring: Level and tolerance.
+
+    Returns:
+        Columns ``score``, ``match``, ``from``, ``to``, ``from_class``, ``to_class`` (by the
+        estimates), ``difference``, ``low``, ``high``, ``p`` (that there is no difference) and
+        ``paired``.
+    """
+    rows = len(matches) * len(SCORES)
+    sides = [(measured[one], measured[other]) for one, other in pairs]
+    before, after = (
+        np.concatenate([side[place].values.T.ravel() for side in sides]) for place in (0, 1)
+    )
+    labels = [np.asarray([side[place].label for side in sides], dtype=object) for place in (0, 1)]
+    half, p = (
+        np.concatenate(parts)
+        for parts in zip(*(_width_and_p(*side, scoring.level) for side in sides), strict=True)
+    )
+    difference = after - before
+    return pd.DataFrame(
+        {
+            "score": list(SCORES) * (len(matches) * len(pairs)),
+            "match": _repeated(matches, len(pairs)),
+            "from": np.repeat(labels[0], rows),
+            "to": np.repeat(labels[1], rows),
+            "from_class": classes(before, scoring.tolerance),
+            "to_class": classes(after, scoring.tolerance),
+            "difference": difference,
+            "low": difference - half,
+            "high": difference + half,
+            "p": p,
+            "paired": np.repeat([one.paired(other) for one, other in sides], rows),
+        }
+    )
+
+
+def _width_and_p(one: Measured, other: Measured, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return half the width of the interval of each difference, and its p-value."""
+    distance = np.abs(other.values - one.values).T.ravel()
+    if one.sums is None or other.sums is None or one.law is None or other.law is None:
+        return np.full_like(distance, np.nan), np.full_like(distance, np.nan)
+    if one.paired(other):
+        assert one.influence is not None
+        assert other.influence is not None
+        most = np.hypot(one.sums.most, other.sums.most)
+        spread = sums_of(other.influence - one.influence, most).spread()
+        error, unseen = spread.above, spread.unseen
+    else:
+        sides = one.sums.spread(), other.sums.spread()
+        error = np.hypot(sides[0].above, sides[1].above)
+        unseen = np.hypot(sides[0].unseen, sides[1].unseen)
+    law = min(one.law, other.law, key=lambda law: law.samples)
+    half = np.maximum(law.critical() * error, np.log(2 / (1 - level)) * unseen)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rare = np.where(unseen > 0, 2 * np.exp(-distance / unseen), 0.0)
+        return half, np.minimum(np.maximum(law.p_value(distance / error), rare), 1.0)
+
+
+def ranked(changes: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Return changes with ``certain``, the largest certain ones of each score first.
+
+    Since the largest are picked out of many, a change is certain if it stands up to Holm's
+    correction over all changes of its score.
+    """
+    p = np.full(len(changes), np.nan)
+    for place in changes.groupby("score", sort=False).indices.values():
+        known = place[changes["p"].notna().to_numpy()[place]]
+        p[known] = adjusted(changes["p"].to_numpy()[known], "holm")
+    table = changes.assign(p=p, certain=p <= 1 - level, size=changes["difference"].abs())
+    order = [SCORES.index(score) for score in table["score"].tolist()]
+    table = table.assign(order=order).sort_values(
+        ["order", "certain", "size"], ascending=[True, False, False], kind="stable"
+    )
+    return table.drop(columns=["order", "size"]).reset_index(drop=True)
+
+
+def agreements(
+    scores: pd.DataFrame, studies: Sequence[str], level: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return agreement of every two studies, and of all.
+
+    Args:
+        scores: Of all studies.
+        studies: Their labels, in order.
+        level: Confidence level.
+
+    Returns:
+        One row a score and two studies: ``score``, ``from``, ``to``, ``targets``, ``spearman``,
+        ``spearman_low``, ``spearman_high``, ``kendall``, ``kendall_low``, ``kendall_high``; and one
+        row a score with the fields of ``agreement.Agreement``, ``studies`` and ``targets``.
+    """
+    pairs, overall = [], []
+    for score in SCORES:
+        chosen = scores.loc[scores["score"] == score]
+        values = _wide(chosen, "value", studies).dropna(axis=1)
+        targets = values.shape[1]
+        if targets < 2:
+            continue
+        codes = [POINTS.index(p) if p in POINTS else -1 for p in chosen["point"].tolist()]
+        classes = _wide(chosen.assign(code=codes), "code", studies)[values.columns]
+        upper = np.triu_indices(len(studies), 1)
+        table = {"score": score, "from": np.asarray(studies)[upper[0]]}
+        table |= {"to": np.asarray(studies)[upper[1]], "targets": targets}
+        for name, measure in (("spearman", spearman), ("kendall", kendall)):
+            found = measure(values.to_numpy())[upper]
+            low, high = correlation_interval(found, targets, level, kind=name)
+            table |= {name: found, f"{name}_low": low, f"{name}_high": high}
+        pairs.append(pd.DataFrame(table))
+        whole = agreement(values.to_numpy(), classes.to_numpy().astype(int), level)
+        overall.append({"score": score, "studies": len(studies), "targets": targets, **vars(whole)})
+    return (pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame()), pd.DataFrame(overall)
+
+
+def _wide(scores: pd.DataFrame, column: str, studies: Sequence[str]) -> pd.DataFrame:
+    return scores.pivot(index="study", columns="match", values=column).loc[list(studies)]
+
+
+def pooled(
+    matches: Sequence[str],
+    runs: Sequence[Measured],
+    group: Mapping[str, Any],
+    scoring: Scoring,
+) -> pd.DataFrame:
+    """Return the mean scores of several runs, with the spread between runs and that of sampling.
+
+    Args:
+        matches: Names of the targets.
+        runs: At least two.
+        group: What the runs have in common, as columns.
+        scoring: Level and tolerance.
+
+    Returns:
+        The columns of ``group``, then ``score``, ``match``, ``runs``, ``mean``, ``class`` (of the
+        mean), ``low`` and ``high`` (Student's t over runs: for a run like these), ``sampling_low``
+        and ``sampling_high`` (for these very runs on other samples).
+    """
+    values = np.stack([run.values.T.ravel() for run in runs])
+    count = len(runs)
+    mean = values.mean(axis=0)
+    between = values.std(axis=0, ddof=1) / np.sqrt(count)
+    half = stats.t.ppf((1 + scoring.level) / 2, count - 1) * between
+    sampling = _sampling_half(runs, scoring)
+    return pd.DataFrame(
+        {
+            **group,
+            "score": list(SCORES) * len(matches),
+            "match": np.repeat(np.asarray(matches, dtype=object), len(SCORES)),
+            "runs": count,
+            "mean": mean,
+            "class": classes(mean, scoring.tolerance),
+            "low": mean - half,
+            "high": mean + half,
+            "sampling_low": mean - sampling,
+            "sampling_high": mean + sampling,
+        }
+    )
+
+
+def _sampling_half(runs: Sequence[Measured], scoring: Scoring) -> np.ndarray:
+    sums = [run.sums for run in runs if run.sums is not None]
+    law = runs[0].law
+    if len(sums) < len(runs) or law is None:
+        return np.full(runs[0].values.size, np.nan)
+    if all(run.paired(runs[0]) for run in runs):
+        together = sum(run.influence for run in runs if run.influence is not None) / len(runs)
+        most = np.mean([each.most for each in sums], axis=0)
+        spread = sums_of(np.asarray(together), most).spread()
+        errors, unseen = spread.above, spread.unseen
+    else:
+        each = [one.spread() for one in sums]
+        errors = np.sqrt(np.square([one.above for one in each]).sum(axis=0)) / len(runs)
+        unseen = np.sqrt(np.square([one.unseen for one in each]).sum(axis=0)) / len(runs)
+    law = replace(law, samples=min(one.samples for one in sums))
+    return np.maximum(law.critical() * errors, np.log(2 / (1 - scoring.level)) * unseen)

@@ -1,0 +1,154 @@
+"""``hormesis compare``: several studies of the same method."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hormesis.errors import StudyError
+from hormesis.given import scoring_from
+from hormesis.options import add_scoring, make_parser
+from hormesis.settings import Scoring, check_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hormesis.comparison import Comparison
+
+FORMATS = ("csv", "parquet", "latex")
+PICTURES = ("png", "svg", "pdf")
+_SCORES = ("clean", "adversarial", "difference")
+_SUFFIX = {"csv": "csv", "parquet": "parquet", "latex": "tex"}
+
+
+def parser() -> ArgumentParser:
+    """Return the parser of ``hormesis compare``."""
+    made = make_parser(
+        "Compare studies of the same method: which targets keep their class, which change.",
+        usage="hormesis compare [options] STUDY STUDY ...",
+    )
+    add = made.add_argument
+    add(
+        "studies",
+        type=str,
+        nargs="+",
+        metavar="STUDY",
+        help="folders of studies, or a folder that holds them",
+    )
+    add(
+        "--over",
+        type=str,
+        default="epochs",
+        metavar="WHAT",
+        help="what varies: epochs, data, models or seeds (default: %(default)s)",
+    )
+    _add_method(made)
+    _add_output(made)
+    add_scoring(made, of_study=True)
+    return made
+
+
+def _add_method(made: ArgumentParser) -> None:
+    add = made.add_argument
+    add(
+        "--matching",
+        type=str | None,
+        metavar="FILE",
+        help="CSV of study, target and match: which targets go together",
+    )
+    add(
+        "--allow",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="different:NAME",
+        help="let the studies differ in this too, such as different:epsilon",
+    )
+    add(
+        "--group-by",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="pool runs that agree in these: model, data, epoch, seed",
+    )
+
+
+def _add_output(made: ArgumentParser) -> None:
+    add = made.add_argument
+    add(
+        "--score",
+        type=str,
+        default="adversarial",
+        metavar="NAME",
+        help="whose paths and pictures are shown (default: %(default)s)",
+    )
+    add("--out", type=str | None, metavar="DIR", help="folder for tables and pictures")
+    add(
+        "--formats",
+        type=str,
+        nargs="+",
+        default=["csv"],
+        metavar="FORMAT",
+        help="of the tables: csv, parquet, latex (default: csv)",
+    )
+    add("--pictures", type=str, default="png", metavar="FORMAT", help="png, svg or pdf")
+
+
+def run(given: Namespace) -> None:
+    """Compare, print, and write tables and pictures where that was asked for."""
+    check_choice("score", given.score, _SCORES)
+    check_choice("format of the pictures", given.pictures, PICTURES)
+    for form in given.formats:
+        check_choice("format", form, FORMATS)
+
+    from hormesis.comparison import compare, open_all
+    from hormesis.report.comparison import print_comparison
+
+    scoring = None
+    if any(given[field.name] is not None for field in fields(Scoring)):
+        studies, _ = open_all(given.studies)
+        scoring = scoring_from(given, studies[0].scoring) if studies else None
+    comparison = compare(
+        given.studies,
+        over=given.over,
+        scoring=scoring,
+        matching=None if given.matching is None else _read(given.matching),
+        allow=given.allow,
+        group_by=given.group_by,
+    )
+    files = [] if given.out is None else _written(comparison, given)
+    print_comparison(comparison, given.score, files)
+
+
+def _written(comparison: "Comparison", given: Namespace) -> list[Path]:
+    """Write pictures and tables, and return where they are."""
+    from hormesis.report.comparison_pictures import draw_comparison
+    from hormesis.report.export import write_table
+
+    out = Path(given.out).expanduser()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        files = draw_comparison(comparison, out, given.score, given.pictures)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise StudyError(
+            f"The comparison cannot be written to {out}: {reason}. Choose another folder with "
+            "`out`."
+        ) from error
+    for name, table in comparison.tables.items():
+        for form in given.formats:
+            files.append(out / f"{name}.{_SUFFIX[form]}")
+            write_table(table, form, str(files[-1]))
+    return files
+
+
+def _read(path: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        return pd.read_csv(Path(path).expanduser(), dtype=str)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"The matching {path} cannot be read: {error}.") from error

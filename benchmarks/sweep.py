@@ -12,7 +12,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,16 +50,14 @@ HEADER = """\
 {machine}
 
 CPU time of one thread for one removal on one sample, clean and adversarial, in blocks of {samples}
-samples. Ratio: median over {pairs} interleaved pairs, lowest and highest in brackets. On all cores:
-the ratio of elapsed times, the plain loop with all threads, the engine with a worker a core.
-Planning: export, masks and thresholds. Share of peak: floating-point operations a second of the
-engine's unfiltered pass, of those of a large matrix product on the same machine ({peak:.0f}
-GFLOP/s). Memory: of the tensors that the engine makes for a block, besides network and data, and in
-brackets those of the plain loop. Differences: outcomes that are not those of the plain loop.
+samples. Ratio: median over {pairs} interleaved pairs, lowest and highest in brackets. Planning:
+export, masks and thresholds. Share of peak: floating-point operations a second of the engine's
+unfiltered pass, of those of a large matrix product on the same machine ({peak:.0f} GFLOP/s).
+Memory: of the tensors that the engine makes for a block, attack included, besides network and data.
+Differences: outcomes that are not those of the plain loop. [CORES.md](CORES.md) has elapsed times.
 
-| network | size | plain | engine | ratio | on all cores | planning | share of peak | memory | \
-differences |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| network | size | plain | engine | ratio | planning | share of peak | memory | differences |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -118,15 +115,14 @@ def _row(case: Case, cells: int, pairs: int, peak: float) -> str:
         different += _differences(expected, found)
     share = _speed(case) / peak
     ratios = [one / other for one, other in zip(plains, engines, strict=True)]
-    chosen = _chosen(case.removals, 1, 0)
-    memory = [_memory(run, case, chosen) for run in (_engine, _plain)]
+    held = allocations(lambda: _engine(case, _chosen(case.removals, 1, 0)))
+    memory = float(np.cumsum(held).max()) / 2**20
     rows = 2 * samples * pairs * len(_chosen(case.removals, cells, 0))
     return (
         f"| {statistics.median(plains):.0f} µs "
         f"| {statistics.median(engines):.0f} µs | **{statistics.median(ratios):.1f}** "
-        f"({min(ratios):.1f} to {max(ratios):.1f}) | {_elapsed(case, chosen):.1f} "
-        f"| {case.planning:.1f} s | {share:.0%} | {memory[0]:.0f} MiB ({memory[1]:.0f}) "
-        f"| {different} in {rows} |"
+        f"({min(ratios):.1f} to {max(ratios):.1f}) "
+        f"| {case.planning:.1f} s | {share:.0%} | {memory:.0f} MiB | {different} in {rows} |"
     )
 
 
@@ -188,34 +184,6 @@ def _timed(
     started = time.thread_time()
     outcomes = run(case, removals)
     return time.thread_time() - started, outcomes
-
-
-def _elapsed(case: Case, chosen: Sequence[Removal]) -> float:
-    """Return how many times as long the plain loop takes with every core as the engine does."""
-    cores = len(os.sched_getaffinity(0))
-
-    def seconds(run: Callable[[Sequence[Removal]], object]) -> float:
-        ends = []
-        for removals in (chosen, ()):
-            started = time.perf_counter()
-            run(removals)
-            ends.append(time.perf_counter() - started)
-        return ends[0] - ends[1]
-
-    torch.set_num_threads(cores)
-    slow = seconds(lambda removals: _plain(case, removals))
-    torch.set_num_threads(1)
-    with ThreadPoolExecutor(cores) as pool:
-        fast = seconds(lambda removals: list(pool.map(_engine, [case] * cores, [removals] * cores)))
-    return slow / (fast / cores)
-
-
-def _memory(
-    run: Callable[[Case, Sequence[Removal]], Outcomes], case: Case, removals: Sequence[Removal]
-) -> float:
-    """Return the most MiB of tensors that a run makes and that are alive at once."""
-    held = allocations(lambda: run(case, removals))
-    return float(np.cumsum(held).max()) / 2**20
 
 
 def _differences(expected: Outcomes, found: Outcomes) -> int:

@@ -37,7 +37,7 @@ def main() -> None:
     """Measure, print and write the table."""
     text = HEADER.format(machine=_machine(), samples=SAMPLES, pairs=PAIRS)
     print(text, end="")  # noqa: T201
-    for name, size, _ in CASES:
+    for name, size, *_ in CASES:
         case = _case(name, size, SAMPLES)
         every = _chosen(case.removals, 1, 0)
         pairs = [_pair(case, every[:: max(1, len(every) // 12)]) for _ in range(PAIRS)]

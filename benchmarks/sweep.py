@@ -49,13 +49,15 @@ HEADER = """\
 
 {machine}
 
-CPU time of one thread for one removal on one sample, clean and adversarial. Ratio: median over {pairs} interleaved pairs, lowest and highest in brackets. Planning:
-export, masks and thresholds. Share of peak: floating-point operations a second of the engine's
-unfiltered pass, of those of a large matrix product on the same machine ({peak:.0f} GFLOP/s).
-Memory: of the tensors that the engine makes for a block, attack included, besides network and data.
-Differences: outcomes that are not those of the plain loop. [CORES.md](CORES.md) has elapsed times.
+CPU time of one thread for one removal on one sample, clean and adversarial. Ratio: median over
+{pairs} interleaved pairs, lowest and highest in brackets. Planning: export, masks and thresholds.
+Share of peak: floating-point operations a second of the engine's unfiltered pass, of those of a
+large matrix product on the same machine ({peak:.0f} GFLOP/s). Memory: of the tensors that the
+engine makes for a block, attack included, besides network and data. Differences: outcomes that are
+not those of the plain loop. [CORES.md](CORES.md) has elapsed times.
 
-| network | size | batch | plain | engine | ratio | planning | share of peak | memory | differences |
+| network | size | batch | plain | engine | ratio | planning | share of peak | memory | \
+differences |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hormesis.engine import plain, suffix
 from hormesis.engine.graph import Program
-from hormesis.engine.memory import allocations
+from hormesis.engine.memory import allocations, most_samples
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.engine.walk import whole
@@ -176,7 +176,16 @@ def _plain(case: Case, removals: Sequence[Removal]) -> Outcomes:
 
 
 def _engine(case: Case, removals: Sequence[Removal]) -> Outcomes:
-    return suffix.measure(case.program, case.network, removals, case.block, case.question)
+    """Measure in blocks of the size that a study has."""
+    most, block = most_samples(case.block.inputs), case.block
+    parts = [
+        Block(block.inputs[first : first + most], block.labels[first : first + most], first)
+        for first in range(0, len(block.labels), most)
+    ]
+    found = [
+        suffix.measure(case.program, case.network, removals, part, case.question) for part in parts
+    ]
+    return Outcomes.joined(found)
 
 
 def _timed(

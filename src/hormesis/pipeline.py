@@ -17,7 +17,7 @@ from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.stopping import Stopping
 from hormesis.engine.engines import Engine, choose_engine
 from hormesis.engine.fitness import refuse_unfit
-from hormesis.engine.memory import allotted, footprint, room
+from hormesis.engine.memory import allotted, footprint, most_samples, room
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Plan, Removal, make_plan
 from hormesis.engine.sweep import sweep as blocks_measured
@@ -247,7 +247,7 @@ def _equipped(
     engine = choose_engine(network, few.inputs, request.run, request.sweep.precision)
     taken = footprint(engine.measure, removals, few, _asked(request, samples, _SMALL))
     free = room(request.run.memory, few.inputs.device)
-    workers, batch = allotted(taken, free, engine.workers)
+    workers, batch = allotted(taken, free, engine.workers, most_samples(few.inputs))
     return replace(engine, workers=workers), batch
 
 

@@ -25,6 +25,8 @@ from hormesis.stress.adversaries import PGD
 from hormesis.stress.performance import loss
 
 MOST = 256  # samples in a block; more are no faster
+_VALUES = 2 * MOST * 3 * 32 * 32  # of inputs in a block: more fall out of a processor's cache
+_FEW = 16  # samples that a block of large inputs has nevertheless
 FEWEST = 2  # many networks squeeze their output, and would treat a batch of one differently
 # Tensors are not all: allocators round up and keep what was freed, and kernels have buffers.
 _SLACK = 1.3
@@ -147,13 +149,26 @@ def _repeated(block: Block, count: int) -> Block:
     return Block(block.inputs[rows], block.labels[rows])
 
 
-def allotted(taken: Footprint, room: int, workers: int) -> tuple[int, int]:
+def most_samples(inputs: Float[Tensor, " batch *shape"]) -> int:
+    """Return how many samples like these a block holds at most, whatever the memory.
+
+    Example:
+        >>> [most_samples(torch.zeros(1, 3, side, side)) for side in (32, 64, 224)]
+        [256, 128, 16]
+    """
+    if inputs.device.type != "cpu":
+        return MOST
+    return max(_FEW, min(MOST, _VALUES // max(inputs[0].numel(), 1)))
+
+
+def allotted(taken: Footprint, room: int, workers: int, most: int = MOST) -> tuple[int, int]:
     """Return how many workers measure at a time, and how many samples each.
 
     Args:
         taken: What a worker takes.
         room: Bytes for all workers.
         workers: The number of workers asked for; fewer where they would not fit.
+        most: Samples in a block at most, see ``most_samples``.
 
     Raises:
         SettingError: If not even one worker with two samples fits.
@@ -165,7 +180,7 @@ def allotted(taken: Footprint, room: int, workers: int) -> tuple[int, int]:
     """
     while workers > 1 and taken.of(FEWEST) > room / workers:
         workers -= 1
-    samples = bisect_right(range(MOST + 1), room / workers, key=taken.of) - 1
+    samples = bisect_right(range(most + 1), room / workers, key=taken.of) - 1
     if samples < FEWEST:
         lacking = taken.of(FEWEST) - room
         raise SettingError(

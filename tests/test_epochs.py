@@ -145,7 +145,8 @@ def test_the_command_draws_prints_and_can_be_shown_and_exported(home, capsys):
     assert main(["show", "studies", "--reference", "base"]) == 0
     assert "epoch" in capsys.readouterr().out
     assert main(["export", "studies"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "epoch,target,filter,score,value,class"
+    columns = "epoch,target,filter,score,value,class,low,high,level,certain,point"
+    assert capsys.readouterr().out.splitlines()[0] == columns
 
 
 @pytest.mark.parametrize(

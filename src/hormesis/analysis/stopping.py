@@ -186,17 +186,17 @@ class Stopping:
             else f"every interval was within ±{self.until:g}"
         )
         share = 1 - self._work / (max(len(self.wanted), 1) * self.planned)
-        dropped = "settled targets dropped out: " if self.prefixes else ""
-        saved = f"{dropped}{share:.0%} of the work was saved."
         if self.done:
+            dropped = "; settled targets dropped out" if self.prefixes else ""
             return [
-                f"Stopped after {self.samples} of {self.planned} samples, when {aim}"
-                f"{'; ' if dropped else ': '}{saved}"
+                f"Stopped after {self.samples} of {self.planned} samples, when {aim}{dropped}: "
+                f"{share:.0%} of the work was saved."
             ]
         count, targets = len(self.settled), self.cells["target"].nunique()
+        dropped = f" and dropped out, which saved {share:.0%} of the work" if self.prefixes else ""
         return [
             f"All {self.planned} samples were needed: {count} of {targets} targets were settled "
-            f"before the last one{'; ' + saved if dropped else '.'}"
+            f"before the last one{dropped}."
         ]
 
 

@@ -29,8 +29,8 @@ class Sequence:
         level: The confidence level ``1 − α`` it is tuned for.
 
     Example:
-        >>> Sequence(1000, 10_000, 0.95).critical().round(3)
-        array(3.035)
+        >>> round(float(Sequence(1000, 10_000, 0.95).critical()), 3)
+        3.035
     """
 
     samples: int | Int[np.ndarray, " rows"]

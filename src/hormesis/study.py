@@ -133,7 +133,7 @@ class Study:
         Of a sweep that chose when to stop, targets that were settled before others keep the
         responses and scores of their samples up to there. All others count all samples.
         """
-        samples = int(self.manifest["base"]["samples"])
+        samples = int(self.manifest["base"].get("samples", 0))
         settled = tuple(
             Prefix(
                 int(one["samples"]),

@@ -6,7 +6,8 @@ thresholds of a filter. Every accuracy is then a value of the normal distributio
 clean and adversarial, filtered and unfiltered outcomes of a sample hang together as real ones do.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from scipy import stats
 import handset
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.scores import Base
-from hormesis.settings import FILTERS, Sweep
+from hormesis.analysis.stopping import Stopping
+from hormesis.manifest import describe_settled
+from hormesis.settings import FILTERS, Scoring, Sweep
 from hormesis.storage import (
     StoredOutcomes,
     packed_outcomes,
+    part_of,
     staged,
     write_outcomes,
     write_tables,
@@ -144,6 +148,30 @@ def study(
         for first in range(0, samples, 256)
     )
     return Study(manifest, targets, response_table(of.cells(), means), folder, packed)
+
+
+def stopped(
+    of: Network,
+    outcomes: StoredOutcomes,
+    until: str | float,
+    *,
+    scoring: Scoring = Scoring(),
+    edges: tuple[int, ...] = (),
+) -> tuple[Study, Stopping]:
+    """A study in memory that chose when to stop, its blocks ending at ``edges``."""
+    planned = len(outcomes.base_clean)
+    stopping = Stopping(of.cells(), scoring, until, planned)
+    packed = []
+    for first, end in pairwise((0, *edges, planned)):
+        if not stopping.done:
+            block = stopping.update(part_of(outcomes, first, end))
+            packed.append(packed_outcomes(first, block))
+    made = study(of, part_of(outcomes, 0, stopping.samples), scoring=asdict(scoring))
+    question = made.manifest["question"]
+    question["data"]["samples"] = planned
+    question["sweep"] = vars(Sweep(thresholds=of.shift.shape[-1], until=until))
+    made.manifest["settled"] = describe_settled(stopping.prefixes)
+    return replace(made, responses=stopping.responses(), packed=tuple(packed)), stopping
 
 
 def written(of: Network, outcomes: StoredOutcomes, folder: Path, **changes: Any) -> Path:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from hormesis.storage import (
     StoredOutcomes,
     check_free,
     is_study,
+    only_of,
+    read_blocks,
     read_manifest,
     read_outcomes,
     read_table,
@@ -205,6 +208,35 @@ def test_a_single_number_beside_0_and_1_is_not_lost(tmp_path, odd):
     outcomes.adversarial[1, 8] = odd
     write_outcomes(tmp_path, 0, outcomes)
     assert np.array_equal(read_outcomes(tmp_path).adversarial, outcomes.adversarial, equal_nan=True)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_what_was_not_measured_is_said_and_never_read(tmp_path, binary):
+    (tmp_path / OUTCOMES).mkdir()
+    whole, later = tiny(5, binary=binary), tiny(4, seed=1, binary=binary)
+    write_outcomes(tmp_path, 0, whole)
+    write_outcomes(tmp_path, 5, only_of(later, np.array([False, True])))
+    first, second = read_blocks(tmp_path)
+    assert first.measured is None
+    assert second.measured is not None
+    assert second.measured.tolist() == [False, True]
+    assert not second.clean[0].any()
+    assert np.array_equal(second.adversarial[1], later.adversarial[1])
+    found = read_outcomes(tmp_path)
+    assert np.array_equal(found.clean[:, :5], whole.clean)
+    assert np.isnan(found.clean[0, 5:]).all()
+    assert np.array_equal(found.clean[1, 5:], later.clean[1])
+    assert np.array_equal(found.base_clean[5:], later.base_clean)
+
+
+@pytest.mark.parametrize("wrong", [np.array([True]), np.array([1, 0], dtype=np.uint8)])
+def test_a_mask_of_another_shape_is_damage(tmp_path, wrong):
+    (tmp_path / OUTCOMES).mkdir()
+    odd = replace(TINY)
+    object.__setattr__(odd, "measured", wrong)  # past the check of shapes that the tests turn on
+    write_outcomes(tmp_path, 0, odd)
+    with pytest.raises(StudyError, match="damaged: `measured` is not one truth value a removal"):
+        read_outcomes(tmp_path)
 
 
 def test_tables_and_manifest_come_back(folder):

@@ -1,17 +1,29 @@
 """`until`: a sweep that stops, from the network to the study that is opened again."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.engine import sweep as sweep_module
+from hormesis import pipeline
+from hormesis.engine.engines import Engine
+from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.errors import SettingError, StudyError
+from hormesis.inputs.subset import shuffled
+from hormesis.storage import read_blocks, staged, write_tables
+from hormesis.study import RESPONSE_COLUMNS
 
 SAMPLES = 1500
 QUICK = hm.Sweep(thresholds=5, until=0.2)
+CERTAIN = replace(QUICK, until="certain")  # the first target after 256 samples, the other after 512
 RUN = hm.Run(progress=False, workers=1)
 
 
@@ -48,14 +60,114 @@ def test_it_stops_early_and_says_what_was_saved():
     assert found.base.clean == pytest.approx(whole.base.clean, abs=0.1)
 
 
-def test_neither_block_size_nor_workers_move_the_place(monkeypatch: pytest.MonkeyPatch):
-    one = study()
-    monkeypatch.setattr(sweep_module, "BLOCK", 100, raising=False)
-    other = hm.analyze(
-        network(), data(), attack=hm.FGSM(0.05), sweep=QUICK, run=replace(RUN, workers=2)
-    )
+def of_blocks(monkeypatch: pytest.MonkeyPatch, workers: int, most: int) -> None:
+    """Let so many workers measure so many samples at a time, whatever memory there is."""
+    monkeypatch.setattr(pipeline, "allotted", lambda *_: (workers, most))
+
+
+@pytest.mark.parametrize(("workers", "most"), [(2, 100), (3, 256)])
+def test_neither_block_size_nor_workers_move_anything(
+    monkeypatch: pytest.MonkeyPatch, workers: int, most: int
+):
+    one = settling()
+    of_blocks(monkeypatch, workers, most)
+    other = study(CERTAIN)
     assert other.scores.equals(one.scores)
-    assert other.manifest["base"] == one.manifest["base"]
+    assert other.responses.equals(one.responses)
+    for key in ("base", "settled", "notes"):
+        assert other.manifest[key] == one.manifest[key]
+
+
+@cache
+def settling() -> hm.Study:
+    return study(CERTAIN)
+
+
+def test_a_settled_target_is_that_of_a_study_of_its_samples():
+    found = settling()
+    assert [(one["samples"], one["targets"]) for one in found.manifest["settled"]] == [
+        (256, ["1.weight"])
+    ]
+    assert found.manifest["base"]["samples"] == 512
+    order = shuffled(SAMPLES, CERTAIN.seed)
+    for target, count in (("1.weight", 256), ("3.weight", 512)):
+        some = tuple(values[order[:count]] for values in data())
+        own = hm.analyze(
+            network(), some, attack=hm.FGSM(0.05), sweep=replace(CERTAIN, until=None), run=RUN
+        )
+        for table in ("responses", "scores"):
+            ours, theirs = (
+                getattr(one, table).loc[getattr(one, table)["target"] == target]
+                for one in (found, own)
+            )
+            columns = [c for c in ours.columns if c in {*RESPONSE_COLUMNS, "value", "point"}]
+            assert ours[columns].equals(theirs[columns])
+        prefix = found.prefix_of[target]
+        assert (prefix.samples, prefix.base) == (count, own.base)
+
+
+def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[int, set[str]]] = []
+    choose = pipeline.choose_engine
+
+    def spied(*arguments: Any) -> Engine:
+        engine = choose(*arguments)
+
+        def measure(removals: Any, block: Block, *more: Any) -> Outcomes:
+            if len(block.labels) > 4:  # not those that only tell how much memory is taken
+                asked.append((block.first, {removal.target.name for removal in removals}))
+            return engine.measure(removals, block, *more)
+
+        return replace(engine, measure=measure)
+
+    monkeypatch.setattr(pipeline, "choose_engine", spied)
+    reports: list[tuple[str, int, int]] = []
+
+    @contextmanager
+    def shown(**_: Any) -> Iterator[Callable[[str, int, int], None]]:
+        yield lambda *report: reports.append(report)
+
+    monkeypatch.setattr(pipeline, "shown", shown)
+    found = study(CERTAIN)
+    assert asked[:2] == [(0, {"1.weight", "3.weight"}), (256, {"3.weight"})]
+    assert found.scores.equals(settling().scores)
+    stage, done, total = reports[-1]
+    assert (stage, done) == ("Measuring", total)
+    assert any("settled targets dropped out: 75% of the work was saved" in n for n in found.notes)
+
+
+def test_the_study_on_disk_says_what_was_measured(tmp_path: Path):
+    first = study(CERTAIN, out=tmp_path / "s")
+    opened = hm.open_study(tmp_path / "s")
+    assert opened.scores.equals(settling().scores)
+    assert opened.responses.equals(first.responses)
+    scoring = hm.Scoring(reference="base")
+    assert opened.score(scoring).equals(settling().score(scoring))
+    one, other = read_blocks(tmp_path / "s")
+    assert one.measured is None
+    assert other.measured is not None
+    rows = opened.responses.set_index("target").loc["3.weight", "outcome"]
+    assert set(np.flatnonzero(other.measured)) == set(rows) - {-1}
+
+
+@pytest.mark.parametrize(
+    "settled",
+    [
+        7,
+        [{"samples": 256}],
+        [{"samples": 0, "clean": 1.0, "adversarial": 1.0, "targets": []}],
+        [{"samples": 9999, "clean": 1.0, "adversarial": 1.0, "targets": ["1.weight"]}],
+        [{"samples": 256, "clean": "good", "adversarial": 1.0, "targets": ["1.weight"]}],
+        ["1.weight"],
+    ],
+)
+def test_damage_is_one_sentence(tmp_path: Path, settled: object):
+    with staged(tmp_path / "s") as stage:
+        made = settling()
+        manifest = {**made.manifest, "settled": settled}
+        write_tables(stage, manifest, made.targets, made.responses)
+    with pytest.raises(StudyError, match="is damaged in `settled`"):
+        hm.open_study(tmp_path / "s")
 
 
 def test_a_stopped_study_is_opened_again_and_not_with_another_scoring(tmp_path):

@@ -237,7 +237,10 @@ def _of_study(study: Study, label: str, groups: Sequence[Sequence[str]], by: str
     else:
         averages = np.stack([influence[:, group].mean(axis=1) for group in rows], axis=1)
     sums = tables.averaged(sums, averages, rows)
-    return Measured(label, means, averages, sums, study.law(study.scoring), same)
+    seen: int | np.ndarray = averages.shape[-1]
+    if len(study.prefixes) > 1:
+        seen = np.array([min(study.prefix_of[name].samples for name in group) for group in groups])
+    return Measured(label, means, averages, sums, study.law(study.scoring, seen), same)
 
 
 def _pooled(

@@ -2,19 +2,21 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hormesis import manifest
-from hormesis.analysis.responses import Means, response_table
-from hormesis.analysis.stopping import Stopping
+from hormesis.analysis.responses import Means
+from hormesis.analysis.stopping import Stopping, looks
 from hormesis.engine.engines import Engine, choose_engine
 from hormesis.engine.fitness import refuse_unfit
 from hormesis.engine.memory import allotted, footprint, most_samples, room
@@ -198,29 +200,25 @@ def _measured(
         engine, batch = _equipped(network, samples, request, plan.removals)
         attack, choice = _settled(network, samples, request, report, batch)
         asked = _asked(request, samples, attack.epsilon)
-        means, packed = Means(), list[bytes]()
         stopping = _stopping(plan, request, len(samples))  # never, unless that was asked for
-        for first, outcomes in blocks_measured(
-            lambda block, tick: engine.measure(plan.removals, block.to(device), asked, tick),
-            samples,
-            len(plan.removals),
-            workers=engine.workers,
-            most=batch,
-            report=partial(report, "Measuring"),
-        ):
-            stored = stopping.update(_stored(outcomes))
-            means.add(stored)
-            packed.extend(_kept(folder, first, stored))
-            if stopping.done:
-                break
+
+        def measure(block: Block, tick: Callable[[], None]) -> StoredOutcomes:
+            wanted = stopping.wanted  # of which those that are settled by now are no part
+            removals = list(compress(plan.removals, wanted))
+            return _stored(engine.measure(removals, block.to(device), asked, tick), wanted)
+
+        packed = _swept(measure, samples, stopping, folder, (engine.workers, batch), report)
+        means = stopping.means
         _check_base(means, request.performance)
-        responses = response_table(cell_table(plan), means)
+        responses = stopping.responses()
         targets = target_table(plan, responses)
+        settled = manifest.describe_settled(stopping.prefixes)
         written = {
             "question": question,
             "attack": manifest.describe_attack(attack, choice),
             "scoring": asdict(request.scoring),
             "base": manifest.describe_base(means, request.performance),
+            **({"settled": settled} if settled else {}),
             **({"origin": request.origin} if request.origin else {}),
             "notes": [
                 *manifest.notes(means, attack, choice, request.performance),
@@ -237,6 +235,36 @@ def _measured(
         if folder is not None:
             write_tables(folder, written, targets, responses)
     return Study(written, targets, responses, out, tuple(packed))
+
+
+def _swept(
+    measure: Callable[[Block, Callable[[], None]], StoredOutcomes],
+    samples: Samples,
+    stopping: Stopping,
+    folder: Path | None,
+    equipment: tuple[int, int],
+    report: Report,
+) -> list[bytes]:
+    """Measure block by block until enough was seen; return what no folder keeps."""
+    workers, batch = equipment
+    asked = stopping.until is not None
+    packed = list[bytes]()
+    for first, outcomes in blocks_measured(
+        measure,
+        samples,
+        len(stopping.wanted),
+        workers=workers,
+        most=batch,
+        ahead=0 if asked else None,
+        cuts=tuple(looks(len(samples))) if asked else (),
+        report=partial(report, "Measuring"),
+    ):
+        packed.extend(_kept(folder, first, stopping.update(outcomes)))
+        if stopping.done:
+            break
+    if stopping.done:
+        report("Measuring", 1, 1)  # what was saved will not be measured
+    return packed
 
 
 def _equipped(
@@ -303,13 +331,24 @@ def _check_base(means: Means, performance: Performance) -> None:
             )
 
 
-def _stored(outcomes: Outcomes) -> StoredOutcomes:
+def _stored(outcomes: Outcomes, measured: np.ndarray) -> StoredOutcomes:
+    """Return the outcomes of those removals that were measured, in the rows of all."""
+
+    def spread(values: Tensor) -> np.ndarray:
+        found = values.cpu().numpy()
+        if measured.all():
+            return found
+        rows = np.zeros((len(measured), *found.shape[1:]), dtype=found.dtype)
+        rows[measured] = found
+        return rows
+
     return StoredOutcomes(
         base_clean=outcomes.base_clean.cpu().numpy(),
         base_adversarial=outcomes.base_adversarial.cpu().numpy(),
-        clean=outcomes.clean.cpu().numpy(),
-        adversarial=outcomes.adversarial.cpu().numpy(),
-        changed=outcomes.changed.cpu().numpy(),
+        clean=spread(outcomes.clean),
+        adversarial=spread(outcomes.adversarial),
+        changed=spread(outcomes.changed),
+        measured=None if measured.all() else measured,
     )
 
 

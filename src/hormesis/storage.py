@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class StoredOutcomes:
         clean: One row a removal; ``responses.parquet`` says in ``outcome`` which row a cell reads.
         adversarial: The same on perturbed inputs.
         changed: Whether the removal changed a logit of any sample.
+        measured: Whether the removal was measured on these samples; the outcomes of one that was
+            not are zero and mean nothing. None if all were.
     """
 
     base_clean: Float[np.ndarray, " samples"]
@@ -54,6 +56,7 @@ class StoredOutcomes:
     clean: Float[np.ndarray, "removals samples"]
     adversarial: Float[np.ndarray, "removals samples"]
     changed: Bool[np.ndarray, " removals"]
+    measured: Bool[np.ndarray, " removals"] | None = None
 
 
 @contextmanager
@@ -176,6 +179,8 @@ def packed_outcomes(first: int, outcomes: StoredOutcomes) -> bytes:
         outcomes: What was measured.
     """
     arrays: dict[str, np.ndarray] = {"changed": outcomes.changed}
+    if outcomes.measured is not None:
+        arrays["measured"] = outcomes.measured
     values_of = {name: getattr(outcomes, name) for name in _NAMES}
     binary = all(np.isin(values, (0, 1)).all() for values in values_of.values())
     for name, values in values_of.items():
@@ -221,21 +226,40 @@ def read_outcomes(folder: Path) -> StoredOutcomes:
 
 
 def joined(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
-    """Return consecutive blocks as one.
+    """Return consecutive blocks as one; what was not measured in some of them is NaN there.
 
     Args:
         blocks: At least one.
     """
+
+    def known(block: StoredOutcomes, name: str) -> np.ndarray:
+        values = getattr(block, name)
+        if block.measured is None or values.ndim == 1:
+            return values
+        return np.where(block.measured[:, None], values, np.float32(np.nan))
+
     return StoredOutcomes(
-        *(np.concatenate([getattr(block, name) for block in blocks], axis=-1) for name in _NAMES),
+        *(np.concatenate([known(block, name) for block in blocks], axis=-1) for name in _NAMES),
         changed=np.any([block.changed for block in blocks], axis=0),
+    )
+
+
+def only_of(outcomes: StoredOutcomes, removals: Bool[np.ndarray, " removals"]) -> StoredOutcomes:
+    """Return the outcomes with those of other removals left out, as if not measured."""
+    if removals.all():
+        return outcomes
+    return replace(
+        outcomes,
+        clean=np.where(removals[:, None], outcomes.clean, np.float32(0)),
+        adversarial=np.where(removals[:, None], outcomes.adversarial, np.float32(0)),
+        changed=outcomes.changed & removals,
+        measured=removals if outcomes.measured is None else removals & outcomes.measured,
     )
 
 
 def part_of(outcomes: StoredOutcomes, first: int, end: int) -> StoredOutcomes:
     """Return the outcomes of the samples from ``first`` up to, not including, ``end``."""
-    values = (getattr(outcomes, name)[..., first:end] for name in _NAMES)
-    return StoredOutcomes(*values, changed=outcomes.changed)
+    return replace(outcomes, **{name: getattr(outcomes, name)[..., first:end] for name in _NAMES})
 
 
 def read_blocks(source: Path | Sequence[bytes]) -> Iterator[StoredOutcomes]:
@@ -288,8 +312,11 @@ def _unpacked(name: str, source: Path | bytes) -> tuple[int, StoredOutcomes]:
         if metadata["binary"] == "true":
             for key in _NAMES:
                 arrays[key] = np.unpackbits(arrays[key], axis=-1, count=samples)
+        changed, measured = arrays["changed"], arrays.get("measured")
+        if measured is not None and (measured.dtype, measured.shape) != (bool, changed.shape):
+            raise ValueError("`measured` is not one truth value a removal")
         values = (arrays[key].astype(np.float32, copy=False) for key in _NAMES)
-        return int(metadata["first"]), StoredOutcomes(*values, changed=arrays["changed"])
+        return int(metadata["first"]), StoredOutcomes(*values, changed=changed, measured=measured)
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise StudyError(f"The outcomes in {name} are damaged: {error}.") from error
 

@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from hormesis.analysis.bootstrap import bootstrap_spread
+from hormesis.analysis.prefixes import (
+    Prefix,
+    prefix_estimates,
+    prefix_influence,
+    prefix_scores,
+    prefix_sums,
+)
 from hormesis.analysis.responses import COLUMNS, Sweeps, as_sweeps
-from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
+from hormesis.analysis.scores import SCORES, Base
 from hormesis.analysis.sequence import Sequence
-from hormesis.analysis.uncertainty import Law, Student, Sums, influence_sums, with_intervals
+from hormesis.analysis.uncertainty import Law, Student, Sums, with_intervals
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Scoring
 from hormesis.storage import (
@@ -81,15 +88,15 @@ class Study:
             SettingError: If the reference needs a control that was not measured.
             StudyError: If the outcomes, which the intervals are made from, are damaged.
         """
-        scores = score_table(self.responses, self.base, scoring)
+        scores = prefix_scores(self.responses, self.prefixes, scoring)
         if not self.has_outcomes:
             return with_intervals(scores, None, None, scoring)
-        sums = influence_sums(self.sweeps, self.base, scoring, self.blocks)
+        sums = prefix_sums(self.responses, self.prefixes, scoring, self.blocks)
         if scoring.interval == "bootstrap" and self.planned is None:
             spread = bootstrap_spread(self.sweeps, self.base, scoring, self.blocks, sums)
         else:
             spread = sums.spread()
-        return with_intervals(scores, spread, self.law(scoring), scoring)
+        return with_intervals(scores, spread, self.law(scoring, sums.samples), scoring)
 
     @cached_property
     def sweeps(self) -> Sweeps:
@@ -104,16 +111,49 @@ class Study:
         Args:
             filter_name: A filter that was swept, or ``combined``.
         """
-        rows = layout(self.sweeps, filter_name)
-        values = rows.mean @ sweep_scores(self.sweeps, self.base, self.scoring).T
-        return tuple(target for target, _ in rows.names), values.T
+        return prefix_estimates(self.responses, self.prefixes, self.scoring, filter_name)
 
-    def law(self, scoring: Scoring) -> Law:
-        """Return Student's t, or what holds at any time for a sweep that chose when to stop."""
-        samples = int(self.manifest["base"]["samples"])
+    def law(self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]) -> Law:
+        """Return Student's t, or what holds at any time for a sweep that chose when to stop.
+
+        Args:
+            scoring: The level.
+            samples: How many were measured: of all targets, or of each in a table of all scores.
+        """
+        if isinstance(samples, np.ndarray):
+            samples = np.repeat(samples, len(SCORES))
         if self.planned is None:
-            return Student(samples, scoring.level)
+            return Student(int(self.manifest["base"]["samples"]), scoring.level)
         return Sequence(samples, self.planned, scoring.level)
+
+    @cached_property
+    def prefixes(self) -> tuple[Prefix, ...]:
+        """Which samples count for which targets.
+
+        Of a sweep that chose when to stop, targets that were settled before others keep the
+        responses and scores of their samples up to there. All others count all samples.
+        """
+        samples = int(self.manifest["base"].get("samples", 0))
+        settled = tuple(
+            Prefix(
+                int(one["samples"]),
+                replace(
+                    self.base, clean=float(one["clean"]), adversarial=float(one["adversarial"])
+                ),
+                tuple(one["targets"]),
+            )
+            for one in self.manifest.get("settled", ())
+        )
+        if any(not 1 < prefix.samples <= samples for prefix in settled):
+            raise ValueError(f"targets are settled after 2 to {samples} samples")
+        known = {target for prefix in settled for target in prefix.targets}
+        rest = [name for name in self.responses["target"].unique().tolist() if name not in known]
+        return (*settled, *([Prefix(samples, self.base, tuple(rest))] if rest else []))
+
+    @cached_property
+    def prefix_of(self) -> dict[str, Prefix]:
+        """Which samples count for each target, and the unfiltered network's performance there."""
+        return {target: prefix for prefix in self.prefixes for target in prefix.targets}
 
     @property
     def planned(self) -> int | None:
@@ -138,21 +178,15 @@ class Study:
 
         Returns:
             The influence values of the clean, adversarial and difference score, for targets in the
-            order of the table of scores, and their sums.
+            order of the table of scores, and their sums. See ``prefix_influence`` for targets that
+            were settled before others.
 
         Raises:
             StudyError: If the study keeps no outcomes, or they are damaged.
         """
-        found: list[np.ndarray] = []
-        sums = influence_sums(
-            self.sweeps,
-            self.base,
-            self.scoring,
-            self.blocks,
-            only=filter_name,
-            keep=found.append,
+        return prefix_influence(
+            self.responses, self.prefixes, self.scoring, self.blocks, filter_name
         )
-        return np.concatenate(found, axis=-1), sums
 
     def scored(self, scoring: Scoring) -> "Study":
         """Return the same study with another scoring as its own."""
@@ -199,7 +233,7 @@ class Study:
             )
 
     def outcomes(self) -> StoredOutcomes:
-        """Read all per-sample outcomes at once.
+        """Read all per-sample outcomes at once; NaN where a target was settled before.
 
         Raises:
             StudyError: If there are none, or a file is damaged or missing.
@@ -236,9 +270,9 @@ def open_study(folder: str | Path) -> Study:
         responses=read_table(folder, RESPONSES, RESPONSE_COLUMNS),
         folder=folder,
     )
-    for key in ("scoring", "base"):
+    for key, read in (("scoring", "scoring"), ("base", "base"), ("settled", "prefixes")):
         try:
-            getattr(study, key)
-        except (TypeError, SettingError) as error:
+            getattr(study, read)
+        except (TypeError, KeyError, ValueError, SettingError) as error:
             raise StudyError(f"The manifest of {folder} is damaged in `{key}`: {error}") from error
     return study

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from itertools import accumulate
 
 import pytest
 import torch
@@ -107,6 +108,60 @@ def test_progress_rises_to_its_total(workers):
     assert {report[1] for report in reports} == {REMOVALS * count}
     assert done == sorted(set(done))
     assert done[-1] == REMOVALS * count
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_reaches_its_end_whatever_a_block_leaves_out(workers):
+    reports = []
+
+    def lazy(block: Block, tick: Tick) -> int:
+        for _ in range(REMOVALS if block.first == 0 else block.first % 2):
+            tick()
+        return block.first
+
+    blocks = sweep(
+        lazy,
+        numbered(900),
+        REMOVALS,
+        workers=workers,
+        report=lambda done, total: reports.append((done, total)),
+    )
+    assert all(first == found for first, found in blocks)
+    done = [report[0] for report in reports]
+    assert done == sorted(set(done))
+    assert reports[-1] == (REMOVALS * 900, REMOVALS * 900)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_without_blocks_ahead_none_begins_before_its_turn(workers):
+    # Whoever takes a block decides what the next ones measure.
+    begun = []
+
+    def noted(block: Block, tick: Tick) -> Outcomes:
+        begun.append(block.first)
+        return place(block, tick)
+
+    taken = 0
+    for _ in sweep(noted, numbered(8 * MOST), REMOVALS, workers=workers, ahead=0):
+        taken += 1
+        time.sleep(0.01)  # a block that begins too early has the time to
+        assert len(begun) < taken + workers
+    assert taken == 8
+
+
+@settings(max_examples=40)
+@given(st.data(), st.integers(4, 1500), st.integers(1, 8), st.integers(4, MOST))
+def test_blocks_end_where_they_are_asked_to(data, count, workers, most):
+    gaps = data.draw(st.lists(st.integers(2, 300), max_size=6))
+    cuts = [cut for cut in accumulate(gaps) if cut <= count - 2]
+    blocks = list(sweep(place, numbered(count), REMOVALS, workers=workers, most=most, cuts=cuts))
+    ends = [first + len(outcomes.base_clean) for first, outcomes in blocks]
+    sizes = [len(outcomes.base_clean) for _, outcomes in blocks]
+    assert set(cuts) <= set(ends)
+    assert ends == list(accumulate(sizes))
+    assert ends[-1] == count
+    assert max(sizes) <= most
+    assert min(sizes) >= 2
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

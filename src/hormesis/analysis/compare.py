@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import combinations, pairwise
 from typing import Any, cast
 
@@ -12,7 +13,8 @@ from scipy import stats
 
 from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
 from hormesis.analysis.scores import SCORES, UNDEFINED, classes
-from hormesis.analysis.uncertainty import Law, Spread, Sums, adjusted, with_intervals
+from hormesis.analysis.sequence import Sequence as Anytime
+from hormesis.analysis.uncertainty import Law, Sums, adjusted, with_intervals
 from hormesis.settings import Scoring
 
 POINTS = ("fragile", "robust", "antifragile")
@@ -92,18 +94,11 @@ def score_rows(
         }
     ).assign(filter=lambda table: table["study"])  # a family for the control of multiplicity
     parts = []
-    for law in dict.fromkeys(each.law for each in measured):
-        places = [place for place, each in enumerate(measured) if each.law == law]
-        chosen = np.concatenate([np.arange(rows) + place * rows for place in places])
-        spreads = [sums.spread() for place in places if (sums := measured[place].sums) is not None]
-        spread = None
-        if law is not None:
-            sides = (
-                [vars(each)[name] for each in spreads] for name in ("below", "above", "unseen")
-            )
-            spread = Spread(*map(np.concatenate, sides))
-        parts.append(with_intervals(table.iloc[chosen], spread, law, scoring))
-    return pd.concat(parts).sort_index().drop(columns="filter")
+    for place, each in enumerate(measured):
+        own = table.iloc[place * rows : (place + 1) * rows]
+        spread = None if each.sums is None else each.sums.spread()
+        parts.append(with_intervals(own, spread, each.law, scoring))
+    return pd.concat(parts).drop(columns="filter")
 
 
 def _repeated(matches: Sequence[str], times: int) -> np.ndarray:
@@ -228,11 +223,20 @@ def _width_and_p(one: Measured, other: Measured, level: float) -> tuple[np.ndarr
         sides = one.sums.spread(), other.sums.spread()
         error = np.hypot(sides[0].above, sides[1].above)
         unseen = np.hypot(sides[0].unseen, sides[1].unseen)
-    law = min(one.law, other.law, key=lambda law: law.samples)
+    law = _of_fewer(one.law, other.law)
     half = np.maximum(law.critical() * error, np.log(2 / (1 - level)) * unseen)
     with np.errstate(divide="ignore", invalid="ignore"):
         rare = np.where(unseen > 0, 2 * np.exp(-distance / unseen), 0.0)
         return half, np.minimum(np.maximum(law.p_value(distance / error), rare), 1.0)
+
+
+def _of_fewer(one: Law, other: Law) -> Law:
+    """Return the law of fewer samples, row by row where those of a study differ."""
+    law = min(one, other, key=lambda law: np.min(law.samples))
+    if isinstance(one, Anytime) and isinstance(other, Anytime):
+        fewer = np.minimum(one.samples, other.samples)
+        return replace(law, samples=fewer if fewer.ndim else int(fewer))
+    return law
 
 
 def ranked(changes: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -349,5 +353,5 @@ def _sampling_half(runs: Sequence[Measured], scoring: Scoring) -> np.ndarray:
         each = [one.spread() for one in sums]
         errors = np.sqrt(np.square([one.above for one in each]).sum(axis=0)) / len(runs)
         unseen = np.sqrt(np.square([one.unseen for one in each]).sum(axis=0)) / len(runs)
-    law = replace(law, samples=min(one.samples for one in sums))
+    law = reduce(_of_fewer, [run.law for run in runs if run.law is not None])
     return np.maximum(law.critical() * errors, np.log(2 / (1 - scoring.level)) * unseen)

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 _TUNED = 0.1  # of the samples there are: where the sequence is to be tightest
 
@@ -23,31 +23,33 @@ class Sequence:
     one chooses to stop.
 
     Args:
-        samples: How many were seen, ``t``.
+        samples: How many were seen, ``t``; an array where rows of a table have seen different
+            numbers of samples.
         planned: How many there are. The sequence is tightest around a tenth of them.
         level: The confidence level ``1 − α`` it is tuned for.
 
     Example:
-        >>> round(Sequence(1000, 10_000, 0.95).critical(), 3)
+        >>> round(float(Sequence(1000, 10_000, 0.95).critical()), 3)
         3.035
     """
 
-    samples: int
+    samples: int | Int[np.ndarray, " rows"]
     planned: int
     level: float
 
     @property
-    def _intrinsic(self) -> float:
+    def _intrinsic(self) -> Float[np.ndarray, "*rows"]:
         """``t ρ²``, where ``ρ`` makes the boundary tightest at the tuned time (their section 2)."""
         alpha = 1 - self.level
         log = -2 * math.log(alpha)
-        return self.samples * (log + math.log(log + 1)) / max(_TUNED * self.planned, 1.0)
+        rate = (log + math.log(log + 1)) / max(_TUNED * self.planned, 1.0)
+        return np.asarray(self.samples * rate)
 
-    def critical(self) -> float:
+    def critical(self) -> Float[np.ndarray, "*rows"]:
         """Return how many standard errors the interval extends to either side."""
         time = self._intrinsic
-        bound = math.log(math.sqrt(time + 1) / (1 - self.level))
-        return math.sqrt(2 * (time + 1) / time * bound)
+        bound = np.log(np.sqrt(time + 1) / (1 - self.level))
+        return np.asarray(np.sqrt(2 * (time + 1) / time * bound))
 
     def p_value(self, distance: Float[np.ndarray, "*rows"]) -> Float[np.ndarray, "*rows"]:
         """Return the smallest ``α`` whose sequence leaves out what lies so far away.
@@ -57,4 +59,4 @@ class Sequence:
         """
         time = self._intrinsic
         exponent = np.square(np.maximum(distance, 0)) * time / (2 * (time + 1))
-        return np.minimum(1.0, math.sqrt(time + 1) * np.exp(-exponent))
+        return np.minimum(1.0, np.sqrt(time + 1) * np.exp(-exponent))

@@ -1,19 +1,37 @@
-"""When a sweep has seen enough samples."""
+"""When a sweep has seen enough samples of a target, and of all."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
-from hormesis.analysis.responses import Means, as_sweeps, response_table
-from hormesis.analysis.scores import COMBINED, UNTESTED, Base, score_table
+from hormesis.analysis.prefixes import Prefix, prefix_scores, prefix_sums, removals_of
+from hormesis.analysis.responses import Means, response_table
+from hormesis.analysis.scores import COMBINED, SCORES, UNTESTED, Base
 from hormesis.analysis.sequence import Sequence
-from hormesis.analysis.uncertainty import influence_sums, with_intervals
+from hormesis.analysis.uncertainty import with_intervals
 from hormesis.settings import CERTAIN, Scoring
-from hormesis.storage import StoredOutcomes, packed_outcomes, part_of, read_blocks
+from hormesis.storage import StoredOutcomes, only_of, packed_outcomes, part_of, read_blocks
 
 FIRST_LOOK = 256
 _GROWTH = 1.1  # from one look to the next: few looks, and few samples too many
+_LEFT = 2  # samples behind a look at least: networks are never given a single one
+
+
+def looks(planned: int) -> Iterator[int]:
+    """Yield after how many samples scores are looked at.
+
+    Example:
+        >>> list(looks(1000)), list(looks(10_000))[9:12]
+        ([256, 512, 768], [2560, 2816, 3097])
+    """
+    look = FIRST_LOOK
+    while look <= planned - _LEFT:
+        yield look
+        look = max(look + FIRST_LOOK, int(look * _GROWTH))
 
 
 @dataclass
@@ -23,6 +41,11 @@ class Stopping:
     Looks come after 256 samples, then every 256 or 10 % more, whatever the blocks: the same samples
     in the same order stop at the same place. Intervals are those of a confidence sequence, so that
     looking often does no harm. Samples have to come in random order.
+
+    A settled target keeps what its samples up to there gave; whatever comes later does not count
+    for it. A class that has to stand up to all others is settled once it would do so whatever
+    became of them (by Bonferroni's correction). A target that nothing has reached yet holds nothing
+    up, and is measured as long as any other.
 
     Args:
         cells: As ``response_table`` takes them.
@@ -35,6 +58,9 @@ class Stopping:
         samples: How many were counted.
         settled: The targets that are settled, with the number of samples at which they first were.
         done: Whether all were settled at one look; nothing is counted any more.
+        wanted: Which removals are still to be measured.
+        means: Of all samples that were counted.
+        prefixes: Of the targets that were settled while others were not.
     """
 
     cells: pd.DataFrame
@@ -45,63 +71,110 @@ class Stopping:
     samples: int = 0
     settled: dict[str, int] = field(default_factory=dict)
     done: bool = False
-    _means: Means = field(default_factory=Means, repr=False)
+    wanted: Bool[np.ndarray, " removals"] = field(init=False, repr=False)
+    means: Means = field(default_factory=Means, repr=False)
+    prefixes: list[Prefix] = field(default_factory=list, repr=False)
+    _kept: list[pd.DataFrame] = field(default_factory=list, repr=False)
     _packed: list[bytes] = field(default_factory=list, repr=False)
-    _next: int = FIRST_LOOK
+    _work: int = 0  # removals × samples that were counted
+
+    def __post_init__(self) -> None:
+        """Want everything."""
+        self.wanted = np.ones(removals_of(self.cells).max(initial=-1) + 1, dtype=bool)
+        self._looks = list(looks(self.planned))
 
     def update(self, block: StoredOutcomes) -> StoredOutcomes:
         """Count the samples of a block, look where it is time, and return those that count.
 
         Args:
-            block: The next samples. If the last target is settled within it, the rest is left out.
+            block: The next samples, with all that is ``wanted``. What is not is left out; if the
+                last target is settled within the block, so is the rest of it.
         """
         if self.until is None:
+            self.means.add(block)
             return block
+        block = only_of(block, self.wanted)
         size, taken = len(block.base_clean), 0
         while taken < size and not self.done:
-            end = min(size, taken + self._next - self.samples)
+            look = next((look for look in self._looks if look > self.samples), self.planned)
+            end = min(size, taken + look - self.samples)
             part = part_of(block, taken, end)
             self._packed.append(packed_outcomes(self.samples, part))
-            self._means.add(part)
+            self.means.add(part)
+            self._work += int(self.wanted.sum()) * (end - taken)
             self.samples, taken = self.samples + end - taken, end
-            if self.samples == self._next:
+            if self.samples in self._looks:
                 self._look()
         return part_of(block, 0, taken)
 
     def _look(self) -> None:
-        self._next = max(self.samples + FIRST_LOOK, int(self.samples * _GROWTH))
-        table = self.scores()
+        joint, alone = self._tables()
+        self.done = not self._open(joint)
+        settled = set(self.cells["target"] if self.done else ())
+        if not self.done:
+            reached = joint.loc[joint["point"] != UNTESTED, "target"].tolist()
+            settled = set(reached) - self._open(alone)
+        new = [name for name in self.cells["target"].unique() if name in settled - {*self.settled}]
+        if new and not self.done:
+            responses = self.responses()
+            self._kept.append(responses.loc[responses["target"].isin(new)])
+            self.prefixes.append(Prefix(self.samples, self._base(), tuple(new)))
+            wanted = self.wanted.copy()  # whoever reads it meanwhile sees the old or the new one
+            wanted[removals_of(self.cells.loc[self.cells["target"].isin(new)])] = False
+            self.wanted = wanted
+        self.settled |= dict.fromkeys(new, self.samples)
+
+    def _open(self, table: pd.DataFrame) -> set[str]:
+        """Return the targets that hold up the end."""
         distance = pd.concat(
             [table["value"] - table["low"], table["high"] - table["value"]], axis=1
         ).max(axis=1)
         narrow = math.inf if self.until in (None, CERTAIN) else float(self.until)
         enough = table["certain"] if self.until == CERTAIN else distance <= narrow
-        enough = enough | (table["point"] == UNTESTED)
-        open_still = set(table.loc[~enough, "target"].tolist())
-        for target in table["target"].unique().tolist():
-            if target not in open_still:
-                self.settled.setdefault(target, self.samples)
-        self.done = not open_still
+        return set(table.loc[~(enough | (table["point"] == UNTESTED)), "target"].tolist())
 
     def scores(self) -> pd.DataFrame:
         """Return the scores so far, with the intervals of the sequence.
 
         Of the combined filter where there is one, else of all filters.
         """
-        responses = response_table(self.cells, self._means)
-        base = Base(
-            float(self._means.of("base_clean")),
-            float(self._means.of("base_adversarial")),
+        return self._tables()[0]
+
+    def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the scores, and the same with classes that are certain whatever others become."""
+        responses = self.responses()
+        kept = {name for prefix in self.prefixes for name in prefix.targets}
+        rest = tuple(name for name in self.cells["target"].unique().tolist() if name not in kept)
+        prefixes = [*self.prefixes, Prefix(self.samples, self._base(), rest)]
+        scores = prefix_scores(responses, prefixes, self.scoring)
+        sums = prefix_sums(responses, prefixes, self.scoring, lambda: read_blocks(self._packed))
+        samples = sums.samples
+        if isinstance(samples, np.ndarray):
+            samples = np.repeat(samples, len(SCORES))
+        law = Sequence(samples, self.planned, self.scoring.level)
+        joint = replace(self.scoring, interval="delta")
+        alone = replace(joint, multiplicity="none")
+        if joint.multiplicity != "none" and self.until == CERTAIN:
+            share = (1 - joint.level) / self.cells["target"].nunique()
+            alone = replace(alone, level=1 - share)
+        spread = sums.spread()
+        first, second = (
+            _decisive(with_intervals(scores, spread, law, each)) for each in (joint, alone)
+        )
+        return first, second
+
+    def responses(self) -> pd.DataFrame:
+        """Return the responses so far; those of settled targets are of their own samples."""
+        kept = [name for prefix in self.prefixes for name in prefix.targets]
+        rest = response_table(self.cells.loc[~self.cells["target"].isin(kept)], self.means)
+        return pd.concat([*self._kept, rest]).sort_index()
+
+    def _base(self) -> Base:
+        return Base(
+            float(self.means.of("base_clean")),
+            float(self.means.of("base_adversarial")),
             self.higher_is_better,
         )
-        table = score_table(responses, base, self.scoring)
-        sums = influence_sums(
-            as_sweeps(responses), base, self.scoring, lambda: read_blocks(self._packed)
-        )
-        law = Sequence(self.samples, self.planned, self.scoring.level)
-        table = with_intervals(table, sums.spread(), law, replace(self.scoring, interval="delta"))
-        combined = table.loc[table["filter"] == COMBINED]
-        return combined if len(combined) else table
 
     def notes(self) -> list[str]:
         """Return what was saved, as a sentence; nothing if nothing was asked for."""
@@ -112,14 +185,21 @@ class Stopping:
             if self.until == CERTAIN
             else f"every interval was within ±{self.until:g}"
         )
+        share = 1 - self._work / (max(len(self.wanted), 1) * self.planned)
         if self.done:
-            saved = 1 - self.samples / self.planned
+            dropped = "; settled targets dropped out" if self.prefixes else ""
             return [
-                f"Stopped after {self.samples} of {self.planned} samples, when {aim}: {saved:.0%} "
-                "of the work was saved."
+                f"Stopped after {self.samples} of {self.planned} samples, when {aim}{dropped}: "
+                f"{share:.0%} of the work was saved."
             ]
         count, targets = len(self.settled), self.cells["target"].nunique()
+        dropped = f" and dropped out, which saved {share:.0%} of the work" if self.prefixes else ""
         return [
             f"All {self.planned} samples were needed: {count} of {targets} targets were settled "
-            "before the last one."
+            f"before the last one{dropped}."
         ]
+
+
+def _decisive(table: pd.DataFrame) -> pd.DataFrame:
+    combined = table.loc[table["filter"] == COMBINED]
+    return combined if len(combined) else table

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 
 from hormesis.analysis.influence import Gradient, gradient, influence_values
@@ -79,13 +80,13 @@ class Sums:
         second: Of squares.
         fourth: Of fourth powers.
         most: By how much one sample could move each score, times the number of samples.
-        samples: How many were summed over.
+        samples: How many were summed over; one number a row where they differ.
     """
 
     second: Moments
     fourth: Moments
     most: Moments
-    samples: int
+    samples: int | Int[np.ndarray, " rows"]
 
     def spread(self) -> Spread:
         """Return standard errors by the delta method, and what unseen samples could add.
@@ -99,10 +100,10 @@ class Sums:
         """
         n = self.samples
         with np.errstate(invalid="ignore"):
-            error = np.sqrt(self.second / (n * max(n - 1, 1)) + np.square(self.usual))
+            error = np.sqrt(self.second / (n * np.maximum(n - 1, 1)) + np.square(self.usual))
             few = np.square(self.second) < _FEW * self.fourth
             few |= self.second <= n * np.square(_ROUNDING * self.most)
-        error = (error if n > 1 else np.full_like(error, np.nan)).T.ravel()
+        error = np.where(np.greater(n, 1), error, np.nan).T.ravel()
         return Spread(error, error, np.where(few, self.most / n, 0.0).T.ravel())
 
     @property
@@ -130,24 +131,53 @@ def influence_sums(
         only: The one filter that is wanted; None takes all.
         keep: Called with the influence values of each block: three scores × rows × samples.
     """
-    rows = layout(sweeps, only)
-    slopes, ranges, samples = None, _Ranges(), 0
-    second, fourth = np.zeros((2, len(SCORES), len(rows.names)))
+    running = RunningSums(sweeps, base, scoring, only=only, keep=keep)
     for block in blocks():
-        if slopes is None:
-            slopes = gradient(sweeps, base, scoring, rows, len(block.clean))
-        ranges.add(block)
+        running.add(block)
+    return running.sums()
+
+
+class RunningSums:
+    """The sums of influence values while blocks come in, see ``influence_sums``."""
+
+    def __init__(
+        self,
+        sweeps: Sweeps,
+        base: Base,
+        scoring: Scoring,
+        *,
+        only: str | None = None,
+        keep: Callable[[np.ndarray], None] = lambda values: None,
+    ) -> None:
+        """Start without samples."""
+        self.rows = layout(sweeps, only)
+        self._gradient = partial(gradient, sweeps, base, scoring, self.rows)
+        self._keep = keep
+        self._slopes: Gradient | None = None
+        self._ranges, self._samples = _Ranges(), 0
+        self._second, self._fourth = np.zeros((2, len(SCORES), len(self.rows.names)))
+
+    def add(self, block: StoredOutcomes) -> None:
+        """Add the outcomes of one block."""
+        if self._slopes is None:
+            self._slopes = self._gradient(len(block.clean))
+        self._ranges.add(block)
         size = len(block.base_clean)
-        step = max(1, _MOST_VALUES // max(second.size, 1))
+        step = max(1, _MOST_VALUES // max(self._second.size, 1))
         for first in range(0, size, step):
-            values = influence_values(slopes, part_of(block, first, min(first + step, size)))
-            keep(values)
+            part = part_of(block, first, min(first + step, size))
+            values = influence_values(self._slopes, part)
+            self._keep(values)
             squares = np.square(values)
-            second += squares.sum(axis=-1, dtype=np.float64)
-            fourth += np.square(squares).sum(axis=-1, dtype=np.float64)
-        samples += size
-    assert slopes is not None
-    return Sums(second, fourth, _most_carried(slopes, ranges.widths()), samples)
+            self._second += squares.sum(axis=-1, dtype=np.float64)
+            self._fourth += np.square(squares).sum(axis=-1, dtype=np.float64)
+        self._samples += size
+
+    def sums(self) -> Sums:
+        """Return the sums over the samples so far, at least one."""
+        assert self._slopes is not None
+        most = _most_carried(self._slopes, self._ranges.widths())
+        return Sums(self._second, self._fourth, most, self._samples)
 
 
 class _Ranges:

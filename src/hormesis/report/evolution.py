@@ -125,7 +125,7 @@ def _draw_responses(panels: np.ndarray, studies: Studies, target: str, *, last: 
     for colour, (epoch, study) in zip(colours, studies.members.items(), strict=True):
         for axes, curve in zip(panels, response_curves(study, target), strict=True):
             for kind, line in (("clean", "-"), ("adversarial", "--")):
-                base = getattr(study.base, kind)
+                base = getattr(study.prefix_of[target].base, kind)
                 if base:
                     relative = np.array(getattr(curve, kind)) / base
                     label = f"epoch {epoch}, {kind}"

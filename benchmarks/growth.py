@@ -12,7 +12,7 @@ from hormesis.engine.outcomes import Block
 from hormesis.engine.plan import Removal
 
 PICTURE = Path(__file__).with_name("growth.png")
-NETWORK, SIZE, SAMPLES = "resnet18", 32, 128
+NETWORK, SIZE, SAMPLES = "resnet18", 32, 64
 COLOUR = "#0072b2"
 
 
@@ -28,14 +28,14 @@ def main() -> None:
     first = [group[0] for group in groups.values()]
     counts = [len(first) * part // 4 for part in (1, 2, 3, 4)]
     panels = {
-        "samples": [(n, _seconds(_of(case, n), first[::2])) for n in (32, 64, 128, 192, 256)],
+        "samples": [(n, _seconds(_of(case, n), first[::2])) for n in (16, 32, 64, 96, 128)],
         "targets, from the last": [(n, _seconds(half, first[-n:])) for n in counts],
         "thresholds": [
             (n, _seconds(half, [r for group in groups.values() for r in group[:n]]))
             for n in (1, 2, 3, 4)
         ],
         "depth of the target": [  # how long the prefix takes is left out
-            (place, 1e3 * (_seconds(half, group[:8]) - _seconds(half, group[:2])) / 6)
+            (place, 1e3 * (_seconds(half, group[:6]) - _seconds(half, group[:2])) / 4)
             for place, group in enumerate(groups.values(), start=1)
         ],
     }

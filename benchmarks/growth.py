@@ -35,7 +35,7 @@ def main() -> None:
             for n in (1, 2, 3, 4)
         ],
         "depth of the target": [  # how long the prefix takes is left out
-            (place, 1e3 * (_seconds(half, group[:6]) - _seconds(half, group[:2])) / 4)
+            (place, 1e3 * (_seconds(half, group[:10]) - _seconds(half, group[:2])) / 8)
             for place, group in enumerate(groups.values(), start=1)
         ],
     }

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from hormesis.engine import ties
 from hormesis.engine.graph import EXPORT_ERRORS, Program
 from hormesis.engine.outcomes import Block, Outcomes, Question, Result
+from hormesis.engine.plain import attacked
 from hormesis.engine.plan import Removal
 from hormesis.engine.walk import Answer, Walk, same, stages, whole
 from hormesis.inputs.models import logits_of
-from hormesis.stress.attacks import perturb
 from hormesis.stress.guard import evaluating
 
 
@@ -47,24 +47,13 @@ def measure(
     """
     labels, performance = block.labels, question.performance
 
-    def attacked(target: nn.Module) -> Tensor:
-        return perturb(
-            target,
-            block.inputs,
-            labels,
-            question.attack,
-            bounds=question.bounds,
-            seed=question.seed,
-            first=block.first,
-        )
-
     def scored(inputs: Tensor, answer: Answer, removal: Removal | None) -> Tensor:
         logits = ties.settled(network, removal, inputs, answer, labels, performance, usual=usual)
         return performance.measure(logits, labels)
 
     with torch.inference_mode(False), torch.no_grad():
         with ties.lent(network):
-            inputs = attacked(network)
+            inputs = attacked(network, block, question)
         clean = block.inputs.detach().clone().requires_grad_()
         with torch.enable_grad():  # rounding may depend on it, and `changed` compares bits
             base = _cut(whole(literal, clean))
@@ -82,7 +71,8 @@ def measure(
                     weights = removals[row].apply(literal.weights(stage.names))
                     with torch.enable_grad():
                         known = walk.answer(stage, weights)
-                    inputs = attacked(_Filtered(literal, weights, clean, known.logits))
+                    seen = _Filtered(literal, weights, clean, known.logits)
+                    inputs = attacked(seen, block, question)
                     found = whole(program, inputs, weights)
                     pairs = ((known, base), (found, answer))
                     results[row] = (

@@ -55,13 +55,13 @@ def measure(
         The outcome of each removal on each sample.
     """
     with evaluating(network):
-        adversarial = _attacked(network, block, question)
+        adversarial = attacked(network, block, question)
         base = _logits(network, block.inputs), _logits(network, adversarial)
         results = []
         for removal in removals:
             with filtered(network, removal):
                 if question.adaptive:
-                    adversarial = _attacked(network, block, question)
+                    adversarial = attacked(network, block, question)
                 logits = _logits(network, block.inputs), _logits(network, adversarial)
             changed = any(not _same(a, b) for a, b in zip(logits, base, strict=True))
             results.append((*_scored(logits, block, question), changed))
@@ -76,7 +76,8 @@ def _scored(
     return clean, adversarial
 
 
-def _attacked(network: nn.Module, block: Block, question: Question) -> Tensor:
+def attacked(network: nn.Module, block: Block, question: Question) -> Tensor:
+    """Return the block's inputs as the question's attack changes them."""
     return perturb(
         network,
         block.inputs,

@@ -16,7 +16,6 @@ from hormesis.engine.plan import Removal
 from hormesis.engine.rewrite import rewrite, round_to
 from hormesis.engine.walk import Answer, Stage, Walk, same, stages, whole
 from hormesis.inputs.models import logits_of
-from hormesis.stress.attacks import perturb
 from hormesis.stress.guard import evaluating
 
 # Largest difference, in units of the largest logit, that the program of a network may show.
@@ -118,15 +117,7 @@ class _Work:
     ) -> None:
         self.program, self.network, self.question = program, network, question
         with ties.lent(network):
-            attacked = perturb(
-                network,
-                block.inputs,
-                block.labels,
-                question.attack,
-                bounds=question.bounds,
-                seed=question.seed,
-                first=block.first,
-            )
+            attacked = plain.attacked(network, block, question)
         self.inputs = torch.cat([block.inputs, attacked])
         self.labels = torch.cat([block.labels, block.labels])
         self.answer = whole(program, self.inputs)

@@ -272,7 +272,7 @@ def _equipped(
 ) -> tuple[Engine, int]:
     """Return the engine, with as many workers as memory holds, and the samples in a block."""
     few = Block(samples.inputs[:2], samples.labels[:2]).to(_device(network))
-    engine = choose_engine(network, few.inputs, request.run, request.sweep.precision)
+    engine = choose_engine(network, few.inputs, request.run, request.sweep)
     taken = footprint(engine.measure, removals, few, _asked(request, samples, _SMALL))
     free = room(request.run.memory, few.inputs.device)
     workers, batch = allotted(taken, free, engine.workers, most_samples(few.inputs))

@@ -58,7 +58,8 @@ def test_what_a_large_block_takes_is_foreseen(engine, adaptive, attack):
     asked = Question(accuracy, attack, adaptive=adaptive, bounds=(0.0, 1.0), seed=0)
     measure = partial(plain.measure, network)
     if engine == "suffix":
-        measure = partial(suffix.measure, suffix.compile_network(network, block(2).inputs), network)
+        program = suffix.compile_network(network, block(2).inputs, adaptive_too=True)
+        measure = partial(suffix.measure, program, network)
     some = removals(network)[::2]
     taken = footprint(measure, some, block(2), asked)
     held = memory.allocations(lambda: measure(some, block(64), asked, lambda: None))

@@ -13,7 +13,7 @@ from hormesis.engine.graph import NotExportable
 from hormesis.engine.memory import Measure, halving
 from hormesis.engine.suffix import compile_network
 from hormesis.errors import SettingError
-from hormesis.settings import Run
+from hormesis.settings import Run, Sweep
 
 INEXACT = "Logits were computed in bfloat16: outcomes are not exact."
 
@@ -49,7 +49,7 @@ def suffix_engine(
     network: nn.Module,
     example: Float[Tensor, " batch *shape"],
     workers: int | None = None,
-    precision: str = "exact",
+    sweep: Sweep = Sweep(),
 ) -> Engine:
     """Return the engine that computes again only what depends on the filtered parameter.
 
@@ -57,13 +57,14 @@ def suffix_engine(
         network: The network, in evaluation mode.
         example: At least one input.
         workers: Blocks measured at a time; by default one a core, and one on an accelerator.
-        precision: ``"exact"``, or ``"bf16"`` to compute logits in bfloat16.
+        sweep: Its precision and adversary decide what is prepared.
 
     Raises:
         NotExportable: If the network has no functional program.
     """
-    dtype = torch.bfloat16 if precision == "bf16" else None
-    program = compile_network(network, example, dtype=dtype)
+    dtype = torch.bfloat16 if sweep.precision == "bf16" else None
+    adaptive = sweep.adversary == "adaptive"
+    program = compile_network(network, example, dtype=dtype, adaptive_too=adaptive)
     default = len(os.sched_getaffinity(0)) if example.device.type == "cpu" else 1
     measure = halving(partial(suffix.measure, program, network))
     notes = () if dtype is None else (INEXACT,)
@@ -71,7 +72,7 @@ def suffix_engine(
 
 
 def choose_engine(
-    network: nn.Module, example: Float[Tensor, " batch *shape"], run: Run, precision: str = "exact"
+    network: nn.Module, example: Float[Tensor, " batch *shape"], run: Run, sweep: Sweep = Sweep()
 ) -> Engine:
     """Return the engine that a run asks for, or the plain loop with a note why it has to be that.
 
@@ -79,19 +80,19 @@ def choose_engine(
         network: The network, in evaluation mode.
         example: At least one input.
         run: Which engine, and how many workers.
-        precision: ``"exact"`` or ``"bf16"``.
+        sweep: See ``suffix_engine``.
 
     Raises:
         SettingError: If the plain loop is asked to be inexact.
     """
-    if run.engine == "plain" and precision != "exact":
+    if run.engine == "plain" and sweep.precision != "exact":
         raise SettingError(
-            f"The engine 'plain' is always exact: leave out precision {precision!r}."
+            f"The engine 'plain' is always exact: leave out precision {sweep.precision!r}."
         )
     if run.engine == "plain":
         return plain_engine(network)
     try:
-        return suffix_engine(network, example, run.workers, precision)
+        return suffix_engine(network, example, run.workers, sweep)
     except NotExportable as reason:
         note = (
             f"Every cell ran the whole network, because {reason}. The results are the same and "

@@ -29,6 +29,7 @@ def compile_network(
     *,
     fast: bool = True,
     dtype: torch.dtype | None = None,
+    adaptive_too: bool = False,
 ) -> Program:
     """Return the program that ``measure`` runs in place of the network.
 
@@ -37,6 +38,7 @@ def compile_network(
         example: At least one input, on the network's device.
         fast: Rewrite layers so that they take less time; the results differ by rounding only.
         dtype: Compute in this data type instead of the network's own, inexactly.
+        adaptive_too: Look for a ``literal`` program, which only an adaptive adversary needs.
 
     Raises:
         NotExportable: With the reason; the plain loop can still measure such a network.
@@ -49,14 +51,14 @@ def compile_network(
     """
     _refuse_shared_memory(network)
     exported = export(network, example)
-    literal = lower(exported, network, example)
+    literal = lower(exported, network, example) if adaptive_too else None
     if fast:
         rewrite(exported)
     if dtype is not None:
         round_to(exported, dtype)
     program = lower(exported, network, example)
     _check_faithful(program, network, example, _FAITHFUL if dtype is None else _ROUNDED)
-    if adaptive.differentiates_as(network, literal, _twice(example)):
+    if literal is not None and adaptive.differentiates_as(network, literal, _twice(example)):
         return replace(program, literal=literal)
     return program
 

@@ -7,15 +7,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hormesis.comparison import Comparison
-from hormesis.report.picture import STYLE, short
+from hormesis.report.heat import draw_heat, explain_colours, reach_of, write_cells
+from hormesis.report.style import CLASSES, STYLE, picture, save, short
 
 _MOST_ROWS = 80
 _NAMED_RANKS = 40
-_COLOURS = {"fragile": "#D55E00", "robust": "#777777", "antifragile": "#0072B2"}  # Okabe and Ito
+_DPI = 150.0
+_MARKS = {"fragile": "v", "robust": "o", "antifragile": "^"}
 
 
 def draw_comparison(comparison: Comparison, folder: Path, score: str, form: str) -> list[Path]:
@@ -37,15 +38,9 @@ def draw_comparison(comparison: Comparison, folder: Path, score: str, form: str)
         with mpl.rc_context(STYLE):
             figure = draw(comparison, score)
             path = folder / f"{name}.{form}"
-            figure.savefig(path, dpi=150)
+            save(figure, path, dpi=_DPI)
             paths.append(path)
     return paths
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _wide(comparison: Comparison, score: str, column: str) -> pd.DataFrame:
@@ -61,24 +56,20 @@ def heat_map(comparison: Comparison, score: str) -> Figure:
     values = _wide(comparison, score, "value").head(_MOST_ROWS)
     certain = _wide(comparison, score, "certain").head(_MOST_ROWS).to_numpy(dtype=bool)
     rows, columns = values.shape
-    figure = _figure(max(4.5, 2.6 + 0.45 * min(columns, 30)), max(3.0, 1.4 + 0.2 * rows))
+    figure = picture(max(4.5, 2.6 + 0.45 * min(columns, 30)), max(3.0, 1.4 + 0.2 * rows))
     axes = figure.subplots()
     numbers = values.to_numpy(dtype=float)
-    reach = max(0.1, float(np.nanmax(np.abs(numbers), initial=0.0)))
-    colours = mpl.colormaps["PuOr"].with_extremes(bad="#eeeeee")
-    image = axes.imshow(numbers, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
+    reach = reach_of(numbers)
+    names = [short(str(name).removesuffix(".weight")) for name in values.index]
+    image = draw_heat(axes, numbers, names, list(values.columns), reach)
     size = 9 if columns <= 30 else 2
     vertical, horizontal = np.nonzero(certain)
     dark = np.abs(numbers[vertical, horizontal]) > 0.55 * reach
     axes.scatter(horizontal, vertical, s=size, c=np.where(dark, "white", "black"), linewidths=0)
-    axes.set_yticks(range(rows), [short(str(n).removesuffix(".weight")) for n in values.index])
     _name_studies(axes, list(values.columns))
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
     cut = f"; the first {rows}" if len(_wide(comparison, score, "value")) > rows else ""
     axes.set_title(f"{score} score over {comparison.over}{cut}\n• class is certain", fontsize=9)
-    bar = figure.colorbar(image, ax=axes, location="bottom", fraction=0.03, pad=0.02)
-    bar.set_label("fragile  ←  filtering score  →  antifragile")
+    explain_colours([axes], image)
     return figure
 
 
@@ -98,24 +89,24 @@ def rank_plot(comparison: Comparison, score: str) -> Figure:
     points = _wide(comparison, score, "point").loc[values.index]
     ranks = values.rank(axis=0, method="first")
     rows, columns = ranks.shape
-    figure = _figure(max(6.0, 3.8 + 0.6 * min(columns, 12)), max(3.0, 1.2 + 0.17 * rows))
+    figure = picture(max(6.0, 3.8 + 0.6 * min(columns, 12)), max(3.0, 1.2 + 0.17 * rows))
     axes = figure.subplots()
     for match in ranks.index:
         line = ranks.loc[match].to_numpy(dtype=float)
         axes.plot(range(columns), line, color="#cccccc", linewidth=1, zorder=1)
-        colours = [_COLOURS.get(str(label), "black") for label in points.loc[match]]
-        axes.scatter(range(columns), line, s=14, c=colours, zorder=2)
+    for label, mark in _MARKS.items():
+        row, column = np.nonzero(points.to_numpy() == label)
+        at = ranks.to_numpy()[row, column]
+        axes.scatter(column, at, s=14, c=CLASSES[label].fill, marker=mark, label=label, zorder=2)
     if rows and rows <= _NAMED_RANKS:
         right = axes.secondary_yaxis("right")
         right.spines[:].set_visible(False)
         for side, column in ((axes, 0), (right, -1)):
             order = ranks.iloc[:, column].sort_values()
             names = [short(str(name).removesuffix(".weight")) for name in order.index]
-            side.set_yticks(order.to_list(), names, fontsize=7)
+            side.set_yticks(order.to_list(), names, fontsize=7.0)
             side.tick_params(length=0)
     _name_studies(axes, list(ranks.columns))
-    for name, colour in _COLOURS.items():
-        axes.scatter([], [], s=14, color=colour, label=name)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     axes.set_title(f"targets in the order of their {score} scores, lowest below", fontsize=9)
     axes.spines[:].set_visible(False)
@@ -132,23 +123,17 @@ def agreement_matrix(comparison: Comparison, score: str) -> Figure:
             matrix.loc[row["from"], row["to"]] = row["spearman"]
             matrix.loc[row["to"], row["from"]] = row["spearman"]
     side = max(3.8, 1.8 + 0.4 * min(len(names), 20))
-    figure = _figure(side + 1.0, side)
+    figure = picture(side + 1.0, side)
     axes = figure.subplots()
     numbers = matrix.to_numpy(dtype=float)
-    image = axes.imshow(numbers, cmap="PuOr", vmin=-1, vmax=1)
+    spelled = [short(name) for name in names]
+    image = draw_heat(axes, numbers, spelled, spelled, reach=1.0)
+    axes.set_aspect("equal")
     if len(names) <= 12:
-        for row in range(len(names)):
-            for column in range(len(names)):
-                value = numbers[row, column]
-                colour = "white" if abs(value) > 0.55 else "black"
-                axes.text(
-                    column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour
-                )
+        write_cells(axes, image, [[f"{value:.2f}" for value in row] for row in numbers], size=7.0)
     _name_studies(axes, names)
     step = -(-len(names) // 30)
-    axes.set_yticks(range(0, len(names), step), [short(name) for name in names[::step]])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    axes.set_yticks(range(0, len(names), step), spelled[::step])
     axes.set_title(f"Spearman's correlation of {score} scores", fontsize=9)
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
     return figure

@@ -1,28 +1,21 @@
 """The picture of how scores and responses change over the epochs of a training."""
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.figures import main_filter, response_curves
+from hormesis.report.curves import relative_responses
+from hormesis.report.figures import main_filter
+from hormesis.report.heat import draw_epochs, explain_colours
+from hormesis.report.style import STYLE, picture, save
 from hormesis.studies import Studies
 
 _MOST_ROWS = 60
 _MANY_ROWS = 40  # of more, the letters are smaller
-_MOST_WRITTEN = 6  # epochs; of more, the cells are too narrow for numbers
-_STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.parse_math": False,
-}
+_DPI = 110.0
 
 
 def draw_evolution(studies: Studies, path: Path) -> None:
@@ -37,13 +30,14 @@ def draw_evolution(studies: Studies, path: Path) -> None:
     targets = list(dict.fromkeys(chosen["target"]))
     shown = targets[:_MOST_ROWS]
     telling = telling_targets(chosen)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         height = max(4.6, 1.3 + min(0.2 * len(shown), 7.0))
-        figure = Figure(figsize=(12, height), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = picture(12.0, height)
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.2))[0]
-        maps = left.subplots(1, len(SCORES), sharey=True, squeeze=False)[0]
-        _draw_maps(maps, chosen.loc[chosen["target"].isin(shown)])
+        maps = list(left.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
+        sizes = (5.0, 6.0) if len(shown) > _MANY_ROWS else (6.0, 8.0)
+        image = draw_epochs(maps, chosen.loc[chosen["target"].isin(shown)], sizes)
+        explain_colours(maps, image, main_filter(scores))
         if telling:
             columns = studies.responses["filter"].nunique()
             panels = right.subplots(len(telling), columns, sharex=True, sharey=True, squeeze=False)
@@ -57,7 +51,7 @@ def draw_evolution(studies: Studies, path: Path) -> None:
             )
         cut = f"; the first {len(shown)} of {len(targets)}" if len(targets) > len(shown) else ""
         figure.suptitle(_title(studies) + cut, fontsize=9)
-        figure.savefig(path, dpi=110)
+        save(figure, path, dpi=_DPI)
 
 
 def telling_targets(scores: pd.DataFrame) -> list[str]:
@@ -87,52 +81,17 @@ def telling_targets(scores: pd.DataFrame) -> list[str]:
     return []
 
 
-def _draw_maps(maps: np.ndarray, scores: pd.DataFrame) -> None:
-    epochs = sorted(scores["epoch"].unique())
-    targets = list(dict.fromkeys(scores["target"]))
-    reach = max(0.1, float(np.nanmax(np.abs(scores["value"].to_numpy(float)), initial=0.0)))
-    colours = mpl.colormaps["PuOr"].with_extremes(bad="#eeeeee")
-    image = None
-    for axes, score in zip(maps, SCORES, strict=True):
-        rows = scores.loc[scores["score"] == score]
-        wide = rows.pivot(index="target", columns="epoch", values="value")
-        values = wide.reindex(index=targets, columns=epochs).to_numpy(float)
-        image = axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
-        axes.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
-        names = [name.removesuffix(".weight") for name in targets]
-        axes.set_yticks(range(len(targets)), names, fontsize=6 if len(targets) > _MANY_ROWS else 8)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        axes.set_title(score)
-        axes.set_xlabel("epoch")
-        if len(epochs) <= _MOST_WRITTEN:
-            _write_values(axes, values, reach)
-    bar = maps[0].figure.colorbar(image, ax=list(maps), location="bottom", fraction=0.03, pad=0.02)
-    bar.set_label(f"fragile  ←  {main_filter(scores)} score  →  antifragile".replace("_", " "))
-
-
-def _write_values(axes: Axes, values: np.ndarray, reach: float) -> None:
-    size = 5 if len(values) > _MANY_ROWS else 6
-    for (place, column), value in np.ndenumerate(values):
-        if not np.isnan(value):
-            text, colour = f"{value:+.2f}", "white" if abs(value) > 0.55 * reach else "black"
-            axes.text(column, place, text, ha="center", va="center", fontsize=size, color=colour)
-
-
 def _draw_responses(panels: np.ndarray, studies: Studies, target: str, *, last: bool) -> None:
-    """Draw performance relative to the unfiltered network, one colour an epoch."""
+    """Draw relative performance, one colour an epoch."""
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(studies.members)))
     for colour, (epoch, study) in zip(colours, studies.members.items(), strict=True):
-        for axes, curve in zip(panels, response_curves(study, target), strict=True):
+        responses = relative_responses(study, target, bands=False)
+        for axes, response in zip(panels, responses, strict=True):
             for kind, line in (("clean", "-"), ("adversarial", "--")):
-                base = getattr(study.prefix_of[target].base, kind)
-                if base:
-                    relative = np.array(getattr(curve, kind)) / base
-                    label = f"epoch {epoch}, {kind}"
-                    axes.plot(curve.progress, relative, ls=line, color=colour, lw=1.2, label=label)
-            axes.set_title(
-                f"{target.removesuffix('.weight')}\n{curve.filter.replace('_', ' ')}", fontsize=8
-            )
+                values, label = getattr(response, kind).values, f"epoch {epoch}, {kind}"
+                axes.plot(response.progress, values, ls=line, color=colour, lw=1.2, label=label)
+            name = target.removesuffix(".weight")
+            axes.set_title(f"{name}\n{response.filter.replace('_', ' ')}", fontsize=8)
             if last:
                 axes.set_xlabel("normalised threshold")
     panels[0].set_ylabel("relative to unfiltered")

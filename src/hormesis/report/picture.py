@@ -2,13 +2,10 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import (
@@ -18,17 +15,12 @@ from hormesis.report.figures import (
     score_rows,
     telling_targets,
 )
+from hormesis.report.heat import draw_heat, explain_colours, reach_of, write_cells
+from hormesis.report.style import ADVERSARIAL, CLEAN, REFERENCE, STYLE, picture, save, short
 from hormesis.study import Study
 
-_CLEAN, _ADVERSARIAL, _DENSITY = "#0072B2", "#D55E00", "#777777"  # Okabe and Ito
 _MOST_ROWS = 60
-_MOST_LETTERS = 34  # of a target's name; more would squeeze the panels
-STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.parse_math": False,  # a name may hold dollar signs
-}
+_DPI = 150.0
 
 
 def draw_overview(study: Study, path: Path) -> None:
@@ -43,8 +35,7 @@ def draw_overview(study: Study, path: Path) -> None:
     telling = telling_targets(study)
     height = max(4.2, 1.3 + 0.24 * len(rows))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11, height), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = picture(11.0, height)
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.35))[0]
         _draw_scores(left.subplots(), rows, study)
         if telling:
@@ -60,51 +51,37 @@ def draw_overview(study: Study, path: Path) -> None:
             )
         shown = f"; the first {len(rows)} of {len(every)} targets" if len(every) > len(rows) else ""
         figure.suptitle(_title(study) + shown, fontsize=9)
-        figure.savefig(path, dpi=150)
+        save(figure, path, dpi=_DPI)
 
 
 def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     values = np.array([row.values for row in rows], dtype=float)
-    reach = max(0.1, float(np.nanmax(np.abs(values), initial=0.0)))
-    colours = mpl.colormaps["PuOr"].with_extremes(bad="#eeeeee")
-    image = axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
-    axes.set_xticks(range(len(SCORES)), SCORES)
-    axes.set_yticks(range(len(rows)), [short(row.target) for row in rows])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for place, row in enumerate(rows):
-        for column, (value, label) in enumerate(zip(row.values, row.classes, strict=True)):
-            width = row.widths[column]
-            between = "" if math.isnan(width) else f" ±{width:.2f}"
-            text = label if math.isnan(value) else f"{value:+.2f}{between} {label}"
-            dark = not math.isnan(value) and abs(value) > 0.55 * reach
-            colour = "white" if dark else "black"
-            axes.text(column, place, text, ha="center", va="center", fontsize=6, color=colour)
+    names = [short(row.target) for row in rows]
+    image = draw_heat(axes, values, names, list(SCORES), reach_of(values))
+    write_cells(axes, image, [_texts(row) for row in rows], size=6.0)
     axes.set_title(f"{main_filter(study.scores)} scores".replace("_", " "))
-    bar = axes.figure.colorbar(image, ax=axes, location="bottom", fraction=0.03, pad=0.02)
-    bar.set_label("fragile  ←  filtering score  →  antifragile")
+    explain_colours([axes], image)
+
+
+def _texts(row: ScoreRow) -> list[str]:
+    texts = []
+    for value, label, width in zip(row.values, row.classes, row.widths, strict=True):
+        between = "" if math.isnan(width) else f" ±{width:.2f}"
+        texts.append(label if math.isnan(value) else f"{value:+.2f}{between} {label}")
+    return texts
 
 
 def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool) -> None:
     curves = response_curves(study, target)
     for axes, curve in zip(panels, curves, strict=True):
-        axes.plot(curve.progress, curve.clean, color=_CLEAN, label="clean")
-        axes.plot(
-            curve.progress, curve.adversarial, color=_ADVERSARIAL, ls="--", label="adversarial"
-        )
-        axes.plot(
-            curve.progress, curve.density, color=_DENSITY, ls=":", label="density (share kept)"
-        )
+        axes.plot(curve.progress, curve.clean, label="clean", **CLEAN)
+        axes.plot(curve.progress, curve.adversarial, label="adversarial", **ADVERSARIAL)
+        axes.plot(curve.progress, curve.density, label="density (share kept)", **REFERENCE)
         name = short(target.removesuffix(".weight"))
         axes.set_title(f"{name}\n{curve.filter.replace('_', ' ')}", fontsize=8)
         if last:
             axes.set_xlabel("normalised threshold")
     panels[0].set_ylabel(study.manifest["question"]["performance"]["name"])
-
-
-def short(name: str) -> str:
-    """Return the end of a long name, which tells targets apart."""
-    return name if len(name) <= _MOST_LETTERS else f"…{name[1 - _MOST_LETTERS :]}"
 
 
 def _title(study: Study) -> str:

@@ -1,0 +1,32 @@
+"""The picture of scores over the epochs of a training, for papers."""
+
+from hormesis.analysis.scores import SCORES
+from hormesis.report.figures import main_filter
+from hormesis.report.heat import draw_epochs as draw_maps
+from hormesis.report.heat import explain_colours
+from hormesis.report.style import WIDTHS, Picture, paper, picture
+from hormesis.studies import Studies
+
+_ROW = 0.115  # inches
+_REST = 0.95  # for names and colours
+_SIZES = {"single": (4.5, 6.0), "double": (5.5, 7.0)}  # of letters, in points
+
+
+def draw_epochs(studies: Studies, targets: list[str], width: str) -> Picture:
+    """Draw the three scores of targets over epochs, a heat map each.
+
+    Args:
+        studies: Studies of several epochs.
+        targets: Names of swept targets, at least one.
+        width: One of ``style.WIDTHS``.
+    """
+    scores = studies.scores
+    main = main_filter(scores)
+    shown = scores.loc[(scores["filter"] == main) & scores["target"].isin(targets)]
+    with paper():
+        figure = picture(WIDTHS[width], _REST + _ROW * len(targets))
+        panels = list(figure.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
+        image = draw_maps(panels, shown, _SIZES[width])
+        explain_colours(panels, image, main)
+        figure.draw_without_rendering()
+    return figure

@@ -1,0 +1,58 @@
+"""The heat map of scores: a row a target, a column a score, for papers."""
+
+import math
+
+import numpy as np
+
+from hormesis.analysis.scores import SCORES
+from hormesis.analysis.uncertainty import UNDECIDED
+from hormesis.report.figures import ScoreRow, main_filter, score_rows
+from hormesis.report.heat import draw_heat, explain_colours, reach_of, spelled, write_cells
+from hormesis.report.style import WIDTHS, Picture, paper, picture, short
+from hormesis.study import Study
+
+_ROW = 0.115  # inches
+_REST = 0.85  # for names and colours
+_COLUMNS = {"single": SCORES, "double": ("clean", "adv.", "diff.")}
+_LETTERS = {"single": 26, "double": 34}
+
+
+def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
+    """Draw the scores of targets: of the combined filter, on two columns of every filter.
+
+    A question mark says that the class is undecided.
+
+    Args:
+        study: Any study.
+        targets: Names of swept targets, at least one.
+        width: One of ``style.WIDTHS``.
+    """
+    filters = [main_filter(study.scores)]
+    if width == "double":
+        filters = list(dict.fromkeys([*study.scores["filter"], *filters]))
+    shown = {name.removesuffix(".weight") for name in targets}
+    parts = [[row for row in score_rows(study, name) if row.target in shown] for name in filters]
+    values = [np.array([row.values for row in rows], dtype=float) for rows in parts]
+    reach = reach_of(np.concatenate(values))
+    with paper():
+        figure = picture(WIDTHS[width], _REST + _ROW * len(targets))
+        panels = list(figure.subplots(1, len(filters), sharey=True, squeeze=False)[0])
+        explained = []
+        for axes, name, rows, numbers in zip(panels, filters, parts, values, strict=True):
+            names = [short(row.target, _LETTERS[width]) for row in rows]
+            image = draw_heat(axes, numbers, names, list(_COLUMNS[width]), reach)
+            axes.xaxis.tick_top()
+            axes.set_title(name.replace("_", " ") if width == "double" else "")
+            write_cells(axes, image, [_texts(row) for row in rows], size=5.5)
+            explained.append(image)
+        explain_colours(panels, explained[0], filters[0] if len(filters) == 1 else "filtering")
+        figure.draw_without_rendering()
+    return figure
+
+
+def _texts(row: ScoreRow) -> list[str]:
+    return [_text(value, label) for value, label in zip(row.values, row.classes, strict=True)]
+
+
+def _text(value: float, label: str) -> str:
+    return label if math.isnan(value) else spelled(value) + "?" * (label == UNDECIDED)

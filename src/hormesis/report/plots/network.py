@@ -1,0 +1,101 @@
+"""The network as a picture: its layers in the order of the data, their sizes and classes."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import EngFormatter
+
+from hormesis.analysis.scores import SCORES
+from hormesis.report.figures import ScoreRow, score_rows
+from hormesis.report.layers import Group, layer_groups
+from hormesis.report.style import CLASSES, WIDTHS, Picture, paper, picture, short
+from hormesis.study import Study
+
+_HEIGHT = 2.0  # inches
+_FLOOR = 0.5  # of a layer's size: where bars begin on their logarithmic axis
+_NAMED = {"single": 14, "double": 30}  # layers whose own names fit
+_LETTERS = 18
+_LETTER = 0.03  # inches that a letter of a turned name takes
+_BAR = 0.82  # of the distance between layers
+
+
+def draw_network(study: Study, targets: list[str], width: str) -> Picture:
+    """Draw layers in the order in which data reach them: size as height, class as colour and hatch.
+
+    The bars have the class of the adversarial score, the strips below those of all three scores.
+
+    Args:
+        study: Any study.
+        targets: Names of swept targets, at least one.
+        width: One of ``style.WIDTHS``.
+    """
+    shown = {name.removesuffix(".weight") for name in targets}
+    rows = [row for row in score_rows(study) if row.target in shown]
+    longest = max(len(short(row.target, _LETTERS)) for row in rows)
+    turned = _LETTER * longest if len(rows) <= _NAMED[width] else 0.0
+    with paper():
+        figure = picture(WIDTHS[width], _HEIGHT + turned)
+        bars, strips = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.6))
+        _draw_sizes(bars, rows)
+        _draw_strips(strips, rows)
+        _name_layers(strips, [row.target for row in rows], _NAMED[width])
+        there = {label for row in rows for label in row.classes}
+        figure.legend(
+            handles=[Patch(label=name, **_look(name)) for name in CLASSES if name in there],
+            loc="outside upper center",
+            ncols=4 if width == "single" else 6,
+            frameon=False,
+            handlelength=1.2,
+            handletextpad=0.5,
+        )
+        figure.draw_without_rendering()
+    return figure
+
+
+def _look(label: str) -> dict[str, Any]:
+    look = CLASSES[label]
+    return {"facecolor": look.fill, "edgecolor": look.edge, "hatch": look.hatch}
+
+
+def _draw_sizes(axes: Axes, rows: list[ScoreRow]) -> None:
+    place = SCORES.index("adversarial")
+    for x, row in enumerate(rows):
+        axes.bar(x, row.size, width=_BAR, **_look(row.classes[place]))
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=_FLOOR * min(row.size for row in rows))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.minorticks_off()
+    axes.set_ylabel("parameters")
+    axes.tick_params(axis="x", length=0, labelbottom=False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def _draw_strips(axes: Axes, rows: list[ScoreRow]) -> None:
+    for y, _ in enumerate(SCORES):
+        for x, row in enumerate(rows):
+            box = (x - _BAR / 2, y - _BAR / 2)
+            axes.add_patch(Rectangle(box, _BAR, _BAR, **_look(row.classes[y])))
+    axes.set_yticks(range(len(SCORES)), SCORES)
+    axes.set_ylim(len(SCORES) - 0.5, -0.5)
+    axes.set_xlim(-0.7, len(rows) - 0.3)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _name_layers(axes: Axes, names: list[str], most: int) -> None:
+    """Name every layer where there is room, else the stages they belong to."""
+    groups = layer_groups(names)
+    if len(names) <= most:
+        groups = [Group(name, place, place) for place, name in enumerate(names)]
+    middles = [(group.first + group.last) / 2 for group in groups]
+    spelled = [short(group.name, _LETTERS) for group in groups]
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(middles, spelled, **turned)
+    if len(groups) == len(names):
+        return
+    below = axes.get_xaxis_transform()
+    for group in groups:
+        ends = np.array([group.first - _BAR / 2, group.last + _BAR / 2])
+        axes.plot(ends, [-0.04, -0.04], color="black", lw=0.6, transform=below, clip_on=False)

@@ -1,0 +1,91 @@
+"""The picture of responses: what targets answer to each filter, and what a score measures."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from hormesis.report.curves import Curve, RelativeResponses, relative_responses
+from hormesis.report.style import (
+    ADVERSARIAL,
+    CLEAN,
+    REFERENCE,
+    WIDTHS,
+    Picture,
+    paper,
+    picture,
+    short,
+)
+from hormesis.study import Study
+
+_ROW = 1.05  # inches
+_REST = 0.65  # for names and the legend
+_LETTERS = {"single": 18, "double": 22}
+REFERENCES = {
+    "density": "density (share kept)",
+    "base": "base (unfiltered)",
+    "random": "as many at random",
+}
+
+
+def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
+    """Draw relative responses with their intervals, a row a target and a column a filter.
+
+    A score is the area between a curve and its reference.
+
+    Args:
+        study: Any study.
+        targets: Names of swept targets, at least one.
+        width: One of ``style.WIDTHS``.
+    """
+    every = [relative_responses(study, target) for target in targets]
+    with paper():
+        figure = picture(WIDTHS[width], _REST + _ROW * len(targets))
+        panels = figure.subplots(
+            len(targets), len(every[0]), sharex=True, sharey=True, squeeze=False
+        )
+        for row, responses in zip(panels, every, strict=True):
+            for axes, response in zip(row, responses, strict=True):
+                _draw(axes, response, study.scoring.reference)
+            name = short(responses[0].target.removesuffix(".weight"), _LETTERS[width])
+            row[-1].text(
+                1.03, 0.5, name, transform=row[-1].transAxes, rotation=270, va="center", ha="left"
+            )
+        for axes, response in zip(panels[0], every[0], strict=True):
+            axes.set_title(response.filter.replace("_", " "))
+        figure.supxlabel("normalised threshold", fontsize="medium")
+        figure.supylabel("relative performance", fontsize="medium")
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+        figure.draw_without_rendering()
+    return figure
+
+
+def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:
+    draw_curve(axes, response.progress, response.clean, CLEAN, "clean")
+    draw_curve(axes, response.progress, response.adversarial, ADVERSARIAL, "adversarial")
+    axes.plot(response.progress, response.clean.reference, label=REFERENCES[reference], **REFERENCE)
+    if reference == "random":  # the adversarial curve has a control of its own
+        axes.plot(response.progress, response.adversarial.reference, **REFERENCE)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=False):
+        label.set_horizontalalignment(side)  # or neighbours' labels would touch
+
+
+def draw_curve(
+    axes: Axes, places: tuple[float, ...], curve: Curve, look: dict[str, Any], label: str
+) -> None:
+    """Draw a curve, and its intervals as a band behind it.
+
+    Args:
+        axes: Where to.
+        places: Where the thresholds lie.
+        curve: What is drawn.
+        look: How the line looks.
+        label: What the legend calls it.
+    """
+    axes.plot(places, curve.values, label=label, zorder=3, **look)
+    if curve.low:
+        axes.fill_between(
+            places, curve.low, curve.high, color=look["color"], alpha=0.2, linewidth=0, zorder=1
+        )

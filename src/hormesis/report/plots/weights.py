@@ -1,0 +1,88 @@
+"""The picture of weights: where they lie, and what becomes of the network without them."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from hormesis.errors import StudyError
+from hormesis.report.curves import RelativeResponses, relative_responses
+from hormesis.report.histogram import Histogram, weight_histogram
+from hormesis.report.plots.responses import draw_curve
+from hormesis.report.style import FILTERS, WIDTHS, Picture, paper, picture, short
+from hormesis.study import Study
+
+_HEIGHT = 3.3  # inches
+_LETTERS = 28
+
+
+def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
+    """Draw responses over the thresholds themselves, above the distribution of the weights.
+
+    Args:
+        study: Any study.
+        targets: Names of swept targets, at least one; each gets a column.
+        width: One of ``style.WIDTHS``.
+
+    Raises:
+        StudyError: If neither the high-pass nor the low-pass filter was swept.
+    """
+    histograms = [_known(study, target) for target in targets]
+    with paper():
+        figure = picture(WIDTHS[width], _HEIGHT)
+        panels = figure.subplots(
+            3, len(targets), sharex="col", sharey="row", squeeze=False, height_ratios=(1, 1, 0.9)
+        )
+        for column, histogram in zip(panels.T, histograms, strict=True):
+            responses = relative_responses(study, histogram.target)
+            for axes, kind in zip(column, ("clean", "adversarial"), strict=False):
+                _draw_curves(axes, responses, kind)
+            _draw_histogram(column[2], histogram)
+            column[0].set_title(short(histogram.target.removesuffix(".weight"), _LETTERS))
+            column[2].set_xlabel(_measured(study))
+        by = "first" if study.scoring.base == "first" else "unfiltered"
+        panels[0, 0].set_ylabel(f"clean /\n{by}")
+        panels[1, 0].set_ylabel(f"adversarial /\n{by}")
+        panels[2, 0].set_ylabel("values")
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+        figure.draw_without_rendering()
+    return figure
+
+
+def _known(study: Study, target: str) -> Histogram:
+    found = weight_histogram(study, target)
+    if found is None:
+        raise StudyError(
+            f"The distribution of {target} is not known from this study: sweep `high_pass` or "
+            "`low_pass` to see it."
+        )
+    return found
+
+
+def _measured(study: Study) -> str:
+    magnitudes = study.manifest["question"]["sweep"]["compare"] == "magnitude"
+    return "threshold α on the weights' magnitude" if magnitudes else "weight, threshold α"
+
+
+def _draw_curves(axes: Axes, responses: list[RelativeResponses], kind: str) -> None:
+    for response in responses:
+        label, look = response.filter.replace("_", " "), FILTERS[response.filter]
+        draw_curve(axes, response.alpha, getattr(response, kind), look, label)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
+    """Draw counts on a logarithmic axis, so that the few large weights are seen too."""
+    edges, counts = np.array(histogram.edges), np.array(histogram.counts)
+    axes.stairs(counts, edges, fill=True, color="#C4C4C4")
+    axes.stairs(counts, edges, color="#555555", linewidth=0.5)
+    axes.set_yscale("log")
+    axes.set_ylim(0.7, 2 * max(1, counts.max()))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.minorticks_off()
+    below = axes.get_xaxis_transform()  # the thresholds themselves, as a rug
+    axes.plot(edges, np.zeros(len(edges)), "|", color="black", ms=4, clip_on=False, transform=below)
+    beyond = {"below": histogram.below, "above": histogram.above}
+    told = ", ".join(f"{count:,} {side}" for side, count in beyond.items() if count)
+    axes.text(0.99, 0.95, told, transform=axes.transAxes, ha="right", va="top")

@@ -1,0 +1,156 @@
+"""How every picture looks: colours, lines, letters and files, in one place.
+
+Nothing is told by colour alone. The colours are those of Okabe and Ito (*Color universal design*,
+2008) or darker shades of them; those of the classes also differ as greys, and carry a hatch.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+WIDTHS = {"single": 3.4, "double": 7.0}
+"""Inches of one and of two columns of a printed page."""
+
+_MOST_LETTERS = 34  # of a target's name; more would squeeze the panels
+_PAPER_DPI = 300.0
+_SCREEN_DPI = 192
+_POINTS = 72
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one class is drawn.
+
+    Args:
+        fill: Colour of its marks.
+        edge: Colour of their outline and hatch.
+        hatch: Matplotlib's name of the hatch.
+    """
+
+    fill: str
+    edge: str
+    hatch: str
+
+
+CLASSES = {
+    "fragile": Look("#D55E00", "#FFFFFF", "/////"),
+    "robust": Look("#C4C4C4", "#FFFFFF", ""),
+    "antifragile": Look("#00507D", "#FFFFFF", ""),
+    "undecided": Look("#FFFFFF", "#555555", ""),
+    "untested": Look("#FFFFFF", "#555555", "xxxxx"),
+    "undefined": Look("#FFFFFF", "#555555", "....."),
+}
+CLEAN, ADVERSARIAL, REFERENCE = (
+    {"color": "#0072B2", "linestyle": "-"},
+    {"color": "#D55E00", "linestyle": (0, (4, 1.5))},
+    {"color": "#777777", "linestyle": (0, (1, 1.2))},
+)
+FILTERS: dict[str, dict[str, Any]] = {
+    "high_pass": {"color": "#000000", "linestyle": "-"},
+    "low_pass": {"color": "#009E73", "linestyle": (0, (4, 1.5))},
+    "pulse_wave": {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1))},
+}
+DIVERGING = "PuOr"
+"""From fragile, orange, over white to antifragile, purple."""
+MISSING = "#EEEEEE"
+
+_FILES: dict[Any, Any] = {
+    "pdf.fonttype": 42,  # letters stay letters: publishers refuse Type 3 fonts
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hormesis",  # the same picture has the same bytes
+}
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # a name may hold dollar signs
+}
+PAPER: dict[Any, Any] = {
+    **STYLE,
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.linewidth": 0.5,
+    "hatch.linewidth": 0.4,
+    "lines.linewidth": 1.0,
+    "patch.linewidth": 0.4,
+    "xtick.major.size": 2,
+    "ytick.major.size": 2,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
+    "axes.labelpad": 2,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.2,
+    "legend.borderaxespad": 0.2,
+    "figure.constrained_layout.h_pad": 0.02,
+    "figure.constrained_layout.w_pad": 0.02,
+}
+
+
+class Picture(Figure):
+    """A Matplotlib figure that needs no pyplot, and that a notebook shows."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """Return the picture for a notebook, fine enough for dense screens."""
+        content = io.BytesIO()
+        with mpl.rc_context(PAPER):
+            self.savefig(content, format="png", dpi=_SCREEN_DPI)
+        width, height = self.get_size_inches()
+        # Half as large again as on paper: a screen is further away.
+        return content.getvalue(), {
+            "width": round(1.5 * _POINTS * width),
+            "height": round(1.5 * _POINTS * height),
+        }
+
+
+def picture(width: float, height: float) -> Picture:
+    """Return an empty picture whose parts make room for each other.
+
+    Args:
+        width: In inches.
+        height: In inches.
+    """
+    made = Picture(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """Draw within the block as for a printed page; the user's own settings stay."""
+    with mpl.rc_context(PAPER):
+        yield
+
+
+def save(figure: Figure, path: Path, *, dpi: float = _PAPER_DPI) -> None:
+    """Write a figure; the same figure gives the same bytes.
+
+    Args:
+        figure: Any figure.
+        path: File to write; its suffix (``.png``, ``.svg``, ``.pdf``) chooses the format.
+        dpi: Dots per inch of a PNG.
+    """
+    undated: dict[str, dict[str, Any]] = {
+        ".svg": {"Date": None},
+        ".pdf": {"CreationDate": None, "ModDate": None},
+    }
+    with mpl.rc_context(_FILES):
+        figure.savefig(path, dpi=dpi, metadata=undated.get(path.suffix.lower()))
+
+
+def short(name: str, most: int = _MOST_LETTERS) -> str:
+    """Return the end of a long name, which tells targets apart.
+
+    Example:
+        >>> short("layer4.1.conv2", most=9)
+        '….1.conv2'
+    """
+    return name if len(name) <= most else f"…{name[1 - most :]}"

@@ -40,6 +40,7 @@ def test_command_is_understood(command: str) -> None:
         "show",
         "export",
         "compare",
+        "plot",
     )
 
 

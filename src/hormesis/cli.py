@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.commands import compare, epochs, train
+from hormesis.commands import compare, epochs, plot, train
 from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
 from hormesis.options import add_scoring, analyze_parser, check_given, make_parser
@@ -21,6 +21,7 @@ from hormesis.stress.adversaries import make_attack
 TABLES = ("scores", "responses", "targets")
 FORMATS = ("csv", "parquet", "json")
 PICTURE = "overview.png"
+_NO_FLAGS = ("config", "study", "studies")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parsers = analyze_parser(), train.parser(), compare.parser()
+    parsers = analyze_parser(), train.parser(), compare.parser(), plot.parser()
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
-    keys = [key for key in dict.fromkeys(settings) if key not in ("config", "studies")]
+    keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
     parser = _parser()
     try:
         given = parser.parse_args(arguments)
@@ -78,7 +79,7 @@ def _drop_output() -> None:
 def _parser() -> ArgumentParser:
     parser = make_parser(
         "Tell which parameters of a trained neural network are fragile, robust or antifragile.",
-        usage="hormesis [--version] {analyze,train,show,export,compare} ...",
+        usage="hormesis [--version] {analyze,train,show,export,compare,plot} ...",
     )
     parser.add_argument(
         "--version", action="version", version=f"hormesis {version('hormesis')}", help="print it"
@@ -94,6 +95,7 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("show", _show_parser(), help="print the scores of a study")
     commands.add_subcommand("export", _export_parser(), help="write a table of a study")
     commands.add_subcommand("compare", compare.parser(), help="compare several studies")
+    commands.add_subcommand("plot", plot.parser(), help="draw a picture of a study for a paper")
     return parser
 
 
@@ -186,6 +188,7 @@ _COMMANDS: dict[str, Callable[[Namespace], int | None]] = {
     "show": _show,
     "export": _export,
     "compare": compare.run,
+    "plot": plot.run,
 }
 
 if __name__ == "__main__":

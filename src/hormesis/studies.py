@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,6 +14,9 @@ from hormesis.errors import StudyError
 from hormesis.settings import Scoring
 from hormesis.storage import is_study
 from hormesis.study import Study
+
+if TYPE_CHECKING:
+    from hormesis.report.shown import StudiesPlots
 
 _MEMBER = re.compile(r"epoch-(\d{4,})")
 
@@ -85,6 +89,19 @@ class Studies:
             part.insert(0, "epoch", epoch)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
+
+    @property
+    def plot(self) -> "StudiesPlots":
+        """Pictures of the studies, as figures of Matplotlib: ``studies.plot.epochs()``."""
+        from hormesis.report.shown import StudiesPlots
+
+        return StudiesPlots(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook displays."""
+        from hormesis.report.notebook import studies_html
+
+        return studies_html(self)
 
     def __repr__(self) -> str:
         """Say what the studies are about."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,9 @@ from hormesis.storage import (
     read_manifest,
     read_table,
 )
+
+if TYPE_CHECKING:
+    from hormesis.report.shown import StudyPlots
 
 TARGET_COLUMNS = (
     "target",
@@ -239,6 +242,19 @@ class Study:
             StudyError: If there are none, or a file is damaged or missing.
         """
         return joined(list(self.blocks()))
+
+    @property
+    def plot(self) -> "StudyPlots":
+        """Pictures of the study, as figures of Matplotlib: ``study.plot.responses("conv1")``."""
+        from hormesis.report.shown import StudyPlots
+
+        return StudyPlots(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook displays."""
+        from hormesis.report.notebook import study_html
+
+        return study_html(self)
 
     def __repr__(self) -> str:
         """Say what the study is about."""

@@ -14,7 +14,8 @@ from hormesis.analysis.scores import SCORES
 from hormesis.report.style import DIVERGING, MISSING, short
 
 _MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
-_MIDDLE = 0.179  # luminance from which black and white stand out alike
+MIDDLE = 0.179
+"""The luminance from which black and white stand out alike."""
 Scores = Float[np.ndarray, "rows columns"]
 
 
@@ -58,10 +59,10 @@ def write_cells(axes: Axes, image: AxesImage, texts: list[list[str]], size: floa
         texts: What is written, rows of columns.
         size: Of the letters, in points.
     """
-    colours = image.to_rgba(image.get_array())
+    colours = image.to_rgba(np.ma.asarray(image.get_array()))
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
-            letters = "white" if luminance(colours[row, column]) < _MIDDLE else "black"
+            letters = "white" if luminance(colours[row, column]) < MIDDLE else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=size, color=letters)
 
 

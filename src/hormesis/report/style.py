@@ -101,8 +101,7 @@ class Picture(Figure):
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """Return the picture for a notebook, fine enough for dense screens."""
         content = io.BytesIO()
-        with mpl.rc_context(PAPER):
-            self.savefig(content, format="png", dpi=_SCREEN_DPI)
+        self.savefig(content, format="png", dpi=_SCREEN_DPI)
         width, height = self.get_size_inches()
         # Half as large again as on paper: a screen is further away.
         return content.getvalue(), {
@@ -128,6 +127,16 @@ def paper() -> Iterator[None]:
     """Draw within the block as for a printed page; the user's own settings stay."""
     with mpl.rc_context(PAPER):
         yield
+
+
+def finished(figure: Picture) -> Picture:
+    """Return the picture laid out, so that drawing it again needs none of the settings."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            size = axis.get_tick_params().get("labelsize", mpl.rcParams["font.size"])
+            axis.set_tick_params(labelsize=size)
+    figure.draw_without_rendering()
+    return figure
 
 
 def save(figure: Figure, path: Path, *, dpi: float = _PAPER_DPI) -> None:

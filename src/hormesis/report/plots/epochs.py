@@ -4,7 +4,7 @@ from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import main_filter
 from hormesis.report.heat import draw_epochs as draw_maps
 from hormesis.report.heat import explain_colours
-from hormesis.report.style import WIDTHS, Picture, paper, picture
+from hormesis.report.style import WIDTHS, Picture, finished, paper, picture
 from hormesis.studies import Studies
 
 _ROW = 0.115  # inches
@@ -28,5 +28,4 @@ def draw_epochs(studies: Studies, targets: list[str], width: str) -> Picture:
         panels = list(figure.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
         image = draw_maps(panels, shown, _SIZES[width])
         explain_colours(panels, image, main)
-        figure.draw_without_rendering()
-    return figure
+        return finished(figure)

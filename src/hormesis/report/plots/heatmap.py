@@ -8,7 +8,7 @@ from hormesis.analysis.scores import SCORES
 from hormesis.analysis.uncertainty import UNDECIDED
 from hormesis.report.figures import ScoreRow, main_filter, score_rows
 from hormesis.report.heat import draw_heat, explain_colours, reach_of, spelled, write_cells
-from hormesis.report.style import WIDTHS, Picture, paper, picture, short
+from hormesis.report.style import WIDTHS, Picture, finished, paper, picture, short
 from hormesis.study import Study
 
 _ROW = 0.115  # inches
@@ -46,8 +46,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
             write_cells(axes, image, [_texts(row) for row in rows], size=5.5)
             explained.append(image)
         explain_colours(panels, explained[0], filters[0] if len(filters) == 1 else "filtering")
-        figure.draw_without_rendering()
-    return figure
+        return finished(figure)
 
 
 def _texts(row: ScoreRow) -> list[str]:

@@ -10,7 +10,7 @@ from matplotlib.ticker import EngFormatter
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import ScoreRow, score_rows
 from hormesis.report.layers import Group, layer_groups
-from hormesis.report.style import CLASSES, WIDTHS, Picture, paper, picture, short
+from hormesis.report.style import CLASSES, WIDTHS, Picture, finished, paper, picture, short
 from hormesis.study import Study
 
 _HEIGHT = 2.0  # inches
@@ -50,8 +50,7 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
             handlelength=1.2,
             handletextpad=0.5,
         )
-        figure.draw_without_rendering()
-    return figure
+        return finished(figure)
 
 
 def _look(label: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hormesis.report.style import (
     REFERENCE,
     WIDTHS,
     Picture,
+    finished,
     paper,
     picture,
     short,
@@ -56,8 +57,7 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
         figure.supylabel("relative performance", fontsize="medium")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-        figure.draw_without_rendering()
-    return figure
+        return finished(figure)
 
 
 def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:

@@ -8,7 +8,7 @@ from hormesis.errors import StudyError
 from hormesis.report.curves import RelativeResponses, relative_responses
 from hormesis.report.histogram import Histogram, weight_histogram
 from hormesis.report.plots.responses import draw_curve
-from hormesis.report.style import FILTERS, WIDTHS, Picture, paper, picture, short
+from hormesis.report.style import FILTERS, WIDTHS, Picture, finished, paper, picture, short
 from hormesis.study import Study
 
 _HEIGHT = 3.3  # inches
@@ -45,8 +45,7 @@ def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
         panels[2, 0].set_ylabel("values")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-        figure.draw_without_rendering()
-    return figure
+        return finished(figure)
 
 
 def _known(study: Study, target: str) -> Histogram:

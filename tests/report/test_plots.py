@@ -82,7 +82,7 @@ def test_drawn_at_the_width_of_a_column(name):
     assert figure.get_figwidth() == (7.0 if "double" in name or "named" in name else 3.4)
     assert figure.get_figheight() < 9.5  # a page
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
-    sizes = {text.get_fontsize() for text in texts}
+    sizes = {float(text.get_fontsize()) for text in texts}
     assert min(sizes) >= 4.5
     assert max(sizes) <= 8
 

@@ -41,6 +41,7 @@ def test_command_is_understood(command: str) -> None:
         "export",
         "compare",
         "plot",
+        "report",
     )
 
 

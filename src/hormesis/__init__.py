@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hormesis.inputs.normalize import normalized
     from hormesis.inputs.samples import Samples, samples_from
     from hormesis.pipeline import analyze
+    from hormesis.report.page import write_report
     from hormesis.settings import Run, Scoring, Sweep, Targets
     from hormesis.stress.adversaries import FGSM, PGD
     from hormesis.stress.performance import Performance
@@ -53,6 +54,7 @@ _HOMES = {
     "TrainingRun": "training.runs",
     "open_run": "training.runs",
     "train": "training.train",
+    "write_report": "report.page",
 }
 
 __all__ = [
@@ -83,6 +85,7 @@ __all__ = [
     "open_study",
     "samples_from",
     "train",
+    "write_report",
 ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.commands import compare, epochs, plot, train
+from hormesis.commands import compare, epochs, plot, report, train
 from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
 from hormesis.options import add_scoring, analyze_parser, check_given, make_parser
@@ -21,7 +21,7 @@ from hormesis.stress.adversaries import make_attack
 TABLES = ("scores", "responses", "targets")
 FORMATS = ("csv", "parquet", "json")
 PICTURE = "overview.png"
-_NO_FLAGS = ("config", "study", "studies")
+_NO_FLAGS = ("config", "study", "studies", "paths")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parsers = analyze_parser(), train.parser(), compare.parser(), plot.parser()
+    parsers = (analyze_parser(), *(each.parser() for each in (train, compare, plot, report)))
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
     keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
     parser = _parser()
@@ -79,7 +79,7 @@ def _drop_output() -> None:
 def _parser() -> ArgumentParser:
     parser = make_parser(
         "Tell which parameters of a trained neural network are fragile, robust or antifragile.",
-        usage="hormesis [--version] {analyze,train,show,export,compare,plot} ...",
+        usage="hormesis [--version] {analyze,train,show,export,compare,plot,report} ...",
     )
     parser.add_argument(
         "--version", action="version", version=f"hormesis {version('hormesis')}", help="print it"
@@ -96,6 +96,7 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("export", _export_parser(), help="write a table of a study")
     commands.add_subcommand("compare", compare.parser(), help="compare several studies")
     commands.add_subcommand("plot", plot.parser(), help="draw a picture of a study for a paper")
+    commands.add_subcommand("report", report.parser(), help="write a page to look at")
     return parser
 
 
@@ -189,6 +190,7 @@ _COMMANDS: dict[str, Callable[[Namespace], int | None]] = {
     "export": _export,
     "compare": compare.run,
     "plot": plot.run,
+    "report": report.run,
 }
 
 if __name__ == "__main__":

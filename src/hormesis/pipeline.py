@@ -23,7 +23,7 @@ from hormesis.engine.memory import allotted, footprint, most_samples, room
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Plan, Removal, make_plan
 from hormesis.engine.sweep import sweep as blocks_measured
-from hormesis.engine.tables import cell_table, target_table
+from hormesis.engine.tables import cell_table, flow_entry, target_table
 from hormesis.errors import ModelError, StudyError
 from hormesis.inputs.models import check_network
 from hormesis.inputs.samples import Samples, samples_from
@@ -220,6 +220,7 @@ def _measured(
             "base": manifest.describe_base(means, request.performance),
             **({"settled": settled} if settled else {}),
             **({"origin": request.origin} if request.origin else {}),
+            **flow_entry(engine.flow, plan.targets),
             "notes": [
                 *manifest.notes(means, attack, choice, request.performance),
                 *engine.notes,

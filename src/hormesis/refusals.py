@@ -154,12 +154,17 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
     (
         r'expected "command" to be one of \{(?P<known>.*)\}',
         _fixed(
-            "Expected a command: analyze, train, show, export or compare; see `hormesis --help`."
+            "Expected a command: analyze, train, show, export, compare, plot or report; see "
+            "`hormesis --help`."
         ),
     ),
     (
         r"arguments are required: compare\.studies",
         _fixed("Expected the folders of at least two studies: `hormesis compare FOLDER FOLDER`."),
+    ),
+    (
+        r"arguments are required: report\.paths",
+        _fixed("Expected the folder of a study or of a retraining: `hormesis report FOLDER`."),
     ),
     (
         r"arguments are required: (?P<command>\w+)\.study",

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.engine import plain, suffix
+from hormesis.engine.flow import Flow
 from hormesis.engine.graph import NotExportable
 from hormesis.engine.memory import Measure, halving
 from hormesis.engine.suffix import compile_network
@@ -27,12 +28,14 @@ class Engine:
         measure: Takes removals, a block, the question, and a function to call after each removal.
         workers: How many blocks it may measure at a time.
         notes: What a reader has to know about the choice, in sentences.
+        flow: Which parameter feeds which; empty if that is not known.
     """
 
     name: str
     measure: Measure
     workers: int
     notes: tuple[str, ...] = ()
+    flow: Flow = ()
 
 
 def plain_engine(network: nn.Module) -> Engine:
@@ -68,7 +71,7 @@ def suffix_engine(
     default = len(os.sched_getaffinity(0)) if example.device.type == "cpu" else 1
     measure = halving(partial(suffix.measure, program, network))
     notes = () if dtype is None else (INEXACT,)
-    return Engine("suffix", measure, workers or default, notes)
+    return Engine("suffix", measure, workers or default, notes, program.flow)
 
 
 def choose_engine(

@@ -13,6 +13,7 @@ from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
+from hormesis.engine.flow import Flow
 from hormesis.errors import ModelError
 from hormesis.inputs.models import logits_of
 from hormesis.stress.guard import evaluating
@@ -78,6 +79,7 @@ class Program:
         before: Slot of the input of the last ReLU, where no logit can be negative because of it.
         literal: The same network in PyTorch's own operations, whose gradients are those of the
             network bit for bit; None where they are not.
+        flow: Which parameter feeds which.
     """
 
     calls: tuple[Call, ...] = field(repr=False)
@@ -88,6 +90,7 @@ class Program:
     output: int
     before: int | None = None
     literal: "Program | None" = field(default=None, repr=False)
+    flow: Flow = field(default=(), repr=False)
 
     def weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the unfiltered parameters of these names."""

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.engine import adaptive, plain, ties
+from hormesis.engine.flow import flow_of
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
 from hormesis.engine.outcomes import Block, Outcomes, Question, Result
 from hormesis.engine.plan import Removal
@@ -51,6 +52,7 @@ def compile_network(
     """
     _refuse_shared_memory(network)
     exported = export(network, example)
+    flow = flow_of(exported)
     literal = lower(exported, network, example) if adaptive_too else None
     if fast:
         rewrite(exported)
@@ -59,8 +61,8 @@ def compile_network(
     program = lower(exported, network, example)
     _check_faithful(program, network, example, _FAITHFUL if dtype is None else _ROUNDED)
     if literal is not None and adaptive.differentiates_as(network, literal, _twice(example)):
-        return replace(program, literal=literal)
-    return program
+        program = replace(program, literal=literal)
+    return replace(program, flow=flow)
 
 
 def measure(

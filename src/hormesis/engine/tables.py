@@ -1,9 +1,12 @@
 """A plan as tables: its cells, and its targets with what came of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
+from hormesis.engine.flow import Flow, drawn
 from hormesis.engine.plan import Plan
 from hormesis.stress.targets import Target
 
@@ -60,3 +63,20 @@ def target_table(plan: Plan, responses: pd.DataFrame) -> pd.DataFrame:
             "reason": [target.reason for target in targets],
         }
     )
+
+
+def flow_entry(flow: Flow, targets: Sequence[Target]) -> dict[str, Any]:
+    """Return the manifest's entry on the way of the data between targets; nothing if unknown.
+
+    Args:
+        flow: Of the whole network.
+        targets: What was swept is part of it, a channel by its parameter; the rest is passed by.
+    """
+    names = {
+        part.parameter: target.name if part.index is None else target.name.rpartition("[")[0]
+        for target in targets
+        if target.tested and target.kind != "global"
+        for part in target.parts
+    }
+    nodes = drawn(flow, names)
+    return {"flow": nodes} if nodes else {}

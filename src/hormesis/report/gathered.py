@@ -1,0 +1,89 @@
+"""What a report is about: studies and retrainings, wherever they come from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hormesis.comparable import described, labels
+from hormesis.comparison import open_all
+from hormesis.errors import StudyError
+from hormesis.report.retraining import is_retraining, open_retrained
+from hormesis.settings import Scoring
+from hormesis.study import Study
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Studies and retrainings to report on.
+
+    Args:
+        studies: In the order in which they were given; those of several epochs by epoch.
+        labels: What the page calls each study.
+        over: What varies between them: ``epochs``, ``data``, ``models`` or ``seeds``; empty for a
+            single one.
+        retrainings: Anything with ``manifest``, ``accuracy`` and ``effects``, see ``Retrained``.
+        notes: What a reader has to know about the choice, in sentences.
+    """
+
+    studies: tuple[Study, ...]
+    labels: tuple[str, ...]
+    over: str
+    retrainings: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def gather(given: Any) -> Gathered:  # noqa: ANN401
+    """Return what a report is about.
+
+    Args:
+        given: A study, an object that holds several as ``members``, a retraining, a folder of any
+            of these, or a list of them; what was gathered before comes back as it is.
+
+    Raises:
+        StudyError: If there is none, or a folder holds something else.
+    """
+    if isinstance(given, Gathered):
+        return given
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    studies: list[Study] = []
+    retrainings: list[Any] = []
+    notes: list[str] = []
+    for one in given if several else [given]:
+        if isinstance(one, str | Path) and is_retraining(Path(one).expanduser()):
+            retrainings.append(open_retrained(Path(one).expanduser()))
+        elif hasattr(one, "effects"):
+            retrainings.append(one)
+        else:
+            opened, said = open_all(one)
+            studies += opened
+            notes += said
+    if not studies and not retrainings:
+        raise StudyError("A report needs at least one study or retraining, got none.")
+    over = varying(studies)
+    named = labels(studies, described(studies), over) if len(studies) > 1 else [_label(studies)]
+    return Gathered(
+        tuple(studies), tuple(named[: len(studies)]), over, tuple(retrainings), tuple(notes)
+    )
+
+
+def varying(studies: Sequence[Study]) -> str:
+    """Return what varies between studies, as ``hormesis.compare`` names it; empty for one."""
+    if len(studies) < 2:
+        return ""
+    about = described(studies)
+    if len(set(about["model"])) > 1:
+        return "models"
+    if len(set(about["data"])) > 1:
+        return "data"
+    epochs = about["epoch"].dropna().tolist()
+    return "epochs" if len(epochs) == len(about) and len(set(epochs)) > 1 else "seeds"
+
+
+def _label(studies: Sequence[Study]) -> str:
+    return studies[0].manifest["question"]["network"]["name"] if studies else ""
+
+
+def scored(gathered: Gathered, scoring: Scoring) -> Gathered:
+    """Return the same with another scoring for all studies."""
+    return replace(gathered, studies=tuple(study.scored(scoring) for study in gathered.studies))

@@ -1,0 +1,168 @@
+"""How a study was measured and how to repeat it, in words."""
+
+import shlex
+from typing import Any
+
+from hormesis.settings import Scoring, Sweep, Targets
+from hormesis.study import Study
+
+_PERCENT = ("accuracy", "top5")
+Facts = list[tuple[str, str]]
+
+
+def performance_text(study: Study, value: float) -> str:
+    """Return a performance as readers expect it: a share in percent, all else as a number."""
+    percent = study.manifest["question"]["performance"]["name"] in _PERCENT
+    return f"{100 * value:.1f} %" if percent else f"{value:.4g}"
+
+
+def epsilon_text(study: Study) -> str:
+    """Return the attack's magnitude in input units and, for pixels, as n/255."""
+    epsilon = float(study.manifest["attack"]["epsilon"])
+    bounds = study.manifest["question"]["data"].get("bounds", [0.0, 1.0])
+    shown = f"{epsilon:.4g} in input units"
+    if list(bounds) == [0.0, 1.0]:
+        return f"{shown} ({epsilon * 255:.3g}/255)"
+    return f"{shown}, which lie between {bounds[0]:g} and {bounds[1]:g}"
+
+
+def facts(study: Study) -> Facts:
+    """Return what was measured and how, as terms and their values."""
+    question, attack = study.manifest["question"], study.manifest["attack"]
+    found = {
+        "Network": question["network"]["name"],
+        "Data": _data(study),
+        "Attack": f"{attack['name'].upper()}, ε = {epsilon_text(study)}; "
+        f"{question['sweep']['adversary']} adversary",
+        "Settings of the attack": _spelled(attack, leave_out=("name", "epsilon", "chosen")),
+        "ε was chosen": _choice(attack),
+        "Performance": f"{question['performance']['name']}; unfiltered "
+        f"{performance_text(study, study.base.clean)} clean, "
+        f"{performance_text(study, study.base.adversarial)} adversarial",
+        "Filters": f"{', '.join(question['sweep']['filters']).replace('_', '-')}; "
+        f"{question['sweep']['thresholds']} thresholds each, "
+        f"{question['sweep']['compare']} weights",
+        "Scores": f"base {study.scoring.base}, reference {study.scoring.reference}, "
+        f"robust within ±{study.scoring.tolerance:g}",
+        "Intervals": _intervals(study),
+        "Seed": str(question["sweep"]["seed"]),
+        **_origin(study),
+        "Fingerprint of the network": question["network"]["fingerprint"],
+        "Fingerprint of the data": question["data"]["fingerprint"],
+        "Folder": "" if study.folder is None else str(study.folder),
+    }
+    return [(term, str(value)) for term, value in found.items() if value]
+
+
+def _data(study: Study) -> str:
+    data = study.manifest["question"]["data"]
+    measured = int(study.manifest["base"].get("samples", data["samples"]))
+    shape = " × ".join(map(str, data["shape"]))
+    return (
+        f"{data['name']}: {measured} of {data['samples']} samples measured, {data['classes']} "
+        f"classes, inputs of {shape}"
+    )
+
+
+def _origin(study: Study) -> dict[str, str]:
+    """Return where the numbers come from: epoch, engine, versions, machine."""
+    run = study.manifest.get("run", {})
+    versions = run.get("versions", {})
+    machine = {key: run[key] for key in ("python", "machine", "cores") if key in run}
+    engine = [
+        f"{run[key]:g}{unit}" if unit else str(run[key])
+        for key, unit in (("engine", ""), ("workers", " workers"), ("seconds", " s"))
+        if key in run
+    ]
+    return {
+        "Epoch": str(study.manifest.get("origin", {}).get("epoch", "")),
+        "Engine": ", ".join(engine),
+        "Versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+        "Machine": _spelled(machine),
+    }
+
+
+def _choice(attack: dict[str, Any]) -> str:
+    chosen = attack.get("chosen")
+    if not chosen:
+        return ""
+    if chosen.get("unharmed"):
+        return "the largest that was tried; it does not halve the accuracy"
+    return "to halve the accuracy"
+
+
+def _intervals(study: Study) -> str:
+    if not study.has_outcomes:
+        return "none: the outcomes were not kept, and no class is certain"
+    scoring = study.scoring
+    how = {"delta": "delta method", "bootstrap": "bootstrap"}[scoring.interval]
+    many = {"none": "each target on its own", "holm": "Holm", "bh": "Benjamini and Hochberg"}
+    return f"{100 * scoring.level:g} %, {how} over samples; {many[scoring.multiplicity]}"
+
+
+def _spelled(values: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in values.items()
+        if name not in leave_out and value is not None
+    )
+
+
+def command(study: Study) -> str:
+    """Return the command that asks the same question again.
+
+    What the manifest cannot know stands in capitals: the file of the weights, or the folder of the
+    training.
+    """
+    question, origin = study.manifest["question"], study.manifest.get("origin", {})
+    data = question["data"]
+    if "epoch" in origin:
+        words = ["--run", "RUN", "--epochs", str(origin["epoch"])]
+    else:
+        words = [
+            "--model",
+            question["network"]["name"],
+            "--weights",
+            "FILE",
+            "--data",
+            data["name"],
+        ]
+    words += ["--samples", str(data["samples"])]
+    words += _attack(question["attack"])
+    words += _given(question["targets"], Targets())
+    words += _given(
+        {key: value for key, value in question["sweep"].items() if key != "span"}, Sweep()
+    )
+    if question["performance"]["name"] != "accuracy":
+        words += ["--performance", question["performance"]["name"]]
+    words += _given(vars(study.scoring), Scoring())
+    return f"hormesis analyze {shlex.join(words)}"
+
+
+def _attack(asked: dict[str, Any]) -> list[str]:
+    words = ["--attack", asked["name"], "--epsilon", str(asked["epsilon"])]
+    return words + (["--steps", str(asked["steps"])] if asked.get("steps") else [])
+
+
+def _given(asked: dict[str, Any], default: Targets | Sweep | Scoring) -> list[str]:
+    """Return the flags of what differs from the default."""
+    words = []
+    for name, value in asked.items():
+        usual = getattr(default, name, None)
+        plain = list(usual) if isinstance(usual, tuple) else usual
+        value = list(value) if isinstance(value, tuple) else value
+        if value == plain or value is None:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words += list(map(str, value)) if isinstance(value, list) else [str(value)]
+    return words
+
+
+def left_out(study: Study) -> list[tuple[str, int, int, list[str]]]:
+    """Return what was not tested: reason, number of parameters, of their values, their names."""
+    rows = study.targets.loc[~study.targets["tested"].astype(bool)]
+    return [
+        (str(reason), len(group), int(group["size"].sum()), group["target"].tolist())
+        for reason, group in rows.groupby("reason", sort=False)
+    ]

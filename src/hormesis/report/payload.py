@@ -1,0 +1,225 @@
+"""A study as the plain values that its page draws and offers for download."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hormesis.analysis.scores import SCORES
+from hormesis.report.curves import with_bands
+from hormesis.report.figures import main_filter
+from hormesis.report.findings import CLASSES, class_counts, findings
+from hormesis.report.histogram import weight_histogram
+from hormesis.report.measured import (
+    command,
+    epsilon_text,
+    facts,
+    left_out,
+    performance_text,
+)
+from hormesis.report.network import network_picture
+from hormesis.study import Study
+
+MOST_TARGETS = 4000  # with scores on one page
+MOST_IN_DETAIL = 600  # targets; of more, only the main filter's scores are there
+MOST_CURVES = 1800  # targets with responses, of all studies together
+FEWEST_CURVES = 60  # of each study
+_DIGITS = 6  # significant, of responses and thresholds
+_NAMED = 12  # parameters that were not tested, by name
+_CURVES = {
+    "clean": "clean",
+    "clean_low": "clean_low",
+    "clean_high": "clean_high",
+    "adversarial": "adversarial",
+    "adversarial_low": "adversarial_low",
+    "adversarial_high": "adversarial_high",
+    "alpha": "alpha",
+    "density": "density",
+    "random_clean": "random_clean",
+    "random_adversarial": "random_adversarial",
+}
+
+
+def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -> dict[str, Any]:
+    """Return everything the page shows of one study.
+
+    Args:
+        study: Any study.
+        label: What the page calls it.
+        most_curves: Responses of at most so many targets are part of it.
+    """
+    question, base = study.manifest["question"], study.base
+    measured = int(study.manifest["base"].get("samples", question["data"]["samples"]))
+    chosen = _chosen(study, MOST_TARGETS)
+    table = study.targets.set_index("target").loc[chosen]
+    bases = [study.prefix_of[name].base for name in chosen]
+    picture = network_picture(study)
+    place = {name: number for number, name in enumerate(chosen)}
+    return {
+        "label": label,
+        "title": f"{question['network']['name']} on {question['data']['name']}",
+        "attack": f"{study.manifest['attack']['name'].upper()}, ε = {epsilon_text(study)}",
+        "adversary": question["sweep"]["adversary"],
+        "samples": [measured, int(question["data"]["samples"])],
+        "finished": bool(getattr(study, "finished", True)),
+        "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
+        "compare": question["sweep"].get("compare", "signed"),
+        "performance": question["performance"]["name"],
+        "percent": question["performance"]["name"] in ("accuracy", "top5"),
+        "better": base.higher_is_better,
+        "unfiltered": [performance_text(study, value) for value in (base.clean, base.adversarial)],
+        "scoring": {
+            name: getattr(study.scoring, name)
+            for name in ("base", "reference", "tolerance", "level", "multiplicity")
+        },
+        "main": main_filter(study.scores),
+        "classes": list(CLASSES),
+        "findings": findings(study),
+        "counts": _counts(study),
+        "targets": {
+            "name": chosen,
+            "kind": table["kind"].tolist(),
+            "shape": table["shape"].tolist(),
+            "size": table["size"].astype(int).tolist(),
+            "clean": _rounded(one.clean for one in bases),
+            "adversarial": _rounded(one.adversarial for one in bases),
+        },
+        "scores": _scores(study, chosen),
+        "network": {
+            "known": picture.known,
+            "rows": [
+                [row.name, [place[t] for t in row.targets if t in place], row.lane, list(row.after)]
+                for row in picture.rows
+            ],
+        },
+        "curves": _curves(study, _chosen(study, most_curves), place),
+        "facts": facts(study),
+        "command": command(study),
+        "untested": [
+            [reason, count, values, names[:_NAMED]]
+            for reason, count, values, names in left_out(study)
+        ],
+    }
+
+
+def _chosen(study: Study, most: int) -> list[str]:
+    """Return the targets that a page has room for: those of the lowest and highest scores."""
+    names = study.responses["target"].unique().tolist()
+    if len(names) <= most:
+        return names
+    order, values = study.estimates(main_filter(study.scores))
+    deciding = values[1] if not np.isnan(values[1]).all() else values[0]
+    ranked = [order[place] for place in np.argsort(deciding, kind="stable")]
+    kept = {*ranked[: most // 2], *ranked[len(ranked) - (most - most // 2) :]}
+    return [name for name in names if name in kept]
+
+
+def _cuts(study: Study, chosen: Sequence[str], most_curves: int) -> list[str]:
+    """Say what the page leaves out of a study of many targets."""
+    every = len(set(study.responses["target"]))
+    said = []
+    if every > len(chosen):
+        said.append(
+            f"The page shows {len(chosen)} of {every} targets, those of the lowest and the highest "
+            "scores; all are counted, and all are in the study."
+        )
+    if every > most_curves:
+        said.append(
+            f"Responses are here for {most_curves} of {every} targets, chosen the same way."
+        )
+    if len(chosen) > MOST_IN_DETAIL:
+        said.append(f"Scores are those of the {main_filter(study.scores)} filter only.")
+    return said
+
+
+def _filters(study: Study, *, many: bool) -> list[str]:
+    main = main_filter(study.scores)
+    every = [name for name in study.scores["filter"].unique().tolist() if name != main]
+    return [main] if many else [main, *every]
+
+
+def _counts(study: Study) -> dict[str, Any]:
+    many = len(set(study.responses["target"])) > MOST_IN_DETAIL
+    return {
+        name: {
+            score: [[c.name, c.targets, c.values] for c in class_counts(study, score, name)]
+            for score in SCORES
+        }
+        for name in _filters(study, many=many)
+    }
+
+
+def _scores(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
+    """Return scores by filter and score, as columns in the order of the targets."""
+    scores = study.scores
+    code = {name: number for number, name in enumerate(CLASSES)}
+    found: dict[str, Any] = {}
+    for name in _filters(study, many=len(chosen) > MOST_IN_DETAIL):
+        rows = scores.loc[scores["filter"] == name]
+        found[name] = {}
+        for score in SCORES:
+            own = rows.loc[rows["score"] == score].set_index("target").loc[list(chosen)]
+            found[name][score] = {
+                "value": plain(own["value"]),
+                "low": plain(own["low"]),
+                "high": plain(own["high"]),
+                "class": own["class"].map(code).tolist(),
+                "point": own["point"].map(code).tolist(),
+            }
+    return found
+
+
+def _curves(study: Study, names: Sequence[str], place: dict[str, int]) -> dict[str, Any]:
+    """Return responses by place of the target and filter, and the histogram of its weights."""
+    table = with_bands(study, names)
+    columns = {key: column for key, column in _CURVES.items() if column in table}
+    for column in columns.values():
+        table[column] = _rounded(table[column])
+    rows_of = {
+        name: row for row, name in zip(study.targets.index, study.targets["target"], strict=True)
+    }
+    wanted = table.sort_values("step", kind="stable")
+    found: dict[str, Any] = {}
+    for target, rows in wanted.groupby("target", sort=False):
+        name = str(target)
+        if name not in place:
+            continue
+        # Of this target alone, so that none has to be looked for among thousands.
+        alone = replace(study, responses=rows, targets=study.targets.loc[[rows_of[name]]])
+        bins = weight_histogram(alone, name)
+        found[str(place[name])] = {
+            "samples": study.prefix_of[name].samples,
+            "filters": {
+                str(each): {
+                    **{key: sweep[column].tolist() for key, column in columns.items()},
+                    "zeroed": sweep["zeroed"].astype(int).tolist(),
+                    "pulse": _pulse(sweep) if each == "pulse_wave" else [],
+                }
+                for each, sweep in rows.groupby("filter", sort=False)
+            },
+            "histogram": None if bins is None else [bins.counts, bins.below, bins.above],
+            "edges": None if bins is None else _rounded(bins.edges),
+        }
+    return found
+
+
+def _pulse(sweep: pd.DataFrame) -> list[float | None]:
+    """Return half the width of the pulse, in units of the weights."""
+    return _rounded((sweep["upper"] - sweep["lower"]).head(1) / 2)
+
+
+def plain(values: Iterable[float]) -> list[float | None]:
+    """Return numbers as JSON can hold them: None for what is no number.
+
+    Example:
+        >>> plain([0.5, float("nan")])
+        [0.5, None]
+    """
+    return [float(value) if math.isfinite(value) else None for value in values]
+
+
+def _rounded(values: Iterable[float]) -> list[float | None]:
+    return [float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None for value in values]

@@ -1,0 +1,50 @@
+// Selective retraining: accuracy against ε, a line an arm, and what differs from retraining all.
+const DASHES = { selective: "", everything: "7 3", fragile: "2 3", "random-size": "9 3 2 3", "random-layers": "4 2", none: "1 4" };
+const SHADES = { selective: "--clean", everything: "--ink", fragile: "--fragile", "random-size": "--antifragile", "random-layers": "--adversarial", none: "--reference" };
+
+function retraining() {
+  if (!shared.retraining.length) return null;
+  const box = section("retraining", "Selective retraining", "");
+  for (const each of shared.retraining) {
+    if (shared.retraining.length > 1) box.append(el("h3", {}, each.name));
+    if (!each.lines.length) { box.append(el("p", { class: "soft" }, "No controls were run, so that nothing can be said about what the selection did. Run it again with --controls.")); continue; }
+    const attacks = [...new Set(each.lines.map((line_) => line_.attack))];
+    const holder = el("div", { class: "maps scroller" });
+    box.append(armKeys(each), holder, effectsTable(each));
+    watch(["theme"], () => clear(holder).append(...attacks.map((attack) => armChart(each, attack))));
+  }
+  return box;
+}
+
+function armKeys(each) {
+  const arms = [...new Set(each.lines.map((line_) => line_.arm))];
+  return el("ul", { class: "keys" }, ...arms.map((arm) => el("li", {}, draw("svg", { width: 32, height: 10, "aria-hidden": "true" }, draw("line", { x1: 0, x2: 32, y1: 5, y2: 5, stroke: "var(" + (SHADES[arm] || "--ink") + ")", "stroke-width": 2.2, "stroke-dasharray": DASHES[arm] || null })), arm + (each.arms[arm] ? ": " + each.arms[arm] : ""))));
+}
+
+function armChart(each, attack) {
+  const own = each.lines.filter((line_) => line_.attack === attack), width = Math.min(540, innerWidth - 40), height = 300;
+  const most = Math.max(...own.flatMap((line_) => line_.epsilon)), x = linear(0, most, 44, width - 14), y = linear(0, 1, height - 40, 26);
+  const made = draw("svg", { width, height, role: "img", "aria-label": attack + ": accuracy against ε. " + own.map((line_) => line_.arm + " from " + percent(line_.accuracy[0]) + " to " + percent(line_.accuracy[line_.accuracy.length - 1])).join("; ") });
+  made.append(words(44, 14, attack.toUpperCase(), { "font-weight": 650 }));
+  for (const tick of ticks(0, 1, 5)) made.append(draw("line", { x1: 44, x2: width - 14, y1: y(tick), y2: y(tick), stroke: "var(--faint)" }), words(38, y(tick) + 4, Math.round(100 * tick) + "\u202f%", { "text-anchor": "end", "font-size": 11, class: "soft" }));
+  for (const tick of ticks(0, most, 5)) made.append(words(x(tick), height - 22, trimmed(tick), { "text-anchor": "middle", "font-size": 11, class: "soft" }));
+  made.append(words(width - 14, height - 5, "ε, in input units", { "text-anchor": "end", "font-size": 11, class: "soft" }));
+  for (const line_ of own) {
+    const colour = "var(" + (SHADES[line_.arm] || "--ink") + ")", xs = line_.epsilon.map((value) => x(value));
+    if (line_.seeds > 1) made.append(draw("path", { d: area(xs, line_.low.map((value) => y(value)), line_.high.map((value) => y(value))), fill: colour, opacity: 0.12 }));
+    const path = draw("path", { d: line(line_.accuracy.map((value, place) => [xs[place], y(value)])), fill: "none", stroke: colour, "stroke-width": 2.2, "stroke-dasharray": DASHES[line_.arm] || null });
+    path.addEventListener("pointermove", (event) => tip([line_.arm, ...line_.epsilon.map((value, place) => "ε = " + trimmed(value) + ": " + percent(line_.accuracy[place]))], event));
+    path.addEventListener("pointerleave", untip);
+    made.append(path);
+  }
+  return made;
+}
+
+function effectsTable(each) {
+  if (!each.effects.length) return el("p", { class: "soft small" }, "No effects were computed.");
+  const [arm, attack, epsilon, difference, low, high, verdict] = each.columns.map((name) => each.columns.indexOf(name));
+  return el("div", { class: "scroller" }, el("table", {}, el("caption", {}, "Difference of accuracy from retraining everything, paired by seed and sample"),
+    el("thead", {}, el("tr", {}, ...["arm", "attack", "ε", "difference", "interval", "verdict"].map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, ...each.effects.map((row) => el("tr", {}, el("td", {}, row[arm]), el("td", {}, row[attack]), el("td", {}, trimmed(row[epsilon])), el("td", {}, signed(row[difference] === null ? null : 100 * row[difference], 1) + "\u202fpoints"),
+      el("td", {}, row[low] === null ? "–" : signed(100 * row[low], 1) + " to " + signed(100 * row[high], 1)), el("td", {}, row[verdict]))))));
+}

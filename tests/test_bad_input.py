@@ -311,7 +311,7 @@ def config(tmp_path):
         ("tolerance: .nan", "Expected `--tolerance` to be at least 0, got nan"),
         ("epsilon: .nan", "Expected `--epsilon` to be a number above 0"),
         ("epsilon: [0.1]", "Expected `--epsilon` to be a number, a fraction such as 8/255, or"),
-        ("config: 3", "Expected the configuration file to hold one setting a line"),
+        ("config: 3", "The configuration is refused, as it names another configuration file"),
         ("- a\n- b", "Expected the configuration file to hold one setting a line"),
         ("resnet18", "Expected the configuration file to hold one setting a line"),
         ("a: !!python/object/apply:os.mkdir [was_run]", "The configuration is no YAML"),

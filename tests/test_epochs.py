@@ -49,7 +49,8 @@ def home(made, tmp_path, monkeypatch):
 
 def analyze(out="studies", run="run", **options):
     settings: dict[str, Any] = {"attack": hm.FGSM(0.1), "sweep": SWEEP, "run": PLAIN} | options
-    return hm.analyze_epochs(hm.Trained(run, settings.pop("epochs", None)), out=out, **settings)
+    trained = hm.Trained(run, settings.pop("epochs", None), allow_code=True)
+    return hm.analyze_epochs(trained, out=out, **settings)
 
 
 def test_each_study_is_that_of_its_checkpoint_alone(home):
@@ -102,7 +103,7 @@ def damage(path: Path, how: str) -> None:
 )
 def test_a_damaged_checkpoint_is_named_and_the_others_are_analysed(home, how, message, capsys):
     damage(home / "run" / "checkpoints" / "epoch-0002.safetensors", how)
-    words = ["analyze", "--run", "run", *SMALL, "--out", "studies", "--no-progress"]
+    words = ["analyze", "--run", "run", "--allow-code", *SMALL, "--out", "studies", "--no-progress"]
     assert main(words) == 1
     said = capsys.readouterr()
     assert said.err.startswith("hormesis: epoch 2 was left out: Checkpoint ")
@@ -130,7 +131,17 @@ def test_finished_studies_are_opened_and_missing_ones_measured(home, monkeypatch
 
 
 def test_the_command_draws_prints_and_can_be_shown_and_exported(home, capsys):
-    words = ["analyze", "--run", "run", "--epochs", "1,3", *SMALL, "--out", "studies"]
+    words = [
+        "analyze",
+        "--run",
+        "run",
+        "--allow-code",
+        "--epochs",
+        "1,3",
+        *SMALL,
+        "--out",
+        "studies",
+    ]
     assert main([*words, "--no-progress"]) == 0
     said = capsys.readouterr().out
     assert "my.nets:build on my.sets:held_out: 4 samples; FGSM, fixed adversary" in said
@@ -169,7 +180,17 @@ def test_the_command_draws_prints_and_can_be_shown_and_exported(home, capsys):
 )
 def test_what_cannot_be_analysed_is_refused(home, words, message, capsys):
     before = listing(home)
-    given = ["analyze", "--run", "run", *SMALL, "--out", "out", "--no-progress", *words.split()]
+    given = [
+        "analyze",
+        "--run",
+        "run",
+        "--allow-code",
+        *SMALL,
+        "--out",
+        "out",
+        "--no-progress",
+        *words.split(),
+    ]
     assert main(given) == 2
     said = capsys.readouterr()
     assert message in said.err

@@ -33,6 +33,7 @@ ORDER = [
     "training",
     "named",  # the main path, by names
     "epochs",  # the main path, for every checkpoint of a training
+    "trusted",  # what a configuration may say
     "epoch_options",
     "options",
     "given",
@@ -57,6 +58,7 @@ FREE_OF_TORCH = [
     "comparable",
     "comparison",
     "report",
+    "trusted",
     "epoch_options",
     "options",
     "given",

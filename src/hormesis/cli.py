@@ -17,6 +17,7 @@ from hormesis.options import add_scoring, analyze_parser, check_given, make_pars
 from hormesis.refusals import refusal, with_flags
 from hormesis.settings import check_choice
 from hormesis.stress.adversaries import make_attack
+from hormesis.trusted import code_in, refuse_code, refuse_large_files, without_files
 
 TABLES = ("scores", "responses", "targets")
 FORMATS = ("csv", "parquet", "json")
@@ -47,18 +48,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     parsers = (analyze_parser(), *(each.parser() for each in (train, compare, plot, report)))
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
     keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
-    parser = _parser()
     try:
-        given = parser.parse_args(arguments)
-    except (ArgumentError, AttributeError, RuntimeError) as error:  # the latter two: of a file
-        sentence = refusal(str(error), keys)
-        words = sys.argv[1:] if arguments is None else arguments
-        if "train" in words[:1]:
-            sentence = sentence.replace("`hormesis analyze", "`hormesis train")
-        return _refuse(with_flags(sentence, keys))
-    except UnicodeDecodeError as error:
-        return _refuse(f"The configuration file is no text: {error}.")
-    try:
+        given = parsed(sys.argv[1:] if arguments is None else arguments, keys)
         code = _COMMANDS[given.command](given[given.command])
     except HormesisError as error:
         return _refuse(with_flags(str(error), keys))
@@ -66,8 +57,37 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code or 0
 
 
+def parsed(words: Sequence[str], keys: Sequence[str]) -> Namespace:
+    """Return the settings of a command line and its configuration files; no code has run.
+
+    Args:
+        words: The command line.
+        keys: All settings, for refusals.
+
+    Raises:
+        SettingError: For what is no command, names no setting, or names code in a file.
+    """
+    parser = _parser()
+    refuse_large_files(words)
+    try:
+        given = parser.parse_args(words)
+    except (ArgumentError, AttributeError, RuntimeError) as error:  # the latter two: of a file
+        sentence = refusal(str(error), keys)
+        if "train" in words[:1]:
+            sentence = sentence.replace("`hormesis analyze", "`hormesis train")
+        raise SettingError(sentence) from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"The configuration file is no text: {error}.") from error
+    asked = given[given.command]
+    if asked.get("allow_code") or any(code_in(asked)):
+        refuse_code(asked, parser.parse_args(without_files(words))[given.command])
+    return given
+
+
 def _refuse(sentence: str) -> int:
-    print(f"hormesis: error: {' '.join(sentence.split())}", file=sys.stderr)
+    from hormesis.report.terminal import printable  # imports Rich
+
+    print(f"hormesis: error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
     return 2
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from hormesis.errors import DataError, ModelError, StudyError, TrainingError
+from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
 from hormesis.inputs.checkpoints import READ_ERRORS, load_weights
 from hormesis.inputs.devices import device_named
 from hormesis.inputs.models import build_model
@@ -35,6 +35,7 @@ class Trained:
         samples: Size of a seeded, stratified choice of the validation samples; None takes all.
         data_root: Folder of the named data sets; None takes the one that the training read.
         device: Where to compute; None takes a GPU if there is one.
+        allow_code: Import the ``module:factory`` of network or data that the run's manifest names.
 
     Example:
         >>> Trained("runs/r18-mnist", epochs=(1, 2, 5, 10)).samples
@@ -45,6 +46,7 @@ class Trained:
     samples: int | None = None
     data_root: str | None = None
     device: str | None = None
+    allow_code: bool = False
 
 
 def analyze_epochs(
@@ -78,7 +80,7 @@ def analyze_epochs(
         The studies, and a sentence for each epoch whose checkpoint is damaged and was left out.
 
     Raises:
-        SettingError: For epochs without a checkpoint.
+        SettingError: For epochs without a checkpoint, and for code that was not allowed.
         TrainingError: If the folder is no training, or its network or data cannot be had again.
         DataError: If the data are missing, or not those of the training.
         ModelError: If every checkpoint is damaged.
@@ -86,7 +88,7 @@ def analyze_epochs(
     """
     training, folder = open_run(trained.run), Path(out)
     chosen = training.chosen(trained.epochs)
-    _check_named(training)
+    _check_named(training, trained.allow_code)
     _check_out(folder, training)
     device = device_named(trained.device)
     question = training.manifest["question"]
@@ -120,8 +122,8 @@ def analyze_epochs(
     return Studies(members, folder), damaged
 
 
-def _check_named(training: TrainingRun) -> None:
-    """Refuse a training whose network or data came from Python and have no name."""
+def _check_named(training: TrainingRun, allow_code: bool) -> None:
+    """Refuse a training whose network or data have no name, or one that would run code."""
     network = training.manifest["question"]["network"]
     for what, there in (("network", network.get("named")), ("data", training.source)):
         if not there:
@@ -129,6 +131,14 @@ def _check_named(training: TrainingRun) -> None:
                 f"The {what} of {training.folder} came from Python, without a name to get it by: "
                 "load its checkpoints into your network, and analyse each with `hormesis.analyze`."
             )
+    code = training.code()
+    if code and not allow_code:
+        setting, name = next(iter(code.items()))
+        raise SettingError(
+            f"The training {training.folder} names code for its {setting}, {name!r}, which would "
+            f"run with your rights: name it as `{setting}`, or pass `allow_code` if you trust that "
+            "folder."
+        )
 
 
 def _check_out(folder: Path, training: TrainingRun) -> None:

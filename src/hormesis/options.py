@@ -28,6 +28,7 @@ from hormesis.settings import (
     Sweep,
     Targets,
 )
+from hormesis.trusted import MODE
 
 PAIRS = ("bounds", "span")
 
@@ -40,6 +41,16 @@ def make_parser(description: str, *, usage: str) -> ArgumentParser:
         description=description,
         formatter_class=HelpFormatter,
         exit_on_error=False,
+        parser_mode=MODE,
+    )
+
+
+def add_allow_code(parser: ArgumentParser) -> None:
+    """Add ``--allow-code``."""
+    parser.add_argument(
+        "--allow-code",
+        action="store_true",
+        help="run what a file names as module:factory: a configuration, or the manifest of --run",
     )
 
 
@@ -65,6 +76,7 @@ def analyze_parser() -> ArgumentParser:
     _add_measurement(parser)
     add_scoring(parser)
     _add_run(parser)
+    add_allow_code(parser)
     return parser
 
 

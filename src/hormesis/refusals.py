@@ -134,6 +134,10 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
     (r"[Uu]nrecognized arguments: (?P<rest>.+)", _option),
     (r"does not accept option '(?P<name>[^']*)'", _setting),
     (r'Parser key "config": (File does not exist|Path is not a file): (?P<path>.+)', _no_config),
+    (
+        r"Problems parsing config: it (?P<rest>.+)",
+        _fixed(r"The configuration is refused, as it \g<rest>."),
+    ),
     (r"Problems parsing config: (?P<rest>.+)", _fixed(r"The configuration is no YAML: \g<rest>.")),
     (r"Unexpected config|has no attribute 'append'", _fixed(_NO_MAPPING)),
     (

@@ -1,5 +1,6 @@
 """Exported tables: the exact text, numbers to the last digit, and files whole or not there."""
 
+import csv
 import errno
 import json
 from pathlib import Path
@@ -110,3 +111,38 @@ def test_a_table_without_rows_keeps_its_columns(capsys):
     assert capsys.readouterr().out == "target,step,value,tested\n"
     write_table(TABLE.iloc[:0], "json", None)
     assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-0.3", "'-0.3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "\\x09=1"),
+        ("\r=1", "\\x0d=1"),
+        (" =1", "' =1"),
+        ("a;=cmd|' /C calc'!A0", "a;'=cmd|' /C calc'!A0"),
+        ("a,b\n=1", "a,b\n'=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("conv-1.weight", "conv-1.weight"),
+        ("a=b", "a=b"),
+    ],
+)
+def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path, name, written):
+    to = tmp_path / "table.csv"
+    write_table(pd.DataFrame({"target": [name], "value": [-0.3]}), "csv", str(to))
+    with to.open(newline="", encoding="utf-8") as file:
+        (row,) = list(csv.DictReader(file))
+    assert row == {"target": written, "value": "-0.3"}
+    write_table(pd.DataFrame({"target": [name], "value": [-0.3]}), "json", str(to))
+    assert json.loads(to.read_text(encoding="utf-8")) == [{"target": name, "value": -0.3}]
+
+
+def test_a_name_is_no_command_of_latex(tmp_path):
+    to = tmp_path / "table.tex"
+    write_table(pd.DataFrame({"target": [r"\input{/etc/passwd}", "a & b % c"]}), "latex", str(to))
+    text = to.read_text(encoding="utf-8")
+    assert r"\textbackslash input\{/etc/passwd\}" in text
+    assert r"a \& b \% c" in text

@@ -37,7 +37,10 @@ def test_a_run_is_made_printed_and_taken_up_again(home, capsys):
     assert said.err == ""
     lines = said.out.splitlines()
     assert lines[1] == "my.nets:build on my.sets:held_out: 36 training and 4 validation samples"
-    assert lines[-2:] == ["run:     run", "next:    hormesis analyze --run run --epochs 1,2"]
+    assert lines[-2:] == [
+        "run:     run",
+        "next:    hormesis analyze --run run --epochs 1,2 --allow-code",
+    ]
     assert max(map(len, lines)) <= 80
     assert "adversarial" in said.out
     run = hm.open_run("run")

@@ -30,10 +30,18 @@ def run(given: Namespace) -> int:
     from hormesis.epochs import Trained, analyze_epochs  # imports torch, which takes seconds
     from hormesis.report.epoch_table import print_evolution
     from hormesis.report.evolution import draw_evolution
+    from hormesis.report.terminal import printable
     from hormesis.stress.performance import performance_named
 
     studies, damaged = analyze_epochs(
-        Trained(given.run, epochs, given.samples, given.data_root, given.device),
+        Trained(
+            given.run,
+            epochs,
+            given.samples,
+            given.data_root,
+            given.device,
+            given.allow_code or all(given[name] == code for name, code in training.code().items()),
+        ),
         out=out,
         attack=attack,
         targets=targets,
@@ -54,7 +62,7 @@ def run(given: Namespace) -> int:
         ) from error
     print_evolution(studies, picture=out / PICTURE)
     for epoch, sentence in damaged.items():
-        print(f"hormesis: epoch {epoch} was left out: {sentence}", file=sys.stderr)
+        print(f"hormesis: epoch {epoch} was left out: {printable(sentence)}", file=sys.stderr)
     return 1 if damaged else 0
 
 

@@ -1,9 +1,9 @@
 """What ``hormesis train`` prints of a run."""
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hormesis.report.terminal import console as terminal
 from hormesis.training.runs import TrainingRun
 
 COLUMNS = {
@@ -22,7 +22,7 @@ def print_run(made: TrainingRun) -> None:
     Args:
         made: The run, with at least one epoch.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     question = made.manifest["question"]
     data, metrics, last = question["data"], made.metrics, made.manifest["sessions"][-1]
     console.print()
@@ -43,6 +43,7 @@ def print_run(made: TrainingRun) -> None:
         table.add_row(*(COLUMNS[name].format(row[name]) for name in there))
     console.print(table)
     epochs = ",".join(map(str, [epoch for epoch in made.checkpoints if epoch][-5:]))
+    allowed = " --allow-code" if made.code() else ""
     console.print()
     console.print(Text(f"run:     {made.folder}"))
-    console.print(Text(f"next:    hormesis analyze --run {made.folder} --epochs {epochs}"))
+    console.print(Text(f"next:    hormesis analyze --run {made.folder} --epochs {epochs}{allowed}"))

@@ -11,7 +11,7 @@ from jsonargparse import (
 )
 
 from hormesis.errors import MissingExtraError, SettingError
-from hormesis.options import check_given, make_parser
+from hormesis.options import add_allow_code, check_given, make_parser
 from hormesis.settings import STEMS, Named
 from hormesis.training.recipe import PGD_STEPS, Corpus, Recipe, Session, training_attack
 
@@ -36,6 +36,7 @@ def parser() -> ArgumentParser:
     _add_recipe(made)
     _add_adversary(made)
     _add_session(made)
+    add_allow_code(made)
     return made
 
 

@@ -205,8 +205,11 @@ def _check_archive(file: Path, path: str | Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, *READ_ERRORS):
-        return  # the older format, or damaged: torch.load tells which
+    except (zipfile.BadZipFile, *READ_ERRORS) as error:
+        with file.open("rb") as opened:
+            if opened.read(4) != b"PK\x03\x04":
+                return  # the older format, or damaged: torch.load tells which
+        raise ModelError(_damaged(path, error)) from error
     if unpacked > file.stat().st_size:
         raise ModelError(
             f"Checkpoint {str(path)!r} was refused, as it unpacks to {unpacked:,} bytes, more than "

@@ -6,18 +6,20 @@ name holds a digest over names, sizes and times of all files.
 
 import errno
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from jaxtyping import UInt8
 
 from hormesis.errors import DataError
-from hormesis.inputs.images import read_pixels
+from hormesis.inputs.images import check_room, read_pixels
 from hormesis.inputs.readers import Progress
 
 FOLDER = ".hormesis"
@@ -32,6 +34,17 @@ UNUSABLE = (
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EFBIG,
+)
+# What NumPy raises for an array that is missing, cut short, or crafted to look like one.
+HEADER_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    SyntaxError,
+    ValueError,
+    TokenError,
 )
 Images = UInt8[np.ndarray, "images 3 height width"]
 
@@ -82,7 +95,9 @@ def decoded(
         kept = _mapped(path, len(files))
         if kept is not None:
             return Decoded(kept, _note(home, homes[0]))
-    pixels = np.empty((len(files), *_shape(files[0])), np.uint8)
+    shape = (len(files), *_shape(files[0]))
+    check_room(math.prod(shape), f"images of {name}")
+    pixels = np.empty(shape, np.uint8)
     _decode(files, pixels, progress)
     return Decoded(
         pixels,
@@ -133,7 +148,7 @@ def _mapped(path: Path, count: int) -> Images | None:
     """Return the array of a file, or None if it is missing, cut short or another's."""
     try:
         kept = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except HEADER_ERRORS:
         return None
     fits = kept.dtype == np.uint8 and kept.ndim == 4 and kept.shape[:2] == (count, 3)
     return kept if fits else None
@@ -145,11 +160,12 @@ def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:  # never through a link that came with the data
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             start = file.tell()
-            size = start + int(np.prod(shape))
+            size = start + math.prod(shape)
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk shows here, not in the map
         array = np.memmap(partial, np.uint8, "r+", start, shape)
         _decode(files, array, progress)

@@ -25,6 +25,18 @@ def is_factory(spec: str) -> bool:
     return _SPEC.fullmatch(spec) is not None
 
 
+def is_code(setting: str, name: str) -> bool:
+    """Return whether a name that is given for ``setting`` stands for code of the user's.
+
+    Example:
+        >>> is_code("model", "my.nets:build"), is_code("model", "timm:vit_tiny_patch16_224")
+        (True, False)
+    """
+    if setting == "model" and name.startswith("timm:"):
+        return False
+    return is_factory(name) and not (setting == "data" and Path(name).expanduser().is_dir())
+
+
 def load_factory(spec: str, what: str) -> Any:  # noqa: ANN401  (whatever the user wrote there)
     """Return the attribute that ``spec`` names, imported with the current directory on the path.
 

@@ -1,9 +1,11 @@
 """Image files, decoded into one tensor of pixels."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -11,6 +13,27 @@ from torch import Tensor
 
 from hormesis.errors import DataError
 from hormesis.inputs.readers import Progress
+
+# What `torchvision.datasets.ImageFolder` takes. Pillow knows others, and would run Ghostscript for
+# an EPS file of any name.
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# What Pillow raises for files that are damaged, or crafted to look like an image.
+IMAGE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,  # for those who turn warnings into errors
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+MOST_PIXELS = 1 << 26  # of an image; an empty one of any size takes a few bytes in a file
 
 
 def read_images(
@@ -29,6 +52,7 @@ def read_images(
             differ in size; the message names them.
     """
     first = _read_image(paths[0])
+    check_room(len(paths) * first.numel() * first.element_size(), f"{len(paths):,} images")
     images = torch.empty(len(paths), *first.shape)
     for row, path in enumerate(paths):
         pixels = first if row == 0 else _read_image(path)
@@ -47,18 +71,42 @@ def read_pixels(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """Return the red, green and blue of one file, greyscale as three equal channels.
 
     Raises:
-        DataError: If it is missing, damaged or has more than 8 bits a channel.
+        DataError: If it is missing, damaged, has more than ``MOST_PIXELS`` pixels, or more than 8
+            bits a channel.
     """
+    if path.exists() and not path.is_file():
+        raise DataError(f"Expected an image file, got '{path}', which is none.")
     try:
-        with Image.open(path) as image:
-            mode, pixels = image.mode, np.array(image.convert("RGB"))
+        with Image.open(path, formats=FORMATS) as image:
+            mode, (width, height) = image.mode, image.size
+            if width * height > MOST_PIXELS:
+                raise ValueError(f"{width}x{height} pixels are more than {MOST_PIXELS:,}")
+            pixels = np.array(image.convert("RGB"))
     except FileNotFoundError as error:
         raise DataError(f"There is no image '{path}'.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except IMAGE_ERRORS as error:
         raise DataError(f"The image '{path}' cannot be read: {error}.") from error
     if mode.startswith(("I", "F")):  # the conversion clips them
         raise DataError(f"Expected 8 bits a channel, got an image of mode {mode} in '{path}'.")
     return pixels
+
+
+def check_room(size: int, what: str) -> None:
+    """Refuse to take more memory than is free.
+
+    Args:
+        size: In bytes.
+        what: What would take it, for the message.
+
+    Raises:
+        DataError: It says how much there is.
+    """
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise DataError(
+            f"The {what} take {size / 2**30:.1f} GiB of memory, but {free / 2**30:.1f} GiB are "
+            "free: draw fewer with `samples`, or resize them."
+        )
 
 
 def _read_image(path: Path) -> Float[Tensor, "3 height width"]:

@@ -70,7 +70,7 @@ def validation_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], 
     labels: list[int] = []
     for number, line in enumerate(_lines(annotations), start=1):
         fields = line.split("\t")
-        if len(fields) < 2 or fields[1] not in index:
+        if len(fields) < 2 or fields[1] not in index or not _is_name(fields[0]):
             raise DataError(
                 f"Expected a file and a class of wnids.txt in line {number} of '{annotations}', "
                 f"got {line!r}; {REMEDY}."
@@ -116,8 +116,17 @@ def training_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], in
 
 
 def _class_numbers(folder: Path) -> dict[str, int]:
-    names = sorted({line.strip() for line in _lines(folder / "wnids.txt")})
+    path = folder / "wnids.txt"
+    names = sorted({line.strip() for line in _lines(path)})
+    escaping = [name for name in names if not _is_name(name)]
+    if escaping:
+        raise DataError(f"Expected names of classes in '{path}', got {escaping[0]!r}; {REMEDY}.")
     return {name: number for number, name in enumerate(names)}
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a text from a list names something within a folder, and nowhere else."""
+    return text not in ("", ".", "..") and not any(letter in text for letter in "/\\\0")
 
 
 def _lines(path: Path) -> list[str]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.scores import SCORES, UNDEFINED
 from hormesis.comparison import Comparison
+from hormesis.report.terminal import console as terminal
 
 _MOST_ROWS = 60
 _MOST_CHANGES = 8
@@ -24,7 +24,7 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
         score: Whose paths of classes are shown.
         files: Where its tables and pictures lie.
     """
-    console = Console(highlight=False, soft_wrap=False)
+    console = terminal()
     console.print()
     console.print(_studies(comparison))
     for note in comparison.notes:

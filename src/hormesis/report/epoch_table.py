@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hormesis.report.table import class_counts
+from hormesis.report.terminal import console as terminal
 from hormesis.studies import Studies
 
 
@@ -19,7 +19,7 @@ def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
     """
     first = next(iter(studies.members.values()))
     question = first.manifest["question"]
-    console = Console(highlight=False, soft_wrap=False)
+    console = terminal()
     console.print()
     console.print(
         Text(

@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from hormesis.report.terminal import printable
+
 Report = Callable[[str, int, int], None]
 """Called with the name of a stage, the work done and the work in total."""
 
@@ -62,7 +64,7 @@ def _bars(console: Console) -> Iterator[Report]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
+                tasks[stage] = progress.add_task(printable(stage), total=total)
             progress.update(tasks[stage], completed=done, total=total)
 
         yield report
@@ -89,7 +91,7 @@ class _Lines:
             self._say(f"{stage}: {done / total:.0%}{left}")
 
     def _say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _clock(seconds: float) -> str:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from hormesis.report.table import class_counts, score_overview
+from hormesis.report.terminal import console as terminal
 from hormesis.study import Study
 
 
@@ -17,7 +17,7 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
         picture: Where its picture lies, if one was drawn.
     """
     table, classes = score_overview(study), class_counts(study)  # what may fail comes first
-    console = Console(highlight=False, soft_wrap=False)
+    console = terminal()
     console.print()
     for line in headline(study):
         console.print(Text(line))

@@ -11,7 +11,7 @@ Nothing here needs torch.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from hormesis.errors import SettingError, TrainingError
+from hormesis.inputs.factory import is_code
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -27,6 +28,20 @@ METRICS = "metrics.csv"
 RESUME = "resume.ckpt"
 LOGS = "logs"
 _CHECKPOINT = re.compile(r"epoch-(\d{4,})\.safetensors")
+MOST_BYTES = 1 << 26  # of a manifest
+_QUESTION: dict[str, dict[str, type]] = {
+    "network": {"name": str, "named": bool},
+    "data": {
+        "name": str,
+        "samples": int,
+        "split": str,
+        "split_seed": int,
+        "normalize": bool,
+        "validation_fingerprint": str,
+    },
+    "recipe": {"seed": int, "stem": str, "epochs": int},
+}
+_SESSION = {"data": str, "data_root": str, "validated_on": int, "notes": list}
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,12 @@ class TrainingRun:
     def metrics(self) -> pd.DataFrame:
         """One row an epoch: ``epoch``, losses and accuracies from 0 to 1, rate, seconds."""
         path = self.folder / METRICS
-        return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []}, dtype=int)
+        if not path.is_file():
+            return pd.DataFrame({"epoch": []}, dtype=int)
+        try:
+            return pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"The table {path} is damaged: {error}.") from error
 
     @property
     def source(self) -> str | None:
@@ -68,6 +88,11 @@ class TrainingRun:
         """The folder of the named data sets that the training read last."""
         sessions = self.manifest.get("sessions") or [{}]
         return sessions[-1].get("data_root")
+
+    def code(self) -> dict[str, str]:
+        """Return the ``module:factory`` of network and data, where the manifest names one."""
+        named = {"model": self.manifest["question"]["network"]["name"], "data": self.source}
+        return {key: name for key, name in named.items() if name and is_code(key, name)}
 
     def chosen(self, epochs: Iterable[int] | None = None) -> dict[int, Path]:
         """Return the checkpoints of these epochs; of all but the untrained one by default.
@@ -115,8 +140,10 @@ def open_run(folder: str | Path) -> TrainingRun:
     if not path.is_file():
         raise TrainingError(f"The folder {folder} is no training: it has no {MANIFEST}.")
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"The manifest {path} is damaged: {error}.") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("training"), int):
         raise TrainingError(f"The folder {folder} is no training: its {MANIFEST} is another's.")
@@ -125,12 +152,30 @@ def open_run(folder: str | Path) -> TrainingRun:
             f"The training {folder} has format {manifest['training']}, this version reads up to "
             f"{FORMAT}; install a newer hormesis."
         )
-    try:
-        for part, key in (("network", "name"), ("data", "name"), ("recipe", "seed")):
-            manifest["question"][part][key]
-    except (KeyError, TypeError) as error:
-        raise TrainingError(f"The manifest {path} is damaged: it lacks {error}.") from error
+    fault = next(_faults(manifest), None)
+    if fault:
+        raise TrainingError(f"The manifest {path} is damaged: {fault}.")
     return TrainingRun(folder, manifest)
+
+
+def _faults(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a manifest lacks, or holds another kind of value for."""
+    question = manifest.get("question")
+    for part, wanted in _QUESTION.items():
+        there = question.get(part) if isinstance(question, dict) else None
+        for key, kind in wanted.items():
+            value = there.get(key) if isinstance(there, dict) else None
+            if type(value) is not kind:
+                yield f"it lacks a proper {key!r} of the {part}"
+    sessions = manifest.get("sessions", [])
+    if not isinstance(sessions, list):
+        yield "its 'sessions' are no list"
+        return
+    for session in sessions:
+        for key, kind in _SESSION.items():
+            value = session.get(key) if isinstance(session, dict) else 0
+            if value is not None and type(value) is not kind:
+                yield f"it lacks a proper {key!r} of a session"
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:

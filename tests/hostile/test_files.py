@@ -1,0 +1,161 @@
+"""Files from elsewhere, crafted to run code, to leave their folder or to fill memory or disk."""
+
+import os
+import struct
+import zipfile
+import zlib
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hormesis.errors import DataError, ModelError, TrainingError
+from hormesis.inputs import images
+from hormesis.inputs.checkpoints import load_checkpoint
+from hormesis.inputs.data import load_data
+from hormesis.inputs.decoded import decoded
+from hormesis.inputs.images import read_images, read_pixels
+from hormesis.inputs.tiny_imagenet import training_files, validation_files
+from hormesis.training.runs import open_run
+
+
+def png(path: Path, width: int, height: int) -> Path:
+    """Write an image that claims a size, and holds nothing."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def picture(path: Path, side: int = 4) -> Path:
+    Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(path)
+    return path
+
+
+def test_postscript_is_not_given_to_an_interpreter(tmp_path, monkeypatch):
+    gs = tmp_path / "bin" / "gs"
+    gs.parent.mkdir()
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/was_run\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{gs.parent}:{os.environ['PATH']}")
+    script = tmp_path / "set" / "cat" / "1.png"
+    script.parent.mkdir(parents=True)
+    script.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(DataError, match=r"1\.png' cannot be read: cannot identify"):
+        load_data(str(tmp_path / "set"))
+    assert not (tmp_path / "was_run").exists()
+
+
+@pytest.mark.parametrize("size", [(100_000, 100_000), (20_000, 5_000), (2**31 - 1, 1)])
+def test_an_image_that_claims_too_many_pixels_is_not_decoded(tmp_path, size):
+    with pytest.raises(DataError, match=r"bomb\.png' cannot be read: "):
+        read_pixels(png(tmp_path / "bomb.png", *size))
+
+
+def test_images_that_do_not_fit_into_memory_are_not_allocated(tmp_path, monkeypatch):
+    Memory = namedtuple("Memory", "available")
+    monkeypatch.setattr(images.psutil, "virtual_memory", lambda: Memory(1 << 20))
+    one = picture(tmp_path / "one.png", 64)
+    assert read_images([one] * 4).shape == (4, 3, 64, 64)
+    with pytest.raises(DataError, match=r"The 1,000,000 images take 45\.8 GiB of memory, but 0\.0"):
+        read_images([one] * 1_000_000)
+
+
+def test_a_pipe_in_the_place_of_an_image_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match=r"Expected an image file, got '.*pipe\.png'"):
+        read_pixels(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize("name", ["../../../secret/a.JPEG", "/secret/a.JPEG", "..", "x\0y", ""])
+def test_the_lists_of_tiny_imagenet_stay_within_its_folder(tmp_path, name):
+    folder = tmp_path / "tiny-imagenet-200"
+    (folder / "val" / "images").mkdir(parents=True)
+    picture(folder / "val" / "images" / "a.JPEG")
+    (folder / "wnids.txt").write_text("n01\n")
+    (folder / "val" / "val_annotations.txt").write_text(f"{name}\tn01\t0\n")
+    with pytest.raises(DataError, match=r"Expected a file and a class of wnids.txt in line 1"):
+        validation_files(folder)
+    (folder / "wnids.txt").write_text(f"{name or '.'}\n")
+    with pytest.raises(DataError, match=r"Expected names of classes in '.*wnids.txt', got "):
+        training_files(folder)
+
+
+def test_a_link_that_came_with_the_data_is_not_written_through(tmp_path, monkeypatch):
+    victim = tmp_path / "precious"
+    victim.write_text("years of work")
+    home = tmp_path / "set" / ".hormesis"
+    home.mkdir(parents=True)
+    files = [picture(tmp_path / "set" / f"{number}.png") for number in range(2)]
+    found = decoded(files, "labelled", beside=home.parent)
+    assert found.pixels.shape == (2, 3, 4, 4)
+    (kept,) = home.iterdir()
+    (home / f".{kept.name}.{os.getpid()}.partial").symlink_to(victim)
+    kept.unlink()
+    assert decoded(files, "labelled", beside=home.parent).pixels.shape == (2, 3, 4, 4)
+    assert victim.read_text() == "years of work"
+
+
+def test_a_header_that_python_cannot_parse_is_no_cache(tmp_path):
+    files = [picture(tmp_path / "1.png")]
+    decoded(files, "labelled", beside=tmp_path)
+    (kept,) = (tmp_path / ".hormesis").iterdir()
+    for header in (
+        b"(" * 9000,
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 3, 9**99)}",
+    ):
+        kept.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+        assert decoded(files, "labelled", beside=tmp_path).pixels.shape == (1, 3, 4, 4)
+
+
+def test_an_archive_that_only_pytorch_would_open_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "w.pt"
+    torch.save({"a": torch.zeros(3)}, path)
+    path.write_bytes(path.read_bytes().replace(b"PK\x01\x02", b"PK\x01\x03"))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("was opened"))
+    with pytest.raises(ModelError, match="is damaged, cut short, or no checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_itself_is_refused(tmp_path):
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(1 << 24))
+    with pytest.raises(ModelError, match="unpacks to 16,777,216 bytes, more than its own size"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("claimed", [1 << 62, (1 << 64) - 1, 100_000_001])
+def test_a_safetensors_header_larger_than_its_file_is_refused(tmp_path, claimed):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(struct.pack("<Q", claimed) + b"{}")
+    with pytest.raises(ModelError, match="is damaged, cut short, or no checkpoint"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000, "is damaged: maximum recursion depth"),
+        (
+            '{"training": 1' + " " * (1 << 26) + "}",
+            "is damaged: it is larger than 67,108,864 bytes",
+        ),
+        ('{"training": 1, "question": []}', "is damaged: it lacks a proper 'name' of the network"),
+        ('{"training": ' + "9" * 5000 + "}", "is damaged: Exceeds the limit"),
+    ],
+    ids=["deep", "long", "empty", "digits"],
+)
+def test_a_manifest_of_a_training_is_read_within_bounds(tmp_path, text, words):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(TrainingError, match=words):
+        open_run(tmp_path)

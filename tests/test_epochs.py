@@ -20,6 +20,7 @@ from hormesis.studies import Studies
 from users import forgotten, listing, settle
 
 TRAIN = ["train", "--model", "my.nets:build", "--data", "my.sets:held_out", "--batch", "10"]
+RUN = ["--run", "run", "--allow-code"]
 SMALL = ["--thresholds", "3", "--epsilon", "0.1", "--engine", "plain"]
 SWEEP = hm.Sweep(thresholds=3)
 PLAIN = hm.Run(engine="plain", progress=False)
@@ -103,7 +104,7 @@ def damage(path: Path, how: str) -> None:
 )
 def test_a_damaged_checkpoint_is_named_and_the_others_are_analysed(home, how, message, capsys):
     damage(home / "run" / "checkpoints" / "epoch-0002.safetensors", how)
-    words = ["analyze", "--run", "run", "--allow-code", *SMALL, "--out", "studies", "--no-progress"]
+    words = ["analyze", *RUN, *SMALL, "--out", "studies", "--no-progress"]
     assert main(words) == 1
     said = capsys.readouterr()
     assert said.err.startswith("hormesis: epoch 2 was left out: Checkpoint ")
@@ -131,17 +132,7 @@ def test_finished_studies_are_opened_and_missing_ones_measured(home, monkeypatch
 
 
 def test_the_command_draws_prints_and_can_be_shown_and_exported(home, capsys):
-    words = [
-        "analyze",
-        "--run",
-        "run",
-        "--allow-code",
-        "--epochs",
-        "1,3",
-        *SMALL,
-        "--out",
-        "studies",
-    ]
+    words = ["analyze", *RUN, "--epochs", "1,3", *SMALL, "--out", "studies"]
     assert main([*words, "--no-progress"]) == 0
     said = capsys.readouterr().out
     assert "my.nets:build on my.sets:held_out: 4 samples; FGSM, fixed adversary" in said
@@ -180,17 +171,7 @@ def test_the_command_draws_prints_and_can_be_shown_and_exported(home, capsys):
 )
 def test_what_cannot_be_analysed_is_refused(home, words, message, capsys):
     before = listing(home)
-    given = [
-        "analyze",
-        "--run",
-        "run",
-        "--allow-code",
-        *SMALL,
-        "--out",
-        "out",
-        "--no-progress",
-        *words.split(),
-    ]
+    given = ["analyze", *RUN, *SMALL, "--out", "out", "--no-progress", *words.split()]
     assert main(given) == 2
     said = capsys.readouterr()
     assert message in said.err

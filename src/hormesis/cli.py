@@ -49,7 +49,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
     keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
     try:
-        given = parsed(sys.argv[1:] if arguments is None else arguments, keys)
+        given = parsed(make_commands(), sys.argv[1:] if arguments is None else arguments, keys)
         code = _COMMANDS[given.command](given[given.command])
     except HormesisError as error:
         return _refuse(with_flags(str(error), keys))
@@ -57,17 +57,17 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code or 0
 
 
-def parsed(words: Sequence[str], keys: Sequence[str]) -> Namespace:
+def parsed(parser: ArgumentParser, words: Sequence[str], keys: Sequence[str]) -> Namespace:
     """Return the settings of a command line and its configuration files; no code has run.
 
     Args:
+        parser: That of all commands.
         words: The command line.
         keys: All settings, for refusals.
 
     Raises:
         SettingError: For what is no command, names no setting, or names code in a file.
     """
-    parser = _parser()
     refuse_large_files(words)
     try:
         given = parser.parse_args(words)
@@ -96,7 +96,8 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> ArgumentParser:
+def make_commands() -> ArgumentParser:
+    """Return the parser of all commands."""
     parser = make_parser(
         "Tell which parameters of a trained neural network are fragile, robust or antifragile.",
         usage="hormesis [--version] {analyze,train,show,export,compare,plot,report} ...",

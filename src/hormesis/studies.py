@@ -18,7 +18,7 @@ from hormesis.study import Study
 if TYPE_CHECKING:
     from hormesis.report.shown import StudiesPlots
 
-_MEMBER = re.compile(r"epoch-(\d{4,})")
+_MEMBER = re.compile(r"epoch-(\d{4}|[1-9]\d{4,})", re.ASCII)
 
 
 @dataclass(frozen=True)

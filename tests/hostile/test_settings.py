@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import hormesis as hm
-from hormesis.cli import main, parsed
+from hormesis.cli import main, make_commands, parsed
 from hormesis.errors import SettingError
 from hormesis.training.runs import open_run
 
@@ -55,10 +55,9 @@ def refused(words, capsys):
         ("train", "augment: \"{'evil:Evil': {}}\"", "augment"),
     ],
 )
-@pytest.mark.parametrize("option", ["--config", "--conf"])
-def test_code_that_only_a_file_names_is_refused(command, text, setting, option, capsys):
+def test_code_that_only_a_file_names_is_refused(command, text, setting, capsys):
     Path("study.yaml").write_text(text)
-    said = refused([command, option, "study.yaml", "--data-root", "x"], capsys)
+    said = refused([command, "--config", "study.yaml", "--data-root", "x"], capsys)
     assert f"names code for `--{setting}`, 'evil:" in said
     assert said.endswith(f"{REMEDY}\n")
 
@@ -112,23 +111,31 @@ LAUGHS = "a: &a [x, x, x]\n" + "".join(
 def test_a_few_lines_cannot_fill_the_memory(text, words):
     Path("study.yaml").write_text(text)
     with pytest.raises(SettingError, match=words):
-        parsed(["train", "--config", "study.yaml"], [])
+        parsed(make_commands(), ["train", "--config", "study.yaml"], [])
 
 
 def test_code_on_the_command_line_may_stand_in_the_file_too():
     Path("study.yaml").write_text("model: evil:build\nseed: 5\n")
     for words in (["--model", "evil:build"], ["--model=evil:build"], ["--allow-code"]):
-        given = parsed(["analyze", "--config", "study.yaml", *words], []).analyze
+        given = parsed(make_commands(), ["analyze", "--config", "study.yaml", *words], []).analyze
         assert (given.model, given.seed) == ("evil:build", 5)
     for words in (["--model", "evil:other"], ["--data", "evil:build"]):  # the file comes last
         with pytest.raises(SettingError, match="names code for `model`, 'evil:build'"):
-            parsed(["analyze", *words, "--config", "study.yaml"], [])
+            parsed(make_commands(), ["analyze", *words, "--config", "study.yaml"], [])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the parser, for an abbreviation
+@pytest.mark.parametrize("option", [["--conf", "study.yaml"], ["--confi=study.yaml"]])
+def test_an_abbreviated_option_names_a_file_too(option):
+    Path("study.yaml").write_text("model: evil:build")
+    with pytest.raises(SettingError, match="names code for `model`, 'evil:build'"):
+        parsed(make_commands(), ["analyze", *option], [])
 
 
 def test_a_timm_name_and_a_folder_are_no_code(home):
     (home / "a:b").mkdir()
     Path("study.yaml").write_text("model: timm:resnet18\ndata: a:b\n")
-    assert parsed(["analyze", "--config", "study.yaml"], []).analyze.data == "a:b"
+    assert parsed(make_commands(), ["analyze", "--config", "study.yaml"], []).analyze.data == "a:b"
 
 
 def run_of(network, data):

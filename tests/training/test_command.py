@@ -62,7 +62,10 @@ def test_a_configuration_gives_the_same_run_as_its_flags(home, capsys):
     printed = capsys.readouterr().out
     assert yaml.safe_load(printed)["optimizer_options"] == {"momentum": 0.9}
     (home / "train.yaml").write_text(printed)
-    assert main(["train", "--config", "train.yaml", "--out", "two", "--no-progress"]) == 0
+    assert (
+        main(["train", "--config", "train.yaml", "--allow-code", "--out", "two", "--no-progress"])
+        == 0
+    )
     one, two = hm.open_run("one"), hm.open_run("two")
     assert one.manifest["question"] == two.manifest["question"]
     assert one.checkpoints[2].read_bytes() == two.checkpoints[2].read_bytes()

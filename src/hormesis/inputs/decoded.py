@@ -147,11 +147,16 @@ def _by_folder(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
 def _mapped(path: Path, count: int) -> Images | None:
     """Return the array of a file, or None if it is missing, cut short or another's."""
     try:
-        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            start = file.tell()
     except HEADER_ERRORS:
         return None
-    fits = kept.dtype == np.uint8 and kept.ndim == 4 and kept.shape[:2] == (count, 3)
-    return kept if fits else None
+    if kind != np.uint8 or len(shape) != 4 or shape[:2] != (count, 3):
+        return None
+    whole = path.stat().st_size == start + math.prod(shape)
+    return np.memmap(path, np.uint8, "r", start, shape) if whole else None
 
 
 def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None:

@@ -27,7 +27,7 @@ CHECKPOINTS = "checkpoints"
 METRICS = "metrics.csv"
 RESUME = "resume.ckpt"
 LOGS = "logs"
-_CHECKPOINT = re.compile(r"epoch-(\d{4,})\.safetensors")
+_CHECKPOINT = re.compile(r"epoch-(\d{4}|[1-9]\d{4,})\.safetensors", re.ASCII)
 MOST_BYTES = 1 << 26  # of a manifest
 _QUESTION: dict[str, dict[str, type]] = {
     "network": {"name": str, "named": bool},

@@ -40,7 +40,7 @@ def fuzz(strategy: st.SearchStrategy[Any], examples: int, check: Callable[[Any],
         max_examples=examples,
         deadline=None,
         database=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(strategy)
     def run(value: Any) -> None:

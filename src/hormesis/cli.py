@@ -49,7 +49,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
     keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
     try:
-        given = parsed(make_commands(), sys.argv[1:] if arguments is None else arguments, keys)
+        given = parsed(_parser(), sys.argv[1:] if arguments is None else arguments, keys)
         code = _COMMANDS[given.command](given[given.command])
     except HormesisError as error:
         return _refuse(with_flags(str(error), keys))
@@ -96,7 +96,7 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def make_commands() -> ArgumentParser:
+def _parser() -> ArgumentParser:
     """Return the parser of all commands."""
     parser = make_parser(
         "Tell which parameters of a trained neural network are fragile, robust or antifragile.",

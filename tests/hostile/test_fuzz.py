@@ -13,11 +13,12 @@ import pytest
 import torch
 import yaml
 from hypothesis import strategies as st
+from jsonargparse import Namespace
 from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
-from hormesis.cli import main, make_commands, parsed
+from hormesis.cli import _parser, main, parsed
 from hormesis.errors import DataError, HormesisError, ModelError
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
 from hormesis.inputs.checkpoints import load_weights
@@ -95,7 +96,7 @@ def settings_of(command: str, capsys: pytest.CaptureFixture[str]) -> dict[str, o
 @counts
 @pytest.mark.parametrize("command", ["analyze", "train"])
 def test_configurations(tmp_path, capsys, command, examples):
-    path, parser = tmp_path / "study.yaml", make_commands()
+    path, parser = tmp_path / "study.yaml", _parser()
     whole = settings_of(command, capsys)
     text = yaml.safe_dump(whole).encode()
 
@@ -106,7 +107,7 @@ def test_configurations(tmp_path, capsys, command, examples):
             if command == "analyze":
                 settled(given)
 
-    def settled(given: object) -> None:
+    def settled(given: Namespace) -> None:
         check_given(given)
         make_attack(given.attack, given.epsilon, steps=given.steps)
         for read in (named_from, run_from, scoring_from, sweep_from, targets_from):

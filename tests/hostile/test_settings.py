@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import hormesis as hm
-from hormesis.cli import main, make_commands, parsed
+from hormesis.cli import _parser, main, parsed
 from hormesis.errors import SettingError
 from hormesis.training.runs import open_run
 
@@ -111,17 +111,17 @@ LAUGHS = "a: &a [x, x, x]\n" + "".join(
 def test_a_few_lines_cannot_fill_the_memory(text, words):
     Path("study.yaml").write_text(text)
     with pytest.raises(SettingError, match=words):
-        parsed(make_commands(), ["train", "--config", "study.yaml"], [])
+        parsed(_parser(), ["train", "--config", "study.yaml"], [])
 
 
 def test_code_on_the_command_line_may_stand_in_the_file_too():
     Path("study.yaml").write_text("model: evil:build\nseed: 5\n")
     for words in (["--model", "evil:build"], ["--model=evil:build"], ["--allow-code"]):
-        given = parsed(make_commands(), ["analyze", "--config", "study.yaml", *words], []).analyze
+        given = parsed(_parser(), ["analyze", "--config", "study.yaml", *words], []).analyze
         assert (given.model, given.seed) == ("evil:build", 5)
     for words in (["--model", "evil:other"], ["--data", "evil:build"]):  # the file comes last
         with pytest.raises(SettingError, match="names code for `model`, 'evil:build'"):
-            parsed(make_commands(), ["analyze", *words, "--config", "study.yaml"], [])
+            parsed(_parser(), ["analyze", *words, "--config", "study.yaml"], [])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the parser, for an abbreviation
@@ -129,13 +129,13 @@ def test_code_on_the_command_line_may_stand_in_the_file_too():
 def test_an_abbreviated_option_names_a_file_too(option):
     Path("study.yaml").write_text("model: evil:build")
     with pytest.raises(SettingError, match="names code for `model`, 'evil:build'"):
-        parsed(make_commands(), ["analyze", *option], [])
+        parsed(_parser(), ["analyze", *option], [])
 
 
 def test_a_timm_name_and_a_folder_are_no_code(home):
     (home / "a:b").mkdir()
     Path("study.yaml").write_text("model: timm:resnet18\ndata: a:b\n")
-    assert parsed(make_commands(), ["analyze", "--config", "study.yaml"], []).analyze.data == "a:b"
+    assert parsed(_parser(), ["analyze", "--config", "study.yaml"], []).analyze.data == "a:b"
 
 
 def run_of(network, data):

@@ -1,0 +1,74 @@
+"""The documentation: its examples run, its API is all there is, and its links lead somewhere."""
+
+import json
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+import torch
+
+import hormesis
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+NOT_RUN = "<!-- not run"
+_BLOCK = re.compile(r"(^<!-- not run.*?-->\n)?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def examples(page: Path) -> list[tuple[bool, str]]:
+    """Return the Python blocks of a page, and whether they are to be run."""
+    text = page.read_text(encoding="utf-8")
+    return [(not mark, block) for mark, block in _BLOCK.findall(text)]
+
+
+def run(blocks: list[str], name: str) -> None:
+    names: dict[str, object] = {"__name__": "example"}
+    with torch.random.fork_rng():
+        for block in blocks:
+            exec(compile(block, name, "exec"), names)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda p: p.name)
+def test_examples_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = dict(mpl.rcParams)
+    run([block for runs, block in examples(page) if runs], page.name)
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda p: p.name)
+def test_examples_use_what_there_is(page):
+    for _, block in examples(page):
+        compile(block, page.name, "exec")
+        for name in re.findall(r"\bhm\.(\w+)", block):
+            assert name in hormesis.__all__, name
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((ROOT / "examples" / "notebook.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in cells)  # results belong to who runs it
+    run(["".join(cell["source"]) for cell in cells], "notebook.ipynb")
+
+
+def test_the_api_page_has_every_public_name():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^::: hormesis\.(\w+)$", text, re.MULTILINE)
+    assert sorted(shown) == sorted(hormesis.__all__)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link
+
+
+def test_the_method_links_to_functions_that_the_api_page_shows():
+    api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    method = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    for anchor in re.findall(r"api\.md#([\w.]+)", method):
+        home, _, name = anchor.rpartition(".")
+        listed = rf"^::: {re.escape(home)}\n    options:\n.*\b{name}\b"
+        assert f"::: {anchor}\n" in api or re.search(listed, api, re.MULTILINE), anchor

@@ -1,6 +1,6 @@
 """What a study says, in sentences made from its numbers; silent where nothing is certain."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ _FEWEST_FOR_TREND = 8  # targets; a rank correlation of fewer says nothing
 _SIGNIFICANT = 0.05
 _NAMED = 3
 _MOST = 3
+_THIN = "\u202f"  # between number and percent sign, where no line is broken
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,28 @@ def class_counts(study: Study, score: str, filter_name: str) -> list[ClassCount]
         for name in CLASSES
         if name in found.index
     ]
+
+
+def headline(study: Study) -> str:
+    """Return in a sentence how many targets fall into each class, under attack and on clean inputs.
+
+    The largest class, by values, comes with its share of the values that were filtered.
+    """
+    by = main_filter(study.scores)
+    parts = []
+    for score in ("adversarial", "clean"):
+        counts = sorted(class_counts(study, score, by), key=lambda count: -count.values)
+        total = sum(count.values for count in counts)
+        shares = [f"{count.targets} {count.name}" for count in counts]
+        shares[0] += f" ({100 * counts[0].values / total:.3g}{_THIN}% of the values)"
+        parts.append(f"{SAID[score]}, {_listed(shares)}")
+    targets = len(set(study.responses["target"]))
+    noun = "target" if targets == 1 else "targets"
+    return f"Of {targets} filtered {noun}: {'; '.join(parts)}."
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
 
 
 def findings(study: Study) -> list[str]:
@@ -115,7 +138,7 @@ def _number(row: Mapping[Any, Any]) -> str:
     label = str(row["class"])
     shown = label if label != UNDECIDED else f"{UNDECIDED}, by the estimate {row['point']}"
     ends = f"{_signed(row['low'])} to {_signed(row['high'])}"
-    return f"{_signed(row['value'])} ({100 * row['level']:g} % interval {ends}; {shown})"
+    return f"{_signed(row['value'])} ({100 * row['level']:g}{_THIN}% interval {ends}; {shown})"
 
 
 def _signed(value: float) -> str:
@@ -164,20 +187,20 @@ def _trend(rows: pd.DataFrame) -> str:
 
 
 def _gain(rows: pd.DataFrame) -> str:
-    """Say how many targets answer to removal differently under attack than on clean inputs."""
+    """Say for how many targets filtering costs more, or less, under attack than without."""
     own = _of(rows, "difference")
     above, below = own.loc[own["low"] > 0], own.loc[own["high"] < 0]
     if own.empty or (above.empty and below.empty):
         return ""
     parts = [
-        f"{len(part)} of {len(own)} {what}"
-        for part, what in (
-            (above, "keep more of their accuracy under attack than on clean inputs"),
-            (below, "keep less"),
-        )
+        f"{what} for {len(part)} of {len(own)} targets"
+        for part, what in ((above, "less"), (below, "more"))
         if len(part)
     ]
-    return f"As they are filtered, {' and '.join(parts)} (intervals of the difference score)."
+    return (
+        f"Filtering costs {' and '.join(parts)} under attack than on clean inputs, by the "
+        "intervals of the difference score."
+    )
 
 
 def _shares(rows: pd.DataFrame) -> Iterator[str]:
@@ -193,7 +216,7 @@ def _shares(rows: pd.DataFrame) -> Iterator[str]:
         share = float(sums[name]) / float(own["size"].sum())
         yield (
             f"{SAID[score][0].upper()}{SAID[score][1:]}, {count} of {len(own)} targets with "
-            f"{100 * share:.3g} % of the filtered values are {name} for certain."
+            f"{100 * share:.3g}{_THIN}% of the filtered values are {name} for certain."
         )
 
 

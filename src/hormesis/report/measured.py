@@ -13,7 +13,7 @@ Facts = list[tuple[str, str]]
 def performance_text(study: Study, value: float) -> str:
     """Return a performance as readers expect it: a share in percent, all else as a number."""
     percent = study.manifest["question"]["performance"]["name"] in _PERCENT
-    return f"{100 * value:.1f} %" if percent else f"{value:.4g}"
+    return f"{100 * value:.1f}\u202f%" if percent else f"{value:.4g}"
 
 
 def epsilon_text(study: Study) -> str:
@@ -97,7 +97,7 @@ def _intervals(study: Study) -> str:
     scoring = study.scoring
     how = {"delta": "delta method", "bootstrap": "bootstrap"}[scoring.interval]
     many = {"none": "each target on its own", "holm": "Holm", "bh": "Benjamini and Hochberg"}
-    return f"{100 * scoring.level:g} %, {how} over samples; {many[scoring.multiplicity]}"
+    return f"{100 * scoring.level:g}\u202f%, {how} over samples; {many[scoring.multiplicity]}"
 
 
 def _spelled(values: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:

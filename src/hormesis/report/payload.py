@@ -11,7 +11,7 @@ import pandas as pd
 from hormesis.analysis.scores import SCORES
 from hormesis.report.curves import with_bands
 from hormesis.report.figures import main_filter
-from hormesis.report.findings import CLASSES, class_counts, findings
+from hormesis.report.findings import CLASSES, class_counts, findings, headline
 from hormesis.report.histogram import weight_histogram
 from hormesis.report.measured import (
     command,
@@ -77,6 +77,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         },
         "main": main_filter(study.scores),
         "classes": list(CLASSES),
+        "headline": headline(study),
         "findings": findings(study),
         "counts": _counts(study),
         "targets": {

@@ -57,14 +57,14 @@ function ramp(most, label) {
   return made;
 }
 
-function choice(legend, name, options, chosen, pick) {
+function choice(legend, name, options, chosen, pick, hidden) {
   const group = el("span", { class: "segments" });
   for (const [value, text] of options) {
     const input = el("input", { type: "radio", name, value, onchange: () => pick(value) });
     input.checked = value === chosen;
     group.append(el("label", {}, input, el("span", {}, text)));
   }
-  return el("fieldset", { class: "choice" }, el("legend", {}, legend), group);
+  return el("fieldset", { class: "choice" }, el("legend", { class: hidden ? "hidden" : "" }, legend), group);
 }
 
 function classKeys() {

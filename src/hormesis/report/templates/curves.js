@@ -12,14 +12,14 @@ function curves(panel) {
   const all = () => {
     const one = study(), place = state.target;
     title.textContent = spelled(one.targets.name[place] || "");
-    about.textContent = [one.targets.kind[place], one.targets.shape[place], count(one.targets.size[place] || 0) + " weights"].filter(Boolean).join(" · ");
+    about.textContent = [one.targets.kind[place], (one.targets.shape[place] || "").replaceAll("x", "×"), count(one.targets.size[place] || 0) + " weights"].filter(Boolean).join(" · ");
     clear(trio).append(...SCORES.map((score) => {
       const found = scoreOf(place, score);
       return el("div", {}, capital(score), el("b", {}, signed(found.value)),
         found.low === null ? "" : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
         el("span", { class: found.class }, " " + found.class));
     }));
-    clear(by).append(choice("", "relative", [[true, "share of the unfiltered network’s"], [false, one.performance]], state.relative, (value) => show({ relative: value }, true)));
+    clear(by).append(choice("Responses as", "relative", [[true, "share of the unfiltered"], [false, one.performance]], state.relative, (value) => show({ relative: value }, true), true));
     charts_(charts, says);
     fillNumbers(numbers);
   };
@@ -74,7 +74,7 @@ function charts_(box, says) {
   const x = linear(edges[0], edges[edges.length - 1], 40, width - 10);
   const parts = { own, x, width, edges, cursors: [], says, bars: null };
   box.append(responseKeys(own));
-  const height = names.length > 2 ? 116 : 150;
+  const height = names.length > 2 ? 124 : 160;
   const top = topOf(own);
   for (const name of names) box.append(responses(name, own.filters[name], height, top, parts));
   box.append(weights(parts));
@@ -119,7 +119,8 @@ function responses(name, sweep, height, top, parts) {
     made.append(draw("path", { d: line(values.map((value, place) => [xs[place], clip(value)])), fill: "none", stroke: "var(" + colour + ")", "stroke-width": 2, "stroke-dasharray": dash || null, "stroke-linejoin": "round" }));
   }
   const way = name === "pulse_wave" ? "a window that moves" : backwards ? "removes from the threshold on, swept ←" : "removes up to the threshold, swept →";
-  made.append(words(40, 11, filterName(name), { "font-size": 12, "font-weight": 650 }), words(width - 10, 11, way, { "font-size": 10.5, class: "soft", "text-anchor": "end" }));
+  made.append(words(40, 11, filterName(name), { "font-size": 12, "font-weight": 650 }));
+  if (width >= 360) made.append(words(width - 10, 11, way, { "font-size": 10.5, class: "soft", "text-anchor": "end" }));
   const cursor = draw("line", { x1: 0, x2: 0, y1: 16, y2: height - 4, stroke: "var(--ink)", "stroke-width": 1, visibility: "hidden" });
   const dots = SIDES.map(([, colour]) => draw("circle", { r: 3.6, fill: "var(" + colour + ")", stroke: "var(--ground)", visibility: "hidden" }));
   made.append(cursor, ...dots);

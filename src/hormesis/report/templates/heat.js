@@ -30,7 +30,7 @@ function chosenColumn(map) {
 
 function heatPicture(width, columns, most) {
   const one = study(), filters = Object.keys(one.scores), left = width < 500 ? 74 : 104, tall = 19;
-  const cell = Math.max(5, Math.min(34, (width - left - 2) / columns)), named = cell >= 11;
+  const cell = Math.max(5, Math.min(44, (width - left - 2) / columns)), named = cell >= 11;
   const longest = named ? Math.max(...one.targets.name.slice(0, columns).map((name) => Math.min(26, spelled(name).length))) : 0;
   const top = named ? Math.round(longest * 5.4 * 0.88) + 14 : 8, block = filters.length * tall + 26;
   const made = draw("svg", { width: left + columns * cell + (named ? 40 : 2), height: top + SCORES.length * block, role: "img", "data-left": left, "data-cell": cell, "data-columns": columns,

@@ -4,13 +4,14 @@ function head() {
   const theme = button("", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; themed(); });
   const themed = () => { theme.textContent = dark() ? "Light" : "Dark"; theme.setAttribute("aria-label", "Switch to " + theme.textContent.toLowerCase() + " colours"); show({ theme: document.documentElement.dataset.theme }, true); };
   theme.classList.add("screen");
-  const title = el("h1", {}), lead = el("p", { class: "lead" }), notes = el("div", {});
-  box.append(el("div", { class: "over" }, el("span", {}, el("strong", {}, "Hormesis"), " · fragile, robust, antifragile"), theme), title, lead, notes);
+  const title = el("h1", {}), standfirst = el("p", { class: "standfirst" }), lead = el("p", { class: "lead" }), notes = el("div", {});
+  box.append(el("div", { class: "over" }, el("span", {}, el("strong", {}, "Hormesis"), " · fragile, robust, antifragile"), theme), title, standfirst, lead, notes);
   themed();
   if (!study()) { title.textContent = shared.title || "Selective retraining"; return; }
   watch([], () => {
     const one = study(), [measured, planned] = one.samples;
     title.textContent = shared.title || one.title;
+    standfirst.textContent = one.headline;
     clear(lead).append(el("b", {}, one.attack), ", " + one.adversary + " adversary. ", measured < planned ? count(measured) + " of " + count(planned) + " samples. " : count(measured) + " samples. ",
       "Unfiltered " + one.performance + ": ", el("b", {}, one.unfiltered[0]), " clean, ", el("b", {}, one.unfiltered[1]), " adversarial.");
     clear(notes);

@@ -40,7 +40,7 @@ function mark_chosen(picture) {
 function networkPicture(width) {
   const one = study(), rows = one.network.rows;
   const lanes = Math.max(...rows.map((row) => row[2])) + 1;
-  const gap = Math.max(4, Math.min(20, (width * 0.22) / lanes)), left = 13, lane = (number) => left + number * gap;
+  const gap = Math.max(4, Math.min(30, (width * 0.24) / lanes)), left = 13, lane = (number) => left + number * gap;
   const names = left + (lanes - 1) * gap + 16, start = names + Math.max(96, Math.min(190, width * 0.33)), end = width - 12;
   let height = TOP;
   const middles = rows.map((row) => { const own = row[0] ? ROW : JOIN; height += own; return height - own / 2; });
@@ -138,7 +138,7 @@ function told(row, found) {
     return [spelled(row[0]), Object.entries(counts).map(([kind, number]) => number + " " + kind).join(", ") || "not shown"];
   }
   const place = members[0];
-  return [spelled(row[0]), one.targets.kind[place] + ", " + one.targets.shape[place] + ", " + count(one.targets.size[place]) + " weights",
+  return [spelled(row[0]), one.targets.kind[place] + ", " + one.targets.shape[place].replaceAll("x", "×") + ", " + count(one.targets.size[place]) + " weights",
     ...SCORES.map((score) => capital(score) + ": " + said(scoreOf(place, score)))];
 }
 

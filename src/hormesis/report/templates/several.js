@@ -11,12 +11,14 @@ function several() {
   }
   box.append(el("div", {}, ...all.lines.map((text) => el("p", {}, capital(text) + "."))));
   if (all.notes.length) box.append(el("details", {}, el("summary", { class: "small" }, "Notes on the comparison"), ...all.notes.map((text) => el("p", { class: "small soft" }, text))));
-  box.append(baseTable(all));
+  const bases = el("div", { class: "scroller" });
+  box.append(el("h3", {}, "The unfiltered networks"), bases, baseTable(all));
   const maps = el("div", { class: "maps scroller" }), ranks = el("div", { class: "scroller" }), paths = el("div", { class: "scroller" });
   const heading = el("h3", {});
   box.append(el("h3", {}, "Scores of every target in every study"), maps, heading, ranks, el("details", { open: all.matches.length <= 24 }, el("summary", {}, "Paths of classes, and the largest changes"), el("p", { class: "small soft" }, all.legend), paths));
   watch(["theme", "score"], () => {
     const most = reach(SCORES.flatMap((score) => all.scores[score].value.flat()));
+    clear(bases).append(basePicture(all, bases.clientWidth || 900));
     clear(maps).append(...SCORES.map((score) => multiple(all, score, most)));
     heading.textContent = "Order of the targets by " + state.score + " score, the lowest at the bottom";
     clear(ranks).append(rankPaths(all, ranks.clientWidth || 900));
@@ -26,11 +28,31 @@ function several() {
   return box;
 }
 
+// How the unfiltered networks do: what every score is relative to.
+function basePicture(all, width) {
+  const wide = Math.max(300, Math.min(width, 120 + all.studies.length * 70)), height = 170, percent_ = study().percent;
+  const most = percent_ ? 1 : Math.max(...all.base.clean, ...all.base.adversarial), last = all.studies.length - 1;
+  const x = linear(0, Math.max(1, last), 48, wide - 96), y = linear(0, most, height - 30, 12);
+  const made = draw("svg", { width: wide, height, role: "img", "aria-label": "Unfiltered " + study().performance + " of each study; the table below has the numbers" });
+  for (const tick of ticks(0, most, 4)) made.append(draw("line", { x1: 48, x2: wide - 96, y1: y(tick), y2: y(tick), stroke: "var(--faint)" }), words(42, y(tick) + 4, percent_ ? Math.round(100 * tick) + "\u202f%" : trimmed(tick), { "text-anchor": "end", "font-size": 11, class: "soft" }));
+  const every = Math.ceil(all.studies.length / 14);
+  all.studies.forEach((name, place) => { if (place % every === 0) made.append(words(x(place), height - 10, short(name, 11), { "text-anchor": "middle", "font-size": 11, class: "soft" })); });
+  for (const [side, colour, dash] of SIDES) {
+    const points = all.base[side].map((value, place) => [x(place), y(value)]);
+    if (all.over === "epochs") made.append(draw("path", { d: line(points), fill: "none", stroke: "var(" + colour + ")", "stroke-width": 2, "stroke-dasharray": dash || null }));
+    points.forEach(([cx, cy]) => made.append(draw("circle", { cx, cy, r: 3, fill: side === "clean" ? "var(" + colour + ")" : "var(--ground)", stroke: "var(" + colour + ")", "stroke-width": 1.6 })));
+    const name = words(points[last][0] + 10, points[last][1] + 4, side, { "font-size": 12, "font-weight": 600 });
+    name.style.fill = "var(" + colour + ")";
+    made.append(name);
+  }
+  return made;
+}
+
 function baseTable(all) {
   const one = study(), show_ = (value) => (one.percent ? percent(value) : value.toPrecision(4));
-  return el("div", { class: "scroller" }, el("table", {}, el("thead", {}, el("tr", {}, ...["study", "ε", "unfiltered, clean", "unfiltered, adversarial"].map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, ...all.studies.map((name, place) => el("tr", {}, el("td", { class: "name" }, el("a", { href: "#answer", onclick: (event) => { event.preventDefault(); chooseStudy(name); } }, name)),
-      el("td", {}, all.base.epsilon[place].toPrecision(3)), el("td", {}, show_(all.base.clean[place])), el("td", {}, show_(all.base.adversarial[place])))))));
+  return el("details", { open: all.studies.length <= 6 }, el("summary", { class: "small" }, "The studies"), el("div", { class: "scroller" }, el("table", {}, el("thead", {}, el("tr", {}, ...["study", "ε", "unfiltered, clean", "unfiltered, adversarial"].map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, ...all.studies.map((name, place) => el("tr", {}, el("td", { class: "name" }, el("a", { href: "#head", onclick: (event) => { event.preventDefault(); chooseStudy(name); } }, name)),
+      el("td", {}, all.base.epsilon[place].toPrecision(3)), el("td", {}, show_(all.base.clean[place])), el("td", {}, show_(all.base.adversarial[place]))))))));
 }
 
 function chooseStudy(name) {

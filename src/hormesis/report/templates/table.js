@@ -11,7 +11,7 @@ function table() {
   const head = el("tr", {}), body = el("tbody", {}), more = el("button", { class: "plain", type: "button", onclick: () => { order.most += 1000; fill(); } });
   const caption = el("caption", {});
   box.append(tools, el("div", { class: "scroller" }, el("table", { id: "targets" }, caption, el("thead", {}, head), body)), more);
-  const columns = [["name", "layer"], ["kind", "kind"], ["shape", "shape"], ["size", "weights"], ...SCORES.map((score) => [score, score])];
+  const columns = [["name", "layer"], ["size", "weights"], ...SCORES.map((score) => [score, score])];
   for (const [key, text] of [["place", "#"], ...columns]) {
     head.append(el("th", { scope: "col", "data-key": key, class: key === "name" ? "name" : ["place", "size"].includes(key) ? "number" : "" },
       el("button", { type: "button", onclick: () => { order.down = order.column === key && !order.down; order.column = key; fill(); } }, text)));
@@ -58,16 +58,17 @@ function targetRow(one, place) {
   const open = () => { show({ target: place }); document.getElementById("panel").scrollIntoView({ block: "nearest" }); };
   return el("tr", { class: "pick", "data-place": place, onclick: open },
     el("td", { class: "number soft" }, place + 1),
-    el("td", { class: "name" }, el("a", { href: "#network", onclick: (event) => { event.preventDefault(); event.stopPropagation(); open(); } }, name)),
-    el("td", {}, one.targets.kind[place]), el("td", {}, one.targets.shape[place].replaceAll("x", "×")), el("td", { class: "number" }, count(one.targets.size[place])),
-    ...SCORES.map((score) => scoreCell(place, score)));
+    el("td", { class: "name" }, el("a", { href: "#network", onclick: (event) => { event.preventDefault(); event.stopPropagation(); open(); } }, name),
+      el("span", { class: "width" }, [one.targets.kind[place], one.targets.shape[place].replaceAll("x", "×")].filter(Boolean).join(" "))),
+    el("td", { class: "number" }, count(one.targets.size[place])), ...SCORES.map((score) => scoreCell(place, score)));
 }
 
 function scoreCell(place, score) {
   const found = scoreOf(place, score);
-  if (found.value === null) return el("td", { "data-score": score }, badge(found.class), " ", found.class);
-  return el("td", { "data-score": score, "data-class": found.class, "data-value": found.value }, badge(found.class), " ", el("b", {}, signed(found.value, 3)),
-    el("span", { class: "width" }, found.low === null ? "" : " " + signed(found.low, 3) + " to " + signed(found.high, 3)), " ", el("span", { class: found.class }, found.class));
+  if (found.value === null) return el("td", { "data-score": score, "data-class": found.class }, badge(found.class), " ", found.class);
+  const estimate = found.class === "undecided" ? ", estimate " + found.point : "";
+  return el("td", { "data-score": score, "data-class": found.class, "data-value": found.value }, badge(found.class), " ", el("b", {}, signed(found.value, 3)), " ", el("span", { class: found.class }, found.class),
+    el("span", { class: "width" }, (found.low === null ? "" : signed(found.low, 3) + " to " + signed(found.high, 3)) + estimate));
 }
 
 // Exactly what is plotted, every digit of it.

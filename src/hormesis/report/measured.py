@@ -130,9 +130,9 @@ def command(study: Study) -> str:
     words += ["--samples", str(data["samples"])]
     words += _attack(question["attack"])
     words += _given(question["targets"], Targets())
-    words += _given(
-        {key: value for key, value in question["sweep"].items() if key != "span"}, Sweep()
-    )
+    together = question["targets"].get("scope") == "global"
+    sweep = {key: value for key, value in question["sweep"].items() if together or key != "span"}
+    words += _given(sweep, Sweep())
     if question["performance"]["name"] != "accuracy":
         words += ["--performance", question["performance"]["name"]]
     words += _given(vars(study.scoring), Scoring())
@@ -151,7 +151,10 @@ def _given(asked: dict[str, Any], default: Targets | Sweep | Scoring) -> list[st
         usual = getattr(default, name, None)
         plain = list(usual) if isinstance(usual, tuple) else usual
         value = list(value) if isinstance(value, tuple) else value
-        if value == plain or value is None:
+        if value == plain:
+            continue
+        if value is None:
+            words += ["--own-span"] if name == "span" else []
             continue
         words.append(f"--{name.replace('_', '-')}")
         if value is not True:

@@ -10,7 +10,7 @@ function head() {
   if (!study()) { title.textContent = shared.title || "Selective retraining"; return; }
   watch([], () => {
     const one = study(), [measured, planned] = one.samples;
-    title.textContent = shared.title || one.title;
+    title.textContent = (shared.title || one.title) + (shared.studies.length > 1 && one.title !== one.label && !one.title.includes(one.label) ? ", " + studyName(one.label) : "");
     standfirst.textContent = one.headline;
     clear(lead).append(el("b", {}, one.attack), ", " + one.adversary + " adversary. ", measured < planned ? count(measured) + " of " + count(planned) + " samples. " : count(measured) + " samples. ",
       "Unfiltered " + one.performance + ": ", el("b", {}, one.unfiltered[0]), " clean, ", el("b", {}, one.unfiltered[1]), " adversarial.");
@@ -32,7 +32,7 @@ function bar() {
     inside.dataset.study = state.study;
     clear(inside);
     if (shared.studies.length > 1) {
-      const pick = el("select", { id: "study", onchange: () => show({ study: Number(pick.value) }) }, ...shared.studies.map((name, place) => el("option", { value: place }, name)));
+      const pick = el("select", { id: "study", onchange: () => show({ study: Number(pick.value) }) }, ...shared.studies.map((name, place) => el("option", { value: place }, studyName(name))));
       pick.value = state.study;
       inside.append(el("span", { class: "choice" }, el("label", { class: "legend", for: "study" }, "Study"), pick));
     }

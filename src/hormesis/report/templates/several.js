@@ -9,7 +9,7 @@ function several() {
     box.append(el("p", { class: "banner" }, "These studies cannot be compared, so each is shown on its own. " + all.refused));
     return box;
   }
-  box.append(el("div", {}, ...all.lines.map((text) => el("p", {}, capital(text) + "."))));
+  box.append(el("div", {}, ...all.lines.map((text) => el("p", {}, capital(text).replaceAll("-", "−") + "."))));
   if (all.notes.length) box.append(el("details", {}, el("summary", { class: "small" }, "Notes on the comparison"), ...all.notes.map((text) => el("p", { class: "small soft" }, text))));
   const bases = el("div", { class: "scroller" });
   box.append(el("h3", {}, "The unfiltered networks"), bases, baseTable(all));
@@ -41,7 +41,8 @@ function basePicture(all, width) {
     const points = all.base[side].map((value, place) => [x(place), y(value)]);
     if (all.over === "epochs") made.append(draw("path", { d: line(points), fill: "none", stroke: "var(" + colour + ")", "stroke-width": 2, "stroke-dasharray": dash || null }));
     points.forEach(([cx, cy]) => made.append(draw("circle", { cx, cy, r: 3, fill: side === "clean" ? "var(" + colour + ")" : "var(--ground)", stroke: "var(" + colour + ")", "stroke-width": 1.6 })));
-    const name = words(points[last][0] + 10, points[last][1] + 4, side, { "font-size": 12, "font-weight": 600 });
+    const other = y(all.base[side === "clean" ? "adversarial" : "clean"][last]), close = Math.abs(other - points[last][1]) < 13;
+    const name = words(points[last][0] + 10, points[last][1] + 4 + (close ? (side === "clean" ? -7 : 7) : 0), side, { "font-size": 12, "font-weight": 600 });
     name.style.fill = "var(" + colour + ")";
     made.append(name);
   }
@@ -51,8 +52,14 @@ function basePicture(all, width) {
 function baseTable(all) {
   const one = study(), show_ = (value) => (one.percent ? percent(value) : value.toPrecision(4));
   return el("details", { open: all.studies.length <= 6 }, el("summary", { class: "small" }, "The studies"), el("div", { class: "scroller" }, el("table", {}, el("thead", {}, el("tr", {}, ...["study", "ε", "unfiltered, clean", "unfiltered, adversarial"].map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, ...all.studies.map((name, place) => el("tr", {}, el("td", { class: "name" }, el("a", { href: "#head", onclick: (event) => { event.preventDefault(); chooseStudy(name); } }, name)),
+    el("tbody", {}, ...all.studies.map((name, place) => el("tr", {}, el("td", { class: "name" }, el("a", { href: "#head", onclick: (event) => { event.preventDefault(); chooseStudy(name); } }, studyName(name))),
       el("td", {}, all.base.epsilon[place].toPrecision(3)), el("td", {}, show_(all.base.clean[place])), el("td", {}, show_(all.base.adversarial[place]))))))));
+}
+
+// "3" alone says little: it is an epoch.
+function studyName(name) {
+  const over = shared.several && shared.several.over;
+  return /^\d+$/.test(name) && ["epochs", "seeds"].includes(over) ? (over === "epochs" ? "epoch " : "seed ") + name : name;
 }
 
 function chooseStudy(name) {
@@ -75,7 +82,7 @@ function multiple(all, score, most) {
     all.studies.forEach((name, place) => {
       const value = found.value[row][place], label = study().classes[found.class[row][place]];
       const cell_ = draw("rect", { x: left + place * cell + 0.3, y: y + 0.3, width: cell - 0.6, height: tall - 0.6, fill: value === null ? "var(--faint)" : tint(value, most).fill });
-      cell_.addEventListener("pointermove", (event) => tip([spelled(match) + ", " + name, capital(score) + ": " + said({ value, low: found.low[row][place], high: found.high[row][place], class: label, point: study().classes[found.point[row][place]] })], event));
+      cell_.addEventListener("pointermove", (event) => tip([spelled(match) + ", " + studyName(name), capital(score) + ": " + said({ value, low: found.low[row][place], high: found.high[row][place], class: label, point: study().classes[found.point[row][place]] })], event));
       cell_.addEventListener("pointerleave", untip);
       made.append(cell_);
       if (cell >= 12 && tall > 9) {

@@ -1,0 +1,150 @@
+"""What a report is about: folders of all kinds, and what varies between studies."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import handset
+import synthetic
+from handset import FRAGILE, ROBUST
+from hormesis.errors import StudyError
+from hormesis.report.gathered import gather, scored, varying
+from hormesis.report.payload import study_payload
+from hormesis.report.retraining import retraining_payload
+from hormesis.report.several import several_payload
+from hormesis.settings import Scoring
+
+
+def study(seed: int = 0, **about):
+    """A study of its own network, with what it is about set by ``model``, ``data``, ``epoch``."""
+    generator = np.random.default_rng(seed)
+    of = synthetic.network(generator, targets=3, steps=5)
+    made = synthetic.study(of, of.outcomes(60, generator))
+    question = made.manifest["question"]
+    question["network"] = {"name": about.get("model", "net"), "fingerprint": f"{seed:064d}"}
+    question["data"]["name"] = about.get("data", "set")
+    if "epoch" in about:
+        made.manifest["origin"] = {"epoch": about["epoch"]}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"epoch": 1}, {"epoch": 2}, "epochs"),
+        ({"data": "a"}, {"data": "b"}, "data"),
+        ({"model": "a"}, {"model": "b", "data": "other"}, "models"),
+        ({"epoch": 2}, {"epoch": 2}, "seeds"),
+        ({}, {"epoch": 2}, "seeds"),
+    ],
+)
+def test_what_varies(one, other, expected):
+    assert varying([study(0, **one), study(1, **other)]) == expected
+    assert varying([study(0, **one)]) == ""
+
+
+def test_several_studies_are_compared():
+    payload = several_payload(gather([study(0, epoch=1), study(1, epoch=2)]))
+    assert payload is not None
+    assert (payload["over"], payload["refused"], payload["studies"]) == ("epochs", "", ["1", "2"])
+    assert payload["matches"] == ["layer0.weight", "layer1.weight", "layer2.weight"]
+    values = payload["scores"]["clean"]["value"]
+    own = study(1, epoch=2).scores
+    own = own.loc[(own["filter"] == "combined") & (own["score"] == "clean"), "value"]
+    assert [row[1] for row in values] == pytest.approx(own.tolist(), abs=1e-12)
+    assert all(len(path) == 2 for path, _ in payload["paths"]["clean"])
+
+
+def test_one_study_is_not_compared():
+    assert several_payload(gather(study())) is None
+
+
+def test_studies_that_cannot_be_compared_say_why():
+    other = study(1, epoch=2)
+    other.manifest["question"]["sweep"]["adversary"] = "adaptive"
+    payload = several_payload(gather([study(0, epoch=1), other]))
+    assert payload is not None
+    assert "The studies differ in sweep.adversary" in payload["refused"]
+
+
+def test_another_scoring_is_for_all():
+    gathered = scored(gather([study(0, epoch=1), study(1, epoch=2)]), Scoring(reference="base"))
+    assert {each.scoring.reference for each in gathered.studies} == {"base"}
+    assert gather(gathered) is gathered
+
+
+def test_a_folder_that_is_nothing_is_refused(tmp_path):
+    with pytest.raises(StudyError, match="is no study: it has no manifest"):
+        gather(tmp_path)
+
+
+def retrained(folder, *, controls: bool = True):
+    (folder / "manifest.json").write_text(json.dumps({"retraining": 1, "selection": "robust"}))
+    if controls:
+        rows = [
+            (arm, seed, "fgsm", epsilon, 100, accuracy + 0.02 * seed)
+            for arm, accuracy in (("selective", 0.6), ("everything", 0.5))
+            for seed in (0, 1)
+            for epsilon in (0.0, 0.1)
+        ]
+        columns = ["arm", "seed", "attack", "epsilon", "samples", "accuracy"]
+        table = pd.DataFrame(rows, columns=columns).assign(low=0.4, high=0.7)
+        table.to_parquet(folder / "accuracy.parquet")
+        effects = {"arm": "selective", "attack": "fgsm", "epsilon": 0.1, "difference": 0.1}
+        effects |= {"low": 0.02, "high": 0.18, "verdict": "better"}
+        pd.DataFrame([effects]).to_parquet(folder / "effects.parquet")
+    return folder
+
+
+def test_a_retraining_has_a_line_an_arm(tmp_path):
+    gathered = gather([retrained(tmp_path)])
+    assert (gathered.studies, len(gathered.retrainings)) == ((), 1)
+    payload = retraining_payload(gathered.retrainings[0])
+    assert [(line["arm"], line["seeds"]) for line in payload["lines"]] == [
+        ("selective", 2),
+        ("everything", 2),
+    ]
+    assert payload["lines"][0]["epsilon"] == [0.0, 0.1]
+    assert payload["lines"][0]["accuracy"] == pytest.approx([0.61, 0.61])
+    assert payload["effects"] == [["selective", "fgsm", 0.1, 0.1, 0.02, 0.18, "better"]]
+
+
+def test_a_retraining_without_controls_has_none(tmp_path):
+    payload = retraining_payload(gather(retrained(tmp_path, controls=False)).retrainings[0])
+    assert (payload["lines"], payload["effects"]) == ([], [])
+
+
+def test_a_damaged_retraining_is_named(tmp_path):
+    retrained(tmp_path)
+    (tmp_path / "effects.parquet").write_bytes(b"no table")
+    with pytest.raises(StudyError, match=r"The table .*effects\.parquet is damaged"):
+        gather(tmp_path)
+    pd.DataFrame({"arm": ["a"]}).to_parquet(tmp_path / "effects.parquet")
+    with pytest.raises(StudyError, match=r"effects\.parquet lacks the column attack"):
+        gather(tmp_path)
+
+
+def test_responses_come_with_intervals_and_the_histogram_of_the_weights():
+    made = handset.study({"w": ROBUST, "v": FRAGILE}, sizes={"w": 4, "v": 4})
+    curves = study_payload(made, "one")["curves"]
+    own = curves["0"]["filters"]["high_pass"]
+    assert (own["clean"], own["alpha"], own["zeroed"]) == (
+        [0.8, 0.4, 0.0],
+        [-1.0, 0.0, 1.0],
+        [0, 2, 4],
+    )
+    assert all(low <= mean <= high for low, mean, high in zip(
+        own["clean_low"], own["clean"], own["clean_high"], strict=True))  # fmt: skip
+    assert curves["0"]["histogram"] == [(2, 2), 0, 0]
+    assert curves["0"]["edges"] == [-1.0, 0.0, 1.0]
+
+
+def test_of_many_targets_those_of_extreme_scores_have_responses():
+    middles = [0.8, 0.6, 0.4, 0.2, 0.0]
+    made = handset.study({f"w{place}": (0.8, m, 0.0) for place, m in enumerate(middles)})
+    payload = study_payload(made, "one", most_curves=2)
+    assert sorted(payload["curves"]) == ["0", "4"]
+    assert payload["targets"]["name"] == [f"w{place}" for place in range(5)]
+    assert "Responses are here for 2 of 5 targets, chosen the same way." in payload["notes"]

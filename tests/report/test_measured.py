@@ -1,0 +1,105 @@
+"""How a study was measured, in words, and the command that repeats it."""
+
+import shlex
+from dataclasses import asdict
+
+import pytest
+
+import handset
+from handset import ROBUST
+from hormesis.cli import _parser
+from hormesis.report.measured import command, epsilon_text, facts, left_out, performance_text
+from hormesis.settings import Scoring, Sweep
+
+
+def study(**changes):
+    made = handset.study({"w": ROBUST}, sizes={"w": 12}, **changes)
+    made.manifest["question"]["attack"] = {"name": "fgsm", "epsilon": 0.25}
+    return made
+
+
+def test_epsilon_is_told_in_both_units():
+    assert epsilon_text(study()) == "0.25 in input units (63.8/255)"
+    other = study()
+    other.manifest["question"]["data"]["bounds"] = [-1.0, 2.0]
+    assert epsilon_text(other) == "0.25 in input units, which lie between -1 and 2"
+
+
+def test_shares_are_percent_and_losses_are_not():
+    made = study()
+    assert performance_text(made, 0.8125) == "81.2\u202f%"
+    made.manifest["question"]["performance"]["name"] = "loss"
+    assert performance_text(made, 0.8125) == "0.8125"
+
+
+def test_the_facts_say_what_was_asked():
+    found = dict(facts(study()))
+    assert found["Network"] == "tiny"
+    assert found["Data"] == "made up: 10 of 10 samples measured, 2 classes, inputs of 1 × 2 × 2"
+    assert found["Attack"] == "FGSM, ε = 0.25 in input units (63.8/255); fixed adversary"
+    assert found["Performance"] == (
+        "accuracy; unfiltered 80.0\u202f% clean, 40.0\u202f% adversarial"
+    )
+    assert found["Intervals"].startswith("none: the outcomes were not kept")
+    assert found["Fingerprint of the network"] == "0" * 64
+    assert found["Seed"] == "0"
+    assert "Epoch" not in found
+
+
+def test_the_facts_say_how_epsilon_was_chosen():
+    made = study()
+    made.manifest["attack"]["chosen"] = {"unharmed": False, "clean": 0.8}
+    assert dict(facts(made))["ε was chosen"] == "to halve the accuracy"
+    made.manifest["attack"]["chosen"]["unharmed"] = True
+    assert "does not halve" in dict(facts(made))["ε was chosen"]
+
+
+def test_a_study_without_a_record_of_its_run_has_facts():
+    made = study()
+    del made.manifest["run"]
+    assert "Engine" not in dict(facts(made))
+
+
+def test_what_was_left_out_comes_with_its_reason():
+    assert left_out(study()) == [("of kind bias, which was not asked for", 1, 2, ["fc.bias"])]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "--thresholds 3"),
+        ({"filters": ["low_pass"], "control": True}, "--filters low_pass --thresholds 3 --control"),
+        ({"seed": 7, "adversary": "adaptive"}, "--thresholds 3 --adversary adaptive --seed 7"),
+        ({"span": None}, "--thresholds 3"),
+    ],
+)
+def test_the_command_asks_the_same_sweep(changes, expected):
+    made = study()
+    made.manifest["question"]["sweep"] = {**asdict(Sweep(thresholds=3)), **changes}
+    whole = command(made)
+    assert whole == (
+        "hormesis analyze --model tiny --weights FILE --data 'made up' --samples 10 "
+        f"--attack fgsm --epsilon 0.25 {expected}"
+    )
+    assert _parser().parse_args(shlex.split(whole)[1:]).command == "analyze"
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"), [(None, "--own-span"), ([-2.0, 2.0], "--span -2.0 2.0")]
+)
+def test_the_command_of_a_global_analysis_has_its_span(span, expected):
+    made = study()
+    made.manifest["question"]["targets"]["scope"] = "global"
+    made.manifest["question"]["sweep"]["span"] = span
+    assert command(made).endswith(f"--scope global --thresholds 3 {expected}")
+    assert _parser().parse_args(shlex.split(command(made))[1:]).command == "analyze"
+
+
+def test_the_command_asks_the_same_scores():
+    made = study(scoring=asdict(Scoring(reference="base", tolerance=0.02)))
+    assert command(made).endswith("--thresholds 3 --reference base --tolerance 0.02")
+
+
+def test_the_command_of_an_epoch_names_its_run():
+    made = study(origin={"epoch": 4})
+    assert command(made).startswith("hormesis analyze --run RUN --epochs 4 --samples 10 --attack")

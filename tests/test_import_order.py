@@ -35,6 +35,7 @@ ORDER = [
     "epochs",  # the main path, for every checkpoint of a training
     "trusted",  # what a configuration may say
     "epoch_options",
+    "live_options",
     "options",
     "given",
     "refusals",
@@ -60,6 +61,7 @@ FREE_OF_TORCH = [
     "report",
     "trusted",
     "epoch_options",
+    "live_options",
     "options",
     "given",
     "refusals",

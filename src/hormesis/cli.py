@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.commands import compare, epochs, plot, report, train
+from hormesis.commands import compare, epochs, plot, report, train, watch
 from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
 from hormesis.options import add_scoring, analyze_parser, check_given, make_parser
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parsers = (analyze_parser(), *(each.parser() for each in (train, compare, plot, report)))
+    parsers = (analyze_parser(), *(each.parser() for each in (train, compare, plot, report, watch)))
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
     keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
     try:
@@ -100,7 +100,7 @@ def _parser() -> ArgumentParser:
     """Return the parser of all commands."""
     parser = make_parser(
         "Tell which parameters of a trained neural network are fragile, robust or antifragile.",
-        usage="hormesis [--version] {analyze,train,show,export,compare,plot,report} ...",
+        usage="hormesis [--version] COMMAND ...",
     )
     parser.add_argument(
         "--version", action="version", version=f"hormesis {version('hormesis')}", help="print it"
@@ -118,6 +118,7 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("compare", compare.parser(), help="compare several studies")
     commands.add_subcommand("plot", plot.parser(), help="draw a picture of a study for a paper")
     commands.add_subcommand("report", report.parser(), help="write a page to look at")
+    commands.add_subcommand("watch", watch.parser(), help="show a study while it is measured")
     return parser
 
 
@@ -159,9 +160,15 @@ def _analyze(given: Namespace) -> int | None:
     measured = targets_from(given), sweep_from(given), scoring_from(given)
     out = Path(given.out or Path("studies") / named.study_name(attack.name))
 
-    from hormesis.named import analyze_named  # imports torch, which takes seconds
+    sinks = watch.sinks_from(given.live, given.tensorboard)
 
-    study = analyze_named(named, attack, measured, performance=given.performance, out=out, run=run)
+    from hormesis.named import analyze_named  # imports torch, which takes seconds
+    from hormesis.report.live import following
+
+    asked = {"performance": given.performance, "out": out, "run": run}
+    with following(out, sinks) as follower:
+        study = analyze_named(named, attack, measured, **asked)
+    watch.tell(follower)
     from hormesis.report.picture import draw_overview
     from hormesis.report.summary import print_summary
 
@@ -212,6 +219,7 @@ _COMMANDS: dict[str, Callable[[Namespace], int | None]] = {
     "compare": compare.run,
     "plot": plot.run,
     "report": report.run,
+    "watch": watch.run,
 }
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from jsonargparse import (
 
 from hormesis.epoch_options import add_epochs
 from hormesis.errors import SettingError
+from hormesis.live_options import add_live
 from hormesis.settings import (
     BASES,
     DEFAULT_KINDS,
@@ -76,6 +77,7 @@ def analyze_parser() -> ArgumentParser:
     _add_measurement(parser)
     add_scoring(parser)
     _add_run(parser)
+    add_live(parser, "--live")
     add_allow_code(parser)
     return parser
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
+from hormesis.commands.watch import sinks_from, tell
 from hormesis.epoch_options import epochs_from
 from hormesis.errors import SettingError, StudyError
 from hormesis.given import run_from, scoring_from, sweep_from, targets_from
@@ -26,30 +27,35 @@ def run(given: Namespace) -> int:
     _check_alike(given, training.manifest["question"])
     training.chosen(epochs)
     out = Path(given.out or Path("studies") / f"{training.folder.resolve().name}-{attack.name}")
+    sinks = sinks_from(given.live, given.tensorboard)
 
     from hormesis.epochs import Trained, analyze_epochs  # imports torch, which takes seconds
     from hormesis.report.epoch_table import print_evolution
     from hormesis.report.evolution import draw_evolution
+    from hormesis.report.live import following
     from hormesis.report.terminal import printable
     from hormesis.stress.performance import performance_named
 
-    studies, damaged = analyze_epochs(
-        Trained(
-            given.run,
-            epochs,
-            given.samples,
-            given.data_root,
-            given.device,
-            given.allow_code or all(given[name] == code for name, code in training.code().items()),
-        ),
-        out=out,
-        attack=attack,
-        targets=targets,
-        sweep=sweep,
-        scoring=scoring,
-        performance=performance_named(given.performance),
-        run=run_from(given),
-    )
+    with following(out, sinks) as follower:
+        studies, damaged = analyze_epochs(
+            Trained(
+                given.run,
+                epochs,
+                given.samples,
+                given.data_root,
+                given.device,
+                given.allow_code
+                or all(given[name] == code for name, code in training.code().items()),
+            ),
+            out=out,
+            attack=attack,
+            targets=targets,
+            sweep=sweep,
+            scoring=scoring,
+            performance=performance_named(given.performance),
+            run=run_from(given),
+        )
+    tell(follower)
     partial = out / f".partial.{PICTURE}"
     try:
         draw_evolution(studies, partial)

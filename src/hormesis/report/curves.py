@@ -130,7 +130,7 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Curve:
     low, high = f"{kind}_low", f"{kind}_high"
     if not better:  # turned over, and so its ends change places
         low, high = high, low
-    known = low in sweep and not sweep[low].isna().any()
+    known = low in sweep and bool(sweep[low].notna().to_numpy().all())
     reference = {
         "density": lambda: sweep["density"].to_numpy(float),
         "base": lambda: np.ones(len(sweep)),

@@ -82,7 +82,7 @@ def check(arguments, words, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Expected a command: analyze, train, show, export, |`hormesis --help`"),
+        ([], "Expected a command: analyze, train, retrain, show, |`hormesis --help`"),
         (["analyse"], "Unknown command 'analyse'. Did you mean analyze?"),
         (["show"], "Expected the folder of a study: `hormesis show FOLDER`."),
         (["show", "one", "two"], "Unexpected argument 'two'"),

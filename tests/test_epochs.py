@@ -74,7 +74,8 @@ def test_each_study_is_that_of_its_checkpoint_alone(home):
 def test_the_manifest_of_the_training_travels_into_each_study(home):
     studies, _ = analyze(epochs=[2])
     origin = studies.members[2].manifest["origin"]
-    assert origin == {"epoch": 2, "training": hm.open_run("run").manifest}
+    training = hm.open_run("run").manifest
+    assert origin == {"epoch": 2, "training": training, "run": str(home / "run")}
     assert origin["training"]["question"]["recipe"]["rate"] == 0.1
     assert "torch" in origin["training"]["sessions"][0]["versions"]
 

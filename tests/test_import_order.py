@@ -25,6 +25,7 @@ ORDER = [
     "analysis",  # responses, scores, classes
     "study",
     "studies",  # of several epochs
+    "retraining",  # the folder of a retraining
     "comparable",  # whether studies may be compared
     "comparison",
     "report",
@@ -56,6 +57,7 @@ FREE_OF_TORCH = [
     "analysis",
     "study",
     "studies",
+    "retraining",
     "comparable",
     "comparison",
     "report",
@@ -71,6 +73,9 @@ FREE_OF_TORCH = [
     "stress.adversaries",
     "training.recipe",
     "training.runs",
+    "training.selection",
+    "training.shares",
+    "training.case",
 ]
 HEAVY = {"torch", "torchvision", "foolbox", "lightning", "pytorch_lightning", "timm", "sklearn"}
 MOST_LINES_OF_A_FILE = 400

@@ -17,13 +17,22 @@ if TYPE_CHECKING:
     from hormesis.inputs.samples import Samples, samples_from
     from hormesis.pipeline import analyze
     from hormesis.report.page import write_report
+    from hormesis.retraining import Retraining, open_retraining
     from hormesis.settings import Run, Scoring, Sweep, Targets
     from hormesis.stress.adversaries import FGSM, PGD
     from hormesis.stress.performance import Performance
     from hormesis.studies import Studies, open_study
     from hormesis.study import Study
+    from hormesis.training.controls import Controls, retrain_with_controls
+    from hormesis.training.evaluate import Trial
+    from hormesis.training.freezing import Freezing
+    from hormesis.training.loops import freeze
+    from hormesis.training.origin import Origin
     from hormesis.training.recipe import Corpus, Recipe, Session
+    from hormesis.training.retrain import retrain
     from hormesis.training.runs import TrainingRun, open_run
+    from hormesis.training.selection import Selection
+    from hormesis.training.selective import SelectiveTraining
     from hormesis.training.train import train
 
 _HOMES = {
@@ -54,6 +63,17 @@ _HOMES = {
     "TrainingRun": "training.runs",
     "open_run": "training.runs",
     "train": "training.train",
+    "Controls": "training.controls",
+    "retrain_with_controls": "training.controls",
+    "Trial": "training.evaluate",
+    "Origin": "training.origin",
+    "retrain": "training.retrain",
+    "Selection": "training.selection",
+    "SelectiveTraining": "training.selective",
+    "Freezing": "training.freezing",
+    "freeze": "training.loops",
+    "Retraining": "retraining",
+    "open_retraining": "retraining",
     "write_report": "report.page",
 }
 
@@ -61,13 +81,19 @@ __all__ = [
     "FGSM",
     "PGD",
     "Comparison",
+    "Controls",
     "Corpus",
+    "Freezing",
     "HormesisError",
+    "Origin",
     "Performance",
     "Recipe",
+    "Retraining",
     "Run",
     "Samples",
     "Scoring",
+    "Selection",
+    "SelectiveTraining",
     "Session",
     "Studies",
     "Study",
@@ -75,14 +101,19 @@ __all__ = [
     "Targets",
     "Trained",
     "TrainingRun",
+    "Trial",
     "analyze",
     "analyze_epochs",
     "build_model",
     "compare",
+    "freeze",
     "load_data",
     "normalized",
+    "open_retraining",
     "open_run",
     "open_study",
+    "retrain",
+    "retrain_with_controls",
     "samples_from",
     "train",
     "write_report",

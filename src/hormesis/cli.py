@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.commands import compare, epochs, plot, report, train, watch
+from hormesis.commands import compare, epochs, plot, report, retrain, train, watch
 from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
 from hormesis.options import add_scoring, analyze_parser, check_given, make_parser
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parsers = (analyze_parser(), *(each.parser() for each in (train, compare, plot, report, watch)))
+    others = (train, retrain, compare, plot, report, watch)
+    parsers = (analyze_parser(), *(each.parser() for each in others))
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
     keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
     try:
@@ -73,8 +74,8 @@ def parsed(parser: ArgumentParser, words: Sequence[str], keys: Sequence[str]) ->
         given = parser.parse_args(words)
     except (ArgumentError, AttributeError, RuntimeError) as error:  # the latter two: of a file
         sentence = refusal(str(error), keys)
-        if "train" in words[:1]:
-            sentence = sentence.replace("`hormesis analyze", "`hormesis train")
+        if words[:1] in (["train"], ["retrain"]):
+            sentence = sentence.replace("`hormesis analyze", f"`hormesis {words[0]}")
         raise SettingError(sentence) from error
     except UnicodeDecodeError as error:
         raise SettingError(f"The configuration file is no text: {error}.") from error
@@ -113,6 +114,7 @@ def _parser() -> ArgumentParser:
     )
     commands.add_subcommand("analyze", analyze_parser(), help="measure and score a network")
     commands.add_subcommand("train", train.parser(), help="train a network, epoch by epoch")
+    commands.add_subcommand("retrain", retrain.parser(), help="train the robust parts on")
     commands.add_subcommand("show", _show_parser(), help="print the scores of a study")
     commands.add_subcommand("export", _export_parser(), help="write a table of a study")
     commands.add_subcommand("compare", compare.parser(), help="compare several studies")
@@ -214,6 +216,7 @@ def _export(given: Namespace) -> None:
 _COMMANDS: dict[str, Callable[[Namespace], int | None]] = {
     "analyze": _analyze,
     "train": train.run,
+    "retrain": retrain.run,
     "show": _show,
     "export": _export,
     "compare": compare.run,

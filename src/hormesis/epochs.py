@@ -111,7 +111,11 @@ def analyze_epochs(
             out=epoch_folder(folder, epoch),
             run=run,
             name=question["network"]["name"],
-            origin={"epoch": epoch, "training": training.manifest},
+            origin={
+                "epoch": epoch,
+                "training": training.manifest,
+                "run": str(training.folder.resolve()),
+            },
         )
     if len(damaged) == len(chosen):
         raise ModelError(f"No checkpoint can be analysed: {' '.join(damaged.values())}")

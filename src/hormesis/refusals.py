@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 
 from hormesis.errors import unknown
 
-LISTS = ("include", "exclude", "kinds", "filters")
+LISTS = ("include", "exclude", "kinds", "filters", "keep")
 _WORDS = {
     **dict.fromkeys(("samples", "steps", "thresholds", "seed", "workers"), "a whole number"),
     **dict.fromkeys(("batch", "checkpoint_every", "split_seed", "loaders"), "a whole number"),
     **dict.fromkeys(("optimizer_options", "schedule_options"), "a mapping of names to values"),
     **dict.fromkeys(("augment", "loggers"), "a mapping of names to their options"),
     **dict.fromkeys(("epochs", "validation_samples"), "a whole number"),
+    **dict.fromkeys(("seeds", "pgd_steps", "restarts", "eval_samples"), "a whole number"),
+    "epsilons": "numbers, or fractions such as 8/255",
     "rate": "a finite number",
     **dict.fromkeys(("bounds", "span"), "two finite numbers"),
     **dict.fromkeys(LISTS, "a list of names"),
@@ -158,7 +160,7 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
     (
         r'expected "command" to be one of \{(?P<known>.*)\}',
         _fixed(
-            "Expected a command: analyze, train, show, export, compare, plot or report; see "
+            "Expected a command: analyze, train, retrain, show, export, compare, plot or report; see "
             "`hormesis --help`."
         ),
     ),

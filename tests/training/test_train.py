@@ -140,6 +140,14 @@ def test_the_network_given_is_trained_in_place_and_left_ready(tmp_path):
     assert all(value.grad is None and value.is_contiguous() for value in given.parameters())
 
 
+def test_a_network_in_evaluation_mode_is_trained_all_the_same(tmp_path):
+    one, two = (
+        trained(tmp_path / name, epochs=1, model=made)
+        for name, made in (("training", network()), ("evaluation", network().eval()))
+    )
+    assert equal(weights(one), weights(two))
+
+
 @pytest.mark.parametrize(("every", "there"), [(1, [0, 1, 2, 3, 4]), (3, [0, 3, 4])])
 def test_checkpoints_are_kept_as_often_as_asked_and_at_both_ends(tmp_path, every, there):
     session = hm.Session(progress=False, loggers={}, device="cpu", checkpoint_every=every)

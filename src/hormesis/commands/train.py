@@ -33,9 +33,9 @@ def parser() -> ArgumentParser:
         help="YAML file of these settings, as --print_config prints it; flags after it win",
     )
     _add_data(made)
-    _add_recipe(made)
+    add_recipe(made)
     _add_adversary(made)
-    _add_session(made)
+    add_session(made)
     add_allow_code(made)
     return made
 
@@ -102,7 +102,8 @@ def _add_data(made: ArgumentParser) -> None:
     )
 
 
-def _add_recipe(made: ArgumentParser) -> None:
+def add_recipe(made: ArgumentParser) -> None:
+    """Add the flags of ``Recipe``, but for those of its adversary."""
     default = Recipe()
     add = made.add_argument_group("recipe").add_argument
     for name, kind, said in (
@@ -155,7 +156,8 @@ def _add_adversary(made: ArgumentParser) -> None:
     add("--adversarial", action="store_true", help="train against that attack too")
 
 
-def _add_session(made: ArgumentParser) -> None:
+def add_session(made: ArgumentParser) -> None:
+    """Add the flags of ``Session``, and ``--out``."""
     default = Session()
     add = made.add_argument_group("session").add_argument
     add(
@@ -205,7 +207,7 @@ def _add_session(made: ArgumentParser) -> None:
 def run(given: Namespace) -> int:
     """Train, print how it went, and return the exit code."""
     check_given(given, parser())
-    recipe, corpus, session = _recipe(given), _corpus(given), _session(given)
+    recipe, corpus, session = _recipe(given), _corpus(given), session_of(given)
     named = Named(model=given.model, data=given.data)
     out = Path(given.out or Path("runs") / named.study_name("").rstrip("-"))
     try:
@@ -232,6 +234,11 @@ def _recipe(given: Namespace) -> Recipe:
         raise SettingError(
             "Expected an `attack`, such as pgd, for `epsilon` and `steps`; got none."
         )
+    return Recipe(attack=attack, adversarial=given.adversarial, stem=given.stem, **recipe_of(given))
+
+
+def recipe_of(given: Namespace) -> dict[str, Any]:
+    """Return what the flags of ``add_recipe`` say, by the names that ``Recipe`` has."""
     names = (
         "epochs",
         "batch",
@@ -241,11 +248,9 @@ def _recipe(given: Namespace) -> Recipe:
         "schedule",
         "schedule_options",
         "augment",
-        "adversarial",
-        "stem",
         "seed",
     )
-    return Recipe(attack=attack, **{name: _plain(given[name]) for name in names})
+    return {name: _plain(given[name]) for name in names}
 
 
 def _corpus(given: Namespace) -> Corpus:
@@ -259,7 +264,8 @@ def _corpus(given: Namespace) -> Corpus:
     )
 
 
-def _session(given: Namespace) -> Session:
+def session_of(given: Namespace) -> Session:
+    """Return what the flags of ``add_session`` say."""
     names = ("checkpoint_every", "validation_samples", "device", "loaders", "loggers", "progress")
     return Session(**{name: _plain(given[name]) for name in names})
 

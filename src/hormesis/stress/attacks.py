@@ -5,7 +5,7 @@ belong to the sample and not to its batch, and what the attack returns is clippe
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ def perturb(
     *,
     bounds: tuple[float, float],
     seed: int,
-    first: int = 0,
+    first: int | Int[Tensor, " batch"] = 0,
 ) -> Float[Tensor, " batch *shape"]:
     """Return the inputs as the attack changes them to raise the network's loss.
 
@@ -53,7 +53,7 @@ def perturb(
         attack: ``FGSM`` or ``PGD`` with a number as ``epsilon``, in input units.
         bounds: Lowest and highest value that an input may take.
         seed: Seed of the random starts, at least 0.
-        first: Index in the data set of the first row.
+        first: Index in the data set of the first row, or the index of each.
 
     Returns:
         Perturbed inputs, detached: inside ``bounds`` and, up to rounding, within ``epsilon`` of
@@ -88,17 +88,21 @@ def perturb(
         clean = inputs.detach()
         if len(clean) == 0:
             return clean.clone()
-        _check_inputs(clean, (low, high), first)
+        numbers = _numbers(first, len(clean))
+        _check_inputs(clean, (low, high), numbers)
         truth = labels.to(device=clean.device, dtype=torch.int64, copy=True)
         model = PyTorchModel(_Logits(network, truth).eval(), (low, high), device=clean.device)
-        steps = _foolbox_attack(attack, seed, first)
+        steps = _foolbox_attack(attack, seed, numbers)
         found = steps.run(model, clean, Misclassification(truth), epsilon=attack.epsilon)
-        _check_found(found, clean, attack.epsilon, (low, high), first)
+        _check_found(found, clean, attack.epsilon, (low, high), numbers)
         return clip(found, clean, epsilon=attack.epsilon, bounds=(low, high))
 
 
 def random_starts(
-    inputs: Float[Tensor, " batch *shape"], *, seed: int, first: int = 0
+    inputs: Float[Tensor, " batch *shape"],
+    *,
+    seed: int,
+    first: int | Int[Tensor, " batch"] = 0,
 ) -> Float[Tensor, " batch *shape"]:
     """Return one draw a sample, even over [-1, 1), from the seed and the sample's index alone.
 
@@ -107,7 +111,7 @@ def random_starts(
     Args:
         inputs: Gives the shape, the dtype and the device.
         seed: Seed, at least 0.
-        first: Index in the data set of the first row.
+        first: Index in the data set of the first row, or the index of each.
 
     Example:
         >>> whole = random_starts(torch.zeros(3, 2), seed=0)
@@ -116,8 +120,8 @@ def random_starts(
     """
     shape = inputs.shape[1:]
     rows = [
-        np.random.default_rng((_STARTS, seed, first + row)).uniform(-1.0, 1.0, shape)
-        for row in range(len(inputs))
+        np.random.default_rng((_STARTS, seed, number)).uniform(-1.0, 1.0, shape)
+        for number in _numbers(first, len(inputs))
     ]
     return torch.from_numpy(np.stack(rows)).to(dtype=inputs.dtype, device=inputs.device)
 
@@ -174,14 +178,20 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
     """Foolbox's steps along the sign of the gradient, with two of its hooks filled in."""
 
     def __init__(
-        self, steps: int, step_size: float, *, random_start: bool, seed: int, first: int
+        self,
+        steps: int,
+        step_size: float,
+        *,
+        random_start: bool,
+        seed: int,
+        numbers: Sequence[int],
     ) -> None:
         super().__init__(steps=steps, rel_stepsize=step_size, random_start=random_start)
         self._seed = seed
-        self._first = first
+        self._numbers = numbers
 
     def get_random_start(self, x0: EagerTensor, epsilon: float) -> EagerTensor:
-        starts = random_starts(x0.raw, seed=self._seed, first=self._first)
+        starts = random_starts(x0.raw, seed=self._seed, first=torch.tensor(self._numbers))
         return x0 + epsilon * astensor(starts)
 
     def value_and_grad(
@@ -199,7 +209,7 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
                 "that are cut off from it; look for detach(), no_grad() or NumPy in its forward()."
             )
         # The sign of NaN is 0 in PyTorch: the sample would silently pass for one that resists.
-        broken = _first_bad(gradient.isnan(), self._first)
+        broken = _first_bad(gradient.isnan(), self._numbers)
         if broken is not None:
             raise AttackError(
                 "Expected a gradient of the loss to follow, got NaN for sample "
@@ -208,12 +218,17 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
         return astensor(loss.detach()), astensor(gradient)
 
 
-def _foolbox_attack(attack: Attack, seed: int, first: int) -> _SignSteps:
+def _foolbox_attack(attack: Attack, seed: int, numbers: Sequence[int]) -> _SignSteps:
     if isinstance(attack, FGSM):
-        return _SignSteps(1, 1.0, random_start=False, seed=seed, first=first)
+        return _SignSteps(1, 1.0, random_start=False, seed=seed, numbers=numbers)
     return _SignSteps(
-        attack.steps, attack.step_size, random_start=attack.random_start, seed=seed, first=first
+        attack.steps, attack.step_size, random_start=attack.random_start, seed=seed, numbers=numbers
     )
+
+
+def _numbers(first: int | Tensor, count: int) -> Sequence[int]:
+    """Return the index in the data set of each row."""
+    return range(first, first + count) if isinstance(first, int) else first.tolist()
 
 
 def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
@@ -222,14 +237,14 @@ def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[flo
     return low, high
 
 
-def _first_bad(bad: Tensor, first: int) -> int | None:
+def _first_bad(bad: Tensor, numbers: Sequence[int]) -> int | None:
     rows = bad.flatten(1).any(dim=1).nonzero()
-    return first + int(rows[0]) if len(rows) else None
+    return numbers[int(rows[0])] if len(rows) else None
 
 
-def _check_inputs(inputs: Tensor, bounds: tuple[float, float], first: int) -> None:
+def _check_inputs(inputs: Tensor, bounds: tuple[float, float], numbers: Sequence[int]) -> None:
     low, high = bounds
-    outside = _first_bad(~((inputs >= low) & (inputs <= high)), first)
+    outside = _first_bad(~((inputs >= low) & (inputs <= high)), numbers)
     if outside is not None:
         raise DataError(
             f"Expected inputs between {low:g} and {high:g}, the declared bounds, got a value "
@@ -238,21 +253,25 @@ def _check_inputs(inputs: Tensor, bounds: tuple[float, float], first: int) -> No
 
 
 def _check_found(
-    found: Tensor, inputs: Tensor, epsilon: float, bounds: tuple[float, float], first: int
+    found: Tensor,
+    inputs: Tensor,
+    epsilon: float,
+    bounds: tuple[float, float],
+    numbers: Sequence[int],
 ) -> None:
-    broken = _first_bad(~found.isfinite(), first)
+    broken = _first_bad(~found.isfinite(), numbers)
     if broken is not None:
         raise AttackError(
             f"Expected the attack to return finite inputs, got NaN or infinity for sample {broken}."
         )
-    outside = _first_bad((found < bounds[0]) | (found > bounds[1]), first)
+    outside = _first_bad((found < bounds[0]) | (found > bounds[1]), numbers)
     if outside is not None:
         raise AttackError(
             f"Expected the attack to stay between {bounds[0]:g} and {bounds[1]:g}, the declared "
             f"bounds, got a value outside them for sample {outside}."
         )
     rounding = 2 * torch.finfo(inputs.dtype).eps * inputs.abs().clamp(min=epsilon)
-    far = _first_bad((found - inputs).abs() > epsilon + rounding, first)
+    far = _first_bad((found - inputs).abs() > epsilon + rounding, numbers)
     if far is not None:
         raise AttackError(
             f"Expected the attack to change no value by more than {epsilon:g}, its `epsilon`, got "

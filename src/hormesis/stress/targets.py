@@ -130,6 +130,18 @@ def public_name(network: nn.Module, parameter: str) -> str:
     return parameter.removeprefix("network.") if isinstance(network, Normalized) else parameter
 
 
+def channel_axis(network: nn.Module, parameter: str) -> int:
+    """Return the axis of a parameter along which its output channels lie.
+
+    Example:
+        >>> channel_axis(nn.ConvTranspose2d(2, 3, 1), "weight")
+        1
+    """
+    owner = network.get_submodule(parameter.rpartition(".")[0])
+    # A transposed convolution keeps its input channels first, an embedding its vocabulary.
+    return int(isinstance(owner, (_ConvTransposeNd, nn.Embedding, nn.EmbeddingBag)))
+
+
 def _describe(network: nn.Module, name: str, parameter: Tensor, depth: int) -> Target:
     values = parameter.detach()
     numeric = values.is_floating_point() and values.numel() > 0
@@ -226,9 +238,7 @@ def _channels(network: nn.Module, target: Target, parameters: Mapping[str, Tenso
     if not target.tested:
         return [target]
     name = target.parts[0].parameter
-    owner = network.get_submodule(name.rpartition(".")[0])
-    # A transposed convolution keeps its input channels first, an embedding its vocabulary.
-    axis = 1 if isinstance(owner, (_ConvTransposeNd, nn.Embedding, nn.EmbeddingBag)) else 0
+    axis = channel_axis(network, name)
     channels = []
     for index in range(target.shape[axis]):
         part = Part(name, axis, index)

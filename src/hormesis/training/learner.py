@@ -14,6 +14,7 @@ from hormesis.inputs.models import logits_of
 from hormesis.inputs.parts import Parts
 from hormesis.stress.attacks import perturb
 from hormesis.training.batches import plain_loader, step_seed, training_loader
+from hormesis.training.freezing import Freezing
 from hormesis.training.ingredients import make_optimizer, make_schedule, make_transforms
 from hormesis.training.recipe import Recipe, Session
 
@@ -30,15 +31,24 @@ class Learner(lightning.LightningModule):
         parts: What it is trained and validated on.
         recipe: How.
         session: Under which conditions.
+        freezing: What keeps a part of the network as it is; None trains all of it.
     """
 
-    def __init__(self, network: nn.Module, parts: Parts, recipe: Recipe, session: Session) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        parts: Parts,
+        recipe: Recipe,
+        session: Session,
+        freezing: Freezing | None = None,
+    ) -> None:
         """Check what can be checked before anything is trained."""
         super().__init__()
         self.network = network
         self._parts = parts
         self.recipe = recipe
         self._session = session
+        self._freezing = freezing
         self._transforms = make_transforms(recipe.augment)
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -59,6 +69,8 @@ class Learner(lightning.LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401  (of the many forms that Lightning takes)
         """Return optimiser and schedule."""
         optimizer = make_optimizer(self.recipe, self.network)
+        if self._freezing is not None:
+            self._freezing.follow(optimizer)
         steps = len(self.train_dataloader())
         schedule = make_schedule(self.recipe, optimizer, steps=steps)
         if schedule is None:

@@ -5,9 +5,9 @@ import inspect
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from hormesis.inputs.parts import Parts, load_parts
 from hormesis.inputs.pixels import pixels_from
 from hormesis.inputs.samples import samples_from
 from hormesis.report.progress import Report, shown
+from hormesis.training.freezing import Freezing
 from hormesis.training.identity import check_folder, question, settle
 from hormesis.training.ingredients import make_optimizer, make_schedule
 from hormesis.training.keeper import Keeper
@@ -90,31 +91,100 @@ def train(
     """
     folder = Path(out).expanduser()
     check_folder(folder)
-    device = device_named(session.device)
+    device_named(session.device)
     with shown(enabled=session.progress) as report:
-        parts = _parts(data, corpus, report)
-        network = _network(model, parts, corpus, recipe)
-        check_network(network, parts.validation.batch(torch.arange(2))[0], parts.train.classes)
-        shown_parts = replace(
-            parts, validation=parts.validation.drawn(session.validation_samples, corpus.split_seed)
-        )
-        learner = Learner(network, shown_parts, recipe, session)
-        asked = question(model, network, parts, (recipe, corpus))
-        about = {
-            "data": data if isinstance(data, str) else None,
-            "data_root": _place(corpus),
-            "device": str(device),
-            "validated_on": len(shown_parts.validation),
-            "notes": list(parts.notes),
-        }
+        parts = parts_of(data, corpus, report)
+        network = network_of(model, parts, corpus, recipe)
+        source = data if isinstance(data, str) else None
+        task = Task(model, network, parts, source, (recipe, corpus, session))
+        return carry_out(task, folder, report)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training, everything it needs at hand.
+
+    Args:
+        model: As it was asked for.
+        network: On the CPU, normalisation included; it is trained in place.
+        parts: Training and validation data.
+        source: The name that the data were asked for by, or None if they came from Python.
+        asked: Recipe, corpus and session.
+        freezing: What keeps a part of the network as it is; None trains all of it.
+        besides: What else belongs to the question that the run's manifest holds.
+    """
+
+    model: str | nn.Module
+    network: nn.Module
+    parts: Parts
+    source: str | None
+    asked: tuple[Recipe, Corpus, Session]
+    freezing: Freezing | None = None
+    besides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
+    """Check everything that can be known beforehand, then train, or go on where a run stopped.
+
+    Args:
+        task: What is trained.
+        folder: Folder of the run, see ``check_folder``.
+        report: Called with a stage, the work done and in all.
+
+    Raises:
+        HormesisError: As ``train`` says.
+    """
+    network, parts = task.network, task.parts
+    recipe, corpus, session = task.asked
+    check_network(network, parts.validation.batch(torch.arange(2))[0], parts.train.classes)
+    validation = parts.validation.drawn(session.validation_samples, corpus.split_seed)
+    learner = Learner(
+        network, replace(parts, validation=validation), recipe, session, task.freezing
+    )
+    asked = {**question(task.model, network, parts, (recipe, corpus)), **task.besides}
+    device = device_named(session.device)
+    about = {
+        "data": task.source,
+        "data_root": _place(corpus),
+        "device": str(device),
+        "validated_on": len(validation),
+        "notes": list(parts.notes),
+    }
+    with _freezing(task.freezing):
         make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now
         with _writing(folder), _quiet():
             loggers = _loggers(session, folder)
             settle(folder, asked, about, network)
-            stage = f"Training {asked['network']['name']}"
+            stage = f"Training {asked['network']['name']}{_part(task.freezing)}"
             keeper = Keeper(folder, session.checkpoint_every, partial(report, stage))
             _fit(learner, keeper, folder, loggers, device)
     return open_run(folder)
+
+
+@contextmanager
+def _freezing(freezing: Freezing | None) -> Iterator[None]:
+    """Freeze while the block runs, and make sure that nothing has moved.
+
+    Raises:
+        TrainingError: If a frozen value has changed.
+    """
+    if freezing is None:
+        yield
+        return
+    freezing.start()
+    try:
+        yield
+        freezing.check()
+    finally:
+        freezing.stop()
+
+
+def _part(freezing: Freezing | None) -> str:
+    """Say how much of a network is trained, where that is not all of it."""
+    if freezing is None:
+        return ""
+    trained = sum(share.trained for share in freezing.shares)
+    return f", {trained / sum(share.size for share in freezing.shares):.1%} of it"
 
 
 def _place(corpus: Corpus) -> str | None:
@@ -122,8 +192,17 @@ def _place(corpus: Corpus) -> str | None:
     return None if known is None else str(Path(known).expanduser().resolve())
 
 
-def _parts(data: Any, corpus: Corpus, report: Report) -> Parts:  # noqa: ANN401
-    """Return both parts of the data, the training part as small as it was asked for."""
+def parts_of(data: Any, corpus: Corpus, report: Report) -> Parts:  # noqa: ANN401
+    """Return both parts of the data, the training part as small as it was asked for.
+
+    Args:
+        data: As ``train`` takes it.
+        corpus: Which part.
+        report: Called with a stage, the work done and in all.
+
+    Raises:
+        DataError: If the data are missing, incomplete, damaged, or neither a name nor a pair.
+    """
     if isinstance(data, str):
         parts = load_parts(
             data,
@@ -145,8 +224,18 @@ def _parts(data: Any, corpus: Corpus, report: Report) -> Parts:  # noqa: ANN401
     return replace(parts, train=parts.train.drawn(corpus.samples, corpus.split_seed))
 
 
-def _network(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Recipe) -> nn.Module:
-    """Return the untrained network, on the CPU, with the normalisation of its data inside."""
+def network_of(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Recipe) -> nn.Module:
+    """Return the untrained network, on the CPU, with the normalisation of its data inside.
+
+    Args:
+        model: As ``train`` takes it.
+        parts: The data that it has to fit.
+        corpus: Whether a named network gets their normalisation.
+        recipe: Seed and stem of a named network.
+
+    Raises:
+        ModelError: If it cannot be built.
+    """
     if isinstance(model, nn.Module):
         return model.cpu()
     pixels = parts.train
@@ -205,6 +294,7 @@ def _fit(
         inference_mode=False,  # an attack during validation needs gradients
     )
     learner.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    learner.network.train()  # Lightning leaves modules in the mode in which they come
     try:
         trainer.fit(learner, ckpt_path=folder / RESUME if done else None, weights_only=True)
     except SystemExit as error:

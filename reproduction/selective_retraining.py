@@ -1,0 +1,320 @@
+"""Does selective retraining improve adversarial accuracy? Real data, three networks, three seeds.
+
+    python reproduction/selective_retraining.py --data-root DATA --out FOLDER
+
+Every stage is taken up where it was interrupted; seed 1 of all pairs comes before seed 2.
+
+1. base      trains each network and analyses it after its last epoch
+2. search    tries forms of the selection with seed 1, on training images that no network has seen
+3. final     the arms of the plain and of the chosen form, tried once on test images
+4. hardened  the same by adversarial training, with seed 1
+5. table     writes the tables and the picture
+"""
+
+import argparse
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+import hormesis as hm
+from hormesis.analysis.effects import effect_table, pooled_accuracy
+from hormesis.inputs.parts import load_parts
+from hormesis.retraining import EFFECTS
+from hormesis.training.origin import corpus_of
+from hormesis.training.recipe import training_attack
+from hormesis.training.selection import ARMS
+
+SEEDS = (1, 2, 3)
+TRAINED, STUDIED, SEARCHED = 4000, 150, 150
+RETRAINED, TRIED = 2000, 150
+# Epochs of the base training and learning rate: SqueezeNet does not learn at 1e-3.
+BASES = {
+    ("mnist", "resnet18"): (3, 1e-3),
+    ("mnist", "shufflenet_v2_x1_0"): (5, 2e-3),
+    ("mnist", "squeezenet1_1"): (6, 3e-4),
+    ("cifar10", "resnet18"): (5, 1e-3),
+    ("cifar10", "shufflenet_v2_x1_0"): (8, 2e-3),
+    ("cifar10", "squeezenet1_1"): (12, 3e-4),
+}
+EPSILONS = {"mnist": (0.02, 0.04, 0.08), "cifar10": (0.5 / 255, 1 / 255, 2 / 255)}
+QUIET = hm.Session(
+    progress=False, loggers={}, device="cpu", validation_samples=200, checkpoint_every=1000
+)
+PLAIN = hm.Selection(undecided="estimate", scoring=hm.Scoring(reference="base"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network on one data set, from one initialisation."""
+
+    data: str
+    model: str
+    seed: int
+    home: Path
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.data}-{self.model}-{self.seed}"
+
+    @property
+    def run(self) -> Path:
+        return self.home / "runs" / self.name
+
+    @property
+    def recipe(self) -> hm.Recipe:
+        epochs, rate = BASES[self.data, self.model]
+        return hm.Recipe(epochs=epochs, rate=rate, seed=self.seed)
+
+    @property
+    def study(self) -> Path:
+        return self.home / "studies" / self.name / f"epoch-{self.recipe.epochs:04d}"
+
+
+def cases(home: Path, root: Path, seeds: tuple[int, ...] = SEEDS) -> Iterator[Case]:
+    for seed in seeds:
+        for data, model in BASES:
+            yield Case(data, model, seed, home, root)
+
+
+def base(case: Case) -> None:
+    hm.train(
+        case.model,
+        case.data,
+        out=case.run,
+        recipe=case.recipe,
+        corpus=hm.Corpus(root=str(case.root), samples=TRAINED),
+        session=replace(QUIET, validation_samples=500),
+    )
+    hm.analyze_epochs(
+        hm.Trained(
+            case.run,
+            epochs=(case.recipe.epochs,),
+            samples=STUDIED,
+            data_root=str(case.root),
+            device="cpu",
+        ),
+        out=case.study.parent,
+        sweep=hm.Sweep(thresholds=9),
+        run=hm.Run(workers=1, progress=False),
+    )
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A form of selective retraining: what is trained, and how."""
+
+    form: str
+    batchnorm: str = "frozen"
+    slower: int = 1
+
+    @property
+    def name(self) -> str:
+        slower = f", rate by {self.slower}" if self.slower > 1 else ""
+        return f"{self.form}, statistics {self.batchnorm}{slower}"
+
+    def selection(self, study: hm.Study) -> hm.Selection:
+        by = self.form.split()[1]
+        if "half" in self.form:
+            return replace(half(study, by, "density"), batchnorm=self.batchnorm)
+        return replace(PLAIN, by=by, batchnorm=self.batchnorm)
+
+
+PLAINLY = Variant("base adversarial")
+VARIANTS = (
+    PLAINLY,
+    Variant("base clean"),
+    Variant("half adversarial"),
+    Variant("half difference"),
+    Variant("base adversarial", batchnorm="follow"),
+    Variant("base adversarial", slower=10),
+)
+
+
+def half(study: hm.Study, by: str, reference: str) -> hm.Selection:
+    """The selection whose tolerance is the median of the scores, so that it splits them evenly."""
+    scores = study.score(hm.Scoring(reference=reference))
+    chosen = (scores["filter"] == "combined") & (scores["score"] == by)
+    middle = float(scores.loc[chosen, "value"].median())
+    keep = ("antifragile",) if middle > 0 else ("robust", "antifragile")
+    scoring = hm.Scoring(reference=reference, tolerance=abs(middle))
+    return hm.Selection(keep=keep, by=by, undecided="estimate", scoring=scoring)
+
+
+def unused(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
+    """Training images that the base training has not seen, to choose a form on."""
+    whole = load_parts(case.data, root=case.root).train
+    seen = whole.drawn(TRAINED, 0).rows
+    left = torch.ones(len(whole), dtype=torch.bool)
+    left[torch.from_numpy(seen)] = False
+    samples = whole.subset(left.nonzero().flatten()).drawn(SEARCHED, 0).samples()
+    return samples.inputs, samples.labels
+
+
+def retrained(
+    case: Case,
+    out: Path,
+    variant: Variant,
+    controls: hm.Controls,
+    *,
+    images: int = TRAINED,
+    **recipe: Any,  # noqa: ANN401
+) -> hm.Retraining:
+    usual = {"epochs": 1, "rate": case.recipe.rate / variant.slower} | recipe
+    corpus = replace(corpus_of(hm.open_run(case.run), str(case.root)), samples=images)
+    return hm.retrain_with_controls(
+        case.study,
+        out=out,
+        controls=controls,
+        selection=variant.selection(hm.open_study(case.study)),
+        recipe=hm.Recipe(**usual),
+        origin=hm.Origin(run=case.run),
+        corpus=corpus,
+        session=QUIET,
+    )
+
+
+def search(case: Case) -> None:
+    """Try every variant, and regular training at the same rates."""
+    trial = hm.Trial(epsilons=EPSILONS[case.data][:2], steps=10, restarts=1)
+    controls = hm.Controls(arms=("selective",), seeds=(case.seed,), trial=trial, test=unused(case))
+    home = case.home / "search" / case.name
+    for slower in (1, 10):
+        regular = replace(controls, arms=("everything",))
+        variant = replace(PLAINLY, slower=slower)
+        retrained(case, home / f"everything, rate by {slower}", variant, regular)
+    for variant in VARIANTS:
+        retrained(case, home / variant.name, variant, controls)
+
+
+def choose(home: Path, root: Path) -> Variant:
+    """Return the variant that PGD likes best beside regular training, over all pairs."""
+    gains = []
+    for case in cases(home, root, SEEDS[:1]):
+        there = case.home / "search" / case.name
+        for variant in VARIANTS:
+            regular = pgd(there / f"everything, rate by {variant.slower}")
+            gains.append((variant.name, case.name, pgd(there / variant.name) - regular))
+    table = pd.DataFrame(gains, columns=["variant", "case", "gain"])
+    table.to_csv(home / "search.csv", index=False)
+    mean = table.groupby("variant")["gain"].mean()
+    print(mean.sort_values(), flush=True)
+    return next(variant for variant in VARIANTS if variant.name == mean.idxmax())
+
+
+def pgd(folder: Path) -> float:
+    """Mean accuracy under PGD over epsilons, of a folder with a single arm."""
+    accuracy = hm.open_retraining(folder).accuracy
+    assert accuracy is not None
+    return float(accuracy.loc[accuracy["attack"] == "pgd", "accuracy"].mean())
+
+
+def final(case: Case, variant: Variant) -> None:
+    """Every arm, tried on test images that the study has not seen."""
+    trial = hm.Trial(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
+    arms = ARMS if variant == PLAINLY else ("selective", "everything", "random-size", "none")
+    controls = hm.Controls(arms=arms, seeds=(case.seed,), trial=trial)
+    out = case.home / "final" / case.name / variant.name
+    plain = case.home / "final" / case.name / PLAINLY.name
+    same = ("none", "everything") if variant.slower == PLAINLY.slower else ("none",)
+    for arm in same if variant != PLAINLY else ():  # trained alike, so not trained again
+        if (plain / arm).is_dir() and not (out / arm).is_dir():
+            shutil.copytree(plain / arm, out / arm)
+    if not (out / EFFECTS).is_file():
+        retrained(case, out, variant, controls, images=RETRAINED)
+
+
+def hardened(case: Case, variant: Variant) -> None:
+    """Adversarial training of the selection and of everything, as a yardstick."""
+    trial = hm.Trial(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
+    controls = hm.Controls(arms=("selective", "everything"), seeds=(case.seed,), trial=trial)
+    attack = training_attack("pgd", EPSILONS[case.data][1], steps=3)
+    out = case.home / "hardened" / case.name
+    harder = {"attack": attack, "adversarial": True}
+    retrained(case, out, variant, controls, images=RETRAINED, **harder)
+
+
+def gathered(home: Path, variant: Variant) -> pd.DataFrame:
+    """The outcomes of all cases that are finished, with columns ``data`` and ``model``."""
+    parts = []
+    for case in cases(home, home):
+        folder = home / "final" / case.name / variant.name
+        if (folder / EFFECTS).is_file():
+            table = hm.open_retraining(folder).outcomes
+            parts.append(table.assign(data=case.data, model=case.model))
+    return pd.concat(parts, ignore_index=True)
+
+
+def effects(outcomes: pd.DataFrame, against: str) -> pd.DataFrame:
+    """Differences of the arms over all epsilons above 0, a row for each pair, arm and attack."""
+    rows = []
+    for (data, model), pair in outcomes.groupby(["data", "model"], sort=False):
+        keys = ["arm", "seed", "attack", "sample"]
+        mean = pair.assign(right=pair["right"].astype(float)).groupby(keys)["right"].mean()
+        table = mean.reset_index().assign(epsilon=0.0)
+        found = effect_table(table, against)
+        seeds = pair["seed"].nunique()
+        rows.append(found.assign(data=data, model=model, seeds=seeds).drop(columns="epsilon"))
+    return pd.concat(rows, ignore_index=True)
+
+
+def tables(home: Path, out: Path, chosen: Variant) -> None:
+    """Write what was found as CSV, and draw it."""
+    out.mkdir(parents=True, exist_ok=True)
+    for label, variant in {"plain": PLAINLY, "chosen": chosen}.items():
+        outcomes = gathered(home, variant)
+        pooled = outcomes.groupby(["data", "model"], sort=False)
+        accuracy = [
+            pooled_accuracy(part).assign(data=data, model=model) for (data, model), part in pooled
+        ]
+        pd.concat(accuracy).to_csv(out / f"{label}-accuracy.csv", index=False, float_format="%.4f")
+        compared = [
+            effects(outcomes, against).assign(against=against)
+            for against in ("everything", "random-size", "random-layers", "none")
+        ]
+        pd.concat(compared).to_csv(out / f"{label}-effects.csv", index=False, float_format="%.4f")
+
+
+STAGES = ("base", "search", "final", "hardened", "table")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    given = parser.parse_args()
+    home, root = given.out, given.data_root
+    torch.set_num_threads(1)
+    first = SEEDS[:1]
+    chosen = None
+    for seed in SEEDS:
+        if "base" in given.stages:
+            each("base", cases(home, root, (seed,)), base)
+        if "search" in given.stages and seed in first:
+            each("search", cases(home, root, first), search)
+        chosen = chosen or choose(home, root)
+        for variant in dict.fromkeys((PLAINLY, chosen)) if "final" in given.stages else ():
+            each("final", cases(home, root, (seed,)), partial(final, variant=variant))
+    if "hardened" in given.stages:
+        each("hardened", cases(home, root, first), partial(hardened, variant=PLAINLY))
+    if "table" in given.stages and chosen is not None:
+        tables(home, Path(__file__).parent / "selective_retraining", chosen)
+
+
+def each(stage: str, found: Iterator[Case], run: Callable[[Case], None]) -> None:
+    for case in found:
+        started = time.monotonic()
+        run(case)
+        print(f"{stage} {case.name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

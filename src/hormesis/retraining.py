@@ -1,0 +1,144 @@
+"""The folder of a retraining: which parameters were trained, and how the arms of it compare.
+
+    manifest.json        the study, the selection, the recipe; with controls, every arm of them
+    checkpoints/ ...     of a single retraining, which is a run like those of ``hormesis train``
+    ARM/seed-1/          with controls, such a run for each arm and seed
+    outcomes.parquet     with controls: every arm, seed, attack, epsilon and sample
+    accuracy.parquet     with controls: one row an arm, seed, attack and epsilon
+    effects.parquet      with controls: differences from the arm ``everything``
+
+Nothing here needs torch.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hormesis.errors import TrainingError
+
+FORMAT = 1
+KEY = "retraining"
+MANIFEST = "manifest.json"
+OUTCOMES, ACCURACY, EFFECTS = "outcomes.parquet", "accuracy.parquet", "effects.parquet"
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """A network whose training went on with a part of its parameters, and its controls.
+
+    Args:
+        folder: Where it lies.
+        manifest: The study, the selection and what came of it, the recipe.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What was asked to be trained, and how many parameters of which class were."""
+        return self.manifest["selection"]
+
+    @property
+    def accuracy(self) -> pd.DataFrame | None:
+        """Accuracy from 0 to 1 of each arm and seed, with an interval over samples.
+
+        Columns ``arm``, ``seed``, ``attack`` (``clean``, ``fgsm``, ``pgd``, ``autoattack``),
+        ``epsilon`` in input units, ``samples``, ``accuracy``, ``low``, ``high``; None without
+        controls.
+        """
+        return self._table(ACCURACY)
+
+    @property
+    def effects(self) -> pd.DataFrame | None:
+        """Differences in accuracy from the arm ``everything``, paired by seed and sample.
+
+        Columns ``arm``, ``attack``, ``epsilon``, ``difference``, ``low``, ``high``, ``verdict``;
+        the interval is over seeds and samples. None without controls.
+        """
+        return self._table(EFFECTS)
+
+    @property
+    def outcomes(self) -> pd.DataFrame | None:
+        """Whether each sample was classified correctly, and stood.
+
+        Columns ``arm``, ``seed``, ``attack``, ``epsilon``, ``sample``, ``right``; None without
+        controls.
+        """
+        return self._table(OUTCOMES)
+
+    def _table(self, name: str) -> pd.DataFrame | None:
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise TrainingError(
+                f"The table {path} is damaged: delete it and run `hormesis retrain` again."
+            ) from error
+
+    def __repr__(self) -> str:
+        """Say what was retrained, and with which controls."""
+        arms = ", ".join(self.manifest.get("arms", {})) or "no controls"
+        return f"Retraining({self.manifest['study']['network']}, {arms})"
+
+
+def open_retraining(folder: str | Path) -> Retraining:
+    """Open what ``hormesis retrain`` has written. Needs no network and no torch.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        TrainingError: If it is no such folder, damaged, or of a later format.
+    """
+    folder = Path(folder).expanduser()
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise TrainingError(f"The folder {folder} is no retraining: it has no {MANIFEST}.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"The manifest {path} is damaged: {error}.") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get(KEY), int):
+        raise TrainingError(f"The folder {folder} is no retraining: its {MANIFEST} is another's.")
+    if manifest[KEY] > FORMAT:
+        raise TrainingError(
+            f"The retraining {folder} has format {manifest[KEY]}, this version reads up to "
+            f"{FORMAT}; install a newer hormesis."
+        )
+    missing = [key for key in ("study", "selection", "recipe") if key not in manifest]
+    if missing:
+        raise TrainingError(f"The manifest {path} is damaged: it lacks {missing[0]!r}.")
+    return Retraining(folder, manifest)
+
+
+def is_retraining(folder: str | Path) -> bool:
+    """Return whether a folder holds a retraining, damaged or not."""
+    try:
+        manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and KEY in manifest
+
+
+def write_retraining(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest beside its place and rename it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**manifest, KEY: FORMAT}, indent=2, allow_nan=False) + "\n"
+    partial = folder / f".{MANIFEST}.partial"
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(folder / MANIFEST)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet beside its place and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    table.to_parquet(partial, index=False)
+    partial.replace(path)

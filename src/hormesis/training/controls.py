@@ -1,0 +1,302 @@
+"""The experiment: selective retraining beside its controls, with the same budget and seeds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from hormesis.analysis.effects import accuracy_table, effect_table
+from hormesis.errors import DataError, SettingError, TrainingError
+from hormesis.inputs.checkpoints import load_weights
+from hormesis.inputs.samples import Samples, samples_from
+from hormesis.inputs.subset import stratified
+from hormesis.manifest import environment, first_difference, network_fingerprint
+from hormesis.report.progress import Report, shown
+from hormesis.retraining import (
+    ACCURACY,
+    EFFECTS,
+    OUTCOMES,
+    Retraining,
+    is_retraining,
+    open_retraining,
+    write_retraining,
+    write_table,
+)
+from hormesis.settings import check_choice
+from hormesis.study import Study
+from hormesis.training.case import opened_case
+from hormesis.training.evaluate import Trial, evaluated
+from hormesis.training.origin import Origin
+from hormesis.training.recipe import Corpus, Recipe, Session, check_count
+from hormesis.training.retrain import (
+    Ready,
+    carry_out_arm,
+    check_out,
+    described_recipe,
+    prepared,
+)
+from hormesis.training.runs import open_run
+from hormesis.training.selection import ARMS, Selection
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Which trainings are compared, and how.
+
+    Args:
+        arms: Some of ``ARMS``; ``"everything"`` is what the others are compared with.
+        seeds: Each arm is trained once with each; they decide the order of the samples and what the
+            random arms draw.
+        trial: How hard every network is tried.
+        test: What it is tried on, as ``samples_from`` takes it; None takes the validation samples
+            that the study has not seen.
+
+    Raises:
+        SettingError: For an unknown arm, or a seed that cannot be used.
+
+    Example:
+        >>> Controls(seeds=(1, 2)).arms[0]
+        'selective'
+    """
+
+    arms: Sequence[str] = ARMS
+    seeds: Sequence[int] = (1, 2, 3)
+    trial: Trial = Trial()
+    test: Any = None
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for arm in self.arms:
+            check_choice("arm", arm, ARMS)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise SettingError(f"Expected `seeds` that differ, got {self.seeds}.")
+        for seed in self.seeds:
+            check_count("seeds", seed, least=0)
+
+
+def retrain_with_controls(
+    study: Study | str | Path,
+    data: Any = None,  # noqa: ANN401
+    *,
+    out: str | Path,
+    controls: Controls = Controls(),
+    selection: Selection = Selection(),
+    recipe: Recipe = Recipe(),
+    origin: Origin = Origin(),
+    corpus: Corpus | None = None,
+    session: Session = Session(),
+) -> Retraining:
+    """Retrain the network of a study selectively and by every control, and compare what comes out.
+
+    All arms start from the same network, with the same recipe; those of one seed see the same
+    batches in the same order. Each is a run in a folder of its own. The same call goes on where it
+    was interrupted.
+
+    Args:
+        study: As ``retrain`` takes it.
+        data: As ``retrain`` takes it.
+        out: Folder for the arms, the tables and their manifest.
+        controls: Which arms and seeds, and how they are tried.
+        selection: Which parameters the arm ``selective`` trains.
+        recipe: How all are trained; its seed is not used.
+        origin: Where the network is.
+        corpus: Which part of the data.
+        session: What the weights do not depend on.
+
+    Returns:
+        The retraining, with ``accuracy`` and ``effects``.
+
+    Raises:
+        HormesisError: As ``retrain`` says, before the slow part wherever that can be known.
+    """
+    folder = Path(out).expanduser()
+    check_out(folder)
+    case = opened_case(study, selection)
+    with shown(enabled=session.progress) as report:
+        ready = prepared(case, data, origin, (recipe, corpus, session), report)
+        samples, notes = tried_on(ready, controls)
+        about = _described(ready, controls, samples)
+        _settle(folder, about)
+        arms, missing = _arms(ready, controls)
+        found = []
+        for seed in controls.seeds:  # all arms of a seed first: what is there can be compared
+            for name in arms:
+                found.append(_arm(ready, folder, (name, seed), (controls.trial, samples), report))
+        outcomes = pd.concat(found, ignore_index=True)
+    write_table(outcomes, folder / OUTCOMES)
+    write_table(accuracy_table(outcomes), folder / ACCURACY)
+    write_table(effect_table(outcomes), folder / EFFECTS)
+    described = {
+        name: [
+            {"seed": seed, **ready.case.arm(name, seed).described(case.classes)}
+            for seed in controls.seeds
+        ]
+        for name in arms
+    }
+    write_retraining(
+        folder, {**about, "arms": described, "notes": [*notes, *missing], "run": environment()}
+    )
+    return open_retraining(folder)
+
+
+def tried_on(ready: Ready, controls: Controls) -> tuple[Samples, list[str]]:
+    """Return the samples that networks are tried on, and what a reader has to know of them.
+
+    Raises:
+        DataError: If there are fewer than asked for, or they do not fit the network.
+    """
+    trial = controls.trial
+    if controls.test is not None:
+        samples = samples_from(controls.test)
+        if tuple(samples.inputs.shape[1:]) != ready.parts.train.shape:
+            raise DataError(
+                f"Expected test inputs of shape {list(ready.parts.train.shape)}, as those that are "
+                f"trained on, got {list(samples.inputs.shape[1:])}."
+            )
+        chosen = _drawn(samples.labels, trial)
+        return replace(samples, inputs=samples.inputs[chosen], labels=samples.labels[chosen]), []
+    pixels = ready.parts.validation
+    unseen, note = _unseen(ready)
+    rest = pixels.subset(unseen)
+    return rest.subset(_drawn(rest.labels, trial)).samples(), [note] if note else []
+
+
+def _drawn(labels: torch.Tensor, trial: Trial) -> torch.Tensor:
+    if trial.samples is None or trial.samples >= len(labels):
+        return torch.arange(len(labels))
+    return stratified(labels, trial.samples, trial.seed)
+
+
+def _unseen(ready: Ready) -> tuple[torch.Tensor, str]:
+    """Return the validation samples that the study was not made with, or a note that says why not.
+
+    A study keeps the number of its samples and the seed that drew them, and their fingerprint.
+    """
+    pixels, manifest = ready.parts.validation, ready.case.study.manifest
+    about, seed = manifest["question"]["data"], manifest["question"]["sweep"]["seed"]
+    every = torch.arange(len(pixels))
+    count = int(about["samples"])
+    if count < len(pixels):
+        seen = stratified(pixels.labels, count, seed)
+        if pixels.subset(seen).samples().fingerprint() == about["fingerprint"]:
+            left = torch.ones(len(pixels), dtype=torch.bool)
+            left[seen] = False
+            return every[left], ""
+    elif pixels.samples().fingerprint() == about["fingerprint"]:
+        return every, (
+            "The study was made with all validation samples, on which the networks are compared "
+            "here too: analyse with --samples to leave others."
+        )
+    return every, ""
+
+
+def _arms(ready: Ready, controls: Controls) -> tuple[list[str], list[str]]:
+    """Return the arms that can be had, and a sentence for each that cannot."""
+    there, missing = [], []
+    for name in controls.arms:
+        if name == "none" or all(ready.case.arm(name, seed).targets for seed in controls.seeds):
+            there.append(name)
+        else:
+            missing.append(f"The arm {name} was left out: there are no such targets.")
+    return there, missing
+
+
+def _arm(
+    ready: Ready,
+    folder: Path,
+    which: tuple[str, int],
+    tried: tuple[Trial, Samples],
+    report: Report,
+) -> pd.DataFrame:
+    """Train and try one arm with one seed, or read what was found before."""
+    name, seed = which
+    place = folder / name / f"seed-{seed}"
+    path = place / OUTCOMES
+    trial, samples = tried
+    if path.is_file():
+        return pd.read_parquet(path)
+    stage = f"{name}, seed {seed}"
+    if name == "none":
+        network = ready.network
+        first = folder / name / "measured.parquet"
+        if not first.is_file():
+            write_table(evaluated(network, samples, trial), first)
+        found = pd.read_parquet(first)
+    else:
+        recipe = replace(ready.recipe, seed=seed)
+
+        def told(_: str, done: int, total: int) -> None:
+            report(f"Training {stage}", done, total)
+
+        network = carry_out_arm(ready, place, ready.case.arm(name, seed), recipe, told)
+        _load_last(place, network)
+        found = evaluated(
+            network, samples, trial, lambda done, total: report(f"Trying {stage}", done, total)
+        )
+    found.insert(0, "seed", seed)
+    found.insert(0, "arm", name)
+    write_table(found, path)
+    return found
+
+
+def _load_last(place: Path, network: nn.Module) -> None:
+    """Give a network the weights of its last checkpoint, also where nothing was left to train."""
+    there = open_run(place).checkpoints
+    load_weights(network, there[max(there)])
+
+
+def _described(ready: Ready, controls: Controls, samples: Samples) -> dict[str, Any]:
+    """Return what an experiment asks, as its manifest holds it."""
+    recipe, corpus, _ = ready.asked
+    parts, about = ready.parts, ready.case.described()
+    about["selection"]["targets"] = sorted(ready.case.chosen)
+    return {
+        **about,
+        "recipe": {**described_recipe(recipe), "seed": None},
+        "data": {
+            "name": parts.train.name,
+            "split": corpus.split,
+            "samples": len(parts.train),
+            "fingerprint": parts.train.fingerprint(),
+        },
+        "controls": {
+            "arms": list(controls.arms),
+            "seeds": list(controls.seeds),
+            "trial": asdict(controls.trial),
+            "samples": len(samples),
+            "samples_fingerprint": samples.fingerprint(),
+        },
+        "start": network_fingerprint(ready.network),
+    }
+
+
+def _settle(folder: Path, about: dict[str, Any]) -> None:
+    """Write the manifest, or check that the folder's asks the same.
+
+    Raises:
+        TrainingError: If the folder holds another experiment; the first difference is named.
+    """
+    if is_retraining(folder):
+        stored = open_retraining(folder).manifest
+        difference = first_difference(
+            _fixed(about), _fixed({key: stored.get(key) for key in about})
+        )
+        if difference:
+            raise TrainingError(
+                f"The folder {folder} holds another retraining ({difference}); choose another one "
+                "with `out`."
+            )
+    write_retraining(folder, {**about, "arms": {}, "notes": []})
+
+
+def _fixed(about: dict[str, Any]) -> dict[str, Any]:
+    """Return what must not change where arms or seeds are added."""
+    controls = {**about["controls"], "arms": None, "seeds": None}
+    study = {**about["study"], "path": None}
+    # Through JSON and back, tuples are lists.
+    return json.loads(json.dumps({**about, "controls": controls, "study": study}))

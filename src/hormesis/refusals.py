@@ -160,8 +160,8 @@ _SENTENCES: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], str]], ...
     (
         r'expected "command" to be one of \{(?P<known>.*)\}',
         _fixed(
-            "Expected a command: analyze, train, retrain, show, export, compare, plot or report; see "
-            "`hormesis --help`."
+            "Expected a command: analyze, train, retrain, show, export, compare, plot or report; "
+            "see `hormesis --help`."
         ),
     ),
     (

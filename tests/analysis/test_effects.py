@@ -113,9 +113,9 @@ def test_differences_are_paired_by_seed_and_sample():
 
 def test_only_seeds_that_both_arms_have_count():
     table = outcomes(a={("pgd", 0.1): GOOD}, everything={("pgd", 0.1): HALF})
-    fewer = table[(table["arm"] == "a") | (table["seed"] < 1)]
+    fewer = table.query("arm == 'a' or seed < 1")
     assert effect_table(fewer).iloc[0]["difference"] == pytest.approx(0.5)
-    assert effect_table(table[table["arm"] == "a"]).empty
+    assert effect_table(table.query("arm == 'a'")).empty
 
 
 def test_tables_have_the_columns_that_others_read():
@@ -123,8 +123,8 @@ def test_tables_have_the_columns_that_others_read():
     columns = ["arm", "seed", "attack", "epsilon", "samples", "accuracy", "low", "high"]
     by_seed = accuracy_table(table)
     assert by_seed.columns.tolist() == columns
-    assert by_seed["low"].ge(0).all()
-    assert by_seed["high"].le(1).all()
+    assert min(by_seed["low"]) >= 0
+    assert max(by_seed["high"]) <= 1
     assert len(by_seed) == 9
     pooled = pooled_accuracy(table)
     assert pooled["accuracy"].tolist() == [1.0, 0.5, 0.0]

@@ -92,6 +92,7 @@ def test_the_same_call_measures_nothing_again_and_more_seeds_are_added(made, mon
     assert {path: path.read_bytes() for path in tables} == tables
     arms = ("selective", "everything")
     more = compared(made.folder, controls=hm.Controls(arms, (1, 2, 5), TRIAL))
+    assert more.outcomes is not None
     assert sorted(more.outcomes["seed"].unique()) == [1, 2, 5]
     compared(made.folder)
 

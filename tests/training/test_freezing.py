@@ -133,10 +133,11 @@ def test_a_negative_zero_is_another_bit():
         Share("0.weight", "linear", 1, (False,), ""),
         Share("1.weight", "linear", 1, (True,), ""),
     ]
-    model[0].weight.data.zero_()
+    first = model.get_parameter("0.weight")
+    first.data.zero_()
     freezing = Freezing(model, shares, batchnorm="frozen")
     freezing.start()
-    model[0].weight.data.neg_()
+    first.data.neg_()
     assert freezing.moved() == ["0.weight"]
 
 
@@ -179,7 +180,7 @@ def test_gradients_can_be_accumulated_and_clipped():
 
 def test_what_asked_for_a_gradient_does_so_again():
     model, of = network(), study()
-    model[0].bias.requires_grad_(False)  # frozen by its user
+    model.get_parameter("0.bias").requires_grad_(False)  # frozen by its user
     frozen = hm.freeze(model, of, upper(of))
     frozen.stop()
     asked = {name: value.requires_grad for name, value in model.named_parameters()}
@@ -227,14 +228,15 @@ def test_a_transposed_convolution_is_frozen_along_its_output_channels():
         Share("2.bias", "bias", 2, (False,), ""),
     ]
     freezing = Freezing(model, shares, batchnorm="frozen")
-    start = model[0].weight.detach().clone()
+    weight = model.get_parameter("0.weight")
+    start = weight.detach().clone()
     freezing.start()
     optimizer = torch.optim.SGD(freezing.parameters, lr=0.1, weight_decay=0.1)
     freezing.follow(optimizer)
     model(torch.rand(4, 2, 1, 1)).sum().backward()
     optimizer.step()
-    assert torch.equal(model[0].weight[:, 1], start[:, 1])
-    assert not torch.equal(model[0].weight[:, 0], start[:, 0])
+    assert torch.equal(weight[:, 1], start[:, 1])
+    assert not torch.equal(weight[:, 0], start[:, 0])
 
 
 def test_a_case_is_opened_without_a_network():

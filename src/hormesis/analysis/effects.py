@@ -1,7 +1,9 @@
 """Accuracies of retrained networks and their differences, with intervals over seeds and samples."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,12 +75,10 @@ def accuracy_table(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         ``high``, all from 0 to 1.
     """
     rows = []
-    for (arm, seed, attack, epsilon), part in outcomes.groupby(
-        ["arm", "seed", *KEYS], sort=False, dropna=False
-    ):
+    for key, part in _grouped(outcomes, ["arm", "seed", *KEYS]):
         found = crossed_mean(part["right"].to_numpy(float)[None], level)
         ends = max(found.low, 0.0), min(found.high, 1.0)
-        rows.append((arm, seed, attack, epsilon, len(part), found.value, *ends))
+        rows.append((*key, len(part), found.value, *ends))
     columns = ["arm", "seed", *KEYS, "samples", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -95,11 +95,11 @@ def pooled_accuracy(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame
         ``high``.
     """
     rows = []
-    for (arm, attack, epsilon), part in outcomes.groupby(["arm", *KEYS], sort=False):
+    for key, part in _grouped(outcomes, ["arm", *KEYS]):
         values = _wide(part)
         found = crossed_mean(values, level)
         ends = max(found.low, 0.0), min(found.high, 1.0)
-        rows.append((arm, attack, epsilon, *values.shape, found.value, *ends))
+        rows.append((*key, *values.shape, found.value, *ends))
     columns = ["arm", *KEYS, "seeds", "samples", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -120,7 +120,7 @@ def effect_table(
     """
     wide = {
         key: part.pivot(index="seed", columns="sample", values="right")
-        for key, part in outcomes.groupby(["arm", *KEYS], sort=False)
+        for key, part in _grouped(outcomes, ["arm", *KEYS])
     }
     rows = []
     for (arm, attack, epsilon), one in wide.items():
@@ -134,6 +134,13 @@ def effect_table(
             rows.append((arm, attack, epsilon, found.value, found.low, found.high))
     table = pd.DataFrame(rows, columns=["arm", *KEYS, "difference", "low", "high"])
     return table.assign(verdict=_verdicts(table))
+
+
+def _grouped(
+    table: pd.DataFrame, keys: list[str]
+) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    for key, part in table.groupby(keys, sort=False):
+        yield key if isinstance(key, tuple) else (key,), part
 
 
 def _verdicts(effects: pd.DataFrame) -> list[str]:

@@ -280,14 +280,14 @@ def _recipe(given: Namespace) -> Recipe:
 
 def _corpus(given: Namespace, training: TrainingRun | None) -> Corpus | None:
     """Return which part of the data was asked for; None for that of the study's training."""
-    if given.data is None and training is None:
-        return None
     if given.data is not None:
         made = Corpus(normalize=given.normalize)
-    else:
+    elif training is not None:
         from hormesis.training.origin import corpus_of
 
         made = corpus_of(training)
+    else:
+        return None
     changed = {"root": given.data_root, "samples": given.samples, "download": given.download}
     return replace(made, **{name: value for name, value in changed.items() if value})
 

@@ -13,8 +13,6 @@ from hormesis.inputs.factory import is_code
 from hormesis.report.terminal import console as terminal
 from hormesis.retraining import Retraining
 
-_SHORT = {"gain": "gain", "loss": "loss", NOTHING: "no difference"}
-
 
 def selection_lines(about: Mapping[str, Any], described: Mapping[str, Any]) -> list[str]:
     """Return what is trained and frozen, and by which rules, in lines.
@@ -73,7 +71,7 @@ def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
         made: The retraining.
         picture: Where its picture lies, if one was drawn.
     """
-    console = terminal(soft_wrap=True)
+    console = terminal()
     console.print()
     for line in selection_lines(made.manifest, described(made)):
         console.print(Text(line))
@@ -94,10 +92,10 @@ def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
     about = made.manifest["study"]
     code = is_code("model", about["network"]) or is_code("data", about["data"])
     allowed = " --allow-code" if code else ""
-    console.print(Text(f"run:     {made.folder}"))
+    console.print(Text(f"run:     {made.folder}"), soft_wrap=True)
     if picture is not None:
-        console.print(Text(f"picture: {picture}"))
-    console.print(Text(f"next:    hormesis analyze --run {run}{allowed}"))
+        console.print(Text(f"picture: {picture}"), soft_wrap=True)
+    console.print(Text(f"next:    hormesis analyze --run {run}{allowed}"), soft_wrap=True)
 
 
 def described(made: Retraining) -> Mapping[str, Any]:
@@ -152,7 +150,5 @@ def _by_attack(pooled: pd.DataFrame) -> pd.DataFrame:
 
 def _effect(row: Mapping[Any, Any]) -> tuple[str, str]:
     low, high = 100 * row["low"], 100 * row["high"]
-    return (
-        f"{100 * row['difference']:+.1f} [{low:+.1f}, {high:+.1f}]",
-        _SHORT.get(row["verdict"], row["verdict"]),
-    )
+    verdict = "no difference" if row["verdict"] == NOTHING else str(row["verdict"])
+    return f"{100 * row['difference']:+.1f} [{low:+.1f}, {high:+.1f}]", verdict

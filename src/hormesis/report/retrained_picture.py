@@ -60,7 +60,7 @@ def draw_attack(axes: Axes, pooled: pd.DataFrame, attack: str) -> None:
         attack: Which attack.
     """
     arms = list(dict.fromkeys(pooled["arm"]))
-    widest = float(pooled["epsilon"].max())
+    widest = max(pooled["epsilon"].tolist())
     for place, arm in enumerate(arms):
         colour, mark, dash = LOOKS.get(arm, _OTHER)
         rows = pooled.loc[

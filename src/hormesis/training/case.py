@@ -104,8 +104,8 @@ class Arm:
     def described(self, classes: pd.DataFrame) -> dict[str, Any]:
         """Return what is trained and frozen as the manifest holds it, and why."""
         trained = sum(share.trained for share in self.shares)
-        there = classes.loc[classes["target"].isin(self.targets)]
-        left = classes.loc[~classes["target"].isin(self.targets)]
+        there = classes.loc[classes["target"].isin(list(self.targets))]
+        left = classes.loc[~classes["target"].isin(list(self.targets))]
         return {
             "targets": sorted(self.targets),
             "trained_targets": counts(there),

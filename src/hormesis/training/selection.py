@@ -122,7 +122,7 @@ def selected(classes: pd.DataFrame, selection: Selection) -> frozenset[str]:
     wanted = set(selection.keep)
     if selection.undecided == "train":
         wanted |= set(OPEN)
-    chosen = classes["class"].isin(wanted)
+    chosen = classes["class"].isin(list(wanted))
     if bool(chosen.any()) and not bool(chosen.all()):
         return frozenset(classes.loc[chosen, "target"])
     there = ", ".join(f"{count} {name}" for name, count in counts(classes).items())

@@ -37,6 +37,7 @@ def test_command_is_understood(command: str) -> None:
     assert _parser().parse_args(shlex.split(command)[1:]).command in (
         "analyze",
         "train",
+        "retrain",
         "show",
         "export",
         "compare",

@@ -16,7 +16,8 @@ from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.cli import main
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.heat import luminance
-from hormesis.report.layers import Group, layer_groups
+from hormesis.report.layers import Group, Shortcut, layer_groups, shortcuts
+from hormesis.report.network import network_picture
 from hormesis.report.plots.chosen import chosen
 from hormesis.report.style import CLASSES, Picture, save
 from hormesis.settings import Scoring
@@ -190,6 +191,36 @@ def test_groups_are_split_where_they_are_large():
         Group("blocks.1", 5, 8),
         Group("blocks.2", 9, 12),
     ]
+
+
+FLOW = [  # a block whose shortcut has a layer of its own, and one whose has none
+    {"targets": ["stem.weight"], "after": []},
+    {"targets": ["one.weight"], "after": [0]},
+    {"targets": ["two.weight"], "after": [1]},
+    {"targets": ["side.weight"], "after": [0]},
+    {"targets": [], "after": [2, 3]},
+    {"targets": ["three.weight"], "after": [4]},
+    {"targets": [], "after": [4, 5]},
+    {"targets": ["fc.weight"], "after": [6]},
+]
+
+
+def test_ways_that_lead_past_layers_do_not_run_through_each_other():
+    names = [name for node in FLOW for name in node["targets"]]
+    rows = network_picture(many(names, flow=FLOW)).rows
+    assert shortcuts(rows) == [
+        Shortcut(3.5, 4.5, 0),  # past the third
+        Shortcut(2.0, 3.5, 0),  # from the second layer, past the one at its side
+        Shortcut(0.0, 3.0, 1),  # from the stem to the layer at the side
+    ]
+
+
+def test_shortcuts_are_drawn_where_all_layers_are_shown():
+    names = [name for node in FLOW for name in node["targets"]]
+    study = many(names, flow=FLOW)
+    assert len(study.plot.network().axes) == 3
+    assert len(study.plot.network("fc", "stem").axes) == 2
+    assert len(many(names).plot.network().axes) == 2
 
 
 def test_targets_are_chosen_by_name_or_pattern():

@@ -153,3 +153,16 @@ def test_an_error_in_a_terminal_passes_through_and_gives_the_cursor_back(termina
     with pytest.raises(KeyboardInterrupt, match="stop"):
         broken()
     assert terminal().rstrip().endswith("\x1b[?25h")
+
+
+def test_a_notebook_without_widgets_gets_lines(log, clock, monkeypatch):
+    class Notebook:
+        is_terminal, is_jupyter = False, True
+
+    monkeypatch.setattr(progress, "Console", lambda stderr: Notebook())
+    monkeypatch.setattr(progress, "find_spec", lambda name: None)
+    with shown() as report:
+        report("Reading", 0, 10)
+        clock.now += 2.0
+        report("Reading", 10, 10)
+    assert log() == "Reading: done in 0:02\n"

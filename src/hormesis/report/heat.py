@@ -14,6 +14,7 @@ from hormesis.analysis.scores import SCORES
 from hormesis.report.style import DIVERGING, MISSING, short
 
 _MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
+_BAR = 0.09  # inches that the bar of colours is high
 MIDDLE = 0.179
 """The luminance from which black and white stand out alike."""
 Scores = Float[np.ndarray, "rows columns"]
@@ -138,5 +139,7 @@ def explain_colours(axes: list[Axes], image: AxesImage, name: str = "filtering")
         image: One of them.
         name: Which scores they show.
     """
-    bar = axes[0].figure.colorbar(image, ax=axes, location="bottom", fraction=0.03, pad=0.02)
+    figure = axes[0].figure
+    share = _BAR * figure.dpi / figure.bbox.height  # of the height, whatever that is
+    bar = figure.colorbar(image, ax=axes, location="bottom", fraction=share, pad=share, aspect=22)
     bar.set_label(f"fragile  ←  {name} score  →  antifragile")

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import (
@@ -43,7 +44,7 @@ def shown(*, enabled: bool = True) -> Iterator[Report]:
     console = Console(stderr=True)
     if not enabled:
         yield silent
-    elif console.is_terminal or console.is_jupyter:
+    elif console.is_terminal or (console.is_jupyter and find_spec("ipywidgets")):
         yield from _bars(console)
     else:
         yield _Lines().report

@@ -9,7 +9,8 @@ from matplotlib.ticker import EngFormatter
 
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import ScoreRow, score_rows
-from hormesis.report.layers import Group, layer_groups
+from hormesis.report.layers import Group, Shortcut, layer_groups, shortcuts
+from hormesis.report.network import network_picture
 from hormesis.report.style import CLASSES, WIDTHS, Picture, finished, paper, picture, short
 from hormesis.study import Study
 
@@ -18,6 +19,9 @@ _FLOOR = 0.5  # of a layer's size: where bars begin on their logarithmic axis
 _NAMED = {"single": 14, "double": 30}  # layers whose own names fit
 _LETTERS = 18
 _LETTER = 0.03  # inches that a letter of a turned name takes
+_LEVEL = 0.09  # inches between ways past layers
+_MOST_ABOVE = 0.6  # inches that all of them take
+_FOOT = 0.2  # of the distance between layers
 _BAR = 0.82  # of the distance between layers
 
 
@@ -35,9 +39,15 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     rows = [row for row in score_rows(study) if row.target in shown]
     longest = max(len(short(row.target, _LETTERS)) for row in rows)
     turned = _LETTER * longest if len(rows) <= _NAMED[width] else 0.0
+    past = _past(study, [row.target for row in rows])
+    levels = 1 + max((way.level for way in past), default=-1)
+    above = min(_MOST_ABOVE, _LEVEL * levels) if past else 0.0
     with paper():
-        figure = picture(WIDTHS[width], _HEIGHT + turned)
-        bars, strips = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.6))
+        figure = picture(WIDTHS[width], _HEIGHT + turned + above)
+        heights = [*([above] if past else []), 1.0, 0.6]
+        *ways, bars, strips = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+        for axes in ways:
+            _draw_past(axes, past, levels)
         _draw_sizes(bars, rows)
         _draw_strips(strips, rows)
         _name_layers(strips, [row.target for row in rows], _NAMED[width])
@@ -56,6 +66,23 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
 def _look(label: str) -> dict[str, Any]:
     look = CLASSES[label]
     return {"facecolor": look.fill, "edgecolor": look.edge, "hatch": look.hatch}
+
+
+def _past(study: Study, names: list[str]) -> list[Shortcut]:
+    """Return what leads past layers, where that is known and all of them are shown."""
+    layers = network_picture(study)
+    ordered = [row.name.removesuffix(".weight") for row in layers.rows if row.name]
+    return shortcuts(layers.rows) if layers.known and ordered == names else []
+
+
+def _draw_past(axes: Axes, past: list[Shortcut], levels: int) -> None:
+    """Draw ways that lead past layers as brackets over them."""
+    for way in past:
+        first, last = way.first + _FOOT, way.last - _FOOT  # ways that meet stay apart
+        x = (first, first + _FOOT, last - _FOOT, last)
+        axes.plot(x, (0, way.level + 1, way.level + 1, 0), color="#555555", lw=0.6, clip_on=False)
+    axes.set_ylim(0, levels)
+    axes.axis("off")
 
 
 def _draw_sizes(axes: Axes, rows: list[ScoreRow]) -> None:

@@ -18,7 +18,8 @@ from hormesis.analysis.responses import Means, response_table
 from hormesis.settings import FILTERS, Scoring, Sweep, Targets
 from hormesis.storage import StoredOutcomes, staged, write_outcomes, write_tables
 
-TARGETS, STEPS, BLOCK = 54, 25, 256
+TARGETS, STEPS, BLOCK, CHANNELS = 54, 25, 256, 64
+INPUTS = {"shape": [3, 32, 32], "bounds": [0.0, 1.0]}
 MEASURE = """
 import json, resource, sys, time
 import hormesis
@@ -31,14 +32,18 @@ print(json.dumps({"studies": len(found.studies), "seconds": round(seconds, 2),
 """
 
 
-def cells() -> pd.DataFrame:
-    """Return the cells of a made-up ResNet-50."""
-    step = np.tile(np.arange(STEPS), TARGETS * len(FILTERS))
+def cells(count: int = TARGETS) -> pd.DataFrame:
+    """Return the cells of so many targets; by default those of a made-up ResNet-50."""
+    step = np.tile(np.arange(STEPS), count * len(FILTERS))
     progress = step / (STEPS - 1)
-    names = [f"layer{place:02d}.weight" for place in range(TARGETS)]
+    names = [f"layer{place:02d}.weight" for place in range(count)]
+    if count > TARGETS:
+        names = [
+            f"layer{place // CHANNELS:02d}.weight[{place % CHANNELS}]" for place in range(count)
+        ]
     columns = {
         "target": np.repeat(names, STEPS * len(FILTERS)),
-        "filter": np.tile(np.repeat(FILTERS, STEPS), TARGETS),
+        "filter": np.tile(np.repeat(FILTERS, STEPS), count),
         "step": step,
         "alpha": progress,
         "zeroed": step,
@@ -65,14 +70,20 @@ def outcomes(table: pd.DataFrame, samples: int, seed: int) -> StoredOutcomes:
     )
 
 
-def write(folder: Path, epoch: int, samples: int) -> None:
-    """Write the study of one epoch."""
-    table, means = cells(), Means()
+def write(folder: Path, epoch: int, samples: int, count: int = TARGETS) -> None:
+    """Write the study of one epoch, of so many targets."""
+    table, means = cells(count), Means()
     question = {
         "network": {"name": "resnet50", "fingerprint": f"{epoch:064d}"},
-        "data": {"name": "made up", "samples": samples, "classes": 10, "fingerprint": "0" * 64},
+        "data": {
+            "name": "made up",
+            "samples": samples,
+            "classes": 10,
+            "fingerprint": "0" * 64,
+            **INPUTS,
+        },
         "attack": {"name": "fgsm", "epsilon": 0.03},
-        "targets": asdict(Targets()),
+        "targets": asdict(Targets(per="channel" if count > TARGETS else "tensor")),
         "sweep": asdict(Sweep()),
         "performance": {"name": "accuracy", "higher_is_better": True},
     }
@@ -91,7 +102,7 @@ def write(folder: Path, epoch: int, samples: int) -> None:
             "origin": {"epoch": epoch},
         }
         names = table["target"].unique()
-        targets = pd.DataFrame({"target": names, "kind": "convolution", "shape": "1", "size": 1})
+        targets = pd.DataFrame({"target": names, "kind": "convolution", "shape": "24", "size": 24})
         targets = targets.assign(depth=range(len(names)), minimum=-1.0, maximum=1.0)
         targets = targets.assign(tested=True, reason="")
         write_tables(stage, manifest, targets, response_table(table, means))

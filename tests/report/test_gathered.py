@@ -137,7 +137,7 @@ def test_responses_come_with_intervals_and_the_histogram_of_the_weights():
     )
     assert all(low <= mean <= high for low, mean, high in zip(
         own["clean_low"], own["clean"], own["clean_high"], strict=True))  # fmt: skip
-    assert curves["0"]["histogram"] == [(2, 2), 0, 0]
+    assert curves["0"]["histogram"] == [[2, 2], 0, 0]
     assert curves["0"]["edges"] == [-1.0, 0.0, 1.0]
 
 

@@ -40,25 +40,23 @@ class ClassCount:
     values: int
 
 
-def class_counts(study: Study, score: str, filter_name: str) -> list[ClassCount]:
-    """Return how many swept targets, and values, fall into each class by one score.
+def class_counts(study: Study, filter_name: str) -> dict[str, list[ClassCount]]:
+    """Return how many swept targets, and values, fall into each class, by score.
 
     Args:
         study: Any study.
-        score: ``clean``, ``adversarial`` or ``difference``.
         filter_name: A filter that was swept, or ``combined``.
 
     Returns:
-        The classes that occur, in the order of ``CLASSES``.
+        For each score the classes that occur, in the order of ``CLASSES``.
     """
     rows = _rows(study, filter_name)
-    rows = rows.loc[rows["score"] == score]
-    found = rows.groupby("class", sort=False)["size"].agg(["count", "sum"])
-    return [
-        ClassCount(name, int(found.loc[name, "count"]), int(found.loc[name, "sum"]))  # pyright: ignore
-        for name in CLASSES
-        if name in found.index
-    ]
+    table = rows.groupby(["score", "class"], sort=False)["size"].agg(["count", "sum"])
+    found = {key: (int(n), int(size)) for key, n, size in table.itertuples(name=None)}
+    return {
+        score: [ClassCount(name, *found[score, name]) for name in CLASSES if (score, name) in found]
+        for score in SCORES
+    }
 
 
 def headline(study: Study) -> str:
@@ -66,10 +64,10 @@ def headline(study: Study) -> str:
 
     The largest class, by values, comes with its share of the values that were filtered.
     """
-    by = main_filter(study.scores)
+    every = class_counts(study, main_filter(study.scores))
     parts = []
     for score in ("adversarial", "clean"):
-        counts = sorted(class_counts(study, score, by), key=lambda count: -count.values)
+        counts = sorted(every[score], key=lambda count: -count.values)
         total = sum(count.values for count in counts)
         shares = [f"{count.targets} {count.name}" for count in counts]
         shares[0] += f" ({100 * counts[0].values / total:.3g}{_THIN}% of the values)"

@@ -46,25 +46,59 @@ def weight_histogram(study: Study, target: str) -> Histogram | None:
     known = study.targets.loc[study.targets["target"] == target].iloc[0]
     for name in ("high_pass", "low_pass"):
         sweep = rows.loc[rows["filter"] == name].sort_values("alpha")
-        edges = sweep["alpha"].to_numpy(float)
-        if len(edges) < 2 or edges[0] == edges[-1]:
-            continue
         removed = sweep["zeroed"].to_numpy(np.int64)
-        # How many lie up to each threshold: the high pass counts those at it, the low pass not.
-        up_to = removed if name == "high_pass" else int(known["size"]) - removed
-        chosen = known["kind"] == "global" and study.manifest["question"]["sweep"]["span"]
-        return _between(target, (edges, up_to), int(known["size"]), chosen=bool(chosen))
+        found = between_thresholds(
+            target,
+            (sweep["alpha"].to_numpy(float), size_up_to(name, removed, int(known["size"]))),
+            int(known["size"]),
+            chosen=known["kind"] == "global" and span_chosen(study),
+        )
+        if found is not None:
+            return found
     return None
 
 
-def _between(
+def span_chosen(study: Study) -> bool:
+    """Return whether the thresholds of a global analysis were chosen, not taken from the values."""
+    return bool(study.manifest["question"]["sweep"]["span"])
+
+
+def size_up_to(
+    filter_name: str, removed: Int[np.ndarray, " steps"], size: int
+) -> Int[np.ndarray, " steps"]:
+    """Return how many values lie up to each threshold, from how many a filter removes at each.
+
+    The high pass counts those at the threshold, the low pass not.
+
+    Args:
+        filter_name: ``high_pass`` or ``low_pass``.
+        removed: At each threshold.
+        size: Number of all values.
+    """
+    return removed if filter_name == "high_pass" else size - removed
+
+
+def between_thresholds(
     target: str,
     cumulative: tuple[Float[np.ndarray, " steps"], Int[np.ndarray, " steps"]],
     size: int,
     *,
     chosen: bool,
-) -> Histogram:
+) -> Histogram | None:
+    """Return the distribution from how many values lie up to each threshold.
+
+    Args:
+        target: Name of the target.
+        cumulative: Thresholds in ascending order, and the number of values up to each.
+        size: Number of all values.
+        chosen: Whether the span of the thresholds was chosen, so that values may lie beyond.
+
+    Returns:
+        None for fewer than two thresholds, or where all coincide.
+    """
     edges, up_to = cumulative
+    if len(edges) < 2 or edges[0] == edges[-1]:
+        return None
     counts = np.diff(up_to)
     below, above = int(up_to[0]), size - int(up_to[-1])
     if not chosen:  # the ends are the lowest and the highest value: nothing lies beyond

@@ -57,7 +57,7 @@ def facts(study: Study) -> Facts:
 def _data(study: Study) -> str:
     data = study.manifest["question"]["data"]
     measured = int(study.manifest["base"].get("samples", data["samples"]))
-    shape = " × ".join(map(str, data["shape"]))
+    shape = " × ".join(map(str, data.get("shape", ())))
     return (
         f"{data['name']}: {measured} of {data['samples']} samples measured, {data['classes']} "
         f"classes, inputs of {shape}"

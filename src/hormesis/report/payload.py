@@ -1,18 +1,14 @@
 """A study as the plain values that its page draws and offers for download."""
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.curves import with_bands
+from hormesis.report.curve_payload import curves_payload
 from hormesis.report.figures import main_filter
 from hormesis.report.findings import CLASSES, class_counts, findings, headline
-from hormesis.report.histogram import weight_histogram
 from hormesis.report.measured import (
     command,
     epsilon_text,
@@ -21,26 +17,14 @@ from hormesis.report.measured import (
     performance_text,
 )
 from hormesis.report.network import network_picture
+from hormesis.report.numbers import plain, rounded
 from hormesis.study import Study
 
 MOST_TARGETS = 4000  # with scores on one page
 MOST_IN_DETAIL = 600  # targets; of more, only the main filter's scores are there
-MOST_CURVES = 1800  # targets with responses, of all studies together
+MOST_CURVES = 800  # targets with responses, of all studies together
 FEWEST_CURVES = 60  # of each study
-_DIGITS = 6  # significant, of responses and thresholds
 _NAMED = 12  # parameters that were not tested, by name
-_CURVES = {
-    "clean": "clean",
-    "clean_low": "clean_low",
-    "clean_high": "clean_high",
-    "adversarial": "adversarial",
-    "adversarial_low": "adversarial_low",
-    "adversarial_high": "adversarial_high",
-    "alpha": "alpha",
-    "density": "density",
-    "random_clean": "random_clean",
-    "random_adversarial": "random_adversarial",
-}
 
 
 def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -> dict[str, Any]:
@@ -85,8 +69,8 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             "kind": table["kind"].tolist(),
             "shape": table["shape"].tolist(),
             "size": table["size"].astype(int).tolist(),
-            "clean": _rounded(one.clean for one in bases),
-            "adversarial": _rounded(one.adversarial for one in bases),
+            "clean": rounded(one.clean for one in bases),
+            "adversarial": rounded(one.adversarial for one in bases),
         },
         "scores": _scores(study, chosen),
         "network": {
@@ -96,7 +80,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
                 for row in picture.rows
             ],
         },
-        "curves": _curves(study, _chosen(study, most_curves), place),
+        "curves": curves_payload(study, _chosen(study, most_curves), place),
         "facts": facts(study),
         "command": command(study),
         "untested": [
@@ -146,8 +130,8 @@ def _counts(study: Study) -> dict[str, Any]:
     many = len(set(study.responses["target"])) > MOST_IN_DETAIL
     return {
         name: {
-            score: [[c.name, c.targets, c.values] for c in class_counts(study, score, name)]
-            for score in SCORES
+            score: [[each.name, each.targets, each.values] for each in counts]
+            for score, counts in class_counts(study, name).items()
         }
         for name in _filters(study, many=many)
     }
@@ -171,56 +155,3 @@ def _scores(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
                 "point": own["point"].map(code).tolist(),
             }
     return found
-
-
-def _curves(study: Study, names: Sequence[str], place: dict[str, int]) -> dict[str, Any]:
-    """Return responses by place of the target and filter, and the histogram of its weights."""
-    table = with_bands(study, names)
-    columns = {key: column for key, column in _CURVES.items() if column in table}
-    for column in columns.values():
-        table[column] = _rounded(table[column])
-    rows_of = {
-        name: row for row, name in zip(study.targets.index, study.targets["target"], strict=True)
-    }
-    wanted = table.sort_values("step", kind="stable")
-    found: dict[str, Any] = {}
-    for target, rows in wanted.groupby("target", sort=False):
-        name = str(target)
-        if name not in place:
-            continue
-        # Of this target alone, so that none has to be looked for among thousands.
-        alone = replace(study, responses=rows, targets=study.targets.loc[[rows_of[name]]])
-        bins = weight_histogram(alone, name)
-        found[str(place[name])] = {
-            "samples": study.prefix_of[name].samples,
-            "filters": {
-                str(each): {
-                    **{key: sweep[column].tolist() for key, column in columns.items()},
-                    "zeroed": sweep["zeroed"].astype(int).tolist(),
-                    "pulse": _pulse(sweep) if each == "pulse_wave" else [],
-                }
-                for each, sweep in rows.groupby("filter", sort=False)
-            },
-            "histogram": None if bins is None else [bins.counts, bins.below, bins.above],
-            "edges": None if bins is None else _rounded(bins.edges),
-        }
-    return found
-
-
-def _pulse(sweep: pd.DataFrame) -> list[float | None]:
-    """Return half the width of the pulse, in units of the weights."""
-    return _rounded((sweep["upper"] - sweep["lower"]).head(1) / 2)
-
-
-def plain(values: Iterable[float]) -> list[float | None]:
-    """Return numbers as JSON can hold them: None for what is no number.
-
-    Example:
-        >>> plain([0.5, float("nan")])
-        [0.5, None]
-    """
-    return [float(value) if math.isfinite(value) else None for value in values]
-
-
-def _rounded(values: Iterable[float]) -> list[float | None]:
-    return [float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None for value in values]

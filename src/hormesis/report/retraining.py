@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hormesis.errors import StudyError
-from hormesis.report.payload import plain
+from hormesis.report.numbers import plain
 from hormesis.storage import MANIFEST
 
 RETRAINING = "retraining"  # the key of a manifest that tells a retraining from a study

@@ -10,7 +10,7 @@ from hormesis.errors import SettingError, StudyError
 from hormesis.report.comparison import LEGEND, agreement_lines, invariants
 from hormesis.report.findings import CLASSES
 from hormesis.report.gathered import Gathered
-from hormesis.report.payload import plain
+from hormesis.report.numbers import plain
 
 _MOST_ROWS = 400
 _MOST_CHANGES = 12

@@ -157,9 +157,9 @@ function weights(parts) {
   const made = draw("svg", { width, height, role: "img", "aria-label": histogramSaid(own, edges) });
   parts.bars = [];
   if (own.histogram) {
-    const [counts] = own.histogram, most = Math.max(...counts.map(Math.sqrt)) || 1;
+    const [counts] = own.histogram, most = Math.sqrt(Math.max(...counts, 1));
     counts.forEach((number, place) => {
-      const tall = number ? Math.max(1, (Math.sqrt(number) / most) * (base - 14)) : 0;
+      const tall = number > 0 ? Math.max(1, (Math.sqrt(number) / most) * (base - 14)) : 0;
       const bar = draw("rect", { x: x(edges[place]) + 0.5, y: base - tall, width: Math.max(0.8, x(edges[place + 1]) - x(edges[place]) - 1), height: tall, fill: "var(--reference)" });
       parts.bars.push(bar);
       made.append(bar);
@@ -190,7 +190,7 @@ function removed(name, sweep, step, parts) {
     bar.setAttribute("class", gone ? "gone" : "");
   });
   if (name === "pulse_wave") {
-    const half = sweep.pulse[0], from = Math.max(edges[0], alpha - half), to = Math.min(edges[edges.length - 1], alpha + half);
+    const half = own.pulse || 0, from = Math.max(edges[0], alpha - half), to = Math.min(edges[edges.length - 1], alpha + half);
     parts.window.setAttribute("x", x(from)); parts.window.setAttribute("width", Math.max(1, x(to) - x(from)));
   }
   parts.window.setAttribute("visibility", name === "pulse_wave" ? "visible" : "hidden");

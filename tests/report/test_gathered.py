@@ -1,6 +1,7 @@
 """What a report is about: folders of all kinds, and what varies between studies."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from handset import FRAGILE, ROBUST
 from hormesis.errors import StudyError
 from hormesis.report.gathered import gather, scored, varying
 from hormesis.report.payload import study_payload
-from hormesis.report.retraining import retraining_payload
+from hormesis.report.retraining import Retrained, retraining_payload
 from hormesis.report.several import several_payload
 from hormesis.settings import Scoring
 
@@ -80,6 +81,17 @@ def test_a_folder_that_is_nothing_is_refused(tmp_path):
         gather(tmp_path)
 
 
+def test_accuracy_on_clean_inputs_is_where_every_line_begins():
+    accuracy = pd.DataFrame({"attack": ["clean", "fgsm", "pgd"], "epsilon": [0.0, 0.1, 0.1]})
+    accuracy = accuracy.assign(arm="none", seed=0, samples=10, accuracy=[0.9, 0.5, 0.2])
+    given = Retrained({}, accuracy, None, Path())
+    lines = retraining_payload(given)["lines"]
+    assert [(line["attack"], line["epsilon"], line["accuracy"]) for line in lines] == [
+        ("fgsm", [0.0, 0.1], [0.9, 0.5]),
+        ("pgd", [0.0, 0.1], [0.9, 0.2]),
+    ]
+
+
 def retrained(folder, *, controls: bool = True):
     (folder / "manifest.json").write_text(json.dumps({"retraining": 1, "selection": "robust"}))
     if controls:
@@ -90,7 +102,7 @@ def retrained(folder, *, controls: bool = True):
             for epsilon in (0.0, 0.1)
         ]
         columns = ["arm", "seed", "attack", "epsilon", "samples", "accuracy"]
-        table = pd.DataFrame(rows, columns=columns).assign(low=0.4, high=0.7)
+        table = accuracy.assign(low=0.4, high=0.7)
         table.to_parquet(folder / "accuracy.parquet")
         effects = {"arm": "selective", "attack": "fgsm", "epsilon": 0.1, "difference": 0.1}
         effects |= {"low": 0.02, "high": 0.18, "verdict": "better"}

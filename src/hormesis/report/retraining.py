@@ -20,6 +20,7 @@ ARMS = {
     "random-layers": "as many layers, drawn at random",
     "none": "no retraining",
 }
+CLEAN = "clean"  # in place of an attack
 _ACCURACY = ("arm", "attack", "epsilon", "accuracy")
 _EFFECTS = ("arm", "attack", "epsilon", "difference", "low", "high", "verdict")
 
@@ -88,29 +89,54 @@ def retraining_payload(retrained: Any) -> dict[str, Any]:  # noqa: ANN401
     """
     accuracy, effects = retrained.accuracy, retrained.effects
     folder = getattr(retrained, "folder", None)
-    lines: list[dict[str, Any]] = []
-    if accuracy is not None and len(accuracy):
-        for (attack, arm), rows in accuracy.groupby(["attack", "arm"], sort=False):
-            means = rows.groupby("epsilon")["accuracy"].agg(["mean", "min", "max", "count"])
+    rows = [] if effects is None else effects.to_dict("records")
+    return {
+        "name": "" if folder is None else Path(folder).name,
+        "about": _about(retrained.manifest),
+        "arms": ARMS,
+        "lines": [] if accuracy is None else _lines(accuracy),
+        "effects": [[_cell(row[column]) for column in _EFFECTS] for row in rows],
+        "columns": list(_EFFECTS),
+    }
+
+
+def _lines(accuracy: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a line for each attack and arm: mean, lowest and highest over seeds, by ε.
+
+    Accuracy on clean inputs is where each line begins, at an ε of zero.
+    """
+    attacks = [name for name in dict.fromkeys(accuracy["attack"]) if name != CLEAN] or [CLEAN]
+    lines = []
+    for attack in attacks:
+        part = accuracy.loc[accuracy["attack"].isin([attack, CLEAN])]
+        for arm, rows in part.groupby("arm", sort=False):
+            spread = rows.groupby("epsilon")["accuracy"].agg(["mean", "min", "max", "count"])
             lines.append(
                 {
                     "attack": str(attack),
                     "arm": str(arm),
-                    "epsilon": plain(means.index),
-                    "accuracy": plain(means["mean"]),
-                    "low": plain(means["min"]),
-                    "high": plain(means["max"]),
-                    "seeds": int(means["count"].max()),
+                    "epsilon": plain(spread.index),
+                    "accuracy": plain(spread["mean"]),
+                    "low": plain(spread["min"]),
+                    "high": plain(spread["max"]),
+                    "seeds": int(spread["count"].max()),
                 }
             )
-    rows = [] if effects is None else effects.to_dict("records")
-    return {
-        "name": "" if folder is None else Path(folder).name,
-        "arms": ARMS,
-        "lines": lines,
-        "effects": [[_cell(row[column]) for column in _EFFECTS] for row in rows],
-        "columns": list(_EFFECTS),
-    }
+    return lines
+
+
+def _about(manifest: dict[str, Any]) -> str:
+    """Say what was trained on and with what, as far as the manifest tells."""
+    study, selection, recipe = (manifest.get(key, {}) for key in ("study", "selection", "recipe"))
+    if not (study and selection and recipe):
+        return ""
+    epoch = f", epoch {study['epoch']}" if study.get("epoch") is not None else ""
+    return (
+        f"{study['network']} on {study['data']}{epoch}: training went on for {recipe['epochs']} "
+        f"epochs ({recipe['optimizer']}, rate {recipe['rate']:g}) with "
+        f"{len(selection['targets'])} targets, {' or '.join(selection['keep'])} by the "
+        f"{selection['by']} score of the {selection['filter']} filter."
+    )
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401

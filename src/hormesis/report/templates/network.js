@@ -12,7 +12,7 @@ function network() {
       ? "Data flow from top to bottom; lines show which layer feeds which, small dots where branches meet. "
       : "The study does not say which layer feeds which: layers stand in the order in which the network first uses them. ") +
       "Marks are sized by the number of weights; to their right the " + state.score + " score, " + filterName(state.filter) +
-      " filter, with its " + 100 * one.scoring.level + "\u202f% interval. The band is what counts as robust. Choose a layer to see its responses.";
+      " filter" + (one.network.rows.some((row) => row[1].length > 1) ? ", a dot a channel" : ", with its " + 100 * one.scoring.level + "\u202f% interval") + ". The band is what counts as robust. Choose a layer to see its responses.";
     clear(picture).append(networkPicture(picture.clientWidth || 520));
   });
   watch(["target"], () => mark_chosen(picture));

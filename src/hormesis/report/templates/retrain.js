@@ -7,10 +7,12 @@ function retraining() {
   const box = section("retraining", "Selective retraining", "");
   for (const each of shared.retraining) {
     if (shared.retraining.length > 1) box.append(el("h3", {}, each.name));
+    if (each.about) box.append(el("p", { class: "intro" }, each.about));
     if (!each.lines.length) { box.append(el("p", { class: "soft" }, "No controls were run, so that nothing can be said about what the selection did. Run it again with --controls.")); continue; }
     const attacks = [...new Set(each.lines.map((line_) => line_.attack))];
     const holder = el("div", { class: "maps scroller" });
-    box.append(armKeys(each), holder, effectsTable(each));
+    const seeds = Math.max(...each.lines.map((line_) => line_.seeds));
+    box.append(el("p", { class: "small soft" }, "Accuracy against ε, a line an arm" + (seeds > 1 ? ": its mean over " + seeds + " seeds, the band from the lowest to the highest." : ", of one seed.")), armKeys(each), holder, effectsTable(each));
     watch(["theme"], () => clear(holder).append(...attacks.map((attack) => armChart(each, attack))));
   }
   return box;

@@ -102,7 +102,7 @@ def retrained(folder, *, controls: bool = True):
             for epsilon in (0.0, 0.1)
         ]
         columns = ["arm", "seed", "attack", "epsilon", "samples", "accuracy"]
-        table = accuracy.assign(low=0.4, high=0.7)
+        table = pd.DataFrame(rows, columns=columns).assign(low=0.4, high=0.7)
         table.to_parquet(folder / "accuracy.parquet")
         effects = {"arm": "selective", "attack": "fgsm", "epsilon": 0.1, "difference": 0.1}
         effects |= {"low": 0.02, "high": 0.18, "verdict": "better"}

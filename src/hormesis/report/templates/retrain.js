@@ -1,6 +1,6 @@
 // Selective retraining: accuracy against ε, a line an arm, and what differs from retraining all.
 const DASHES = { selective: "", everything: "7 3", fragile: "2 3", "random-size": "9 3 2 3", "random-layers": "4 2", none: "1 4" };
-const SHADES = { selective: "--clean", everything: "--ink", fragile: "--fragile", "random-size": "--antifragile", "random-layers": "--adversarial", none: "--reference" };
+const SHADES = { selective: "--clean", everything: "--ink", fragile: "--fragile", "random-size": "--antifragile", "random-layers": "--robust", none: "--soft" };
 
 function retraining() {
   if (!shared.retraining.length) return null;
@@ -25,10 +25,10 @@ function armKeys(each) {
 
 function armChart(each, attack) {
   const own = each.lines.filter((line_) => line_.attack === attack), width = Math.min(540, innerWidth - 40), height = 300;
-  const most = Math.max(...own.flatMap((line_) => line_.epsilon)), x = linear(0, most, 44, width - 14), y = linear(0, 1, height - 40, 26);
+  const most = Math.max(...own.flatMap((line_) => line_.epsilon)), x = linear(0, most, 44, width - 14), top = Math.max(...own.flatMap((line_) => line_.high)), y = linear(0, top * 1.04, height - 40, 26);
   const made = draw("svg", { width, height, role: "img", "aria-label": attack + ": accuracy against ε. " + own.map((line_) => line_.arm + " from " + percent(line_.accuracy[0]) + " to " + percent(line_.accuracy[line_.accuracy.length - 1])).join("; ") });
   made.append(words(44, 14, attack.toUpperCase(), { "font-weight": 650 }));
-  for (const tick of ticks(0, 1, 5)) made.append(draw("line", { x1: 44, x2: width - 14, y1: y(tick), y2: y(tick), stroke: "var(--faint)" }), words(38, y(tick) + 4, Math.round(100 * tick) + "\u202f%", { "text-anchor": "end", "font-size": 11, class: "soft" }));
+  for (const tick of ticks(0, top, 5)) made.append(draw("line", { x1: 44, x2: width - 14, y1: y(tick), y2: y(tick), stroke: "var(--faint)" }), words(38, y(tick) + 4, Math.round(100 * tick) + "\u202f%", { "text-anchor": "end", "font-size": 11, class: "soft" }));
   for (const tick of ticks(0, most, 5)) made.append(words(x(tick), height - 22, trimmed(tick), { "text-anchor": "middle", "font-size": 11, class: "soft" }));
   made.append(words(width - 14, height - 5, "ε, in input units", { "text-anchor": "end", "font-size": 11, class: "soft" }));
   for (const line_ of own) {
@@ -42,11 +42,15 @@ function armChart(each, attack) {
   return made;
 }
 
+// A row an arm, a column an attack and ε.
 function effectsTable(each) {
   if (!each.effects.length) return el("p", { class: "soft small" }, "No effects were computed.");
-  const [arm, attack, epsilon, difference, low, high, verdict] = each.columns.map((name) => each.columns.indexOf(name));
-  return el("div", { class: "scroller" }, el("table", {}, el("caption", {}, "Difference of accuracy from retraining everything, paired by seed and sample"),
-    el("thead", {}, el("tr", {}, ...["arm", "attack", "ε", "difference", "interval", "verdict"].map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, ...each.effects.map((row) => el("tr", {}, el("td", {}, row[arm]), el("td", {}, row[attack]), el("td", {}, trimmed(row[epsilon])), el("td", {}, signed(row[difference] === null ? null : 100 * row[difference], 1) + "\u202fpoints"),
-      el("td", {}, row[low] === null ? "–" : signed(100 * row[low], 1) + " to " + signed(100 * row[high], 1)), el("td", {}, row[verdict]))))));
+  const at = Object.fromEntries(each.columns.map((name, place) => [name, place]));
+  const title = (row) => (row[at.attack] === "clean" ? "clean" : row[at.attack].toUpperCase() + ", ε = " + trimmed(row[at.epsilon]));
+  const arms = [...new Set(each.effects.map((row) => row[at.arm]))], titles = [...new Set(each.effects.map(title))];
+  const cell = (row) => row ? el("td", {}, el("b", {}, signed(row[at.difference] === null ? null : 100 * row[at.difference], 1)),
+    el("span", { class: "width" }, (row[at.low] === null ? "" : signed(100 * row[at.low], 1) + " to " + signed(100 * row[at.high], 1) + ", ") + row[at.verdict])) : el("td", {}, "–");
+  return el("div", { class: "scroller" }, el("table", {}, el("caption", {}, "Difference in accuracy from retraining everything, in points, paired by seed and sample"),
+    el("thead", {}, el("tr", {}, ...["arm", ...titles].map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, ...arms.map((arm) => el("tr", {}, el("th", { scope: "row" }, arm), ...titles.map((text) => cell(each.effects.find((row) => row[at.arm] === arm && title(row) === text))))))));
 }

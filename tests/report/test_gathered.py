@@ -1,7 +1,6 @@
 """What a report is about: folders of all kinds, and what varies between studies."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +9,12 @@ import pytest
 import handset
 import synthetic
 from handset import FRAGILE, ROBUST
-from hormesis.errors import StudyError
+from hormesis.errors import StudyError, TrainingError
 from hormesis.report.gathered import gather, scored, varying
 from hormesis.report.payload import study_payload
-from hormesis.report.retraining import Retrained, retraining_payload
+from hormesis.report.retraining import retraining_payload
 from hormesis.report.several import several_payload
+from hormesis.retraining import open_retraining
 from hormesis.settings import Scoring
 
 
@@ -81,19 +81,26 @@ def test_a_folder_that_is_nothing_is_refused(tmp_path):
         gather(tmp_path)
 
 
-def test_accuracy_on_clean_inputs_is_where_every_line_begins():
+def test_accuracy_on_clean_inputs_is_where_every_line_begins(tmp_path):
     accuracy = pd.DataFrame({"attack": ["clean", "fgsm", "pgd"], "epsilon": [0.0, 0.1, 0.1]})
     accuracy = accuracy.assign(arm="none", seed=0, samples=10, accuracy=[0.9, 0.5, 0.2])
-    given = Retrained({}, accuracy, None, Path())
-    lines = retraining_payload(given)["lines"]
+    retrained(tmp_path)
+    accuracy.to_parquet(tmp_path / "accuracy.parquet")
+    lines = retraining_payload(open_retraining(tmp_path))["lines"]
     assert [(line["attack"], line["epsilon"], line["accuracy"]) for line in lines] == [
         ("fgsm", [0.0, 0.1], [0.9, 0.5]),
         ("pgd", [0.0, 0.1], [0.9, 0.2]),
     ]
 
 
+STUDY = {"network": "net", "data": "set", "epoch": 3}
+SELECTION = {"keep": ["robust"], "by": "clean", "filter": "combined", "targets": ["a", "b"]}
+RECIPE = {"epochs": 2, "optimizer": "Adam", "rate": 0.001}
+
+
 def retrained(folder, *, controls: bool = True):
-    (folder / "manifest.json").write_text(json.dumps({"retraining": 1, "selection": "robust"}))
+    manifest = {"retraining": 1, "study": STUDY, "selection": SELECTION, "recipe": RECIPE}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     if controls:
         rows = [
             (arm, seed, "fgsm", epsilon, 100, accuracy + 0.02 * seed)
@@ -118,6 +125,10 @@ def test_a_retraining_has_a_line_an_arm(tmp_path):
         ("selective", 2),
         ("everything", 2),
     ]
+    assert payload["about"] == (
+        "net on set, epoch 3: training went on for 2 epochs (Adam, rate 0.001) with 2 targets, "
+        "robust by the clean score of the combined filter."
+    )
     assert payload["lines"][0]["epsilon"] == [0.0, 0.1]
     assert payload["lines"][0]["accuracy"] == pytest.approx([0.61, 0.61])
     assert payload["effects"] == [["selective", "fgsm", 0.1, 0.1, 0.02, 0.18, "better"]]
@@ -131,11 +142,8 @@ def test_a_retraining_without_controls_has_none(tmp_path):
 def test_a_damaged_retraining_is_named(tmp_path):
     retrained(tmp_path)
     (tmp_path / "effects.parquet").write_bytes(b"no table")
-    with pytest.raises(StudyError, match=r"The table .*effects\.parquet is damaged"):
-        gather(tmp_path)
-    pd.DataFrame({"arm": ["a"]}).to_parquet(tmp_path / "effects.parquet")
-    with pytest.raises(StudyError, match=r"effects\.parquet lacks the column attack"):
-        gather(tmp_path)
+    with pytest.raises(TrainingError, match=r"The table .*effects\.parquet is damaged"):
+        retraining_payload(gather(tmp_path).retrainings[0])
 
 
 def test_responses_come_with_intervals_and_the_histogram_of_the_weights():

@@ -8,7 +8,7 @@ from typing import Any
 from hormesis.comparable import described, labels
 from hormesis.comparison import open_all
 from hormesis.errors import StudyError
-from hormesis.report.retraining import is_retraining, open_retrained
+from hormesis.retraining import Retraining, is_retraining, open_retraining
 from hormesis.settings import Scoring
 from hormesis.study import Study
 
@@ -22,14 +22,14 @@ class Gathered:
         labels: What the page calls each study.
         over: What varies between them: ``epochs``, ``data``, ``models`` or ``seeds``; empty for a
             single one.
-        retrainings: Anything with ``manifest``, ``accuracy`` and ``effects``, see ``Retrained``.
+        retrainings: In the order in which they were given.
         notes: What a reader has to know about the choice, in sentences.
     """
 
     studies: tuple[Study, ...]
     labels: tuple[str, ...]
     over: str
-    retrainings: tuple[Any, ...] = ()
+    retrainings: tuple[Retraining, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -42,18 +42,19 @@ def gather(given: Any) -> Gathered:  # noqa: ANN401
 
     Raises:
         StudyError: If there is none, or a folder holds something else.
+        TrainingError: If a retraining is damaged.
     """
     if isinstance(given, Gathered):
         return given
     several = isinstance(given, Sequence) and not isinstance(given, str)
     studies: list[Study] = []
-    retrainings: list[Any] = []
+    retrainings: list[Retraining] = []
     notes: list[str] = []
     for one in given if several else [given]:
-        if isinstance(one, str | Path) and is_retraining(Path(one).expanduser()):
-            retrainings.append(open_retrained(Path(one).expanduser()))
-        elif hasattr(one, "effects"):
+        if isinstance(one, Retraining):
             retrainings.append(one)
+        elif isinstance(one, str | Path) and is_retraining(Path(one).expanduser()):
+            retrainings.append(open_retraining(one))
         else:
             opened, said = open_all(one)
             studies += opened

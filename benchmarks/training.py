@@ -20,9 +20,10 @@ from lightning.pytorch.profilers import SimpleProfiler
 
 from hormesis.inputs.models import PAPER
 from hormesis.inputs.parts import Parts, load_parts
+from hormesis.training.fit import quiet
 from hormesis.training.learner import Learner
 from hormesis.training.recipe import Corpus, Recipe, Session
-from hormesis.training.train import _network, _quiet
+from hormesis.training.train import network_of
 
 DATA = ("mnist", "cifar10", "tiny-imagenet")
 RESULTS = Path(__file__).with_name("TRAINING.md")
@@ -74,10 +75,10 @@ def _measured(
 ) -> tuple[float, float]:
     """Return images a second, and the share of a step that is spent waiting for its batch."""
     recipe = Recipe(epochs=1, batch=asked.batch)
-    network = _network(model, parts, Corpus(), recipe).to(memory_format=torch.channels_last)
+    network = network_of(model, parts, Corpus(), recipe).to(memory_format=torch.channels_last)
     learner = Learner(network, parts, recipe, Session())
     profiler = SimpleProfiler()
-    with TemporaryDirectory() as folder, _quiet():
+    with TemporaryDirectory() as folder, quiet():
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(asked.device, asked.device),
             devices=1,

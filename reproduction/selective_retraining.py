@@ -12,7 +12,6 @@ Every stage is taken up where it was interrupted; seed 1 of all pairs comes befo
 """
 
 import argparse
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -44,6 +43,7 @@ BASES = {
     ("cifar10", "squeezenet1_1"): (12, 3e-4),
 }
 EPSILONS = {"mnist": (0.02, 0.04, 0.08), "cifar10": (0.5 / 255, 1 / 255, 2 / 255)}
+SHARED = ("everything", "none")  # arms that are the same for any selection
 QUIET = hm.Session(
     progress=False, loggers={}, device="cpu", validation_samples=200, checkpoint_every=1000
 )
@@ -219,14 +219,13 @@ def pgd(folder: Path) -> float:
 def final(case: Case, variant: Variant) -> None:
     """Every arm, tried on test images that the study has not seen."""
     trial = hm.Trial(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
-    arms = ARMS if variant == PLAINLY else ("selective", "everything", "random-size", "none")
-    controls = hm.Controls(arms=arms, seeds=(case.seed,), trial=trial)
+    arms = [arm for arm in ARMS if arm not in SHARED or variant.slower > 1]
+    if variant != PLAINLY:  # the arms that do not depend on the selection are those of PLAINLY
+        arms = [arm for arm in arms if arm not in ("fragile", "random-layers")]
+    controls = hm.Controls(
+        arms=ARMS if variant == PLAINLY else arms, seeds=(case.seed,), trial=trial
+    )
     out = case.home / "final" / case.name / variant.name
-    plain = case.home / "final" / case.name / PLAINLY.name
-    same = ("none", "everything") if variant.slower == PLAINLY.slower else ("none",)
-    for arm in same if variant != PLAINLY else ():  # trained alike, so not trained again
-        if (plain / arm).is_dir() and not (out / arm).is_dir():
-            shutil.copytree(plain / arm, out / arm)
     if not (out / EFFECTS).is_file():
         retrained(case, out, variant, controls, images=RETRAINED)
 
@@ -245,10 +244,14 @@ def gathered(home: Path, variant: Variant) -> pd.DataFrame:
     """The outcomes of all cases that are finished, with columns ``data`` and ``model``."""
     parts = []
     for case in cases(home, home):
-        folder = home / "final" / case.name / variant.name
-        if (folder / EFFECTS).is_file():
-            table = hm.open_retraining(folder).outcomes
-            parts.append(table.assign(data=case.data, model=case.model))
+        there = home / "final" / case.name
+        if not (there / variant.name / EFFECTS).is_file():
+            continue
+        table = hm.open_retraining(there / variant.name).outcomes
+        shared = hm.open_retraining(there / PLAINLY.name).outcomes
+        shared = shared[shared["arm"].isin(SHARED) & ~shared["arm"].isin(set(table["arm"]))]
+        table = pd.concat([table, shared], ignore_index=True)
+        parts.append(table.assign(data=case.data, model=case.model))
     return pd.concat(parts, ignore_index=True)
 
 

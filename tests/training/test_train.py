@@ -441,7 +441,7 @@ def test_a_logger_whose_package_is_missing_names_it(tmp_path, monkeypatch):
         ("no json", "is damaged"),
         ('{"format": 1}', "is no training: its manifest.json is another's"),
         ('{"training": 99}', "format 99, this version reads up to 1; install a newer"),
-        ('{"training": 1}', "it lacks 'question'"),
+        ('{"training": 1}', "is damaged: it lacks"),
     ],
 )
 def test_a_folder_that_is_no_training_is_refused(tmp_path, text, message):

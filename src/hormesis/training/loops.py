@@ -42,12 +42,21 @@ def freeze(
 
     Example:
         >>> import torch
-        >>> from hormesis import FGSM, Run, analyze
-        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
-        >>> data = (torch.rand(40, 1, 2), torch.arange(40) % 2)
-        >>> study = analyze(network, data, attack=FGSM(0.1), run=Run(progress=False))
-        >>> table = study.scores.query("filter == 'combined' and score == 'adversarial'")
-        >>> values = table["value"].sort_values()
+        >>> from hormesis import FGSM, Run, Scoring, Sweep, analyze
+        >>> first, last = (nn.Linear(2, 2, bias=False) for _ in range(2))
+        >>> for layer in (first, last):
+        ...     _ = layer.weight.data.copy_(torch.tensor([[1.0, -1.0], [-0.5, 0.5]]))
+        >>> network = nn.Sequential(nn.Flatten(), first, last)
+        >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(9, 1)
+        >>> study = analyze(network, (images, torch.arange(18) % 2), attack=FGSM(0.01),
+        ...                 sweep=Sweep(thresholds=5), run=Run(progress=False))
+        >>> selection = Selection(("antifragile",), undecided="estimate",
+        ...                       scoring=Scoring(tolerance=0.4))  # 0.33 and 0.44
+        >>> frozen = freeze(network, study, selection)
+        >>> [share.parameter for share in frozen.shares if share.trained]
+        ['2.weight']
+        >>> frozen.check()
+        4
     """
     return frozen(network, opened_case(study, selection), same=same)
 

@@ -1,10 +1,7 @@
 """Training: a network and data in, a folder with a checkpoint for every epoch out."""
 
 import errno
-import inspect
-import logging
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,15 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as lightning
 import torch
-from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch import loggers as lightning_loggers
-from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from hormesis.errors import DataError, MissingExtraError, SettingError, TrainingError, unknown
-from hormesis.inputs.checkpoints import READ_ERRORS
+from hormesis.errors import DataError, TrainingError
 from hormesis.inputs.devices import device_named
 from hormesis.inputs.models import build_model, check_network
 from hormesis.inputs.normalize import normalized
@@ -28,18 +20,14 @@ from hormesis.inputs.parts import Parts, load_parts
 from hormesis.inputs.pixels import pixels_from
 from hormesis.inputs.samples import samples_from
 from hormesis.report.progress import Report, shown
+from hormesis.training.fit import fit, make_loggers, quiet
 from hormesis.training.freezing import Freezing
 from hormesis.training.identity import check_folder, question, settle
 from hormesis.training.ingredients import make_optimizer, make_schedule
 from hormesis.training.keeper import Keeper
 from hormesis.training.learner import Learner
 from hormesis.training.recipe import Corpus, Recipe, Session
-from hormesis.training.runs import (
-    LOGS,
-    RESUME,
-    TrainingRun,
-    open_run,
-)
+from hormesis.training.runs import TrainingRun, open_run
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
@@ -152,12 +140,12 @@ def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
     }
     with _freezing(task.freezing):
         make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now
-        with _writing(folder), _quiet():
-            loggers = _loggers(session, folder)
+        with _writing(folder), quiet():
+            loggers = make_loggers(session, folder)
             settle(folder, asked, about, network)
             stage = f"Training {asked['network']['name']}{_part(task.freezing)}"
             keeper = Keeper(folder, session.checkpoint_every, partial(report, stage))
-            _fit(learner, keeper, folder, loggers, device)
+            fit(learner, keeper, folder, loggers, device)
     return open_run(folder)
 
 
@@ -252,80 +240,6 @@ def network_of(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Rec
     return network
 
 
-def _epochs_done(folder: Path) -> int:
-    """Return how many epochs a resumed training starts with.
-
-    Raises:
-        TrainingError: If what is needed to resume is damaged.
-    """
-    path = folder / RESUME
-    if not path.is_file():
-        return 0
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-    except (*READ_ERRORS, TypeError) as error:
-        raise TrainingError(
-            f"The training cannot be resumed, as {path} is damaged: delete it to train from the "
-            "start, with the same result."
-        ) from error
-
-
-def _fit(
-    learner: Learner, keeper: Keeper, folder: Path, loggers: list[Logger], device: torch.device
-) -> None:
-    recipe = learner.recipe
-    done = _epochs_done(folder)
-    if done >= recipe.epochs:
-        return
-    trainer = lightning.Trainer(
-        accelerator={"cuda": "gpu"}.get(device.type, device.type),
-        devices=1 if device.index is None or device.type != "cuda" else [device.index],
-        max_epochs=recipe.epochs,
-        callbacks=[keeper],
-        logger=loggers,
-        default_root_dir=folder,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        use_distributed_sampler=False,
-        inference_mode=False,  # an attack during validation needs gradients
-    )
-    learner.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
-    learner.network.train()  # Lightning leaves modules in the mode in which they come
-    try:
-        trainer.fit(learner, ckpt_path=folder / RESUME if done else None, weights_only=True)
-    except SystemExit as error:
-        raise KeyboardInterrupt from error  # as which it came to Lightning
-    finally:
-        learner.network.cpu().to(memory_format=torch.contiguous_format).eval()
-        learner.network.zero_grad(set_to_none=True)
-
-
-def _loggers(session: Session, folder: Path) -> list[Logger]:
-    """Return Lightning's loggers of these names, which write into the run's folder."""
-    known = [name for name in lightning_loggers.__all__ if name != "Logger"]
-    made = []
-    for name, options in session.loggers.items():
-        if name not in known:
-            raise SettingError(unknown("logger", name, known))
-        kind = getattr(lightning_loggers, name)
-        usual: dict[str, Any] = {}
-        if "save_dir" in inspect.signature(kind).parameters:
-            usual["save_dir"] = folder / LOGS
-        if name == "TensorBoardLogger":  # one curve, however often the training was resumed
-            usual |= {"name": "tensorboard", "version": ""}
-        try:
-            made.append(kind(**usual, **(options or {})))
-        except ImportError as error:
-            raise MissingExtraError(f"The logger {name} needs more: {error}") from error
-        except (TypeError, ValueError) as error:
-            raise SettingError(f"The logger {name} cannot be made: {error}.") from error
-    return made
-
-
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     """Say in a sentence what keeps the folder from being written; other errors pass."""
@@ -338,21 +252,3 @@ def _writing(folder: Path) -> Iterator[None]:
             f"The folder {folder} cannot be written: {error.strerror}. Choose another one with "
             "`out`."
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice to itself, and the global random state as it was."""
-    names = ("lightning.pytorch", "lightning.fabric", "lightning")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    try:
-        with warnings.catch_warnings(), torch.random.fork_rng():
-            warnings.filterwarnings("ignore", module=r"lightning\.")
-            warnings.filterwarnings("ignore", category=PossibleUserWarning)
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,0 +1,97 @@
+"""What is printed and drawn of a retraining with controls."""
+
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from hormesis.analysis.effects import effect_table
+from hormesis.report.retrained import comparison_table, headline
+from hormesis.report.retrained_picture import LOOKS, draw_arms
+from hormesis.retraining import Retraining, write_retraining, write_table
+from hormesis.training.selection import ARMS
+
+RIGHT = {"selective": 0.9, "everything": 0.5, "random-size": 0.4, "none": 0.3}
+
+
+def outcomes(seeds=2, samples=50, pgd=0.2):
+    """FGSM's gain of the selective arm is large; under PGD all arms are alike."""
+    rows = []
+    for arm, share in RIGHT.items():
+        for seed in range(seeds):
+            for attack, epsilon, level in (
+                ("clean", 0.0, 0.9),
+                ("fgsm", 0.05, share),
+                ("pgd", 0.05, pgd),
+            ):
+                rows += [
+                    (arm, seed, attack, epsilon, n, n < level * samples) for n in range(samples)
+                ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "attack", "epsilon", "sample", "right"])
+
+
+def made(folder, table):
+    about = {
+        "study": {"network": "resnet18", "data": "mnist"},
+        "selection": {},
+        "recipe": {},
+        "arms": {arm: [] for arm in RIGHT},
+        "controls": {"seeds": [1, 2], "samples": 50, "trial": {"steps": 10, "restarts": 2}},
+    }
+    write_retraining(folder, about)
+    write_table(table, folder / "outcomes.parquet")
+    return Retraining(folder, about)
+
+
+def printed(renderable, width=80):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(renderable)
+    return console.export_text()
+
+
+def test_the_table_says_masking_in_words_and_fits_80_columns():
+    table = outcomes()
+    text = printed(comparison_table(table, effect_table(table)))
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert max(map(len, lines)) <= 80
+    (first,) = [line for line in lines if "masking" in line]
+    assert "selective" in first
+    assert "90.0%" in first
+    assert "+40.0 [" in first
+    assert "PGD does not confirm" in " ".join(text.split())
+    everything = next(line for line in lines if "everything" in line)
+    assert everything.split() == ["everything", "90.0%"]
+
+
+def test_arms_stand_beneath_each_other_for_each_attack_and_epsilon():
+    table = outcomes()
+    text = printed(comparison_table(table, effect_table(table)))
+    arms = [word for word in text.split() if word in RIGHT]
+    assert arms == list(RIGHT) * 3
+
+
+def test_the_headline_says_what_the_interval_is_over(tmp_path):
+    lines = headline(made(tmp_path, outcomes()))
+    assert lines[0] == "50 samples, 2 seed(s), PGD of 10 steps from 2 start(s)"
+    assert lines[1].endswith("95% interval over seeds and samples")
+    one = made(tmp_path, outcomes(1))
+    one.manifest["controls"]["seeds"] = [1]
+    assert headline(one)[1].endswith("one seed says nothing about others")
+
+
+def test_the_picture_is_the_same_every_time_and_needs_controls(tmp_path):
+    retraining = made(tmp_path, outcomes())
+    for name in ("one.png", "two.png"):
+        draw_arms(retraining, tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    (tmp_path / "outcomes.parquet").unlink()
+    with pytest.raises(ValueError, match="has no picture"):
+        draw_arms(retraining, tmp_path / "three.png")
+
+
+def test_no_arm_is_told_by_its_colour_alone():
+    assert set(LOOKS) == set(ARMS)
+    assert len({colour for colour, _, _ in LOOKS.values()}) == len(ARMS)
+    assert len({mark for _, mark, _ in LOOKS.values()}) == len(ARMS)

@@ -16,7 +16,15 @@ import pandas as pd
 
 from hormesis.analysis.responses import Means, response_table
 from hormesis.settings import FILTERS, Scoring, Sweep, Targets
-from hormesis.storage import StoredOutcomes, staged, write_outcomes, write_tables
+from hormesis.storage import (
+    OUTCOMES,
+    FolderStore,
+    Shard,
+    StoredOutcomes,
+    pack,
+    write_manifest,
+    write_tables,
+)
 
 TARGETS, STEPS, BLOCK, CHANNELS = 54, 25, 256, 64
 INPUTS = {"shape": [3, 32, 32], "bounds": [0.0, 1.0]}
@@ -87,25 +95,28 @@ def write(folder: Path, epoch: int, samples: int, count: int = TARGETS) -> None:
         "sweep": asdict(Sweep()),
         "performance": {"name": "accuracy", "higher_is_better": True},
     }
-    with staged(folder / f"epoch-{epoch:04d}") as stage:
-        for first in range(0, samples, BLOCK):
-            block = outcomes(table, min(BLOCK, samples - first), seed=first * 1000 + epoch)
-            means.add(block)
-            write_outcomes(stage, first, block)
-        base = {name: float(means.of(f"base_{name}")) for name in ("clean", "adversarial")}
-        manifest = {
-            "question": question,
-            "attack": question["attack"],
-            "scoring": asdict(Scoring()),
-            "base": {**base, "higher_is_better": True, "samples": samples},
-            "notes": [],
-            "origin": {"epoch": epoch},
-        }
-        names = table["target"].unique()
-        targets = pd.DataFrame({"target": names, "kind": "convolution", "shape": "24", "size": 24})
-        targets = targets.assign(depth=range(len(names)), minimum=-1.0, maximum=1.0)
-        targets = targets.assign(tested=True, reason="")
-        write_tables(stage, manifest, targets, response_table(table, means))
+    stage = folder / f"epoch-{epoch:04d}"
+    (stage / OUTCOMES).mkdir(parents=True)
+    for first in range(0, samples, BLOCK):
+        block = outcomes(table, min(BLOCK, samples - first), seed=first * 1000 + epoch)
+        means.add(block)
+        FolderStore(stage).put(first, pack(Shard(first, block)))
+    base = {name: float(means.of(f"base_{name}")) for name in ("clean", "adversarial")}
+    manifest = {
+        "question": question,
+        "attack": question["attack"],
+        "scoring": asdict(Scoring()),
+        "base": {**base, "higher_is_better": True, "samples": samples},
+        "notes": [],
+        "origin": {"epoch": epoch},
+    }
+    names = table["target"].unique()
+    targets = pd.DataFrame({"target": names, "kind": "convolution", "shape": "24", "size": 24})
+    targets = targets.assign(depth=range(len(names)), minimum=-1.0, maximum=1.0)
+    targets = targets.assign(tested=True, reason="")
+    tables = {"targets.parquet": targets, "responses.parquet": response_table(table, means)}
+    write_tables(stage, tables)
+    write_manifest(stage, manifest)
 
 
 def main() -> None:

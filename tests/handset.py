@@ -8,6 +8,17 @@ import numpy as np
 import pandas as pd
 
 from hormesis.settings import FILTERS, Scoring, Sweep, Targets
+from hormesis.storage import (
+    OUTCOMES,
+    RESPONSES,
+    TARGETS,
+    FolderStore,
+    Shard,
+    StoredOutcomes,
+    pack,
+    write_manifest,
+    write_tables,
+)
 from hormesis.study import Study
 
 STEPS = 3
@@ -39,6 +50,28 @@ def manifest(**changes: Any) -> dict[str, Any]:
         "run": {"engine": "plain", "workers": 1, "seconds": 0.5},
         **changes,
     }
+
+
+def write(
+    folder: Path,
+    made: tuple[dict[str, Any], pd.DataFrame, pd.DataFrame],
+    *blocks: StoredOutcomes,
+) -> Path:
+    """Write a finished study: manifest, targets and responses, and outcomes in their order."""
+    (folder / OUTCOMES).mkdir(parents=True, exist_ok=True)
+    first = 0
+    for block in blocks:
+        put(folder, first, block)
+        first += len(block.base_clean)
+    said, targets, responses = made
+    write_tables(folder, {TARGETS: targets, RESPONSES: responses})
+    write_manifest(folder, said)
+    return folder
+
+
+def put(folder: Path, first: int, block: StoredOutcomes) -> None:
+    """Write one shard of no study in particular."""
+    FolderStore(folder).put(first, pack(Shard(first, block)))
 
 
 def responses(

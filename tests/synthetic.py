@@ -19,16 +19,8 @@ import handset
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.scores import Base
 from hormesis.analysis.stopping import Stopping
-from hormesis.manifest import describe_settled
 from hormesis.settings import FILTERS, Scoring, Sweep
-from hormesis.storage import (
-    StoredOutcomes,
-    packed_outcomes,
-    part_of,
-    staged,
-    write_outcomes,
-    write_tables,
-)
+from hormesis.storage import Shard, StoredOutcomes, pack, part_of
 from hormesis.study import Study
 
 SHARED = 0.9  # of a removal's noise
@@ -134,19 +126,10 @@ def study(
     manifest |= changes
     targets = handset.targets(of.targets)
     targets["kind"] = ["convolution"] * (len(of.targets) - 1) + ["linear", "bias"]
-    packed = tuple(
-        packed_outcomes(
-            first,
-            StoredOutcomes(
-                outcomes.base_clean[first : first + 256],
-                outcomes.base_adversarial[first : first + 256],
-                outcomes.clean[:, first : first + 256],
-                outcomes.adversarial[:, first : first + 256],
-                outcomes.changed,
-            ),
-        )
+    packed = {
+        first: pack(Shard(first, part_of(outcomes, first, first + 256)))
         for first in range(0, samples, 256)
-    )
+    }
     return Study(manifest, targets, response_table(of.cells(), means), folder, packed)
 
 
@@ -161,23 +144,20 @@ def stopped(
     """A study in memory that chose when to stop, its blocks ending at ``edges``."""
     planned = len(outcomes.base_clean)
     stopping = Stopping(of.cells(), scoring, until, planned)
-    packed = []
+    packed = {}
     for first, end in pairwise((0, *edges, planned)):
         if not stopping.done:
             block = stopping.update(part_of(outcomes, first, end))
-            packed.append(packed_outcomes(first, block))
+            packed[first] = pack(Shard(first, block))
     made = study(of, part_of(outcomes, 0, stopping.samples), scoring=asdict(scoring))
     question = made.manifest["question"]
     question["data"]["samples"] = planned
     question["sweep"] = vars(Sweep(thresholds=of.shift.shape[-1], until=until))
-    made.manifest["settled"] = describe_settled(stopping.prefixes)
-    return replace(made, responses=stopping.responses(), packed=tuple(packed)), stopping
+    made.manifest["settled"] = [prefix.described() for prefix in stopping.prefixes]
+    return replace(made, responses=stopping.responses(), packed=packed), stopping
 
 
 def written(of: Network, outcomes: StoredOutcomes, folder: Path, **changes: Any) -> Path:
     """Write a study of these outcomes, and return its folder."""
     made = study(of, outcomes, **changes)
-    with staged(folder) as stage:
-        write_tables(stage, made.manifest, made.targets, made.responses)
-        write_outcomes(stage, 0, outcomes)
-    return folder
+    return handset.write(folder, (made.manifest, made.targets, made.responses), outcomes)

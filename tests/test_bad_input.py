@@ -273,7 +273,7 @@ def test_data_sets_weights_and_functions(arguments, words, capsys):
         ("a_file/out", "a_file/out cannot be written: Not a directory|with `--out`"),
         ("/proc/nowhere/out", "/proc/nowhere/out cannot be written"),
         ("x" * 300, "cannot be written: File name too long"),
-        (".", "The folder . cannot be replaced, as it is a mount point or the current folder"),
+        (".", "The folder . holds something else; choose another one with `--out`."),
     ],
 )
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -391,7 +391,7 @@ def test_an_interruption_during_the_sweep(engine, monkeypatch, capsys):
     assert main(small(f"--engine {engine} --workers 2")) == 130
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "hormesis: interrupted; no half-written study was left behind.\n"
+    assert said.err == "hormesis: interrupted; run the same command again to go on.\n"
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -369,7 +369,7 @@ def test_an_interrupted_process_ends_soon_and_leaves_nothing(home):
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
-    assert err == "hormesis: interrupted; no half-written study was left behind.\n"
+    assert err == "hormesis: interrupted; run the same command again to go on.\n"
     assert listing(home) == before
 
 

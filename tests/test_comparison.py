@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import handset
 import hormesis as hm
 import synthetic
 from hormesis.analysis.compare import pairs_of
@@ -51,12 +52,8 @@ def epochs(*shifts: float) -> list[Study]:
 
 
 def written(made: Study, folder: Path) -> Path:
-    from hormesis.storage import staged, write_outcomes, write_tables
-
-    with staged(folder) as stage:
-        write_tables(stage, made.manifest, made.targets, made.responses)
-        write_outcomes(stage, 0, made.outcomes())
-    return folder
+    tables = made.manifest, made.targets, made.responses
+    return handset.write(folder, tables, made.outcomes())
 
 
 def test_scores_are_those_of_the_studies():
@@ -257,7 +254,7 @@ def test_one_object_may_hold_all_studies():
 
 
 def test_studies_without_outcomes_are_compared_without_certainty():
-    members = [replace(member, packed=()) for member in epochs(1.0, 0.5)]
+    members = [replace(member, packed={}) for member in epochs(1.0, 0.5)]
     found = hm.compare(members)
     assert found.changes[["low", "high", "p"]].isna().to_numpy().all()
     assert not found.changes["certain"].to_numpy().any()

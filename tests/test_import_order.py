@@ -23,6 +23,7 @@ ORDER = [
     "engine",  # cells, measured
     "storage",  # the folder on disk
     "analysis",  # responses, scores, classes
+    "estimate",  # of a study that is not finished
     "study",
     "studies",  # of several epochs
     "retraining",  # the folder of a retraining
@@ -30,6 +31,8 @@ ORDER = [
     "comparison",
     "report",
     "manifest",
+    "measuring",  # an engine, and how much it measures at a time
+    "growing",  # the missing shards, measured
     "pipeline",  # the main path, from Python
     "training",
     "named",  # the main path, by names
@@ -55,6 +58,7 @@ FREE_OF_TORCH = [
     "settings",
     "storage",
     "analysis",
+    "estimate",
     "study",
     "studies",
     "retraining",

@@ -202,16 +202,18 @@ def check_responses(study: hm.Study, expected: Expected, dtype: type = np.float3
 
 def check_samples(study: hm.Study, expected: Expected) -> None:
     """Not only the counts: the very same samples are right."""
-    outcomes = study.outcomes()
-    assert np.array_equal(outcomes.base_clean, expected.base_clean)
-    assert np.array_equal(outcomes.base_adversarial, expected.base_adversarial)
+    outcomes, samples = study.outcomes(), study.samples
+    assert samples is not None
+    order = samples["place"].to_numpy()
+    assert np.array_equal(outcomes.base_clean, expected.base_clean[order])
+    assert np.array_equal(outcomes.base_adversarial, expected.base_adversarial[order])
     for row in study.responses.to_dict("records"):
         wanted = expected.rows[row["target"], row["filter"]][row["step"]]
         place = row["outcome"]
         clean = outcomes.clean[place] if place >= 0 else outcomes.base_clean
         adversarial = outcomes.adversarial[place] if place >= 0 else outcomes.base_adversarial
-        assert np.array_equal(clean, wanted.clean), row
-        assert np.array_equal(adversarial, wanted.adversarial), row
+        assert np.array_equal(clean, wanted.clean[order]), row
+        assert np.array_equal(adversarial, wanted.adversarial[order]), row
 
 
 def check_scores(study: hm.Study, expected: Expected, base: str, reference: str) -> None:

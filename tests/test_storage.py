@@ -14,25 +14,29 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handset import ROBUST, manifest, responses, targets
-from hormesis import storage
+from handset import ROBUST, manifest, put, responses, targets, write
 from hormesis.errors import StudyError
 from hormesis.storage import (
     MANIFEST,
     OUTCOMES,
     RESPONSES,
     TARGETS,
+    FolderStore,
+    Shard,
     StoredOutcomes,
+    begun,
     check_free,
     is_study,
+    joined,
     only_of,
+    pack,
     read_blocks,
     read_manifest,
-    read_outcomes,
     read_table,
-    staged,
-    write_outcomes,
-    write_tables,
+    successor,
+    swap,
+    write_manifest,
+    write_whole,
 )
 from hormesis.study import open_study
 
@@ -68,18 +72,19 @@ def tiny(count: int, removals: int = 2, *, seed: int = 0, binary: bool = True) -
     )
 
 
-def write_study(folder: Path) -> None:
-    """Write a whole study of ten samples in two blocks into a stage."""
-    write_outcomes(folder, 0, tiny(6, 9))
-    write_outcomes(folder, 6, tiny(4, 9, seed=1))
-    write_tables(folder, manifest(), targets(["w"]), responses({"w": ROBUST}))
+def write_study(folder: Path) -> Path:
+    """Write a whole study of ten samples in two shards, which does not say where they end."""
+    tables = manifest(), targets(["w"]), responses({"w": ROBUST})
+    return write(folder, tables, tiny(6, 9), tiny(4, 9, seed=1))
 
 
 @pytest.fixture
 def folder(tmp_path):
-    with staged(tmp_path / "study") as stage:
-        write_study(stage)
-    return tmp_path / "study"
+    return write_study(tmp_path / "study")
+
+
+def read_outcomes(folder: Path) -> StoredOutcomes:
+    return joined(list(read_blocks(FolderStore(folder))))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -95,10 +100,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_manifest_to_the_letter(tmp_path):
     written = {"question": {"network": {"name": "ε-net"}}, "notes": [], "base": {"clean": 0.5}}
-    write_tables(tmp_path, written, targets(["w"]), responses({"w": ROBUST}))
+    write_manifest(tmp_path, written)
     assert (tmp_path / MANIFEST).read_bytes() == (
         b"{\n"
-        b'  "format": 1,\n'
+        b'  "format": 2,\n'
         b'  "question": {\n'
         b'    "network": {\n'
         b'      "name": "\\u03b5-net"\n'
@@ -112,29 +117,51 @@ def test_the_manifest_to_the_letter(tmp_path):
     )
 
 
+ARRAYS = (
+    b'"adversarial":{"dtype":"U8","shape":[2,1],"data_offsets":[0,2]},'
+    b'"base_adversarial":{"dtype":"U8","shape":[1],"data_offsets":[2,3]},'
+    b'"base_clean":{"dtype":"U8","shape":[1],"data_offsets":[3,4]},'
+    b'"clean":{"dtype":"U8","shape":[2,1],"data_offsets":[4,6]},'
+    b'"changed":{"dtype":"BOOL","shape":[2],"data_offsets":[6,8]}}'
+)
+DATA = bytes([0b00100000, 0b10000000, 0b10000000, 0b11000000, 0b01000000, 0b11100000, 1, 0])
+
+
+def file_of(header: bytes) -> bytes:
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + DATA
+
+
 def test_binary_outcomes_to_the_byte(tmp_path):
     (tmp_path / OUTCOMES).mkdir()
-    write_outcomes(tmp_path, 256, TINY)
-    header = (
-        b'{"__metadata__":{"format":"1","first":"256","samples":"3","binary":"true","sha256":'
-        b'"%s"},'
-        b'"adversarial":{"dtype":"U8","shape":[2,1],"data_offsets":[0,2]},'
-        b'"base_adversarial":{"dtype":"U8","shape":[1],"data_offsets":[2,3]},'
-        b'"base_clean":{"dtype":"U8","shape":[1],"data_offsets":[3,4]},'
-        b'"clean":{"dtype":"U8","shape":[2,1],"data_offsets":[4,6]},'
-        b'"changed":{"dtype":"BOOL","shape":[2],"data_offsets":[6,8]}}'
+    FolderStore(tmp_path).put(256, pack(Shard(256, TINY, study="a1", inputs="b2")))
+    said = (
+        b'{"__metadata__":{"format":"2","study":"a1","inputs":"b2","first":"256","samples":"3",'
+        b'"binary":"true"'
     )
-    data = bytes([0b00100000, 0b10000000, 0b10000000, 0b11000000, 0b01000000, 0b11100000, 1, 0])
-    header %= hashlib.sha256(b"1 256 3 true" + data).hexdigest().encode()
-    header += b" " * (-len(header) % 8)
+    seal = hashlib.sha256(said + b"}," + ARRAYS + DATA).hexdigest().encode()
     (path,) = (tmp_path / OUTCOMES).iterdir()
     assert path.name == "00000256.safetensors"
-    assert path.read_bytes() == len(header).to_bytes(8, "little") + header + data
+    assert path.read_bytes() == file_of(said + b',"sha256":"' + seal + b'"},' + ARRAYS)
+
+
+def test_outcomes_of_format_1_are_read(tmp_path):
+    (tmp_path / OUTCOMES).mkdir()
+    seal = hashlib.sha256(b"1 0 3 true" + DATA).hexdigest().encode()
+    said = b'{"__metadata__":{"format":"1","first":"0","samples":"3","binary":"true","sha256":"'
+    content = file_of(said + seal + b'"},' + ARRAYS)
+    FolderStore(tmp_path).put(0, content)
+    found = read_outcomes(tmp_path)
+    for name in (*NAMES, "changed"):
+        assert np.array_equal(getattr(found, name), getattr(TINY, name))
+    FolderStore(tmp_path).put(0, content[:-1] + b"\1")
+    with pytest.raises(StudyError, match="are damaged: its checksum does not fit"):
+        read_outcomes(tmp_path)
 
 
 def test_other_libraries_read_the_outcomes(tmp_path):
     (tmp_path / OUTCOMES).mkdir()
-    write_outcomes(tmp_path, 0, tiny(5, binary=False))
+    put(tmp_path, 0, tiny(5, binary=False))
     path = tmp_path / OUTCOMES / "00000000.safetensors"
     arrays = safetensors.numpy.load_file(path)
     assert arrays["clean"].dtype == np.float32
@@ -142,7 +169,7 @@ def test_other_libraries_read_the_outcomes(tmp_path):
     with safetensors.safe_open(path, framework="numpy") as file:
         said = file.metadata()
     assert {name: said[name] for name in ("format", "first", "samples", "binary")} == {
-        "format": "1",
+        "format": "2",
         "first": "0",
         "samples": "5",
         "binary": "false",
@@ -153,7 +180,7 @@ def test_the_same_outcomes_give_the_same_bytes(tmp_path):
     seen = set()
     for _ in range(12):
         (tmp_path / OUTCOMES).mkdir(exist_ok=True)
-        write_outcomes(tmp_path, 0, TINY)
+        put(tmp_path, 0, TINY)
         seen.add((tmp_path / OUTCOMES / "00000000.safetensors").read_bytes())
     assert len(seen) == 1
 
@@ -170,7 +197,7 @@ def test_a_study_folder_holds_these_files_and_no_others(folder):
 
 def test_a_number_that_json_does_not_know_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_tables(tmp_path, {"base": float("nan")}, targets(["w"]), responses({"w": ROBUST}))
+        write_manifest(tmp_path, {"base": float("nan")})
     assert not is_study(tmp_path)
 
 
@@ -191,7 +218,7 @@ def test_outcomes_come_back(tmp_path_factory, sizes, removals, binary, seed):
     first = 0
     for size, bits in zip(sizes, binary, strict=False):
         blocks.append(tiny(size, removals, seed=seed + first, binary=bits))
-        write_outcomes(folder, first, blocks[-1])
+        put(folder, first, blocks[-1])
         first += size
     found = read_outcomes(folder)
     for name in NAMES:
@@ -206,7 +233,7 @@ def test_a_single_number_beside_0_and_1_is_not_lost(tmp_path, odd):
     (tmp_path / OUTCOMES).mkdir()
     outcomes = tiny(9)
     outcomes.adversarial[1, 8] = odd
-    write_outcomes(tmp_path, 0, outcomes)
+    put(tmp_path, 0, outcomes)
     assert np.array_equal(read_outcomes(tmp_path).adversarial, outcomes.adversarial, equal_nan=True)
 
 
@@ -214,9 +241,9 @@ def test_a_single_number_beside_0_and_1_is_not_lost(tmp_path, odd):
 def test_what_was_not_measured_is_said_and_never_read(tmp_path, binary):
     (tmp_path / OUTCOMES).mkdir()
     whole, later = tiny(5, binary=binary), tiny(4, seed=1, binary=binary)
-    write_outcomes(tmp_path, 0, whole)
-    write_outcomes(tmp_path, 5, only_of(later, np.array([False, True])))
-    first, second = read_blocks(tmp_path)
+    put(tmp_path, 0, whole)
+    put(tmp_path, 5, only_of(later, np.array([False, True])))
+    first, second = read_blocks(FolderStore(tmp_path))
     assert first.measured is None
     assert second.measured is not None
     assert second.measured.tolist() == [False, True]
@@ -234,7 +261,7 @@ def test_a_mask_of_another_shape_is_damage(tmp_path, wrong):
     (tmp_path / OUTCOMES).mkdir()
     odd = replace(TINY)
     object.__setattr__(odd, "measured", wrong)  # past the check of shapes that the tests turn on
-    write_outcomes(tmp_path, 0, odd)
+    put(tmp_path, 0, odd)
     with pytest.raises(StudyError, match="damaged: `measured` is not one truth value a removal"):
         read_outcomes(tmp_path)
 
@@ -244,7 +271,7 @@ def test_tables_and_manifest_come_back(folder):
     found = read_table(folder, RESPONSES, ("target",))
     pd.testing.assert_frame_equal(found, responses({"w": ROBUST}), check_exact=True)
     written = json.loads(json.dumps(manifest()))  # tuples become lists
-    assert read_manifest(folder) == {"format": 1, **written}
+    assert read_manifest(folder) == {"format": 2, **written}
 
 
 def test_a_large_study_is_read_in_the_order_of_its_samples(tmp_path):
@@ -253,21 +280,11 @@ def test_a_large_study_is_read_in_the_order_of_its_samples(tmp_path):
     for first in range(0, 120, 10):
         block = values[first : first + 10]
         rows = block[None]
-        write_outcomes(tmp_path, first, StoredOutcomes(block, block, rows, rows, np.array([True])))
+        put(tmp_path, first, StoredOutcomes(block, block, rows, rows, np.array([True])))
     assert np.array_equal(read_outcomes(tmp_path).base_clean, values)
 
 
 # Whole or not there
-
-
-def test_a_study_appears_when_it_is_complete(tmp_path):
-    out = tmp_path / "deep" / "er" / "study"
-    with staged(out) as stage:
-        assert stage.parent == out.parent
-        write_study(stage)
-        assert not out.exists()
-    assert is_study(out)
-    assert [path.name for path in out.parent.iterdir()] == ["study"]
 
 
 STOPS = [
@@ -279,33 +296,54 @@ STOPS = [
 ]
 
 
-def stopped(out: Path, stop: BaseException) -> None:
-    """Write most of a study, and end."""
-    with staged(out, overwrite=True) as stage:
-        write_study(stage)
+def stopped(out: Path, stop: BaseException, *, shards: int) -> None:
+    """Begin a study, measure so many shards of it, and end."""
+    with begun(out):
+        write_manifest(out, manifest())
+        for first in range(shards):
+            put(out, first, tiny(1))
         raise stop
 
 
 @pytest.mark.parametrize(("stop", "kind", "words"), STOPS)
-def test_after_an_error_nothing_is_left(tmp_path, stop, kind, words):
+def test_after_an_error_nothing_is_left_of_what_was_only_begun(tmp_path, stop, kind, words):
     with pytest.raises(kind, match=words):
-        stopped(tmp_path / "deep" / "study", stop)
+        stopped(tmp_path / "deep" / "study", stop, shards=0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("stop", "kind", "words"), STOPS)
+def test_after_an_error_what_was_measured_is_kept(tmp_path, stop, kind, words):
+    with pytest.raises(kind, match=words):
+        stopped(tmp_path / "deep" / "study", stop, shards=1)
+    assert list(contents(tmp_path / "deep" / "study")) == [
+        "manifest.json",
+        "outcomes/00000000.safetensors",
+    ]
 
 
 @pytest.mark.parametrize(("stop", "kind", "words"), STOPS)
 def test_after_an_error_an_old_study_is_untouched(folder, stop, kind, words):
     before = contents(folder)
     with pytest.raises(kind, match=words):
-        stopped(folder, stop)
+        stopped(successor(folder), stop, shards=0)
     assert contents(folder) == before
     assert [path.name for path in folder.parent.iterdir()] == ["study"]
 
 
+def test_an_unfinished_study_without_a_shard_is_kept_when_it_was_there_before(folder):
+    for path in (folder / OUTCOMES).iterdir():
+        path.unlink()
+    before = contents(folder)
+    with pytest.raises(RuntimeError, match="stop"), begun(folder):
+        raise RuntimeError("stop")
+    assert contents(folder) == before
+
+
 def test_parents_that_others_use_meanwhile_are_kept(tmp_path):
     def crowded() -> None:
-        with staged(tmp_path / "a" / "study") as stage:
-            (stage.parent / "other").mkdir()
+        with begun(tmp_path / "a" / "study"):
+            (tmp_path / "a" / "other").mkdir()
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
@@ -325,66 +363,37 @@ def test_where_the_swap_fails_the_old_study_stays(folder, monkeypatch, failing):
             raise OSError(errno.EACCES, "Permission denied")
         return rename(self, target)
 
+    new = write_study(successor(folder))
     monkeypatch.setattr(Path, "rename", fails)
-    with (
-        pytest.raises(StudyError, match="cannot be written: Permission denied"),
-        staged(folder, overwrite=True) as stage,
-    ):
-        write_study(stage)
+    with pytest.raises(OSError, match="Permission denied"):
+        swap(folder, new)
     monkeypatch.undo()
     assert contents(folder) == before
+    swap(folder, new)
     assert [path.name for path in folder.parent.iterdir()] == ["study"]
 
 
-def test_overwriting_replaces_the_whole_study(folder):
+def test_swapping_replaces_the_whole_study(folder):
     (folder / "overview.png").write_bytes(b"old")
-    with staged(folder, overwrite=True) as stage:
-        write_study(stage)
+    swap(folder, write_study(successor(folder)))
     assert "overview.png" not in contents(folder)
     assert [path.name for path in folder.parent.iterdir()] == ["study"]
 
 
-def test_a_study_may_be_written_through_a_link(tmp_path):
-    (tmp_path / "disk").mkdir()
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "disk")
-    with staged(link) as stage:
-        write_study(stage)
-    assert link.is_symlink()
-    assert is_study(tmp_path / "disk")
-
-
-@pytest.mark.parametrize("written", ["write_bytes", "to_parquet"])
-def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, written):
-    def full(*_: object, **__: object) -> None:
+@pytest.mark.parametrize(("owner", "name"), [(Path, "open"), (os, "fsync"), (Path, "replace")])
+def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_other(
+    tmp_path, monkeypatch, owner, name
+):
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    owner = Path if written == "write_bytes" else pd.DataFrame
-    monkeypatch.setattr(owner, written, full)
-    with (
-        pytest.raises(StudyError, match=r"study cannot be written: No space left on device\. Free"),
-        staged(tmp_path / "study") as stage,
-    ):
-        write_study(stage)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_at_the_last_file_leaves_nothing(tmp_path, monkeypatch):
-    written = []
-    write = storage._write
-
-    def full(path: Path, content: bytes) -> None:
-        written.append(path.name)
-        if path.name == MANIFEST:
-            path.write_bytes(content[:10])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(path, content)
-
-    monkeypatch.setattr(storage, "_write", full)
-    with pytest.raises(StudyError, match="No space left"), staged(tmp_path / "study") as stage:
-        write_study(stage)
-    assert written[-1] == MANIFEST
-    assert list(tmp_path.iterdir()) == []
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+    monkeypatch.setattr(owner, name, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new")
+    monkeypatch.undo()
+    assert contents(tmp_path) == {"file": b"old"}
 
 
 # Where a study may lie
@@ -407,11 +416,8 @@ def test_a_folder_below_a_file_is_no_place_either(tmp_path):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path, overwrite):
     (tmp_path / "thesis.tex").write_text("mine")
-    with (
-        pytest.raises(StudyError, match="holds something else; choose another one with `out`"),
-        staged(tmp_path, overwrite=overwrite),
-    ):
-        pytest.fail("the block must not be entered")
+    with pytest.raises(StudyError, match="holds something else; choose another one with `out`"):
+        check_free(tmp_path, overwrite=overwrite)
     assert contents(tmp_path) == {"thesis.tex": b"mine"}
 
 
@@ -421,10 +427,11 @@ def test_a_study_is_replaced_only_on_request(folder):
     check_free(folder, overwrite=True)
 
 
-def test_an_empty_folder_will_do(tmp_path):
-    with staged(tmp_path) as stage:
-        write_study(stage)
-    assert is_study(tmp_path)
+def test_an_empty_folder_will_do_and_one_that_was_only_begun(tmp_path):
+    check_free(tmp_path)
+    (tmp_path / ".lock").write_text("{}")
+    (tmp_path / OUTCOMES).mkdir()
+    check_free(tmp_path)
 
 
 def test_a_name_that_no_file_system_takes(tmp_path):
@@ -470,7 +477,7 @@ def test_no_study_at_all(tmp_path):
         ("[1]", "is damaged: it does not say its format"),
         ('{"question": {}}', "is damaged: it does not say its format"),
         ('{"format": "1"}', "is damaged: it does not say its format"),
-        ('{"format": 2}', "has format 2, this version reads up to 1; install a newer hormesis"),
+        ('{"format": 3}', "has format 3, this version reads up to 2; install a newer hormesis"),
         ('{"format": 1}', "is damaged: it lacks `question`"),
     ],
 )
@@ -554,7 +561,7 @@ def test_a_missing_block(folder, gone, words):
 
 
 def test_a_block_of_another_study(folder):
-    write_outcomes(folder, 6, tiny(4, 8))
+    put(folder, 6, tiny(4, 8))
     with pytest.raises(StudyError, match="a file is missing, or is from another study"):
         open_study(folder).outcomes()
 

@@ -6,11 +6,10 @@ import pandas as pd
 import pytest
 
 import hormesis as hm
-from handset import study
+from handset import study, write
 from hormesis.errors import StudyError
 from hormesis.report.epoch_table import print_evolution
 from hormesis.report.evolution import draw_evolution, telling_targets
-from hormesis.storage import write_tables
 from hormesis.studies import Studies
 
 EPOCHS = {1: (1.0, 0.2, 0.0), 3: (1.0, 0.9, 0.5), 12: (0.8, 0.8, 0.8)}
@@ -21,11 +20,8 @@ def folder(tmp_path):
     """Three hand-made studies, of one target each."""
     for epoch, clean in EPOCHS.items():
         made = study({"a.weight": clean, "b.weight": (1.0, 0.5, 0.0)})
-        where = tmp_path / f"epoch-{epoch:04d}"
-        where.mkdir()
-        write_tables(
-            where, {**made.manifest, "origin": {"epoch": epoch}}, made.targets, made.responses
-        )
+        said = {**made.manifest, "origin": {"epoch": epoch}}
+        write(tmp_path / f"epoch-{epoch:04d}", (said, made.targets, made.responses))
     (tmp_path / ".epoch-0004.1.partial").mkdir()
     (tmp_path / "epoch-0005").mkdir()  # no study
     return tmp_path

@@ -11,7 +11,6 @@ from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.scores import Base
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Scoring
-from hormesis.storage import staged, write_tables
 from hormesis.study import Study, open_study
 
 HEAVY = ("torch", "torchvision", "foolbox", "lightning", "sklearn")
@@ -24,9 +23,8 @@ def study():
 
 @pytest.fixture
 def folder(tmp_path, study):
-    with staged(tmp_path / "study") as stage:
-        write_tables(stage, study.manifest, study.targets, study.responses)
-    return tmp_path / "study"
+    tables = study.manifest, study.targets, study.responses
+    return handset.write(tmp_path / "study", tables)
 
 
 def test_columns_come_in_the_promised_order(folder):

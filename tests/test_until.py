@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import nn
 
+import handset
 import hormesis as hm
-from hormesis import pipeline
+from hormesis import measuring, pipeline
 from hormesis.engine.engines import Engine
 from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.errors import SettingError, StudyError
 from hormesis.inputs.subset import shuffled
-from hormesis.storage import read_blocks, staged, write_tables
-from hormesis.study import RESPONSE_COLUMNS
+from hormesis.study import RESPONSE_COLUMNS, open_study
 
 SAMPLES = 1500
 QUICK = hm.Sweep(thresholds=5, until=0.2)
@@ -62,7 +62,7 @@ def test_it_stops_early_and_says_what_was_saved():
 
 def of_blocks(monkeypatch: pytest.MonkeyPatch, workers: int, most: int) -> None:
     """Let so many workers measure so many samples at a time, whatever memory there is."""
-    monkeypatch.setattr(pipeline, "allotted", lambda *_: (workers, most))
+    monkeypatch.setattr(measuring, "allotted", lambda *_: (workers, most))
 
 
 @pytest.mark.parametrize(("workers", "most"), [(2, 100), (3, 256)])
@@ -108,7 +108,7 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
 
 def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatch):
     asked: list[tuple[int, set[str]]] = []
-    choose = pipeline.choose_engine
+    choose = measuring.choose_engine
 
     def spied(*arguments: Any) -> Engine:
         engine = choose(*arguments)
@@ -120,7 +120,7 @@ def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatc
 
         return replace(engine, measure=measure)
 
-    monkeypatch.setattr(pipeline, "choose_engine", spied)
+    monkeypatch.setattr(measuring, "choose_engine", spied)
     reports: list[tuple[str, int, int]] = []
 
     @contextmanager
@@ -129,7 +129,9 @@ def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(pipeline, "shown", shown)
     found = study(CERTAIN)
-    assert asked[:2] == [(0, {"1.weight", "3.weight"}), (256, {"3.weight"})]
+    targets = dict(asked)
+    assert targets[0] == targets[192] == {"1.weight", "3.weight"}
+    assert targets[256] == {"3.weight"}
     assert found.scores.equals(settling().scores)
     stage, done, total = reports[-1]
     assert (stage, done) == ("Measuring", total)
@@ -138,12 +140,12 @@ def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatc
 
 def test_the_study_on_disk_says_what_was_measured(tmp_path: Path):
     first = study(CERTAIN, out=tmp_path / "s")
-    opened = hm.open_study(tmp_path / "s")
+    opened = open_study(tmp_path / "s")
     assert opened.scores.equals(settling().scores)
     assert opened.responses.equals(first.responses)
     scoring = hm.Scoring(reference="base")
     assert opened.score(scoring).equals(settling().score(scoring))
-    one, other = read_blocks(tmp_path / "s")
+    one, *_, other = opened.blocks()
     assert one.measured is None
     assert other.measured is not None
     rows = opened.responses.set_index("target").loc["3.weight", "outcome"]
@@ -162,10 +164,11 @@ def test_the_study_on_disk_says_what_was_measured(tmp_path: Path):
     ],
 )
 def test_damage_is_one_sentence(tmp_path: Path, settled: object):
-    with staged(tmp_path / "s") as stage:
-        made = settling()
-        manifest = {**made.manifest, "settled": settled}
-        write_tables(stage, manifest, made.targets, made.responses)
+    made = settling()
+    manifest = {**made.manifest, "settled": settled}
+    handset.write(tmp_path / "s", (manifest, made.targets, made.responses))
+    assert made.samples is not None
+    made.samples.to_parquet(tmp_path / "s" / "samples.parquet")
     with pytest.raises(StudyError, match="is damaged in `settled`"):
         hm.open_study(tmp_path / "s")
 

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        print("hormesis: interrupted; no half-written study was left behind.", file=sys.stderr)
+        print("hormesis: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output has enough, as `| head` does
         _drop_output()

@@ -15,7 +15,7 @@ from hormesis.analysis.scores import COMBINED
 from hormesis.comparable import OVERS, check_comparable, check_distinct, described, labels
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Scoring, check_choice
-from hormesis.storage import OUTCOMES, is_study
+from hormesis.storage import OUTCOMES, is_study, merged
 from hormesis.study import Study, open_study
 
 
@@ -226,7 +226,7 @@ def _of_study(study: Study, label: str, groups: Sequence[Sequence[str]], by: str
     rows = [[place[target] for target in group] for group in groups]
     means = np.stack([values[:, group].mean(axis=1) for group in rows], axis=1)
     question = study.manifest["question"]
-    same = (question["data"]["fingerprint"], study.manifest["base"]["samples"], study.order)
+    same = (question["data"]["fingerprint"], merged(study.spans), study.order)
     if not study.has_outcomes:
         return Measured(label, means, None, None, None, same)
     influence, sums = study.influence(by)

@@ -1,7 +1,7 @@
 """A study for every checkpoint of a training, in one folder."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hormesis.inputs.models import build_model
 from hormesis.inputs.normalize import Normalized, normalized
 from hormesis.inputs.parts import load_parts
 from hormesis.inputs.samples import Samples
+from hormesis.inputs.subset import drawn
 from hormesis.manifest import first_difference, network_fingerprint
 from hormesis.pipeline import analyze
 from hormesis.report.progress import Report, shown
@@ -188,7 +189,10 @@ def _samples(training: TrainingRun, trained: Trained, seed: int, report: Report)
             f"The data in {root} are not those that {training.folder} was trained with: name "
             "their folder with `data_root`."
         )
-    return parts.validation.drawn(trained.samples, seed).samples()
+    pixels, count = parts.validation, trained.samples
+    places = None if count is None else drawn(pixels.labels, count, seed)
+    chosen = pixels if places is None else pixels.subset(places)
+    return replace(chosen.samples(), places=places)
 
 
 def _network(training: TrainingRun, samples: Samples) -> nn.Module:

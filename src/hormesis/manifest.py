@@ -3,7 +3,7 @@
 import hashlib
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from hormesis.analysis.prefixes import Prefix
 from hormesis.analysis.responses import Means
 from hormesis.inputs.normalize import Normalized
 from hormesis.inputs.samples import Samples
@@ -123,19 +122,6 @@ def describe_base(means: Means, performance: Performance) -> dict[str, Any]:
         "higher_is_better": performance.higher_is_better,
         "samples": means.samples,
     }
-
-
-def describe_settled(prefixes: Sequence[Prefix]) -> list[dict[str, Any]]:
-    """Return which targets were settled before others, and after how many samples."""
-    return [
-        {
-            "samples": prefix.samples,
-            "clean": prefix.base.clean,
-            "adversarial": prefix.base.adversarial,
-            "targets": list(prefix.targets),
-        }
-        for prefix in prefixes
-    ]
 
 
 def notes(

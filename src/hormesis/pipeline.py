@@ -1,43 +1,45 @@
 """The main path: a network and its data in, a study out."""
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import compress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hormesis import manifest
-from hormesis.analysis.responses import Means
 from hormesis.analysis.stopping import Stopping, looks
-from hormesis.engine.engines import Engine, choose_engine
 from hormesis.engine.fitness import refuse_unfit
-from hormesis.engine.memory import allotted, footprint, most_samples, room
-from hormesis.engine.outcomes import Block, Outcomes, Question
-from hormesis.engine.plan import Plan, Removal, make_plan
-from hormesis.engine.sweep import sweep as blocks_measured
-from hormesis.engine.tables import cell_table, flow_entry, target_table
-from hormesis.errors import ModelError, StudyError
+from hormesis.engine.outcomes import Question
+from hormesis.engine.plan import Plan, make_plan
+from hormesis.engine.shards import Work, shard_edges
+from hormesis.engine.sweep import sweep as by_threads
+from hormesis.engine.tables import cell_table, flow_entry, sample_table, target_table
+from hormesis.errors import StudyError
+from hormesis.growing import FINISHED, Outline, begin, finish, grow, identified
 from hormesis.inputs.models import check_network
-from hormesis.inputs.samples import Samples, samples_from
+from hormesis.inputs.samples import Samples, mixed, samples_from
 from hormesis.inputs.subset import shuffled
+from hormesis.measuring import Worker, device_of, equipped
 from hormesis.report.progress import Report, shown
 from hormesis.settings import Run, Scoring, Sweep, Targets
 from hormesis.storage import (
-    StoredOutcomes,
+    CELLS,
+    SAMPLES,
+    TARGETS,
+    FolderStore,
+    MemoryStore,
+    begun,
     check_free,
+    clear,
     is_study,
-    packed_outcomes,
-    staged,
-    write_outcomes,
-    write_tables,
+    read_manifest,
+    successor,
+    swap,
+    whole_shards,
 )
 from hormesis.stress.adversaries import AUTO, FGSM, Attack
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
@@ -76,8 +78,8 @@ def analyze(
         scoring: Base, reference and tolerance; ``Study.score`` can change them afterwards.
         performance: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Performance``, or a function of
             logits and labels that returns one number a sample, where more is better.
-        out: Folder for the study; None keeps tables and outcomes in memory only. A finished study
-            of the same question in that folder is opened, not measured again.
+        out: Folder for the study; None keeps tables and outcomes in memory only. A study of the
+            same question in that folder is opened if it is finished, and else gone on with.
         run: Engine, workers and progress; nothing that changes a result.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values that the manifest shall hold.
@@ -138,10 +140,11 @@ class _Request:
 
 
 def _study(network: nn.Module, samples: Samples, request: _Request, report: Report) -> Study:
-    """Check everything that can be known beforehand, then measure."""
-    example = samples.inputs[:2].to(_device(network))
+    """Check everything that can be known beforehand, then measure what is not there yet."""
+    device = device_of(network)
+    example = samples.inputs[:2].to(device)
     check_network(network, example, samples.classes)
-    refuse_unfit(network, samples.inputs[:_ROWS].to(_device(network)))
+    refuse_unfit(network, samples.inputs[:_ROWS].to(device))
     with evaluating(network):
         targets = find_targets(network, example, request.targets)
         plan = make_plan(network, targets, request.sweep)
@@ -154,130 +157,172 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
         )
         if request.sweep.until is not None:  # how many samples are measured depends on scores
             question["until"] = asdict(request.scoring)
-            order = shuffled(len(samples), request.sweep.seed)
-            samples = replace(samples, inputs=samples.inputs[order], labels=samples.labels[order])
-        finished = _finished(request, question)
-        if finished is not None:
-            return finished
-        return _measured(network, samples, request, (plan, question), report)
+            samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
+        planned = _Planned(network, mixed(samples), plan, question)
+        if request.out is None:
+            return _measured(planned, request, report, None, {})
+        return _kept(planned, request, report, request.out.resolve())
 
 
-def _finished(request: _Request, question: Mapping[str, Any]) -> Study | None:
-    """Return the study that ``out`` holds already, if its question is the same.
+@dataclass(frozen=True)
+class _Planned:
+    """What is measured: samples in the order of the study."""
+
+    network: nn.Module
+    samples: Samples
+    plan: Plan
+    question: dict[str, Any]
+
+
+def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> Study:
+    """Return the study in a folder, finished if it was not."""
+    folder, known = _place(out, planned.question, overwrite=request.run.overwrite)
+    if known.get("state", FINISHED) == FINISHED and known and _whole(folder, known):
+        return replace(open_study(folder).scored(request.scoring), folder=request.out)
+    with begun(folder):
+        study = _measured(planned, request, report, folder, known)
+        if folder != out:
+            swap(out, folder)
+    return replace(study, folder=request.out)
+
+
+def _place(
+    out: Path, question: Mapping[str, Any], *, overwrite: bool
+) -> tuple[Path, dict[str, Any]]:
+    """Return the folder to measure into, and the manifest of the study that it holds, if any.
+
+    A study that is to be replaced stays until the new one, which grows beside it, is finished.
 
     Raises:
-        StudyError: If the folder holds something else, or a study of another question.
+        StudyError: If ``out`` holds something else, or a study of another question.
     """
-    out = request.out
-    if out is None:
-        return None
-    if request.run.overwrite or not is_study(out):
-        check_free(out, overwrite=request.run.overwrite)
-        return None
-    study = open_study(out)
-    difference = manifest.first_difference(question, study.manifest["question"])
+    if not is_study(out):
+        check_free(out)
+        return out, {}
+    if overwrite:
+        check_free(out, overwrite=True)
+        folder = successor(out)
+        known = read_manifest(folder) if is_study(folder) else {}
+        if known and manifest.first_difference(question, known["question"]):
+            clear(folder)
+            known = {}
+        return folder, known
+    known = read_manifest(out)
+    difference = manifest.first_difference(question, known.get("question", {}))
     if difference:
         raise StudyError(
             f"The folder {out} holds a study of another question ({difference}); choose another "
             "one with `out`, or replace it with `overwrite`."
         )
-    return study.scored(request.scoring)
+    return out, known
+
+
+def _whole(folder: Path, known: Mapping[str, Any]) -> bool:
+    """Return whether a finished study has all its shards; one of format 1 does not tell."""
+    if "shards" not in known:
+        return True
+    samples = known["base"]["samples"]
+    edges = [edge for edge in known["shards"]["edges"] if edge < samples]
+    whole, _ = whole_shards(FolderStore(folder), [*edges, samples], known["study"])
+    return len(whole) == len(edges)
 
 
 def _measured(
-    network: nn.Module,
-    samples: Samples,
+    planned: _Planned,
     request: _Request,
-    planned: tuple[Plan, dict[str, Any]],
     report: Report,
+    folder: Path | None,
+    known: Mapping[str, Any],
 ) -> Study:
-    """Measure the plan, and write the study if a folder was asked for."""
-    plan, question = planned
+    """Measure what of the plan is not there yet, and finish the study.
+
+    Args:
+        planned: What is measured.
+        request: How.
+        report: Shows progress.
+        folder: Where the study grows; None keeps it in memory.
+        known: The manifest of the study to go on with, or nothing.
+    """
     started = time.monotonic()
-    out, overwrite = request.out, request.run.overwrite
-    with nullcontext() if out is None else staged(out, overwrite=overwrite) as folder:
-        device = _device(network)
-        engine, batch = _equipped(network, samples, request, plan.removals)
-        attack, choice = _settled(network, samples, request, report, batch)
-        asked = _asked(request, samples, attack.epsilon)
-        stopping = _stopping(plan, request, len(samples))  # never, unless that was asked for
-
-        def measure(block: Block, tick: Callable[[], None]) -> StoredOutcomes:
-            wanted = stopping.wanted  # of which those that are settled by now are no part
-            removals = list(compress(plan.removals, wanted))
-            return _stored(engine.measure(removals, block.to(device), asked, tick), wanted)
-
-        packed = _swept(measure, samples, stopping, folder, (engine.workers, batch), report)
-        means = stopping.means
-        _check_base(means, request.performance)
-        responses = stopping.responses()
-        targets = target_table(plan, responses)
-        settled = manifest.describe_settled(stopping.prefixes)
-        written = {
-            "question": question,
-            "attack": manifest.describe_attack(attack, choice),
-            "scoring": asdict(request.scoring),
-            "base": manifest.describe_base(means, request.performance),
+    samples, plan = planned.samples, planned.plan
+    asked = request.sweep.until is not None
+    cuts = list(looks(len(samples))) if asked else []
+    edges = shard_edges(len(samples), samples.inputs.shape[1:], cuts)
+    if known:
+        edges = known["shards"]["edges"]
+    shard = max(end - first for first, end in pairwise(edges))
+    question = _asked(request, samples, _SMALL)
+    work = equipped(planned.network, samples, plan, (question, request.sweep, request.run), shard)
+    if known:  # numbers that are not 0 or 1 may hang on it, by their last bit
+        work = replace(work, batch=min(work.batch, known["run"]["batch"]))
+    attack, choice = _settled(planned, request, report, work.batch, known)
+    work = replace(work, question=_asked(request, samples, attack.epsilon))
+    outline = _outline(planned, request, edges, (attack, choice), work)
+    if known and known["study"] != outline.identity:
+        raise StudyError(
+            f"The study {folder} was begun by another version of hormesis, which removed other "
+            "values: choose another folder with `out`, or replace it with `overwrite`."
+        )
+    store = MemoryStore() if folder is None else FolderStore(folder)
+    if folder is not None:
+        begin(folder, outline)
+    better = request.performance.higher_is_better
+    cells = outline.tables[CELLS]
+    stopping = Stopping(cells, request.scoring, request.sweep.until, len(samples), better)
+    worker = Worker(work, outline.identity)
+    sweeper = partial(by_threads, workers=work.engine.workers)
+    grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
+    settled = [prefix.described() for prefix in stopping.prefixes]
+    return finish(
+        outline,
+        store,
+        stopping,
+        {
+            "base": manifest.describe_base(stopping.means, request.performance),
             **({"settled": settled} if settled else {}),
-            **({"origin": request.origin} if request.origin else {}),
-            **flow_entry(engine.flow, plan.targets),
             "notes": [
-                *manifest.notes(means, attack, choice, request.performance),
-                *engine.notes,
+                *manifest.notes(stopping.means, attack, choice, request.performance),
+                *work.engine.notes,
                 *stopping.notes(),
             ],
-            "run": {
-                "engine": engine.name,
-                "workers": engine.workers,
-                "seconds": round(time.monotonic() - started, 1),
-                **manifest.environment(),
-            },
-        }
-        if folder is not None:
-            write_tables(folder, written, targets, responses)
-    return Study(written, targets, responses, out, tuple(packed))
+            "run": {**outline.manifest["run"], "seconds": round(time.monotonic() - started, 1)},
+        },
+    )
 
 
-def _swept(
-    measure: Callable[[Block, Callable[[], None]], StoredOutcomes],
-    samples: Samples,
-    stopping: Stopping,
-    folder: Path | None,
-    equipment: tuple[int, int],
-    report: Report,
-) -> list[bytes]:
-    """Measure block by block until enough was seen; return what no folder keeps."""
-    workers, batch = equipment
-    asked = stopping.until is not None
-    packed = list[bytes]()
-    for first, outcomes in blocks_measured(
-        measure,
-        samples,
-        len(stopping.wanted),
-        workers=workers,
-        most=batch,
-        ahead=0 if asked else None,
-        cuts=tuple(looks(len(samples))) if asked else (),
-        report=partial(report, "Measuring"),
-    ):
-        packed.extend(_kept(folder, first, stopping.update(outcomes)))
-        if stopping.done:
-            break
-    if stopping.done:
-        report("Measuring", 1, 1)  # what was saved will not be measured
-    return packed
-
-
-def _equipped(
-    network: nn.Module, samples: Samples, request: _Request, removals: Sequence[Removal]
-) -> tuple[Engine, int]:
-    """Return the engine, with as many workers as memory holds, and the samples in a block."""
-    few = Block(samples.inputs[:2], samples.labels[:2]).to(_device(network))
-    engine = choose_engine(network, few.inputs, request.run, request.sweep)
-    taken = footprint(engine.measure, removals, few, _asked(request, samples, _SMALL))
-    free = room(request.run.memory, few.inputs.device)
-    workers, batch = allotted(taken, free, engine.workers, most_samples(few.inputs))
-    return replace(engine, workers=workers), batch
+def _outline(
+    planned: _Planned,
+    request: _Request,
+    edges: list[int],
+    chosen: tuple[Attack, EpsilonChoice | None],
+    work: Work,
+) -> Outline:
+    """Return what the study holds from the start."""
+    attack, plan = manifest.describe_attack(*chosen), planned.plan
+    magnitude = {"epsilon": attack["epsilon"]}
+    keys = [removal.key() for removal in plan.removals]
+    written = {
+        "study": identified(planned.question, magnitude, keys),
+        "question": planned.question,
+        "attack": attack,
+        "scoring": asdict(request.scoring),
+        "shards": {"edges": edges},
+        **({"origin": request.origin} if request.origin else {}),
+        **flow_entry(work.engine.flow, plan.targets),
+        "notes": list(work.engine.notes),
+        "run": {
+            "engine": work.engine.name,
+            "workers": work.engine.workers,
+            "batch": work.batch,
+            **manifest.environment(),
+        },
+    }
+    tables = {
+        TARGETS: target_table(plan),
+        CELLS: cell_table(plan),
+        SAMPLES: sample_table(planned.samples),
+    }
+    return Outline(written, tables)
 
 
 def _asked(request: _Request, samples: Samples, epsilon: float | str) -> Question:
@@ -291,15 +336,18 @@ def _asked(request: _Request, samples: Samples, epsilon: float | str) -> Questio
 
 
 def _settled(
-    network: nn.Module, samples: Samples, request: _Request, report: Report, batch: int
+    planned: _Planned, request: _Request, report: Report, batch: int, known: Mapping[str, Any]
 ) -> tuple[Attack, EpsilonChoice | None]:
     """Return the attack with a number for its magnitude, and how that was chosen."""
     if request.attack.epsilon != AUTO:
         return request.attack, None
+    if known:
+        choice = EpsilonChoice(**known["attack"]["chosen"])
+        return replace(request.attack, epsilon=choice.epsilon), choice
     stage = "Choosing the magnitude"
     choice = automatic_epsilon(
-        network,
-        samples,
+        planned.network,
+        planned.samples,
         request.attack,
         batch=batch,
         seed=request.sweep.seed,
@@ -307,52 +355,3 @@ def _settled(
     )
     report(stage, choice.evaluations, choice.evaluations)
     return replace(request.attack, epsilon=choice.epsilon), choice
-
-
-def _stopping(plan: Plan, request: _Request, samples: int) -> Stopping:
-    """Return what decides when enough samples were seen."""
-    better = request.performance.higher_is_better
-    return Stopping(cell_table(plan), request.scoring, request.sweep.until, samples, better)
-
-
-def _kept(folder: Path | None, first: int, outcomes: StoredOutcomes) -> list[bytes]:
-    """Write the outcomes of a block or, without a folder, return them to be kept in memory."""
-    if folder is None:
-        return [packed_outcomes(first, outcomes)]
-    write_outcomes(folder, first, outcomes)
-    return []
-
-
-def _check_base(means: Means, performance: Performance) -> None:
-    for name in ("clean", "adversarial"):
-        if not math.isfinite(float(means.of(f"base_{name}"))):
-            raise ModelError(
-                f"The {name} {performance.name} of the unfiltered network is NaN or infinite: "
-                "measure another performance, or check the network on all samples."
-            )
-
-
-def _stored(outcomes: Outcomes, measured: np.ndarray) -> StoredOutcomes:
-    """Return the outcomes of those removals that were measured, in the rows of all."""
-
-    def spread(values: Tensor) -> np.ndarray:
-        found = values.cpu().numpy()
-        if measured.all():
-            return found
-        rows = np.zeros((len(measured), *found.shape[1:]), dtype=found.dtype)
-        rows[measured] = found
-        return rows
-
-    return StoredOutcomes(
-        base_clean=outcomes.base_clean.cpu().numpy(),
-        base_adversarial=outcomes.base_adversarial.cpu().numpy(),
-        clean=spread(outcomes.clean),
-        adversarial=spread(outcomes.adversarial),
-        changed=spread(outcomes.changed),
-        measured=None if measured.all() else measured,
-    )
-
-
-def _device(network: nn.Module) -> torch.device:
-    parameter = next(network.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device

@@ -1,8 +1,9 @@
 """A study as its users hold it: what was asked, and tables of what came out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +24,21 @@ from hormesis.analysis.scores import SCORES, Base
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import Law, Student, Sums, with_intervals
 from hormesis.errors import SettingError, StudyError
+from hormesis.estimate import estimated
 from hormesis.settings import Scoring
 from hormesis.storage import (
     RESPONSES,
+    SAMPLES,
     TARGETS,
+    FolderStore,
+    MemoryStore,
+    Span,
+    Store,
     StoredOutcomes,
-    has_outcomes,
     joined,
     read_blocks,
     read_manifest,
+    read_spans,
     read_table,
 )
 
@@ -62,14 +69,18 @@ class Study:
             ``minimum``, ``maximum``, ``tested``, ``reason``.
         responses: One row a target, filter and step; see ``analysis.responses.response_table``.
         folder: Where the study lies, or None if it was not written.
-        packed: The outcomes of a study that was not written, as its files would hold them.
+        packed: The outcomes of a study that was not written, as its files would hold them, by the
+            place of their first sample.
+        samples: One row a sample, in the order in which they are measured: ``place`` in the data
+            set, and ``label``. None where that is not known.
     """
 
     manifest: dict[str, Any]
     targets: pd.DataFrame
     responses: pd.DataFrame
     folder: Path | None = None
-    packed: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
+    packed: Mapping[int, bytes] = field(default_factory=dict, repr=False, compare=False)
+    samples: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -213,9 +224,34 @@ class Study:
         return tuple(self.manifest["notes"])
 
     @property
+    def finished(self) -> bool:
+        """Whether all was measured that was asked for; if not, tables and scores are estimates."""
+        return self.manifest.get("state", "finished") == "finished"
+
+    @property
     def has_outcomes(self) -> bool:
         """Whether per-sample outcomes were kept, as intervals need."""
-        return bool(self.packed) or (self.folder is not None and has_outcomes(self.folder))
+        store = self._store
+        return store is not None and bool(store.firsts())
+
+    @property
+    def _store(self) -> Store | None:
+        if self.packed:
+            return MemoryStore(dict(self.packed))
+        return None if self.folder is None else FolderStore(self.folder)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Of which samples the shards behind the responses are: first, and the one behind the last.
+
+        Places are those in the order in which samples are measured.
+        """
+        shards, samples = self.manifest.get("shards"), int(self.manifest["base"]["samples"])
+        if shards is None:
+            return ((0, samples),)
+        if "there" in shards:
+            return tuple((first, end) for first, end in shards["there"])
+        return tuple(pairwise([*(edge for edge in shards["edges"] if edge < samples), samples]))
 
     def blocks(self) -> Iterator[StoredOutcomes]:
         """Read the per-sample outcomes behind the responses, block by block.
@@ -223,10 +259,15 @@ class Study:
         Raises:
             StudyError: If there are none, or a file is damaged or missing.
         """
-        if self.folder is None and not self.packed:
+        store = self._store
+        if store is None:
             raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
+        if "shards" in self.manifest:
+            blocks = read_spans(store, self.spans, self.manifest["study"])
+        else:
+            blocks = read_blocks(store)
         found = 0
-        for block in read_blocks(self.packed or self.folder or ()):
+        for block in blocks:
             found += len(block.base_clean)
             yield block
         samples = self.manifest["base"]["samples"]
@@ -267,7 +308,9 @@ class Study:
 
 
 def open_study(folder: str | Path) -> Study:
-    """Open a study that ``analyze`` has written. Needs no network and no torch.
+    """Open a study that ``analyze`` has written, or is writing. Needs no network and no torch.
+
+    Of one that is not finished, tables and scores are estimates from the shards that are there.
 
     Args:
         folder: The study's folder.
@@ -277,15 +320,18 @@ def open_study(folder: str | Path) -> Study:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    missing = [key for key in ("question", "scoring", "base", "notes") if key not in manifest]
+    unfinished = manifest.get("state") == "unfinished"
+    needed = ["question", "scoring", "notes", *(["study", "shards"] if unfinished else ["base"])]
+    missing = [key for key in needed if key not in manifest]
     if missing:
         raise StudyError(f"The manifest of {folder} is damaged: it lacks `{missing[0]}`.")
-    study = Study(
-        manifest=manifest,
-        targets=read_table(folder, TARGETS, TARGET_COLUMNS),
-        responses=read_table(folder, RESPONSES, RESPONSE_COLUMNS),
-        folder=folder,
-    )
+    if unfinished:
+        manifest, targets, responses = estimated(folder, manifest, TARGET_COLUMNS)
+    else:
+        targets = read_table(folder, TARGETS, TARGET_COLUMNS)
+        responses = read_table(folder, RESPONSES, RESPONSE_COLUMNS)
+    samples = read_table(folder, SAMPLES, ("place", "label")) if "shards" in manifest else None
+    study = Study(manifest, targets, responses, folder, samples=samples)
     for key, read in (("scoring", "scoring"), ("base", "base"), ("settled", "prefixes")):
         try:
             getattr(study, read)

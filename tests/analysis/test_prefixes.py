@@ -16,7 +16,7 @@ from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.errors import StudyError
 from hormesis.settings import Scoring
-from hormesis.storage import StoredOutcomes, part_of, read_blocks
+from hormesis.storage import StoredOutcomes, part_of
 from hormesis.study import Study
 
 PLANNED = 1500
@@ -95,7 +95,7 @@ def test_what_is_measured_of_a_settled_target_does_not_count():
 def test_less_and_less_is_measured_and_the_note_says_so():
     study, stopping = stopped()
     work = 0
-    for block in read_blocks(study.packed):
+    for block in study.blocks():
         count = len(block.clean) if block.measured is None else int(block.measured.sum())
         work += count * len(block.base_clean)
     assert work == 15 * sum(EXPECTED.get(target, PLANNED) for target in NETWORK.targets)
@@ -122,7 +122,7 @@ def test_a_study_of_others_is_told_what_it_lacks():
     liar = replace(study, manifest={**study.manifest, "settled": []})
     with pytest.raises(StudyError, match="some of a target's were not measured"):
         liar.score(Scoring())
-    without = replace(study, packed=())
+    without = replace(study, packed={})
     point = without.scores
     assert point["value"].equals(study.scores["value"])
     assert point["low"].isna().to_numpy().all()

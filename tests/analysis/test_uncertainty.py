@@ -295,7 +295,7 @@ def test_adjusted_p_values_are_those_of_statsmodels(p: list[float]):
 def test_a_study_without_outcomes_has_points_and_no_certainty():
     network = synthetic.network(np.random.default_rng(0), steps=5)
     made = synthetic.study(network, network.outcomes(50, np.random.default_rng(0)))
-    bare = replace(made, packed=())
+    bare = replace(made, packed={})
     scores = bare.scores
     assert scores[["low", "high"]].isna().to_numpy().all()
     assert scores["class"].equals(scores["point"])

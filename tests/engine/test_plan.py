@@ -206,7 +206,7 @@ def test_the_control_reaches_every_value():
     plan = planned(UNLIKE, Sweep(thresholds=2))
     seen = set()
     for draw in range(200):
-        seen.update(zeroed_places(Removal(plan.targets[0], threshold, 2, "signed", draw), UNLIKE))
+        seen.update(zeroed_places(Removal(plan.targets[0], threshold, 2, draw=draw), UNLIKE))
     assert seen == set(range(10))
 
 

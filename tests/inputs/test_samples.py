@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from hormesis.errors import DataError
-from hormesis.inputs.samples import Samples, check_form, samples_from, stratified, take
+from hormesis.inputs.samples import Samples, check_form, mixed, samples_from, take
+from hormesis.inputs.subset import balanced, drawn, stratified
 
 
 def images(count=4, seed=0):
@@ -193,6 +194,66 @@ def test_a_negative_seed_is_refused():
         stratified(torch.zeros(6, dtype=torch.int64), 2, seed=-1)
 
 
+# --- draws --------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 99))
+def test_every_beginning_of_the_order_has_every_class_in_its_share(labels, seed):
+    order = balanced(torch.tensor(labels), seed).tolist()
+    assert sorted(order) == list(range(len(labels)))
+    for count in range(1, len(labels) + 1):
+        here = [labels[index] for index in order[:count]]
+        shares = {label: count * labels.count(label) / len(labels) for label in set(labels)}
+        for label, share in shares.items():
+            # By one sample of its own, and by what the other classes are off together.
+            assert abs(here.count(label) - share) <= 1 + len(shares) / 2
+
+
+def test_equal_classes_have_equal_shares_of_round_draws():
+    labels = torch.arange(1000) % 10
+    chosen = labels[drawn(labels, 50, seed=3)]
+    assert torch.bincount(chosen).tolist() == [5] * 10
+
+
+@given(st.lists(st.integers(0, 4), min_size=4, max_size=60), st.data(), st.integers(0, 99))
+def test_a_smaller_draw_is_the_beginning_of_a_larger(labels, data, seed):
+    some, more = sorted(data.draw(st.tuples(*[st.integers(2, len(labels))] * 2)))
+    small, large = (drawn(torch.tensor(labels), count, seed) for count in (some, more))
+    assert torch.equal(large[:some], small)
+
+
+def test_every_sample_is_drawn_equally_often():
+    labels = torch.tensor([0] * 9 + [1] * 3 + [2])
+    counts = torch.zeros(13)
+    for seed in range(2000):
+        counts[drawn(labels, 4, seed)] += 1
+    assert (counts / 2000 - 4 / 13).abs().max() < 0.05
+
+
+def test_the_order_to_the_letter():
+    labels = torch.tensor([0] * 6 + [1] * 3)
+    assert balanced(labels, seed=7).tolist() == [3, 6, 4, 0, 2, 8, 5, 1, 7]
+
+
+@pytest.mark.parametrize(("count", "seed"), [(1, 0), (7, 0), (3, -1)])
+def test_draws_that_cannot_be_made_are_refused(count, seed):
+    with pytest.raises(DataError, match=r"Expected `(samples|seed)`"):
+        drawn(torch.zeros(6, dtype=torch.int64), count, seed)
+
+
+def test_samples_are_mixed_once():
+    whole = Samples(images(8), LABELS, (0.0, 1.0), 3, "custom")
+    once = mixed(whole)
+    assert once.places is not None
+    assert torch.equal(once.inputs, whole.inputs[once.places])
+    assert mixed(once) is once
+    some = samples_from(whole, count=5, seed=0)
+    assert some.places is not None
+    assert torch.equal(some.places, once.places[:5])
+    assert mixed(some) is some
+    assert torch.equal(take(once, torch.tensor([4, 1])).places, once.places[[4, 1]])
+
+
 # --- samples_from -------------------------------------------------------------------------------
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
@@ -221,8 +282,8 @@ def kinds():
 def test_all_kinds_of_data_give_the_same_samples(kind, count):
     expected = Samples(images(8), LABELS, (0.0, 1.0), 3, "custom")
     if count is not None:
-        expected = take(expected, stratified(LABELS, count, seed=5))
-    samples = samples_from(kinds()[kind], count=count, seed=5)
+        expected = take(expected, drawn(LABELS, count, seed=2))
+    samples = samples_from(kinds()[kind], count=count, seed=2)
     assert samples.fingerprint() == expected.fingerprint()
     assert (samples.classes, samples.name) == (3, "custom")
     assert samples.inputs.dtype == torch.float32
@@ -239,13 +300,13 @@ def test_declarations_are_kept():
 def test_only_the_drawn_items_of_a_dataset_with_targets_are_read():
     dataset = Counted(images(8), LABELS, LABELS)
     samples_from(dataset, count=3, seed=1)
-    assert dataset.read == stratified(LABELS, 3, seed=1).tolist()
+    assert dataset.read == drawn(LABELS, 3, seed=1).tolist()
 
 
 def test_a_subset_draws_by_the_labels_of_its_own_items():
     dataset = Counted(images(8), LABELS, LABELS.tolist())
     samples_from(Subset(dataset, [7, 0, 3, 4]), count=2, seed=1)
-    chosen = stratified(LABELS[[7, 0, 3, 4]], 2, seed=1)
+    chosen = drawn(LABELS[[7, 0, 3, 4]], 2, seed=1)
     assert dataset.read == torch.tensor([7, 0, 3, 4])[chosen].tolist()
 
 
@@ -253,7 +314,7 @@ def test_a_subset_draws_by_the_labels_of_its_own_items():
 def test_targets_that_are_no_labels_are_not_trusted(targets):
     dataset = Counted(images(8), LABELS, targets)
     samples = samples_from(dataset, count=3, seed=1)
-    assert samples.labels.tolist() == LABELS[stratified(LABELS, 3, seed=1)].tolist()
+    assert samples.labels.tolist() == LABELS[drawn(LABELS, 3, seed=1)].tolist()
 
 
 def test_a_loader_is_read_in_its_order_and_once():
@@ -336,7 +397,7 @@ def test_data_that_cannot_be_read_is_refused(data, message):
 
 def test_a_value_that_is_not_finite_is_named_by_the_dataset_s_own_number():
     inputs = images(8)
-    broken = stratified(LABELS, 3, seed=1)[1]
+    broken = drawn(LABELS, 3, seed=1)[1]
     inputs[broken] = float("nan")
     with pytest.raises(DataError, match=f"NaN in sample {int(broken)} "):
         samples_from(Counted(inputs, LABELS, LABELS), count=3, seed=1)

@@ -6,6 +6,7 @@ about it, the unfiltered network's performance included, is that of the samples 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,15 @@ class Prefix:
     samples: int
     base: Base
     targets: tuple[str, ...]
+
+    def described(self) -> dict[str, Any]:
+        """Return it as plain values, as a manifest holds it."""
+        return {
+            "samples": self.samples,
+            "clean": self.base.clean,
+            "adversarial": self.base.adversarial,
+            "targets": list(self.targets),
+        }
 
 
 Prefixes = Sequence[Prefix]

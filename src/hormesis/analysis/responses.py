@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 from hormesis.errors import StudyError
 from hormesis.storage import StoredOutcomes
 
+UNREACHED = "no removal changed a logit"
 COLUMNS = ("target", "filter", "step", "alpha", "zeroed", "density", "clean", "adversarial")
 
 
@@ -76,6 +77,20 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
     measured = [name for name in ("random_clean", "random_adversarial") if name in table]
     rest = [name for name in table.columns if name not in {*COLUMNS, *measured}]
     return table.reindex(columns=[*COLUMNS, *measured, *rest])
+
+
+def with_unreached(targets: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """Return the targets, those none of whose removals changed a logit as not tested.
+
+    Args:
+        targets: Columns ``target``, ``tested`` and ``reason`` among others.
+        responses: Columns ``target`` and ``changed``.
+    """
+    reached = set(responses.loc[responses["changed"], "target"])
+    lost = targets["tested"] & ~targets["target"].isin(reached)
+    return targets.assign(
+        tested=targets["tested"] & ~lost, reason=targets["reason"].mask(lost, UNREACHED)
+    )
 
 
 @dataclass(frozen=True)

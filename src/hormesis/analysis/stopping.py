@@ -14,7 +14,7 @@ from hormesis.analysis.scores import COMBINED, SCORES, UNTESTED, Base
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import with_intervals
 from hormesis.settings import CERTAIN, Scoring
-from hormesis.storage import StoredOutcomes, only_of, packed_outcomes, part_of, read_blocks
+from hormesis.storage import Shard, StoredOutcomes, only_of, pack, part_of, unpack
 
 FIRST_LOOK = 256
 _GROWTH = 1.1  # from one look to the next: few looks, and few samples too many
@@ -99,7 +99,7 @@ class Stopping:
             look = next((look for look in self._looks if look > self.samples), self.planned)
             end = min(size, taken + look - self.samples)
             part = part_of(block, taken, end)
-            self._packed.append(packed_outcomes(self.samples, part))
+            self._packed.append(pack(Shard(self.samples, part)))
             self.means.add(part)
             self._work += int(self.wanted.sum()) * (end - taken)
             self.samples, taken = self.samples + end - taken, end
@@ -147,7 +147,7 @@ class Stopping:
         rest = tuple(name for name in self.cells["target"].unique().tolist() if name not in kept)
         prefixes = [*self.prefixes, Prefix(self.samples, self._base(), rest)]
         scores = prefix_scores(responses, prefixes, self.scoring)
-        sums = prefix_sums(responses, prefixes, self.scoring, lambda: read_blocks(self._packed))
+        sums = prefix_sums(responses, prefixes, self.scoring, self._blocks)
         samples = sums.samples
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
@@ -162,6 +162,9 @@ class Stopping:
             _decisive(with_intervals(scores, spread, law, each)) for each in (joint, alone)
         )
         return first, second
+
+    def _blocks(self) -> Iterator[StoredOutcomes]:
+        return (unpack("memory", content).outcomes for content in self._packed)
 
     def responses(self) -> pd.DataFrame:
         """Return the responses so far; those of settled targets are of their own samples."""

@@ -45,16 +45,22 @@ class Footprint:
             which they are made; what is freed counts as negative.
         sample: The same, for each sample of the block.
         outcomes: Bytes for each sample's outcomes.
+        kept: Samples of a shard, whose outcomes are kept until all its parts are measured.
     """
 
     fixed: Float[np.ndarray, " events"]
     sample: Float[np.ndarray, " events"]
     outcomes: int = 0
+    kept: int = 0
 
     def of(self, samples: int) -> float:
         """Return the bytes for a block of so many samples, at its fullest."""
         held = np.cumsum(self.fixed + samples * self.sample)
-        return _BUFFERS + _SLACK * float(held.max(initial=0.0)) + samples * self.outcomes
+        return (
+            _BUFFERS
+            + _SLACK * float(held.max(initial=0.0))
+            + max(samples, self.kept) * self.outcomes
+        )
 
 
 def footprint(

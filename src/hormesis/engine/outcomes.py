@@ -84,6 +84,18 @@ class Outcomes:
             changed=torch.tensor(changed, dtype=torch.bool),
         )
 
+    def head(self, count: int) -> "Outcomes":
+        """Return the outcomes of the first ``count`` samples."""
+        if count == len(self.base_clean):
+            return self
+        return Outcomes(
+            base_clean=self.base_clean[:count],
+            base_adversarial=self.base_adversarial[:count],
+            clean=self.clean[:, :count],
+            adversarial=self.adversarial[:, :count],
+            changed=self.changed,
+        )
+
     @staticmethod
     def joined(parts: "Sequence[Outcomes]") -> "Outcomes":
         """Return the outcomes of a block that was measured in parts."""

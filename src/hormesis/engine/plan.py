@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import reduce
 
 import numpy as np
@@ -25,6 +26,8 @@ class Removal:
         threshold: Position of the filter.
         count: Number of values zeroed, at least 1.
         compare: ``"signed"``, or ``"magnitude"`` to compare absolute values with the threshold.
+        start: How many of the target's values are below those zeroed, in the order of what is
+            compared; with ``count`` it tells which values go.
         draw: Seed of a random removal of ``count`` values, the control; None for the filter itself.
     """
 
@@ -32,7 +35,16 @@ class Removal:
     threshold: Threshold
     count: int
     compare: str = "signed"
+    start: int = 0
     draw: int | None = None
+
+    def key(self) -> str:
+        """Return what tells the removal from all others of the same network and the same seed.
+
+        Removals of different sweeps that zero the same values of a target have the same key.
+        """
+        parts = ";".join(f"{p.parameter},{p.axis},{p.index}" for p in self.target.parts)
+        return f"{parts}|{self.compare}|{self.start}|{self.start + self.count}|{self.draw}"
 
     def apply(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return copies of the target's tensors with the values zeroed.
@@ -157,15 +169,15 @@ def _add_target(
             count = stop - start
             row, control = UNFILTERED, UNFILTERED
             if count:
-                removal = Removal(target, threshold, count, sweep.compare)
+                removal = Removal(target, threshold, count, sweep.compare, start)
                 # A mask removes neighbours in the order of values: its ends tell masks apart.
                 row = known.setdefault((start, stop), len(removals))
                 if row == len(removals):
                     removals.append(removal)
-                draw = _draw(sweep.seed, target.name, threshold)
+                draw = _draw(sweep, target.name, threshold)
                 if sweep.control:
                     control = len(removals)
-                    removals.append(Removal(target, threshold, count, sweep.compare, draw))
+                    removals.append(replace(removal, draw=draw))
             density = (target.size - count) / target.size
             chosen = control if sweep.control else None
             cells.append(Cell(target.name, threshold, count, density, row, chosen))
@@ -222,7 +234,11 @@ def _removed(ordered: Float[np.ndarray, " size"], threshold: Threshold) -> tuple
     return below(threshold.lower), below(threshold.upper)
 
 
-def _draw(seed: int, target: str, threshold: Threshold) -> int:
-    """Return the seed of one control: it depends on the cell, not on the order of measurement."""
-    key = f"{seed}/{target}/{threshold.filter}/{threshold.step}"
+def _draw(sweep: Sweep, target: str, threshold: Threshold) -> int:
+    """Return the seed of one control: it depends on the cell, not on the order of measurement.
+
+    A finer sweep draws the same at the thresholds that it shares with a coarser one.
+    """
+    progress = Fraction(threshold.step, sweep.thresholds - 1)
+    key = f"{sweep.seed}/{target}/{threshold.filter}/{progress}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])

@@ -1,22 +1,25 @@
-"""Every removal on every sample: blocks measured side by side, in the order of the samples."""
+"""The missing shards, measured side by side by the threads of this machine."""
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from itertools import islice, pairwise
+from itertools import islice
 from typing import TypeVar
 
 import torch
 
-from hormesis.engine.memory import FEWEST, MOST
-from hormesis.engine.outcomes import Block
-from hormesis.inputs.samples import Samples
+from hormesis.engine.shards import Task
 from hormesis.stress.halt import halting
 
 Found = TypeVar("Found")
-Measure = Callable[[Block, Callable[[], None]], Found]
+Measure = Callable[[Task, Callable[[int], None]], Found]
+Report = Callable[[int, int], None]
+
+
+Sweeper = Callable[..., Iterator[tuple[Task, bytes]]]
+"""Whatever measures shards, threads here or a cluster: called as ``sweep`` is, without ``workers``.
+It yields each shard and its bytes as soon as it has them, in any order."""
 
 
 class _CancelledError(Exception):
@@ -25,92 +28,71 @@ class _CancelledError(Exception):
 
 def sweep(
     measure: Measure[Found],
-    samples: Samples,
-    removals: int,
+    tasks: Iterable[Task],
     *,
     workers: int = 1,
-    most: int = MOST,
     ahead: int | None = None,
-    cuts: Sequence[int] = (),
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[tuple[int, Found]]:
-    """Measure all samples, block by block.
+    progress: tuple[int, int] = (0, 1),
+    report: Report = lambda done, total: None,
+) -> Iterator[tuple[Task, Found]]:
+    """Measure shards.
 
     Args:
-        measure: Measures one block, and calls what it is given after each removal; of those that it
-            leaves out, the progress is told at the end of the block.
-        samples: All samples.
-        removals: Number of removals, for the progress.
-        workers: Blocks measured at a time, each by one thread.
-        most: Samples in a block at most, at least 2.
-        ahead: Blocks that wait for a worker besides those under way, by default as many as there
-            are workers; 0 where what a block measures depends on the results before it.
-        cuts: Samples after which a block ends, ascending, at least 2 apart.
-        report: Called with work done and in total, in removals × samples.
+        measure: Measures one shard, and calls what it is given with the number of samples after
+            each removal.
+        tasks: The shards; the next one is asked for when it is about to wait for a worker.
+        workers: Shards measured at a time, each by one thread.
+        ahead: Shards that wait for a worker besides those under way, by default as many as there
+            are workers; 0 where a task depends on the results before it.
+        progress: Work that was done before, and in total, in removals × samples.
+        report: Called with work done and in total.
 
     Yields:
-        The place of a block's first sample, and what was measured, in the order of the samples.
+        Each shard and what was measured, as soon as it is.
     """
-    edges = _edges(len(samples), workers, most, cuts)
-    waiting = (
-        Block(samples.inputs[first:end], samples.labels[first:end], first)
-        for first, end in pairwise(edges)
-    )
-    progress = _Progress(removals * len(samples), report)
+    waiting = iter(tasks)
+    counted = _Progress(*progress, report)
+    most = workers + (workers if ahead is None else ahead)
+    jobs: dict[Future[Found], Task] = {}
     with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
-
-        def begun(count: int) -> Iterator[tuple[Block, Future[Found]]]:
-            for block in islice(waiting, count):
-                yield block, pool.submit(progress.measured, measure, block, removals)
-
         try:
-            jobs = deque(begun(workers + (workers if ahead is None else ahead)))
-            while jobs:
-                block, job = jobs.popleft()
-                yield block.first, job.result()
-                jobs.extend(begun(1))
+            while True:
+                for task in islice(waiting, most - len(jobs)):
+                    jobs[pool.submit(counted.measured, measure, task)] = task
+                if not jobs:
+                    break
+                finished, _ = wait(jobs, return_when=FIRST_COMPLETED)
+                for job in sorted(finished, key=lambda job: jobs[job].first):
+                    task = jobs.pop(job)
+                    yield task, job.result()
         except BaseException:
-            progress.cancel()
+            counted.cancel()
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _edges(samples: int, workers: int, most: int, cuts: Sequence[int] = ()) -> list[int]:
-    """Return where blocks begin and end: of nearly equal sizes, and never of a single sample.
-
-    Many networks squeeze their output, and would treat a batch of one differently.
-    """
-    found = [0]
-    for first, end in pairwise((0, *cuts, samples)):
-        size = end - first
-        share = -(-workers * size // samples)  # so that there are blocks for all workers
-        count = max(-(-size // most), min(share, size // FEWEST))
-        found.extend(first + (place + 1) * size // count for place in range(count))
-    return found
 
 
 class _Progress:
     """Counts work over threads, and tells them when to stop."""
 
-    def __init__(self, total: int, report: Callable[[int, int], None]) -> None:
-        self._done, self._total = 0, total
+    def __init__(self, done: int, total: int, report: Report) -> None:
+        self._done, self._total = done, total
         self._report = report
         self._lock = threading.Lock()
         self._cancelled = False
 
-    def measured(self, measure: Measure[Found], block: Block, removals: int) -> Found:
-        """Measure a block in the thread that calls this, unless and until nobody waits for it."""
-        left = removals
+    def measured(self, measure: Measure[Found], task: Task) -> Found:
+        """Measure a shard in the thread that calls this, unless and until nobody waits for it."""
+        left = len(task.wanted) * (task.end - task.first)
 
-        def tick() -> None:
+        def tick(samples: int) -> None:
             nonlocal left
-            left -= 1
-            self._add(len(block.labels))
+            left -= samples
+            self._add(samples)
 
         with halting(self._check):
-            found = measure(block, tick)
+            found = measure(task, tick)
         if left:
-            self._add(left * len(block.labels))
+            self._add(left)
         return found
 
     def _check(self) -> None:
@@ -124,6 +106,7 @@ class _Progress:
             self._report(self._done, self._total)
 
     def cancel(self) -> None:
+        """End all workers at their next step."""
         self._cancelled = True
 
 

@@ -1,16 +1,15 @@
-"""A plan as tables: its cells, and its targets with what came of them."""
+"""A plan as tables: its cells and its targets."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+import torch
 
 from hormesis.engine.flow import Flow, drawn
 from hormesis.engine.plan import Plan
+from hormesis.inputs.samples import Samples
 from hormesis.stress.targets import Target
-
-UNREACHED = "no removal changed a logit"
 
 
 def cell_table(plan: Plan) -> pd.DataFrame:
@@ -35,21 +34,18 @@ def cell_table(plan: Plan) -> pd.DataFrame:
     return table
 
 
-def target_table(plan: Plan, responses: pd.DataFrame) -> pd.DataFrame:
-    """Return the targets of a plan, one row each, with what was not tested and why.
+def sample_table(samples: Samples) -> pd.DataFrame:
+    """Return the samples in the order in which they are measured, one row each.
 
-    Args:
-        plan: What was measured.
-        responses: The responses; a target none of whose removals changed a logit was not tested.
+    Columns ``place`` (in the data set that was given, from 0) and ``label``.
     """
-    reached = set(responses.loc[responses["changed"], "target"])
+    places = torch.arange(len(samples)) if samples.places is None else samples.places
+    return pd.DataFrame({"place": places.numpy(), "label": samples.labels.numpy()})
 
-    def settled(target: Target) -> Target:
-        if target.tested and target.name not in reached:
-            return replace(target, reason=UNREACHED)
-        return target
 
-    targets = [settled(target) for target in plan.targets]
+def target_table(plan: Plan) -> pd.DataFrame:
+    """Return the targets of a plan, one row each, with what is not tested and why."""
+    targets = plan.targets
     return pd.DataFrame(
         {
             "target": [target.name for target in targets],

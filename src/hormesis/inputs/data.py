@@ -17,7 +17,8 @@ from hormesis.errors import DataError, unknown
 from hormesis.inputs.factory import call_factory, is_factory, users_code
 from hormesis.inputs.images import read_images
 from hormesis.inputs.readers import Progress
-from hormesis.inputs.samples import Samples, samples_from, stratified, take
+from hormesis.inputs.samples import Samples, samples_from, take
+from hormesis.inputs.subset import drawn, stratified
 from hormesis.inputs.tiny_imagenet import find_tiny_imagenet, validation_files
 
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "tiny-imagenet")
@@ -58,7 +59,7 @@ def load_data(
     bounds: tuple[float, float] | None = None,
     progress: Progress | None = None,
 ) -> Samples:
-    """Return the test part of a data set, or a stratified subset of it.
+    """Return the test part of a data set, or a draw from it, every class in its share.
 
     Args:
         name: One of ``NAMES``, a directory with one folder of images a class, or
@@ -89,10 +90,10 @@ def load_data(
     else:
         source = _image_folder(Path(name).expanduser(), progress)
         name, mean, std = Path(name).expanduser().resolve().name, (), ()
-    every = torch.arange(len(source.labels))
-    chosen = every if samples is None else stratified(source.labels, samples, seed)
+    places = None if samples is None else drawn(source.labels, samples, seed)
+    chosen = torch.arange(len(source.labels)) if places is None else places
     inputs, labels = source.read(chosen), source.labels[chosen]
-    return Samples(inputs, labels, bounds or (0.0, 1.0), source.classes, name, mean, std)
+    return Samples(inputs, labels, bounds or (0.0, 1.0), source.classes, name, mean, std, places)
 
 
 def digits(split: str = "test") -> Samples:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from hormesis.errors import DataError
-from hormesis.inputs.subset import stratified
+from hormesis.inputs.subset import drawn
 
 Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is in all (0: not known)."""
@@ -22,13 +22,13 @@ Labels = Int[Tensor, " samples"]
 
 def read(
     data: object, count: int | None, seed: int, progress: Progress | None
-) -> tuple[Tensor, Tensor, int | None]:
-    """Return float32 inputs, int64 labels and how many samples are still to be drawn from them.
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return float32 inputs, int64 labels and, if they were drawn, the place of each sample.
 
     Args:
         data: A pair of tensors or arrays, a map-style dataset or a loader.
         count: How many samples are wanted, or None for all. A dataset that lists its labels is read
-            only where a sample is drawn; then nothing is left to draw and None comes back.
+            only where a sample is drawn; from all else they are still to be drawn.
         seed: Seed of the draw, at least 0.
         progress: Called with items of a dataset, or batches of a loader, read and in all.
 
@@ -38,11 +38,11 @@ def read(
     if isinstance(data, Dataset):
         return _read_dataset(data, count, seed, progress)
     if isinstance(data, DataLoader):
-        return *_read_loader(data, progress), count
+        return *_read_loader(data, progress), None
     if isinstance(data, tuple | list) and len(data) == 2:
         inputs, labels = data
         if isinstance(inputs, Tensor | np.ndarray) and isinstance(labels, Tensor | np.ndarray):
-            return _as_inputs(inputs), _as_labels(labels), count
+            return _as_inputs(inputs), _as_labels(labels), None
     raise DataError(
         "Expected a pair (inputs, labels) of tensors or arrays, a map-style Dataset, a DataLoader "
         f"or Samples, got {type(data).__name__}."
@@ -114,17 +114,18 @@ def _as_labels(values: object) -> Int[Tensor, "..."]:
 
 def _read_dataset(
     dataset: Dataset[Any], count: int | None, seed: int, progress: Progress | None
-) -> tuple[Tensor, Tensor, int | None]:
-    """Return inputs, labels and the count still to be drawn from them."""
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return inputs, labels and, if they were drawn, the place of each."""
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
         raise DataError(
             f"Expected a map-style Dataset, got {type(dataset).__name__}; wrap it in a DataLoader."
         )
     total = _length(dataset)
-    numbers = list(range(total))
+    numbers, places = list(range(total)), None
     known = None if count is None else _known_labels(dataset)
     if known is not None and count is not None:
-        numbers, count = stratified(known, count, seed).tolist(), None
+        places = drawn(known, count, seed)
+        numbers = places.tolist()
     inputs, labels = torch.empty(0), torch.empty(len(numbers), dtype=torch.int64)
     for row, number in enumerate(numbers):
         value, label = _as_pair(dataset[number], f"item {number}")
@@ -141,7 +142,7 @@ def _read_dataset(
             progress(row + 1, len(numbers))
     if inputs.numel():
         refuse_non_finite(inputs, numbers)
-    return inputs, labels, count
+    return inputs, labels, places
 
 
 def _length(dataset: Dataset[Any]) -> int:

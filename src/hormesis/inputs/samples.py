@@ -11,9 +11,9 @@ from torch import Tensor
 
 from hormesis.errors import DataError
 from hormesis.inputs.readers import Progress, read, refuse_non_finite, type_name
-from hormesis.inputs.subset import stratified
+from hormesis.inputs.subset import balanced, drawn
 
-__all__ = ["Progress", "Samples", "samples_from", "stratified", "take"]
+__all__ = ["Progress", "Samples", "mixed", "samples_from", "take"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,8 @@ class Samples:
         name: What the data set is called in tables and manifests.
         mean: Per-channel mean that networks for these data expect, or empty.
         std: Per-channel standard deviation that networks for these data expect, or empty.
+        places: Of samples that come in random order, as drawn ones do: the place of each in the
+            data set. None for those in the order of the data set.
 
     Raises:
         DataError: For fewer than 2 samples, values that are not finite or not within ``bounds``,
@@ -47,6 +49,7 @@ class Samples:
     name: str
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    places: Int[Tensor, " samples"] | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -66,9 +69,13 @@ class Samples:
         Two sets have the same fingerprint when shapes, values and bounds agree to the last bit; the
         name, the number of classes and the normalisation do not enter.
         """
+        return self.part_fingerprint(0, len(self))
+
+    def part_fingerprint(self, first: int, end: int) -> str:
+        """Return the SHA-256 of the samples from ``first`` up to ``end`` and of the bounds."""
         low, high = (float(bound) for bound in self.bounds)
         digest = hashlib.sha256(f"bounds {low!r} {high!r}".encode())
-        for part, dtype in ((self.inputs, "<f4"), (self.labels, "<i8")):
+        for part, dtype in ((self.inputs[first:end], "<f4"), (self.labels[first:end], "<i8")):
             digest.update(f"|{dtype} {tuple(part.shape)}|".encode())
             digest.update(np.ascontiguousarray(part.detach().numpy(), dtype=dtype).data)
         return digest.hexdigest()
@@ -82,7 +89,32 @@ def take(samples: Samples, indices: Int[Tensor, " chosen"]) -> Samples:
         >>> take(samples, torch.tensor([2, 0])).labels
         tensor([2, 0])
     """
-    return replace(samples, inputs=samples.inputs[indices], labels=samples.labels[indices])
+    places = None if samples.places is None else samples.places[indices]
+    inputs, labels = samples.inputs[indices], samples.labels[indices]
+    return replace(samples, inputs=inputs, labels=labels, places=places)
+
+
+def mixed(samples: Samples, order: Int[Tensor, " chosen"] | None = None) -> Samples:
+    """Return samples in random order, so that the first of them stand for all.
+
+    Args:
+        samples: Any samples; those that come in random order are returned as they are.
+        order: The order, or the beginning of one; by default ``balanced`` by the seed 0.
+
+    Example:
+        >>> samples = samples_from((torch.rand(4, 2), torch.tensor([0, 0, 1, 1])))
+        >>> mixed(samples).labels, mixed(samples).places
+        (tensor([1, 0, 1, 0]), tensor([3, 1, 2, 0]))
+    """
+    if samples.places is not None and order is None:
+        return samples
+    order = balanced(samples.labels, 0) if order is None else order
+    known = (
+        samples
+        if samples.places is not None
+        else replace(samples, places=torch.arange(len(samples)))
+    )
+    return take(known, order)
 
 
 def samples_from(
@@ -104,7 +136,8 @@ def samples_from(
         bounds: Lowest and highest value that an input may take, in input units.
         classes: Number of classes; by default the highest label plus one.
         name: What the data set is called in tables and manifests.
-        count: How many samples to draw with ``stratified``; by default all are taken. A dataset
+        count: How many samples to draw, every class in its share; they come in random order, and
+            those of a smaller draw come first. By default all are taken, in their order. A dataset
             with a ``targets`` list, as torchvision's have, decodes only those drawn.
         seed: Seed of that draw, at least 0.
         progress: Called with items of a dataset, or batches of a loader, read and in all.
@@ -124,12 +157,14 @@ def samples_from(
     if isinstance(data, Samples):
         samples = data
     else:
-        inputs, labels, count = read(data, count, seed, progress)
+        inputs, labels, places = read(data, count, seed, progress)
         check_form(inputs, labels)
         if classes is None:
             classes = max(1, int(labels.max()) + 1)
-        samples = Samples(inputs, labels, bounds, classes, name)
-    return samples if count is None else take(samples, stratified(samples.labels, count, seed))
+        samples = Samples(inputs, labels, bounds, classes, name, places=places)
+    if count is None or (samples is not data and samples.places is not None):
+        return samples
+    return mixed(samples, drawn(samples.labels, count, seed))
 
 
 def check_form(inputs: object, labels: object) -> None:

@@ -1,4 +1,4 @@
-"""Seeded choices of samples: stratified by their labels, or all of them in random order."""
+"""Seeded choices and orders of samples: stratified by their labels, or at random."""
 
 import numpy as np
 import torch
@@ -26,11 +26,7 @@ def stratified(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Te
         >>> stratified(torch.tensor([0, 0, 0, 0, 1, 1]), count=3, seed=0)
         tensor([2, 3, 4])
     """
-    total = len(labels)
-    if not 2 <= count <= total:
-        raise DataError(f"Expected `samples` from 2 to {total}, the number there is, got {count}.")
-    if seed < 0:
-        raise DataError(f"Expected `seed` to be at least 0, got {seed}.")
+    _check_draw(count, total := len(labels), seed)
     _, member, sizes = np.unique(labels.cpu().numpy(), return_inverse=True, return_counts=True)
     # NumPy promises the raw stream of a bit generator for good, but not what Generator makes of it.
     source = np.random.PCG64(seed)
@@ -41,6 +37,54 @@ def stratified(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Te
     order = np.lexsort((keys, member))  # class by class, at random within each
     rank = np.arange(total) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return torch.from_numpy(np.sort(order[rank < np.repeat(shares, sizes)]))
+
+
+def balanced(labels: Int[Tensor, " samples"], seed: int) -> Int[Tensor, " samples"]:
+    """Return the indices of all samples in a random order that spreads every class evenly.
+
+    However many samples one takes from the front, each class is there in its share, give or take
+    about one sample, and any sample is as likely to be among them as any other. Of two draws from
+    the same labels with the same seed, the smaller is the beginning of the larger.
+
+    Args:
+        labels: Class of every sample there is.
+        seed: Seed of the order, at least 0.
+
+    Example:
+        >>> balanced(torch.tensor([0, 0, 0, 0, 1, 1]), seed=0)
+        tensor([3, 2, 4, 5, 1, 0])
+    """
+    _, member, sizes = np.unique(labels.cpu().numpy(), return_inverse=True, return_counts=True)
+    source = np.random.PCG64(seed)
+    keys, offsets = (source.random_raw(len(labels)) for _ in range(2))
+    order = np.lexsort((keys, member))
+    rank = np.empty(len(labels), dtype=np.int64)
+    rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # Each class is laid out evenly over [0, 1), every sample at random within its own stretch.
+    place = (rank + (offsets >> 11) * 2.0**-53) / sizes[member]
+    return torch.from_numpy(np.lexsort((keys, place)))
+
+
+def drawn(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Tensor, " count"]:
+    """Return the first ``count`` indices of the order that ``balanced`` gives.
+
+    Args:
+        labels: Class of every sample there is.
+        count: How many samples to draw, from 2 to ``len(labels)``.
+        seed: Seed of the draw, at least 0.
+
+    Raises:
+        DataError: If ``count`` or ``seed`` lies outside these bounds.
+    """
+    _check_draw(count, len(labels), seed)
+    return balanced(labels, seed)[:count]
+
+
+def _check_draw(count: int, total: int, seed: int) -> None:
+    if not 2 <= count <= total:
+        raise DataError(f"Expected `samples` from 2 to {total}, the number there is, got {count}.")
+    if seed < 0:
+        raise DataError(f"Expected `seed` to be at least 0, got {seed}.")
 
 
 def shuffled(count: int, seed: int) -> Int[Tensor, " count"]:

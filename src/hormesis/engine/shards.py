@@ -1,0 +1,128 @@
+"""Shards: fixed blocks of samples, whatever the workers, the memory or the engine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import compress, pairwise
+from math import prod
+
+import torch
+from jaxtyping import Bool
+from numpy import ndarray
+
+from hormesis.engine.engines import Engine
+from hormesis.engine.memory import FEWEST, MOST
+from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.plan import Removal
+from hormesis.inputs.samples import Samples
+
+_VALUES = MOST * 3 * 32 * 32  # of inputs in a shard: larger inputs take longer
+_FEW = 16  # samples that a shard of large inputs has nevertheless
+_LEAST, _SHARDS = 32, 8  # a small study is cut into so many, for the cores to share
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard to be measured.
+
+    Args:
+        first: Place of its first sample in the order of the study.
+        end: Place of the sample behind its last.
+        wanted: Which removals of the plan are measured.
+    """
+
+    first: int
+    end: int
+    wanted: Bool[ndarray, " removals"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every shard of a study is measured with.
+
+    Args:
+        engine: What measures.
+        samples: All samples, in the order of the study.
+        removals: Those of the plan.
+        question: How they are measured.
+        batch: Samples measured at a time at most; memory bounds it, and no result depends on it.
+        device: Where the network is.
+    """
+
+    engine: Engine
+    samples: Samples
+    removals: Sequence[Removal]
+    question: Question
+    batch: int
+    device: torch.device
+
+    def measure(self, task: Task, tick: Callable[[int], None]) -> Outcomes:
+        """Return the outcomes of a shard: one row for each removal that is wanted.
+
+        Args:
+            task: The shard.
+            tick: Called after each removal with the number of samples it was measured on.
+        """
+        removals = list(compress(self.removals, task.wanted))
+        parts = []
+        for first, end in pairwise(parts_of(task.first, task.end, self.batch)):
+            rows = slice(first, end)
+            block = Block(self.samples.inputs[rows], self.samples.labels[rows], first)
+            count = len(block.labels)
+            block = doubled(block).to(self.device)
+            found = self.engine.measure(
+                removals, block, self.question, lambda count=count: tick(count)
+            )
+            parts.append(found.head(count))
+        return Outcomes.joined(parts)
+
+
+def doubled(block: Block) -> Block:
+    """Return a block of a single sample as two, which no network treats differently."""
+    if len(block.labels) > 1:
+        return block
+    return Block(block.inputs.repeat_interleave(2, 0), block.labels.repeat(2), block.first)
+
+
+def shard_edges(samples: int, shape: Sequence[int], looks: Sequence[int] = ()) -> list[int]:
+    """Return where shards begin and end.
+
+    They depend on the samples alone. Edges of a study lie on edges of a smaller one of the same
+    data, but for its last, so that shards can be taken over.
+
+    Args:
+        samples: How many there are.
+        shape: Shape of one input.
+        looks: After how many samples scores are looked at; shards end there.
+
+    Example:
+        >>> shard_edges(5000, (3, 32, 32))[:4], shard_edges(5000, (3, 64, 64))[:4]
+        ([0, 256, 512, 768], [0, 64, 128, 192])
+        >>> shard_edges(180, (1, 32, 32))
+        [0, 32, 64, 96, 128, 160, 180]
+    """
+    size = max(_FEW, min(MOST, _power_of_two(_VALUES // max(prod(shape), 1))))
+    size = min(size, max(_LEAST, _power_of_two(samples // _SHARDS)))
+    if not looks:
+        return [*range(0, samples, size), samples]
+    # Between two looks, shards are few and small enough for several workers to share.
+    found = [0]
+    for first, end in pairwise((0, *looks, samples)):
+        found.extend(parts_of(first, end, min(size, MOST // 4))[1:])
+    return found
+
+
+def parts_of(first: int, end: int, most: int) -> list[int]:
+    """Return where parts of nearly equal sizes begin and end; only one sample alone is single.
+
+    Example:
+        >>> parts_of(0, 10, 4), parts_of(5, 6, 4)
+        ([0, 3, 6, 10], [5, 6])
+    """
+    size = end - first
+    count = max(-(-size // most), 1)
+    count = min(count, max(size // FEWEST, 1))
+    return [first + place * size // count for place in range(count + 1)]
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << max(number.bit_length() - 1, 0)

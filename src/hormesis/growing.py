@@ -1,0 +1,187 @@
+"""A study as it grows: begun, gone on with, every missing shard measured, finished.
+
+Whatever ends it in between, a signal or a power cut, the folder holds an unfinished study with all
+shards that were measured, and the same question goes on with it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hormesis.analysis.responses import with_unreached
+from hormesis.analysis.stopping import Stopping
+from hormesis.engine.shards import Task
+from hormesis.engine.sweep import Measure, Sweeper
+from hormesis.storage import (
+    RESPONSES,
+    SAMPLES,
+    TARGETS,
+    FolderStore,
+    MemoryStore,
+    Span,
+    Store,
+    pack,
+    unpack,
+    whole_shards,
+    write_manifest,
+    write_tables,
+)
+from hormesis.study import Study
+
+UNFINISHED, FINISHED = "unfinished", "finished"
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A study before anything of it was measured.
+
+    Args:
+        manifest: What was asked, and where shards begin and end.
+        tables: Targets, cells and samples, by the names of their files.
+    """
+
+    manifest: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+
+    @property
+    def edges(self) -> list[int]:
+        """Where shards begin and end."""
+        return self.manifest["shards"]["edges"]
+
+    @property
+    def identity(self) -> str:
+        """What shards say that belong to the study."""
+        return self.manifest["study"]
+
+
+def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: list[str]) -> str:
+    """Return the identity of a study, 32 hexadecimal digits: two of the same have the same shards.
+
+    Args:
+        question: What was asked.
+        attack: As it is run, its magnitude a number.
+        keys: What tells the removals apart, in the order of their rows.
+    """
+    said = {"question": question, "attack": attack, "removals": keys}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def begin(folder: Path, outline: Outline) -> None:
+    """Write what a study holds from the start; the manifest last, as it makes it a study."""
+    write_tables(folder, outline.tables)
+    write_manifest(folder, {"state": UNFINISHED, **outline.manifest})
+
+
+def grow(
+    outline: Outline,
+    store: Store,
+    stopping: Stopping,
+    measure: Measure[bytes],
+    sweeper: Sweeper,
+    report: Callable[[int, int], None],
+) -> None:
+    """Measure every shard that is missing or damaged, until enough was seen.
+
+    Args:
+        outline: The study.
+        store: Where its shards lie; those that are whole are not measured again.
+        stopping: Counts them, in their order.
+        measure: Measures one.
+        sweeper: Measures many.
+        report: Called with work done and in total.
+    """
+    spans = list(pairwise(outline.edges))
+    there = set(whole_shards(store, outline.edges, outline.identity)[0])
+    counted = _Counted(outline, store, stopping, there)
+    counted.go_on()
+
+    def tasks() -> Iterator[Task]:
+        for span in spans:
+            if stopping.done:
+                return
+            if span not in there:
+                yield Task(*span, stopping.wanted)
+
+    removals, total = len(stopping.wanted), outline.edges[-1]
+    asked = stopping.until is not None
+    before = removals * sum(end - first for first, end in there)
+    for task, content in sweeper(
+        measure,
+        tasks(),
+        ahead=0 if asked else None,
+        progress=(before, removals * total),
+        report=report,
+    ):
+        store.put(task.first, content)
+        there.add((task.first, task.end))
+        counted.go_on()
+        if stopping.done:
+            break
+    if stopping.done:
+        report(1, 1)  # what was saved will not be measured
+    counted.leave_only_these()
+
+
+@dataclass
+class _Counted:
+    """The shards that were counted, each in its turn, whenever it was measured."""
+
+    outline: Outline
+    store: Store
+    stopping: Stopping
+    there: set[Span]
+    turn: int = 0
+
+    def go_on(self) -> None:
+        """Count what has its turn."""
+        spans = list(pairwise(self.outline.edges))
+        while self.turn < len(spans) and not self.stopping.done:
+            span = spans[self.turn]
+            if span not in self.there:
+                return
+            content = self.store.get(span[0]) or b""
+            shard = unpack(f"shard {span[0]}", content)
+            left = self.stopping.update(shard.outcomes)
+            if self.stopping.until is not None:  # what does not count is not kept
+                trimmed = pack(replace(shard, outcomes=left))
+                if trimmed != content:
+                    self.store.put(span[0], trimmed)
+            self.turn += 1
+
+    def leave_only_these(self) -> None:
+        """Drop all shards that do not count: those of another study, and those behind the end."""
+        kept = {first for first, _ in pairwise(self.outline.edges[: self.turn + 1])}
+        for first in self.store.firsts():
+            if first not in kept:
+                self.store.drop(first)
+
+
+def finish(outline: Outline, store: Store, stopping: Stopping, found: Mapping[str, Any]) -> Study:
+    """Write the responses of a study whose shards are all there, and say that it is finished.
+
+    Args:
+        outline: The study.
+        store: Where its shards lie.
+        stopping: What counted them.
+        found: What the manifest shall say besides.
+    """
+    responses = stopping.responses()
+    targets = with_unreached(outline.tables[TARGETS], responses)
+    manifest = {"state": FINISHED, **outline.manifest, **found}
+    if isinstance(store, FolderStore):
+        write_tables(store.study, {TARGETS: targets, RESPONSES: responses})
+        write_manifest(store.study, manifest)
+    return Study(
+        manifest,
+        targets,
+        responses,
+        store.study if isinstance(store, FolderStore) else None,
+        store.contents if isinstance(store, MemoryStore) else {},
+        outline.tables[SAMPLES],
+    )

@@ -1,0 +1,76 @@
+"""The study on disk: a plain folder that grows shard by shard and is never half-written.
+
+    outcomes.py   what was measured, in memory
+    shards.py     one shard as a file: packed, sealed with a checksum, and read back
+    store.py      where shards lie, a folder or memory, and which of them are whole
+    files.py      the manifest and the tables
+    places.py     where a study may lie, and how a new one takes the place of an old one
+
+Nothing here is pickled, and nothing needs torch.
+"""
+
+from hormesis.storage.files import (
+    CELLS,
+    FORMAT,
+    MANIFEST,
+    RESPONSES,
+    SAMPLES,
+    TARGETS,
+    read_manifest,
+    read_table,
+    write_manifest,
+    write_tables,
+    write_whole,
+)
+from hormesis.storage.outcomes import StoredOutcomes, joined, only_of, part_of
+from hormesis.storage.places import begun, check_free, clear, is_study, successor, swap
+from hormesis.storage.shards import Shard, pack, unpack
+from hormesis.storage.store import (
+    OUTCOMES,
+    FolderStore,
+    MemoryStore,
+    Span,
+    Store,
+    fault,
+    merged,
+    read_blocks,
+    read_spans,
+    whole_shards,
+)
+
+__all__ = [
+    "CELLS",
+    "FORMAT",
+    "MANIFEST",
+    "OUTCOMES",
+    "RESPONSES",
+    "SAMPLES",
+    "TARGETS",
+    "FolderStore",
+    "MemoryStore",
+    "Shard",
+    "Span",
+    "Store",
+    "StoredOutcomes",
+    "begun",
+    "check_free",
+    "clear",
+    "fault",
+    "is_study",
+    "joined",
+    "merged",
+    "only_of",
+    "pack",
+    "part_of",
+    "read_blocks",
+    "read_manifest",
+    "read_spans",
+    "read_table",
+    "successor",
+    "swap",
+    "unpack",
+    "whole_shards",
+    "write_manifest",
+    "write_tables",
+    "write_whole",
+]

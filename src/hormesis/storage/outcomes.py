@@ -1,0 +1,68 @@
+"""What was measured: the per-sample performance of every removal, on some samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
+
+
+@dataclass(frozen=True)
+class StoredOutcomes:
+    """Per-sample performance of the unfiltered network and of every removal.
+
+    Args:
+        base_clean: Of the unfiltered network on clean inputs.
+        base_adversarial: Of the unfiltered network on perturbed inputs.
+        clean: One row a removal; ``responses.parquet`` says in ``outcome`` which row a cell reads.
+        adversarial: The same on perturbed inputs.
+        changed: Whether the removal changed a logit of any sample.
+        measured: Whether the removal was measured on these samples; the outcomes of one that was
+            not are zero and mean nothing. None if all were.
+    """
+
+    base_clean: Float[np.ndarray, " samples"]
+    base_adversarial: Float[np.ndarray, " samples"]
+    clean: Float[np.ndarray, "removals samples"]
+    adversarial: Float[np.ndarray, "removals samples"]
+    changed: Bool[np.ndarray, " removals"]
+    measured: Bool[np.ndarray, " removals"] | None = None
+
+
+def joined(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
+    """Return consecutive blocks as one; what was not measured in some of them is NaN there.
+
+    Args:
+        blocks: At least one.
+    """
+
+    def known(block: StoredOutcomes, name: str) -> np.ndarray:
+        values = getattr(block, name)
+        if block.measured is None or values.ndim == 1:
+            return values
+        return np.where(block.measured[:, None], values, np.float32(np.nan))
+
+    return StoredOutcomes(
+        *(np.concatenate([known(block, name) for block in blocks], axis=-1) for name in NAMES),
+        changed=np.any([block.changed for block in blocks], axis=0),
+    )
+
+
+def only_of(outcomes: StoredOutcomes, removals: Bool[np.ndarray, " removals"]) -> StoredOutcomes:
+    """Return the outcomes with those of other removals left out, as if not measured."""
+    if removals.all():
+        return outcomes
+    return replace(
+        outcomes,
+        clean=np.where(removals[:, None], outcomes.clean, np.float32(0)),
+        adversarial=np.where(removals[:, None], outcomes.adversarial, np.float32(0)),
+        changed=outcomes.changed & removals,
+        measured=removals if outcomes.measured is None else removals & outcomes.measured,
+    )
+
+
+def part_of(outcomes: StoredOutcomes, first: int, end: int) -> StoredOutcomes:
+    """Return the outcomes of the samples from ``first`` up to, not including, ``end``."""
+    return replace(outcomes, **{name: getattr(outcomes, name)[..., first:end] for name in NAMES})

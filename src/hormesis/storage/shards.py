@@ -1,0 +1,133 @@
+"""One shard as a file: a safetensors file whose bytes depend on its content alone, sealed.
+
+The checksum covers the header and everything behind it, so that no bit that means something can
+change unseen. The header also says which study the shard belongs to, and of which samples it is.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from hormesis.errors import StudyError
+from hormesis.storage.outcomes import NAMES, StoredOutcomes
+
+FORMAT = 2
+_SEAL = "sha256"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The outcomes of a fixed block of samples.
+
+    Args:
+        first: Place of its first sample in the order of the study.
+        outcomes: What was measured.
+        study: Identity of the study that it belongs to.
+        inputs: Fingerprint of its samples.
+    """
+
+    first: int
+    outcomes: StoredOutcomes
+    study: str = ""
+    inputs: str = ""
+
+    @property
+    def samples(self) -> int:
+        """The number of its samples."""
+        return len(self.outcomes.base_clean)
+
+
+def pack(shard: Shard) -> bytes:
+    """Return a shard as a file holds it; outcomes of 0 and 1 alone as bits."""
+    outcomes = shard.outcomes
+    arrays: dict[str, np.ndarray] = {"changed": outcomes.changed}
+    if outcomes.measured is not None:
+        arrays["measured"] = outcomes.measured
+    values_of = {name: getattr(outcomes, name) for name in NAMES}
+    binary = all(((values == 0) | (values == 1)).all() for values in values_of.values())
+    for name, values in values_of.items():
+        packed = np.packbits(values.astype(bool), axis=-1) if binary else values.astype(np.float32)
+        arrays[name] = np.ascontiguousarray(packed)
+    metadata = {
+        "format": str(FORMAT),
+        "study": shard.study,
+        "inputs": shard.inputs,
+        "first": str(shard.first),
+        "samples": str(shard.samples),
+        "binary": str(binary).lower(),
+    }
+    # The library writes metadata in an order that differs from call to call.
+    header, body = _opened(safetensors.numpy.save(arrays))
+    sealed = {**metadata, _SEAL: _checksum({"__metadata__": metadata, **header}, body)}
+    text = _spelled({"__metadata__": sealed, **header})
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def unpack(name: str, content: bytes) -> Shard:
+    """Return the shard that a file holds.
+
+    Args:
+        name: What to call the file.
+        content: Its bytes.
+
+    Raises:
+        StudyError: If it is damaged.
+    """
+    try:
+        metadata = check(content)
+        arrays = safetensors.numpy.load(content)
+        samples = int(metadata["samples"])
+        if metadata["binary"] == "true":
+            for key in NAMES:
+                arrays[key] = np.unpackbits(arrays[key], axis=-1, count=samples)
+        changed, measured = arrays["changed"], arrays.get("measured")
+        if measured is not None and (measured.dtype, measured.shape) != (bool, changed.shape):
+            raise ValueError("`measured` is not one truth value a removal")
+        values = (arrays[key].astype(np.float32, copy=False) for key in NAMES)
+        outcomes = StoredOutcomes(*values, changed=changed, measured=measured)
+        said = (metadata.get(key, "") for key in ("study", "inputs"))
+        return Shard(int(metadata["first"]), outcomes, *said)
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise StudyError(f"The outcomes in {name} are damaged: {error}.") from error
+
+
+def check(content: bytes) -> dict[str, str]:
+    """Return what a shard's header says, once its checksum fits.
+
+    Raises:
+        KeyError: If the header lacks something.
+        TypeError: If the header is of another form.
+        ValueError: If the checksum does not fit, or there is no header.
+    """
+    header, body = _opened(content)
+    metadata = dict(header["__metadata__"])
+    seal = metadata.pop(_SEAL)
+    if metadata["format"] == "1":
+        said = " ".join(metadata[name] for name in ("format", "first", "samples", "binary"))
+        found = hashlib.sha256(said.encode() + body).hexdigest()
+    else:
+        found = _checksum({**header, "__metadata__": metadata}, body)
+    if seal != found:
+        raise ValueError("its checksum does not fit")
+    return metadata
+
+
+def _opened(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the header of a safetensors file, and the data behind it."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
+
+
+def _checksum(header: Mapping[str, Any], body: bytes) -> str:
+    return hashlib.sha256(_spelled(header) + body).hexdigest()
+
+
+def _spelled(header: Mapping[str, Any]) -> bytes:
+    return json.dumps(header, separators=(",", ":")).encode()

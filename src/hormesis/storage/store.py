@@ -1,0 +1,198 @@
+"""Where the shards of a study lie, a folder or memory, and which of them are whole."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from hormesis.errors import StudyError
+from hormesis.storage.files import write_whole
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.shards import check, unpack
+
+OUTCOMES = "outcomes"
+Span = tuple[int, int]
+"""The places of a shard's first sample and of the one behind its last."""
+_REMEDY = "; the command that made the study measures them again."
+
+
+@dataclass(frozen=True)
+class MemoryStore:
+    """Shards of a study that is not written."""
+
+    contents: dict[int, bytes] = field(default_factory=dict)
+
+    def put(self, first: int, content: bytes) -> None:
+        """Keep a shard."""
+        self.contents[first] = content
+
+    def get(self, first: int) -> bytes | None:
+        """Return a shard."""
+        return self.contents.get(first)
+
+    def drop(self, first: int) -> None:
+        """Forget a shard."""
+        self.contents.pop(first, None)
+
+    def firsts(self) -> list[int]:
+        """Return the places of all shards."""
+        return sorted(self.contents)
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """Shards as files.
+
+    Args:
+        study: The folder of the study.
+    """
+
+    study: Path
+
+    def path(self, first: int) -> Path:
+        """Return the file of a shard.
+
+        Example:
+            >>> FolderStore(Path("study")).path(256).name
+            '00000256.safetensors'
+        """
+        return self.study / OUTCOMES / f"{first:08d}.safetensors"
+
+    def put(self, first: int, content: bytes) -> None:
+        """Write a shard."""
+        write_whole(self.path(first), content)
+
+    def get(self, first: int) -> bytes | None:
+        """Read a shard."""
+        try:
+            return self.path(first).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def drop(self, first: int) -> None:
+        """Delete a shard."""
+        self.path(first).unlink(missing_ok=True)
+
+    def firsts(self) -> list[int]:
+        """Return the places of all shards."""
+        names = (path.stem for path in (self.study / OUTCOMES).glob("*.safetensors"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
+
+Store = FolderStore | MemoryStore
+"""Shards as bytes, by the place of their first sample."""
+
+
+def whole_shards(store: Store, edges: Sequence[int], study: str) -> tuple[list[Span], list[Span]]:
+    """Return the shards that are whole, and those that are damaged; others are missing.
+
+    Args:
+        store: Where they lie.
+        edges: Where shards begin and end.
+        study: The study that they should belong to.
+    """
+    whole, damaged = list[Span](), list[Span]()
+    for span in pairwise(edges):
+        try:
+            content = store.get(span[0])
+            wrong = None if content is None else fault(content, span, study)
+        except OSError as error:
+            content, wrong = b"", str(error)
+        if content is not None:
+            (damaged if wrong else whole).append(span)
+    return whole, damaged
+
+
+def fault(content: bytes, span: Span, study: str) -> str:
+    """Return what is wrong with a shard, in a few words; nothing if it is whole.
+
+    Args:
+        content: Its file.
+        span: Of which samples it should be.
+        study: The study that it should belong to.
+    """
+    try:
+        said = check(content)
+        first, samples = int(said["first"]), int(said["samples"])
+    except (KeyError, ValueError, TypeError) as error:
+        return f"{error}"
+    if said.get("study", "") != study:
+        return "it belongs to another study"
+    # A sweep that chose when to stop may have stopped within a shard.
+    if first != span[0] or not 0 < samples <= span[1] - span[0]:
+        return f"it is of the samples from {first} up to {first + samples}"
+    return ""
+
+
+def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Return neighbouring spans as one.
+
+    Example:
+        >>> merged([(0, 4), (4, 8), (12, 16)])
+        ((0, 8), (12, 16))
+    """
+    found = list[Span]()
+    for first, end in spans:
+        if found and found[-1][1] == first:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((first, end))
+    return tuple(found)
+
+
+def read_spans(store: Store, spans: Iterable[Span], study: str) -> Iterator[StoredOutcomes]:
+    """Yield the outcomes of some shards, in their order.
+
+    Raises:
+        StudyError: If one is missing, damaged, or of another study.
+    """
+    removals = None
+    for span in spans:
+        name = _name(store, span[0])
+        content = _read(store, span[0])
+        if content is None:
+            raise StudyError(f"The outcomes {name} are missing{_REMEDY}")
+        wrong = fault(content, span, study)
+        if wrong:
+            raise StudyError(f"The outcomes in {name} are damaged: {wrong}{_REMEDY}")
+        block = unpack(name, content).outcomes
+        if removals not in (None, len(block.clean)):
+            raise StudyError(f"The outcomes in {name} are damaged: it has other removals{_REMEDY}")
+        removals = len(block.clean)
+        yield block
+
+
+def read_blocks(store: Store) -> Iterator[StoredOutcomes]:
+    """Yield the outcomes of a study that does not say where its shards end, as of format 1.
+
+    Raises:
+        StudyError: If there are none, one is damaged, or one is missing.
+    """
+    samples, removals = 0, None
+    for first in store.firsts():
+        name = _name(store, first)
+        shard = unpack(name, _read(store, first) or b"")
+        block = shard.outcomes
+        removals = len(block.clean) if removals is None else removals
+        if shard.first != samples or len(block.clean) != removals:
+            raise StudyError(
+                f"The outcomes in {name} do not follow on those before it: a file is missing, or "
+                "is from another study."
+            )
+        samples += shard.samples
+        yield block
+    if not samples:
+        raise StudyError(f"The study {getattr(store, 'study', '')} has no outcomes.")
+
+
+def _read(store: Store, first: int) -> bytes | None:
+    try:
+        return store.get(first)
+    except OSError as error:
+        raise StudyError(
+            f"The outcomes in {_name(store, first)} cannot be read: {error.strerror}."
+        ) from error
+
+
+def _name(store: Store, first: int) -> str:
+    return str(store.path(first)) if isinstance(store, FolderStore) else f"of shard {first}"

@@ -251,7 +251,9 @@ def test_samples_are_mixed_once():
     assert some.places is not None
     assert torch.equal(some.places, once.places[:5])
     assert mixed(some) is some
-    assert torch.equal(take(once, torch.tensor([4, 1])).places, once.places[[4, 1]])
+    two = take(once, torch.tensor([4, 1])).places
+    assert two is not None
+    assert torch.equal(two, once.places[[4, 1]])
 
 
 # --- samples_from -------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def with_unreached(targets: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFra
         targets: Columns ``target``, ``tested`` and ``reason`` among others.
         responses: Columns ``target`` and ``changed``.
     """
-    reached = set(responses.loc[responses["changed"], "target"])
+    reached = responses.loc[responses["changed"], "target"].unique().tolist()
     lost = targets["tested"] & ~targets["target"].isin(reached)
     return targets.assign(
         tested=targets["tested"] & ~lost, reason=targets["reason"].mask(lost, UNREACHED)

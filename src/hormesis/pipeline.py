@@ -1,7 +1,7 @@
 """The main path: a network and its data in, a study out."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -36,7 +36,9 @@ from hormesis.storage import (
     check_free,
     clear,
     is_study,
+    locked,
     read_manifest,
+    recover,
     successor,
     swap,
     whole_shards,
@@ -160,7 +162,7 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
             samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
         planned = _Planned(network, mixed(samples), plan, question)
         if request.out is None:
-            return _measured(planned, request, report, None, {})
+            return _measured(planned, request, report, (None, lambda: None), {})
         return _kept(planned, request, report, request.out.resolve())
 
 
@@ -176,13 +178,27 @@ class _Planned:
 
 def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> Study:
     """Return the study in a folder, finished if it was not."""
-    folder, known = _place(out, planned.question, overwrite=request.run.overwrite)
-    if known.get("state", FINISHED) == FINISHED and known and _whole(folder, known):
-        return replace(open_study(folder).scored(request.scoring), folder=request.out)
-    with begun(folder):
-        study = _measured(planned, request, report, folder, known)
-        if folder != out:
-            swap(out, folder)
+
+    def place() -> tuple[Path, dict[str, Any]]:
+        return _place(out, planned.question, overwrite=request.run.overwrite)
+
+    def finished(folder: Path, known: dict[str, Any]) -> Study | None:
+        if not known or known.get("state", FINISHED) != FINISHED or not _whole(folder, known):
+            return None
+        return open_study(folder).scored(request.scoring)
+
+    recover(out)
+    folder, known = place()
+    study = None if request.run.overwrite else finished(folder, known)
+    if study is None:
+        with begun(out), locked(out) as held:
+            folder, known = place()  # as it is now that nobody else works on it
+            study = finished(folder, known)
+            if study is None:
+                with begun(folder):
+                    study = _measured(planned, request, report, (folder, held.check), known)
+            if folder != out:
+                swap(out, folder)
     return replace(study, folder=request.out)
 
 
@@ -231,7 +247,7 @@ def _measured(
     planned: _Planned,
     request: _Request,
     report: Report,
-    folder: Path | None,
+    place: tuple[Path | None, Callable[[], None]],
     known: Mapping[str, Any],
 ) -> Study:
     """Measure what of the plan is not there yet, and finish the study.
@@ -240,10 +256,10 @@ def _measured(
         planned: What is measured.
         request: How.
         report: Shows progress.
-        folder: Where the study grows; None keeps it in memory.
+        place: Where the study grows, None for in memory; and what makes sure that it is still ours.
         known: The manifest of the study to go on with, or nothing.
     """
-    started = time.monotonic()
+    started, (folder, check) = time.monotonic(), place
     samples, plan = planned.samples, planned.plan
     asked = request.sweep.until is not None
     cuts = list(looks(len(samples))) if asked else []
@@ -263,7 +279,7 @@ def _measured(
             f"The study {folder} was begun by another version of hormesis, which removed other "
             "values: choose another folder with `out`, or replace it with `overwrite`."
         )
-    store = MemoryStore() if folder is None else FolderStore(folder)
+    store = MemoryStore() if folder is None else FolderStore(folder, check)
     if folder is not None:
         begin(folder, outline)
     better = request.performance.higher_is_better

@@ -4,6 +4,7 @@
     shards.py     one shard as a file: packed, sealed with a checksum, and read back
     store.py      where shards lie, a folder or memory, and which of them are whole
     files.py      the manifest and the tables
+    lock.py       one process at a time
     places.py     where a study may lie, and how a new one takes the place of an old one
 
 Nothing here is pickled, and nothing needs torch.
@@ -22,8 +23,9 @@ from hormesis.storage.files import (
     write_tables,
     write_whole,
 )
+from hormesis.storage.lock import LOCK, locked, read_holder
 from hormesis.storage.outcomes import StoredOutcomes, joined, only_of, part_of
-from hormesis.storage.places import begun, check_free, clear, is_study, successor, swap
+from hormesis.storage.places import begun, check_free, clear, is_study, recover, successor, swap
 from hormesis.storage.shards import Shard, pack, unpack
 from hormesis.storage.store import (
     OUTCOMES,
@@ -41,6 +43,7 @@ from hormesis.storage.store import (
 __all__ = [
     "CELLS",
     "FORMAT",
+    "LOCK",
     "MANIFEST",
     "OUTCOMES",
     "RESPONSES",
@@ -58,14 +61,17 @@ __all__ = [
     "fault",
     "is_study",
     "joined",
+    "locked",
     "merged",
     "only_of",
     "pack",
     "part_of",
     "read_blocks",
+    "read_holder",
     "read_manifest",
     "read_spans",
     "read_table",
+    "recover",
     "successor",
     "swap",
     "unpack",

@@ -115,9 +115,30 @@ def successor(out: Path) -> Path:
     return out.with_name(f".{out.name}.next")
 
 
+def predecessor(out: Path) -> Path:
+    """Return the folder beside a study in which the old one lies while it is replaced.
+
+    Example:
+        >>> predecessor(Path("studies/mine")).name
+        '.mine.old'
+    """
+    return out.with_name(f".{out.name}.old")
+
+
+def recover(out: Path) -> None:
+    """Bring to its end what a process that died in ``swap`` had begun."""
+    old, new = predecessor(out), successor(out)
+    try:
+        if old.exists() and not out.exists():
+            (new if is_study(new) else old).rename(out)
+    except OSError:
+        return  # somebody else did
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def swap(out: Path, new: Path) -> None:
     """Put the study ``new`` in the place of ``out``, which stays as it was if that fails."""
-    old = new.with_name(f".{out.name}.old")
+    old = predecessor(out)
     shutil.rmtree(old, ignore_errors=True)
     try:
         if out.exists():

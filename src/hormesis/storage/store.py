@@ -1,6 +1,6 @@
 """Where the shards of a study lie, a folder or memory, and which of them are whole."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -45,9 +45,11 @@ class FolderStore:
 
     Args:
         study: The folder of the study.
+        check: Called before anything is written or deleted, to make sure that it may be.
     """
 
     study: Path
+    check: Callable[[], None] = lambda: None
 
     def path(self, first: int) -> Path:
         """Return the file of a shard.
@@ -60,6 +62,7 @@ class FolderStore:
 
     def put(self, first: int, content: bytes) -> None:
         """Write a shard."""
+        self.check()
         write_whole(self.path(first), content)
 
     def get(self, first: int) -> bytes | None:
@@ -71,6 +74,7 @@ class FolderStore:
 
     def drop(self, first: int) -> None:
         """Delete a shard."""
+        self.check()
         self.path(first).unlink(missing_ok=True)
 
     def firsts(self) -> list[int]:

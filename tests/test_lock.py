@@ -1,0 +1,198 @@
+"""One process at a time works on a folder, whatever becomes of it; with real processes."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hormesis.errors import StudyError, TrainingError
+from hormesis.storage import LOCK, lock, locked, read_holder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from hormesis.storage.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(300)
+"""
+ELSEWHERE = {
+    "token": "0" * 16,
+    "host": "node7",
+    "pid": 4711,
+    "machine": "another",
+    "since": 1_700_000_000.0,
+}
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Let another process hold the folder."""
+    words = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def refused(folder: Path, words: str) -> None:
+    with pytest.raises(StudyError, match=words), locked(folder):
+        pytest.fail("the block must not be entered")
+
+
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that knows no locks of the system's."""
+    monkeypatch.setattr(lock, "_flocked", lambda handle: None)
+    monkeypatch.setattr(lock, "SETTLE", 0.2)
+
+
+def sign(folder: Path, *, age: float, **changes: Any) -> None:
+    """Leave the lock of somebody else, last touched so many seconds ago."""
+    path = folder / LOCK
+    path.write_text(json.dumps({**ELSEWHERE, **changes}))
+    then = time.time() - age
+    os.utime(path, (then, then))
+
+
+def test_the_second_is_refused_and_told_who_holds_it(tmp_path):
+    with holding(tmp_path) as process:
+        refused(tmp_path, rf"is being worked on by process {process.pid} on '.*', since .*: wait")
+        with (
+            pytest.raises(TrainingError, match="is being worked on"),
+            locked(tmp_path, TrainingError),
+        ):
+            pytest.fail("the block must not be entered")
+
+
+def test_whoever_is_dead_holds_nothing(tmp_path):
+    with holding(tmp_path) as process:
+        process.kill()  # -9
+        process.wait()
+        assert (read_holder(tmp_path) or {})["pid"] == process.pid
+        with locked(tmp_path) as held:
+            held.check()
+            assert (read_holder(tmp_path) or {})["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_at_the_end_nothing_is_left(tmp_path, fails):
+    try:
+        with locked(tmp_path):
+            assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+            if fails:
+                raise ZeroDivisionError
+    except ZeroDivisionError:
+        pass
+    assert not [*tmp_path.iterdir()]
+    assert "lock" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_another_thread_of_this_process_is_refused_too(tmp_path):
+    with locked(tmp_path):
+        refused(tmp_path, rf"process {os.getpid()} on")
+
+
+@pytest.mark.usefixtures("unshared")
+def test_without_the_system_s_locks_a_process_of_this_machine_is_looked_for(tmp_path):
+    with holding(tmp_path) as process:
+        refused(tmp_path, rf"process {process.pid} on")
+        process.kill()
+        process.wait()
+        with locked(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_another_machine_holds_it_while_it_gives_signs_of_life(tmp_path, monkeypatch, known):
+    monkeypatch.setattr(lock, "SETTLE", 0.05)
+    if not known:
+        monkeypatch.setattr(lock, "_flocked", lambda handle: None)
+    sign(tmp_path, age=lock.STALE / 2)
+    refused(tmp_path, r"process 4711 on 'node7', since 1\d Nov")
+    sign(tmp_path, age=lock.STALE * 2)
+    with locked(tmp_path) as held:
+        held.check()
+
+
+@pytest.mark.usefixtures("unshared")
+def test_of_two_who_take_over_at_once_one_does(tmp_path):
+    sign(tmp_path, age=lock.STALE * 2)
+    inside, refusals, start = [], [], threading.Barrier(4)
+
+    def take(name: int) -> None:
+        start.wait()
+        try:
+            with locked(tmp_path) as held:
+                inside.append(name)
+                time.sleep(0.6)
+                held.check()
+        except StudyError as error:
+            refusals.append(str(error))
+
+    threads = [threading.Thread(target=take, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(inside) == 1
+    assert len(refusals) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+def test_a_link_in_its_place_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / LOCK).symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path):
+        pytest.fail("the block must not be entered")
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_who_was_taken_over_notices_and_leaves_the_lock_alone(tmp_path):
+    with locked(tmp_path) as held:
+        sign(tmp_path, age=0)
+        with pytest.raises(StudyError, match="was taken over by process 4711 on 'node7'"):
+            held.check()
+    assert (read_holder(tmp_path) or {})["pid"] == 4711
+
+
+def test_the_holder_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT", 0.02)
+    with locked(tmp_path):
+        os.utime(tmp_path / LOCK, (1, 1))
+        deadline = time.monotonic() + 20
+        while (tmp_path / LOCK).stat().st_mtime < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"pid": 1}', json.dumps({**ELSEWHERE, "since": "x"})]
+)
+def test_a_lock_that_cannot_be_read_counts_by_its_age(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(lock, "SETTLE", 0.05)
+    (tmp_path / LOCK).write_text(text)
+    if text:
+        refused(tmp_path, "is being worked on by another process: wait")
+    os.utime(tmp_path / LOCK, (1, 1))
+    with locked(tmp_path):
+        pass
+
+
+def test_a_name_that_is_too_long_or_no_letters_is_spelled_out_safely(tmp_path):
+    sign(tmp_path, age=0, host="\x1b[31m" + "x" * 999)
+    with pytest.raises(StudyError) as caught, locked(tmp_path):
+        pass
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 500

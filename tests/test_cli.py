@@ -360,7 +360,7 @@ def test_an_interrupted_process_ends_soon_and_leaves_nothing(home):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         deadline = time.monotonic() + 300
-        while not [*home.glob("a/.study.*.partial")]:
+        while not (home / "a" / "study" / "manifest.json").exists():
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.05)

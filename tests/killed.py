@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import hormesis as hm
+from hormesis.engine.shards import Task
 from hormesis.measuring import Worker
 
 # Everything that a study does to its folder.
@@ -83,7 +84,7 @@ def run(out: Path, kind: str, at: int | float | None, log: Path) -> None:
 
     measure = Worker.__call__
 
-    def noted(self: Worker, task: Any, tick: Any) -> bytes:
+    def noted(self: Worker, task: Task, tick: Any = None) -> bytes:
         with log.open("a") as file:
             file.write(f"{task.first}\n")
         return measure(self, task, tick)

@@ -5,6 +5,7 @@ import multiprocessing
 import random
 from collections import Counter
 from functools import cache
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ OLD = 0.1  # magnitude of the study that is replaced
 
 
 @cache
-def server() -> multiprocessing.context.ForkServerContext:
+def server() -> ForkServerContext:
     """Processes that begin with everything imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["hormesis.pipeline"])  # finds no module of the tests

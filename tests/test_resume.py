@@ -18,7 +18,7 @@ from hormesis.engine.engines import Engine
 from hormesis.engine.memory import Footprint
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import StudyError
-from hormesis.storage import OUTCOMES
+from hormesis.storage import MANIFEST, OUTCOMES
 from hormesis.study import open_study
 
 SAMPLES = 300  # ten shards
@@ -268,3 +268,29 @@ def test_a_study_is_finished_when_its_manifest_says_so(tmp_path, whole, monkeypa
     assert not so_far.finished
     pd.testing.assert_frame_equal(so_far.responses, open_study(whole).responses)
     same(analyze(tmp_path / "s"), open_study(whole))
+
+
+def test_without_its_manifest_a_study_is_taken_over(tmp_path, whole, measured):
+    out = tmp_path / "s"
+    interrupted(out, 4)
+    (out / MANIFEST).write_text("{")
+    measured.clear()
+    with pytest.raises(StudyError, match="Still whole are 4 of 4 shards, of 128 samples: move"):
+        analyze(out)
+    (out / MANIFEST).rename(out / "manifest.json.bad")
+    with pytest.raises(StudyError, match="holds shards of another study, whose manifest is gone"):
+        analyze(out, attack=hm.FGSM(0.1))
+    analyze(out)
+    assert len(measured) == 6
+    assert shards(out) == shards(whole)
+
+
+@pytest.mark.parametrize("name", ["targets.parquet", "cells.parquet", "samples.parquet"])
+def test_damaged_tables_are_told_and_written_again(tmp_path, whole, name):
+    out = tmp_path / "s"
+    interrupted(out, 4)
+    content = (out / name).read_bytes()
+    (out / name).write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
+    with pytest.raises(StudyError, match=rf"{name} is missing or damaged: its checksum"):
+        open_study(out)
+    same(analyze(out), open_study(whole))

@@ -101,7 +101,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_manifest_to_the_letter(tmp_path):
     written = {"question": {"network": {"name": "ε-net"}}, "notes": [], "base": {"clean": 0.5}}
     write_manifest(tmp_path, written)
-    assert (tmp_path / MANIFEST).read_bytes() == (
+    said = (
         b"{\n"
         b'  "format": 2,\n'
         b'  "question": {\n'
@@ -112,9 +112,63 @@ def test_the_manifest_to_the_letter(tmp_path):
         b'  "notes": [],\n'
         b'  "base": {\n'
         b'    "clean": 0.5\n'
-        b"  }\n"
-        b"}\n"
+        b"  }"
     )
+    seal = hashlib.sha256(said + b"\n}").hexdigest().encode()
+    assert (tmp_path / MANIFEST).read_bytes() == said + b',\n  "sha256": "' + seal + b'"\n}\n'
+
+
+def test_any_flipped_bit_of_the_manifest_is_seen_or_harmless(folder):
+    path = folder / MANIFEST
+    content, whole = path.read_bytes(), read_manifest(folder)
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << (place % 8)
+        path.write_bytes(bytes(flipped))
+        try:
+            found = read_manifest(folder)
+        except StudyError:
+            continue
+        # The name of the checksum itself may be hit: then there is none.
+        assert {name: found[name] for name in whole} == whole
+
+
+def test_a_manifest_changed_by_hand_is_taken_without_its_checksum(folder):
+    said = json.loads((folder / MANIFEST).read_text())
+    said["notes"] = ["Mine."]
+    (folder / MANIFEST).write_text(json.dumps(said))
+    refused(folder, "is damaged: its checksum does not fit")
+    del said["sha256"]
+    (folder / MANIFEST).write_text(json.dumps(said))
+    assert open_study(folder).notes == ("Mine.",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"tables": 3}, "its `tables` are no checksums"),
+        ({"tables": {"x": 1}}, "its `tables` are no checksums"),
+        ({"shards": 3}, "its `shards` have no edges"),
+        ({"shards": {"edges": [0, "1"]}}, "its `shards` have no edges"),
+        ({"shards": {"edges": [0]}}, "the edges of its `shards` do not ascend from 0"),
+        ({"shards": {"edges": [0, 4, 4]}}, "the edges of its `shards` do not ascend from 0"),
+        ({"shards": {"edges": [1, 4]}}, "the edges of its `shards` do not ascend from 0"),
+        ({"shards": {"edges": [0, 4]}}, "does not say the identity of its `study`"),
+    ],
+)
+def test_a_manifest_whose_shards_are_of_another_form(folder, entry, words):
+    write_manifest(folder, {**read_manifest(folder), **entry})
+    refused(folder, words)
+
+
+def test_a_damaged_manifest_says_what_is_still_there(folder):
+    (folder / MANIFEST).write_text("{")
+    refused(folder, r"Still whole are 2 of 2 shards, of 10 samples: move that file away")
+    path = folder / OUTCOMES / "00000000.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    refused(folder, r"Still whole are 1 of 2 shards, of 4 samples")
+    (folder / OUTCOMES / "00000006.safetensors").unlink()
+    refused(folder, r"None of its shards can be read either: measure it again with `overwrite`")
 
 
 ARRAYS = (
@@ -493,9 +547,9 @@ def test_a_manifest_of_other_bytes(folder):
 
 @pytest.mark.parametrize("key", ["question", "scoring", "base", "notes"])
 def test_a_manifest_that_lacks_an_entry(folder, key):
-    given_manifest = json.loads((folder / MANIFEST).read_text())
-    del given_manifest[key]
-    (folder / MANIFEST).write_text(json.dumps(given_manifest))
+    said = read_manifest(folder)
+    del said[key]
+    write_manifest(folder, said)
     refused(folder, f"is damaged: it lacks `{key}`")
 
 
@@ -510,8 +564,7 @@ def test_a_manifest_that_lacks_an_entry(folder, key):
     ],
 )
 def test_a_manifest_with_an_entry_of_another_form(folder, key, value):
-    given_manifest = json.loads((folder / MANIFEST).read_text())
-    (folder / MANIFEST).write_text(json.dumps({**given_manifest, key: value}))
+    write_manifest(folder, {**read_manifest(folder), key: value})
     refused(folder, f"is damaged in `{key}`")
 
 

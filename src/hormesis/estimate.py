@@ -51,8 +51,9 @@ def estimated(
     Raises:
         StudyError: If it is damaged, or has no shard yet.
     """
-    targets = read_table(folder, TARGETS, columns)
-    cells = read_table(folder, CELLS, CELL_COLUMNS)
+    seals = manifest.get("tables", {})
+    targets = read_table(folder, TARGETS, columns, seals.get(TARGETS))
+    cells = read_table(folder, CELLS, CELL_COLUMNS, seals.get(CELLS))
     edges, store = manifest["shards"]["edges"], FolderStore(folder)
     whole, damaged = whole_shards(store, edges, manifest["study"])
     until = manifest["question"]["sweep"].get("until")

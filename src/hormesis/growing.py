@@ -74,8 +74,8 @@ def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: lis
 
 def begin(folder: Path, outline: Outline) -> None:
     """Write what a study holds from the start; the manifest last, as it makes it a study."""
-    write_tables(folder, outline.tables)
-    write_manifest(folder, {"state": UNFINISHED, **outline.manifest})
+    seals = write_tables(folder, outline.tables)
+    write_manifest(folder, {"state": UNFINISHED, **outline.manifest, "tables": seals})
 
 
 def grow(
@@ -175,7 +175,8 @@ def finish(outline: Outline, store: Store, stopping: Stopping, found: Mapping[st
     targets = with_unreached(outline.tables[TARGETS], responses)
     manifest = {"state": FINISHED, **outline.manifest, **found}
     if isinstance(store, FolderStore):
-        write_tables(store.study, {TARGETS: targets, RESPONSES: responses})
+        tables = {**outline.tables, TARGETS: targets, RESPONSES: responses}
+        manifest["tables"] = write_tables(store.study, tables)
         write_manifest(store.study, manifest)
     return Study(
         manifest,

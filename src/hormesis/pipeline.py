@@ -39,6 +39,7 @@ from hormesis.storage import (
     locked,
     read_manifest,
     recover,
+    strangers,
     successor,
     swap,
     whole_shards,
@@ -281,6 +282,11 @@ def _measured(
         )
     store = MemoryStore() if folder is None else FolderStore(folder, check)
     if folder is not None:
+        if not known and strangers(store, outline.identity):
+            raise StudyError(
+                f"The folder {folder} holds shards of another study, whose manifest is gone: "
+                "choose another one with `out`."
+            )
         begin(folder, outline)
     better = request.performance.higher_is_better
     cells = outline.tables[CELLS]

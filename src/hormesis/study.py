@@ -319,18 +319,30 @@ def open_study(folder: str | Path) -> Study:
         StudyError: If it is no study, damaged, or of a later format.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    while True:
+        manifest = read_manifest(folder)
+        try:
+            return _opened(folder, manifest)
+        except StudyError:
+            if read_manifest(folder) == manifest:
+                raise  # else it was finished or replaced meanwhile
+
+
+def _opened(folder: Path, manifest: dict[str, Any]) -> Study:
     unfinished = manifest.get("state") == "unfinished"
     needed = ["question", "scoring", "notes", *(["study", "shards"] if unfinished else ["base"])]
     missing = [key for key in needed if key not in manifest]
     if missing:
         raise StudyError(f"The manifest of {folder} is damaged: it lacks `{missing[0]}`.")
+    seals = manifest.get("tables", {})
     if unfinished:
         manifest, targets, responses = estimated(folder, manifest, TARGET_COLUMNS)
     else:
-        targets = read_table(folder, TARGETS, TARGET_COLUMNS)
-        responses = read_table(folder, RESPONSES, RESPONSE_COLUMNS)
-    samples = read_table(folder, SAMPLES, ("place", "label")) if "shards" in manifest else None
+        targets = read_table(folder, TARGETS, TARGET_COLUMNS, seals.get(TARGETS))
+        responses = read_table(folder, RESPONSES, RESPONSE_COLUMNS, seals.get(RESPONSES))
+    samples = None
+    if "shards" in manifest:
+        samples = read_table(folder, SAMPLES, ("place", "label"), seals.get(SAMPLES))
     study = Study(manifest, targets, responses, folder, samples=samples)
     for key, read in (("scoring", "scoring"), ("base", "base"), ("settled", "prefixes")):
         try:

@@ -14,6 +14,7 @@ from hormesis.storage.files import (
     CELLS,
     FORMAT,
     MANIFEST,
+    OUTCOMES,
     RESPONSES,
     SAMPLES,
     TARGETS,
@@ -28,7 +29,6 @@ from hormesis.storage.outcomes import StoredOutcomes, joined, only_of, part_of
 from hormesis.storage.places import begun, check_free, clear, is_study, recover, successor, swap
 from hormesis.storage.shards import Shard, pack, unpack
 from hormesis.storage.store import (
-    OUTCOMES,
     FolderStore,
     MemoryStore,
     Span,
@@ -37,6 +37,7 @@ from hormesis.storage.store import (
     merged,
     read_blocks,
     read_spans,
+    strangers,
     whole_shards,
 )
 
@@ -72,6 +73,7 @@ __all__ = [
     "read_spans",
     "read_table",
     "recover",
+    "strangers",
     "successor",
     "swap",
     "unpack",

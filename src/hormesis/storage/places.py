@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hormesis.errors import StudyError
-from hormesis.storage.files import CELLS, MANIFEST, SAMPLES, TARGETS
-from hormesis.storage.store import OUTCOMES
+from hormesis.storage.files import CELLS, MANIFEST, OUTCOMES, RESPONSES, SAMPLES, TARGETS
 
+_FILES = (TARGETS, CELLS, SAMPLES, RESPONSES, "overview.png")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -58,9 +58,10 @@ def _check_replaceable(out: Path, *, overwrite: bool) -> None:
 
 
 def _is_of_a_beginning(path: Path) -> bool:
-    """Return whether this may be there before the manifest is, which makes a folder a study."""
-    empty = path.name == OUTCOMES and path.is_dir() and not any(path.iterdir())
-    return empty or path.name.startswith(".") or path.name in (TARGETS, CELLS, SAMPLES)
+    """Return whether this may be there before the manifest is, or without it if that is lost."""
+    if path.name == OUTCOMES:
+        return path.is_dir() and all(one.name.endswith(".safetensors") for one in path.iterdir())
+    return path.name.startswith((".", MANIFEST)) or path.name in _FILES
 
 
 @contextmanager

@@ -6,11 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from hormesis.errors import StudyError
-from hormesis.storage.files import write_whole
+from hormesis.storage.files import OUTCOMES, write_whole
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.shards import check, unpack
 
-OUTCOMES = "outcomes"
 Span = tuple[int, int]
 """The places of a shard's first sample and of the one behind its last."""
 _REMEDY = "; the command that made the study measures them again."
@@ -105,6 +104,17 @@ def whole_shards(store: Store, edges: Sequence[int], study: str) -> tuple[list[S
         if content is not None:
             (damaged if wrong else whole).append(span)
     return whole, damaged
+
+
+def strangers(store: Store, study: str) -> int:
+    """Return how many shards, whole in themselves, belong to another study."""
+    count = 0
+    for first in store.firsts():
+        try:
+            count += check(store.get(first) or b"").get("study", "") != study
+        except (KeyError, ValueError, TypeError, OSError):
+            continue
+    return count
 
 
 def fault(content: bytes, span: Span, study: str) -> str:

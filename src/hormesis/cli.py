@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from hormesis.commands import compare, epochs, plot, report, retrain, train, watch
+from hormesis.commands import compare, epochs, plot, report, retrain, status, train, watch
 from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
 from hormesis.options import add_scoring, analyze_parser, check_given, make_parser
@@ -120,6 +120,8 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("compare", compare.parser(), help="compare several studies")
     commands.add_subcommand("plot", plot.parser(), help="draw a picture of a study for a paper")
     commands.add_subcommand("report", report.parser(), help="write a page to look at")
+    commands.add_subcommand("status", status.status_parser(), help="say how far a study is")
+    commands.add_subcommand("verify", status.verify_parser(), help="check every file of a study")
     commands.add_subcommand("watch", watch.parser(), help="show a study while it is measured")
     return parser
 
@@ -222,6 +224,8 @@ _COMMANDS: dict[str, Callable[[Namespace], int | None]] = {
     "compare": compare.run,
     "plot": plot.run,
     "report": report.run,
+    "status": status.status,
+    "verify": status.verify,
     "watch": watch.run,
 }
 

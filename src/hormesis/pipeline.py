@@ -336,6 +336,7 @@ def _outline(
             "engine": work.engine.name,
             "workers": work.engine.workers,
             "batch": work.batch,
+            "began": time.time(),
             **manifest.environment(),
         },
     }

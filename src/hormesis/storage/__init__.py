@@ -5,6 +5,7 @@
     store.py      where shards lie, a folder or memory, and which of them are whole
     files.py      the manifest and the tables
     lock.py       one process at a time
+    health.py     what is there, missing or damaged
     places.py     where a study may lie, and how a new one takes the place of an old one
 
 Nothing here is pickled, and nothing needs torch.
@@ -24,7 +25,8 @@ from hormesis.storage.files import (
     write_tables,
     write_whole,
 )
-from hormesis.storage.lock import LOCK, locked, read_holder
+from hormesis.storage.health import Health, examined, spelled_seconds
+from hormesis.storage.lock import LOCK, holder_of, locked, read_holder, spelled_holder
 from hormesis.storage.outcomes import StoredOutcomes, joined, only_of, part_of
 from hormesis.storage.places import begun, check_free, clear, is_study, recover, successor, swap
 from hormesis.storage.shards import Shard, pack, unpack
@@ -51,6 +53,7 @@ __all__ = [
     "SAMPLES",
     "TARGETS",
     "FolderStore",
+    "Health",
     "MemoryStore",
     "Shard",
     "Span",
@@ -59,7 +62,9 @@ __all__ = [
     "begun",
     "check_free",
     "clear",
+    "examined",
     "fault",
+    "holder_of",
     "is_study",
     "joined",
     "locked",
@@ -73,6 +78,8 @@ __all__ = [
     "read_spans",
     "read_table",
     "recover",
+    "spelled_holder",
+    "spelled_seconds",
     "strangers",
     "successor",
     "swap",

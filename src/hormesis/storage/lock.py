@@ -73,8 +73,8 @@ class Held:
         there = _read(self._path)
         if there is not None and not self._ours():
             raise StudyError(
-                f"The folder {self._path.parent} was taken over by {_spelled(there)}, as this "
-                "process gave no sign of life for a while: what was measured till then is kept."
+                f"The folder {self._path.parent} was taken over by {spelled_holder(there)}, as "
+                "this process gave no sign of life for a while: what it had measured is kept."
             )
 
     def end(self) -> None:
@@ -106,15 +106,15 @@ def locked(folder: Path, kind: type[HormesisError] = StudyError) -> Iterator[Hel
         holder = None if new else _alive(path, shared=shared)
         if holder is not None:
             raise kind(
-                f"The folder {folder} is being worked on by {_spelled(holder)}: wait for it to "
-                "end, or choose another folder with `out`."
+                f"The folder {folder} is being worked on by {spelled_holder(holder)}: wait for it "
+                "to end, or choose another folder with `out`."
             )
         token = _signed(handle)
         if not new:  # another machine may have had the same thought
             time.sleep(SETTLE)
             there = _read(path) or {}
             if there.get("token") != token:
-                raise kind(f"The folder {folder} has just been taken by {_spelled(there)}.")
+                raise kind(f"The folder {folder} has just been taken by {spelled_holder(there)}.")
         held = Held(path, token)
         try:
             yield held
@@ -219,6 +219,23 @@ def read_holder(folder: Path) -> Holder | None:
     return _read(folder / LOCK)
 
 
+def holder_of(folder: Path) -> Holder | None:
+    """Return who holds a folder at this moment, as far as a reader can tell; None if nobody does.
+
+    Nothing is locked or changed.
+    """
+    there = read_holder(folder)
+    if not there:
+        return None
+    if there["machine"] == _machine():
+        return _running(there)
+    try:
+        age = time.time() - (folder / LOCK).stat().st_mtime
+    except OSError:
+        return None
+    return there if age < STALE else None
+
+
 def _read(path: Path) -> Holder | None:
     """Return what a lock file says: nothing if it is being written, None if it is not there."""
     try:
@@ -235,7 +252,7 @@ def _read(path: Path) -> Holder | None:
     return {} if text else None
 
 
-def _spelled(holder: Holder) -> str:
+def spelled_holder(holder: Holder) -> str:
     """Return who holds a folder, in words."""
     if not holder or not 0 < holder["since"] < 2**33:
         return "another process"

@@ -122,7 +122,13 @@ def check(content: bytes) -> dict[str, str]:
 def _opened(content: bytes) -> tuple[dict[str, Any], bytes]:
     """Return the header of a safetensors file, and the data behind it."""
     end = 8 + int.from_bytes(content[:8], "little")
-    return json.loads(content[8:end]), content[end:]
+    try:
+        header = json.loads(content[8:end])
+    except (ValueError, RecursionError) as error:
+        raise ValueError("its header cannot be read") from error
+    if not isinstance(header, dict):
+        raise TypeError("its header is no table")
+    return header, content[end:]
 
 
 def _checksum(header: Mapping[str, Any], body: bytes) -> str:

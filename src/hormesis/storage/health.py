@@ -1,0 +1,126 @@
+"""How the folder of a study is: what is there, missing or damaged, and who works on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hormesis.errors import StudyError
+from hormesis.storage.files import CELLS, RESPONSES, SAMPLES, TARGETS, read_manifest, read_table
+from hormesis.storage.lock import Holder, holder_of
+from hormesis.storage.store import OUTCOMES, FolderStore, Span, fault
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a look at every file of a study found.
+
+    Args:
+        finished: Whether its manifest says that it is.
+        whole: Of which samples the shards are that are there.
+        missing: Of which samples shards are still to be measured.
+        damaged: What is wrong, by the name of the file.
+        holder: Who works on it at this moment, or None.
+        pace: Seconds that a shard took in the last session, or None if that cannot be told.
+    """
+
+    finished: bool
+    whole: tuple[Span, ...]
+    missing: tuple[Span, ...]
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    holder: Holder | None = None
+    pace: float | None = None
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of the shards that are there."""
+        return sum(end - first for first, end in self.whole)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the study is finished at the pace of the last session, if known."""
+        return None if self.pace is None else self.pace * len(self.missing)
+
+
+def examined(folder: Path) -> Health:
+    """Look at every file of a study.
+
+    Args:
+        folder: Its folder.
+
+    Raises:
+        StudyError: If it is no study, or its manifest is damaged.
+    """
+    manifest = read_manifest(folder)
+    if "shards" not in manifest:
+        raise StudyError(
+            f"The study {folder} is of format 1, which does not say what belongs to it: measure it "
+            "again with `overwrite`."
+        )
+    finished = manifest.get("state") == "finished"
+    store, whole, missing = FolderStore(folder), list[Span](), list[Span]()
+    damaged = _damaged_tables(folder, manifest, finished)
+    for span in _expected(manifest, finished):
+        name = f"{OUTCOMES}/{store.path(span[0]).name}"
+        wrong = _wrong(store, span, manifest["study"])
+        (missing if wrong is None or wrong else whole).append(span)
+        if wrong or (wrong is None and finished):
+            damaged[name] = wrong or "it is missing"
+    pace = _pace(store, whole, manifest)
+    return Health(finished, tuple(whole), tuple(missing), damaged, holder_of(folder), pace)
+
+
+def _expected(manifest: Mapping[str, Any], finished: bool) -> list[Span]:
+    edges = manifest["shards"]["edges"]
+    if finished:  # perhaps before all samples were needed
+        samples = int(manifest["base"]["samples"])
+        edges = [*(edge for edge in edges if edge < samples), samples]
+    return list(pairwise(edges))
+
+
+def _damaged_tables(folder: Path, manifest: Mapping[str, Any], finished: bool) -> dict[str, str]:
+    damaged = {}
+    for name in (TARGETS, CELLS, SAMPLES, *([RESPONSES] if finished else [])):
+        try:
+            read_table(folder, name, (), manifest.get("tables", {}).get(name))
+        except StudyError as error:
+            damaged[name] = str(error).partition("damaged: ")[2].rstrip(".")
+    return damaged
+
+
+def _wrong(store: FolderStore, span: Span, study: str) -> str | None:
+    """Return what is wrong with a shard, nothing if it is whole, None if it is not there."""
+    try:
+        content = store.get(span[0])
+    except OSError as error:
+        return str(error.strerror)
+    return None if content is None else fault(content, span, study)
+
+
+def _pace(store: FolderStore, whole: list[Span], manifest: Mapping[str, Any]) -> float | None:
+    """Return how many seconds a shard took, of those that the last session has written."""
+    began = manifest.get("run", {}).get("began")
+    if not isinstance(began, float):
+        return None
+    try:
+        written = [store.path(first).stat().st_mtime for first, _ in whole]
+    except OSError:
+        return None
+    since = [moment for moment in written if moment >= began]
+    return (max(since) - began) / len(since) if since else None
+
+
+def spelled_seconds(seconds: float) -> str:
+    """Return a duration in the two units that matter.
+
+    Example:
+        >>> spelled_seconds(42), spelled_seconds(150), spelled_seconds(100_000)
+        ('42 s', '2 min 30 s', '1 d 3 h')
+    """
+    left, parts = round(seconds), []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts or unit == "s":
+            parts.append(f"{count} {unit}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0 ")) or "0 s"

@@ -111,9 +111,10 @@ def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path):
     """The study has the first draw of the validation samples; the others are left."""
     from hormesis.inputs.pixels import pixels_from
     from hormesis.inputs.samples import samples_from
+    from hormesis.inputs.subset import drawn
 
     validation = pixels_from(samples_from(data(30, 1)))
-    seen = validation.drawn(12, 0)
+    seen = validation.subset(drawn(validation.labels, 12, seed=0))
     of = hm.analyze(
         network(),
         seen.samples(),

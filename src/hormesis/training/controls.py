@@ -13,8 +13,8 @@ from torch import nn
 from hormesis.analysis.effects import accuracy_table, effect_table
 from hormesis.errors import DataError, SettingError, TrainingError
 from hormesis.inputs.checkpoints import load_weights
-from hormesis.inputs.samples import Samples, samples_from
-from hormesis.inputs.subset import stratified
+from hormesis.inputs.samples import Samples, samples_from, take
+from hormesis.inputs.subset import drawn, stratified
 from hormesis.manifest import environment, first_difference, network_fingerprint
 from hormesis.report.progress import Report, shown
 from hormesis.retraining import (
@@ -159,7 +159,7 @@ def tried_on(ready: Ready, controls: Controls) -> tuple[Samples, list[str]]:
                 f"trained on, got {list(samples.inputs.shape[1:])}."
             )
         chosen = _drawn(samples.labels, trial)
-        return replace(samples, inputs=samples.inputs[chosen], labels=samples.labels[chosen]), []
+        return take(samples, chosen), []
     pixels = ready.parts.validation
     unseen, note = _unseen(ready)
     rest = pixels.subset(unseen)
@@ -182,7 +182,7 @@ def _unseen(ready: Ready) -> tuple[torch.Tensor, str]:
     every = torch.arange(len(pixels))
     count = int(about["samples"])
     if count < len(pixels):
-        seen = stratified(pixels.labels, count, seed)
+        seen = drawn(pixels.labels, count, seed)
         if pixels.subset(seen).samples().fingerprint() == about["fingerprint"]:
             left = torch.ones(len(pixels), dtype=torch.bool)
             left[seen] = False

@@ -41,9 +41,9 @@ def check_free(out: Path, *, overwrite: bool = False) -> None:
 def _check_replaceable(out: Path, *, overwrite: bool) -> None:
     if not out.is_dir():
         raise StudyError(f"Expected `out` to be a folder, but {out} is a file.")
-    if all(_is_of_a_beginning(path) for path in out.iterdir()):
-        return
     if not is_study(out):
+        if all(_is_of_a_beginning(path) for path in out.iterdir()):
+            return
         raise StudyError(f"The folder {out} holds something else; choose another one with `out`.")
     if not overwrite:
         raise StudyError(

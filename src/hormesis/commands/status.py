@@ -1,13 +1,15 @@
 """``hormesis status`` and ``hormesis verify``: how a study is, and whether its files are whole."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from hormesis.errors import StudyError
 from hormesis.options import make_parser
-from hormesis.storage import Health, examined, is_study, spelled_holder, spelled_seconds
-from hormesis.studies import epoch_folders
+
+if TYPE_CHECKING:
+    from hormesis.storage import Health
 
 
 def status_parser() -> ArgumentParser:
@@ -35,6 +37,7 @@ def status(given: Namespace) -> None:
     """Print how far a study is, and its estimates."""
     from hormesis.report.summary import print_summary
     from hormesis.report.terminal import console
+    from hormesis.storage import examined
     from hormesis.study import open_study
 
     out = console(soft_wrap=True)
@@ -52,6 +55,7 @@ def status(given: Namespace) -> None:
 def verify(given: Namespace) -> int:
     """Print every file that is damaged or missing, and return 1 if there is one."""
     from hormesis.report.terminal import console
+    from hormesis.storage import examined
 
     out, code = console(soft_wrap=True), 0
     for folder in _members(Path(given.study)):
@@ -66,8 +70,10 @@ def verify(given: Namespace) -> int:
     return code
 
 
-def described(health: Health) -> list[str]:
+def described(health: "Health") -> list[str]:
     """Return how far a study is, in lines."""
+    from hormesis.storage import spelled_holder, spelled_seconds
+
     shards = len(health.whole) + len(health.missing)
     last = max((end for _, end in (*health.whole, *health.missing)), default=0)
     state = "finished" if health.finished else "unfinished"
@@ -91,6 +97,9 @@ def described(health: Health) -> list[str]:
 
 def _members(folder: Path) -> list[Path]:
     """Return the study in a folder, or those of the epochs of a training."""
+    from hormesis.storage import is_study
+    from hormesis.studies import epoch_folders
+
     if is_study(folder):
         return [folder]
     found = list(epoch_folders(folder).values())

@@ -164,7 +164,7 @@ def _analyze(given: Namespace) -> int | None:
     measured = targets_from(given), sweep_from(given), scoring_from(given)
     out = Path(given.out or Path("studies") / named.study_name(attack.name))
 
-    sinks = watch.sinks_from(given.live, given.tensorboard)
+    sinks = watch.sinks_from(given.live, given.tensorboard, out)
 
     from hormesis.named import analyze_named  # imports torch, which takes seconds
     from hormesis.report.live import following

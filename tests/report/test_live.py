@@ -2,21 +2,30 @@
 
 import re
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import synthetic
 from hormesis.cli import main
 from hormesis.commands.watch import sinks_from
+from hormesis.engine.shards import Task
 from hormesis.errors import MissingExtraError, StudyError
+from hormesis.measuring import Worker
+from hormesis.pipeline import analyze
 from hormesis.report import events, live
 from hormesis.report.events import event_sink, scalars
-from hormesis.report.live import Following, following, page_sink
+from hormesis.report.live import Following, following, page_sink, watch
+from hormesis.settings import Run, Sweep
+from hormesis.stress.adversaries import FGSM
 from hormesis.study import open_study
 
-REFRESH = re.compile(r'<meta http-equiv="refresh"')
+REFRESH = re.compile(r'<meta name="again"')
 
 
 def written(folder: Path, samples: int = 30) -> Path:
@@ -134,7 +143,7 @@ def test_events_are_the_scores_over_the_samples(study, tmp_path):
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="needs TensorBoard"
     )
-    sink = event_sink(tmp_path / "events")
+    sink = event_sink(tmp_path / "events", "study")
     sink(study, False)
     sink(study, True)  # nothing new
     read = accumulator.EventAccumulator(str(tmp_path / "events" / "study"))
@@ -164,7 +173,7 @@ def test_scalars_name_scores_and_counts(study):
 def test_events_of_several_epochs_lie_side_by_side(tmp_path):
     for epoch in (1, 2):
         written(tmp_path / "run" / f"epoch-{epoch:04d}")
-    event_sink(tmp_path / "events")(tmp_path / "run", True)
+    event_sink(tmp_path / "events", "run")(tmp_path / "run", True)
     assert sorted(path.name for path in (tmp_path / "events" / "run").iterdir()) == [
         "epoch-0001",
         "epoch-0002",
@@ -174,7 +183,7 @@ def test_events_of_several_epochs_lie_side_by_side(tmp_path):
 def test_without_tensorboard_events_are_refused(monkeypatch):
     monkeypatch.setattr(events, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="install it with `pip install"):
-        sinks_from(None, "events")
+        sinks_from(None, "events", Path("study"))
 
 
 def test_a_finished_study_is_watched_once(study, tmp_path, capsys):
@@ -182,6 +191,83 @@ def test_a_finished_study_is_watched_once(study, tmp_path, capsys):
     assert main(["watch", str(study), "--out", str(page)]) == 0
     assert not REFRESH.search(page.read_text(encoding="utf-8"))
     assert capsys.readouterr().out == f"report:  {page}\n"
+
+
+class Growing:
+    """A study of ten shards that is measured one at a time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.folder = folder
+        generator = torch.Generator().manual_seed(0)
+        self.data = torch.rand(300, 4, generator=generator), torch.arange(300) % 2
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Linear(4, 2))
+        self.most = 300
+        work = Worker.__call__
+
+        def until(worker: Worker, task: Task, tick: Any) -> bytes:
+            if task.first >= self.most:
+                raise KeyboardInterrupt
+            return work(worker, task, tick)
+
+        monkeypatch.setattr(Worker, "__call__", until)
+
+    def analyze(self, most: int = 300, *, overwrite: bool = False) -> None:
+        self.most = most
+        run = Run(engine="plain", workers=1, progress=False, overwrite=overwrite)
+        with suppress(KeyboardInterrupt):
+            analyze(
+                self.network,
+                self.data,
+                attack=FGSM(0.1),
+                sweep=Sweep(thresholds=3, seed=int(overwrite)),
+                out=self.folder,
+                run=run,
+            )
+
+
+@pytest.fixture
+def growing(monkeypatch, tmp_path) -> Growing:
+    with torch.random.fork_rng():
+        return Growing(monkeypatch, tmp_path / "growing")
+
+
+def test_a_study_is_shown_as_it_grows(growing, tmp_path, monkeypatch):
+    clock = Clock(monkeypatch)
+    page, samples = tmp_path / "page.html", []
+
+    def noted(folder: Path, last: bool) -> None:
+        samples.append((open_study(folder).manifest["base"]["samples"], last))
+
+    def pause(seconds: float) -> None:
+        clock.now += 100.0
+        growing.analyze(min(300, samples[-1][0] + 128))
+
+    growing.analyze(64)
+    watch(growing.folder, [noted, page_sink(page)], pause=pause)
+    assert samples == [(64, False), (192, False), (300, True)]
+    assert not REFRESH.search(page.read_text(encoding="utf-8"))
+
+
+def test_a_page_of_an_unfinished_study_says_so(growing, tmp_path):
+    growing.analyze(64)
+    page = tmp_path / "page.html"
+    page_sink(page)(growing.folder, False)
+    text = page.read_text(encoding="utf-8")
+    assert REFRESH.search(text)
+    assert "64 of 300" in text
+
+
+def test_what_replaces_a_study_is_shown_while_it_grows_beside_it(growing, monkeypatch):
+    Clock(monkeypatch)
+    growing.analyze()
+    growing.analyze(64, overwrite=True)
+    shown = []
+    Following(growing.folder, [lambda folder, last: shown.append(folder)]).look()
+    assert [open_study(folder).manifest["base"]["samples"] for folder in shown] == [64]
+    growing.analyze(overwrite=True)
+    Following(growing.folder, [lambda folder, last: shown.append(folder)]).look()
+    assert shown[1] == growing.folder
 
 
 @pytest.mark.parametrize(

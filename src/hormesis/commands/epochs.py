@@ -27,7 +27,7 @@ def run(given: Namespace) -> int:
     _check_alike(given, training.manifest["question"])
     training.chosen(epochs)
     out = Path(given.out or Path("studies") / f"{training.folder.resolve().name}-{attack.name}")
-    sinks = sinks_from(given.live, given.tensorboard)
+    sinks = sinks_from(given.live, given.tensorboard, out)
 
     from hormesis.epochs import Trained, analyze_epochs  # imports torch, which takes seconds
     from hormesis.report.epoch_table import print_evolution

@@ -29,24 +29,25 @@ def parser() -> ArgumentParser:
 
 def run(given: Namespace) -> None:
     """Keep a page, and events if asked for, up to date until the study is finished."""
-    sinks = sinks_from(given.out, given.tensorboard)
+    folder = Path(given.study).expanduser()
+    sinks = sinks_from(given.out, given.tensorboard, folder)
 
     from hormesis.report.live import watch
     from hormesis.storage import is_study
 
-    folder = Path(given.study).expanduser()
     if not is_study(folder):
         raise StudyError(f"The folder {given.study} is no study, or nothing is measured there yet.")
     print(f"report:  {given.out}", flush=True)
     tell(watch(folder, sinks))
 
 
-def sinks_from(page: str | None, events: str | None) -> "list[Sink]":
+def sinks_from(page: str | None, events: str | None, folder: Path) -> "list[Sink]":
     """Return what shows a study while it is measured.
 
     Args:
         page: The page to keep up to date, if any.
         events: The folder of events for TensorBoard, if any.
+        folder: Where the study lies.
 
     Raises:
         SettingError: If the page cannot be written.
@@ -67,7 +68,7 @@ def sinks_from(page: str | None, events: str | None) -> "list[Sink]":
         from hormesis.report.events import check_tensorboard, event_sink
 
         check_tensorboard()
-        sinks.append(event_sink(Path(events).expanduser()))
+        sinks.append(event_sink(Path(events).expanduser(), folder.resolve().name))
     return sinks
 
 

@@ -33,23 +33,22 @@ def check_tensorboard() -> None:
         )
 
 
-def event_sink(folder: Path) -> Sink:
+def event_sink(folder: Path, name: str) -> Sink:
     """Return what adds to the events of a study whenever there is more of it.
 
-    Each study has a folder of events by its own name; its steps are the samples measured. Several
-    epochs have one each.
+    Its steps are the samples measured. Several epochs have a folder of events each.
 
     Args:
         folder: What ``tensorboard --logdir`` is given.
+        name: Of the study, and of its folder of events.
     """
     written: dict[Path, int] = {}
 
     def write(source: Path, last: bool) -> None:
         opened = open_study(source)
-        members = opened.members.values() if isinstance(opened, Studies) else [opened]
-        for study in members:
-            of_epochs = source.name if study.folder != source else ""
-            place = folder / of_epochs / (study.folder or source).resolve().name
+        members = opened.members if isinstance(opened, Studies) else {None: opened}
+        for epoch, study in members.items():
+            place = folder / name / ("" if epoch is None else f"epoch-{epoch:04d}")
             samples = int(study.manifest["base"]["samples"])
             if written.get(place) != samples:
                 write_events(study, place)

@@ -98,7 +98,7 @@ def _parts(
     """Return what takes the place of each marker of the template."""
     style = _template("page.css")
     script = "\n".join(_template(f"{name}.js") for name in _SCRIPTS)
-    again = "" if refresh is None else f'<meta http-equiv="refresh" content="{refresh:g}">'
+    again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
     blocks = [_block("shared", shared)]
     blocks += [_block(f"study-{place}", each) for place, each in enumerate(own)]
     return {

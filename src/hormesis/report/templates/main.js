@@ -64,6 +64,15 @@ function readingOf(one) {
     ". The difference score compares the two curves, attack less clean. Fragile is below −" + one.scoring.tolerance + ", antifragile above +" + one.scoring.tolerance + ", robust between; undecided where the " + 100 * one.scoring.level + "\u202f% interval straddles a border.";
 }
 
+// Reads the page anew while its study is measured. A refresh by the browser would lose the view that
+// the address holds; and nothing changes under the hands of a reader who types or chooses.
+function again() {
+  const said = document.querySelector("meta[name=again]");
+  if (!said) return;
+  const due = () => { if (document.activeElement && document.activeElement.matches("input, select")) setTimeout(due, 1000); else location.reload(); };
+  setTimeout(due, 1000 * Number(said.content));
+}
+
 function start() {
   document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   recall();
@@ -82,6 +91,7 @@ function start() {
   addEventListener("afterprint", () => { document.documentElement.dataset.theme = before; show({ theme: before }, true); });
   addEventListener("scroll", untip, { passive: true });
   addEventListener("keydown", (event) => { if (event.key === "Escape") untip(); });
+  again();
   document.documentElement.dataset.ready = "true";
 }
 

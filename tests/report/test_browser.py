@@ -3,19 +3,25 @@
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import handset
 import synthetic
 from browser import chromium
+from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.report.page import write_report
+from hormesis.settings import Scoring
 from hormesis.study import Study
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 NAMES = ["conv1.weight", HOSTILE, "</script><b>bold</b>", "=SUM(A1)", "layer.0.conv.weight", "fc"]
+
+BASE = {"clean": 0.8, "adversarial": 0.4, "higher_is_better": True, "samples": 10}
 
 
 class Named(synthetic.Network):
@@ -65,6 +71,7 @@ class Opened:
         scheme = "dark" if dark else "light"
         size = {"width": width, "height": 900}
         self.page = browser.new_page(viewport=size, color_scheme=scheme, accept_downloads=True)
+        self.page.set_default_timeout(8000)
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda dialog: self.wrong.append("a dialog opened"))
@@ -92,6 +99,54 @@ class Opened:
 def opened(browser: Any, files: dict[str, Path]) -> Iterator[Opened]:
     made = Opened(browser, files["one"])
     yield made
+    assert made.wrong == []
+    made.page.close()
+
+
+def odd_studies() -> dict[str, Any]:
+    """Studies that lack something the page draws, or have it in another form."""
+    curves = {"a.weight": ANTIFRAGILE, "b.weight": FRAGILE, "c": ROBUST}
+    loss = handset.study(curves, base={**BASE, "higher_is_better": False})
+    loss.manifest["question"]["performance"] = {"name": "loss", "higher_is_better": False}
+    random = handset.study(curves, scoring=asdict(Scoring(reference="random")))
+    for side in ("clean", "adversarial"):
+        random.responses[f"random_{side}"] = random.responses[side] / 2
+    together = handset.study({"all": ROBUST})
+    together.targets.loc[0, ["kind", "shape"]] = ["global", ""]
+    channels = handset.study({"a.weight[0]": ROBUST, "a.weight[1]": FRAGILE, "b.weight[0]": ROBUST})
+    channels.manifest["question"]["targets"]["per"] = "channel"
+    other = handset.study(curves)
+    other.manifest["question"]["sweep"]["adversary"] = "adaptive"
+    return {
+        "without intervals": handset.study(curves),
+        "a loss": loss,
+        "floored": handset.study(curves, base={**BASE, "adversarial": 0.0}),
+        "hopeless": handset.study(curves, base={**BASE, "clean": 0.0, "adversarial": 0.0}),
+        "untested": handset.study(curves, unreached=tuple(curves)),
+        "by the first response": handset.study(curves, scoring=asdict(Scoring(base="first"))),
+        "against random removal": random,
+        "one filter": handset.study(curves, ("pulse_wave",)),
+        "together": together,
+        "channels": channels,
+        "not comparable": [handset.study(curves), other],
+    }
+
+
+ODD = odd_studies()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_studies_are_drawn_without_errors(browser, tmp_path, name):
+    made = Opened(browser, write_report(ODD[name], tmp_path / "odd.html"))
+    rows = made.page.locator("#network g.row")
+    for place in range(rows.count()):
+        rows.nth(place).click()
+    for chart in made.page.locator("#panel svg[data-filter]").all():
+        chart.press("ArrowRight")
+    made.page.locator('#panel input[value="false"]').check(force=True)
+    text = made.page.locator("body").inner_text()
+    assert not {"NaN", "undefined to", "[object", "null"} & set(text.split())
+    assert "NaN" not in text
     assert made.wrong == []
     made.page.close()
 

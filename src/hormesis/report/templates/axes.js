@@ -60,7 +60,7 @@ function ramp(most, label) {
 function choice(legend, name, options, chosen, pick, hidden) {
   const group = el("span", { class: "segments" });
   for (const [value, text] of options) {
-    const input = el("input", { type: "radio", name, value, onchange: () => pick(value) });
+    const input = el("input", { type: "radio", name, value: String(value), onchange: () => pick(value) });
     input.checked = value === chosen;
     group.append(el("label", {}, input, el("span", {}, text)));
   }

@@ -10,7 +10,6 @@ import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.errors import StudyError
 from hormesis.report.page import embedded, write_report
-from hormesis.study import Study
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028"
 
@@ -74,11 +73,8 @@ def test_a_page_that_reads_itself_again(tmp_path):
 
 
 def test_an_unfinished_study_says_so(tmp_path):
-    class Unfinished(Study):
-        finished = False
-
     whole = handset.study({"a": ROBUST})
-    study = Unfinished(whole.manifest, whole.targets, whole.responses)
+    study = handset.study({"a": ROBUST}, state="unfinished")
     assert blocks(write_report(study, tmp_path / "r.html"))["study-0"]["finished"] is False
     assert blocks(write_report(whole, tmp_path / "r.html"))["study-0"]["finished"] is True
 

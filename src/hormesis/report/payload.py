@@ -48,7 +48,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "attack": f"{study.manifest['attack']['name'].upper()}, ε = {epsilon_text(study)}",
         "adversary": question["sweep"]["adversary"],
         "samples": [measured, int(question["data"]["samples"])],
-        "finished": bool(getattr(study, "finished", True)),
+        "finished": study.finished,
         "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
         "compare": question["sweep"].get("compare", "signed"),
         "performance": question["performance"]["name"],

@@ -19,7 +19,8 @@ function curves(panel) {
         found.low === null ? "" : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
         el("span", { class: found.class }, " " + found.class));
     }));
-    clear(by).append(choice("Responses as", "relative", [[true, "share of the unfiltered"], [false, one.performance]], state.relative, (value) => show({ relative: value }, true), true));
+    if (by.dataset.study !== String(state.study)) clear(by).append(choice("Responses as", "relative", [[true, "share of the unfiltered"], [false, one.performance]], state.relative, (value) => show({ relative: value }, true), true));
+    by.dataset.study = state.study; // whoever moves through the choice keeps the focus
     charts_(charts, says);
     fillNumbers(numbers);
   };

@@ -77,6 +77,10 @@ def parsed(parser: ArgumentParser, words: Sequence[str], keys: Sequence[str]) ->
         if words[:1] in (["train"], ["retrain"]):
             sentence = sentence.replace("`hormesis analyze", f"`hormesis {words[0]}")
         raise SettingError(sentence) from error
+    except OverflowError as error:
+        raise SettingError(
+            f"The configuration holds a number that is too large: {error}."
+        ) from error
     except UnicodeDecodeError as error:
         raise SettingError(f"The configuration file is no text: {error}.") from error
     asked = given[given.command]

@@ -23,6 +23,7 @@ from hormesis.storage import (
     read_table,
     whole_shards,
 )
+from hormesis.storage.claims import removals_of, wrong_cells
 
 CELL_COLUMNS = (
     "target",
@@ -54,6 +55,9 @@ def estimated(
     seals = manifest.get("tables", {})
     targets = read_table(folder, TARGETS, columns, seals.get(TARGETS))
     cells = read_table(folder, CELLS, CELL_COLUMNS, seals.get(CELLS))
+    fault = wrong_cells(cells, targets)
+    if fault:
+        raise StudyError(f"The tables of {folder} are damaged: {fault}.")
     edges, store = manifest["shards"]["edges"], FolderStore(folder)
     whole, damaged = whole_shards(store, edges, manifest["study"])
     until = manifest["question"]["sweep"].get("until")
@@ -67,6 +71,8 @@ def estimated(
     better = bool(manifest["question"]["performance"]["higher_is_better"])
     stopping = Stopping(cells, Scoring(**manifest["scoring"]), until, edges[-1], better)
     for block in read_spans(store, whole, manifest["study"]):
+        if len(block.clean) < removals_of(cells):
+            raise StudyError(f"The study {folder} has outcomes of too few removals.")
         stopping.update(block)
     means = stopping.means
     base = {

@@ -41,6 +41,7 @@ from hormesis.storage import (
     read_spans,
     read_table,
 )
+from hormesis.storage.claims import faults, removals_of, wrong_cells
 
 if TYPE_CHECKING:
     from hormesis.report.shown import StudyPlots
@@ -266,8 +267,10 @@ class Study:
             blocks = read_spans(store, self.spans, self.manifest["study"])
         else:
             blocks = read_blocks(store)
-        found = 0
+        found, removals = 0, removals_of(self.responses)
         for block in blocks:
+            if len(block.clean) < removals:
+                raise StudyError(f"The study {self.folder} has outcomes of too few removals.")
             found += len(block.base_clean)
             yield block
         samples = self.manifest["base"]["samples"]
@@ -332,14 +335,18 @@ def _opened(folder: Path, manifest: dict[str, Any]) -> Study:
     unfinished = manifest.get("state") == "unfinished"
     needed = ["question", "scoring", "notes", *(["study", "shards"] if unfinished else ["base"])]
     missing = [key for key in needed if key not in manifest]
-    if missing:
-        raise StudyError(f"The manifest of {folder} is damaged: it lacks `{missing[0]}`.")
+    fault = f"it lacks `{missing[0]}`" if missing else next(faults(manifest), None)
+    if fault:
+        raise StudyError(f"The manifest of {folder} is damaged: {fault}.")
     seals = manifest.get("tables", {})
     if unfinished:
         manifest, targets, responses = estimated(folder, manifest, TARGET_COLUMNS)
     else:
         targets = read_table(folder, TARGETS, TARGET_COLUMNS, seals.get(TARGETS))
         responses = read_table(folder, RESPONSES, RESPONSE_COLUMNS, seals.get(RESPONSES))
+        fault = wrong_cells(responses, targets)
+        if fault:
+            raise StudyError(f"The tables of {folder} are damaged: {fault}.")
     samples = None
     if "shards" in manifest:
         samples = read_table(folder, SAMPLES, ("place", "label"), seals.get(SAMPLES))

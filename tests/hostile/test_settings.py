@@ -104,9 +104,10 @@ LAUGHS = "a: &a [x, x, x]\n" + "".join(
         ("include: &a [*a]", r"repeats a part of itself, \*a"),
         ("optimizer_options: " + "{a: " * 50 + "1" + "}" * 50, "more than 16 levels deep"),
         ("include: " + "[" * 90_000, "is no YAML"),
+        ("rate: 1" + "0" * 400, "holds a number that is too large: int too large"),
         ("seed: " + "1" * (1 << 20), "larger than 1,048,576 bytes"),
     ],
-    ids=["aliases", "itself", "deep", "deeper", "long"],
+    ids=["aliases", "itself", "deep", "deeper", "large", "long"],
 )
 def test_a_few_lines_cannot_fill_the_memory(text, words):
     Path("study.yaml").write_text(text)

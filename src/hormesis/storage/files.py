@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping
 from hashlib import sha256
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from hormesis.errors import StudyError
+from hormesis.storage.claims import MOST_BYTES, TABLE_ERRORS, table_of, wrong_column
 from hormesis.storage.shards import check
 
 FORMAT = 2
@@ -98,6 +98,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise StudyError(f"The folder {folder} is no study: it has no {MANIFEST}.")
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
             raise ValueError("it does not say its format")
@@ -166,10 +168,10 @@ def read_table(
         content = (folder / name).read_bytes()
         if seal not in (None, sha256(content).hexdigest()):
             raise ValueError("its checksum does not fit")
-        table = pd.read_parquet(BytesIO(content))
-    except (OSError, ValueError) as error:
+        table = table_of(content)
+    except TABLE_ERRORS as error:
         raise StudyError(f"The table {folder / name} is missing or damaged: {error}.") from error
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise StudyError(f"The table {folder / name} lacks the column {missing[0]}.")
+    fault = wrong_column(table, columns)
+    if fault:
+        raise StudyError(f"The table {folder / name} {fault}.")
     return table

@@ -19,6 +19,15 @@ from hormesis.storage.outcomes import NAMES, StoredOutcomes
 
 FORMAT = 2
 _SEAL = "sha256"
+# What is raised for files that are damaged, or crafted to look like a shard.
+READ_ERRORS = (
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    safetensors.SafetensorError,
+)
 
 
 @dataclass(frozen=True)
@@ -84,18 +93,40 @@ def unpack(name: str, content: bytes) -> Shard:
         metadata = check(content)
         arrays = safetensors.numpy.load(content)
         samples = int(metadata["samples"])
+        _check_arrays(arrays, samples, bits=metadata["binary"] == "true")
         if metadata["binary"] == "true":
             for key in NAMES:
                 arrays[key] = np.unpackbits(arrays[key], axis=-1, count=samples)
         changed, measured = arrays["changed"], arrays.get("measured")
-        if measured is not None and (measured.dtype, measured.shape) != (bool, changed.shape):
-            raise ValueError("`measured` is not one truth value a removal")
         values = (arrays[key].astype(np.float32, copy=False) for key in NAMES)
         outcomes = StoredOutcomes(*values, changed=changed, measured=measured)
         said = (metadata.get(key, "") for key in ("study", "inputs"))
         return Shard(int(metadata["first"]), outcomes, *said)
-    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+    except READ_ERRORS as error:
         raise StudyError(f"The outcomes in {name} are damaged: {error}.") from error
+
+
+def _check_arrays(arrays: Mapping[str, np.ndarray], samples: int, *, bits: bool) -> None:
+    """Refuse arrays of other shapes or types than their shard claims, before they are unpacked.
+
+    Raises:
+        KeyError: If one is missing.
+        ValueError: For all else.
+    """
+    width, kind = (-(-samples // 8), np.uint8) if bits else (samples, np.float32)
+    removals = arrays["changed"].shape[:1]
+    wanted = {
+        **dict.fromkeys(NAMES[:2], (kind, (width,))),
+        **dict.fromkeys(NAMES[2:], (kind, (*removals, width))),
+        **{name: (np.bool_, removals) for name in ("changed", "measured") if name in arrays},
+    }
+    for name, (dtype, shape) in wanted.items():
+        found = arrays[name]
+        if samples < 1 or found.dtype != dtype or found.shape != shape:
+            raise ValueError(
+                f"it holds `{name}` of shape {list(found.shape)}, not what it claims for {samples} "
+                "samples"
+            )
 
 
 def check(content: bytes) -> dict[str, str]:

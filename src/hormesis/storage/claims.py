@@ -1,0 +1,222 @@
+"""What a manifest and a table from elsewhere claim, checked before anything believes them."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from io import BytesIO
+from typing import Any
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+
+from hormesis.settings import FILTERS, UNFILTERED, Scoring
+
+MOST_BYTES = 1 << 26  # of a manifest
+MOST_ROWS = 20_000_000  # of a table
+MOST_TEXT = 1 << 30  # bytes of the texts of a table, written out
+MOST_COLUMNS = 64
+# What pyarrow and pandas raise for a table that is damaged, or crafted to look like one.
+TABLE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    pyarrow.ArrowException,
+)
+# The kinds of NumPy's types that a column may have; "t" stands for texts.
+KINDS = {
+    **dict.fromkeys(("target", "filter", "kind", "shape", "reason"), "t"),
+    **dict.fromkeys(
+        ("step", "zeroed", "outcome", "control", "size", "depth", "place", "label"), "iu"
+    ),
+    **dict.fromkeys(("alpha", "density", "progress", "lower", "upper"), "f"),
+    **dict.fromkeys(("clean", "adversarial", "minimum", "maximum"), "f"),
+    **dict.fromkeys(("changed", "tested"), "b"),
+}
+_NUMBER = (int, float)
+# What readers take for granted: the kinds of values, by their place in the manifest.
+_WANTED: dict[tuple[str, ...], type | tuple[type, ...]] = {
+    ("question", "network", "name"): str,
+    ("question", "network", "fingerprint"): str,
+    ("question", "data", "name"): str,
+    ("question", "data", "samples"): int,
+    ("question", "data", "classes"): int,
+    ("question", "data", "fingerprint"): str,
+    ("question", "attack", "name"): str,
+    ("question", "targets", "scope"): str,
+    ("question", "targets", "per"): str,
+    ("question", "sweep", "adversary"): str,
+    ("question", "sweep", "seed"): int,
+    ("question", "sweep", "thresholds"): int,
+    ("question", "sweep", "filters"): list,
+    ("question", "performance", "name"): str,
+    ("question", "performance", "higher_is_better"): bool,
+    ("attack", "name"): str,
+    ("attack", "epsilon"): _NUMBER,
+    ("scoring",): dict,
+    ("notes",): list,
+}
+_OPTIONAL: dict[tuple[str, ...], type | tuple[type, ...]] = {
+    ("attack", "chosen"): dict,
+    ("attack", "chosen", "unharmed"): bool,
+    ("base", "clean"): _NUMBER,
+    ("base", "adversarial"): _NUMBER,
+    ("base", "samples"): int,
+    ("base", "higher_is_better"): bool,
+    **{("scoring", name): str for name in ("base", "reference", "interval", "multiplicity")},
+    ("scoring", "tolerance"): _NUMBER,
+    ("scoring", "level"): _NUMBER,
+    ("settled",): list,
+    ("origin",): dict,
+    ("origin", "epoch"): int,
+    ("origin", "training"): dict,
+    ("origin", "training", "question"): dict,
+    ("run",): dict,
+    ("run", "versions"): dict,
+    ("flow",): list,
+    ("state",): str,
+}
+
+
+def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a manifest lacks, or holds another kind of value for, as parts of sentences.
+
+    Example:
+        >>> next(faults({"question": {"network": {"name": 3}}}))
+        'it lacks a proper `question.network.name`'
+    """
+    for wanted, needed in ((_WANTED, True), (_OPTIONAL, False)):
+        for path, kind in wanted.items():
+            there, value = _found(manifest, path)
+            if (there or needed) and not _is(value, kind):
+                yield f"it lacks a proper `{'.'.join(path)}`"
+    unknown = set(_found(manifest, ("scoring",))[1] or ()) - {one.name for one in fields(Scoring)}
+    if unknown:
+        yield f"its `scoring` has a setting {min(unknown)!r} too many"
+    lists = (("notes",), ("question", "sweep", "filters"))
+    for path in lists:
+        if any(not isinstance(one, str) for one in _found(manifest, path)[1] or ()):
+            yield f"it lacks a proper `{'.'.join(path)}`"
+    for one in manifest.get("settled", ()):
+        numbers = isinstance(one, dict) and all(
+            _is(one.get(name), _NUMBER) for name in ("samples", "clean", "adversarial")
+        )
+        texts = one.get("targets") if isinstance(one, dict) else None
+        if not numbers or not _is(texts, list) or any(not _is(text, str) for text in texts or ()):
+            yield "it lacks a proper `settled`"
+
+
+def _found(manifest: Mapping[str, Any], path: tuple[str, ...]) -> tuple[bool, Any]:
+    """Return whether something lies at a place, and what."""
+    value: Any = manifest
+    for key in path:
+        if not isinstance(value, dict) or key not in value:
+            return False, None
+        value = value[key]
+    return True, value
+
+
+def _is(value: object, kind: type | tuple[type, ...]) -> bool:
+    """Return whether a value is of a kind; a truth value is no number, and a number is finite."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if type(value) not in kinds:
+        return False
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < 1 << 63
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def table_of(content: bytes) -> pd.DataFrame:
+    """Return the table of a Parquet file, whose few bytes may stand for more than memory holds.
+
+    Raises:
+        ValueError: If it is larger than any of ours.
+    """
+    opened = pyarrow.parquet.ParquetFile(BytesIO(content))
+    rows, columns = opened.metadata.num_rows, opened.metadata.num_columns
+    if rows > MOST_ROWS or columns > MOST_COLUMNS:
+        raise ValueError(f"it claims {rows:,} rows of {columns:,} columns")
+    plain = (pyarrow.types.is_boolean, pyarrow.types.is_integer, pyarrow.types.is_floating)
+    texts = list[str]()
+    for field in opened.schema_arrow:
+        if pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type):
+            texts.append(field.name)
+        elif not any(kind(field.type) for kind in plain):
+            raise ValueError(f"its column {field.name} is of another type, {field.type}")
+    if texts:  # one long text, repeated, takes next to nothing in the file
+        known = pyarrow.parquet.read_table(BytesIO(content), columns=texts, read_dictionary=texts)
+        size = sum(_written_out(column) for column in known.columns)
+        if size > MOST_TEXT:
+            raise ValueError(f"its texts take {size:,} bytes")
+    return pd.read_parquet(BytesIO(content))
+
+
+def _written_out(column: pyarrow.ChunkedArray) -> int:
+    longest = 0
+    for chunk in column.chunks:
+        values = chunk.dictionary if hasattr(chunk, "dictionary") else chunk
+        longest = max([longest, *(len(str(value)) for value in values)])
+    return longest * len(column)
+
+
+def wrong_column(table: pd.DataFrame, columns: tuple[str, ...]) -> str:
+    """Return what is wrong with one of the columns, or nothing.
+
+    Args:
+        table: Any.
+        columns: Those that it has to have.
+    """
+    for name in columns:
+        if name not in table.columns:
+            return f"lacks the column {name}"
+        column, kinds = table[name], KINDS.get(name)
+        if not isinstance(column, pd.Series):
+            return f"has the column {name} twice"
+        if kinds == "t":
+            fits = all(isinstance(value, str) for value in column)
+        else:
+            fits = kinds is None or getattr(column.dtype, "kind", "") in kinds
+        if not fits:
+            return f"has a column {name} of another type"
+    return ""
+
+
+def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
+    """Return what is wrong with cells or responses as a whole, as a part of a sentence, or nothing.
+
+    Args:
+        cells: Columns ``target``, ``filter``, ``step``, ``outcome`` and perhaps ``control``.
+        targets: Column ``target``.
+    """
+    if targets["target"].duplicated().any():
+        return "a target is named twice"
+    if not set(cells["target"]) <= set(targets["target"]):
+        return "there are cells of unknown targets"
+    if not set(cells["filter"]) <= set(FILTERS):
+        return "there are cells of unknown filters"
+    steps = cells.groupby(["target", "filter"], sort=False)["step"]
+    sizes = {
+        (int(one), int(other), int(low), int(high))
+        for one, other, low, high in zip(
+            steps.size(), steps.nunique(), steps.min(), steps.max(), strict=True
+        )
+    }
+    size = next(iter(sizes))[0] if len(sizes) == 1 else 0
+    if sizes != {(size, size, 0, size - 1)} or size < 2:
+        return "some sweeps have other thresholds than the rest, or none"
+    for name in ("outcome", "control"):
+        if name in cells and not cells[name].between(UNFILTERED, 2 * len(cells)).all():
+            return f"a cell names an {name} that cannot be there"
+    return ""
+
+
+def removals_of(cells: pd.DataFrame) -> int:
+    """Return how many rows of outcomes the cells of a study name at least."""
+    named = [cells[name].max() for name in ("outcome", "control") if name in cells]
+    return int(max(named, default=UNFILTERED)) + 1

@@ -32,6 +32,8 @@ ORDER = [
     "report",
     "manifest",
     "measuring",  # an engine, and how much it measures at a time
+    "remote",  # what the processes of a cluster do
+    "cluster",
     "growing",  # the missing shards, measured
     "pipeline",  # the main path, from Python
     "training",

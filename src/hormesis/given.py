@@ -63,4 +63,7 @@ def run_from(given: Namespace) -> Run:
         memory=given.memory,
         progress=given.progress,
         overwrite=given.overwrite,
+        address=given.address,
+        gpus_per_task=given.gpus_per_task,
+        cpus_per_task=given.cpus_per_task,
     )

@@ -1,6 +1,6 @@
 """What measures the shards of a study: an engine, with as much at a time as memory holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from hormesis.engine.engines import choose_engine
 from hormesis.engine.memory import allotted, footprint, most_samples, room
 from hormesis.engine.outcomes import Block, Outcomes, Question
-from hormesis.engine.plan import Plan
+from hormesis.engine.plan import Removal
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import ModelError
 from hormesis.inputs.samples import Samples
-from hormesis.settings import Run, Sweep
+from hormesis.settings import RAY, Run, Sweep
 from hormesis.storage import Shard, StoredOutcomes, pack
 
 
@@ -48,14 +48,14 @@ class Worker:
                     "is NaN or infinite: measure another performance, or check the network on all "
                     "samples."
                 )
-        inputs = self.work.samples.part_fingerprint(task.first, task.end)
+        inputs = self.work.part_fingerprint(task)
         return pack(Shard(task.first, outcomes, self.study, inputs))
 
 
 def equipped(
     network: nn.Module,
     samples: Samples,
-    plan: Plan,
+    removals: Sequence[Removal],
     asked: tuple[Question, Sweep, Run],
     shard: int,
 ) -> Work:
@@ -64,7 +64,7 @@ def equipped(
     Args:
         network: The network, in evaluation mode.
         samples: All samples, in the order of the study.
-        plan: What is removed.
+        removals: What is removed.
         asked: How cells are measured, and by which engine.
         shard: Samples in the largest shard.
 
@@ -75,12 +75,13 @@ def equipped(
     device = device_of(network)
     few = Block(samples.inputs[:2], samples.labels[:2]).to(device)
     engine = choose_engine(network, few.inputs, run, sweep)
-    taken = footprint(engine.measure, plan.removals, few, question)
+    taken = footprint(engine.measure, removals, few, question)
     free = room(run.memory, device)
     most = min(most_samples(few.inputs), max(shard, 2))
     workers, batch = allotted(replace(taken, kept=shard), free, engine.workers, most)
-    engine = replace(engine, workers=workers)
-    return Work(engine, samples, plan.removals, question, batch, device)
+    name = f"{engine.name} on ray" if run.engine == RAY else engine.name
+    engine = replace(engine, name=name, workers=workers)
+    return Work(engine, samples, removals, question, batch, device)
 
 
 def device_of(network: nn.Module) -> torch.device:

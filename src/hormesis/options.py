@@ -335,6 +335,26 @@ def _add_run(parser: ArgumentParser) -> None:
     )
     add("--workers", type=int | None, metavar="N", help="threads (default: one a core)")
     add(
+        "--address",
+        type=str | None,
+        metavar="ADDRESS",
+        help="Ray cluster of --engine ray, such as auto or 10.0.0.1:6379 (default: $RAY_ADDRESS, "
+        "or Ray on this machine)",
+    )
+    add(
+        "--gpus-per-task",
+        type=float | None,
+        metavar="X",
+        help="GPUs of a task of --engine ray, such as 0.5 (default: 1 if the network is on a GPU)",
+    )
+    add(
+        "--cpus-per-task",
+        type=float,
+        metavar="X",
+        default=Run().cpus_per_task,
+        help="cores of a task of --engine ray (default: %(default)s)",
+    )
+    add(
         "--memory",
         type=str | None,
         metavar="SIZE",

@@ -12,10 +12,12 @@ from torch import nn
 
 from hormesis import manifest
 from hormesis.analysis.stopping import Stopping, looks
+from hormesis.cluster import connected, crew_of
 from hormesis.engine.fitness import refuse_unfit
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Plan, make_plan
 from hormesis.engine.shards import Work, shard_edges
+from hormesis.engine.sweep import Sweeper
 from hormesis.engine.sweep import sweep as by_threads
 from hormesis.engine.tables import cell_table, flow_entry, sample_table, target_table
 from hormesis.errors import StudyError
@@ -25,7 +27,7 @@ from hormesis.inputs.samples import Samples, mixed, samples_from
 from hormesis.inputs.subset import shuffled
 from hormesis.measuring import Worker, device_of, equipped
 from hormesis.report.progress import Report, shown
-from hormesis.settings import Run, Scoring, Sweep, Targets
+from hormesis.settings import RAY, Run, Scoring, Sweep, Targets
 from hormesis.storage import (
     CELLS,
     SAMPLES,
@@ -117,7 +119,7 @@ def analyze(
         name=name or manifest.network_name(network),
         origin=dict(origin or {}),
     )
-    with shown(enabled=run.progress) as report:
+    with shown(enabled=run.progress) as report, connected(run):
         samples = samples_from(data, progress=partial(report, "Reading the data"))
         return _study(network, samples, request, report)
 
@@ -269,7 +271,8 @@ def _measured(
         edges = known["shards"]["edges"]
     shard = max(end - first for first, end in pairwise(edges))
     question = _asked(request, samples, _SMALL)
-    work = equipped(planned.network, samples, plan, (question, request.sweep, request.run), shard)
+    equipment = question, request.sweep, request.run
+    work = equipped(planned.network, samples, plan.removals, equipment, shard)
     if known:  # numbers that are not 0 or 1 may hang on it, by their last bit
         work = replace(work, batch=min(work.batch, known["run"]["batch"]))
     attack, choice = _settled(planned, request, report, work.batch, known)
@@ -292,7 +295,7 @@ def _measured(
     cells = outline.tables[CELLS]
     stopping = Stopping(cells, request.scoring, request.sweep.until, len(samples), better)
     worker = Worker(work, outline.identity)
-    sweeper = partial(by_threads, workers=work.engine.workers)
+    sweeper = _sweeper(planned, request, worker, shard)
     grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
     settled = [prefix.described() for prefix in stopping.prefixes]
     return finish(
@@ -310,6 +313,13 @@ def _measured(
             "run": {**outline.manifest["run"], "seconds": round(time.monotonic() - started, 1)},
         },
     )
+
+
+def _sweeper(planned: _Planned, request: _Request, worker: Worker, shard: int) -> Sweeper:
+    """Return what measures many shards: threads of this machine, or a crew of a cluster."""
+    if request.run.engine != RAY:
+        return partial(by_threads, workers=worker.work.engine.workers)
+    return crew_of(planned.network, worker, (request.sweep, request.run), shard).sweep
 
 
 def _outline(

@@ -14,7 +14,7 @@ _WORDS = {
     **dict.fromkeys(("epochs", "validation_samples"), "a whole number"),
     **dict.fromkeys(("seeds", "pgd_steps", "restarts", "eval_samples"), "a whole number"),
     "epsilons": "numbers, or fractions such as 8/255",
-    "rate": "a finite number",
+    **dict.fromkeys(("rate", "gpus_per_task", "cpus_per_task"), "a finite number"),
     **dict.fromkeys(("bounds", "span"), "two finite numbers"),
     **dict.fromkeys(LISTS, "a list of names"),
     "tolerance": "a finite number",

@@ -32,7 +32,8 @@ REFERENCES = ("density", "base", "random")
 INTERVALS = ("delta", "bootstrap")
 MULTIPLICITIES = ("none", "holm", "bh")
 CERTAIN = "certain"
-ENGINES = ("auto", "plain")
+RAY = "ray"
+ENGINES = ("auto", "plain", RAY)
 STEMS = ("standard", "small")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
 UNFILTERED = -1  # in place of a row of outcomes: a cell that removes nothing has the network's own
@@ -275,16 +276,23 @@ class Run:
 
     Args:
         engine: ``"auto"`` recomputes only what depends on the filtered parameter; ``"plain"`` runs
-            the whole network for every cell, as the reference does.
-        workers: Blocks of samples measured at a time, one thread each; None takes one a core.
+            the whole network for every cell, as the reference does; ``"ray"`` lets the nodes of a
+            Ray cluster measure, each as ``"auto"`` does.
+        workers: Shards measured at a time, one thread each; None takes one a core, and all that a
+            cluster has room for.
         memory: What the process may take at most, such as ``"4GiB"``, kept by measuring fewer
             samples at a time; on a GPU, what it may take there. None takes half of what is free.
         progress: Show progress on standard error.
         overwrite: Replace a study that lies in the output folder.
+        address: The Ray cluster, such as ``"auto"`` or ``"10.0.0.1:6379"``; None takes what
+            ``RAY_ADDRESS`` names, or else starts Ray on this machine.
+        gpus_per_task: GPUs of a cluster's task, a fraction or a whole number; None takes one if the
+            network is on a GPU.
+        cpus_per_task: Cores of a cluster's task, above 0; it computes with as many threads.
 
     Raises:
-        SettingError: For an unknown engine, fewer than one worker, or an amount of memory that
-            cannot be read.
+        SettingError: For an unknown engine, fewer than one worker, an amount of memory that cannot
+            be read, or shares of a cluster that no task can have.
 
     Example:
         >>> Run(engine="plain", workers=1).progress
@@ -296,14 +304,29 @@ class Run:
     memory: str | int | None = None
     progress: bool = True
     overwrite: bool = False
+    address: str | None = None
+    gpus_per_task: float | int | None = None
+    cpus_per_task: float | int = 1
 
     def __post_init__(self) -> None:
         """Check every field."""
         check_choice("engine", self.engine, ENGINES)
+        if self.engine != RAY and self.address is not None:
+            raise SettingError(f"Expected engine 'ray' for an `address`, got {self.engine!r}.")
+        _check_share("cpus_per_task", self.cpus_per_task, least=0.01)
+        _check_share("gpus_per_task", self.gpus_per_task or 0, least=0)
         if self.workers is not None and self.workers < 1:
             raise SettingError(f"Expected `workers` to be at least 1, got {self.workers}.")
         if self.memory is not None:
             in_bytes(self.memory)
+
+
+def _check_share(name: str, share: float | int, *, least: float | int) -> None:
+    """Refuse what Ray cannot give to a task: less than nothing, or a whole and a part."""
+    if not least <= share < math.inf or (share > 1 and share != int(share)):
+        raise SettingError(
+            f"Expected `{name}` to be a fraction of one or a whole number, got {share:g}."
+        )
 
 
 _UNITS = {"": 1, "B": 1} | {

@@ -46,6 +46,7 @@ class Work:
         question: How they are measured.
         batch: Samples measured at a time at most; memory bounds it, and no result depends on it.
         device: Where the network is.
+        offset: Place of the first of these samples in the order of the study.
     """
 
     engine: Engine
@@ -54,6 +55,7 @@ class Work:
     question: Question
     batch: int
     device: torch.device
+    offset: int = 0
 
     def measure(self, task: Task, tick: Callable[[int], None]) -> Outcomes:
         """Return the outcomes of a shard: one row for each removal that is wanted.
@@ -65,7 +67,7 @@ class Work:
         removals = list(compress(self.removals, task.wanted))
         parts = []
         for first, end in pairwise(parts_of(task.first, task.end, self.batch)):
-            rows = slice(first, end)
+            rows = slice(first - self.offset, end - self.offset)
             block = Block(self.samples.inputs[rows], self.samples.labels[rows], first)
             count = len(block.labels)
             block = doubled(block).to(self.device)
@@ -74,6 +76,10 @@ class Work:
             )
             parts.append(found.head(count))
         return Outcomes.joined(parts)
+
+    def part_fingerprint(self, task: Task) -> str:
+        """Return the fingerprint of the samples of a shard."""
+        return self.samples.part_fingerprint(task.first - self.offset, task.end - self.offset)
 
 
 def doubled(block: Block) -> Block:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
@@ -200,15 +201,15 @@ def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
         return "there are cells of unknown targets"
     if not set(cells["filter"]) <= set(FILTERS):
         return "there are cells of unknown filters"
-    steps = cells.groupby(["target", "filter"], sort=False)["step"]
-    sizes = {
-        (int(one), int(other), int(low), int(high))
-        for one, other, low, high in zip(
-            steps.size(), steps.nunique(), steps.min(), steps.max(), strict=True
-        )
-    }
-    size = next(iter(sizes))[0] if len(sizes) == 1 else 0
-    if sizes != {(size, size, 0, size - 1)} or size < 2:
+    steps = cells["step"].to_numpy()
+    sweep, sweeps = pd.MultiIndex.from_arrays([cells["target"], cells["filter"]]).factorize()
+    size = len(cells) // max(len(sweeps), 1)
+    order = np.lexsort((steps, sweep))
+    whole = size >= 2 and len(cells) == size * len(sweeps)
+    if not whole or (
+        (steps[order].reshape(-1, size) != np.arange(size)).any()
+        or (sweep[order].reshape(-1, size) != np.arange(len(sweeps))[:, None]).any()
+    ):
         return "some sweeps have other thresholds than the rest, or none"
     for name in ("outcome", "control"):
         if name in cells and not cells[name].between(UNFILTERED, 2 * len(cells)).all():
@@ -218,5 +219,5 @@ def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
 
 def removals_of(cells: pd.DataFrame) -> int:
     """Return how many rows of outcomes the cells of a study name at least."""
-    named = [cells[name].max() for name in ("outcome", "control") if name in cells]
-    return int(max(named, default=UNFILTERED)) + 1
+    named = [cells[name].to_numpy() for name in ("outcome", "control") if name in cells]
+    return int(max((rows.max(initial=UNFILTERED) for rows in named), default=UNFILTERED)) + 1

@@ -83,6 +83,7 @@ function el(name, attributes, ...children) {
 
 function draw(name, attributes, ...children) {
   const made = document.createElementNS(SVG, name);
+  if (name === "svg" && Number(attributes.width)) made.setAttribute("viewBox", "0 0 " + attributes.width + " " + attributes.height); // paper may be narrower
   for (const [key, value] of Object.entries(attributes || {})) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (value !== null && value !== undefined) made.setAttribute(key, value);

@@ -15,7 +15,7 @@ function head() {
     clear(lead).append(el("b", {}, one.attack), ", " + one.adversary + " adversary. ", measured < planned ? count(measured) + " of " + count(planned) + " samples. " : count(measured) + " samples. ",
       "Unfiltered " + one.performance + ": ", el("b", {}, one.unfiltered[0]), " clean, ", el("b", {}, one.unfiltered[1]), " adversarial.");
     clear(notes);
-    if (!one.finished) notes.append(el("p", { class: "banner", role: "status" }, "This study is not finished: everything below is an estimate from the " + count(measured) + " samples measured so far."));
+    if (!one.finished) notes.append(el("p", { class: "banner", role: "status" }, "Not finished: everything here is an estimate from the " + count(measured) + " samples that are measured so far."));
     if (one.notes.length) notes.append(el("div", { class: "notes small" }, ...one.notes.map((text) => el("p", {}, text))));
   });
 }

@@ -70,7 +70,9 @@ class Opened:
     def __init__(self, browser: Any, path: Path, *, width: int = 1200, dark: bool = False) -> None:
         scheme = "dark" if dark else "light"
         size = {"width": width, "height": 900}
-        self.page = browser.new_page(viewport=size, color_scheme=scheme, accept_downloads=True)
+        # Without smooth scrolling, which would carry what is clicked away from the pointer.
+        still = {"color_scheme": scheme, "reduced_motion": "reduce"}
+        self.page = browser.new_page(viewport=size, accept_downloads=True, **still)
         self.page.set_default_timeout(8000)
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))

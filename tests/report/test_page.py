@@ -4,9 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import handset
+import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.errors import StudyError
 from hormesis.report.page import embedded, write_report
@@ -77,6 +79,13 @@ def test_an_unfinished_study_says_so(tmp_path):
     study = handset.study({"a": ROBUST}, state="unfinished")
     assert blocks(write_report(study, tmp_path / "r.html"))["study-0"]["finished"] is False
     assert blocks(write_report(whole, tmp_path / "r.html"))["study-0"]["finished"] is True
+
+
+def test_a_page_of_resnet50s_size_stays_small(tmp_path):
+    generator = np.random.default_rng(0)
+    of = synthetic.network(generator, targets=54)
+    page = write_report(synthetic.study(of, of.outcomes(40, generator)), tmp_path / "r.html")
+    assert page.stat().st_size < 1_000_000  # of 6 that it may have
 
 
 def test_an_empty_report_is_refused(tmp_path):

@@ -71,7 +71,7 @@ function chooseStudy(name) {
 
 function multiple(all, score, most) {
   const found = all.scores[score], columns = all.studies.length, rows = all.matches.length;
-  const cell = Math.max(7, Math.min(30, 260 / columns)), tall = rows > 80 ? 9 : 14, left = score === "clean" ? 128 : 8, top = 44;
+  const cell = Math.max(7, Math.min(30, 260 / columns)), tall = rows > 80 ? 9 : 14, left = score === "clean" ? 134 : 8, top = 44;
   const made = draw("svg", { width: left + columns * cell + 26, height: top + rows * tall + 6, role: "img", "aria-label": "Heat map of " + score + " scores: " + rows + " targets by " + columns + " studies; the table of paths has the classes" });
   made.append(words(left, 12, capital(score), { "font-weight": 650 }));
   const every = Math.ceil(columns / 15);
@@ -109,16 +109,18 @@ function rankPaths(all, width) {
   const right = Number(made.getAttribute("width")), x = linear(0, Math.max(1, all.studies.length - 1), side, right - side), y = (rank) => height - 12 - (rank - 0.5) * tall;
   const every = Math.ceil(all.studies.length / 12);
   all.studies.forEach((name, place) => { if (place % every === 0) made.append(words(x(place), 14, short(name, 12), { "text-anchor": "middle", "font-size": 11, class: "soft" })); });
+  const marks = draw("g", { "pointer-events": "none" }); // above all lines
   for (const [row, own] of ranks) {
     const match = all.matches[row], path = draw("g", { class: "path", "data-name": match });
     path.append(draw("path", { d: line(own.map((rank, place) => [x(place), y(rank)])), fill: "none", stroke: "var(--rule)", "stroke-width": 1.6 }));
-    own.forEach((rank, place) => path.append(mark(study().classes[all.scores[state.score].class[row][place]], x(place), y(rank), tall > 10 ? 4 : 2.8)));
+    own.forEach((rank, place) => marks.append(mark(study().classes[all.scores[state.score].class[row][place]], x(place), y(rank), tall > 10 ? 4 : 2.8)));
     if (tall > 10) path.append(words(side - 10, y(own[0]) + 4, short(spelled(match), Math.floor(side / 6.8)), { "text-anchor": "end", "font-size": 11 }), words(right - side + 10, y(own[own.length - 1]) + 4, short(spelled(match), Math.floor(side / 6.8)), { "font-size": 11 }));
     path.addEventListener("pointermove", (event) => { light(made, match); tip([spelled(match), "place " + own.join(" → ") + " of " + rows], event); });
     path.addEventListener("pointerleave", () => { untip(); highlight(made.parentNode); });
     path.addEventListener("click", () => { const place = study().targets.name.indexOf(match); if (place >= 0) show({ target: place }); });
     made.append(path);
   }
+  made.append(marks);
   queueMicrotask(() => made.parentNode && highlight(made.parentNode));
   return made;
 }
@@ -128,6 +130,7 @@ function light(made, match) {
     const on = path.dataset.name === match;
     path.firstChild.setAttribute("stroke", on ? "var(--ink)" : "var(--rule)");
     path.firstChild.setAttribute("stroke-width", on ? 2.4 : 1.6);
+    path.firstChild.setAttribute("opacity", on ? 1 : 0.7);
   }
 }
 

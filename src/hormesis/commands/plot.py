@@ -76,7 +76,8 @@ def run(given: Namespace) -> None:
     from hormesis.studies import open_study
 
     study = open_study(given.study)
-    picture = _drawn(study.scored(scoring_from(given, study.scoring)), given)
+    scored = study.scored(scoring_from(given, study.scoring))
+    picture = _drawn(scored, given)
     partial = out.with_name(f".{out.stem}.{os.getpid()}.partial{out.suffix}")
     try:
         save(picture, partial)
@@ -89,6 +90,16 @@ def run(given: Namespace) -> None:
     finally:
         partial.unlink(missing_ok=True)
     print(f"picture: {out}")
+    for note in _unfinished(scored):
+        print(note)
+
+
+def _unfinished(study: "Study | Studies") -> list[str]:
+    """Return what a reader has to know of studies that are not finished."""
+    from hormesis.studies import Studies
+
+    members = study.members.values() if isinstance(study, Studies) else [study]
+    return [note for member in members if not member.finished for note in member.notes]
 
 
 def _file(given: Namespace) -> Path:

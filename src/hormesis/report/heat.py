@@ -90,6 +90,8 @@ def draw_epochs(panels: list[Axes], scores: pd.DataFrame, sizes: tuple[float, fl
         wide = rows.pivot(index="target", columns="epoch", values="value")
         values = wide.reindex(index=targets, columns=epochs).to_numpy(float)
         images.append(draw_heat(axes, values, names, [str(epoch) for epoch in epochs], reach))
+        step = -(-len(epochs) // _MOST_WRITTEN)
+        axes.set_xticks(range(0, len(epochs), step), [str(epoch) for epoch in epochs[::step]])
         axes.tick_params(axis="y", labelsize=sizes[1])
         axes.set_title(score)
         axes.set_xlabel("epoch")

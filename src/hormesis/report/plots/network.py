@@ -123,5 +123,6 @@ def _name_layers(axes: Axes, names: list[str], most: int) -> None:
         return
     below = axes.get_xaxis_transform()
     for group in groups:
-        ends = np.array([group.first - _BAR / 2, group.last + _BAR / 2])
-        axes.plot(ends, [-0.04, -0.04], color="black", lw=0.6, transform=below, clip_on=False)
+        ends = np.array([group.first - 0.35, group.last + 0.35])
+        look = {"color": "black", "linewidth": 0.6, "solid_capstyle": "butt"}
+        axes.plot(ends, [-0.04, -0.04], transform=below, clip_on=False, **look)

@@ -73,6 +73,7 @@ def run(given: Namespace) -> None:
     out = _file(given)
 
     from hormesis.report.style import save
+    from hormesis.report.terminal import printable
     from hormesis.studies import open_study
 
     study = open_study(given.study)
@@ -91,7 +92,7 @@ def run(given: Namespace) -> None:
         partial.unlink(missing_ok=True)
     print(f"picture: {out}")
     for note in _unfinished(scored):
-        print(note)
+        print(printable(note))
 
 
 def _unfinished(study: "Study | Studies") -> list[str]:

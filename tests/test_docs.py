@@ -59,6 +59,12 @@ def test_the_api_page_has_every_public_name():
     assert sorted(shown) == sorted(hormesis.__all__)
 
 
+def test_the_navigation_leads_to_every_page():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^ +- [^:]+: (\w[\w-]*\.md)$", text, re.MULTILINE))
+    assert listed == {page.name for page in PAGES}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text(encoding="utf-8")):

@@ -117,6 +117,7 @@ def odd_studies() -> dict[str, Any]:
     together.targets.loc[0, ["kind", "shape"]] = ["global", ""]
     channels = handset.study({"a.weight[0]": ROBUST, "a.weight[1]": FRAGILE, "b.weight[0]": ROBUST})
     channels.manifest["question"]["targets"]["per"] = "channel"
+    unfinished = handset.study(curves, state="unfinished")
     other = handset.study(curves)
     other.manifest["question"]["sweep"]["adversary"] = "adaptive"
     return {
@@ -130,6 +131,7 @@ def odd_studies() -> dict[str, Any]:
         "one filter": handset.study(curves, ("pulse_wave",)),
         "together": together,
         "channels": channels,
+        "unfinished": unfinished,
         "not comparable": [handset.study(curves), other],
     }
 
@@ -149,6 +151,7 @@ def test_odd_studies_are_drawn_without_errors(browser, tmp_path, name):
     text = made.page.locator("body").inner_text()
     assert not {"NaN", "undefined to", "[object", "null"} & set(text.split())
     assert "NaN" not in text
+    assert ("Not finished:" in text) == (name == "unfinished")
     assert made.wrong == []
     made.page.close()
 

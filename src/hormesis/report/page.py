@@ -18,8 +18,8 @@ from hormesis.report.retraining import retraining_payload
 from hormesis.report.several import several_payload
 
 _SCRIPTS = (
-    *("base", "axes", "answer", "network", "curves"),
-    *("heat", "table", "several", "retrain", "main"),
+    *("base", "axes", "answer", "network", "curves", "weights"),
+    *("heat", "table", "several", "ranks", "retrain", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 

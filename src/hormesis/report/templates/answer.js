@@ -8,7 +8,15 @@ function answer() {
     const one = study();
     const list = one.findings.length
       ? el("ol", { class: "findings" }, ...one.findings.map((each) => el("li", {}, each)))
-      : el("p", { class: "intro" }, "Nothing is certain: no class stands up to its " + 100 * one.scoring.level + "\u202f% interval over " + one.samples[0] + " samples, and no trend is significant.");
+      : el(
+          "p",
+          { class: "intro" },
+          "Nothing is certain: no class stands up to its " +
+            100 * one.scoring.level +
+            "\u202f% interval over " +
+            one.samples[0] +
+            " samples, and no trend is significant.",
+        );
     body.append(el("div", {}, list), shares(one));
   });
   return box;
@@ -18,31 +26,103 @@ function shares(one) {
   const box = el("div", { class: "shares" });
   for (const score of SCORES) {
     const counts = one.counts[state.filter][score];
-    const targets = counts.reduce((sum, each) => sum + each[1], 0), values = counts.reduce((sum, each) => sum + each[2], 0);
-    box.append(el("div", { class: "share" },
-      el("h3", {}, el("span", {}, capital(score) + " score"), el("span", { class: "soft" }, targets + (targets === 1 ? " target, " : " targets, ") + large(values) + " values")),
-      shareBar(score, counts, values),
-      el("ul", {}, ...counts.map(([kind, number, size]) => el("li", {}, badge(kind),
-        number + " " + kind, el("span", { class: "soft" }, percent(size / values)))))));
+    const targets = counts.reduce((sum, each) => sum + each[1], 0),
+      values = counts.reduce((sum, each) => sum + each[2], 0);
+    box.append(
+      el(
+        "div",
+        { class: "share" },
+        el(
+          "h3",
+          {},
+          el("span", {}, capital(score) + " score"),
+          el(
+            "span",
+            { class: "soft" },
+            targets + (targets === 1 ? " target, " : " targets, ") + large(values) + " values",
+          ),
+        ),
+        shareBar(score, counts, values),
+        el(
+          "ul",
+          {},
+          ...counts.map(([kind, number, size]) =>
+            el(
+              "li",
+              {},
+              badge(kind),
+              number + " " + kind,
+              el("span", { class: "soft" }, percent(size / values)),
+            ),
+          ),
+        ),
+      ),
+    );
   }
-  const untested = one.untested.reduce((sum, each) => sum + each[1], 0), sizes = one.untested.reduce((sum, each) => sum + each[2], 0);
+  const untested = one.untested.reduce((sum, each) => sum + each[1], 0),
+    sizes = one.untested.reduce((sum, each) => sum + each[2], 0);
   const what = filterName(state.filter) + " filter; shares are of the values filtered.";
-  box.append(el("p", { class: "small soft" }, capital(what) + (untested ? " Another " + untested + " parameters with " + large(sizes) + " values were not tested: " : ""),
-    untested ? el("a", { href: "#method" }, "why") : "", untested ? "." : ""));
+  box.append(
+    el(
+      "p",
+      { class: "small soft" },
+      capital(what) +
+        (untested
+          ? " Another " +
+            untested +
+            " parameters with " +
+            large(sizes) +
+            " values were not tested: "
+          : ""),
+      untested ? el("a", { href: "#method" }, "why") : "",
+      untested ? "." : "",
+    ),
+  );
   return box;
 }
 
 function shareBar(score, counts, values) {
-  const said_ = counts.map(([kind, number, size]) => number + " " + kind + ", " + percent(size / values) + " of values").join("; ");
-  const made = draw("svg", { width: "100%", height: 22, role: "img", "aria-label": capital(score) + " score: " + said_ });
+  const sentence = counts
+    .map(
+      ([kind, number, size]) => number + " " + kind + ", " + percent(size / values) + " of values",
+    )
+    .join("; ");
+  const made = draw("svg", {
+    width: "100%",
+    height: 22,
+    role: "img",
+    "aria-label": capital(score) + " score: " + sentence,
+  });
   let left = 0;
   for (const [kind, , size] of counts) {
-    const share = 100 * size / values, colour = ["fragile", "robust", "antifragile"].includes(kind);
-    made.append(draw("rect", { x: left + "%", y: 0.5, width: share + "%", height: 21, fill: colour ? "var(--" + kind + ")" : "var(--ground)", stroke: colour ? "var(--ground)" : "var(--undecided)", "stroke-width": 1 }));
-    if (share > 9) made.append(words(left + share / 2 + "%", 15.5, SHORT[kind], { "text-anchor": "middle", "font-weight": 700, style: null, fill: colour ? "var(--ground)" : "var(--ink)", class: colour ? "onfill" : "" }));
+    const share = (100 * size) / values,
+      colour = ["fragile", "robust", "antifragile"].includes(kind);
+    made.append(
+      draw("rect", {
+        x: left + "%",
+        y: 0.5,
+        width: share + "%",
+        height: 21,
+        fill: colour ? "var(--" + kind + ")" : "var(--ground)",
+        stroke: colour ? "var(--ground)" : "var(--undecided)",
+        "stroke-width": 1,
+      }),
+    );
+    if (share > 9)
+      made.append(
+        words(left + share / 2 + "%", 15.5, SHORT[kind], {
+          "text-anchor": "middle",
+          "font-weight": 700,
+          style: null,
+          fill: colour ? "var(--ground)" : "var(--ink)",
+          class: colour ? "onfill" : "",
+        }),
+      );
     left += share;
   }
   return made;
 }
 
-function capital(text) { return text.charAt(0).toUpperCase() + text.slice(1); }
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

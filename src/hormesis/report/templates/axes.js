@@ -5,32 +5,64 @@ function linear(from, to, start, end) {
 }
 
 function ticks(from, to, wanted) {
-  const raw = (to - from) / Math.max(1, wanted), size = 10 ** Math.floor(Math.log10(raw || 1));
+  const raw = (to - from) / Math.max(1, wanted),
+    size = 10 ** Math.floor(Math.log10(raw || 1));
   const step = [1, 2, 2.5, 5, 10].find((each) => each * size >= raw) * size;
   const found = [];
-  for (let place = Math.ceil(from / step - 1e-9); place * step <= to + step * 1e-9; place++) found.push(Number((place * step).toPrecision(12)));
+  for (let place = Math.ceil(from / step - 1e-9); place * step <= to + step * 1e-9; place++)
+    found.push(Number((place * step).toPrecision(12)));
   return found;
 }
 
-function trimmed(value) { return String(Number(value.toPrecision(3))).replace("-", "−"); }
+function trimmed(value) {
+  return String(Number(value.toPrecision(3))).replace("-", "−");
+}
 
 // Orange to purple by way of grey, as Matplotlib's PuOr, which the other pictures use.
 const RAMPS = {
-  light: ["#b35806", "#e08214", "#fdb863", "#fee0b6", "#f4f4f4", "#d8daeb", "#b2abd2", "#8073ac", "#542788"],
-  dark: ["#f9a552", "#c8761d", "#8a5213", "#4d3413", "#2a3038", "#37325c", "#584d8a", "#8474bd", "#bba9f0"],
+  light: [
+    "#b35806",
+    "#e08214",
+    "#fdb863",
+    "#fee0b6",
+    "#f4f4f4",
+    "#d8daeb",
+    "#b2abd2",
+    "#8073ac",
+    "#542788",
+  ],
+  dark: [
+    "#f9a552",
+    "#c8761d",
+    "#8a5213",
+    "#4d3413",
+    "#2a3038",
+    "#37325c",
+    "#584d8a",
+    "#8474bd",
+    "#bba9f0",
+  ],
 };
 
-function dark() { return document.documentElement.dataset.theme === "dark"; }
+function dark() {
+  return document.documentElement.dataset.theme === "dark";
+}
 
 function tint(value, reach) {
   const ramp = RAMPS[dark() ? "dark" : "light"];
   const at = Math.max(0, Math.min(0.99999, (value / reach + 1) / 2)) * (ramp.length - 1);
-  const left = Math.floor(at), share = at - left;
+  const left = Math.floor(at),
+    share = at - left;
   const parts = [1, 3, 5].map((place) => {
-    const [one, other] = [ramp[left], ramp[left + 1]].map((code) => parseInt(code.slice(place, place + 2), 16));
+    const [one, other] = [ramp[left], ramp[left + 1]].map((code) =>
+      parseInt(code.slice(place, place + 2), 16),
+    );
     return Math.round(one + share * (other - one));
   });
-  return { fill: "rgb(" + parts.join(",") + ")", ink: luminance(parts) > 0.33 ? "#16191d" : "#ffffff" };
+  return {
+    fill: "rgb(" + parts.join(",") + ")",
+    ink: luminance(parts) > 0.33 ? "#16191d" : "#ffffff",
+  };
 }
 
 function luminance(parts) {
@@ -48,39 +80,80 @@ function reach(values) {
 }
 
 function ramp(most, label) {
-  const width = 180, made = draw("svg", { width: width + 2, height: 30, role: "img", "aria-label": label });
+  const width = 180,
+    made = draw("svg", { width: width + 2, height: 30, role: "img", "aria-label": label });
   for (let place = 0; place < 60; place++) {
-    made.append(draw("rect", { x: place * 3 + 1, y: 0, width: 3.2, height: 10, fill: tint((place / 29.5 - 1) * most, most).fill }));
+    made.append(
+      draw("rect", {
+        x: place * 3 + 1,
+        y: 0,
+        width: 3.2,
+        height: 10,
+        fill: tint((place / 29.5 - 1) * most, most).fill,
+      }),
+    );
   }
-  [[0, "start", -most], [width / 2, "middle", 0], [width, "end", most]].forEach(([x, anchor, value]) =>
-    made.append(words(x + 1, 25, signed(value), { "text-anchor": anchor, class: "soft", "font-size": 11 })));
+  [
+    [0, "start", -most],
+    [width / 2, "middle", 0],
+    [width, "end", most],
+  ].forEach(([x, anchor, value]) =>
+    made.append(
+      words(x + 1, 25, signed(value), { "text-anchor": anchor, class: "soft", "font-size": 11 }),
+    ),
+  );
   return made;
 }
 
 function choice(legend, name, options, chosen, pick, hidden) {
   const group = el("span", { class: "segments" });
   for (const [value, text] of options) {
-    const input = el("input", { type: "radio", name, value: String(value), onchange: () => pick(value) });
+    const input = el("input", {
+      type: "radio",
+      name,
+      value: String(value),
+      onchange: () => pick(value),
+    });
     input.checked = value === chosen;
     group.append(el("label", {}, input, el("span", {}, text)));
   }
-  return el("fieldset", { class: "choice" }, el("legend", { class: hidden ? "hidden" : "" }, legend), group);
+  return el(
+    "fieldset",
+    { class: "choice" },
+    el("legend", { class: hidden ? "hidden" : "" }, legend),
+    group,
+  );
 }
 
 function classKeys() {
-  const kinds = [["fragile", "fragile"], ["robust", "robust"], ["antifragile", "antifragile"], ["undecided", "undecided"], ["untested", "not tested or not defined"]];
-  return el("ul", { class: "keys" }, ...kinds.map(([kind, text]) => el("li", {}, badge(kind), text)));
+  const kinds = [
+    ["fragile", "fragile"],
+    ["robust", "robust"],
+    ["antifragile", "antifragile"],
+    ["undecided", "undecided"],
+    ["untested", "not tested or not defined"],
+  ];
+  return el(
+    "ul",
+    { class: "keys" },
+    ...kinds.map(([kind, text]) => el("li", {}, badge(kind), text)),
+  );
 }
 
 // A path through points, broken where there is none.
 function line(points) {
   let open = false;
-  return points.map(([x, y]) => {
-    if (y === null || Number.isNaN(y)) { open = false; return ""; }
-    const step = (open ? "L" : "M") + x.toFixed(1) + "," + y.toFixed(1);
-    open = true;
-    return step;
-  }).join("");
+  return points
+    .map(([x, y]) => {
+      if (y === null || Number.isNaN(y)) {
+        open = false;
+        return "";
+      }
+      const step = (open ? "L" : "M") + x.toFixed(1) + "," + y.toFixed(1);
+      open = true;
+      return step;
+    })
+    .join("");
 }
 
 function area(xs, lower, upper) {

@@ -3,8 +3,19 @@
 const SVG = "http://www.w3.org/2000/svg";
 const SCORES = ["clean", "adversarial", "difference"];
 const WORDS = { high_pass: "high-pass", low_pass: "low-pass", pulse_wave: "pulse wave" };
-const PER = { clean: "on clean inputs", adversarial: "under attack", difference: "attack against clean" };
-const SHORT = { fragile: "F", robust: "R", antifragile: "A", undecided: "?", undefined: "–", untested: "×" };
+const PER = {
+  clean: "on clean inputs",
+  adversarial: "under attack",
+  difference: "attack against clean",
+};
+const SHORT = {
+  fragile: "F",
+  robust: "R",
+  antifragile: "A",
+  undecided: "?",
+  undefined: "–",
+  untested: "×",
+};
 
 const shared = JSON.parse(document.getElementById("shared").textContent);
 const opened = new Map();
@@ -35,7 +46,10 @@ function show(changes, quiet) {
   for (const [wanted, draw] of watchers) if (wanted.some((key) => keys.includes(key))) draw();
 }
 
-function watch(keys, draw) { watchers.push([[...keys, "study"], draw]); draw(); }
+function watch(keys, draw) {
+  watchers.push([[...keys, "study"], draw]);
+  draw();
+}
 
 // The address holds the view, so that reading the page again keeps it.
 function remember() {
@@ -44,7 +58,11 @@ function remember() {
   words.set("target", study().targets.name[state.target] || "");
   words.set("score", state.score);
   words.set("filter", state.filter);
-  try { history.replaceState(null, "", "#" + words); } catch (error) { /* some viewers forbid it */ }
+  try {
+    history.replaceState(null, "", "#" + words);
+  } catch (error) {
+    /* some viewers forbid it */
+  }
 }
 
 function recall() {
@@ -54,18 +72,27 @@ function recall() {
   const one = study();
   if (!one) return;
   state.filter = words.get("filter") in one.scores ? words.get("filter") : one.main;
-  state.score = SCORES.includes(words.get("score")) ? words.get("score") : defined("adversarial") ? "adversarial" : "clean";
+  state.score = SCORES.includes(words.get("score"))
+    ? words.get("score")
+    : defined("adversarial")
+      ? "adversarial"
+      : "clean";
   const place = one.targets.name.indexOf(words.get("target"));
   state.target = place < 0 ? Math.max(0, firstTelling()) : place;
 }
 
-function defined(score) { return study().scores[study().main][score].value.some((value) => value !== null); }
+function defined(score) {
+  return study().scores[study().main][score].value.some((value) => value !== null);
+}
 
 // The target to open first: the lowest score, which is what a reader looks for.
 function firstTelling() {
-  const one = study(), values = one.scores[one.main][defined("adversarial") ? "adversarial" : "clean"].value;
+  const one = study(),
+    values = one.scores[one.main][defined("adversarial") ? "adversarial" : "clean"].value;
   let best = -1;
-  values.forEach((value, place) => { if (value !== null && (best < 0 || value < values[best])) best = place; });
+  values.forEach((value, place) => {
+    if (value !== null && (best < 0 || value < values[best])) best = place;
+  });
   return best;
 }
 
@@ -75,7 +102,8 @@ function el(name, attributes, ...children) {
     if (key === "class") made.className = value;
     else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
+    else if (value !== false && value !== null && value !== undefined)
+      made.setAttribute(key, value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined));
   return made;
@@ -83,7 +111,8 @@ function el(name, attributes, ...children) {
 
 function draw(name, attributes, ...children) {
   const made = document.createElementNS(SVG, name);
-  if (name === "svg" && Number(attributes.width)) made.setAttribute("viewBox", "0 0 " + attributes.width + " " + attributes.height); // paper may be narrower
+  if (name === "svg" && Number(attributes.width))
+    made.setAttribute("viewBox", "0 0 " + attributes.width + " " + attributes.height); // paper may be narrower
   for (const [key, value] of Object.entries(attributes || {})) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (value !== null && value !== undefined) made.setAttribute(key, value);
@@ -92,59 +121,136 @@ function draw(name, attributes, ...children) {
   return made;
 }
 
-function words(x, y, text, attributes) { return draw("text", { x, y, "font-size": 12, ...attributes }, String(text)); }
-function clear(node) { node.replaceChildren(); return node; }
-function spelled(name) { return name.replace(/\.weight$/, ""); }
-function filterName(name) { return WORDS[name] || name; }
+function words(x, y, text, attributes) {
+  return draw("text", { x, y, "font-size": 12, ...attributes }, String(text));
+}
+function clear(node) {
+  node.replaceChildren();
+  return node;
+}
+function spelled(name) {
+  return name.replace(/\.weight$/, "");
+}
+function filterName(name) {
+  return WORDS[name] || name;
+}
 
 // The end of a long name tells targets apart.
-function short(name, most) { return name.length <= most ? name : "…" + name.slice(1 - most); }
+function short(name, most) {
+  return name.length <= most ? name : "…" + name.slice(1 - most);
+}
 
 function number(value, digits) {
   if (value === null || value === undefined) return "–";
   return value.toFixed(digits === undefined ? 3 : digits).replace("-", "−");
 }
 function signed(value, digits) {
-  return value === null || value === undefined ? "–" : (value < 0 ? "" : "+") + number(value, digits === undefined ? 2 : digits);
+  return value === null || value === undefined
+    ? "–"
+    : (value < 0 ? "" : "+") + number(value, digits === undefined ? 2 : digits);
 }
-function count(value) { return value.toLocaleString("en").replaceAll(",", "\u202f"); }
+function count(value) {
+  return value.toLocaleString("en").replaceAll(",", "\u202f");
+}
 function large(value) {
-  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [size, unit] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ]) {
     if (value >= size) return (value / size).toPrecision(3) + "\u202f" + unit;
   }
   return String(value);
 }
-function percent(value) { return (100 * value).toFixed(value > 0 && value < 0.001 ? 2 : 1) + "\u202f%"; }
-function performance_(value) { return value === null ? "–" : study().percent ? percent(value) : value.toPrecision(4); }
+function percent(value) {
+  return (100 * value).toFixed(value > 0 && value < 0.001 ? 2 : 1) + "\u202f%";
+}
+function shownPerformance(value) {
+  return value === null ? "–" : study().percent ? percent(value) : value.toPrecision(4);
+}
 
 function scoreOf(place, score, filter) {
-  const one = study(), own = one.scores[filter || state.filter][score || state.score];
+  const one = study(),
+    own = one.scores[filter || state.filter][score || state.score];
   return {
-    value: own.value[place], low: own.low[place], high: own.high[place],
-    class: one.classes[own.class[place]], point: one.classes[own.point[place]],
+    value: own.value[place],
+    low: own.low[place],
+    high: own.high[place],
+    class: one.classes[own.class[place]],
+    point: one.classes[own.point[place]],
   };
 }
 
 function said(found) {
   if (found.value === null) return found.class;
-  const ends = found.low === null ? "" : " (" + signed(found.low) + " to " + signed(found.high) + ")";
-  return signed(found.value) + ends + ", " + found.class + (found.class === "undecided" ? " (estimate: " + found.point + ")" : "");
+  const ends =
+    found.low === null ? "" : " (" + signed(found.low) + " to " + signed(found.high) + ")";
+  return (
+    signed(found.value) +
+    ends +
+    ", " +
+    found.class +
+    (found.class === "undecided" ? " (estimate: " + found.point + ")" : "")
+  );
 }
 
 // The mark of a class has a shape of its own: colour never says anything alone.
 function mark(kind, x, y, r) {
-  const points = (list) => list.map(([dx, dy]) => (x + dx * r).toFixed(2) + "," + (y + dy * r).toFixed(2)).join(" ");
-  const colour = "var(--" + (kind in SHORT && kind !== "undefined" && kind !== "untested" ? kind : "undecided") + ")";
-  if (kind === "fragile") return draw("polygon", { points: points([[-1.1, -0.85], [1.1, -0.85], [0, 1.1]]), fill: colour });
-  if (kind === "antifragile") return draw("polygon", { points: points([[-1.1, 0.85], [1.1, 0.85], [0, -1.1]]), fill: colour });
-  if (kind === "robust") return draw("rect", { x: x - 0.88 * r, y: y - 0.88 * r, width: 1.76 * r, height: 1.76 * r, fill: colour });
-  if (kind === "undecided") return draw("circle", { cx: x, cy: y, r: 0.9 * r, fill: "var(--ground)", stroke: colour, "stroke-width": 1.8 });
+  const points = (list) =>
+    list.map(([dx, dy]) => (x + dx * r).toFixed(2) + "," + (y + dy * r).toFixed(2)).join(" ");
+  const colour =
+    "var(--" +
+    (kind in SHORT && kind !== "undefined" && kind !== "untested" ? kind : "undecided") +
+    ")";
+  if (kind === "fragile")
+    return draw("polygon", {
+      points: points([
+        [-1.1, -0.85],
+        [1.1, -0.85],
+        [0, 1.1],
+      ]),
+      fill: colour,
+    });
+  if (kind === "antifragile")
+    return draw("polygon", {
+      points: points([
+        [-1.1, 0.85],
+        [1.1, 0.85],
+        [0, -1.1],
+      ]),
+      fill: colour,
+    });
+  if (kind === "robust")
+    return draw("rect", {
+      x: x - 0.88 * r,
+      y: y - 0.88 * r,
+      width: 1.76 * r,
+      height: 1.76 * r,
+      fill: colour,
+    });
+  if (kind === "undecided")
+    return draw("circle", {
+      cx: x,
+      cy: y,
+      r: 0.9 * r,
+      fill: "var(--ground)",
+      stroke: colour,
+      "stroke-width": 1.8,
+    });
   const arm = 0.75 * r;
-  return draw("path", { d: `M${x - arm},${y - arm}L${x + arm},${y + arm}M${x - arm},${y + arm}L${x + arm},${y - arm}`, stroke: colour, "stroke-width": 1.8 });
+  return draw("path", {
+    d: `M${x - arm},${y - arm}L${x + arm},${y + arm}M${x - arm},${y + arm}L${x + arm},${y - arm}`,
+    stroke: colour,
+    "stroke-width": 1.8,
+  });
 }
 
 function badge(kind) {
-  return draw("svg", { width: 14, height: 14, class: "mark", "aria-hidden": "true" }, mark(kind, 7, 7, 5.2));
+  return draw(
+    "svg",
+    { width: 14, height: 14, class: "mark", "aria-hidden": "true" },
+    mark(kind, 7, 7, 5.2),
+  );
 }
 
 // What the pointer is on, in words; also for screen readers.
@@ -154,15 +260,33 @@ function tip(lines, event) {
   lines.forEach((line, place) => box.append(place ? el("div", {}, line) : el("b", {}, line)));
   box.hidden = false;
   const about = event.currentTarget.getBoundingClientRect();
-  const x = event.clientX || about.left + Math.min(about.width, 200) / 2, y = event.clientY || about.bottom;
+  const x = event.clientX || about.left + Math.min(about.width, 200) / 2,
+    y = event.clientY || about.bottom;
   const size = box.getBoundingClientRect();
   box.style.left = Math.max(6, Math.min(x + 14, innerWidth - size.width - 8)) + "px";
-  box.style.top = (y + 18 + size.height > innerHeight ? Math.max(6, y - size.height - 12) : y + 18) + "px";
+  box.style.top =
+    (y + 18 + size.height > innerHeight ? Math.max(6, y - size.height - 12) : y + 18) + "px";
 }
-function untip() { document.getElementById("tip").hidden = true; }
+function untip() {
+  document.getElementById("tip").hidden = true;
+}
 
 function section(id, heading, intro) {
-  const made = el("section", { id, "aria-labelledby": id + "-h" }, el("h2", { id: id + "-h" }, heading));
+  const made = el(
+    "section",
+    { id, "aria-labelledby": id + "-h" },
+    el("h2", { id: id + "-h" }, heading),
+  );
   if (intro) made.append(el("p", { class: "intro" }, intro));
   return made;
+}
+
+// Draw again on another width; on none, as while a page is hidden, there is nothing to draw on.
+function onWidth(box, again) {
+  let width = 0;
+  new ResizeObserver(() => {
+    if (box.clientWidth < 40 || Math.abs(box.clientWidth - width) < 3) return;
+    width = box.clientWidth;
+    again();
+  }).observe(box);
 }

@@ -1,36 +1,71 @@
 // One layer: responses to each filter over the threshold, above the histogram of its weights, so
 // that a threshold shows what it removes.
-const SIDES = [["clean", "--clean", ""], ["adversarial", "--adversarial", "6 3"]];
+const SIDES = [
+  ["clean", "--clean", ""],
+  ["adversarial", "--adversarial", "6 3"],
+];
 
 function curves(panel) {
-  const title = el("h3", {}), about = el("p", { class: "small soft" }), trio = el("div", { class: "trio" });
-  const charts = el("div", {}), says = el("p", { class: "says", "aria-live": "polite" });
-  const numbers = el("details", { class: "screen" }, el("summary", { class: "small" }, "The numbers"), el("div", { class: "scroller tall" }));
+  const title = el("h3", {}),
+    about = el("p", { class: "small soft" }),
+    trio = el("div", { class: "trio" });
+  const charts = el("div", {}),
+    says = el("p", { class: "says", "aria-live": "polite" });
+  const numbers = el(
+    "details",
+    { class: "screen" },
+    el("summary", { class: "small" }, "The numbers"),
+    el("div", { class: "scroller tall" }),
+  );
   const by = el("div", { class: "small screen" });
   panel.append(title, about, trio, by, charts, says, numbers);
   numbers.addEventListener("toggle", () => fillNumbers(numbers));
   const all = () => {
-    const one = study(), place = state.target;
+    const one = study(),
+      place = state.target;
     title.textContent = spelled(one.targets.name[place] || "");
-    about.textContent = [one.targets.kind[place], (one.targets.shape[place] || "").replaceAll("x", "×"), count(one.targets.size[place] || 0) + " weights"].filter(Boolean).join(" · ");
-    clear(trio).append(...SCORES.map((score) => {
-      const found = scoreOf(place, score);
-      return el("div", {}, capital(score), el("b", {}, signed(found.value)),
-        found.low === null ? "" : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
-        el("span", { class: found.class }, " " + found.class));
-    }));
-    if (by.dataset.study !== String(state.study)) clear(by).append(choice("Responses as", "relative", [[true, "share of the unfiltered"], [false, one.performance]], state.relative, (value) => show({ relative: value }, true), true));
+    about.textContent = [
+      one.targets.kind[place],
+      (one.targets.shape[place] || "").replaceAll("x", "×"),
+      count(one.targets.size[place] || 0) + " weights",
+    ]
+      .filter(Boolean)
+      .join(" · ");
+    clear(trio).append(
+      ...SCORES.map((score) => {
+        const found = scoreOf(place, score);
+        return el(
+          "div",
+          {},
+          capital(score),
+          el("b", {}, signed(found.value)),
+          found.low === null
+            ? ""
+            : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
+          el("span", { class: found.class }, " " + found.class),
+        );
+      }),
+    );
+    if (by.dataset.study !== String(state.study))
+      clear(by).append(
+        choice(
+          "Responses as",
+          "relative",
+          [
+            [true, "share of the unfiltered"],
+            [false, one.performance],
+          ],
+          state.relative,
+          (value) => show({ relative: value }, true),
+          true,
+        ),
+      );
     by.dataset.study = state.study; // whoever moves through the choice keeps the focus
-    charts_(charts, says);
+    drawCharts(charts, says);
     fillNumbers(numbers);
   };
   watch(["target", "filter", "relative"], all);
-  let width = 0;
-  new ResizeObserver(() => {
-    if (Math.abs(charts.clientWidth - width) < 3) return;
-    width = charts.clientWidth;
-    charts_(charts, says);
-  }).observe(charts);
+  onWidth(charts, () => drawCharts(charts, says));
 }
 
 function relative(value, base) {
@@ -50,27 +85,54 @@ function reader(place, sweep) {
 }
 
 function referenceOf(sweep, read) {
-  const one = study(), kind = one.scoring.reference;
-  if (kind === "random") return [["random_clean", "clean, as many values at random"], ["random_adversarial", "adversarial, as many at random"]].filter(([key]) => sweep[key]).map(([key, text]) => [text, read(key.slice(7) === "clean" ? "clean" : "adversarial", "").map((_, place) => randomAt(sweep, key, place))]);
+  const one = study(),
+    kind = one.scoring.reference;
+  if (kind === "random")
+    return [
+      ["random_clean", "clean, as many values at random"],
+      ["random_adversarial", "adversarial, as many at random"],
+    ]
+      .filter(([key]) => sweep[key])
+      .map(([key, text]) => [
+        text,
+        read(key.slice(7) === "clean" ? "clean" : "adversarial", "").map((_, place) =>
+          randomAt(sweep, key, place),
+        ),
+      ]);
   if (!state.relative) return [["share of values kept", sweep.density]];
-  return kind === "base" ? [["unfiltered network", sweep.density.map(() => 1)]] : [["share of values kept", sweep.density]];
+  return kind === "base"
+    ? [["unfiltered network", sweep.density.map(() => 1)]]
+    : [["share of values kept", sweep.density]];
 }
 
 function randomAt(sweep, key, place) {
-  const one = study(), side = key.slice(7), value = sweep[key][place];
+  const one = study(),
+    side = key.slice(7),
+    value = sweep[key][place];
   if (!state.relative) return value;
-  return relative(value, one.scoring.base === "first" ? sweep[side][0] : one.targets[side][state.target]);
+  return relative(
+    value,
+    one.scoring.base === "first" ? sweep[side][0] : one.targets[side][state.target],
+  );
 }
 
-function charts_(box, says) {
-  const one = study(), own = one.curves[state.target];
+function drawCharts(box, says) {
+  const one = study(),
+    own = one.curves[state.target];
   clear(box);
   says.textContent = "";
   if (!own) {
-    box.append(el("p", { class: "soft" }, "The responses of this target are in the study, not on this page."));
+    box.append(
+      el(
+        "p",
+        { class: "soft" },
+        "The responses of this target are in the study, not on this page.",
+      ),
+    );
     return;
   }
-  const width = Math.max(260, box.clientWidth || 480), names = Object.keys(own.filters);
+  const width = Math.max(260, box.clientWidth || 480),
+    names = Object.keys(own.filters);
   const edges = own.edges || own.filters[names[0]].alpha.slice().sort((a, b) => a - b);
   const x = linear(edges[0], edges[edges.length - 1], 40, width - 10);
   const parts = { own, x, width, edges, cursors: [], says, bars: null };
@@ -83,134 +145,184 @@ function charts_(box, says) {
 }
 
 function responseKeys(own) {
-  const first = Object.values(own.filters)[0], item = (colour, dash, text) => el("li", {}, draw("svg", { width: 26, height: 10, "aria-hidden": "true" }, draw("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: "var(" + colour + ")", "stroke-width": 2.2, "stroke-dasharray": dash })), text);
+  const first = Object.values(own.filters)[0],
+    item = (colour, dash, text) =>
+      el(
+        "li",
+        {},
+        draw(
+          "svg",
+          { width: 26, height: 10, "aria-hidden": "true" },
+          draw("line", {
+            x1: 0,
+            x2: 26,
+            y1: 5,
+            y2: 5,
+            stroke: "var(" + colour + ")",
+            "stroke-width": 2.2,
+            "stroke-dasharray": dash,
+          }),
+        ),
+        text,
+      );
   const read = reader(state.target, first);
-  return el("ul", { class: "keys" }, item("--clean", "", "clean"), item("--adversarial", "6 3", "adversarial"),
+  return el(
+    "ul",
+    { class: "keys" },
+    item("--clean", "", "clean"),
+    item("--adversarial", "6 3", "adversarial"),
     ...referenceOf(first, read).map(([text]) => item("--reference", "2 3", text)),
-    el("li", {}, "bands: " + 100 * study().scoring.level + "\u202f% intervals"));
+    el("li", {}, "bands: " + 100 * study().scoring.level + "\u202f% intervals"),
+  );
 }
 
 function topOf(own) {
   let top = state.relative || study().percent ? 1 : 0;
   for (const sweep of Object.values(own.filters)) {
     const read = reader(state.target, sweep);
-    for (const [side] of SIDES) for (const end of ["", "_high"]) for (const value of read(side, end) || []) if (value !== null && value > top) top = value;
+    for (const [side] of SIDES)
+      for (const end of ["", "_high"])
+        for (const value of read(side, end) || []) if (value !== null && value > top) top = value;
   }
   return Math.min(top, state.relative ? 3 : Infinity);
 }
 
 function responses(name, sweep, height, top, parts) {
-  const { x, width } = parts, y = linear(0, top * 1.04, height - 6, 20), read = reader(state.target, sweep);
-  const xs = sweep.alpha.map((alpha) => x(alpha)), one = study();
+  const { x, width } = parts,
+    y = linear(0, top * 1.04, height - 6, 20),
+    read = reader(state.target, sweep);
+  const xs = sweep.alpha.map((alpha) => x(alpha)),
+    one = study();
   const backwards = sweep.alpha[0] > sweep.alpha[sweep.alpha.length - 1];
-  const made = draw("svg", { width, height, tabindex: 0, role: "img", "data-filter": name,
-    "aria-label": filterName(name) + ": clean " + performance_(sweep.clean[0]) + " at the first threshold and " + performance_(sweep.clean[sweep.clean.length - 1]) + " at the last; adversarial " + performance_(sweep.adversarial[0]) + " and " + performance_(sweep.adversarial[sweep.adversarial.length - 1]) + ". Arrow keys move the threshold." });
+  const made = draw("svg", {
+    width,
+    height,
+    tabindex: 0,
+    role: "img",
+    "data-filter": name,
+    "aria-label":
+      filterName(name) +
+      ": clean " +
+      shownPerformance(sweep.clean[0]) +
+      " at the first threshold and " +
+      shownPerformance(sweep.clean[sweep.clean.length - 1]) +
+      " at the last; adversarial " +
+      shownPerformance(sweep.adversarial[0]) +
+      " and " +
+      shownPerformance(sweep.adversarial[sweep.adversarial.length - 1]) +
+      ". Arrow keys move the threshold.",
+  });
   for (const tick of ticks(0, top, 3)) {
-    made.append(draw("line", { x1: 40, x2: width - 10, y1: y(tick), y2: y(tick), stroke: "var(--faint)" }));
-    const label = state.relative || one.percent ? Math.round(100 * tick) + "\u202f%" : trimmed(tick);
-    made.append(words(35, y(tick) + 4, label, { "text-anchor": "end", "font-size": 10.5, class: "soft" }));
+    made.append(
+      draw("line", { x1: 40, x2: width - 10, y1: y(tick), y2: y(tick), stroke: "var(--faint)" }),
+    );
+    const label =
+      state.relative || one.percent ? Math.round(100 * tick) + "\u202f%" : trimmed(tick);
+    made.append(
+      words(35, y(tick) + 4, label, { "text-anchor": "end", "font-size": 10.5, class: "soft" }),
+    );
   }
   const clip = (value) => (value === null ? null : Math.max(12, y(value)));
   for (const [, reference] of referenceOf(sweep, read)) {
-    made.append(draw("path", { d: line(reference.map((value, place) => [xs[place], clip(value)])), fill: "none", stroke: "var(--reference)", "stroke-width": 1.6, "stroke-dasharray": "2 3" }));
+    made.append(
+      draw("path", {
+        d: line(reference.map((value, place) => [xs[place], clip(value)])),
+        fill: "none",
+        stroke: "var(--reference)",
+        "stroke-width": 1.6,
+        "stroke-dasharray": "2 3",
+      }),
+    );
   }
   for (const [side, colour, dash] of SIDES) {
-    const values = read(side), low = read(side, "_low"), high = read(side, "_high");
-    if (low && high) made.append(draw("path", { d: area(xs, low.map(clip), high.map(clip)), fill: "var(" + colour + ")", opacity: 0.16 }));
-    made.append(draw("path", { d: line(values.map((value, place) => [xs[place], clip(value)])), fill: "none", stroke: "var(" + colour + ")", "stroke-width": 2, "stroke-dasharray": dash || null, "stroke-linejoin": "round" }));
+    const values = read(side),
+      low = read(side, "_low"),
+      high = read(side, "_high");
+    if (low && high)
+      made.append(
+        draw("path", {
+          d: area(xs, low.map(clip), high.map(clip)),
+          fill: "var(" + colour + ")",
+          opacity: 0.16,
+        }),
+      );
+    made.append(
+      draw("path", {
+        d: line(values.map((value, place) => [xs[place], clip(value)])),
+        fill: "none",
+        stroke: "var(" + colour + ")",
+        "stroke-width": 2,
+        "stroke-dasharray": dash || null,
+        "stroke-linejoin": "round",
+      }),
+    );
   }
-  const way = name === "pulse_wave" ? "a window that moves" : backwards ? "removes from the threshold on, swept ←" : "removes up to the threshold, swept →";
+  const way =
+    name === "pulse_wave"
+      ? "a window that moves"
+      : backwards
+        ? "removes from the threshold on, swept ←"
+        : "removes up to the threshold, swept →";
   made.append(words(40, 11, filterName(name), { "font-size": 12, "font-weight": 650 }));
-  if (width >= 360) made.append(words(width - 10, 11, way, { "font-size": 10.5, class: "soft", "text-anchor": "end" }));
-  const cursor = draw("line", { x1: 0, x2: 0, y1: 16, y2: height - 4, stroke: "var(--ink)", "stroke-width": 1, visibility: "hidden" });
-  const dots = SIDES.map(([, colour]) => draw("circle", { r: 3.6, fill: "var(" + colour + ")", stroke: "var(--ground)", visibility: "hidden" }));
+  if (width >= 360)
+    made.append(
+      words(width - 10, 11, way, { "font-size": 10.5, class: "soft", "text-anchor": "end" }),
+    );
+  const cursor = draw("line", {
+    x1: 0,
+    x2: 0,
+    y1: 16,
+    y2: height - 4,
+    stroke: "var(--ink)",
+    "stroke-width": 1,
+    visibility: "hidden",
+  });
+  const dots = SIDES.map(([, colour]) =>
+    draw("circle", {
+      r: 3.6,
+      fill: "var(" + colour + ")",
+      stroke: "var(--ground)",
+      visibility: "hidden",
+    }),
+  );
   made.append(cursor, ...dots);
   let step = -1;
   const at = (place) => {
     step = Math.max(0, Math.min(sweep.alpha.length - 1, place));
-    cursor.setAttribute("x1", xs[step]); cursor.setAttribute("x2", xs[step]); cursor.setAttribute("visibility", "visible");
+    cursor.setAttribute("x1", xs[step]);
+    cursor.setAttribute("x2", xs[step]);
+    cursor.setAttribute("visibility", "visible");
     SIDES.forEach(([side], which) => {
       const value = clip(read(side)[step]);
       dots[which].setAttribute("visibility", value === null ? "hidden" : "visible");
-      if (value !== null) { dots[which].setAttribute("cx", xs[step]); dots[which].setAttribute("cy", value); }
+      if (value !== null) {
+        dots[which].setAttribute("cx", xs[step]);
+        dots[which].setAttribute("cy", value);
+      }
     });
     removed(name, sweep, step, parts);
   };
-  const leave = () => { for (const each of [cursor, ...dots]) each.setAttribute("visibility", "hidden"); rest(parts); };
+  const leave = () => {
+    for (const each of [cursor, ...dots]) each.setAttribute("visibility", "hidden");
+    rest(parts);
+  };
   made.addEventListener("pointermove", (event) => {
     const from = event.clientX - made.getBoundingClientRect().left;
-    at(xs.reduce((best, value, place) => (Math.abs(value - from) < Math.abs(xs[best] - from) ? place : best), 0));
+    at(
+      xs.reduce(
+        (best, value, place) => (Math.abs(value - from) < Math.abs(xs[best] - from) ? place : best),
+        0,
+      ),
+    );
   });
   made.addEventListener("pointerleave", leave);
   made.addEventListener("blur", leave);
   made.addEventListener("keydown", (event) => {
-    const sense = backwards ? -1 : 1, move = { ArrowRight: sense, ArrowLeft: -sense }[event.key];
+    const sense = backwards ? -1 : 1,
+      move = { ArrowRight: sense, ArrowLeft: -sense }[event.key];
     if (!move) return;
     event.preventDefault();
     at(step < 0 ? (move > 0 ? 0 : sweep.alpha.length - 1) : step + move);
   });
   return made;
-}
-
-// The histogram has the thresholds as edges: a filter removes whole bars.
-function weights(parts) {
-  const { own, x, width, edges } = parts, height = 96, base = height - 30;
-  const made = draw("svg", { width, height, role: "img", "aria-label": histogramSaid(own, edges) });
-  parts.bars = [];
-  if (own.histogram) {
-    const [counts] = own.histogram, most = Math.sqrt(Math.max(...counts, 1));
-    counts.forEach((number, place) => {
-      const tall = number > 0 ? Math.max(1, (Math.sqrt(number) / most) * (base - 14)) : 0;
-      const bar = draw("rect", { x: x(edges[place]) + 0.5, y: base - tall, width: Math.max(0.8, x(edges[place + 1]) - x(edges[place]) - 1), height: tall, fill: "var(--reference)" });
-      parts.bars.push(bar);
-      made.append(bar);
-    });
-  }
-  parts.window = draw("rect", { y: 12, height: base - 12, fill: "var(--fragile)", opacity: 0.32, visibility: "hidden" });
-  made.append(parts.window);
-  edges.forEach((edge) => made.append(draw("line", { x1: x(edge), x2: x(edge), y1: base, y2: base + 4, stroke: "var(--soft)" })));
-  made.append(draw("line", { x1: x(edges[0]), x2: x(edges[edges.length - 1]), y1: base, y2: base, stroke: "var(--soft)" }));
-  for (const tick of ticks(edges[0], edges[edges.length - 1], width / 85)) made.append(words(x(tick), base + 16, trimmed(tick), { "text-anchor": "middle", "font-size": 10.5, class: "soft" }));
-  made.append(words(width - 10, height - 2, study().compare === "magnitude" ? "magnitude of a weight" : "value of a weight", { "text-anchor": "end", "font-size": 10.5, class: "soft" }));
-  made.append(words(40, 9, "weights between thresholds (square-root scale)", { "font-size": 10.5, class: "soft" }));
-  return made;
-}
-
-function histogramSaid(own, edges) {
-  if (!own.histogram) return "No histogram: the pulse wave alone does not tell how the weights lie.";
-  const most = own.histogram[0].indexOf(Math.max(...own.histogram[0]));
-  return "Histogram of the weights between thresholds; most, " + count(own.histogram[0][most]) + ", lie between " + trimmed(edges[most]) + " and " + trimmed(edges[most + 1]);
-}
-
-function removed(name, sweep, step, parts) {
-  const { edges, own, x } = parts, alpha = sweep.alpha[step], one = study();
-  const slack = 1e-6 * (edges[edges.length - 1] - edges[0]);
-  parts.bars.forEach((bar, place) => {
-    const gone = name === "high_pass" ? edges[place + 1] <= alpha + slack : name === "low_pass" ? edges[place] >= alpha - slack : false;
-    bar.setAttribute("fill", gone ? "var(--fragile)" : "var(--reference)");
-    bar.setAttribute("class", gone ? "gone" : "");
-  });
-  if (name === "pulse_wave") {
-    const half = own.pulse || 0, from = Math.max(edges[0], alpha - half), to = Math.min(edges[edges.length - 1], alpha + half);
-    parts.window.setAttribute("x", x(from)); parts.window.setAttribute("width", Math.max(1, x(to) - x(from)));
-  }
-  parts.window.setAttribute("visibility", name === "pulse_wave" ? "visible" : "hidden");
-  const ends = (side) => (sweep[side + "_low"][step] === null ? "" : " (" + performance_(sweep[side + "_low"][step]) + " to " + performance_(sweep[side + "_high"][step]) + ")");
-  parts.says.textContent = capital(filterName(name)) + " at " + trimmed(alpha) + " removes " + count(sweep.zeroed[step]) + " of " + count(one.targets.size[state.target]) + " weights; " +
-    one.performance + " " + performance_(sweep.clean[step]) + ends("clean") + " clean, " + performance_(sweep.adversarial[step]) + ends("adversarial") + " adversarial.";
-}
-
-function rest(parts) {
-  for (const bar of parts.bars || []) { bar.setAttribute("fill", "var(--reference)"); bar.setAttribute("class", ""); }
-  if (parts.window) parts.window.setAttribute("visibility", "hidden");
-  parts.says.textContent = "Move over a curve, or step through it with the arrow keys: the shaded part of the histogram is what the filter removes there.";
-}
-
-function fillNumbers(box) {
-  if (!box.open) return;
-  const own = study().curves[state.target], body = clear(box.querySelector("div"));
-  if (!own) return;
-  const rows = Object.entries(own.filters).flatMap(([name, sweep]) => sweep.alpha.map((alpha, step) => el("tr", {}, el("td", {}, filterName(name)),
-    ...[trimmed(alpha), count(sweep.zeroed[step]), percent(sweep.density[step]), performance_(sweep.clean[step]), performance_(sweep.adversarial[step])].map((text) => el("td", { class: "number" }, text)))));
-  body.append(el("table", {}, el("thead", {}, el("tr", {}, ...["filter", "threshold", "removed", "kept", "clean", "adversarial"].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, ...rows)));
 }

@@ -1,67 +1,203 @@
 // The page put together.
 function head() {
   const box = document.getElementById("head");
-  const theme = button("", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; themed(); });
-  const themed = () => { theme.textContent = dark() ? "Light" : "Dark"; theme.setAttribute("aria-label", "Switch to " + theme.textContent.toLowerCase() + " colours"); show({ theme: document.documentElement.dataset.theme }, true); };
+  const theme = button("", () => {
+    document.documentElement.dataset.theme = dark() ? "light" : "dark";
+    themed();
+  });
+  const themed = () => {
+    theme.textContent = dark() ? "Light" : "Dark";
+    theme.setAttribute("aria-label", "Switch to " + theme.textContent.toLowerCase() + " colours");
+    show({ theme: document.documentElement.dataset.theme }, true);
+  };
   theme.classList.add("screen");
-  const title = el("h1", {}), standfirst = el("p", { class: "standfirst" }), lead = el("p", { class: "lead" }), notes = el("div", {});
-  box.append(el("div", { class: "over" }, el("span", {}, el("strong", {}, "Hormesis"), " · fragile, robust, antifragile"), theme), title, standfirst, lead, notes);
+  const title = el("h1", {}),
+    standfirst = el("p", { class: "standfirst" }),
+    lead = el("p", { class: "lead" }),
+    notes = el("div", {});
+  box.append(
+    el(
+      "div",
+      { class: "over" },
+      el("span", {}, el("strong", {}, "Hormesis"), " · fragile, robust, antifragile"),
+      theme,
+    ),
+    title,
+    standfirst,
+    lead,
+    notes,
+  );
   themed();
-  if (!study()) { title.textContent = shared.title || "Selective retraining"; return; }
+  if (!study()) {
+    title.textContent = shared.title || "Selective retraining";
+    return;
+  }
   watch([], () => {
-    const one = study(), [measured, planned] = one.samples;
-    title.textContent = (shared.title || one.title) + (shared.studies.length > 1 && one.title !== one.label && !one.title.includes(one.label) ? ", " + studyName(one.label) : "");
+    const one = study(),
+      [measured, planned] = one.samples;
+    title.textContent =
+      (shared.title || one.title) +
+      (shared.studies.length > 1 && one.title !== one.label && !one.title.includes(one.label)
+        ? ", " + studyName(one.label)
+        : "");
     standfirst.textContent = one.headline;
-    clear(lead).append(el("b", {}, one.attack), ", " + one.adversary + " adversary. ", measured < planned ? count(measured) + " of " + count(planned) + " samples. " : count(measured) + " samples. ",
-      "Unfiltered " + one.performance + ": ", el("b", {}, one.unfiltered[0]), " clean, ", el("b", {}, one.unfiltered[1]), " adversarial.");
+    clear(lead).append(
+      el("b", {}, one.attack),
+      ", " + one.adversary + " adversary. ",
+      measured < planned
+        ? count(measured) + " of " + count(planned) + " samples. "
+        : count(measured) + " samples. ",
+      "Unfiltered " + one.performance + ": ",
+      el("b", {}, one.unfiltered[0]),
+      " clean, ",
+      el("b", {}, one.unfiltered[1]),
+      " adversarial.",
+    );
     clear(notes);
-    if (!one.finished) notes.append(el("p", { class: "banner", role: "status" }, "Not finished: everything here is an estimate from the " + count(measured) + " samples that are measured so far."));
-    if (one.notes.length) notes.append(el("div", { class: "notes small" }, ...one.notes.map((text) => el("p", {}, text))));
+    if (!one.finished)
+      notes.append(
+        el(
+          "p",
+          { class: "banner", role: "status" },
+          "Not finished: everything here is an estimate from the " +
+            count(measured) +
+            " samples that are measured so far.",
+        ),
+      );
+    if (one.notes.length)
+      notes.append(
+        el("div", { class: "notes small" }, ...one.notes.map((text) => el("p", {}, text))),
+      );
   });
 }
 
 function bar() {
-  const box = document.getElementById("bar"), inside = el("div", {});
+  const box = document.getElementById("bar"),
+    inside = el("div", {});
   box.append(inside);
   watch(["score", "filter"], () => {
-    const one = study(), filters = Object.keys(one.scores);
+    const one = study(),
+      filters = Object.keys(one.scores);
     if (inside.contains(document.activeElement) && inside.dataset.study === String(state.study)) {
-      for (const input of inside.querySelectorAll("input")) input.checked = input.value === state[input.name];
+      for (const input of inside.querySelectorAll("input"))
+        input.checked = input.value === state[input.name];
       return; // whoever moves through the choices keeps the focus
     }
     inside.dataset.study = state.study;
     clear(inside);
     if (shared.studies.length > 1) {
-      const pick = el("select", { id: "study", onchange: () => show({ study: Number(pick.value) }) }, ...shared.studies.map((name, place) => el("option", { value: place }, studyName(name))));
+      const pick = el(
+        "select",
+        { id: "study", onchange: () => show({ study: Number(pick.value) }) },
+        ...shared.studies.map((name, place) => el("option", { value: place }, studyName(name))),
+      );
       pick.value = state.study;
-      inside.append(el("span", { class: "choice" }, el("label", { class: "legend", for: "study" }, "Study"), pick));
+      inside.append(
+        el(
+          "span",
+          { class: "choice" },
+          el("label", { class: "legend", for: "study" }, "Study"),
+          pick,
+        ),
+      );
     }
-    inside.append(choice("Score", "score", SCORES.map((score) => [score, score]), state.score, (score) => show({ score })));
-    if (filters.length > 1) inside.append(choice("Filter", "filter", filters.map((name) => [name, filterName(name)]), state.filter, (filter) => show({ filter })));
+    inside.append(
+      choice(
+        "Score",
+        "score",
+        SCORES.map((score) => [score, score]),
+        state.score,
+        (score) => show({ score }),
+      ),
+    );
+    if (filters.length > 1)
+      inside.append(
+        choice(
+          "Filter",
+          "filter",
+          filters.map((name) => [name, filterName(name)]),
+          state.filter,
+          (filter) => show({ filter }),
+        ),
+      );
   });
 }
 
 function method() {
-  const box = section("method", "How it was measured", ""), body = el("div", {});
+  const box = section("method", "How it was measured", ""),
+    body = el("div", {});
   box.append(body);
   watch([], () => {
     const one = study();
-    clear(body).append(el("dl", {}, ...one.facts.flatMap(([term, value]) => [el("dt", {}, term), el("dd", { class: term.startsWith("Fingerprint") ? "mono small" : "" }, value)])));
+    clear(body).append(
+      el(
+        "dl",
+        {},
+        ...one.facts.flatMap(([term, value]) => [
+          el("dt", {}, term),
+          el("dd", { class: term.startsWith("Fingerprint") ? "mono small" : "" }, value),
+        ]),
+      ),
+    );
     if (one.untested.length) {
-      body.append(el("h3", {}, "What was not tested, and why"), el("ul", { class: "small" }, ...one.untested.map(([reason, number, values, names]) =>
-        el("li", {}, number + (number === 1 ? " parameter" : " parameters") + " with " + count(values) + " values: " + reason, el("span", { class: "soft" }, " (" + names.join(", ") + (number > names.length ? ", …" : "") + ")")))));
+      body.append(
+        el("h3", {}, "What was not tested, and why"),
+        el(
+          "ul",
+          { class: "small" },
+          ...one.untested.map(([reason, number, values, names]) =>
+            el(
+              "li",
+              {},
+              number +
+                (number === 1 ? " parameter" : " parameters") +
+                " with " +
+                count(values) +
+                " values: " +
+                reason,
+              el(
+                "span",
+                { class: "soft" },
+                " (" + names.join(", ") + (number > names.length ? ", …" : "") + ")",
+              ),
+            ),
+          ),
+        ),
+      );
     }
-    body.append(el("h3", {}, "How to repeat it"), el("pre", {}, el("code", {}, one.command)),
-      el("p", { class: "small soft" }, "FILE stands for the network’s weights, RUN for the folder of its training. The same network and data have the fingerprints above, and give the same numbers."),
-      el("h3", {}, "How to read a score"), el("p", { class: "small" }, readingOf(one)));
+    body.append(
+      el("h3", {}, "How to repeat it"),
+      el("pre", {}, el("code", {}, one.command)),
+      el(
+        "p",
+        { class: "small soft" },
+        "FILE stands for the network’s weights, RUN for the folder of its training. The same network and data have the fingerprints above, and give the same numbers.",
+      ),
+      el("h3", {}, "How to read a score"),
+      el("p", { class: "small" }, readingOf(one)),
+    );
   });
   return box;
 }
 
 function readingOf(one) {
-  const reference = { density: "the share of weights kept: above zero, performance falls slower than the layer is emptied", base: "the unfiltered network: above zero, the filtered network does better", random: "the removal of as many weights at random: away from zero, it matters which weights go" }[one.scoring.reference];
-  return "A filter sweeps its threshold over the weights of one layer, from removing nothing to removing everything. The score is the mean, over the sweep, of the performance relative to the unfiltered network, less " + reference +
-    ". The difference score compares the two curves, attack less clean. Fragile is below −" + one.scoring.tolerance + ", antifragile above +" + one.scoring.tolerance + ", robust between; undecided where the " + 100 * one.scoring.level + "\u202f% interval straddles a border.";
+  const reference = {
+    density:
+      "the share of weights kept: above zero, performance falls slower than the layer is emptied",
+    base: "the unfiltered network: above zero, the filtered network does better",
+    random: "the removal of as many weights at random: away from zero, it matters which weights go",
+  }[one.scoring.reference];
+  return (
+    "A filter sweeps its threshold over the weights of one layer, from removing nothing to removing everything. The score is the mean, over the sweep, of the performance relative to the unfiltered network, less " +
+    reference +
+    ". The difference score compares the two curves, attack less clean. Fragile is below −" +
+    one.scoring.tolerance +
+    ", antifragile above +" +
+    one.scoring.tolerance +
+    ", robust between; undecided where the " +
+    100 * one.scoring.level +
+    "\u202f% interval straddles a border."
+  );
 }
 
 // Reads the page anew while its study is measured. A refresh by the browser would lose the view that
@@ -69,28 +205,52 @@ function readingOf(one) {
 function again() {
   const said = document.querySelector("meta[name=again]");
   if (!said) return;
-  const due = () => { if (document.activeElement && document.activeElement.matches("input, select")) setTimeout(due, 1000); else location.reload(); };
+  const due = () => {
+    if (document.activeElement && document.activeElement.matches("input, select"))
+      setTimeout(due, 1000);
+    else location.reload();
+  };
   setTimeout(due, 1000 * Number(said.content));
 }
 
 function start() {
-  document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches
+    ? "dark"
+    : "light";
   recall();
   head();
   const main = document.getElementById("main");
   if (study()) {
     bar();
-    for (const make of [answer, network, heat, several, table, retraining, method]) { const made = make(); if (made) main.append(made); }
+    for (const make of [answer, network, heat, several, table, retraining, method]) {
+      const made = make();
+      if (made) main.append(made);
+    }
   } else {
     document.getElementById("bar").remove();
     main.append(retraining());
   }
-  document.getElementById("foot").append("Made by hormesis " + shared.version + ". The method: Pravin, Martino, Nicosia and Ojha, Fragility, Robustness and Antifragility in Deep Learning, Artificial Intelligence 327 (2024), arXiv:2312.09821. This page loads nothing from anywhere.");
+  document
+    .getElementById("foot")
+    .append(
+      "Made by hormesis " +
+        shared.version +
+        ". The method: Pravin, Martino, Nicosia and Ojha, Fragility, Robustness and Antifragility in Deep Learning, Artificial Intelligence 327 (2024), arXiv:2312.09821. This page loads nothing from anywhere.",
+    );
   let before = "light";
-  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; document.documentElement.dataset.theme = "light"; show({ theme: "print" }, true); });
-  addEventListener("afterprint", () => { document.documentElement.dataset.theme = before; show({ theme: before }, true); });
+  addEventListener("beforeprint", () => {
+    before = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light";
+    show({ theme: "print" }, true);
+  });
+  addEventListener("afterprint", () => {
+    document.documentElement.dataset.theme = before;
+    show({ theme: before }, true);
+  });
   addEventListener("scroll", untip, { passive: true });
-  addEventListener("keydown", (event) => { if (event.key === "Escape") untip(); });
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") untip();
+  });
   again();
   document.documentElement.dataset.ready = "true";
 }

@@ -1,73 +1,153 @@
 // The network: layers from input to output, branches side by side, each beside its score.
-const ROW = 23, JOIN = 13, TOP = 46;
+const ROW = 23,
+  JOIN = 13,
+  TOP = 46;
 
 function network() {
   const box = section("network", "The network, layer by layer");
-  const intro = el("p", { class: "intro" }), keys = classKeys();
-  const picture = el("div", { class: "scroller" }), panel = el("div", { class: "panel", id: "panel", "aria-label": "The chosen layer", role: "region" });
+  const intro = el("p", { class: "intro" }),
+    keys = classKeys();
+  const picture = el("div", { class: "scroller" }),
+    panel = el("div", {
+      class: "panel",
+      id: "panel",
+      "aria-label": "The chosen layer",
+      role: "region",
+    });
   box.append(intro, keys, el("div", { class: "split" }, picture, panel));
   watch(["score", "filter"], () => {
     const one = study();
-    intro.textContent = (one.network.known
-      ? "Data flow from top to bottom; lines show which layer feeds which, small dots where branches meet. "
-      : "The study does not say which layer feeds which: layers stand in the order in which the network first uses them. ") +
-      "Marks are sized by the number of weights; to their right the " + state.score + " score, " + filterName(state.filter) +
-      " filter" + (one.network.rows.some((row) => row[1].length > 1) ? ", a dot a channel" : ", with its " + 100 * one.scoring.level + "\u202f% interval") + ". The band is what counts as robust. Choose a layer to see its responses.";
+    intro.textContent =
+      (one.network.known
+        ? "Data flow from top to bottom; lines show which layer feeds which, small dots where branches meet. "
+        : "The study does not say which layer feeds which: layers stand in the order in which the network first uses them. ") +
+      "Marks are sized by the number of weights; to their right the " +
+      state.score +
+      " score, " +
+      filterName(state.filter) +
+      " filter" +
+      (one.network.rows.some((row) => row[1].length > 1)
+        ? ", a dot a channel"
+        : ", with its " + 100 * one.scoring.level + "\u202f% interval") +
+      ". The band is what counts as robust. Choose a layer to see its responses.";
     clear(picture).append(networkPicture(picture.clientWidth || 520));
   });
-  watch(["target"], () => mark_chosen(picture));
+  watch(["target"], () => markChosen(picture));
   curves(panel);
-  let width = 0;
-  new ResizeObserver(() => {
-    if (Math.abs(picture.clientWidth - width) < 3) return;
-    width = picture.clientWidth;
-    clear(picture).append(networkPicture(width));
-    mark_chosen(picture);
-  }).observe(picture);
+  onWidth(picture, () => {
+    clear(picture).append(networkPicture(picture.clientWidth));
+    markChosen(picture);
+  });
   return box;
 }
 
-function mark_chosen(picture) {
+function markChosen(picture) {
   for (const row of picture.querySelectorAll(".row")) {
     const chosen = row.dataset.targets.split(" ").includes(String(state.target));
     row.classList.toggle("chosen", chosen);
     row.setAttribute("aria-pressed", chosen);
     row.setAttribute("tabindex", chosen ? 0 : -1);
   }
-  if (!picture.querySelector('.row[tabindex="0"]')) picture.querySelector(".row")?.setAttribute("tabindex", 0);
+  if (!picture.querySelector('.row[tabindex="0"]'))
+    picture.querySelector(".row")?.setAttribute("tabindex", 0);
 }
 
 function networkPicture(width) {
-  const one = study(), rows = one.network.rows;
+  const one = study(),
+    rows = one.network.rows;
   const lanes = Math.max(...rows.map((row) => row[2])) + 1;
-  const gap = Math.max(4, Math.min(30, (width * 0.24) / lanes)), left = 13, lane = (number) => left + number * gap;
-  const names = left + (lanes - 1) * gap + 16, start = names + Math.max(96, Math.min(190, width * 0.33)), end = width - 12;
+  const gap = Math.max(4, Math.min(30, (width * 0.24) / lanes)),
+    left = 13,
+    lane = (number) => left + number * gap;
+  const names = left + (lanes - 1) * gap + 16,
+    start = names + Math.max(96, Math.min(190, width * 0.33)),
+    end = width - 12;
   let height = TOP;
-  const middles = rows.map((row) => { const own = row[0] ? ROW : JOIN; height += own; return height - own / 2; });
-  const made = draw("svg", { width, height: height + 30, role: "group", "aria-label": "Layers of the network with their " + state.score + " scores" });
+  const middles = rows.map((row) => {
+    const own = row[0] ? ROW : JOIN;
+    height += own;
+    return height - own / 2;
+  });
+  const made = draw("svg", {
+    width,
+    height: height + 30,
+    role: "group",
+    "aria-label": "Layers of the network with their " + state.score + " scores",
+  });
   const x = forestAxis(made, start, end, height);
   edges(made, rows, middles, lane);
   const largest = Math.max(...one.targets.size);
   rows.forEach((row, place) => {
-    if (row[0]) made.append(layer(row, middles[place], { lane: lane(row[2]), names, start, end, x, width, largest }));
-    else made.append(draw("circle", { cx: lane(row[2]), cy: middles[place], r: 2.6, fill: "var(--soft)" }));
+    if (row[0])
+      made.append(
+        layer(row, middles[place], { lane: lane(row[2]), names, start, end, x, width, largest }),
+      );
+    else
+      made.append(
+        draw("circle", { cx: lane(row[2]), cy: middles[place], r: 2.6, fill: "var(--soft)" }),
+      );
   });
-  made.append(words(left - 7, TOP - 8, "data in", { class: "soft", "font-size": 11 }), words(left - 7, height + 14, "logits out", { class: "soft", "font-size": 11 }));
+  made.append(
+    words(left - 7, TOP - 8, "data in", { class: "soft", "font-size": 11 }),
+    words(left - 7, height + 14, "logits out", { class: "soft", "font-size": 11 }),
+  );
   return made;
 }
 
 function forestAxis(made, start, end, height) {
-  const one = study(), own = one.scores[state.filter][state.score], tolerance = one.scoring.tolerance;
+  const one = study(),
+    own = one.scores[state.filter][state.score],
+    tolerance = one.scoring.tolerance;
   const ends = [...own.low, ...own.high, ...own.value].filter((value) => value !== null);
-  const low = Math.min(-tolerance * 1.6, ...ends), high = Math.max(tolerance * 1.6, ...ends);
+  const low = Math.min(-tolerance * 1.6, ...ends),
+    high = Math.max(tolerance * 1.6, ...ends);
   const x = linear(low, high, start + 4, end - 4);
-  made.append(draw("rect", { x: x(-tolerance), y: TOP - 6, width: x(tolerance) - x(-tolerance), height: height - TOP + 12, fill: "var(--zone)" }));
-  made.append(draw("line", { x1: x(0), x2: x(0), y1: TOP - 6, y2: height + 6, stroke: "var(--soft)", "stroke-width": 1 }));
+  made.append(
+    draw("rect", {
+      x: x(-tolerance),
+      y: TOP - 6,
+      width: Math.max(0, x(tolerance) - x(-tolerance)),
+      height: height - TOP + 12,
+      fill: "var(--zone)",
+    }),
+  );
+  made.append(
+    draw("line", {
+      x1: x(0),
+      x2: x(0),
+      y1: TOP - 6,
+      y2: height + 6,
+      stroke: "var(--soft)",
+      "stroke-width": 1,
+    }),
+  );
   for (const tick of ticks(low, high, Math.max(2, (end - start) / 70))) {
-    for (const y of [TOP - 10, height + 19]) made.append(words(x(tick), y, signed(tick, 1).replace("+0.0", "0"), { "text-anchor": "middle", class: "soft", "font-size": 11 }));
+    for (const y of [TOP - 10, height + 19])
+      made.append(
+        words(x(tick), y, signed(tick, 1).replace("+0.0", "0"), {
+          "text-anchor": "middle",
+          class: "soft",
+          "font-size": 11,
+        }),
+      );
   }
-  if (x(-tolerance) - start > 52) made.append(words(x(-tolerance) - 6, 14, "← fragile", { "text-anchor": "end", "font-size": 12, "font-weight": 600, class: "name-fragile" }));
-  if (end - x(tolerance) > 72) made.append(words(x(tolerance) + 6, 14, "antifragile →", { "font-size": 12, "font-weight": 600, class: "name-antifragile" }));
+  if (x(-tolerance) - start > 52)
+    made.append(
+      words(x(-tolerance) - 6, 14, "← fragile", {
+        "text-anchor": "end",
+        "font-size": 12,
+        "font-weight": 600,
+        class: "name-fragile",
+      }),
+    );
+  if (end - x(tolerance) > 72)
+    made.append(
+      words(x(tolerance) + 6, 14, "antifragile →", {
+        "font-size": 12,
+        "font-weight": 600,
+        class: "name-antifragile",
+      }),
+    );
   return x;
 }
 
@@ -75,41 +155,101 @@ function forestAxis(made, start, end, height) {
 function edges(made, rows, middles, lane) {
   rows.forEach((row, place) => {
     for (const source of row[3]) {
-      const from = lane(rows[source][2]), to = lane(row[2]), y = middles[place], bend = Math.min(16, (y - middles[source]) / 2);
-      const path = from === to
-        ? `M${from},${middles[source]}V${y}`
-        : to > from
-          ? `M${from},${middles[source]}C${from},${middles[source] + bend} ${to},${middles[source] + bend} ${to},${middles[source] + 2 * bend}V${y}`
-          : `M${from},${middles[source]}V${y - bend}C${from},${y - 2} ${to},${y - bend} ${to},${y}`;
-      made.append(draw("path", { d: path, fill: "none", stroke: "var(--soft)", "stroke-width": 1.3, opacity: 0.75 }));
+      const from = lane(rows[source][2]),
+        to = lane(row[2]),
+        y = middles[place],
+        bend = Math.min(16, (y - middles[source]) / 2);
+      const path =
+        from === to
+          ? `M${from},${middles[source]}V${y}`
+          : to > from
+            ? `M${from},${middles[source]}C${from},${middles[source] + bend} ${to},${middles[source] + bend} ${to},${middles[source] + 2 * bend}V${y}`
+            : `M${from},${middles[source]}V${y - bend}C${from},${y - 2} ${to},${y - bend} ${to},${y}`;
+      made.append(
+        draw("path", {
+          d: path,
+          fill: "none",
+          stroke: "var(--soft)",
+          "stroke-width": 1.3,
+          opacity: 0.75,
+        }),
+      );
     }
   });
 }
 
 function layer(row, y, at) {
-  const one = study(), members = row[1], name = spelled(row[0]);
+  const one = study(),
+    members = row[1],
+    name = spelled(row[0]);
   const found = members.map((place) => scoreOf(place));
   const lead = members.length === 1 ? found[0].class : "several";
   const size = members.reduce((sum, place) => sum + one.targets.size[place], 0);
   const group = draw("g", {
-    class: "row", role: "button", tabindex: -1, "data-targets": members.join(" "), "data-name": row[0],
-    "aria-label": name + ": " + (members.length === 1 ? said(found[0]) : members.length + " channels") + "; " + count(size) + " weights",
+    class: "row",
+    role: "button",
+    tabindex: -1,
+    "data-targets": members.join(" "),
+    "data-name": row[0],
+    "aria-label":
+      name +
+      ": " +
+      (members.length === 1 ? said(found[0]) : members.length + " channels") +
+      "; " +
+      count(size) +
+      " weights",
   });
-  group.append(draw("rect", { class: "hit", x: 1, y: y - ROW / 2, width: at.width - 2, height: ROW, rx: 4 }));
+  group.append(
+    draw("rect", { class: "hit", x: 1, y: y - ROW / 2, width: at.width - 2, height: ROW, rx: 4 }),
+  );
   if (members.length === 1) {
-    group.append(mark(lead, at.lane, y, 3.2 + 5.6 * Math.sqrt(one.targets.size[members[0]] / at.largest)));
+    group.append(
+      mark(lead, at.lane, y, 3.2 + 5.6 * Math.sqrt(one.targets.size[members[0]] / at.largest)),
+    );
     interval(group, found[0], y, at);
   } else {
-    group.append(draw("circle", { cx: at.lane, cy: y, r: 5, fill: "var(--ground)", stroke: "var(--ink)", "stroke-width": 1.6 }));
-    for (const each of found) if (each.value !== null) group.append(draw("circle", { cx: at.x(each.value), cy: y, r: 2, fill: "var(--" + each.class + ")", opacity: 0.6 }));
+    group.append(
+      draw("circle", {
+        cx: at.lane,
+        cy: y,
+        r: 5,
+        fill: "var(--ground)",
+        stroke: "var(--ink)",
+        "stroke-width": 1.6,
+      }),
+    );
+    for (const each of found)
+      if (each.value !== null)
+        group.append(
+          draw("circle", {
+            cx: at.x(each.value),
+            cy: y,
+            r: 2,
+            fill: "var(--" + each.class + ")",
+            opacity: 0.6,
+          }),
+        );
   }
-  group.append(words(at.names, y + 4, short(name, Math.floor((at.start - at.names - 4) / 6.6)), { "font-size": 12 }));
-  const open = () => { if (members.length) { show({ target: pick(members) }); } };
-  group.addEventListener("click", () => { open(); bringPanel(); });
+  group.append(
+    words(at.names, y + 4, short(name, Math.floor((at.start - at.names - 4) / 6.6)), {
+      "font-size": 12,
+    }),
+  );
+  const open = () => {
+    if (members.length) {
+      show({ target: pick(members) });
+    }
+  };
+  group.addEventListener("click", () => {
+    open();
+    bringPanel();
+  });
   group.addEventListener("keydown", (event) => moveThrough(event, group, open));
   group.addEventListener("pointermove", (event) => tip(told(row, found), event));
   group.addEventListener("pointerleave", untip);
-  group.addEventListener("focus", (event) => { if (group.matches(":focus-visible")) tip(told(row, found), event); });
+  group.addEventListener("focus", (event) => {
+    if (group.matches(":focus-visible")) tip(told(row, found), event);
+  });
   group.addEventListener("blur", untip);
   return group;
 }
@@ -117,7 +257,10 @@ function layer(row, y, at) {
 // Of the channels of a layer, the one of the lowest score.
 function pick(members) {
   if (members.includes(state.target)) return state.target;
-  return members.reduce((best, place) => ((scoreOf(place).value ?? 9) < (scoreOf(best).value ?? 9) ? place : best), members[0]);
+  return members.reduce(
+    (best, place) => ((scoreOf(place).value ?? 9) < (scoreOf(best).value ?? 9) ? place : best),
+    members[0],
+  );
 }
 
 function interval(group, found, y, at) {
@@ -126,24 +269,49 @@ function interval(group, found, y, at) {
     return;
   }
   const colour = "var(--" + found.class + ")";
-  if (found.low !== null) group.append(draw("line", { x1: at.x(found.low), x2: at.x(found.high), y1: y, y2: y, stroke: colour, "stroke-width": 2.2 }));
+  if (found.low !== null)
+    group.append(
+      draw("line", {
+        x1: at.x(found.low),
+        x2: at.x(found.high),
+        y1: y,
+        y2: y,
+        stroke: colour,
+        "stroke-width": 2.2,
+      }),
+    );
   group.append(mark(found.class, at.x(found.value), y, 4.4));
 }
 
 function told(row, found) {
-  const one = study(), members = row[1];
+  const one = study(),
+    members = row[1];
   if (members.length !== 1) {
     const counts = {};
     for (const each of found) counts[each.class] = (counts[each.class] || 0) + 1;
-    return [spelled(row[0]), Object.entries(counts).map(([kind, number]) => number + " " + kind).join(", ") || "not shown"];
+    return [
+      spelled(row[0]),
+      Object.entries(counts)
+        .map(([kind, number]) => number + " " + kind)
+        .join(", ") || "not shown",
+    ];
   }
   const place = members[0];
-  return [spelled(row[0]), one.targets.kind[place] + ", " + one.targets.shape[place].replaceAll("x", "×") + ", " + count(one.targets.size[place]) + " weights",
-    ...SCORES.map((score) => capital(score) + ": " + said(scoreOf(place, score)))];
+  return [
+    spelled(row[0]),
+    one.targets.kind[place] +
+      ", " +
+      one.targets.shape[place].replaceAll("x", "×") +
+      ", " +
+      count(one.targets.size[place]) +
+      " weights",
+    ...SCORES.map((score) => capital(score) + ": " + said(scoreOf(place, score))),
+  ];
 }
 
 function moveThrough(event, group, open) {
-  const rows = [...group.parentNode.querySelectorAll(".row")], here = rows.indexOf(group);
+  const rows = [...group.parentNode.querySelectorAll(".row")],
+    here = rows.indexOf(group);
   const to = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: rows.length - 1 }[event.key];
   if (to !== undefined && rows[to]) {
     rows[here].setAttribute("tabindex", -1);
@@ -158,5 +326,9 @@ function moveThrough(event, group, open) {
 
 function bringPanel() {
   const panel = document.getElementById("panel");
-  if (getComputedStyle(panel).position === "static" && panel.getBoundingClientRect().top > innerHeight * 0.6) panel.scrollIntoView({ block: "start" });
+  if (
+    getComputedStyle(panel).position === "static" &&
+    panel.getBoundingClientRect().top > innerHeight * 0.6
+  )
+    panel.scrollIntoView({ block: "start" });
 }

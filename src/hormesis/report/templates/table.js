@@ -4,27 +4,96 @@ const order = { column: "place", down: false, most: PAGE, search: "" };
 
 function table() {
   const box = section("table", "Every target", "");
-  const find = el("input", { type: "search", id: "find", placeholder: "conv, linear, fragile …", oninput: () => { order.search = find.value; order.most = PAGE; fill(); } });
+  const find = el("input", {
+    type: "search",
+    id: "find",
+    placeholder: "conv, linear, fragile …",
+    oninput: () => {
+      order.search = find.value;
+      order.most = PAGE;
+      fill();
+    },
+  });
   const shown = el("span", { class: "soft", role: "status" });
-  const tools = el("div", { class: "tools" }, el("label", { for: "find" }, "Search"), find, shown,
-    button("Scores as CSV", () => download("scores", scoresTable())), button("Responses as CSV", () => download("responses", responsesTable())));
-  const head = el("tr", {}), body = el("tbody", {}), more = el("button", { class: "plain", type: "button", onclick: () => { order.most += 1000; fill(); } });
+  const tools = el(
+    "div",
+    { class: "tools" },
+    el("label", { for: "find" }, "Search"),
+    find,
+    shown,
+    button("Scores as CSV", () => download("scores", scoresTable())),
+    button("Responses as CSV", () => download("responses", responsesTable())),
+  );
+  const head = el("tr", {}),
+    body = el("tbody", {}),
+    more = el("button", {
+      class: "plain",
+      type: "button",
+      onclick: () => {
+        order.most += 1000;
+        fill();
+      },
+    });
   const caption = el("caption", {});
-  box.append(tools, el("div", { class: "scroller" }, el("table", { id: "targets" }, caption, el("thead", {}, head), body)), more);
-  const columns = [["name", "layer"], ["size", "weights"], ...SCORES.map((score) => [score, score])];
+  box.append(
+    tools,
+    el(
+      "div",
+      { class: "scroller" },
+      el("table", { id: "targets" }, caption, el("thead", {}, head), body),
+    ),
+    more,
+  );
+  const columns = [
+    ["name", "layer"],
+    ["size", "weights"],
+    ...SCORES.map((score) => [score, score]),
+  ];
   for (const [key, text] of [["place", "#"], ...columns]) {
-    head.append(el("th", { scope: "col", "data-key": key, class: key === "name" ? "name" : ["place", "size"].includes(key) ? "number" : "" },
-      el("button", { type: "button", onclick: () => { order.down = order.column === key && !order.down; order.column = key; fill(); } }, text)));
+    head.append(
+      el(
+        "th",
+        {
+          scope: "col",
+          "data-key": key,
+          class: key === "name" ? "name" : ["place", "size"].includes(key) ? "number" : "",
+        },
+        el(
+          "button",
+          {
+            type: "button",
+            onclick: () => {
+              order.down = order.column === key && !order.down;
+              order.column = key;
+              fill();
+            },
+          },
+          text,
+        ),
+      ),
+    );
   }
   const fill = () => {
-    const one = study(), places = sorted(one);
-    caption.textContent = capital(filterName(state.filter)) + " scores with " + 100 * one.scoring.level + "\u202f% intervals; reference " + one.scoring.reference + ", base " + one.scoring.base + ", robust within ±" + one.scoring.tolerance + ".";
+    const one = study(),
+      places = sorted(one);
+    caption.textContent =
+      capital(filterName(state.filter)) +
+      " scores with " +
+      100 * one.scoring.level +
+      "\u202f% intervals; reference " +
+      one.scoring.reference +
+      ", base " +
+      one.scoring.base +
+      ", robust within ±" +
+      one.scoring.tolerance +
+      ".";
     shown.textContent = places.length + " of " + one.targets.name.length;
     clear(body).append(...places.slice(0, order.most).map((place) => targetRow(one, place)));
     more.textContent = "Show more of " + places.length;
     more.hidden = places.length <= order.most;
     for (const each of head.children) {
-      if (each.dataset.key === order.column) each.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+      if (each.dataset.key === order.column)
+        each.setAttribute("aria-sort", order.down ? "descending" : "ascending");
       else each.removeAttribute("aria-sort");
     }
     chosenRow(body);
@@ -34,62 +103,185 @@ function table() {
   return box;
 }
 
-function button(text, act) { return el("button", { class: "plain", type: "button", onclick: act }, text); }
+function button(text, act) {
+  return el("button", { class: "plain", type: "button", onclick: act }, text);
+}
 
 function chosenRow(body) {
-  for (const row of body.children) row.classList.toggle("chosen", Number(row.dataset.place) === state.target);
+  for (const row of body.children)
+    row.classList.toggle("chosen", Number(row.dataset.place) === state.target);
 }
 
 function sorted(one) {
-  const wanted = order.search.trim().toLowerCase().split(/\s+/).filter(Boolean), column = order.column;
-  const text = (place) => [one.targets.name[place], one.targets.kind[place], ...SCORES.map((score) => scoreOf(place, score).class)].join(" ").toLowerCase();
-  const places = one.targets.name.map((_, place) => place).filter((place) => wanted.every((word) => text(place).includes(word)));
-  const key = (place) => column === "place" ? place : SCORES.includes(column) ? scoreOf(place, column).value : one.targets[column][place];
+  const wanted = order.search.trim().toLowerCase().split(/\s+/).filter(Boolean),
+    column = order.column;
+  const text = (place) =>
+    [
+      one.targets.name[place],
+      one.targets.kind[place],
+      ...SCORES.map((score) => scoreOf(place, score).class),
+    ]
+      .join(" ")
+      .toLowerCase();
+  const places = one.targets.name
+    .map((_, place) => place)
+    .filter((place) => wanted.every((word) => text(place).includes(word)));
+  const key = (place) =>
+    column === "place"
+      ? place
+      : SCORES.includes(column)
+        ? scoreOf(place, column).value
+        : one.targets[column][place];
   const sense = order.down ? -1 : 1;
   return places.sort((a, b) => {
     const [x, y] = [key(a), key(b)];
     if (x === null || y === null) return (x === null) - (y === null) || a - b; // without a number: last
-    return (typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y) * sense || a - b;
+    return (
+      (typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y) * sense || a - b
+    );
   });
 }
 
 function targetRow(one, place) {
   const name = spelled(one.targets.name[place]);
-  const open = () => { show({ target: place }); document.getElementById("panel").scrollIntoView({ block: "nearest" }); };
-  return el("tr", { class: "pick", "data-place": place, onclick: open },
+  const open = () => {
+    show({ target: place });
+    document.getElementById("panel").scrollIntoView({ block: "nearest" });
+  };
+  return el(
+    "tr",
+    { class: "pick", "data-place": place, onclick: open },
     el("td", { class: "number soft" }, place + 1),
-    el("td", { class: "name" }, el("a", { href: "#network", onclick: (event) => { event.preventDefault(); event.stopPropagation(); open(); } }, name),
-      el("span", { class: "width" }, [one.targets.kind[place], one.targets.shape[place].replaceAll("x", "×")].filter(Boolean).join(" "))),
-    el("td", { class: "number" }, count(one.targets.size[place])), ...SCORES.map((score) => scoreCell(place, score)));
+    el(
+      "td",
+      { class: "name" },
+      el(
+        "a",
+        {
+          href: "#network",
+          onclick: (event) => {
+            event.preventDefault();
+            event.stopPropagation();
+            open();
+          },
+        },
+        name,
+      ),
+      el(
+        "span",
+        { class: "width" },
+        [one.targets.kind[place], one.targets.shape[place].replaceAll("x", "×")]
+          .filter(Boolean)
+          .join(" "),
+      ),
+    ),
+    el("td", { class: "number" }, count(one.targets.size[place])),
+    ...SCORES.map((score) => scoreCell(place, score)),
+  );
 }
 
 function scoreCell(place, score) {
   const found = scoreOf(place, score);
-  if (found.value === null) return el("td", { "data-score": score, "data-class": found.class }, badge(found.class), " ", found.class);
+  if (found.value === null)
+    return el(
+      "td",
+      { "data-score": score, "data-class": found.class },
+      badge(found.class),
+      " ",
+      found.class,
+    );
   const estimate = found.class === "undecided" ? ", estimate " + found.point : "";
-  return el("td", { "data-score": score, "data-class": found.class, "data-value": found.value }, badge(found.class), " ", el("b", {}, signed(found.value, 3)), " ", el("span", { class: found.class }, found.class),
-    el("span", { class: "width" }, (found.low === null ? "" : signed(found.low, 3) + " to " + signed(found.high, 3)) + estimate));
+  return el(
+    "td",
+    { "data-score": score, "data-class": found.class, "data-value": found.value },
+    badge(found.class),
+    " ",
+    el("b", {}, signed(found.value, 3)),
+    " ",
+    el("span", { class: found.class }, found.class),
+    el(
+      "span",
+      { class: "width" },
+      (found.low === null ? "" : signed(found.low, 3) + " to " + signed(found.high, 3)) + estimate,
+    ),
+  );
 }
 
 // Exactly what is plotted, every digit of it.
 function scoresTable() {
-  const one = study(), rows = [["study", "target", "kind", "shape", "size", "filter", "score", "value", "low", "high", "level", "class", "point"]];
+  const one = study(),
+    rows = [
+      [
+        "study",
+        "target",
+        "kind",
+        "shape",
+        "size",
+        "filter",
+        "score",
+        "value",
+        "low",
+        "high",
+        "level",
+        "class",
+        "point",
+      ],
+    ];
   one.targets.name.forEach((name, place) => {
-    for (const filter of Object.keys(one.scores)) for (const score of SCORES) {
-      const found = scoreOf(place, score, filter);
-      rows.push([one.label, name, one.targets.kind[place], one.targets.shape[place], one.targets.size[place], filter, score, found.value, found.low, found.high, one.scoring.level, found.class, found.point]);
-    }
+    for (const filter of Object.keys(one.scores))
+      for (const score of SCORES) {
+        const found = scoreOf(place, score, filter);
+        rows.push([
+          one.label,
+          name,
+          one.targets.kind[place],
+          one.targets.shape[place],
+          one.targets.size[place],
+          filter,
+          score,
+          found.value,
+          found.low,
+          found.high,
+          one.scoring.level,
+          found.class,
+          found.point,
+        ]);
+      }
   });
   return rows;
 }
 
 function responsesTable() {
-  const one = study(), columns = ["alpha", "zeroed", "density", "clean", "clean_low", "clean_high", "adversarial", "adversarial_low", "adversarial_high", "random_clean", "random_adversarial"];
-  const there = columns.filter((column) => Object.values(one.curves).some((own) => column in Object.values(own.filters)[0]));
+  const one = study(),
+    columns = [
+      "alpha",
+      "zeroed",
+      "density",
+      "clean",
+      "clean_low",
+      "clean_high",
+      "adversarial",
+      "adversarial_low",
+      "adversarial_high",
+      "random_clean",
+      "random_adversarial",
+    ];
+  const there = columns.filter((column) =>
+    Object.values(one.curves).some((own) => column in Object.values(own.filters)[0]),
+  );
   const rows = [["study", "target", "filter", "step", ...there]];
-  for (const [place, own] of Object.entries(one.curves)) for (const [filter, sweep] of Object.entries(own.filters)) {
-    sweep.alpha.forEach((_, step) => rows.push([one.label, one.targets.name[place], filter, step, ...there.map((column) => sweep[column][step])]));
-  }
+  for (const [place, own] of Object.entries(one.curves))
+    for (const [filter, sweep] of Object.entries(own.filters)) {
+      sweep.alpha.forEach((_, step) =>
+        rows.push([
+          one.label,
+          one.targets.name[place],
+          filter,
+          step,
+          ...there.map((column) => sweep[column][step]),
+        ]),
+      );
+    }
   return rows;
 }
 
@@ -101,11 +293,20 @@ function csvCell(value) {
   return /[",\n\r]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
 }
 
-function csv(rows) { return rows.map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n"; }
+function csv(rows) {
+  return rows.map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n";
+}
 
 function download(what, rows) {
   const address = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
-  const link = el("a", { href: address, download: [shared.studies.length > 1 ? study().label : "", what].filter(Boolean).join("-").replace(/[^\w.-]+/g, "-") + ".csv" });
+  const link = el("a", {
+    href: address,
+    download:
+      [shared.studies.length > 1 ? study().label : "", what]
+        .filter(Boolean)
+        .join("-")
+        .replace(/[^\w.-]+/g, "-") + ".csv",
+  });
   document.body.append(link);
   link.click();
   link.remove();

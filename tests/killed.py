@@ -26,6 +26,7 @@ EVENTS = (
     (Path, "unlink"),
 )
 SHARDS = 5
+FILTERS = ("high_pass", "low_pass")
 
 
 def network() -> nn.Module:
@@ -45,14 +46,15 @@ def data(samples: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def analyze(out: Path, kind: str) -> hm.Study:
-    """Analyse, go on or replace: ``usual``, ``until`` or ``overwrite``."""
+    """Analyse, go on or replace: ``usual``, ``until``, ``overwrite`` or ``extend``."""
     until = "certain" if kind == "until" else None
+    extend = out if kind == "extend" else None
     return hm.analyze(
         network(),
         data(1500 if until else 32 * SHARDS),
         attack=hm.FGSM(0.05),
-        sweep=hm.Sweep(thresholds=5, filters=("high_pass", "low_pass"), until=until),
-        run=hm.Run(progress=False, engine="plain", overwrite=kind == "overwrite"),
+        sweep=hm.Sweep(thresholds=9 if extend else 5, filters=FILTERS, until=until),
+        run=hm.Run(progress=False, engine="plain", overwrite=kind == "overwrite", extend=extend),
         out=out,
     )
 

@@ -31,6 +31,7 @@ ORDER = [
     "comparison",
     "report",
     "manifest",
+    "reusing",  # what another study has measured
     "measuring",  # an engine, and how much it measures at a time
     "remote",  # what the processes of a cluster do
     "cluster",

@@ -14,8 +14,8 @@ import killed
 from hormesis.storage import MANIFEST, OUTCOMES, FolderStore, read_manifest, whole_shards
 from hormesis.study import open_study
 
-KINDS = ("usual", "until", "overwrite")
-OLD = 0.1  # magnitude of the study that is replaced
+KINDS = ("usual", "until", "overwrite", "extend")
+REPLACED = ("overwrite", "extend")  # an old study by a new one
 
 
 @cache
@@ -43,7 +43,7 @@ def shards(folder: Path) -> dict[str, bytes]:
 def in_peace(folder: Path, kind: str) -> tuple[Path, int, float]:
     """Return a study that nobody killed, how many events it had, and how long it took."""
     out, log = folder / kind, folder / f"{kind}.log"
-    if kind == "overwrite":
+    if kind in REPLACED:
         killed.analyze(out, "usual")
     assert process(out, kind, None, log) == 0
     events, seconds = log.with_suffix(".events").read_text().split()
@@ -75,7 +75,7 @@ def endured(out: Path, kind: str, moments: list[float], log: Path) -> int:
         died += code != 0
         assert code in (0, -9, -14)
         check_nothing_is_half_there(out)
-        if kind == "overwrite":
+        if kind in REPLACED:
             assert open_study(out).finished
         if code == 0:
             break
@@ -91,7 +91,7 @@ def check(folder: Path, peace: Path, kind: str, seed: int, kills: int) -> None:
         by_event = chance.random() < 0.8
         moments.append(chance.randrange(events) if by_event else chance.random() * seconds)
     out, log = folder / "study", folder / "log"
-    if kind == "overwrite":
+    if kind in REPLACED:
         killed.analyze(out, "usual")
     died = endured(out, kind, moments, log)
     assert shards(out) == shards(expected)

@@ -166,7 +166,7 @@ def _analyze(given: Namespace) -> int | None:
     attack = make_attack(given.attack, given.epsilon, steps=given.steps)
     named, run = named_from(given), run_from(given)
     measured = targets_from(given), sweep_from(given), scoring_from(given)
-    out = Path(given.out or Path("studies") / named.study_name(attack.name))
+    out = Path(given.out or given.extend or Path("studies") / named.study_name(attack.name))
 
     sinks = watch.sinks_from(given.live, given.tensorboard, out)
 

@@ -110,7 +110,7 @@ def analyze_epochs(
             scoring=scoring,
             performance=performance,
             out=epoch_folder(folder, epoch),
-            run=run,
+            run=_extending(run, epoch),
             name=question["network"]["name"],
             origin={
                 "epoch": epoch,
@@ -125,6 +125,14 @@ def analyze_epochs(
         raise StudyError(f"The folder {folder} holds a single study.")
     members = {epoch: studies.members[epoch] for epoch in chosen if epoch not in damaged}
     return Studies(members, folder), damaged
+
+
+def _extending(run: Run, epoch: int) -> Run:
+    """Return the run such that the study of an epoch extends that of the same epoch, if any."""
+    if run.extend is None:
+        return run
+    member = epoch_folder(Path(run.extend), epoch)
+    return replace(run, extend=member if is_study(member) else None)
 
 
 def _check_named(training: TrainingRun, allow_code: bool) -> None:

@@ -66,4 +66,5 @@ def run_from(given: Namespace) -> Run:
         address=given.address,
         gpus_per_task=given.gpus_per_task,
         cpus_per_task=given.cpus_per_task,
+        extend=given.extend,
     )

@@ -18,6 +18,8 @@ from hormesis.analysis.responses import with_unreached
 from hormesis.analysis.stopping import Stopping
 from hormesis.engine.shards import Task
 from hormesis.engine.sweep import Measure, Sweeper
+from hormesis.errors import StudyError
+from hormesis.manifest import first_difference
 from hormesis.storage import (
     RESPONSES,
     SAMPLES,
@@ -26,7 +28,13 @@ from hormesis.storage import (
     MemoryStore,
     Span,
     Store,
+    check_free,
+    clear,
+    examined,
+    is_study,
     pack,
+    read_manifest,
+    successor,
     unpack,
     whole_shards,
     write_manifest,
@@ -173,16 +181,68 @@ def finish(outline: Outline, store: Store, stopping: Stopping, found: Mapping[st
     """
     responses = stopping.responses()
     targets = with_unreached(outline.tables[TARGETS], responses)
-    manifest = {"state": FINISHED, **outline.manifest, **found}
+    said = {"state": FINISHED, **outline.manifest, **found}
     if isinstance(store, FolderStore):
         tables = {**outline.tables, TARGETS: targets, RESPONSES: responses}
-        manifest["tables"] = write_tables(store.study, tables)
-        write_manifest(store.study, manifest)
+        said["tables"] = write_tables(store.study, tables)
+        write_manifest(store.study, said)
     return Study(
-        manifest,
+        said,
         targets,
         responses,
         store.study if isinstance(store, FolderStore) else None,
         store.contents if isinstance(store, MemoryStore) else {},
         outline.tables[SAMPLES],
     )
+
+
+def place_of(
+    out: Path, question: Mapping[str, Any], *, replaced: bool, extended: bool
+) -> tuple[Path, dict[str, Any]]:
+    """Return the folder to measure into, and the manifest of the study that it holds, if any.
+
+    A study that is to be replaced stays until the new one, which grows beside it, is finished.
+
+    Args:
+        out: Where the study shall lie.
+        question: What is asked.
+        replaced: Whether a study that lies there is to be replaced.
+        extended: Whether it is to be extended to another question.
+
+    Raises:
+        StudyError: If ``out`` holds something else, or a study of another question.
+    """
+    if not is_study(out):
+        check_free(out)
+        return out, {}
+    known = {} if replaced else read_manifest(out)
+    difference = first_difference(question, known.get("question", {}))
+    if replaced or (extended and difference):
+        check_free(out, overwrite=True)
+        return successor(out), _begun_before(successor(out), question)
+    if difference:
+        raise StudyError(
+            f"The folder {out} holds a study of another question ({difference}); choose another "
+            "one with `out`, take over what it shares with `extend`, or replace it with "
+            "`overwrite`."
+        )
+    return out, known
+
+
+def _begun_before(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest of what grows in the place of another study; empty what does not fit."""
+    if not is_study(folder):
+        return {}
+    try:
+        known = read_manifest(folder)
+        if not first_difference(question, known.get("question", {})):
+            return known
+    except StudyError:
+        pass
+    clear(folder)
+    return {}
+
+
+def is_whole(folder: Path, known: Mapping[str, Any]) -> bool:
+    """Return whether a finished study has all its files; one of format 1 does not tell."""
+    return "shards" not in known or not examined(folder).damaged

@@ -14,6 +14,7 @@ from hormesis.engine.plan import Removal
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import ModelError
 from hormesis.inputs.samples import Samples
+from hormesis.reusing import Source
 from hormesis.settings import RAY, Run, Sweep
 from hormesis.storage import Shard, StoredOutcomes, pack
 
@@ -25,10 +26,12 @@ class Worker:
     Args:
         work: Engine, samples, removals and question.
         study: Identity of the study.
+        source: Another study, of which what it shares is taken over.
     """
 
     work: Work
     study: str
+    source: Source | None = None
 
     def __call__(self, task: Task, tick: Callable[[int], None] = lambda samples: None) -> bytes:
         """Measure a shard.
@@ -40,7 +43,14 @@ class Worker:
         Raises:
             ModelError: If the unfiltered network's performance is not finite.
         """
-        outcomes = _stored(self.work.measure(task, tick), task.wanted)
+
+        def measure(part: Task, clean: bool) -> StoredOutcomes:
+            return _stored(self.work.measure(part, tick, clean=clean), part.wanted)
+
+        if self.source is None:
+            outcomes = measure(task, True)
+        else:
+            outcomes = self.source.shard(task, self.work.samples, measure)
         for name in ("clean", "adversarial"):
             if not np.isfinite(getattr(outcomes, f"base_{name}")).all():
                 raise ModelError(

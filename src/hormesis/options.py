@@ -327,6 +327,13 @@ def _add_run(parser: ArgumentParser) -> None:
     )
     add("--overwrite", action="store_true", help="replace a study that lies there")
     add(
+        "--extend",
+        type=str | None,
+        metavar="STUDY",
+        help="take over what this study of the same network has measured: for more samples, "
+        "thresholds or targets, or another attack (default of --out: the same folder)",
+    )
+    add(
         "--engine",
         type=str,
         metavar="NAME",

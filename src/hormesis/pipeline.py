@@ -19,32 +19,43 @@ from hormesis.engine.plan import Plan, make_plan
 from hormesis.engine.shards import Work, shard_edges
 from hormesis.engine.sweep import Sweeper
 from hormesis.engine.sweep import sweep as by_threads
-from hormesis.engine.tables import cell_table, flow_entry, sample_table, target_table
+from hormesis.engine.tables import (
+    cell_table,
+    flow_entry,
+    removal_table,
+    sample_table,
+    target_table,
+)
 from hormesis.errors import StudyError
-from hormesis.growing import FINISHED, Outline, begin, finish, grow, identified
+from hormesis.growing import (
+    FINISHED,
+    Outline,
+    begin,
+    finish,
+    grow,
+    identified,
+    is_whole,
+    place_of,
+)
 from hormesis.inputs.models import check_network
 from hormesis.inputs.samples import Samples, mixed, samples_from
 from hormesis.inputs.subset import shuffled
 from hormesis.measuring import Worker, device_of, equipped
 from hormesis.report.progress import Report, shown
+from hormesis.reusing import Source, source_of
 from hormesis.settings import RAY, Run, Scoring, Sweep, Targets
 from hormesis.storage import (
     CELLS,
+    REMOVALS,
     SAMPLES,
     TARGETS,
     FolderStore,
     MemoryStore,
     begun,
-    check_free,
-    clear,
-    is_study,
     locked,
-    read_manifest,
     recover,
     strangers,
-    successor,
     swap,
-    whole_shards,
 )
 from hormesis.stress.adversaries import AUTO, FGSM, Attack
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
@@ -181,12 +192,13 @@ class _Planned:
 
 def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> Study:
     """Return the study in a folder, finished if it was not."""
+    itself = request.run.extend is not None and Path(request.run.extend).resolve() == out
 
     def place() -> tuple[Path, dict[str, Any]]:
-        return _place(out, planned.question, overwrite=request.run.overwrite)
+        return place_of(out, planned.question, replaced=request.run.overwrite, extended=itself)
 
     def finished(folder: Path, known: dict[str, Any]) -> Study | None:
-        if not known or known.get("state", FINISHED) != FINISHED or not _whole(folder, known):
+        if not known or known.get("state", FINISHED) != FINISHED or not is_whole(folder, known):
             return None
         return open_study(folder).scored(request.scoring)
 
@@ -203,47 +215,6 @@ def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> St
             if folder != out:
                 swap(out, folder)
     return replace(study, folder=request.out)
-
-
-def _place(
-    out: Path, question: Mapping[str, Any], *, overwrite: bool
-) -> tuple[Path, dict[str, Any]]:
-    """Return the folder to measure into, and the manifest of the study that it holds, if any.
-
-    A study that is to be replaced stays until the new one, which grows beside it, is finished.
-
-    Raises:
-        StudyError: If ``out`` holds something else, or a study of another question.
-    """
-    if not is_study(out):
-        check_free(out)
-        return out, {}
-    if overwrite:
-        check_free(out, overwrite=True)
-        folder = successor(out)
-        known = read_manifest(folder) if is_study(folder) else {}
-        if known and manifest.first_difference(question, known["question"]):
-            clear(folder)
-            known = {}
-        return folder, known
-    known = read_manifest(out)
-    difference = manifest.first_difference(question, known.get("question", {}))
-    if difference:
-        raise StudyError(
-            f"The folder {out} holds a study of another question ({difference}); choose another "
-            "one with `out`, or replace it with `overwrite`."
-        )
-    return out, known
-
-
-def _whole(folder: Path, known: Mapping[str, Any]) -> bool:
-    """Return whether a finished study has all its shards; one of format 1 does not tell."""
-    if "shards" not in known:
-        return True
-    samples = known["base"]["samples"]
-    edges = [edge for edge in known["shards"]["edges"] if edge < samples]
-    whole, _ = whole_shards(FolderStore(folder), [*edges, samples], known["study"])
-    return len(whole) == len(edges)
 
 
 def _measured(
@@ -294,7 +265,7 @@ def _measured(
     better = request.performance.higher_is_better
     cells = outline.tables[CELLS]
     stopping = Stopping(cells, request.scoring, request.sweep.until, len(samples), better)
-    worker = Worker(work, outline.identity)
+    worker = Worker(work, outline.identity, _source(request, planned, outline))
     sweeper = _sweeper(planned, request, worker, shard)
     grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
     settled = [prefix.described() for prefix in stopping.prefixes]
@@ -322,6 +293,15 @@ def _sweeper(planned: _Planned, request: _Request, worker: Worker, shard: int) -
     return crew_of(planned.network, worker, (request.sweep, request.run), shard).sweep
 
 
+def _source(request: _Request, planned: _Planned, outline: Outline) -> Source | None:
+    """Return the study that this one extends, if any."""
+    if request.run.extend is None:
+        return None
+    keys = outline.tables[REMOVALS]["key"].tolist()
+    folder = Path(request.run.extend)
+    return source_of(folder, planned.question, outline.manifest["attack"], keys)
+
+
 def _outline(
     planned: _Planned,
     request: _Request,
@@ -332,9 +312,9 @@ def _outline(
     """Return what the study holds from the start."""
     attack, plan = manifest.describe_attack(*chosen), planned.plan
     magnitude = {"epsilon": attack["epsilon"]}
-    keys = [removal.key() for removal in plan.removals]
+    removals = removal_table(plan)
     written = {
-        "study": identified(planned.question, magnitude, keys),
+        "study": identified(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,
         "attack": attack,
         "scoring": asdict(request.scoring),
@@ -353,6 +333,7 @@ def _outline(
     tables = {
         TARGETS: target_table(plan),
         CELLS: cell_table(plan),
+        REMOVALS: removals,
         SAMPLES: sample_table(planned.samples),
     }
     return Outline(written, tables)

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hormesis.errors import SettingError, unknown
 
@@ -289,6 +290,7 @@ class Run:
         gpus_per_task: GPUs of a cluster's task, a fraction or a whole number; None takes one if the
             network is on a GPU.
         cpus_per_task: Cores of a cluster's task, above 0; it computes with as many threads.
+        extend: Folder of another study of the same network; what it has measured is taken over.
 
     Raises:
         SettingError: For an unknown engine, fewer than one worker, an amount of memory that cannot
@@ -307,12 +309,17 @@ class Run:
     address: str | None = None
     gpus_per_task: float | int | None = None
     cpus_per_task: float | int = 1
+    extend: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
         check_choice("engine", self.engine, ENGINES)
         if self.engine != RAY and self.address is not None:
             raise SettingError(f"Expected engine 'ray' for an `address`, got {self.engine!r}.")
+        if self.engine == RAY and self.extend is not None:
+            raise SettingError(
+                "Expected another `engine` than 'ray' with `extend`, which this machine reads."
+            )
         _check_share("cpus_per_task", self.cpus_per_task, least=0.01)
         _check_share("gpus_per_task", self.gpus_per_task or 0, least=0)
         if self.workers is not None and self.workers < 1:

@@ -26,7 +26,8 @@ def run(given: Namespace) -> int:
     training = open_run(given.run)
     _check_alike(given, training.manifest["question"])
     training.chosen(epochs)
-    out = Path(given.out or Path("studies") / f"{training.folder.resolve().name}-{attack.name}")
+    usual = Path("studies") / f"{training.folder.resolve().name}-{attack.name}"
+    out = Path(given.out or given.extend or usual)
     sinks = sinks_from(given.live, given.tensorboard, out)
 
     from hormesis.epochs import Trained, analyze_epochs  # imports torch, which takes seconds

@@ -21,6 +21,8 @@ class Question:
         adaptive: Attack every filtered network anew, instead of the unfiltered one once.
         bounds: Lowest and highest value of an input, in input units.
         seed: Seed of the attack's random starts.
+        clean: Measure the samples as they are, too; if not, what belongs to them is zero and means
+            nothing, and ``changed`` is that of the perturbed samples.
     """
 
     performance: Performance
@@ -28,6 +30,7 @@ class Question:
     adaptive: bool
     bounds: tuple[float, float]
     seed: int
+    clean: bool = True
 
 
 @dataclass(frozen=True)

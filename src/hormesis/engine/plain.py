@@ -56,24 +56,30 @@ def measure(
     """
     with evaluating(network):
         adversarial = attacked(network, block, question)
-        base = _logits(network, block.inputs), _logits(network, adversarial)
+        base = _both(network, block, adversarial, question)
         results = []
         for removal in removals:
             with filtered(network, removal):
                 if question.adaptive:
                     adversarial = attacked(network, block, question)
-                logits = _logits(network, block.inputs), _logits(network, adversarial)
+                logits = _both(network, block, adversarial, question)
             changed = any(not _same(a, b) for a, b in zip(logits, base, strict=True))
             results.append((*_scored(logits, block, question), changed))
             tick()
     return Outcomes.of(_scored(base, block, question), results)
 
 
-def _scored(
-    logits: tuple[Tensor, Tensor], block: Block, question: Question
-) -> tuple[Tensor, Tensor]:
-    clean, adversarial = (question.performance.measure(part, block.labels) for part in logits)
-    return clean, adversarial
+def _both(
+    network: nn.Module, block: Block, adversarial: Tensor, question: Question
+) -> tuple[Tensor, ...]:
+    """Return the logits of clean and of perturbed samples, or of the latter alone."""
+    inputs = (block.inputs, adversarial) if question.clean else (adversarial,)
+    return tuple(_logits(network, part) for part in inputs)
+
+
+def _scored(logits: tuple[Tensor, ...], block: Block, question: Question) -> tuple[Tensor, Tensor]:
+    found = [question.performance.measure(part, block.labels) for part in logits]
+    return (found[0] if question.clean else torch.zeros_like(found[-1])), found[-1]
 
 
 def attacked(network: nn.Module, block: Block, question: Question) -> Tensor:

@@ -1,7 +1,7 @@
 """Shards: fixed blocks of samples, whatever the workers, the memory or the engine."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 from math import prod
 
@@ -57,13 +57,15 @@ class Work:
     device: torch.device
     offset: int = 0
 
-    def measure(self, task: Task, tick: Callable[[int], None]) -> Outcomes:
+    def measure(self, task: Task, tick: Callable[[int], None], *, clean: bool = True) -> Outcomes:
         """Return the outcomes of a shard: one row for each removal that is wanted.
 
         Args:
             task: The shard.
             tick: Called after each removal with the number of samples it was measured on.
+            clean: Measure clean samples too, see ``Question``.
         """
+        question = self.question if clean else replace(self.question, clean=False)
         removals = list(compress(self.removals, task.wanted))
         parts = []
         for first, end in pairwise(parts_of(task.first, task.end, self.batch)):
@@ -71,9 +73,7 @@ class Work:
             block = Block(self.samples.inputs[rows], self.samples.labels[rows], first)
             count = len(block.labels)
             block = doubled(block).to(self.device)
-            found = self.engine.measure(
-                removals, block, self.question, lambda count=count: tick(count)
-            )
+            found = self.engine.measure(removals, block, question, lambda count=count: tick(count))
             parts.append(found.head(count))
         return Outcomes.joined(parts)
 

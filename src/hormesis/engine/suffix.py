@@ -122,8 +122,9 @@ class _Work:
         self.program, self.network, self.question = program, network, question
         with ties.lent(network):
             attacked = plain.attacked(network, block, question)
-        self.inputs = torch.cat([block.inputs, attacked])
-        self.labels = torch.cat([block.labels, block.labels])
+        clean = [block.inputs] if question.clean else []
+        self.inputs = torch.cat([*clean, attacked])
+        self.labels = torch.cat([block.labels] * (1 + len(clean)))
         self.answer = whole(program, self.inputs)
         self.usual = self.answer.logits.abs().max().item()
         self.unfiltered = (*self.scored(self.answer, None), False)
@@ -146,11 +147,12 @@ class _Work:
             performance,
             usual=self.usual,
         )
-        clean, perturbed = (
+        parts = 2 if self.question.clean else 1
+        found = [
             performance.measure(part, labels)
-            for part, labels in zip(logits.chunk(2), self.labels.chunk(2), strict=True)
-        )
-        return clean, perturbed
+            for part, labels in zip(logits.chunk(parts), self.labels.chunk(parts), strict=True)
+        ]
+        return (found[0] if parts == 2 else torch.zeros_like(found[-1])), found[-1]
 
 
 def _refuse_shared_memory(network: nn.Module) -> None:

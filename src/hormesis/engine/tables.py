@@ -43,6 +43,11 @@ def sample_table(samples: Samples) -> pd.DataFrame:
     return pd.DataFrame({"place": places.numpy(), "label": samples.labels.numpy()})
 
 
+def removal_table(plan: Plan) -> pd.DataFrame:
+    """Return the removals of a plan, one row of the outcomes each, by what tells them apart."""
+    return pd.DataFrame({"key": [removal.key() for removal in plan.removals]})
+
+
 def target_table(plan: Plan) -> pd.DataFrame:
     """Return the targets of a plan, one row each, with what is not tested and why."""
     targets = plan.targets

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from hormesis.errors import StudyError
-from hormesis.storage.files import CELLS, RESPONSES, SAMPLES, TARGETS, read_manifest, read_table
+from hormesis.storage.files import (
+    CELLS,
+    REMOVALS,
+    RESPONSES,
+    SAMPLES,
+    TARGETS,
+    read_manifest,
+    read_table,
+)
 from hormesis.storage.lock import Holder, holder_of
 from hormesis.storage.store import OUTCOMES, FolderStore, Span, fault
 
@@ -81,7 +89,7 @@ def _expected(manifest: Mapping[str, Any], finished: bool) -> list[Span]:
 
 def _damaged_tables(folder: Path, manifest: Mapping[str, Any], finished: bool) -> dict[str, str]:
     damaged = {}
-    for name in (TARGETS, CELLS, SAMPLES, *([RESPONSES] if finished else [])):
+    for name in (TARGETS, CELLS, SAMPLES, REMOVALS, *([RESPONSES] if finished else [])):
         try:
             read_table(folder, name, (), manifest.get("tables", {}).get(name))
         except StudyError as error:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hormesis.errors import StudyError
-from hormesis.storage.files import CELLS, MANIFEST, OUTCOMES, RESPONSES, SAMPLES, TARGETS
+from hormesis.storage.files import CELLS, MANIFEST, OUTCOMES, REMOVALS, RESPONSES, SAMPLES, TARGETS
 
-_FILES = (TARGETS, CELLS, SAMPLES, RESPONSES, "overview.png")
+_FILES = (TARGETS, CELLS, SAMPLES, REMOVALS, RESPONSES, "overview.png")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

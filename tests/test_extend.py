@@ -1,0 +1,220 @@
+"""A study that grows out of another: what both share is not measured again, and nothing differs."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import hormesis as hm
+from hormesis import measuring
+from hormesis.engine.memory import Footprint
+from hormesis.engine.outcomes import Outcomes
+from hormesis.engine.shards import Task, Work
+from hormesis.errors import StudyError
+from hormesis.settings import UNFILTERED
+from hormesis.storage import CELLS, MANIFEST, OUTCOMES, read_table
+from hormesis.study import open_study
+from killed import data, network
+
+ALL = 300
+QUIET = hm.Run(progress=False, engine="plain")
+SMALL: dict[str, Any] = {
+    "count": 100,
+    "targets": hm.Targets(include=("3.weight",)),
+    "sweep": hm.Sweep(thresholds=5, control=True),
+    "attack": hm.PGD(0.05, steps=2),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_is_no_matter() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
+        yield
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Removals × samples that are measured: ``full``, and ``half`` without the clean samples."""
+    done = {"full": 0, "half": 0}
+    measure = Work.measure
+
+    def counted(self: Work, task: Task, tick: Any, *, clean: bool = True) -> Outcomes:
+        done["full" if clean else "half"] += int(task.wanted.sum()) * (task.end - task.first)
+        return measure(self, task, tick, clean=clean)
+
+    monkeypatch.setattr(Work, "measure", counted)
+    return done
+
+
+def analyze(out: Path, run: hm.Run = QUIET, **asked: Any) -> hm.Study:
+    asked = {**SMALL, **asked}
+    count = asked.pop("count")
+    samples = hm.samples_from(data(ALL), count=count)
+    return hm.analyze(network(), samples, out=out, run=run, **asked)
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / OUTCOMES).iterdir())}
+
+
+def removals(folder: Path) -> set[tuple[object, ...]]:
+    """What a study removes, told apart by what a reader of its tables sees."""
+    cells = read_table(folder, CELLS, ("outcome", "control"))
+    rows = cells.loc[cells["outcome"] != UNFILTERED]
+    return {*rows["outcome"], *rows["control"]}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small") / "study"
+    analyze(folder)
+    return folder
+
+
+WIDER: dict[str, dict[str, Any]] = {
+    "samples": {"count": 200},
+    "all samples": {"count": None},
+    "thresholds": {"sweep": hm.Sweep(thresholds=9, control=True)},
+    "targets": {"targets": hm.Targets()},
+    "magnitude": {"attack": hm.PGD(0.1, steps=2)},
+    "attack": {"attack": hm.FGSM(0.05)},
+    "adversary": {"sweep": hm.Sweep(thresholds=5, control=True, adversary="adaptive")},
+    "everything": {
+        "count": 200,
+        "targets": hm.Targets(),
+        "sweep": hm.Sweep(thresholds=9, control=True),
+        "attack": hm.FGSM(0.05),
+    },
+}
+
+
+@pytest.mark.parametrize("wider", WIDER)
+def test_the_extended_study_is_that_from_scratch(tmp_path, small, work, wider):
+    scratch = analyze(tmp_path / "scratch", **WIDER[wider])
+    whole = dict(work)
+    work.update(full=0, half=0)
+    extended = analyze(tmp_path / "s", replace(QUIET, extend=small), **WIDER[wider])
+    assert shards(tmp_path / "s") == shards(tmp_path / "scratch")
+    assert extended.scores.equals(scratch.scores)
+    assert extended.manifest["base"] == scratch.manifest["base"]
+    assert work["full"] < whole["full"]
+    total = len(removals(tmp_path / "s"))
+    before = len(removals(small))
+    if wider == "samples":
+        assert work == {"full": total * 100, "half": 0}
+    if wider == "targets":
+        assert work == {"full": (total - before) * 100, "half": 0}
+    if wider in ("attack", "magnitude"):
+        assert work["half"] == total * 100
+        # What changed a logit for some samples, and perhaps for perturbed ones alone.
+        assert work["full"] < work["half"] / 20
+
+
+def test_the_fast_engine_measures_half_as_the_plain_one_does(tmp_path, small, work):
+    analyze(tmp_path / "scratch", **WIDER["attack"])
+    run = replace(QUIET, engine="auto", workers=2, extend=small)
+    analyze(tmp_path / "s", run, **WIDER["attack"])
+    assert shards(tmp_path / "s") == shards(tmp_path / "scratch")
+    assert work["half"] > 0
+
+
+def test_halving_the_grid_measures_the_new_thresholds_only(tmp_path, small, work):
+    analyze(tmp_path / "s", replace(QUIET, extend=small), **WIDER["thresholds"])
+    old, new = (set(_keys(folder)) for folder in (small, tmp_path / "s"))
+    assert work == {"full": len(new - old) * 100, "half": 0}
+    # High and low pass keep their thresholds; the pulse is half as wide.
+    kept = read_table(small, CELLS, ("filter",)).query("filter != 'pulse_wave' and zeroed > 0")
+    assert len(old & new) >= 2 * kept["outcome"].nunique()
+
+
+def _keys(folder: Path) -> list[str]:
+    return read_table(folder, "removals.parquet", ("key",))["key"].tolist()
+
+
+def test_the_same_study_extended_measures_nothing(tmp_path, small, work):
+    analyze(tmp_path / "s", replace(QUIET, extend=small))
+    assert work == {"full": 0, "half": 0}
+    assert shards(tmp_path / "s") == shards(small)
+
+
+def test_in_its_own_folder_the_old_one_stays_until_the_new_one_is_whole(
+    tmp_path, small, work, monkeypatch
+):
+    out = tmp_path / "s"
+    analyze(out)
+    analyze(tmp_path / "scratch", count=200)
+    work.update(full=0)
+    itself, done = replace(QUIET, extend=out), []
+    measure = measuring.Worker.__call__
+
+    def dying(self: measuring.Worker, task: Task, tick: Any) -> bytes:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(task)
+        return measure(self, task, tick)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring.Worker, "__call__", dying)
+        with pytest.raises(KeyboardInterrupt):
+            analyze(out, itself, count=200)
+    assert shards(out) == shards(small)
+    assert open_study(out).finished
+    analyze(out, itself, count=200)
+    assert shards(out) == shards(tmp_path / "scratch")
+    assert work["full"] == len(removals(out)) * 100
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_an_unfinished_or_damaged_study_gives_what_it_has(tmp_path, small, work):
+    out = tmp_path / "old"
+    analyze(out)
+    work.update(full=0)
+    (out / OUTCOMES / "00000032.safetensors").unlink()
+    path = out / OUTCOMES / "00000064.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    analyze(tmp_path / "s", replace(QUIET, extend=out))
+    assert work["full"] == len(removals(small)) * 64
+    assert shards(tmp_path / "s") == shards(small)
+
+
+def test_other_samples_are_not_mistaken_for_the_same(tmp_path, small, work):
+    inputs, labels = data(ALL)
+    other = hm.samples_from((1 - inputs, labels), count=100)
+    options = {name: value for name, value in SMALL.items() if name != "count"}
+    run = replace(QUIET, extend=small)
+    hm.analyze(network(), other, out=tmp_path / "s", run=run, **options)
+    assert work["full"] == len(removals(small)) * 100
+
+
+@pytest.mark.parametrize("what", ["network", "performance", "data"])
+def test_what_nothing_can_be_taken_over_from_is_refused(tmp_path, small, what):
+    changed: dict[str, Any] = {}
+    used, samples = network(), hm.samples_from(data(ALL), count=100)
+    if what == "network":
+        with torch.no_grad():
+            used.get_parameter("1.bias").add_(1)
+    elif what == "performance":
+        changed["performance"] = "loss"
+    else:
+        samples = hm.samples_from(data(ALL), count=100, bounds=(0.0, 2.0))
+    options = {name: value for name, value in SMALL.items() if name != "count"} | changed
+    with pytest.raises(StudyError, match=rf"cannot be extended: its {what} has another"):
+        hm.analyze(used, samples, out=tmp_path / "s", run=replace(QUIET, extend=small), **options)
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_refusal_of_another_question_names_the_way(small):
+    with pytest.raises(StudyError, match=r"take over what it shares with `extend`"):
+        analyze(small, count=200)
+
+
+def test_a_damaged_manifest_cannot_be_extended(tmp_path, small):
+    analyze(tmp_path / "old")
+    (tmp_path / "old" / MANIFEST).write_text("{")
+    with pytest.raises(StudyError, match="is damaged"):
+        analyze(tmp_path / "s", replace(QUIET, extend=tmp_path / "old"), count=200)

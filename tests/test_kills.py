@@ -106,9 +106,9 @@ def check(folder: Path, peace: Path, kind: str, seed: int, kills: int) -> None:
         assert sum(measured.values()) <= killed.SHARDS + died
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["usual", "until", "extend"])
 def test_a_few_kills(tmp_path, peace, kind):
-    check(tmp_path, peace, kind, seed=0, kills=3)
+    check(tmp_path, peace, kind, seed=0, kills=2)
 
 
 @pytest.mark.slow

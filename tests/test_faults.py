@@ -166,18 +166,15 @@ def swap(path: Path, chance: random.Random) -> None:
 HARMS: tuple[Callable[[Path, random.Random], None], ...] = (cut, flip, delete, overwrite, swap)
 
 
-def harm(folder: Path, seed: int, *, manifest: bool) -> list[str]:
-    """Damage one to three files of a study, and return which now differ."""
+def harm(folder: Path, seed: int) -> list[str]:
+    """Damage one to three files of a study, shards above all, and return which now differ."""
     chance, before = random.Random(seed), contents(folder)
     for _ in range(chance.randint(1, 3)):
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        paths = [path for path in paths if (path.name == MANIFEST) <= manifest]
-        if not manifest:
-            paths = [
-                path for path in paths if path.parent.name == OUTCOMES or chance.random() < 0.5
-            ]
-        if paths:
-            chance.choice(HARMS)(chance.choice(paths), chance)
+        paths = [path for path in paths if path.name != MANIFEST]
+        chosen = [path for path in paths if path.parent.name == OUTCOMES or chance.random() < 0.5]
+        if chosen:
+            chance.choice(HARMS)(chance.choice(chosen), chance)
     after = contents(folder)
     return [name for name in before if after.get(name) != before[name]]
 
@@ -189,19 +186,19 @@ def harmless(copy: Path, whole: Path, names: list[str]) -> bool:
     )
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_damage_is_found_named_and_mended(copy, whole, capsys, seed):
     check_damage(copy, whole, capsys, seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12, 150))
+@pytest.mark.parametrize("seed", range(8, 150))
 def test_much_damage_is_found_named_and_mended(copy, whole, capsys, seed):
     check_damage(copy, whole, capsys, seed)
 
 
 def check_damage(copy: Path, whole: Path, capsys: Any, seed: int) -> None:
-    names = [name for name in harm(copy, seed, manifest=False) if not name.startswith(".")]
+    names = [name for name in harm(copy, seed) if not name.startswith(".")]
     if any(name == MANIFEST for name in names):  # a table that was exchanged with it
         assert main(["verify", str(copy)]) == 2
         assert "damaged" in capsys.readouterr().err
@@ -222,17 +219,15 @@ def check_damage(copy: Path, whole: Path, capsys: Any, seed: int) -> None:
 @pytest.mark.parametrize("how", [cut, flip, overwrite])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_damaged_manifest_is_refused_or_read_rightly(copy, whole, how, seed):
-    said = (copy / MANIFEST).read_bytes()
     how(copy / MANIFEST, random.Random(seed))
     try:
-        found = open_study(copy)
-    except StudyError as error:
-        assert "Still whole are 5 of 5 shards, of 160 samples" in str(error)
+        assert open_study(copy).scores.equals(open_study(whole).scores)
+    except StudyError:
+        with pytest.raises(StudyError, match="Still whole are 5 of 5 shards, of 160 samples"):
+            open_study(copy)
         (copy / MANIFEST).unlink()
         killed.analyze(copy, "usual")
         assert shards(copy) == shards(whole)
-    else:
-        assert found.scores.equals(open_study(whole).scores), said
 
 
 def test_shards_of_another_study_are_seen(copy, whole, tmp_path, capsys):

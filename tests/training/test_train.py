@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 import hormesis as hm
 from hormesis.errors import DataError, MissingExtraError, ModelError, SettingError, TrainingError
 from hormesis.inputs.checkpoints import load_checkpoint
+from hormesis.storage import locked
 from hormesis.training import keeper
 from hormesis.training.batches import epoch_order
 from hormesis.training.runs import RESUME
@@ -246,6 +247,16 @@ def test_a_full_disk_is_a_sentence_and_the_training_goes_on_later(tmp_path, size
     assert not list(tmp_path.rglob(".*partial"))
     again = trained(tmp_path / "run", epochs=2)
     assert equal(weights(again), weights(trained(tmp_path / "whole", epochs=2)))
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    with (
+        locked(tmp_path / "run"),
+        pytest.raises(TrainingError, match=r"run is being worked on by process \d+ on"),
+    ):
+        trained(tmp_path / "run")
+    assert not [*(tmp_path / "run").iterdir()]
 
 
 def test_more_epochs_go_on_and_fewer_change_nothing(tmp_path):

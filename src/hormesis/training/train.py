@@ -20,6 +20,7 @@ from hormesis.inputs.parts import Parts, load_parts
 from hormesis.inputs.pixels import pixels_from
 from hormesis.inputs.samples import samples_from
 from hormesis.report.progress import Report, shown
+from hormesis.storage import locked
 from hormesis.training.fit import fit, make_loggers, quiet
 from hormesis.training.freezing import Freezing
 from hormesis.training.identity import check_folder, question, settle
@@ -142,10 +143,11 @@ def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
         make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now
         with _writing(folder), quiet():
             loggers = make_loggers(session, folder)
-            settle(folder, asked, about, network)
-            stage = f"Training {asked['network']['name']}{_part(task.freezing)}"
-            keeper = Keeper(folder, session.checkpoint_every, partial(report, stage))
-            fit(learner, keeper, folder, loggers, device)
+            with _alone(folder):
+                settle(folder, asked, about, network)
+                stage = f"Training {asked['network']['name']}{_part(task.freezing)}"
+                keeper = Keeper(folder, session.checkpoint_every, partial(report, stage))
+                fit(learner, keeper, folder, loggers, device)
     return open_run(folder)
 
 
@@ -238,6 +240,14 @@ def network_of(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Rec
     if corpus.normalize and pixels.mean:
         return normalized(network, pixels.mean, pixels.std)
     return network
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process train in the folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, TrainingError):
+        yield
 
 
 @contextmanager

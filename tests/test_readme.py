@@ -43,6 +43,7 @@ def test_command_is_understood(command: str) -> None:
         "compare",
         "plot",
         "report",
+        "status",
     )
 
 

@@ -91,6 +91,7 @@ def test_a_study_is_made_printed_and_opened_again(home, monkeypatch, capsys):
         "manifest.json",
         "outcomes",
         "overview.png",
+        "removals.parquet",
         "responses.parquet",
         "samples.parquet",
         "targets.parquet",

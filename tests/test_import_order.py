@@ -43,6 +43,7 @@ ORDER = [
     "trusted",  # what a configuration may say
     "epoch_options",
     "live_options",
+    "run_options",
     "options",
     "given",
     "refusals",
@@ -71,6 +72,7 @@ FREE_OF_TORCH = [
     "trusted",
     "epoch_options",
     "live_options",
+    "run_options",
     "options",
     "given",
     "refusals",

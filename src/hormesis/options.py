@@ -12,10 +12,10 @@ from jsonargparse import (
 from hormesis.epoch_options import add_epochs
 from hormesis.errors import SettingError
 from hormesis.live_options import add_live
+from hormesis.run_options import add_run
 from hormesis.settings import (
     BASES,
     DEFAULT_KINDS,
-    ENGINES,
     FILTERS,
     INTERVALS,
     KINDS,
@@ -24,7 +24,6 @@ from hormesis.settings import (
     REFERENCES,
     STEMS,
     Named,
-    Run,
     Scoring,
     Sweep,
     Targets,
@@ -76,7 +75,7 @@ def analyze_parser() -> ArgumentParser:
     _add_sweep(parser)
     _add_measurement(parser)
     add_scoring(parser)
-    _add_run(parser)
+    add_run(parser)
     add_live(parser, "--live")
     add_allow_code(parser)
     return parser
@@ -314,64 +313,6 @@ def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
         default=default and default.multiplicity,
         help="what makes a class certain among many targets: "
         f"{_either(MULTIPLICITIES)} (default: {shown})",
-    )
-
-
-def _add_run(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("run").add_argument
-    add(
-        "--out",
-        type=str | None,
-        metavar="DIR",
-        help="folder of the study (default: in studies/, named by data, model and attack)",
-    )
-    add("--overwrite", action="store_true", help="replace a study that lies there")
-    add(
-        "--extend",
-        type=str | None,
-        metavar="STUDY",
-        help="take over what this study of the same network has measured: for more samples, "
-        "thresholds or targets, or another attack (default of --out: the same folder)",
-    )
-    add(
-        "--engine",
-        type=str,
-        metavar="NAME",
-        default=Run().engine,
-        help=f"{_either(ENGINES)} (default: %(default)s)",
-    )
-    add("--workers", type=int | None, metavar="N", help="threads (default: one a core)")
-    add(
-        "--address",
-        type=str | None,
-        metavar="ADDRESS",
-        help="Ray cluster of --engine ray, such as auto or 10.0.0.1:6379 (default: $RAY_ADDRESS, "
-        "or Ray on this machine)",
-    )
-    add(
-        "--gpus-per-task",
-        type=float | None,
-        metavar="X",
-        help="GPUs of a task of --engine ray, such as 0.5 (default: 1 if the network is on a GPU)",
-    )
-    add(
-        "--cpus-per-task",
-        type=float,
-        metavar="X",
-        default=Run().cpus_per_task,
-        help="cores of a task of --engine ray (default: %(default)s)",
-    )
-    add(
-        "--memory",
-        type=str | None,
-        metavar="SIZE",
-        help="memory at most, such as 4GiB, on a GPU its own (default: half of what is free)",
-    )
-    add(
-        "--progress",
-        action=ActionYesNo(no_prefix="no-"),
-        default=True,
-        help="show progress on standard error (default: yes)",
     )
 
 

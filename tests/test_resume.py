@@ -76,9 +76,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
     tasks: list[Task] = []
     measure = Work.measure
 
-    def noted(self: Work, task: Task, tick: Any) -> Any:
+    def noted(self: Work, task: Task, tick: Any, *, clean: bool = True) -> Any:
         tasks.append(task)
-        return measure(self, task, tick)
+        return measure(self, task, tick, clean=clean)
 
     monkeypatch.setattr(Work, "measure", noted)
     return tasks

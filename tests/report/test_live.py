@@ -258,6 +258,16 @@ def test_a_page_of_an_unfinished_study_says_so(growing, tmp_path):
     assert "64 of 300" in text
 
 
+def test_a_picture_of_an_unfinished_study_says_so_too(growing, tmp_path, capsys):
+    growing.analyze(64)
+    capsys.readouterr()
+    out = str(tmp_path / "heat.svg")
+    assert main(["plot", str(growing.folder), "--out", out]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"picture: {out}"
+    assert "64 of 300" in second
+
+
 def test_what_replaces_a_study_is_shown_while_it_grows_beside_it(growing, monkeypatch):
     Clock(monkeypatch)
     growing.analyze()

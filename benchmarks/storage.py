@@ -182,7 +182,7 @@ def main() -> None:
     """Measure, print and write the tables."""
     torch.set_num_threads(1)
     text = HEADER.format(machine=_machine())
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # on a disk, whose fsync counts
+    with tempfile.TemporaryDirectory(dir=RESULTS.parent) as folder:  # a disk, whose fsync counts
         for name, include in CASES:
             text += overhead(name, include, Path(folder))
         shards = write(Path(folder) / "large")

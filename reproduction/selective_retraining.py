@@ -19,12 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 import torch
 
 import hormesis as hm
 from hormesis.analysis.effects import effect_table, pooled_accuracy
 from hormesis.inputs.parts import load_parts
+from hormesis.report.retrained_picture import draw_attack
+from hormesis.report.style import STYLE, picture, save
 from hormesis.retraining import EFFECTS
 from hormesis.training.origin import corpus_of
 from hormesis.training.recipe import training_attack
@@ -269,20 +272,66 @@ def effects(outcomes: pd.DataFrame, against: str) -> pd.DataFrame:
 
 
 def tables(home: Path, out: Path, chosen: Variant) -> None:
-    """Write what was found as CSV, and draw it."""
+    """Write what was found as CSV and Markdown, and draw it."""
     out.mkdir(parents=True, exist_ok=True)
-    for label, variant in {"plain": PLAINLY, "chosen": chosen}.items():
-        outcomes = gathered(home, variant)
-        pooled = outcomes.groupby(["data", "model"], sort=False)
+    outcomes = {"plain": gathered(home, PLAINLY), "chosen": gathered(home, chosen)}
+    for label, found in outcomes.items():
         accuracy = [
-            pooled_accuracy(part).assign(data=data, model=model) for (data, model), part in pooled
+            pooled_accuracy(part).assign(data=data, model=model)
+            for (data, model), part in found.groupby(["data", "model"], sort=False)
         ]
-        pd.concat(accuracy).to_csv(out / f"{label}-accuracy.csv", index=False, float_format="%.4f")
-        compared = [
-            effects(outcomes, against).assign(against=against)
-            for against in ("everything", "random-size", "random-layers", "none")
-        ]
-        pd.concat(compared).to_csv(out / f"{label}-effects.csv", index=False, float_format="%.4f")
+        table = pd.concat(accuracy, ignore_index=True)
+        table.to_csv(out / f"{label}-accuracy.csv", index=False, float_format="%.4f")
+        compared = [effects(found, arm).assign(against=arm) for arm in ARMS if arm != "selective"]
+        table = pd.concat(compared, ignore_index=True)
+        table.to_csv(out / f"{label}-effects.csv", index=False, float_format="%.4f")
+        (out / f"{label}.md").write_text(markdown(table), encoding="utf-8")
+    draw(outcomes, out / "accuracy.png")
+
+
+def markdown(compared: pd.DataFrame) -> str:
+    """Differences of the selective arm from others, in percentage points, a row for each pair."""
+    columns = (
+        ("clean", "everything"),
+        ("fgsm", "everything"),
+        ("pgd", "everything"),
+        ("pgd", "random-size"),
+        ("pgd", "random-layers"),
+        ("pgd", "none"),
+    )
+    ours = compared[compared["arm"] == "selective"]
+    columns = [each for each in columns if each[1] in set(ours["against"])]
+    lines = [
+        "| network, data, seeds | " + " | ".join(f"{a}, − {arm}" for a, arm in columns) + " |",
+        "| --- |" + " ---: |" * len(columns),
+    ]
+    for (data, model, seeds), rows in ours.groupby(["data", "model", "seeds"], sort=False):
+        cells = []
+        for attack, arm in columns:
+            found = rows[(rows["attack"] == attack) & (rows["against"] == arm)].iloc[0]
+            mean, low, high = (100 * found[name] for name in ("difference", "low", "high"))
+            text = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+            cells.append(f"**{text}**" if low > 0 or high < 0 else text)
+        lines.append(f"| {model}, {data}, {seeds} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(outcomes: dict[str, pd.DataFrame], path: Path) -> None:
+    """Accuracy under PGD against epsilon, a panel for each pair, a line for each arm."""
+    second = outcomes["chosen"].query("arm == 'selective'").assign(arm="selective, chosen form")
+    every = pd.concat([outcomes["plain"], second], ignore_index=True)
+    pairs = [key for key, _ in every.groupby(["data", "model"], sort=False)]
+    with mpl.rc_context(STYLE):
+        figure = picture(10.0, 6.0)
+        panels = figure.subplots(2, 3, squeeze=False).flatten()
+        for axes, (data, model) in zip(panels, pairs, strict=False):
+            part = every[(every["data"] == data) & (every["model"] == model)]
+            draw_attack(axes, pooled_accuracy(part), "pgd")
+            axes.set_title(f"{model} on {data}, {part['seed'].nunique()} seed(s)", fontsize=9)
+        panels[0].set_ylabel("accuracy under PGD, 95% interval")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=7, frameon=False)
+        save(figure, path, dpi=130.0)
 
 
 STAGES = ("base", "search", "final", "hardened", "table")

@@ -1,6 +1,7 @@
 """Retraining and its controls: what is trained, what stays, and what is refused."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hormesis.errors import DataError, ModelError, SettingError, StudyError, Tra
 from hormesis.inputs.checkpoints import load_checkpoint
 from hormesis.retraining import is_retraining
 from hormesis.training import keeper
+from hormesis.training.origin import trained_on_the_spot
 from hormesis.training.train import train
 from retrained import QUIET, data, network, sets, study, upper
 
@@ -212,6 +214,39 @@ def test_the_circle_closes(tmp_path, monkeypatch):
         assert found.manifest["study"] == made.manifest["study"]
         with pytest.raises(StudyError, match="holds the studies of epochs 1, 2: name that of one"):
             hm.retrain("later", out="c")
+
+
+@pytest.mark.slow
+def test_the_network_that_is_trained_on_the_digits_is_trained_again(tmp_path, monkeypatch):
+    from hormesis.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    words = "analyze --model squeezenet1_1 --thresholds 5 --samples 40 --out study --no-progress"
+    assert main(words.split()) == 0
+    words = "retrain study --epochs 1 --reference base --undecided estimate --out run --no-progress"
+    assert main(words.split()) == 0
+    made = hm.open_retraining("run")
+    assert made.manifest["frozen"]["values"] > 0
+    assert made.manifest["question"]["data"]["name"] == "digits"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("resnet18", "digits", True),
+        ("Sequential", "digits", False),
+        ("my.nets:build", "digits", False),
+        ("resnet18", "mnist", False),
+    ],
+)
+def test_only_a_named_network_on_the_digits_can_be_trained_again(name, data, expected):
+    of = study()
+    question = {
+        **of.manifest["question"],
+        "network": {**of.manifest["question"]["network"], "name": name},
+        "data": {**of.manifest["question"]["data"], "name": data},
+    }
+    assert trained_on_the_spot(replace(of, manifest={"question": question})) == expected
 
 
 # --- refusals -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hormesis.inputs.models import check_name
 from hormesis.inputs.parts import Parts
 from hormesis.manifest import network_fingerprint
 from hormesis.study import Study
+from hormesis.training.digits import trained_on_digits
 from hormesis.training.recipe import Corpus, Recipe
 from hormesis.training.runs import TrainingRun, open_run
 from hormesis.training.train import network_of
@@ -95,6 +96,8 @@ def training_of(study: Study, origin: Origin) -> TrainingRun | None:
     folder = origin.run or said.get("run")
     if origin.network is not None or origin.weights is not None:
         return None
+    if folder is None and trained_on_the_spot(study):
+        return None
     if folder is None:
         name = study.manifest["question"]["network"]["name"]
         raise TrainingError(
@@ -107,6 +110,20 @@ def training_of(study: Study, origin: Origin) -> TrainingRun | None:
             "`run`, or a checkpoint with `weights`."
         )
     return open_run(folder)
+
+
+def trained_on_the_spot(study: Study) -> bool:
+    """Return whether a study may be of a network that ``hormesis analyze`` trains on the digits."""
+    question = study.manifest["question"]
+    name = question["network"]["name"]
+    elsewhere = question["data"]["name"] != "digits" or bool(study.manifest.get("origin"))
+    if elsewhere or is_code("model", name):
+        return False
+    try:
+        check_name(name)
+    except ModelError:  # the class of a network that came from Python
+        return False
+    return True
 
 
 def corpus_of(training: TrainingRun, root: str | None = None) -> Corpus:
@@ -155,8 +172,12 @@ def network_again(
         )
     else:
         model, stem, path = _named(study, origin, training)
-        network = network_of(model, parts, corpus, Recipe(stem=stem))
-        load_weights(network, path)
+        seed = study.manifest["question"]["sweep"]["seed"]
+        network = network_of(model, parts, corpus, Recipe(stem=stem, seed=seed))
+        if path is None:
+            trained_on_digits(network, model, seed=seed)
+        else:
+            load_weights(network, path)
         found = (model, network, stem)
     fingerprint = network_fingerprint(found[1])
     if fingerprint != about["fingerprint"]:
@@ -188,14 +209,14 @@ def check_shape(study: Study, parts: Parts) -> None:
 
 def _named(
     study: Study, origin: Origin, training: TrainingRun | None
-) -> tuple[str, str, Path | str]:
-    """Return what the network is built by, its stem, and the file with its weights."""
+) -> tuple[str, str, Path | str | None]:
+    """Return what the network is built by, its stem, and the file with its weights, if any."""
     name = study.manifest["question"]["network"]["name"]
     if origin.weights is not None:
         check_name(origin.model or name)
         return origin.model or name, origin.stem, origin.weights
     if training is None:
-        raise ValueError("neither a network, nor weights, nor a training")
+        return name, origin.stem, None
     question: Mapping[str, Any] = training.manifest["question"]
     if not question["network"].get("named"):
         raise TrainingError(
@@ -211,4 +232,6 @@ def _named(
 def _place(origin: Origin, training: TrainingRun | None) -> str:
     if origin.network is not None:
         return "the one given"
-    return str(origin.weights) if training is None else str(training.folder)
+    if origin.weights is not None:
+        return str(origin.weights)
+    return "that trained on the digits" if training is None else str(training.folder)

@@ -16,7 +16,14 @@ from hormesis.study import Study
 from hormesis.training.case import Arm, Case, opened_case
 from hormesis.training.freezing import Freezing
 from hormesis.training.identity import check_folder
-from hormesis.training.origin import Origin, corpus_of, network_again, refuse_code, training_of
+from hormesis.training.origin import (
+    Origin,
+    corpus_of,
+    network_again,
+    refuse_code,
+    trained_on_the_spot,
+    training_of,
+)
 from hormesis.training.recipe import Corpus, Recipe, Session
 from hormesis.training.runs import TrainingRun
 from hormesis.training.selection import Selection
@@ -203,6 +210,8 @@ def _source(case: Case, data: Any, training: TrainingRun | None) -> Any:  # noqa
     if training is not None and training.source is not None:
         return training.source
     name = case.study.manifest["question"]["data"]["name"]
+    if trained_on_the_spot(case.study):
+        return name
     raise SettingError(
         f"Expected `data`, to train on: the study is of {name}, which came without a training."
     )

@@ -25,6 +25,7 @@ import torch
 
 import hormesis as hm
 from hormesis.analysis.effects import effect_table, pooled_accuracy
+from hormesis.errors import SettingError
 from hormesis.inputs.parts import load_parts
 from hormesis.report.retrained_picture import draw_attack
 from hormesis.report.style import STYLE, picture, save
@@ -222,15 +223,19 @@ def pgd(folder: Path) -> float:
 def final(case: Case, variant: Variant) -> None:
     """Every arm, tried on test images that the study has not seen."""
     trial = hm.Trial(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
-    arms = [arm for arm in ARMS if arm not in SHARED or variant.slower > 1]
-    if variant != PLAINLY:  # the arms that do not depend on the selection are those of PLAINLY
-        arms = [arm for arm in arms if arm not in ("fragile", "random-layers")]
-    controls = hm.Controls(
-        arms=ARMS if variant == PLAINLY else arms, seeds=(case.seed,), trial=trial
-    )
-    out = case.home / "final" / case.name / variant.name
-    if not (out / EFFECTS).is_file():
-        retrained(case, out, variant, controls, images=RETRAINED)
+    there = case.home / "final" / case.name
+    arms = ARMS
+    if variant != PLAINLY:
+        arms = ("selective", "random-size")
+        if variant.slower > 1 or not (there / PLAINLY.name / EFFECTS).is_file():
+            arms = (*arms, *SHARED)
+    if (there / variant.name / EFFECTS).is_file():
+        return
+    controls = hm.Controls(arms=arms, seeds=(case.seed,), trial=trial)
+    try:
+        retrained(case, there / variant.name, variant, controls, images=RETRAINED)
+    except SettingError as error:  # all targets of the study are of one class
+        print(f"{case.name}, {variant.name}: {error}", flush=True)
 
 
 def hardened(case: Case, variant: Variant) -> None:
@@ -251,9 +256,10 @@ def gathered(home: Path, variant: Variant) -> pd.DataFrame:
         if not (there / variant.name / EFFECTS).is_file():
             continue
         table = hm.open_retraining(there / variant.name).outcomes
-        shared = hm.open_retraining(there / PLAINLY.name).outcomes
-        shared = shared[shared["arm"].isin(SHARED) & ~shared["arm"].isin(set(table["arm"]))]
-        table = pd.concat([table, shared], ignore_index=True)
+        if not set(SHARED) <= set(table["arm"]):
+            shared = hm.open_retraining(there / PLAINLY.name).outcomes
+            shared = shared[shared["arm"].isin(SHARED)]
+            table = pd.concat([table, shared], ignore_index=True)
         parts.append(table.assign(data=case.data, model=case.model))
     return pd.concat(parts, ignore_index=True)
 

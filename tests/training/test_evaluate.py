@@ -82,6 +82,25 @@ def test_nested_budgets_find_what_attacking_every_sample_every_time_finds(made):
     assert 0 < int(worst.sum()) < int(clean.sum())
 
 
+class Band(nn.Module):
+    """Right but for a narrow band around 0.5, which a long step jumps over."""
+
+    def forward(self, inputs):
+        distance = (inputs - 0.5).abs() - 0.05
+        return torch.cat([distance, torch.zeros_like(distance)], dim=1)
+
+
+def test_a_sample_that_fell_at_a_smaller_epsilon_has_fallen_at_a_larger_one():
+    """From 0.4, FGSM's step of 0.1 ends in the band; that of 0.3, and PGD's, beyond it."""
+    samples = samples_from((torch.full((2, 1), 0.4), torch.tensor([0, 0])), classes=2)
+    made, trial = Band(), hm.Trial(epsilons=(0.1, 0.3), steps=1, restarts=1)
+    alone = right(made, lambda width: hm.PGD(width, steps=1, step_size=1.0), 0.3, 0, samples)
+    assert alone.all()
+    table = evaluated(made, samples, trial)
+    found = [accuracy(table, name, epsilon) for name in ("fgsm", "pgd") for epsilon in (0.1, 0.3)]
+    assert found == [0.0, 1.0, 0.0, 0.0]
+
+
 def test_accuracy_falls_from_attack_to_attack_and_from_epsilon_to_epsilon(made):
     table = evaluated(made, samples_from(data()), TRIAL)
     pgd = [accuracy(table, "pgd", epsilon) for epsilon in TRIAL.epsilons]

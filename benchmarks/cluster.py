@@ -34,7 +34,7 @@ from hormesis.stress.performance import accuracy
 from hormesis.stress.targets import find_targets
 
 RESULTS = Path(__file__).with_name("CLUSTER.md")
-NETWORK, SHARD, SHARDS, THRESHOLDS = "resnet18", 64, 8, 8
+NETWORK, SHARD, SHARDS, THRESHOLDS = "resnet18", 64, 8, 2
 HEADER = """\
 # On a cluster
 

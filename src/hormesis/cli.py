@@ -182,6 +182,7 @@ def _analyze(given: Namespace) -> int | None:
 
     partial = out / f".partial.{PICTURE}"
     try:
+        partial.unlink(missing_ok=True)  # a link might lead to anything
         draw_overview(study, partial)
         partial.replace(out / PICTURE)
     except OSError as error:

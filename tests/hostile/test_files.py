@@ -19,7 +19,7 @@ from hormesis.inputs.data import load_data
 from hormesis.inputs.decoded import decoded
 from hormesis.inputs.images import read_images, read_pixels
 from hormesis.inputs.tiny_imagenet import training_files, validation_files
-from hormesis.training.runs import open_run
+from hormesis.training.runs import open_run, write_manifest, write_metrics
 
 
 def png(path: Path, width: int, height: int) -> Path:
@@ -102,6 +102,19 @@ def test_a_link_that_came_with_the_data_is_not_written_through(tmp_path, monkeyp
     kept.unlink()
     assert decoded(files, "labelled", beside=home.parent).pixels.shape == (2, 3, 4, 4)
     assert victim.read_text() == "years of work"
+
+
+def test_a_link_in_the_folder_of_a_training_is_not_written_through(tmp_path):
+    victim = tmp_path / "precious"
+    victim.write_text("years of work")
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("manifest.json", "metrics.csv"):
+        (run / f".{name}.partial").symlink_to(victim)
+    write_manifest(run, {"question": {}})
+    write_metrics(run, [{"epoch": 1}])
+    assert victim.read_text() == "years of work"
+    assert sorted(path.name for path in run.iterdir()) == ["manifest.json", "metrics.csv"]
 
 
 def test_a_header_that_python_cannot_parse_is_no_cache(tmp_path):

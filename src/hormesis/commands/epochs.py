@@ -59,6 +59,7 @@ def run(given: Namespace) -> int:
     tell(follower)
     partial = out / f".partial.{PICTURE}"
     try:
+        partial.unlink(missing_ok=True)  # a link might lead to anything
         draw_evolution(studies, partial)
         partial.replace(out / PICTURE)
     except OSError as error:

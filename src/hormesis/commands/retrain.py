@@ -87,6 +87,7 @@ def _drawn(made: Retraining) -> Path | None:
 
     path = made.folder / PICTURE
     partial = made.folder / f".partial.{PICTURE}"
+    partial.unlink(missing_ok=True)  # a link might lead to anything
     draw_arms(made, partial)
     partial.replace(path)
     return path

@@ -160,6 +160,7 @@ def _beside(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
+        partial.unlink(missing_ok=True)  # a link might lead to anything
         yield partial
         partial.replace(path)
     except (SafetensorError, OSError, RuntimeError) as error:

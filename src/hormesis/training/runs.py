@@ -192,6 +192,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest beside its place and rename it."""
     text = json.dumps({"training": FORMAT, **manifest}, indent=2, allow_nan=False) + "\n"
     partial = folder / f".{MANIFEST}.partial"
+    partial.unlink(missing_ok=True)  # a link might lead to anything
     partial.write_text(text, encoding="utf-8")
     partial.replace(folder / MANIFEST)
 
@@ -199,5 +200,6 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 def write_metrics(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write the table of all epochs beside its place and rename it."""
     partial = folder / f".{METRICS}.partial"
+    partial.unlink(missing_ok=True)
     pd.DataFrame(list(rows)).to_csv(partial, index=False)
     partial.replace(folder / METRICS)

@@ -2,7 +2,9 @@
 
 One node a process, on this machine. The time between two results of one process, less the time
 that it measured, is what a shard costs besides: samples there, bytes back, and their place in the
-loop of the driver. What the driver does with a shard is timed on its own, on one of ResNet-50's.
+loop of the driver. Busy is the share of the time in which the processes measured: of N of them, a
+cluster has N times that share of one. What the driver does with a shard is timed on its own, on one
+of ResNet-50's.
 """
 
 import os
@@ -137,8 +139,8 @@ def _timed(kind: type) -> type:
 def _scaling(one: tuple[Any, ...], two: tuple[Any, ...]) -> str:
     """Return the table of both runs."""
     rows = [
-        "| processes | shards a minute, once started | seconds of a shard | besides | start |",
-        "| ---: | ---: | ---: | ---: | ---: |",
+        "| processes | shards a minute, at work | seconds of a shard | besides | busy | start |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for nodes, (came, took, start) in ((1, one), (2, two)):
         rate = 60 * (len(came) - nodes) / (came[-1] - came[nodes - 1])
@@ -150,8 +152,10 @@ def _scaling(one: tuple[Any, ...], two: tuple[Any, ...]) -> str:
             ]
             besides = f"{1000 * statistics.median(gaps):.0f} ms"
             besides += f" ({statistics.median(gaps) / statistics.median(took):.2%})"
+        busy = sum(took[nodes:]) / (nodes * (came[-1] - came[nodes - 1]))
         rows.append(
-            f"| {nodes} | {rate:.1f} | {statistics.median(took):.1f} | {besides} | {start:.0f} s |"
+            f"| {nodes} | {rate:.1f} | {statistics.median(took):.1f} | {besides} | {busy:.0%} "
+            f"| {start:.0f} s |"
         )
     return "\n".join(rows) + "\n\n"
 

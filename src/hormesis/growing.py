@@ -40,6 +40,7 @@ from hormesis.storage import (
     write_manifest,
     write_tables,
 )
+from hormesis.storage.claims import not_to_go_on_with
 from hormesis.study import Study
 
 UNFINISHED, FINISHED = "unfinished", "finished"
@@ -225,6 +226,12 @@ def place_of(
             f"The folder {out} holds a study of another question ({difference}); choose another "
             "one with `out`, take over what it shares with `extend`, or replace it with "
             "`overwrite`."
+        )
+    fault = not_to_go_on_with(known)
+    if fault:
+        raise StudyError(
+            f"The manifest of {out} is damaged: {fault}; choose another folder with `out`, or "
+            "replace the study with `overwrite`."
         )
     return out, known
 

@@ -18,10 +18,12 @@ from jaxtyping import TypeCheckError
 from torch import nn
 
 import hormesis as hm
+from hormesis.commands.status import described
 from hormesis.errors import HormesisError, StudyError
 from hormesis.report.summary import headline, left_out
 from hormesis.report.table import class_counts, score_overview
-from hormesis.storage import StoredOutcomes
+from hormesis.storage import StoredOutcomes, examined, read_manifest
+from hormesis.storage.claims import not_to_go_on_with
 from hormesis.storage.shards import Shard, check, pack, unpack
 from mutations import VALUES, changed, counts, damaged, fuzz
 
@@ -114,6 +116,28 @@ def test_manifests(study, examples):
 
     said = changed(valid).map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass"))
     fuzz(st.one_of(said, said, damaged(whole)), share(examples, 3), check)
+
+
+@counts
+@pytest.mark.parametrize("study", ["until", "unfinished"], indirect=True)
+def test_manifests_that_are_gone_on_with(study, examples):
+    path = study / "manifest.json"
+    valid = json.loads(path.read_text())
+
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        with suppress(HormesisError):
+            described(examined(study))
+        with suppress(HormesisError):
+            known = read_manifest(study)
+            if not_to_go_on_with(known) or known["question"] != valid["question"]:
+                return
+            if "shards" in known:
+                assert known["shards"]["edges"][-1] == 70
+                assert min(32, known["run"]["batch"]) > 0
+
+    said = changed(valid).map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass"))
+    fuzz(said, share(examples, 2), check)
 
 
 TABLES = ["targets.parquet", "responses.parquet", "samples.parquet", "cells.parquet"]

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from hormesis.settings import FILTERS, UNFILTERED, Scoring
+from hormesis.settings import CERTAIN, FILTERS, UNFILTERED, Scoring
 
 MOST_BYTES = 1 << 26  # of a manifest
 MOST_ROWS = 20_000_000  # of a table
@@ -41,6 +41,7 @@ KINDS = {
     **dict.fromkeys(("changed", "tested"), "b"),
 }
 _NUMBER = (int, float)
+_CHOSEN = ("epsilon", "clean", "adversarial", "evaluations")  # of how a magnitude was chosen
 # What readers take for granted: the kinds of values, by their place in the manifest.
 _WANTED: dict[tuple[str, ...], type | tuple[type, ...]] = {
     ("question", "network", "name"): str,
@@ -97,11 +98,20 @@ def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
             there, value = _found(manifest, path)
             if (there or needed) and not _is(value, kind):
                 yield f"it lacks a proper `{'.'.join(path)}`"
+    finished = "shards" in manifest and manifest.get("state") != "unfinished"
+    if finished and not _found(manifest, ("base", "samples"))[0]:
+        yield "it lacks a proper `base.samples`"
+    until = _found(manifest, ("question", "sweep", "until"))[1]
+    if until not in (None, CERTAIN) and not _is(until, float):
+        yield "it lacks a proper `question.sweep.until`"
     unknown = set(_found(manifest, ("scoring",))[1] or ()) - {one.name for one in fields(Scoring)}
     if unknown:
         yield f"its `scoring` has a setting {min(unknown)!r} too many"
-    lists = (("notes",), ("question", "sweep", "filters"))
-    for path in lists:
+    yield from _faults_of_lists(manifest)
+
+
+def _faults_of_lists(manifest: Mapping[str, Any]) -> Iterator[str]:
+    for path in (("notes",), ("question", "sweep", "filters")):
         if any(not isinstance(one, str) for one in _found(manifest, path)[1] or ()):
             yield f"it lacks a proper `{'.'.join(path)}`"
     for one in manifest.get("settled", ()):
@@ -111,6 +121,30 @@ def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
         texts = one.get("targets") if isinstance(one, dict) else None
         if not numbers or not _is(texts, list) or any(not _is(text, str) for text in texts or ()):
             yield "it lacks a proper `settled`"
+
+
+def not_to_go_on_with(manifest: Mapping[str, Any]) -> str:
+    """Return why nobody can go on with a study, as a part of a sentence, or nothing.
+
+    Args:
+        manifest: Its manifest, of the same question as is asked now.
+    """
+    fault = next(faults(manifest), "")
+    if fault or "shards" not in manifest:
+        return fault
+    question, run = manifest["question"], manifest.get("run", {})
+    if manifest["shards"]["edges"][-1] != question["data"]["samples"]:
+        return "its shards end at another sample than its data"
+    if not _is(run.get("batch"), int) or run["batch"] < 1:
+        return "it lacks a proper `run.batch`"
+    if manifest.get("state") == "finished" and not _is(manifest.get("base"), dict):
+        return "it lacks `base`"
+    chosen = manifest["attack"].get("chosen", {})
+    whole = set(chosen) == {*_CHOSEN, "unharmed"}
+    whole = whole and all(_is(chosen[key], _NUMBER) for key in _CHOSEN)
+    if question["attack"].get("epsilon") == "auto" and not whole:
+        return "it lacks a proper `attack.chosen`"
+    return ""
 
 
 def _found(manifest: Mapping[str, Any], path: tuple[str, ...]) -> tuple[bool, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hormesis.errors import StudyError
+from hormesis.storage.claims import faults
 from hormesis.storage.files import (
     CELLS,
     REMOVALS,
@@ -61,6 +62,9 @@ def examined(folder: Path) -> Health:
         StudyError: If it is no study, or its manifest is damaged.
     """
     manifest = read_manifest(folder)
+    wrong = next(faults(manifest), "")
+    if wrong:
+        raise StudyError(f"The manifest of {folder} is damaged: {wrong}.")
     if "shards" not in manifest:
         raise StudyError(
             f"The study {folder} is of format 1, which does not say what belongs to it: measure it "

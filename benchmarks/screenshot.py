@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-SIZE = {"width": 1280, "height": 1480}
+WIDTH, HEIGHT = 1280, 1480
 COLOURS = 160
 
 
@@ -19,7 +19,7 @@ def main() -> None:
         browser = started.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        tab = browser.new_page(viewport=SIZE, color_scheme="light")
+        tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         tab.goto(Path(page).absolute().as_uri())
         tab.wait_for_selector("html[data-ready]", state="attached")
         content = tab.screenshot()

@@ -58,6 +58,20 @@ def test_several_studies_are_compared():
     assert all(len(path) == 2 for path, _ in payload["paths"]["clean"])
 
 
+def test_labels_hold_only_what_is_known():
+    gathered = gather([study(0, model="one"), study(1, model="two", epoch=3)])
+    assert gathered.labels == ("one", "3 two")
+    payload = several_payload(gathered)
+    assert payload is not None
+    assert payload["studies"] == ["one", "3 two"] or payload["refused"]
+
+
+def test_epochs_are_put_in_order():
+    gathered = gather([study(0, epoch=9), study(1, epoch=2)])
+    assert gathered.labels == ("2", "9")
+    assert [one.manifest["origin"]["epoch"] for one in gathered.studies] == [2, 9]
+
+
 def test_one_study_is_not_compared():
     assert several_payload(gather(study())) is None
 

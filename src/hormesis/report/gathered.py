@@ -62,10 +62,20 @@ def gather(given: Any) -> Gathered:  # noqa: ANN401
     if not studies and not retrainings:
         raise StudyError("A report needs at least one study or retraining, got none.")
     over = varying(studies)
-    named = labels(studies, described(studies), over) if len(studies) > 1 else [_label(studies)]
+    if over == "epochs":  # in the order in which a comparison has them
+        studies.sort(key=lambda study: study.manifest["origin"]["epoch"])
     return Gathered(
-        tuple(studies), tuple(named[: len(studies)]), over, tuple(retrainings), tuple(notes)
+        tuple(studies), tuple(_labels(studies, over)), over, tuple(retrainings), tuple(notes)
     )
+
+
+def _labels(studies: Sequence[Study], over: str) -> list[str]:
+    """Return what tells studies apart, without the marks for what is not known of some."""
+    if not over:
+        return [study.manifest["question"]["network"]["name"] for study in studies]
+    whole = labels(studies, described(studies), over)
+    short = [" ".join(word for word in label.split() if word != "?") for label in whole]
+    return short if all(short) and len(set(short)) == len(short) else whole
 
 
 def varying(studies: Sequence[Study]) -> str:
@@ -79,10 +89,6 @@ def varying(studies: Sequence[Study]) -> str:
         return "data"
     epochs = about["epoch"].dropna().tolist()
     return "epochs" if len(epochs) == len(about) and len(set(epochs)) > 1 else "seeds"
-
-
-def _label(studies: Sequence[Study]) -> str:
-    return studies[0].manifest["question"]["network"]["name"] if studies else ""
 
 
 def scored(gathered: Gathered, scoring: Scoring) -> Gathered:

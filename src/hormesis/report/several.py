@@ -37,14 +37,17 @@ def _tables(found: Comparison, gathered: Gathered) -> dict[str, Any]:
     cut = [f"The first {len(shown)} of {len(matches)} targets are shown."]
     return {
         "notes": [*gathered.notes, *found.notes, *(cut if len(matches) > len(shown) else [])],
-        "studies": names,
+        "studies": list(gathered.labels),
         "base": {name: plain(found.studies[name]) for name in ("clean", "adversarial", "epsilon")},
         "matches": shown,
         "scores": {score: _wide(found, score, shown, names) for score in SCORES},
         "paths": _paths(found, shown),
         "legend": LEGEND,
         "lines": [" ".join(line.split()) for line in [*invariants(found), *agreement_lines(found)]],
-        "changes": {score: _changes(found, score) for score in SCORES},
+        "changes": {
+            score: _changes(found, score, dict(zip(names, gathered.labels, strict=True)))
+            for score in SCORES
+        },
     }
 
 
@@ -73,12 +76,13 @@ def _paths(found: Comparison, matches: list[str]) -> dict[str, list[list[str]]]:
     }
 
 
-def _changes(found: Comparison, score: str) -> list[list[Any]]:
+def _changes(found: Comparison, score: str, spelled: dict[str, str]) -> list[list[Any]]:
     """Return the largest changes: target, from, to, difference, interval, whether certain."""
     rows: pd.DataFrame = found.changes.loc[found.changes["score"] == score].head(_MOST_CHANGES)
     return [
         [
-            *(str(row[name]) for name in ("match", "from", "to")),
+            str(row["match"]),
+            *(spelled[str(row[name])] for name in ("from", "to")),
             *plain([row["difference"], row["low"], row["high"]]),
             bool(row["certain"]),
         ]

@@ -221,7 +221,7 @@ function multiple(all, score, most) {
   const cell = Math.max(7, Math.min(30, 260 / columns)),
     tall = rows > 80 ? 9 : 14,
     left = score === "clean" ? 134 : 8,
-    top = 44;
+    top = 64;
   const made = draw("svg", {
     width: left + columns * cell + 26,
     height: top + rows * tall + 6,
@@ -236,15 +236,16 @@ function multiple(all, score, most) {
       " studies; the table of paths has the classes",
   });
   made.append(words(left, 12, capital(score), { "font-weight": 650 }));
+  const turned = Math.max(...all.studies.map((name) => short(name, 12).length)) * 6 > cell;
   const every = Math.ceil(columns / 15);
   all.studies.forEach((name, place) => {
     if (place % every === 0)
       made.append(
-        words(left + (place + 0.5) * cell, top - 6, short(name, 9), {
+        words(left + (place + 0.5) * cell, top - 6, short(name, 12), {
           "font-size": 10,
           class: "soft",
-          "text-anchor": columns > 6 ? "start" : "middle",
-          transform: columns > 6 ? `rotate(-45 ${left + (place + 0.5) * cell} ${top - 6})` : null,
+          "text-anchor": turned ? "start" : "middle",
+          transform: turned ? `rotate(-45 ${left + (place + 0.5) * cell} ${top - 6})` : null,
         }),
       );
   });

@@ -114,6 +114,7 @@ def test_a_node_that_is_killed_half_way_changes_nothing(cluster, tmp_path, capfd
     assert found.responses.equals(alone.responses)
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker_is_one_sentence_here(cluster, tmp_path):
     def broken(outputs: Tensor, labels: Tensor) -> Tensor:
         return outputs.amax(1) * float("nan")

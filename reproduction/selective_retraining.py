@@ -22,6 +22,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 import torch
+from scipy.stats import t
 
 import hormesis as hm
 from hormesis.analysis.effects import effect_table, pooled_accuracy
@@ -47,6 +48,7 @@ BASES = {
     ("cifar10", "squeezenet1_1"): (12, 3e-4),
 }
 EPSILONS = {"mnist": (0.02, 0.04, 0.08), "cifar10": (0.5 / 255, 1 / 255, 2 / 255)}
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "selective-retraining.png"
 SHARED = ("everything", "none")  # arms that are the same for any selection
 QUIET = hm.Session(
     progress=False, loggers={}, device="cpu", validation_samples=200, checkpoint_every=1000
@@ -291,8 +293,30 @@ def tables(home: Path, out: Path, chosen: Variant) -> None:
         compared = [effects(found, arm).assign(against=arm) for arm in ARMS if arm != "selective"]
         table = pd.concat(compared, ignore_index=True)
         table.to_csv(out / f"{label}-effects.csv", index=False, float_format="%.4f")
+        overall(found).to_csv(out / f"{label}-overall.csv", index=False, float_format="%.4f")
         (out / f"{label}.md").write_text(markdown(table), encoding="utf-8")
-    draw(outcomes, out / "accuracy.png")
+    draw(outcomes, PICTURE)
+
+
+def overall(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Mean difference over all cases, each of which is a network of its own, with a t interval.
+
+    Returns:
+        Columns ``group``, ``attack``, ``against``, ``cases``, ``mean``, ``low`` and ``high``.
+    """
+    keys = ["data", "model", "seed", "attack", "arm"]
+    means = outcomes.groupby(keys)["right"].mean().unstack("arm").reset_index()
+    claimed = means["model"].isin(("resnet18", "shufflenet_v2_x1_0"))
+    rows = []
+    for group, part in (("all", means), ("ResNet and ShuffleNet", means[claimed])):
+        for attack, cases in part.groupby("attack"):
+            for against in (arm for arm in ARMS if arm in cases and arm != "selective"):
+                found = (cases["selective"] - cases[against]).dropna()
+                half = float(t.ppf(0.975, len(found) - 1) * found.std() / len(found) ** 0.5)
+                mean = float(found.mean())
+                rows.append((group, attack, against, len(found), mean, mean - half, mean + half))
+    columns = ["group", "attack", "against", "cases", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def markdown(compared: pd.DataFrame) -> str:
@@ -333,6 +357,7 @@ def draw(outcomes: dict[str, pd.DataFrame], path: Path) -> None:
         for axes, (data, model) in zip(panels, pairs, strict=False):
             part = every[(every["data"] == data) & (every["model"] == model)]
             draw_attack(axes, pooled_accuracy(part), "pgd")
+            axes.set_ylim(-0.02, 1.02 if data == "mnist" else 0.72)
             axes.set_title(f"{model} on {data}, {part['seed'].nunique()} seed(s)", fontsize=9)
         panels[0].set_ylabel("accuracy under PGD, 95% interval")
         handles, labels = panels[0].get_legend_handles_labels()

@@ -9,6 +9,7 @@ import hormesis as hm
 from hormesis.analysis.effects import effect_table
 from hormesis.errors import DataError, SettingError, TrainingError
 from hormesis.inputs.checkpoints import load_checkpoint
+from hormesis.inputs.subset import drawn, stratified
 from hormesis.training import controls as experiment
 from retrained import QUIET, data, network, sets, study, upper
 
@@ -107,14 +108,15 @@ def test_another_question_in_the_same_folder_is_refused(made, tmp_path):
         compared(tmp_path / "thesis.txt")
 
 
-def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path):
+@pytest.mark.parametrize("draw", [drawn, stratified])
+def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path, draw):
     """The study has the first draw of the validation samples; the others are left."""
     from hormesis.inputs.pixels import pixels_from
     from hormesis.inputs.samples import samples_from
-    from hormesis.inputs.subset import drawn
 
     validation = pixels_from(samples_from(data(30, 1)))
-    seen = validation.subset(drawn(validation.labels, 12, seed=0))
+    chosen = draw(validation.labels, 12, 0)
+    seen = validation.subset(chosen)
     of = hm.analyze(
         network(),
         seen.samples(),
@@ -133,10 +135,26 @@ def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path):
         session=QUIET,
     )
     left = torch.ones(30, dtype=torch.bool)
-    left[torch.from_numpy(seen.rows)] = False
+    left[chosen] = False
     rest = validation.subset(left.nonzero().flatten()).samples()
     assert made.manifest["controls"]["samples_fingerprint"] == rest.fingerprint()
     assert made.manifest["notes"] == []
+
+
+def test_a_draw_that_nobody_knows_is_noted(tmp_path):
+    made = hm.retrain_with_controls(
+        study(),
+        (data(), data(30, 5)),
+        out=tmp_path / "out",
+        controls=hm.Controls(("none",), (1,), TRIAL),
+        selection=upper(study()),
+        recipe=RECIPE,
+        origin=hm.Origin(network=network()),
+        session=QUIET,
+    )
+    (note,) = made.manifest["notes"]
+    assert note.startswith("Nothing tells which samples the study was made with")
+    assert made.manifest["controls"]["samples"] == 30
 
 
 def test_test_data_of_ones_own_are_taken_and_drawn_from(tmp_path):

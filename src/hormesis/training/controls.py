@@ -179,20 +179,22 @@ def _unseen(ready: Ready) -> tuple[torch.Tensor, str]:
     """
     pixels, manifest = ready.parts.validation, ready.case.study.manifest
     about, seed = manifest["question"]["data"], manifest["question"]["sweep"]["seed"]
-    every = torch.arange(len(pixels))
-    count = int(about["samples"])
-    if count < len(pixels):
-        seen = drawn(pixels.labels, count, seed)
-        if pixels.subset(seen).samples().fingerprint() == about["fingerprint"]:
-            left = torch.ones(len(pixels), dtype=torch.bool)
-            left[seen] = False
-            return every[left], ""
-    elif pixels.samples().fingerprint() == about["fingerprint"]:
+    every, count = torch.arange(len(pixels)), int(about["samples"])
+    if pixels.samples().fingerprint() == about["fingerprint"]:
         return every, (
             "The study was made with all validation samples, on which the networks are compared "
             "here too: analyse with --samples to leave others."
         )
-    return every, ""
+    for draw in (drawn, stratified) if 2 <= count <= len(pixels) else ():
+        seen = draw(pixels.labels, count, seed)
+        if pixels.subset(seen).samples().fingerprint() == about["fingerprint"]:
+            left = torch.ones(len(pixels), dtype=torch.bool)
+            left[seen] = False
+            return every[left], ""
+    return every, (
+        "Nothing tells which samples the study was made with: if they are among the validation "
+        "samples, the networks are compared on them too. Name others with `test`."
+    )
 
 
 def _arms(ready: Ready, controls: Controls) -> tuple[list[str], list[str]]:

@@ -82,6 +82,7 @@ FREE_OF_TORCH = [
     "stress.adversaries",
     "training.recipe",
     "training.runs",
+    "training.arms",
     "training.selection",
     "training.shares",
     "training.case",

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import hormesis as hm
 from hormesis.errors import SettingError, StudyError
+from hormesis.training.arms import arm_targets, selected, target_classes
 from hormesis.training.case import opened_case
-from hormesis.training.selection import ARMS, arm_targets, selected, target_classes
+from hormesis.training.selection import ARMS
 from hormesis.training.shares import everything, shares_of
 from retrained import data, network, study, table, upper
 

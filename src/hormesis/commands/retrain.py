@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
@@ -11,12 +11,14 @@ from hormesis.commands.train import EXTRAS, recipe_of, session_of
 from hormesis.errors import MissingExtraError, SettingError
 from hormesis.given import scoring_from
 from hormesis.options import check_given
-from hormesis.retraining import Retraining
 from hormesis.settings import Named, check_choice
-from hormesis.training.case import Case, opened_case
 from hormesis.training.recipe import Corpus, Recipe, check_count, training_attack
-from hormesis.training.runs import TrainingRun
 from hormesis.training.selection import Selection
+
+if TYPE_CHECKING:
+    from hormesis.retraining import Retraining
+    from hormesis.training.case import Case
+    from hormesis.training.runs import TrainingRun
 
 __all__ = ["parser", "run"]
 
@@ -29,6 +31,9 @@ def run(given: Namespace) -> int:
     check_given(given, parser())
     recipe, session = _recipe(given), session_of(given)
     selection = _selection(given)
+
+    from hormesis.training.case import opened_case
+
     case = opened_case(given.study, selection)  # refused, if it must be, before torch is imported
     try:
         from hormesis.training.controls import Controls, retrain_with_controls
@@ -79,7 +84,7 @@ def run(given: Namespace) -> int:
     return 0
 
 
-def _drawn(made: Retraining) -> Path | None:
+def _drawn(made: "Retraining") -> Path | None:
     """Draw what the arms come to, and return where."""
     if made.accuracy is None:
         return None
@@ -123,7 +128,7 @@ def _recipe(given: Namespace) -> Recipe:
     return Recipe(attack=attack, adversarial=True, **recipe_of(given))
 
 
-def _corpus(given: Namespace, training: TrainingRun | None) -> Corpus | None:
+def _corpus(given: Namespace, training: "TrainingRun | None") -> Corpus | None:
     """Return which part of the data was asked for; None for that of the study's training."""
     if given.data is not None:
         made = Corpus(normalize=given.normalize)
@@ -160,7 +165,7 @@ def _trial(given: Namespace) -> dict[str, Any]:
     }
 
 
-def _name(case: Case, controls: bool) -> str:
+def _name(case: "Case", controls: bool) -> str:
     """Return the name of the folder that a retraining gets unless it is given one."""
     about = case.described()["study"]
     named = Named(model=about["network"], data=about["data"])

@@ -9,13 +9,8 @@ import pandas as pd
 from hormesis.errors import StudyError
 from hormesis.studies import Studies, open_study
 from hormesis.study import Study
-from hormesis.training.selection import (
-    Selection,
-    arm_targets,
-    counts,
-    selected,
-    target_classes,
-)
+from hormesis.training.arms import arm_targets, counts, selected, target_classes
+from hormesis.training.selection import Selection
 from hormesis.training.shares import Share, everything, shares_of
 
 

@@ -1,25 +1,17 @@
-"""Which targets of a study are trained again, by their classes. Nothing here needs torch."""
+"""Which targets of a study are to be trained again: what is asked for. Needs no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
-from hormesis.analysis.scores import COMBINED, SCORES, UNDEFINED, UNTESTED
-from hormesis.analysis.uncertainty import UNDECIDED
-from hormesis.errors import SettingError, StudyError, unknown
+from hormesis.errors import SettingError
 from hormesis.settings import Scoring, check_choice
-from hormesis.study import Study
 
 CLASSES = ("fragile", "robust", "antifragile")
-OPEN = (UNDECIDED, UNTESTED, UNDEFINED)
+SCORES = ("clean", "adversarial", "difference")
 UNDECIDEDS = ("freeze", "train", "estimate")
 OTHERS = ("follow", "freeze", "train")
 BATCHNORMS = ("frozen", "follow")
 ARMS = ("selective", "everything", "fragile", "random-size", "random-layers", "none")
-_DRAWS = 200  # of targets in random order, until their sizes add up to what is wanted
-_CLOSE = 0.05  # as a share of the wanted size
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class Selection:
 
     keep: Sequence[str] = ("robust", "antifragile")
     by: str = "adversarial"
-    filter: str = COMBINED
+    filter: str = "combined"
     scoring: Scoring | None = None
     undecided: str = "freeze"
     others: str = "follow"
@@ -69,137 +61,3 @@ class Selection:
         check_choice("choice of `undecided`", self.undecided, UNDECIDEDS)
         check_choice("choice of `others`", self.others, OTHERS)
         check_choice("choice of `batchnorm`", self.batchnorm, BATCHNORMS)
-
-
-def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
-    """Return every target that was swept, with the class that decides about it.
-
-    Args:
-        study: A study of single targets.
-        selection: By which score, filter and scoring; with ``undecided="estimate"`` the class is
-            that of the estimate.
-
-    Returns:
-        Columns ``target``, ``kind``, ``size``, ``class`` and ``value``, in order of use.
-
-    Raises:
-        SettingError: If the filter was not swept, or the reference lacks its control.
-        StudyError: If the study is of all targets at once.
-    """
-    if "global" in study.targets["kind"].tolist():
-        raise StudyError(
-            f"Expected a study of single targets, got {study.folder or 'one'} of all of them at "
-            "once: analyse with --scope local."
-        )
-    scores = study.score(selection.scoring or study.scoring)
-    swept = scores["filter"].unique().tolist()
-    if selection.filter not in swept:
-        raise SettingError(unknown("`filter` of the study", selection.filter, swept))
-    chosen = (scores["filter"] == selection.filter) & (scores["score"] == selection.by)
-    column = "point" if selection.undecided == "estimate" else "class"
-    rows = scores.loc[chosen, ["target", column, "value"]]
-    rows = rows.rename(columns={column: "class"})
-    about = study.targets[["target", "kind", "size"]]
-    return about.merge(rows, on="target", how="inner").reset_index(drop=True)
-
-
-def selected(classes: pd.DataFrame, selection: Selection) -> frozenset[str]:
-    """Return the names of the targets that are trained.
-
-    Args:
-        classes: What ``target_classes`` returned.
-        selection: Which classes.
-
-    Raises:
-        SettingError: If that is none of the targets, or all of them.
-
-    Example:
-        >>> rows = [("a", "linear", 4, "fragile", -0.3), ("b", "linear", 4, "robust", 0.0)]
-        >>> table = pd.DataFrame(rows, columns=["target", "kind", "size", "class", "value"])
-        >>> sorted(selected(table, Selection()))
-        ['b']
-    """
-    wanted = set(selection.keep)
-    if selection.undecided == "train":
-        wanted |= set(OPEN)
-    chosen = classes["class"].isin(list(wanted))
-    if bool(chosen.any()) and not bool(chosen.all()):
-        return frozenset(classes.loc[chosen, "target"])
-    there = ", ".join(f"{count} {name}" for name, count in counts(classes).items())
-    by = f"by the {selection.by} score of the {selection.filter.replace('_', ' ')} filter"
-    if not bool(chosen.any()):
-        raise SettingError(
-            f"Nothing would be trained: of {len(classes)} targets {by}, {there}. Change "
-            "`keep`, `by`, `undecided`, `reference` or `tolerance`."
-        )
-    raise SettingError(
-        f"Nothing would be frozen: of {len(classes)} targets {by}, {there}. That is regular "
-        "training, see `hormesis train`; change `keep`, `by`, `reference` or `tolerance`."
-    )
-
-
-def counts(classes: pd.DataFrame) -> dict[str, int]:
-    """Return how many targets are of each class that occurs."""
-    found = classes["class"].tolist()
-    return {name: found.count(name) for name in (*CLASSES, *OPEN) if name in found}
-
-
-def arm_targets(
-    arm: str, classes: pd.DataFrame, chosen: frozenset[str], *, seed: int
-) -> frozenset[str]:
-    """Return which targets an arm of the experiment trains; empty if it cannot be had.
-
-    Args:
-        arm: One of ``ARMS``.
-        classes: What ``target_classes`` returned.
-        chosen: What ``selected`` returned.
-        seed: Seed of the random arms, which differ from the selective one.
-
-    Example:
-        >>> rows = [(name, "linear", 4, "robust", 0.0) for name in "abcd"]
-        >>> table = pd.DataFrame(rows, columns=["target", "kind", "size", "class", "value"])
-        >>> len(arm_targets("random-layers", table, frozenset("ab"), seed=1))
-        2
-    """
-    names = classes["target"].tolist()
-    if arm == "selective":
-        return chosen
-    if arm == "everything":
-        return frozenset(names)
-    if arm == "fragile":
-        return frozenset(classes.loc[classes["class"] == "fragile", "target"])
-    if arm == "none":
-        return frozenset()
-    random = np.random.default_rng((seed, ARMS.index(arm)))
-    if arm == "random-layers":
-        return _same_number(names, chosen, random)
-    return _same_size(dict(zip(names, classes["size"].tolist(), strict=True)), chosen, random)
-
-
-def _same_number(
-    names: Sequence[str], chosen: frozenset[str], random: np.random.Generator
-) -> frozenset[str]:
-    for _ in range(_DRAWS):
-        drawn = frozenset(random.choice(names, len(chosen), replace=False).tolist())
-        if drawn != chosen:
-            return drawn
-    return frozenset()
-
-
-def _same_size(
-    sizes: dict[str, int], chosen: frozenset[str], random: np.random.Generator
-) -> frozenset[str]:
-    """Draw targets whose sizes add up to about that of the chosen ones."""
-    wanted = sum(sizes[name] for name in chosen)
-    best, distance = frozenset[str](), wanted
-    for _ in range(_DRAWS):
-        drawn, total = set[str](), 0
-        for name in random.permutation(list(sizes)).tolist():
-            if total + sizes[name] <= wanted * (1 + _CLOSE):
-                drawn.add(name)
-                total += sizes[name]
-        if drawn != chosen and abs(total - wanted) < distance:
-            best, distance = frozenset(drawn), abs(total - wanted)
-        if distance <= _CLOSE * wanted:
-            break
-    return best

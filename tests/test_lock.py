@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+import killed
 from hormesis.errors import StudyError, TrainingError
 from hormesis.storage import LOCK, lock, locked, read_holder
+from hormesis.study import open_study
 
 HOLD = """
 import sys, time
@@ -74,6 +76,46 @@ def test_the_second_is_refused_and_told_who_holds_it(tmp_path):
             locked(tmp_path, TrainingError),
         ):
             pytest.fail("the block must not be entered")
+
+
+def test_a_study_that_another_process_works_on_is_refused(tmp_path):
+    out = tmp_path / "study"
+    out.mkdir()
+    with holding(out) as process:
+        with pytest.raises(StudyError, match=rf"worked on by process {process.pid} "):
+            killed.analyze(out, "usual")
+        assert [path.name for path in out.iterdir()] == [LOCK]
+        process.kill()
+        process.wait()
+        assert killed.analyze(out, "usual").finished
+
+
+def test_readers_see_one_study_or_the_other_while_it_is_replaced(tmp_path):
+    out, ended = tmp_path / "study", threading.Event()
+    killed.analyze(out, "usual")
+    seen, wrong = set[int](), []
+
+    def read() -> None:
+        while not ended.is_set():
+            try:
+                study = open_study(out)
+                seen.add(len(study.responses))
+                study.score(study.scoring)
+            except StudyError as error:
+                if "open it again" not in str(error):
+                    wrong.append(str(error))
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for _ in range(2):
+        killed.analyze(out, "extend")
+        killed.analyze(out, "overwrite")
+    ended.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
+    assert len(seen) == 2
 
 
 def test_whoever_is_dead_holds_nothing(tmp_path):

@@ -53,6 +53,7 @@ from hormesis.storage import (
     MemoryStore,
     begun,
     locked,
+    opened,
     recover,
     strangers,
     swap,
@@ -206,7 +207,7 @@ def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> St
     folder, known = place()
     study = None if request.run.overwrite else finished(folder, known)
     if study is None:
-        with begun(out), locked(out) as held:
+        with opened(out), locked(out) as held:
             folder, known = place()  # as it is now that nobody else works on it
             study = finished(folder, known)
             if study is None:

@@ -40,6 +40,7 @@ from hormesis.storage import (
     read_manifest,
     read_spans,
     read_table,
+    wait_while_replaced,
 )
 from hormesis.storage.claims import faults, removals_of, wrong_cells
 
@@ -263,10 +264,7 @@ class Study:
         store = self._store
         if store is None:
             raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
-        if "shards" in self.manifest:
-            blocks = read_spans(store, self.spans, self.manifest["study"])
-        else:
-            blocks = read_blocks(store)
+        blocks = self._shards(store) if "shards" in self.manifest else read_blocks(store)
         found, removals = 0, removals_of(self.responses)
         for block in blocks:
             if len(block.clean) < removals:
@@ -278,6 +276,17 @@ class Study:
             raise StudyError(
                 f"The study {self.folder} has the outcomes of {found} samples out of {samples}."
             )
+
+    def _shards(self, store: Store) -> Iterator[StoredOutcomes]:
+        identity = self.manifest["study"]
+        try:
+            yield from read_spans(store, self.spans, identity)
+        except StudyError as error:
+            if self.folder is None or read_manifest(self.folder).get("study") == identity:
+                raise
+            raise StudyError(
+                f"The study {self.folder} was replaced by another one: open it again."
+            ) from error
 
     def outcomes(self) -> StoredOutcomes:
         """Read all per-sample outcomes at once; NaN where a target was settled before.
@@ -323,10 +332,12 @@ def open_study(folder: str | Path) -> Study:
     """
     folder = Path(folder)
     while True:
+        wait_while_replaced(folder)
         manifest = read_manifest(folder)
         try:
             return _opened(folder, manifest)
         except StudyError:
+            wait_while_replaced(folder)
             if read_manifest(folder) == manifest:
                 raise  # else it was finished or replaced meanwhile
 

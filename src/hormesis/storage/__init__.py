@@ -29,7 +29,17 @@ from hormesis.storage.files import (
 from hormesis.storage.health import Health, examined, spelled_seconds
 from hormesis.storage.lock import LOCK, holder_of, locked, read_holder, spelled_holder
 from hormesis.storage.outcomes import StoredOutcomes, joined, only_of, part_of
-from hormesis.storage.places import begun, check_free, clear, is_study, recover, successor, swap
+from hormesis.storage.places import (
+    begun,
+    check_free,
+    clear,
+    is_study,
+    opened,
+    recover,
+    successor,
+    swap,
+    wait_while_replaced,
+)
 from hormesis.storage.shards import Shard, pack, unpack
 from hormesis.storage.store import (
     FolderStore,
@@ -72,6 +82,7 @@ __all__ = [
     "locked",
     "merged",
     "only_of",
+    "opened",
     "pack",
     "part_of",
     "read_blocks",
@@ -86,6 +97,7 @@ __all__ = [
     "successor",
     "swap",
     "unpack",
+    "wait_while_replaced",
     "whole_shards",
     "write_manifest",
     "write_tables",

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from hormesis.errors import StudyError
 from hormesis.storage.files import CELLS, MANIFEST, OUTCOMES, REMOVALS, RESPONSES, SAMPLES, TARGETS
 
 _FILES = (TARGETS, CELLS, SAMPLES, REMOVALS, RESPONSES, "overview.png")
+_PATIENCE = 100  # hundredths of a second
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -65,35 +67,47 @@ def _is_of_a_beginning(path: Path) -> bool:
 
 
 @contextmanager
-def begun(out: Path) -> Iterator[None]:
-    """Make the folder of a study; take it away again after an error if no shard was written.
+def opened(out: Path) -> Iterator[None]:
+    """Make a folder; after an error, take away what is empty of it and was made for it.
 
     Args:
-        out: Where the study shall lie.
+        out: Where a study shall lie.
 
     Raises:
         StudyError: If the folder cannot be written, or the disk is full.
     """
-    fresh = not is_study(out)
     made = [folder for folder in (out, *out.absolute().parents) if not folder.exists()]
     try:
-        (out / OUTCOMES).mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException as error:
-        if fresh and not any((out / OUTCOMES).glob("*.safetensors")):
-            _discard(out, made)
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         if isinstance(error, OSError):
             raise unwritable(out, error) from error
         raise
 
 
-def _discard(out: Path, made: list[Path]) -> None:
-    """Remove what a study's folder holds, and the folders that were made for it."""
-    if out.is_dir():
-        clear(out)
-    for folder in made:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+@contextmanager
+def begun(out: Path) -> Iterator[None]:
+    """Make the folder of a study; take it away again after an error if no shard was written.
+
+    Args:
+        out: Where the study shall lie; nobody else works there.
+
+    Raises:
+        StudyError: If the folder cannot be written, or the disk is full.
+    """
+    fresh = not is_study(out)
+    with opened(out):
+        try:
+            (out / OUTCOMES).mkdir(exist_ok=True)
+            yield
+        except BaseException:
+            if fresh and not any((out / OUTCOMES).glob("*.safetensors")):
+                clear(out)
+            raise
 
 
 def clear(folder: Path) -> None:
@@ -135,6 +149,15 @@ def recover(out: Path) -> None:
     except OSError:
         return  # somebody else did
     shutil.rmtree(old, ignore_errors=True)
+
+
+def wait_while_replaced(out: Path) -> None:
+    """Wait, but not for ever, while a study is away because another takes its place."""
+    out = out.resolve()
+    for _ in range(_PATIENCE):
+        if out.exists() or not predecessor(out).exists():
+            return
+        time.sleep(0.01)
 
 
 def swap(out: Path, new: Path) -> None:

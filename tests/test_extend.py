@@ -171,6 +171,25 @@ def test_in_its_own_folder_the_old_one_stays_until_the_new_one_is_whole(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_one_that_died_before_it_took_its_place_takes_it_at_last(tmp_path, work, monkeypatch):
+    out = tmp_path / "s"
+    analyze(out)
+    itself = replace(QUIET, extend=out)
+
+    def dying(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hormesis.pipeline.swap", dying)
+        with pytest.raises(KeyboardInterrupt):
+            analyze(out, itself, count=200)
+    work.update(full=0)
+    found = analyze(out, itself, count=200)
+    assert work["full"] == 0
+    assert found.manifest["base"]["samples"] == 200
+    assert open_study(out).manifest["base"]["samples"] == 200
+
+
 def test_an_unfinished_or_damaged_study_gives_what_it_has(tmp_path, small, work):
     out = tmp_path / "old"
     analyze(out)

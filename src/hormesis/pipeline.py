@@ -205,7 +205,7 @@ def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> St
 
     recover(out)
     folder, known = place()
-    study = None if request.run.overwrite else finished(folder, known)
+    study = finished(folder, known) if folder == out else None  # else it has to take its place
     if study is None:
         with opened(out), locked(out) as held:
             folder, known = place()  # as it is now that nobody else works on it

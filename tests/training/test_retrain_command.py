@@ -1,6 +1,5 @@
 """``hormesis retrain`` as a user meets it."""
 
-import json
 import shutil
 
 import pandas as pd
@@ -168,12 +167,13 @@ def test_what_is_no_study_is_refused(home, words, message, capsys):
     assert said.count("\n") == 1
 
 
-def test_a_network_that_moved_is_named(home, capsys):
-    path = home / "studies" / "epoch-0002" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["origin"]["run"] = str(home / "gone")
-    path.write_text(json.dumps(manifest))
+def test_a_network_that_moved_is_named(made, home, capsys):
+    """The study knows the folder where its training was, which is not there any more."""
     words = [*RETRAIN, *half(home)[:-2], "--out", "out"]
-    assert main(words) == 2
+    (made / "run").rename(made / "moved")
+    try:
+        assert main(words) == 2
+    finally:
+        (made / "moved").rename(made / "run")
     assert "which is not there: name its folder with `--run`" in capsys.readouterr().err
     assert main([*words, "--run", "run"]) == 0

@@ -127,7 +127,7 @@ def spelled_seconds(seconds: float) -> str:
     """Return a duration in the two units that matter.
 
     Example:
-        >>> spelled_seconds(42), spelled_seconds(150), spelled_seconds(100_000)
+        >>> spelled_seconds(42.0), spelled_seconds(150.0), spelled_seconds(1e5)
         ('42 s', '2 min 30 s', '1 d 3 h')
     """
     left, parts = round(seconds), []

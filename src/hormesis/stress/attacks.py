@@ -5,7 +5,7 @@ belong to the sample and not to its batch, and what the attack returns is clippe
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ with warnings.catch_warnings():
     from foolbox.attacks.projected_gradient_descent import LinfProjectedGradientDescentAttack
     from foolbox.criteria import Misclassification
     from foolbox.models.pytorch import PyTorchModel
+
+Numbers = Int[np.ndarray, " batch"]
+"""Index in the data set of each row."""
 
 _STARTS = 1  # keeps these draws apart from others made with the same seed
 
@@ -121,7 +124,7 @@ def random_starts(
     shape = inputs.shape[1:]
     rows = [
         np.random.default_rng((_STARTS, seed, number)).uniform(-1.0, 1.0, shape)
-        for number in _numbers(first, len(inputs))
+        for number in _numbers(first, len(inputs)).tolist()
     ]
     return torch.from_numpy(np.stack(rows)).to(dtype=inputs.dtype, device=inputs.device)
 
@@ -184,14 +187,14 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
         *,
         random_start: bool,
         seed: int,
-        numbers: Sequence[int],
+        numbers: Numbers,
     ) -> None:
         super().__init__(steps=steps, rel_stepsize=step_size, random_start=random_start)
         self._seed = seed
         self._numbers = numbers
 
     def get_random_start(self, x0: EagerTensor, epsilon: float) -> EagerTensor:
-        starts = random_starts(x0.raw, seed=self._seed, first=torch.tensor(self._numbers))
+        starts = random_starts(x0.raw, seed=self._seed, first=torch.from_numpy(self._numbers))
         return x0 + epsilon * astensor(starts)
 
     def value_and_grad(
@@ -218,7 +221,7 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
         return astensor(loss.detach()), astensor(gradient)
 
 
-def _foolbox_attack(attack: Attack, seed: int, numbers: Sequence[int]) -> _SignSteps:
+def _foolbox_attack(attack: Attack, seed: int, numbers: Numbers) -> _SignSteps:
     if isinstance(attack, FGSM):
         return _SignSteps(1, 1.0, random_start=False, seed=seed, numbers=numbers)
     return _SignSteps(
@@ -226,9 +229,9 @@ def _foolbox_attack(attack: Attack, seed: int, numbers: Sequence[int]) -> _SignS
     )
 
 
-def _numbers(first: int | Tensor, count: int) -> Sequence[int]:
+def _numbers(first: int | Tensor, count: int) -> Numbers:
     """Return the index in the data set of each row."""
-    return range(first, first + count) if isinstance(first, int) else first.tolist()
+    return np.arange(first, first + count) if isinstance(first, int) else first.cpu().numpy()
 
 
 def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
@@ -237,12 +240,12 @@ def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[flo
     return low, high
 
 
-def _first_bad(bad: Tensor, numbers: Sequence[int]) -> int | None:
+def _first_bad(bad: Tensor, numbers: Numbers) -> int | None:
     rows = bad.flatten(1).any(dim=1).nonzero()
-    return numbers[int(rows[0])] if len(rows) else None
+    return int(numbers[int(rows[0])]) if len(rows) else None
 
 
-def _check_inputs(inputs: Tensor, bounds: tuple[float, float], numbers: Sequence[int]) -> None:
+def _check_inputs(inputs: Tensor, bounds: tuple[float, float], numbers: Numbers) -> None:
     low, high = bounds
     outside = _first_bad(~((inputs >= low) & (inputs <= high)), numbers)
     if outside is not None:
@@ -257,7 +260,7 @@ def _check_found(
     inputs: Tensor,
     epsilon: float,
     bounds: tuple[float, float],
-    numbers: Sequence[int],
+    numbers: Numbers,
 ) -> None:
     broken = _first_bad(~found.isfinite(), numbers)
     if broken is not None:

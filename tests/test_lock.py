@@ -1,5 +1,6 @@
 """One process at a time works on a folder, whatever becomes of it; with real processes."""
 
+import errno
 import json
 import os
 import subprocess
@@ -238,3 +239,24 @@ def test_a_name_that_is_too_long_or_no_letters_is_spelled_out_safely(tmp_path):
         pass
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("before", [None, "{}"], ids=["new", "left behind"])
+def test_a_name_that_cannot_be_written_holds_nothing(
+    before: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before is not None:
+        (tmp_path / LOCK).write_text(json.dumps(ELSEWHERE))
+        os.utime(tmp_path / LOCK, (0, 0))
+    with monkeypatch.context() as full:
+
+        def half(handle: int, content: bytes, offset: int) -> int:
+            os.write(handle, content[:20])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        full.setattr(os, "pwrite", half)
+        with pytest.raises(OSError, match="No space left"), locked(tmp_path):
+            pass
+    assert not (tmp_path / LOCK).exists()
+    with locked(tmp_path):
+        pass

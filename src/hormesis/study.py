@@ -1,6 +1,7 @@
 """A study as its users hold it: what was asked, and tables of what came out."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
@@ -332,14 +333,22 @@ def open_study(folder: str | Path) -> Study:
     """
     folder = Path(folder)
     while True:
-        wait_while_replaced(folder)
-        manifest = read_manifest(folder)
+        manifest = _manifest(folder)
         try:
             return _opened(folder, manifest)
         except StudyError:
-            wait_while_replaced(folder)
-            if read_manifest(folder) == manifest:
+            if _manifest(folder) == manifest:
                 raise  # else it was finished or replaced meanwhile
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest, again if it is away: its study may be replaced between two looks."""
+    for _ in range(2):
+        wait_while_replaced(folder)
+        with suppress(StudyError):
+            return read_manifest(folder)
+    wait_while_replaced(folder)
+    return read_manifest(folder)
 
 
 def _opened(folder: Path, manifest: dict[str, Any]) -> Study:

@@ -109,7 +109,11 @@ def locked(folder: Path, kind: type[HormesisError] = StudyError) -> Iterator[Hel
                 f"The folder {folder} is being worked on by {spelled_holder(holder)}: wait for it "
                 "to end, or choose another folder with `out`."
             )
-        token = _signed(handle)
+        try:
+            token = _signed(handle)
+        except OSError:  # a full disk: half a name would hold the folder for a while
+            path.unlink(missing_ok=True)
+            raise
         if not new:  # another machine may have had the same thought
             time.sleep(SETTLE)
             there = _read(path) or {}

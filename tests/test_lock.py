@@ -260,3 +260,11 @@ def test_a_name_that_cannot_be_written_holds_nothing(
     assert not (tmp_path / LOCK).exists()
     with locked(tmp_path):
         pass
+
+
+def test_a_killed_holder_is_dead_before_its_parent_has_noticed(tmp_path: Path) -> None:
+    with holding(tmp_path) as process:
+        assert (lock.holder_of(tmp_path) or {}).get("pid") == process.pid
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # nobody has taken note of it
+        assert lock.holder_of(tmp_path) is None

@@ -178,10 +178,12 @@ def _alive(path: Path, *, shared: bool | None) -> Holder | None:
 def _running(there: Holder) -> Holder | None:
     """Return the holder, if its process is still the one that signed."""
     try:
-        began = psutil.Process(there["pid"]).create_time()
+        process = psutil.Process(there["pid"])
+        if process.status() == psutil.STATUS_ZOMBIE:  # dead, which its parent has not noticed yet
+            return None
+        return there if process.create_time() <= there["since"] + 1 else None
     except (psutil.Error, ValueError, OverflowError):
         return None
-    return there if began <= there["since"] + 1 else None
 
 
 def _age(path: Path) -> float:

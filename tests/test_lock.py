@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +17,9 @@ import pytest
 
 import killed
 from hormesis.errors import StudyError, TrainingError
-from hormesis.storage import LOCK, lock, locked, read_holder
+from hormesis.storage import LOCK, lock, locked, read_holder, successor
+from hormesis.storage.health import examined
+from hormesis.storage.places import predecessor
 from hormesis.study import open_study
 
 HOLD = """
@@ -268,3 +271,18 @@ def test_a_killed_holder_is_dead_before_its_parent_has_noticed(tmp_path: Path) -
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # nobody has taken note of it
         assert lock.holder_of(tmp_path) is None
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["new", "old"])
+def test_a_study_is_read_after_a_death_in_the_instant_of_its_replacement(
+    whole: bool, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    killed.analyze(out, "usual")
+    expected = open_study(out).responses
+    out.rename(predecessor(out))
+    if whole:
+        shutil.copytree(predecessor(out), successor(out))
+        (predecessor(out) / "manifest.json").unlink()
+    assert open_study(out).responses.equals(expected)
+    assert not examined(out).missing

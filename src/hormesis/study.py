@@ -41,7 +41,7 @@ from hormesis.storage import (
     read_manifest,
     read_spans,
     read_table,
-    wait_while_replaced,
+    standing,
 )
 from hormesis.storage.claims import faults, removals_of, wrong_cells
 
@@ -333,22 +333,22 @@ def open_study(folder: str | Path) -> Study:
     """
     folder = Path(folder)
     while True:
-        manifest = _manifest(folder)
+        place, manifest = _manifest(folder)
         try:
-            return _opened(folder, manifest)
+            return _opened(place, manifest)
         except StudyError:
-            if _manifest(folder) == manifest:
+            if _manifest(folder) == (place, manifest):
                 raise  # else it was finished or replaced meanwhile
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest, again if it is away: its study may be replaced between two looks."""
+def _manifest(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Find and read a manifest, again if it is away: studies are replaced between two looks."""
     for _ in range(2):
-        wait_while_replaced(folder)
+        place = standing(folder)
         with suppress(StudyError):
-            return read_manifest(folder)
-    wait_while_replaced(folder)
-    return read_manifest(folder)
+            return place, read_manifest(place)
+    place = standing(folder)
+    return place, read_manifest(place)
 
 
 def _opened(folder: Path, manifest: dict[str, Any]) -> Study:

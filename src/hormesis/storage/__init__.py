@@ -36,9 +36,9 @@ from hormesis.storage.places import (
     is_study,
     opened,
     recover,
+    standing,
     successor,
     swap,
-    wait_while_replaced,
 )
 from hormesis.storage.shards import Shard, pack, unpack
 from hormesis.storage.store import (
@@ -93,11 +93,11 @@ __all__ = [
     "recover",
     "spelled_holder",
     "spelled_seconds",
+    "standing",
     "strangers",
     "successor",
     "swap",
     "unpack",
-    "wait_while_replaced",
     "whole_shards",
     "write_manifest",
     "write_tables",

@@ -74,6 +74,8 @@ _OPTIONAL: dict[tuple[str, ...], type | tuple[type, ...]] = {
     **{("scoring", name): str for name in ("base", "reference", "interval", "multiplicity")},
     ("scoring", "tolerance"): _NUMBER,
     ("scoring", "level"): _NUMBER,
+    ("shards",): dict,
+    ("shards", "edges"): list,
     ("settled",): list,
     ("origin",): dict,
     ("origin", "epoch"): int,
@@ -107,7 +109,20 @@ def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
     unknown = set(_found(manifest, ("scoring",))[1] or ()) - {one.name for one in fields(Scoring)}
     if unknown:
         yield f"its `scoring` has a setting {min(unknown)!r} too many"
+    yield from _faults_of_base(manifest)
     yield from _faults_of_lists(manifest)
+
+
+def _faults_of_base(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield accuracies of the unfiltered network that are no share of its samples."""
+    base, samples = manifest.get("base"), _found(manifest, ("base", "samples"))[1]
+    binary = _found(manifest, ("question", "performance", "name"))[1] in ("accuracy", "top5")
+    if not binary or not isinstance(base, dict) or not _is(samples, int) or samples < 1:
+        return
+    for name in ("clean", "adversarial"):
+        value = base.get(name, 0)
+        if _is(value, _NUMBER) and value != 0 and not 0.99 / samples <= value <= 1:
+            yield f"it lacks a proper `base.{name}`"
 
 
 def _faults_of_lists(manifest: Mapping[str, Any]) -> Iterator[str]:

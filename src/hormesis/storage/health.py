@@ -18,6 +18,7 @@ from hormesis.storage.files import (
     read_table,
 )
 from hormesis.storage.lock import Holder, holder_of
+from hormesis.storage.places import standing
 from hormesis.storage.store import OUTCOMES, FolderStore, Span, fault
 
 
@@ -61,6 +62,7 @@ def examined(folder: Path) -> Health:
     Raises:
         StudyError: If it is no study, or its manifest is damaged.
     """
+    folder = standing(folder)
     manifest = read_manifest(folder)
     wrong = next(faults(manifest), "")
     if wrong:

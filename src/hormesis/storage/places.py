@@ -151,13 +151,21 @@ def recover(out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def wait_while_replaced(out: Path) -> None:
-    """Wait, but not for ever, while a study is away because another takes its place."""
-    out = out.resolve()
+def standing(out: Path) -> Path:
+    """Return where a study is to be read: in its place but after a death in ``swap``.
+
+    Waits, but not for ever, while the study is away because another takes its place.
+
+    Args:
+        out: The place of the study.
+    """
+    place = out.resolve()
+    old, new = predecessor(place), successor(place)
     for _ in range(_PATIENCE):
-        if out.exists() or not predecessor(out).exists():
-            return
+        if place.exists() or not old.exists():
+            return out
         time.sleep(0.01)
+    return new if is_study(new) else old  # as the next process to work there will decide
 
 
 def swap(out: Path, new: Path) -> None:

@@ -101,7 +101,8 @@ def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
             if (there or needed) and not _is(value, kind):
                 yield f"it lacks a proper `{'.'.join(path)}`"
     finished = "shards" in manifest and manifest.get("state") != "unfinished"
-    if finished and not _found(manifest, ("base", "samples"))[0]:
+    samples = _found(manifest, ("base", "samples"))[1]
+    if finished and (not _is(samples, int) or samples < 1):
         yield "it lacks a proper `base.samples`"
     until = _found(manifest, ("question", "sweep", "until"))[1]
     if until not in (None, CERTAIN) and not _is(until, float):

@@ -1,6 +1,5 @@
 """``hormesis plot``: one picture of a study, fit for a paper."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,22 +73,14 @@ def run(given: Namespace) -> None:
 
     from hormesis.report.style import save
     from hormesis.report.terminal import printable
+    from hormesis.report.written import replacing
     from hormesis.studies import open_study
 
     study = open_study(given.study)
     scored = study.scored(scoring_from(given, study.scoring))
     picture = _drawn(scored, given)
-    partial = out.with_name(f".{out.stem}.{os.getpid()}.partial{out.suffix}")
-    try:
+    with replacing(out, "picture") as partial:
         save(picture, partial)
-        partial.replace(out)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise StudyError(
-            f"The picture cannot be written to {out}: {reason}. Name another file with `out`."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     print(f"picture: {out}")
     for note in _unfinished(scored):
         print(printable(note))

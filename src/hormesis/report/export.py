@@ -1,7 +1,6 @@
 """Tables of a study as files for other programs."""
 
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 
 from hormesis.errors import StudyError
 from hormesis.report.terminal import printable
+from hormesis.report.written import replacing
 
 # A text that a spreadsheet would run as a formula, also where it takes another letter to separate
 # cells. https://owasp.org/www-community/attacks/CSV_Injection
@@ -37,20 +37,8 @@ def write_table(table: pd.DataFrame, form: str, to: str | None) -> None:
         sys.stdout.write(_text(table, form))
         return
     path = Path(to).expanduser()
-    partial = path.parent / f".{path.name}.{os.getpid()}.partial"
-    special = path.exists() and not path.is_file()  # a pipe, a device or a folder
-    try:
-        _write(table, form, path if special else partial)
-        if not special:
-            partial.replace(path)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise StudyError(
-            f"The table cannot be written to {to}: {reason}. Name another file with --to."
-        ) from error
-    finally:
-        if partial.is_file():
-            partial.unlink()
+    with replacing(path, "table", "--to") as place:
+        _write(table, form, place)
 
 
 def _write(table: pd.DataFrame, form: str, path: Path) -> None:

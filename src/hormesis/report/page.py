@@ -4,18 +4,17 @@ import base64
 import hashlib
 import html
 import json
-import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hormesis.errors import StudyError
 from hormesis.report.gathered import Gathered, gather
 from hormesis.report.payload import FEWEST_CURVES, MOST_CURVES, study_payload
 from hormesis.report.retraining import retraining_payload
 from hormesis.report.several import several_payload
+from hormesis.report.written import replacing
 
 _SCRIPTS = (
     *("base", "axes", "answer", "network", "curves", "weights"),
@@ -50,17 +49,8 @@ def write_report(
     """
     path = Path(path).expanduser()
     text = report_text(gather(studies), title=title, refresh=refresh)
-    partial = path.parent / f".{path.name}.{os.getpid()}.partial"
-    try:
+    with replacing(path, "report") as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise StudyError(
-            f"The report cannot be written to {path}: {reason}. Name another file with `out`."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

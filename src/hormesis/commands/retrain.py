@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from hormesis.commands.retrain_options import parser
-from hormesis.commands.train import EXTRAS, recipe_of, session_of
-from hormesis.errors import MissingExtraError, SettingError
+from hormesis.commands.train import needing_lightning, recipe_of, session_of
+from hormesis.errors import SettingError
 from hormesis.given import scoring_from
 from hormesis.options import check_given
 from hormesis.settings import Named, check_choice
@@ -35,17 +35,11 @@ def run(given: Namespace) -> int:
     from hormesis.training.case import opened_case
 
     case = opened_case(given.study, selection)  # refused, if it must be, before torch is imported
-    try:
+    with needing_lightning():
         from hormesis.training.controls import Controls, retrain_with_controls
         from hormesis.training.evaluate import Trial
         from hormesis.training.origin import Origin, training_of
         from hormesis.training.retrain import retrain
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRAS:
-            raise
-        raise MissingExtraError(
-            "Training needs Lightning: run `pip install 'hormesis[train]'`."
-        ) from error
     from hormesis.report.retrained import print_retraining
 
     origin = Origin(

@@ -1,5 +1,7 @@
 """``hormesis train``: a network, kept at many epochs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -204,20 +206,31 @@ def add_session(made: ArgumentParser) -> None:
     )
 
 
-def run(given: Namespace) -> int:
-    """Train, print how it went, and return the exit code."""
-    check_given(given, parser())
-    recipe, corpus, session = _recipe(given), _corpus(given), session_of(given)
-    named = Named(model=given.model, data=given.data)
-    out = Path(given.out or Path("runs") / named.study_name("").rstrip("-"))
+@contextmanager
+def needing_lightning() -> Iterator[None]:
+    """Say how to install what is missing, if an import in the block finds no Lightning.
+
+    Raises:
+        MissingExtraError: Then.
+    """
     try:
-        from hormesis.training.train import train  # imports torch, which takes seconds
+        yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
         raise MissingExtraError(
             "Training needs Lightning: run `pip install 'hormesis[train]'`."
         ) from error
+
+
+def run(given: Namespace) -> int:
+    """Train, print how it went, and return the exit code."""
+    check_given(given, parser())
+    recipe, corpus, session = _recipe(given), _corpus(given), session_of(given)
+    named = Named(model=given.model, data=given.data)
+    out = Path(given.out or Path("runs") / named.study_name("").rstrip("-"))
+    with needing_lightning():
+        from hormesis.training.train import train  # imports torch, which takes seconds
     from hormesis.commands.printed import print_run
 
     print_run(

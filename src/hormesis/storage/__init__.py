@@ -6,6 +6,8 @@
     files.py      the manifest and the tables
     lock.py       one process at a time
     health.py     what is there, missing or damaged
+    ownership.py  the marker that proves a folder ours
+    removal.py    deleting what is ours, and nothing else
     places.py     where a study may lie, and how a new one takes the place of an old one
 
 Nothing here is pickled, and nothing needs torch.

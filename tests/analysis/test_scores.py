@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import simpson
 
+from hormesis.analysis.classes import UNTESTED
 from hormesis.analysis.responses import as_sweeps
 from hormesis.analysis.scores import (
     COMBINED,
     SCORES,
     UNDEFINED,
-    UNTESTED,
     Base,
     classify,
     integral,

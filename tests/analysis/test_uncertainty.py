@@ -13,11 +13,11 @@ from statsmodels.stats.multitest import multipletests
 
 import synthetic
 from hormesis.analysis import uncertainty
+from hormesis.analysis.classes import UNDECIDED
 from hormesis.analysis.responses import Means, as_sweeps, response_table
 from hormesis.analysis.scores import Base, score_table
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import (
-    UNDECIDED,
     Spread,
     Student,
     Sums,

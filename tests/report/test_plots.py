@@ -13,13 +13,14 @@ from matplotlib.text import Text
 import handset
 import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
+from hormesis.analysis.classes import CLASSES
 from hormesis.cli import main
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.heat import luminance
 from hormesis.report.layers import Group, Shortcut, layer_groups, shortcuts
 from hormesis.report.network import network_picture
 from hormesis.report.plots.chosen import chosen
-from hormesis.report.style import CLASSES, Picture, save
+from hormesis.report.style import Picture, save
 from hormesis.settings import Scoring
 from hormesis.studies import Studies
 from hormesis.study import Study

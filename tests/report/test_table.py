@@ -9,7 +9,8 @@ from rich.table import Table
 
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.report.table import STYLES, class_counts, score_overview
+from hormesis.analysis.classes import CLASSES
+from hormesis.report.table import class_counts, score_overview
 from hormesis.study import Study
 
 
@@ -37,7 +38,7 @@ def test_a_resnet_fits_80_columns_one_line_a_layer(curve: tuple[float, float, fl
     assert len(found) == 1 + len(names) + 1
     assert [line.split()[0] for line in found[1:-1]] == [n.removesuffix(".weight") for n in names]
     for line in found[1:-1]:
-        assert [word for word in line.split() if word in STYLES] == line.split()[2::2]
+        assert [word for word in line.split() if word in CLASSES] == line.split()[2::2]
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from jaxtyping import Float
 from scipy import stats
 
 from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
-from hormesis.analysis.scores import SCORES, UNDEFINED, classes
+from hormesis.analysis.classes import POINTS, UNDEFINED
+from hormesis.analysis.scores import SCORES, classes
 from hormesis.analysis.sequence import Sequence as Anytime
 from hormesis.analysis.uncertainty import Law, Sums, adjusted, with_intervals
 from hormesis.settings import Scoring
 
-POINTS = ("fragile", "robust", "antifragile")
 _ALL_PAIRS = 10  # of studies; with more, each is compared with the first
 
 

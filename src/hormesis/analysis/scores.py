@@ -8,14 +8,13 @@ from jaxtyping import Float, Shaped
 from scipy.integrate import simpson
 from scipy.sparse import csr_array
 
+from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, ROBUST, UNDEFINED, UNTESTED
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.errors import SettingError
 from hormesis.settings import FILTERS, Scoring
 
 COMBINED = "combined"
 SCORES = ("clean", "adversarial", "difference")
-UNTESTED = "untested"
-UNDEFINED = "undefined"
 
 Curve = Float[np.ndarray, "*sweeps thresholds"]
 Divisor = Float[np.ndarray, "*sweeps 1"]
@@ -88,16 +87,16 @@ def classify(value: float, tolerance: float) -> str:
     if np.isnan(value):
         return UNDEFINED
     if abs(value) <= tolerance:
-        return "robust"
-    return "fragile" if value < 0 else "antifragile"
+        return ROBUST
+    return FRAGILE if value < 0 else ANTIFRAGILE
 
 
 def classes(values: Float[np.ndarray, " rows"], tolerance: float) -> Shaped[np.ndarray, " rows"]:
     """Return the classes of scores, see ``classify``."""
     found = np.select(
         [np.isnan(values), np.abs(values) <= tolerance, values < 0],
-        [UNDEFINED, "robust", "fragile"],
-        default="antifragile",
+        [UNDEFINED, ROBUST, FRAGILE],
+        default=ANTIFRAGILE,
     )
     return found.astype(object)
 

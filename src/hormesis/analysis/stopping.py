@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from hormesis.analysis.classes import UNTESTED
 from hormesis.analysis.prefixes import Prefix, prefix_scores, prefix_sums, removals_of
 from hormesis.analysis.responses import Means, response_table
-from hormesis.analysis.scores import COMBINED, SCORES, UNTESTED, Base
+from hormesis.analysis.scores import COMBINED, SCORES, Base
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import with_intervals
 from hormesis.settings import CERTAIN, Scoring

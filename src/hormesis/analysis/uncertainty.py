@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy import stats
 
+from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, UNDECIDED
 from hormesis.analysis.influence import Gradient, gradient, influence_values
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout
@@ -18,7 +19,6 @@ from hormesis.analysis.sequence import Sequence
 from hormesis.settings import Scoring
 from hormesis.storage import StoredOutcomes, part_of
 
-UNDECIDED = "undecided"
 INTERVAL_COLUMNS = ("low", "high", "level", "certain", "point")
 _FEW = 5
 _ROUNDING = 1e-5  # of an influence value: outcomes are single precision
@@ -274,11 +274,11 @@ def class_p_values(
         return np.nan_to_num(np.minimum(np.maximum(normal, rare), 1.0), nan=1.0)
 
     down = beyond(
-        np.where(point == "antifragile", value - tolerance, value + tolerance), spread.below
+        np.where(point == ANTIFRAGILE, value - tolerance, value + tolerance), spread.below
     )
-    up = beyond(np.where(point == "fragile", -tolerance - value, tolerance - value), spread.above)
+    up = beyond(np.where(point == FRAGILE, -tolerance - value, tolerance - value), spread.above)
     return np.select(
-        [point == "fragile", point == "antifragile"], [up, down], default=np.maximum(up, down)
+        [point == FRAGILE, point == ANTIFRAGILE], [up, down], default=np.maximum(up, down)
     )
 
 

@@ -6,14 +6,15 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from hormesis.analysis.scores import SCORES, UNDEFINED
+from hormesis.analysis.classes import CLASSES, IMPROVING, UNDEFINED, legend
+from hormesis.analysis.scores import SCORES
 from hormesis.comparison import Comparison
 from hormesis.report.terminal import console as terminal
 
 _MOST_ROWS = 60
 _MOST_CHANGES = 8
 _MOST_STUDIES = 12
-LEGEND = "F fragile, R robust, A antifragile; f r a: by the estimate alone; - undefined"
+LEGEND = f"{legend(IMPROVING)}; lower case: by the estimate alone; - undefined"
 
 
 def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> None:
@@ -146,7 +147,7 @@ def _changes(comparison: Comparison, score: str) -> Table:
 
 
 def _letter(label: str) -> str:
-    return "-" if label == UNDEFINED else label[0].upper()
+    return "-" if label == UNDEFINED else CLASSES[label].letter
 
 
 def _pooled(comparison: Comparison, score: str) -> Table:

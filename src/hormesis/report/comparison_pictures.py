@@ -9,14 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hormesis.analysis.classes import CLASSES, POINTS
 from hormesis.comparison import Comparison
 from hormesis.report.heat import draw_heat, explain_colours, reach_of, write_cells
-from hormesis.report.style import CLASSES, STYLE, picture, save, short
+from hormesis.report.style import STYLE, picture, save, short
 
 _MOST_ROWS = 80
 _NAMED_RANKS = 40
 _DPI = 150.0
-_MARKS = {"fragile": "v", "robust": "o", "antifragile": "^"}
 
 
 def draw_comparison(comparison: Comparison, folder: Path, score: str, form: str) -> list[Path]:
@@ -94,10 +94,12 @@ def rank_plot(comparison: Comparison, score: str) -> Figure:
     for match in ranks.index:
         line = ranks.loc[match].to_numpy(dtype=float)
         axes.plot(range(columns), line, color="#cccccc", linewidth=1, zorder=1)
-    for label, mark in _MARKS.items():
+    for label, kind in CLASSES.items():
         row, column = np.nonzero(points.to_numpy() == label)
-        at = ranks.to_numpy()[row, column]
-        axes.scatter(column, at, s=14, c=CLASSES[label].fill, marker=mark, label=label, zorder=2)
+        if len(row) or label in POINTS:
+            at = ranks.to_numpy()[row, column]
+            look = {"c": kind.fill, "marker": kind.marker, "edgecolors": kind.edge}
+            axes.scatter(column, at, s=14, linewidths=0.5, label=label, zorder=2, **look)
     if rows and rows <= _NAMED_RANKS:
         right = axes.secondary_yaxis("right")
         right.spines[:].set_visible(False)

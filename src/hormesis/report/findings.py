@@ -7,12 +7,11 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from hormesis.analysis.scores import SCORES, UNTESTED
-from hormesis.analysis.uncertainty import UNDECIDED
+from hormesis.analysis.classes import ANTIFRAGILE, CLASSES, FRAGILE, UNDECIDED
+from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import main_filter
 from hormesis.study import Study
 
-CLASSES = ("fragile", "robust", "antifragile", UNDECIDED, "undefined", UNTESTED)
 SAID = {
     "clean": "on clean inputs",
     "adversarial": "under attack",
@@ -154,7 +153,7 @@ def _disagreement(rows: pd.DataFrame) -> str:
     if both.empty:
         return ""
     pairs = both.groupby(["clean", "adversarial"], sort=False).size()
-    opposite = [key for key in pairs.index if set(key) == {"fragile", "antifragile"}]
+    opposite = [key for key in pairs.index if set(key) == {FRAGILE, ANTIFRAGILE}]
     before, after = opposite[0] if opposite else pairs.idxmax()
     names = both.index[(both["clean"] == before) & (both["adversarial"] == after)]
     order = [name for name in rows["target"].unique() if name in set(names)]

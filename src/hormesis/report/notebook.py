@@ -13,8 +13,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_hex
 
+from hormesis.analysis.classes import legend, letter
 from hormesis.analysis.scores import SCORES
-from hormesis.analysis.uncertainty import UNDECIDED
 from hormesis.report.figures import ScoreRow, main_filter, score_rows
 from hormesis.report.heat import MIDDLE, luminance, reach_of, spelled
 from hormesis.report.style import DIVERGING
@@ -57,8 +57,8 @@ def study_html(study: Study) -> str:
     scoring = study.scoring
     made = (
         f"{main_filter(study.scores)} filter, base {scoring.base}, reference {scoring.reference}, "
-        f"robust within ±{scoring.tolerance:g}; F fragile, R robust, A antifragile, "
-        "f? r? a? undecided"
+        f"robust within ±{scoring.tolerance:g}; "
+        f"{legend(name for row in rows for name in row.classes)}, f? r? a? undecided"
     )
     heat = _heat_map(
         list(SCORES),
@@ -104,8 +104,7 @@ def _cells(row: ScoreRow) -> list[Cell]:
         row.values, row.classes, row.points, row.widths, strict=True
     ):
         between = "" if math.isnan(width) else f" ±{width:.2f}"
-        letter = f"{point[0]}?" if label == UNDECIDED else label[0].upper()
-        text = label if math.isnan(value) else f"{spelled(value)} {letter}"
+        text = label if math.isnan(value) else f"{spelled(value)} {letter(label, point)}"
         cells.append(Cell(value, text, f"{row.target}: {spelled(value)}{between} {label}"))
     return cells
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hormesis.analysis import classes
 from hormesis.report.gathered import Gathered, gather
 from hormesis.report.payload import FEWEST_CURVES, MOST_CURVES, study_payload
 from hormesis.report.retraining import retraining_payload
@@ -70,6 +71,7 @@ def report_text(gathered: Gathered, *, title: str = "", refresh: int | float | N
     ]
     shared = {
         "title": title,
+        "classes": classes.pages(),
         "studies": labels,
         "several": several_payload(gathered),
         "retraining": [retraining_payload(each) for each in gathered.retrainings],

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
 from hormesis.report.curve_payload import curves_payload
 from hormesis.report.figures import main_filter
-from hormesis.report.findings import CLASSES, class_counts, findings, headline
+from hormesis.report.findings import class_counts, findings, headline
 from hormesis.report.measured import (
     command,
     epsilon_text,

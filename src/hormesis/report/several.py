@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
+from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
 from hormesis.comparison import Comparison, compare
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.comparison import LEGEND, agreement_lines, invariants
-from hormesis.report.findings import CLASSES
 from hormesis.report.gathered import Gathered
 from hormesis.report.numbers import plain
 

@@ -7,7 +7,6 @@ Nothing is told by colour alone. The colours are those of Okabe and Ito (*Color 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +23,6 @@ _SCREEN_DPI = 192
 _POINTS = 72
 
 
-@dataclass(frozen=True)
-class Look:
-    """How one class is drawn.
-
-    Args:
-        fill: Colour of its marks.
-        edge: Colour of their outline and hatch.
-        hatch: Matplotlib's name of the hatch.
-    """
-
-    fill: str
-    edge: str
-    hatch: str
-
-
-CLASSES = {
-    "fragile": Look("#D55E00", "#FFFFFF", "/////"),
-    "robust": Look("#C4C4C4", "#FFFFFF", ""),
-    "antifragile": Look("#00507D", "#FFFFFF", ""),
-    "undecided": Look("#FFFFFF", "#555555", ""),
-    "untested": Look("#FFFFFF", "#555555", "xxxxx"),
-    "undefined": Look("#FFFFFF", "#555555", "....."),
-}
 CLEAN, ADVERSARIAL, REFERENCE = (
     {"color": "#0072B2", "linestyle": "-"},
     {"color": "#D55E00", "linestyle": (0, (4, 1.5))},

@@ -6,18 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hormesis.analysis.classes import CLASSES, legend, letter
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import ScoreRow, main_filter, score_rows
 from hormesis.study import Study
 
-STYLES = {
-    "fragile": "red",
-    "robust": "default",
-    "antifragile": "green",
-    "undecided": "dim",
-    "untested": "dim",
-    "undefined": "dim",
-}
 _MOST_ROWS = 200
 
 
@@ -47,7 +40,7 @@ def class_counts(study: Study) -> dict[str, dict[str, int]]:
     return {
         score: {
             name: count
-            for name in STYLES
+            for name in CLASSES
             if (count := sum(row.classes[place] == name for row in rows))
         }
         for place, score in enumerate(SCORES)
@@ -56,13 +49,12 @@ def class_counts(study: Study) -> dict[str, dict[str, int]]:
 
 def _cell(row: ScoreRow, place: int) -> Text:
     value, label, width = row.values[place], row.classes[place], row.widths[place]
+    style = CLASSES[label].style
     if math.isnan(value):
-        return Text(f"      {label}", style=STYLES[label])
+        return Text(f"      {label}", style=style)
     if math.isnan(width):
-        return Text(f"{value:+.2f} {label}", style=STYLES[label])
-    point = row.points[place]
-    letter = point[0].upper() if label == point else f"{point[0]}?"
-    return Text(f"{value:+.2f} ±{width:.2f} {letter}", style=STYLES[label])
+        return Text(f"{value:+.2f} {label}", style=style)
+    return Text(f"{value:+.2f} ±{width:.2f} {letter(label, row.points[place])}", style=style)
 
 
 def _explain(study: Study) -> str:
@@ -74,6 +66,7 @@ def _explain(study: Study) -> str:
         return made
     adjusted = "" if scoring.multiplicity == "none" else f", {scoring.multiplicity}"
     return (
-        f"{made}\nF fragile, R robust, A antifragile; f? r? a? undecided; "
+        f"{made}\n{legend(name for row in score_rows(study) for name in row.classes)}; "
+        "f? r? a? undecided; "
         f"± {100 * scoring.level:g}% interval{adjusted}"
     )

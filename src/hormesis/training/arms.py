@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hormesis.analysis.scores import UNDEFINED, UNTESTED
-from hormesis.analysis.uncertainty import UNDECIDED
+from hormesis.analysis.classes import UNDECIDED, UNDEFINED, UNTESTED
 from hormesis.errors import SettingError, StudyError, unknown
 from hormesis.study import Study
 from hormesis.training.selection import ARMS, CLASSES, Selection

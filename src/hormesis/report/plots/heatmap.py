@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from hormesis.analysis.classes import UNDECIDED
 from hormesis.analysis.scores import SCORES
-from hormesis.analysis.uncertainty import UNDECIDED
 from hormesis.report.figures import ScoreRow, main_filter, score_rows
 from hormesis.report.heat import draw_heat, explain_colours, reach_of, spelled, write_cells
 from hormesis.report.style import WIDTHS, Picture, finished, paper, picture, short

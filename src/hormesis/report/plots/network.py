@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import EngFormatter
 
+from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import ScoreRow, score_rows
 from hormesis.report.layers import Group, Shortcut, layer_groups, shortcuts
 from hormesis.report.network import network_picture
-from hormesis.report.style import CLASSES, WIDTHS, Picture, finished, paper, picture, short
+from hormesis.report.style import WIDTHS, Picture, finished, paper, picture, short
 from hormesis.study import Study
 
 _HEIGHT = 2.0  # inches

@@ -125,14 +125,15 @@ function choice(legend, name, options, chosen, pick, hidden) {
   );
 }
 
+const ALWAYS = new Set(["fragile", "robust", "antifragile", "undecided", "untested"]);
+
 function classKeys() {
-  const kinds = [
-    ["fragile", "fragile"],
-    ["robust", "robust"],
-    ["antifragile", "antifragile"],
-    ["undecided", "undecided"],
-    ["untested", "not tested or not defined"],
-  ];
+  const counts = Object.values(study().counts[study().main]).flat();
+  const there = new Set(counts.map(([kind]) => kind));
+  const kinds = shared.classes
+    .map(([kind]) => kind)
+    .filter((kind) => ALWAYS.has(kind) || there.has(kind))
+    .map((kind) => [kind, kind === "untested" ? "not tested or not defined" : kind]);
   return el(
     "ul",
     { class: "keys" },

@@ -8,16 +8,14 @@ const PER = {
   adversarial: "under attack",
   difference: "attack against clean",
 };
-const SHORT = {
-  fragile: "F",
-  robust: "R",
-  antifragile: "A",
-  undecided: "?",
-  undefined: "–",
-  untested: "×",
-};
 
 const shared = JSON.parse(document.getElementById("shared").textContent);
+// Letters, names of styles and meanings of the classes.
+const SHORT = {},
+  SLUG = {},
+  MEANING = {};
+for (const [name, letter, slug, meaning] of shared.classes)
+  (SHORT[name] = letter), (SLUG[name] = slug), (MEANING[name] = meaning);
 const opened = new Map();
 const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true };
 const watchers = [];
@@ -200,7 +198,7 @@ function mark(kind, x, y, r) {
     list.map(([dx, dy]) => (x + dx * r).toFixed(2) + "," + (y + dy * r).toFixed(2)).join(" ");
   const colour =
     "var(--" +
-    (kind in SHORT && kind !== "undefined" && kind !== "untested" ? kind : "undecided") +
+    (kind in SLUG && kind !== "undefined" && kind !== "untested" ? SLUG[kind] : "undecided") +
     ")";
   if (kind === "fragile")
     return draw("polygon", {
@@ -237,6 +235,29 @@ function mark(kind, x, y, r) {
       stroke: colour,
       "stroke-width": 1.8,
     });
+  if (kind === "antifragile (unconfirmed)")
+    return draw("polygon", {
+      points: points([
+        [-1, 0.8],
+        [1, 0.8],
+        [0, -1],
+      ]),
+      fill: "var(--ground)",
+      stroke: colour,
+      "stroke-width": 1.8,
+    });
+  if (kind === "masked")
+    return draw("rect", {
+      x: x - 0.8 * r,
+      y: y - 0.8 * r,
+      width: 1.6 * r,
+      height: 1.6 * r,
+      fill: "var(--ground)",
+      stroke: colour,
+      "stroke-width": 1.8,
+    });
+  if (kind === "at chance")
+    return draw("path", { d: `M${x - r},${y}h${2 * r}`, stroke: colour, "stroke-width": 2.4 });
   const arm = 0.75 * r;
   return draw("path", {
     d: `M${x - arm},${y - arm}L${x + arm},${y + arm}M${x - arm},${y + arm}L${x + arm},${y - arm}`,

@@ -42,7 +42,7 @@ function curves(panel) {
           found.low === null
             ? ""
             : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
-          el("span", { class: found.class }, " " + found.class),
+          el("span", { class: SLUG[found.class] }, " " + found.class),
         );
       }),
     );

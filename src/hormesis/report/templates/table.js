@@ -198,7 +198,7 @@ function scoreCell(place, score) {
     " ",
     el("b", {}, signed(found.value, 3)),
     " ",
-    el("span", { class: found.class }, found.class),
+    el("span", { class: SLUG[found.class], title: MEANING[found.class] }, found.class),
     el(
       "span",
       { class: "width" },

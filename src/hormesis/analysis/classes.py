@@ -1,0 +1,140 @@
+"""The classes of targets: their names, order, marks, colours and meanings, in one place.
+
+Tables, pages, pictures, findings and comparisons take them from here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+FRAGILE = "fragile"
+ROBUST = "robust"
+ANTIFRAGILE = "antifragile"
+UNCONFIRMED = "antifragile (unconfirmed)"
+FIXED_ONLY = "fixed attack only"
+MASKED = "masked"
+AT_CHANCE = "at chance"
+UNDECIDED = "undecided"
+UNDEFINED = "undefined"
+UNTESTED = "untested"
+
+
+@dataclass(frozen=True)
+class TargetClass:
+    """How a class is shown, and what it says.
+
+    Args:
+        name: What tables call it.
+        letter: Its mark where there is room for one letter only.
+        fill: Colour of its marks in pictures.
+        edge: Colour of their outline and hatch.
+        hatch: Matplotlib's name of the hatch.
+        marker: Matplotlib's name of the mark.
+        style: Rich's name of its colour in a terminal.
+        meaning: What it says, in a line.
+    """
+
+    name: str
+    letter: str
+    fill: str
+    edge: str
+    hatch: str
+    marker: str
+    style: str
+    meaning: str
+
+    @property
+    def slug(self) -> str:
+        """Its name as style sheets take it.
+
+        Example:
+            >>> CLASSES["at chance"].slug
+            'at-chance'
+        """
+        return self.name.replace("(", "").replace(")", "").replace(" ", "-")
+
+
+_INK, _WHITE = "#555555", "#FFFFFF"
+_BLUE = "#00507D"
+_KINDS = (
+    TargetClass(
+        *(FRAGILE, "F", "#D55E00", _WHITE, "/////", "v", "red"), "filtering it costs performance"
+    ),
+    TargetClass(
+        *(ROBUST, "R", "#C4C4C4", _WHITE, "", "o", "default"), "filtering it changes little"
+    ),
+    TargetClass(
+        *(ANTIFRAGILE, "A", _BLUE, _WHITE, "", "^", "green"),
+        "filtering it improves performance; under attack, stronger attacks have confirmed it",
+    ),
+    TargetClass(
+        *(UNCONFIRMED, "U", _WHITE, _BLUE, "/////", "^", "cyan"),
+        "filtering it improves performance under the attack of the sweep, not confirmed by others",
+    ),
+    TargetClass(
+        *(FIXED_ONLY, "X", _WHITE, _BLUE, "+++++", "X", "yellow"),
+        "filtering it spoils the work of the given attack; attacks made anew undo that",
+    ),
+    TargetClass(
+        *(MASKED, "M", _WHITE, "#7A4B9A", "|||||", "s", "magenta"),
+        "the attack found no gradient to follow: what it left right is no evidence",
+    ),
+    TargetClass(
+        *(AT_CHANCE, "C", _WHITE, _INK, "-----", "_", "dim"),
+        "the unfiltered network does no better than guessing: there is nothing to lose",
+    ),
+    TargetClass(
+        *(UNDECIDED, "?", _WHITE, _INK, "", "o", "dim"),
+        "its interval straddles a border of the classes",
+    ),
+    TargetClass(*(UNTESTED, "×", _WHITE, _INK, "xxxxx", "x", "dim"), "no removal changed anything"),
+    TargetClass(
+        *(UNDEFINED, "-", _WHITE, _INK, ".....", "x", "dim"),
+        "the unfiltered network's performance is zero, by which it would be divided",
+    ),
+)
+CLASSES = {kind.name: kind for kind in _KINDS}
+"""Every class by its name, in the order in which they are listed."""
+
+POINTS = (FRAGILE, ROBUST, ANTIFRAGILE)
+"""The classes that a score has by its value alone."""
+
+IMPROVING = (ANTIFRAGILE, UNCONFIRMED, FIXED_ONLY, MASKED)
+"""The classes of scores above the border."""
+
+
+def letter(name: str, point: str) -> str:
+    """Return the mark of a class: a letter, or that of the estimate and a question mark.
+
+    Args:
+        name: The class.
+        point: The class by the estimate alone.
+
+    Example:
+        >>> letter("fragile", "fragile"), letter("undecided", "robust"), letter("masked", "masked")
+        ('F', 'r?', 'M')
+    """
+    return f"{point[0]}?" if name == UNDECIDED else CLASSES[name].letter
+
+
+def legend(names: Iterable[str] = ()) -> str:
+    """Return what letters mean: those of the usual classes, and of others that occur.
+
+    Args:
+        names: Classes that occur.
+
+    Example:
+        >>> legend(["robust", "masked"])
+        'F fragile, R robust, A antifragile, M masked'
+    """
+    shown = {*POINTS, *names} - {UNDECIDED, UNTESTED, UNDEFINED}
+    return ", ".join(f"{kind.letter} {name}" for name, kind in CLASSES.items() if name in shown)
+
+
+def pages() -> list[list[str]]:
+    """Return what a page needs to show classes: name, letter, slug and meaning of each.
+
+    Example:
+        >>> pages()[0]
+        ['fragile', 'F', 'fragile', 'filtering it costs performance']
+    """
+    return [[kind.name, kind.letter, kind.slug, kind.meaning] for kind in CLASSES.values()]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -98,7 +99,7 @@ def rank_plot(comparison: Comparison, score: str) -> Figure:
         row, column = np.nonzero(points.to_numpy() == label)
         if len(row) or label in POINTS:
             at = ranks.to_numpy()[row, column]
-            look = {"c": kind.fill, "marker": kind.marker, "edgecolors": kind.edge}
+            look: dict[str, Any] = {"c": kind.fill, "marker": kind.marker, "edgecolors": kind.edge}
             axes.scatter(column, at, s=14, linewidths=0.5, label=label, zorder=2, **look)
     if rows and rows <= _NAMED_RANKS:
         right = axes.secondary_yaxis("right")

@@ -205,6 +205,20 @@ def test_another_question_is_refused_with_the_difference_named(tmp_path):
     assert shards(tmp_path / "s") == before
 
 
+def test_steps_of_another_size_are_gone_on_with_by_their_size(tmp_path):
+    """Studies were begun when a step was ε/30, whatever their number, and recorded that."""
+    weak = hm.PGD(0.05, steps=2, step_size=0.01 / 0.3)
+    interrupted(tmp_path / "s", 2, attack=weak)
+    message = (
+        r"step_size is 1\.25 here and 0\.0333\d+ there\); go on with it by `step_size` 0\.0333"
+    )
+    with pytest.raises(StudyError, match=message):
+        analyze(tmp_path / "s", attack=hm.PGD(0.05, steps=2))
+    with pytest.raises(StudyError, match=r"\(attack\.steps is 3 here and 2 there\); choose"):
+        analyze(tmp_path / "s", attack=hm.PGD(0.05, steps=3))
+    assert analyze(tmp_path / "s", attack=weak).manifest["attack"]["step_size"] == 0.01 / 0.3
+
+
 def test_what_is_replaced_stays_until_the_new_one_is_whole(tmp_path, whole):
     out = tmp_path / "s"
     analyze(out, attack=hm.FGSM(0.1))

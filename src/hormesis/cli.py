@@ -163,7 +163,7 @@ def _analyze(given: Namespace) -> int | None:
         return epochs.run(given)
     if given.epochs is not None:
         raise SettingError("Expected `run`, the folder of a training, for `epochs`; got none.")
-    attack = make_attack(given.attack, given.epsilon, steps=given.steps)
+    attack = make_attack(given.attack, given.epsilon, steps=given.steps, step_size=given.step_size)
     named, run = named_from(given), run_from(given)
     measured = targets_from(given), sweep_from(given), scoring_from(given)
     out = Path(given.out or given.extend or Path("studies") / named.study_name(attack.name))

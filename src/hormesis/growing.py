@@ -222,9 +222,11 @@ def place_of(
         check_free(out, overwrite=True)
         return successor(out), _begun_before(successor(out), question)
     if difference:
+        step = known.get("question", {}).get("attack", {}).get("step_size")
+        same = f"go on with it by `step_size` {step}, " if "attack.step_size" in difference else ""
         raise StudyError(
-            f"The folder {out} holds a study of another question ({difference}); choose another "
-            "one with `out`, take over what it shares with `extend`, or replace it with "
+            f"The folder {out} holds a study of another question ({difference}); {same}choose "
+            "another one with `out`, take over what it shares with `extend`, or replace it with "
             "`overwrite`."
         )
     fault = not_to_go_on_with(known)

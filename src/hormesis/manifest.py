@@ -88,14 +88,16 @@ def question(
 def first_difference(asked: Any, stored: Any, where: str = "") -> str:  # noqa: ANN401
     """Return where two questions differ first, with both values; empty if they agree.
 
-    A fingerprint says little to a reader: it is named only where nothing else differs.
+    A fingerprint says little to a reader: it is named only where nothing else differs. So is the
+    size of a step, which follows from their number.
 
     Example:
         >>> first_difference({"sweep": {"seed": 1}}, {"sweep": {"seed": 2}})
         'sweep.seed is 1 here and 2 there'
     """
     found = _differences(asked, stored, where)
-    return next((line for line in found if "fingerprint" not in line), found[0] if found else "")
+    plain = (line for line in found if "fingerprint" not in line and "step_size" not in line)
+    return next(plain, found[0] if found else "")
 
 
 def _differences(asked: Any, stored: Any, where: str) -> list[str]:  # noqa: ANN401

@@ -31,6 +31,11 @@ from hormesis.settings import (
 from hormesis.trusted import MODE
 
 PAIRS = ("bounds", "span")
+STEP_SIZE = {
+    "type": float | None,
+    "metavar": "X",
+    "help": "size of a step of pgd as a share of epsilon (default: 2.5 divided by the steps)",
+}
 
 
 def make_parser(description: str, *, usage: str) -> ArgumentParser:
@@ -149,6 +154,7 @@ def _add_adversary(parser: ArgumentParser) -> None:
         "the accuracy (default: %(default)s)",
     )
     add("--steps", type=int | None, metavar="N", help="steps of pgd (default: 40)")
+    add("--step-size", **STEP_SIZE)
     add(
         "--adversary",
         type=str,

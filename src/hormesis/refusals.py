@@ -18,6 +18,7 @@ _WORDS = {
     **dict.fromkeys(("bounds", "span"), "two finite numbers"),
     **dict.fromkeys(LISTS, "a list of names"),
     "tolerance": "a finite number",
+    **dict.fromkeys(("step_size", "pgd_step_size"), "a finite number"),
     "level": "a number between 0 and 1",
     "epsilon": "a number, a fraction such as 8/255, or 'auto'",
     "normalize": "true or false",

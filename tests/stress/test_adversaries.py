@@ -94,7 +94,7 @@ def test_attacks_are_plain_frozen_values():
     assert dataclasses.asdict(attack) == {
         "epsilon": 1.0,
         "steps": 40,
-        "step_size": 0.01 / 0.3,
+        "step_size": 2.5 / 40,
         "random_start": True,
     }
     assert PGD(**dataclasses.asdict(attack)) == attack
@@ -125,6 +125,7 @@ def test_an_attack_is_made_by_name(name):
 
 def test_steps_reach_pgd_alone():
     assert make_attack("pgd", 0.1, steps=3) == PGD(0.1, steps=3)
+    assert make_attack("pgd", 0.1, step_size=0.5) == PGD(0.1, step_size=0.5)
     with pytest.raises(SettingError, match=r"Expected no `steps` for the attack 'fgsm'.*got 3"):
         make_attack("fgsm", 0.1, steps=3)
 

@@ -95,7 +95,7 @@ def test_values_that_cannot_be_used_are_refused(wrong, message):
         wrong()
 
 
-@pytest.mark.parametrize(("steps", "size"), [(None, 0.25), (1, 1.0), (2, 1.0), (5, 0.5)])
+@pytest.mark.parametrize(("steps", "size"), [(None, 0.25), (1, 2.5), (2, 1.25), (5, 0.5)])
 def test_few_steps_can_cross_the_ball(steps, size):
     attack = training_attack("pgd", 0.1, steps=steps)
     assert isinstance(attack, PGD)

@@ -18,7 +18,7 @@ PICTURE = "epochs.png"
 def run(given: Namespace) -> int:
     """Analyse the epochs of a training, and return 1 if a checkpoint had to be left out."""
     epochs = epochs_from(given.epochs)
-    attack = make_attack(given.attack, given.epsilon, steps=given.steps)
+    attack = make_attack(given.attack, given.epsilon, steps=given.steps, step_size=given.step_size)
     targets, sweep, scoring = targets_from(given), sweep_from(given), scoring_from(given)
 
     from hormesis.training.runs import open_run

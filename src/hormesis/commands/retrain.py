@@ -113,12 +113,15 @@ def _selection(given: Namespace) -> Selection:
 def _recipe(given: Namespace) -> Recipe:
     check_choice("objective", given.objective, OBJECTIVES)
     if given.objective == "clean":
-        if given.epsilon is not None or given.steps is not None:
+        if any(given[name] is not None for name in ("epsilon", "steps", "step_size")):
             raise SettingError(
-                "Expected an `objective`, such as pgd, for `epsilon` and `steps`; got clean."
+                "Expected an `objective`, such as pgd, for `epsilon` and `steps` or `step_size`; "
+                "got clean."
             )
         return Recipe(**recipe_of(given))
-    attack = training_attack(given.objective, given.epsilon or "auto", steps=given.steps)
+    attack = training_attack(
+        given.objective, given.epsilon or "auto", steps=given.steps, step_size=given.step_size
+    )
     return Recipe(attack=attack, adversarial=True, **recipe_of(given))
 
 
@@ -153,6 +156,7 @@ def _trial(given: Namespace) -> dict[str, Any]:
     return {
         "epsilons": tuple(given.epsilons),
         "steps": given.pgd_steps,
+        "step_size": given.pgd_step_size,
         "restarts": given.restarts,
         "autoattack": given.autoattack,
         "samples": given.eval_samples,

@@ -7,7 +7,7 @@ from jsonargparse import (
 )
 
 from hormesis.commands.train import add_recipe, add_session
-from hormesis.options import add_allow_code, add_scoring, make_parser
+from hormesis.options import STEP_SIZE, add_allow_code, add_scoring, make_parser
 from hormesis.settings import STEMS
 from hormesis.training.recipe import PGD_STEPS, Corpus
 from hormesis.training.selection import BATCHNORMS, CLASSES, OTHERS, UNDECIDEDS, Selection
@@ -130,6 +130,7 @@ def _add_objective(made: ArgumentParser) -> None:
         help="magnitude of that attack in input units, such as 8/255 or 0.03",
     )
     add("--steps", type=int | None, metavar="N", help=f"steps of pgd (default: {PGD_STEPS})")
+    add("--step-size", **STEP_SIZE)
 
 
 def _add_controls(made: ArgumentParser) -> None:
@@ -157,6 +158,12 @@ def _add_controls(made: ArgumentParser) -> None:
         help="magnitudes that networks are tried with (default: 2/255 4/255 8/255 16/255)",
     )
     add("--pgd-steps", type=int, metavar="N", default=20, help="steps of PGD (default: 20)")
+    add(
+        "--pgd-step-size",
+        type=float | None,
+        metavar="X",
+        help="size of one as a share of epsilon (default: 2.5 divided by their number)",
+    )
     add("--restarts", type=int, metavar="N", default=3, help="starts of PGD (default: 3)")
     add("--autoattack", action="store_true", help="try what PGD leaves with AutoAttack too")
     add(

@@ -13,7 +13,7 @@ from jsonargparse import (
 )
 
 from hormesis.errors import MissingExtraError, SettingError
-from hormesis.options import add_allow_code, check_given, make_parser
+from hormesis.options import STEP_SIZE, add_allow_code, check_given, make_parser
 from hormesis.settings import STEMS, Named
 from hormesis.training.recipe import PGD_STEPS, Corpus, Recipe, Session, training_attack
 
@@ -155,6 +155,7 @@ def _add_adversary(made: ArgumentParser) -> None:
         help="magnitude in input units, such as 8/255 or 0.03",
     )
     add("--steps", type=int | None, metavar="N", help=f"steps of pgd (default: {PGD_STEPS})")
+    add("--step-size", **STEP_SIZE)
     add("--adversarial", action="store_true", help="train against that attack too")
 
 
@@ -242,10 +243,12 @@ def run(given: Namespace) -> int:
 def _recipe(given: Namespace) -> Recipe:
     attack = None
     if given.attack is not None:
-        attack = training_attack(given.attack, given.epsilon or "auto", steps=given.steps)
-    elif given.epsilon is not None or given.steps is not None:
+        attack = training_attack(
+            given.attack, given.epsilon or "auto", steps=given.steps, step_size=given.step_size
+        )
+    elif any(given[name] is not None for name in ("epsilon", "steps", "step_size")):
         raise SettingError(
-            "Expected an `attack`, such as pgd, for `epsilon` and `steps`; got none."
+            "Expected an `attack`, such as pgd, for `epsilon` and `steps` or `step_size`; got none."
         )
     return Recipe(attack=attack, adversarial=given.adversarial, stem=given.stem, **recipe_of(given))
 

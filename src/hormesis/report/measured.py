@@ -141,7 +141,10 @@ def command(study: Study) -> str:
 
 def _attack(asked: dict[str, Any]) -> list[str]:
     words = ["--attack", asked["name"], "--epsilon", str(asked["epsilon"])]
-    return words + (["--steps", str(asked["steps"])] if asked.get("steps") else [])
+    for setting in ("steps", "step_size"):
+        if asked.get(setting):
+            words += [f"--{setting.replace('_', '-')}", str(asked[setting])]
+    return words
 
 
 def _given(asked: dict[str, Any], default: Targets | Sweep | Scoring) -> list[str]:

@@ -108,9 +108,10 @@ def headline(made: Retraining) -> list[str]:
     """Return what the arms were tried on, and how the intervals are meant, in lines."""
     controls = made.manifest["controls"]
     trial, seeds = controls["trial"], len(controls["seeds"])
+    size = f" of {trial['step_size']:.3g} ε" if "step_size" in trial else ""
     over = "seeds and samples" if seeds > 1 else "samples; one seed says nothing about others"
     return [
-        f"{controls['samples']} samples, {seeds} seed(s), PGD of {trial['steps']} steps from "
+        f"{controls['samples']} samples, {seeds} seed(s), PGD of {trial['steps']} steps{size} from "
         f"{trial['restarts']} start(s)",
         f"difference: from the arm everything, paired; 95% interval over {over}",
     ]

@@ -104,6 +104,30 @@ such as 0.03 or 8/255, or 'auto', got -1.
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
 
 
+_CROSSING = 2.5  # radii that the steps of PGD add up to
+
+
+def as_step_size(given: object, *, name: str = "step_size") -> float:
+    """Return the size of a step as a share of the magnitude.
+
+    Args:
+        given: The size.
+        name: What the setting is called.
+
+    Raises:
+        SettingError: For anything but a finite number above 0.
+
+    Example:
+        >>> as_step_size(1)
+        1.0
+    """
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < float(given) < math.inf:
+        raise SettingError(
+            f"Expected `{name}`, a share of `epsilon`, to be a number above 0, got {given}."
+        )
+    return float(given)
+
+
 @dataclass(frozen=True)
 class PGD:
     """Projected gradient descent: many small steps of FGSM from a random start, each projected.
@@ -115,7 +139,9 @@ class PGD:
         epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
             understood; ``"auto"`` takes the magnitude that halves the accuracy.
         steps: Number of steps, at least 1.
-        step_size: Size of one step as a share of ``epsilon``, above 0.
+        step_size: Size of one step as a share of ``epsilon``, above 0; None takes 2.5 divided by
+            ``steps``, with which any number of steps can cross the ball (ibid., section 5). The
+            field then holds that number: a copy with other ``steps`` needs a new ``step_size``.
         random_start: Start from a point drawn evenly from the ball around each input, rather than
             from the input itself.
 
@@ -123,14 +149,14 @@ class PGD:
         SettingError: For a value outside these bounds.
 
     Example:
-        >>> PGD(epsilon=8 / 255, steps=10, step_size=0.25).steps
-        10
+        >>> PGD(epsilon=8 / 255, steps=10)
+        PGD(epsilon=0.03137254901960784, steps=10, step_size=0.25, random_start=True)
     """
 
     name: ClassVar[str] = "pgd"
     epsilon: float | int | str = AUTO
     steps: int = 40
-    step_size: float | int = 0.01 / 0.3
+    step_size: float | int | None = None
     random_start: bool = True
 
     def __post_init__(self) -> None:
@@ -138,12 +164,9 @@ class PGD:
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
         if self.steps < 1:
             raise SettingError(f"Expected `steps` to be at least 1, got {self.steps}.")
-        if not 0 < self.step_size < math.inf:
-            raise SettingError(
-                "Expected `step_size`, a share of `epsilon`, to be a number above 0, got "
-                f"{self.step_size}."
-            )
-        object.__setattr__(self, "step_size", float(self.step_size))
+        if self.step_size is None:
+            object.__setattr__(self, "step_size", _CROSSING / self.steps)
+        object.__setattr__(self, "step_size", as_step_size(self.step_size))
 
 
 Attack = FGSM | PGD
@@ -151,7 +174,11 @@ ATTACKS: dict[str, type[FGSM] | type[PGD]] = {FGSM.name: FGSM, PGD.name: PGD}
 
 
 def make_attack(
-    name: str, epsilon: float | int | str = AUTO, *, steps: int | None = None
+    name: str,
+    epsilon: float | int | str = AUTO,
+    *,
+    steps: int | None = None,
+    step_size: float | None = None,
 ) -> Attack:
     """Return the attack that the command line or a configuration file names.
 
@@ -159,10 +186,12 @@ def make_attack(
         name: One of ``ATTACKS``.
         epsilon: Magnitude in input units, above 0, as a number or as text, or ``"auto"``.
         steps: Number of steps of an attack that takes several; ``None`` keeps its default.
+        step_size: Size of one of them as a share of ``epsilon``; ``None`` takes 2.5 divided by
+            their number.
 
     Raises:
         SettingError: For an unknown name (with the nearest known ones), an epsilon that cannot be
-            used, or ``steps`` for an attack that takes one step.
+            used, or ``steps`` or ``step_size`` for an attack that takes one step.
 
     Example:
         >>> make_attack("fgsm", "51/255")
@@ -174,9 +203,11 @@ def make_attack(
     if name not in ATTACKS:
         raise SettingError(unknown("attack", name, ATTACKS))
     if name == PGD.name:
-        return PGD(epsilon) if steps is None else PGD(epsilon, steps=steps)
-    if steps is not None:
-        raise SettingError(
-            f"Expected no `steps` for the attack 'fgsm', which takes a single step, got {steps}."
-        )
+        return PGD(epsilon, steps=PGD.steps if steps is None else steps, step_size=step_size)
+    for setting, value in (("steps", steps), ("step_size", step_size)):
+        if value is not None:
+            raise SettingError(
+                f"Expected no `{setting}` for the attack 'fgsm', which takes a single step, got "
+                f"{value}."
+            )
     return FGSM(epsilon)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hormesis.errors import AttackError, DataError, ModelError, SettingError
 from hormesis.inputs.models import logits_of
-from hormesis.stress.adversaries import FGSM, Attack
+from hormesis.stress.adversaries import FGSM, Attack, as_step_size
 from hormesis.stress.guard import evaluating
 from hormesis.stress.halt import step
 
@@ -224,8 +224,9 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
 def _foolbox_attack(attack: Attack, seed: int, numbers: Numbers) -> _SignSteps:
     if isinstance(attack, FGSM):
         return _SignSteps(1, 1.0, random_start=False, seed=seed, numbers=numbers)
+    size = as_step_size(attack.step_size)
     return _SignSteps(
-        attack.steps, attack.step_size, random_start=attack.random_start, seed=seed, numbers=numbers
+        attack.steps, size, random_start=attack.random_start, seed=seed, numbers=numbers
     )
 
 

@@ -299,6 +299,9 @@ def _settle(folder: Path, about: dict[str, Any]) -> None:
 def _fixed(about: dict[str, Any]) -> dict[str, Any]:
     """Return what must not change where arms or seeds are added."""
     controls = {**about["controls"], "arms": None, "seeds": None}
+    trial = controls["trial"]
+    # Without a record, a step was 2.5 divided by their number, and 1 at the most.
+    controls["trial"] = {"step_size": min(1.0, 2.5 / trial["steps"]), **trial}
     study = {**about["study"], "path": None}
     # Through JSON and back, tuples are lists.
     return json.loads(json.dumps({**about, "controls": controls, "study": study}))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hormesis.errors import SettingError
 from hormesis.inputs.models import logits_of
 from hormesis.inputs.samples import Samples
-from hormesis.stress.adversaries import FGSM, PGD, as_epsilon
+from hormesis.stress.adversaries import FGSM, PGD, as_epsilon, as_step_size
 from hormesis.stress.attacks import perturb
 from hormesis.stress.guard import evaluating
 from hormesis.stress.performance import accuracy_of
@@ -32,11 +32,12 @@ class Trial:
 
     Args:
         epsilons: Magnitudes in input units, each above 0; sorted, ``"8/255"`` is understood.
-        steps: Steps of PGD, at least 1, each of 2.5 epsilon divided by their number.
+        steps: Steps of PGD, at least 1.
         restarts: How often PGD starts anew, from another random point, at least 1.
         autoattack: Try what PGD leaves standing with AutoAttack too; needs ``pyautoattack``.
         samples: Size of a seeded, stratified choice of the samples; None takes all.
         seed: Seed of that choice and of random starts, at least 0.
+        step_size: Size of a step of PGD as a share of epsilon; None takes 2.5 divided by ``steps``.
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -52,6 +53,7 @@ class Trial:
     autoattack: bool = False
     samples: int | None = None
     seed: int = 0
+    step_size: float | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -64,6 +66,9 @@ class Trial:
             raise SettingError("Expected `epsilons` to be numbers such as 8/255, got 'auto'.")
         object.__setattr__(self, "epsilons", tuple(sorted({float(each) for each in found})))
         check_count("pgd_steps", self.steps)
+        if self.step_size is None:
+            object.__setattr__(self, "step_size", PGD(steps=self.steps).step_size)
+        object.__setattr__(self, "step_size", as_step_size(self.step_size, name="pgd_step_size"))
         check_count("restarts", self.restarts)
         check_count("seed", self.seed, least=0)
         if self.samples is not None:
@@ -118,7 +123,7 @@ def evaluated(
         found.append(("fgsm", epsilon, alone))
         left = standing["pgd"] & alone
         for restart in range(trial.restarts):
-            attack = PGD(epsilon, steps=trial.steps, step_size=min(1.0, 2.5 / trial.steps))
+            attack = PGD(epsilon, steps=trial.steps, step_size=trial.step_size)
             seed = trial.seed + restart
             left = left & _stands(network, samples, left, attack, seed)
         standing["pgd"] = left

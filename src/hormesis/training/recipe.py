@@ -162,16 +162,20 @@ class Session:
             check_count("validation_samples", self.validation_samples, least=2)
 
 
-def training_attack(name: str, epsilon: float | int | str, *, steps: int | None = None) -> Attack:
-    """Return an attack for training, whose PGD takes few and wide steps.
-
-    PGD takes ten steps by default, each of 2.5 ``epsilon`` divided by their number (Madry et al.
-    2018, arXiv:1706.06083, section 5), so that it can cross the ball.
+def training_attack(
+    name: str,
+    epsilon: float | int | str,
+    *,
+    steps: int | None = None,
+    step_size: float | None = None,
+) -> Attack:
+    """Return an attack for training, whose PGD takes ten steps unless it is told otherwise.
 
     Args:
         name: ``fgsm`` or ``pgd``.
         epsilon: Magnitude in input units.
         steps: Number of steps of PGD.
+        step_size: Size of one as a share of ``epsilon``; None takes 2.5 divided by their number.
 
     Raises:
         SettingError: For an unknown name, or a value that cannot be used.
@@ -180,11 +184,9 @@ def training_attack(name: str, epsilon: float | int | str, *, steps: int | None 
         >>> training_attack("pgd", "8/255", steps=5).step_size
         0.5
     """
-    attack = make_attack(name, epsilon, steps=steps)
-    if not isinstance(attack, PGD):
-        return attack
-    count = PGD_STEPS if steps is None else steps
-    return PGD(epsilon, steps=count, step_size=min(1.0, 2.5 / count))
+    if name == PGD.name and steps is None:
+        steps = PGD_STEPS
+    return make_attack(name, epsilon, steps=steps, step_size=step_size)
 
 
 def check_count(what: str, given: int, *, least: int = 1) -> None:

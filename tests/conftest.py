@@ -1,7 +1,34 @@
-"""How Hypothesis searches in this suite."""
+"""How Hypothesis searches in this suite, and what no test may do."""
 
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+import harmless
 
 # No deadline: a busy machine must not fail a test that is right.
 settings.register_profile("suite", deadline=None, max_examples=25)
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let tests do as they like in their own folder, where temporary files go too."""
+    base = tmp_path_factory.getbasetemp()
+    harmless.roots.append(os.path.realpath(base))
+    # Pytest itself removes there what its earlier runs have left.
+    harmless.roots.append(os.path.realpath(base.parent if "pytest-" in base.name else base))
+    tempfile.tempdir = str(tmp_path_factory.mktemp("t"))
+    sys.addaudithook(harmless.watch)
+
+
+@pytest.fixture(autouse=True)
+def _harmless() -> Iterator[None]:
+    """Fail a test that tried to harm, also where what it called has swallowed the refusal."""
+    harmless.found.clear()
+    yield
+    assert harmless.found == []

@@ -16,6 +16,10 @@ import pytest
 import hormesis
 
 ORDER = [
+    "printable",  # these four: what is in force before anything else is imported
+    "troubles",
+    "signals",
+    "exits",
     "errors",
     "settings",
     "inputs",  # network, data
@@ -58,6 +62,10 @@ BACKWARDS = {
 }
 # What must be there where no network can run; and what the command line needs to say hello.
 FREE_OF_TORCH = [
+    "printable",
+    "troubles",
+    "signals",
+    "exits",
     "errors",
     "settings",
     "storage",

@@ -1,8 +1,25 @@
-"""``python -m hormesis``, which is the same as ``hormesis``."""
+"""``hormesis`` and ``python -m hormesis``: signals are caught before anything long is imported."""
 
+import os
 import sys
 
-from hormesis.cli import main
+try:
+    from hormesis.exits import guarded
+except KeyboardInterrupt:
+    os.write(2, b"hormesis: interrupted; run the same command again to go on.\n")
+    os._exit(130)
+
+
+def main() -> int:
+    """Run the command line of this process, and return its exit code."""
+    return guarded(_run, whole=True)
+
+
+def _run() -> int:
+    from hormesis.cli import run  # what reads the command line takes a while to import
+
+    return run(None)
+
 
 if __name__ == "__main__":
     sys.exit(main())

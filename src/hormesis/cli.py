@@ -1,10 +1,10 @@
 """The command line: parse, call, print, exit code. Torch is imported only where it is needed."""
 
-import errno
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from hormesis.commands import compare, epochs, plot, report, retrain, status, train, watch
 from hormesis.errors import HormesisError, SettingError, StudyError
+from hormesis.exits import guarded, refuse
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
 from hormesis.options import add_scoring, analyze_parser, check_given, make_parser
 from hormesis.refusals import refusal, with_flags
 from hormesis.settings import check_choice
+from hormesis.signals import SIGNALS
 from hormesis.stress.adversaries import make_attack
 from hormesis.trusted import code_in, refuse_code, refuse_large_files, without_files
 
@@ -26,35 +28,28 @@ _NO_FLAGS = ("config", "study", "studies", "paths")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code, 2 for anything that the user can mend."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without the letter ε is no reason
-    try:
-        return _run(arguments)
-    except KeyboardInterrupt:
-        print("hormesis: interrupted; run the same command again to go on.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read our output has enough, as `| head` does
-        _drop_output()
-        return 141
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        _drop_output()
-        return _refuse("The disk is full: free some space and run the same command again.")
+    """Run the command line; return its exit code, 2 for anything that the user can mend.
+
+    Args:
+        arguments: The words after ``hormesis``; None for those of this process, which then ends.
+    """
+    return guarded(lambda: run(arguments), whole=arguments is None)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def run(arguments: Sequence[str] | None) -> int:
+    """Run the command line, as ``main`` does; interrupts and errors of the system are raised."""
     others = (train, retrain, compare, plot, report, watch)
     parsers = (analyze_parser(), *(each.parser() for each in others))
     settings = [key for each in parsers for key in each.get_defaults().as_dict()]
     keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
     try:
         given = parsed(_parser(), sys.argv[1:] if arguments is None else arguments, keys)
+        SIGNALS.started()
         code = _COMMANDS[given.command](given[given.command])
     except HormesisError as error:
-        return _refuse(with_flags(str(error), keys))
-    sys.stdout.flush()
+        if SIGNALS.number is not None:  # what came of a signal
+            raise
+        return refuse(with_flags(str(error), keys))
     return code or 0
 
 
@@ -71,7 +66,7 @@ def parsed(parser: ArgumentParser, words: Sequence[str], keys: Sequence[str]) ->
     """
     refuse_large_files(words)
     try:
-        given = parser.parse_args(words)
+        given = _read(parser, words)
     except (ArgumentError, AttributeError, RuntimeError) as error:  # the latter two: of a file
         sentence = refusal(str(error), keys)
         if words[:1] in (["train"], ["retrain"]):
@@ -86,19 +81,43 @@ def parsed(parser: ArgumentParser, words: Sequence[str], keys: Sequence[str]) ->
     asked = given[given.command]
     if asked.get("allow_code") or any(code_in(asked)):
         refuse_code(asked, parser.parse_args(without_files(words))[given.command])
+    _check_texts(asked)
     return given
 
 
-def _refuse(sentence: str) -> int:
-    from hormesis.report.terminal import printable  # imports Rich
+def _read(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+    """Parse a command line; what a flag prints, as --help does, is printed whole or an error.
 
-    print(f"hormesis: error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
-    return 2
+    Argparse itself passes over errors while it prints.
+    """
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            return parser.parse_args(words)
+    finally:
+        sys.stdout.write(said.getvalue())
 
 
-def _drop_output() -> None:
-    """Let nothing more be written to standard output, not even when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _check_texts(given: Namespace) -> None:
+    """Refuse texts that no name of a file can hold.
+
+    Raises:
+        SettingError: Naming the setting.
+    """
+    for key, value in given.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not _nameable(text):
+                raise SettingError(
+                    f"Expected `{key}` to be text without null bytes and stray "
+                    f"halves of letters, got {text!r}."
+                )
+
+
+def _nameable(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _parser() -> ArgumentParser:

@@ -42,8 +42,8 @@ def write_table(table: pd.DataFrame, form: str, to: str | None) -> None:
 
 
 def _write(table: pd.DataFrame, form: str, path: Path) -> None:
-    if form == "parquet":
-        table.to_parquet(path, index=False)
+    if form == "parquet":  # given a name, Arrow deletes what has it when it cannot write: a device
+        path.write_bytes(table.to_parquet(None, index=False))
     else:
         path.write_text(_text(table, form), encoding="utf-8")
 

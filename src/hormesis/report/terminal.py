@@ -1,31 +1,14 @@
 """The terminal, on which no name from a file can move the cursor or change a colour."""
 
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
 from rich.segment import Segment
 
-# Letters that turn the direction of what follows, so that a reader sees another text.
-_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+from hormesis.printable import printable
 
-
-def printable(text: str) -> str:
-    r"""Return a text with its control characters spelled out; line ends stay.
-
-    Example:
-        >>> printable("fc\x1b[2J.weight")
-        'fc\\x1b[2J.weight'
-    """
-    return "".join(
-        letter.encode("ascii", "backslashreplace").decode()
-        if letter in _TURNING
-        else f"\\x{ord(letter):02x}"
-        if unicodedata.category(letter) == "Cc" and letter != "\n"
-        else letter
-        for letter in text
-    )
+__all__ = ["console", "printable"]
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
@@ -35,9 +18,17 @@ def console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
         stderr: Print on standard error instead of standard output.
         soft_wrap: Let long lines run on.
     """
-    made = Console(stderr=stderr, highlight=False, soft_wrap=soft_wrap)
+    made = _Terminal(stderr=stderr, highlight=False, soft_wrap=soft_wrap)
     made.push_render_hook(_Spelling())
     return made
+
+
+class _Terminal(Console):
+    """A console that leaves a broken pipe to whoever called it; Rich's own exits with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again."""
+        raise
 
 
 class _Spelling(RenderHook):

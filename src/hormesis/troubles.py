@@ -1,0 +1,84 @@
+"""Errors of the system that no step has made a sentence of: what is said of them at last."""
+
+import errno
+import os
+
+_MOST = 100  # letters of a name that are shown
+CLOSED = "Standard output is closed: send it to a file, to another program, or to /dev/null."
+_FULL = "The disk is full: free some space and run the same command again."
+_GONE = "The current folder is gone: change to one that is there and run the same command again."
+_MEMORY = "Memory ran out: close other programs, or let less be computed at a time, and try again."
+_DEPTH = "Something is nested too deeply to be read ({}): give a file with fewer levels."
+_IMPORT = (
+    "A package that hormesis needs cannot be imported ({}): install hormesis in this environment "
+    "anew."
+)
+_REMEDIES = {
+    errno.EACCES: "give yourself the right to it, or name another",
+    errno.EPERM: "give yourself the right to it, or name another",
+    errno.EROFS: "name a place that can be written to",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.ELOOP: "its links lead in a circle: name the place that is meant",
+    errno.EMFILE: "allow more open files (`ulimit -n`) and run the same command again",
+    errno.ENFILE: "close other programs and run the same command again",
+    errno.EFBIG: "allow larger files (`ulimit -f`) and run the same command again",
+    errno.EIO: "look after the disk, and run the same command again",
+    errno.ESTALE: "the file system has lost it: run the same command again",
+    errno.ENOENT: "check the name",
+    errno.ENOTDIR: "a part of that path is no folder: check the name",
+    errno.EISDIR: "name a file",
+    errno.EEXIST: "name another",
+    errno.ENOTEMPTY: "name another",
+}
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """Return what to say of an error that has reached the top, or None for a fault of ours.
+
+    Args:
+        error: Anything that was raised.
+
+    Example:
+        >>> sentence_of(OSError(errno.ELOOP, "", "here"))  # doctest: +ELLIPSIS
+        'here cannot be used (Too many levels ...): its links lead in a circle: name ... meant.'
+    """
+    if isinstance(error, MemoryError):
+        return _MEMORY
+    if isinstance(error, RecursionError):
+        return _DEPTH.format(_first_line(error))
+    if isinstance(error, ImportError) and not (error.name or "").startswith("hormesis"):
+        return _IMPORT.format(_first_line(error))
+    return _of_system(error) if isinstance(error, OSError) else None
+
+
+def _of_system(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _FULL if error.filename is None else f"{_named(error)} cannot be written. {_FULL}"
+    if error.errno == errno.ENOENT and _here_is_gone():
+        return _GONE
+    remedy = _REMEDIES.get(error.errno or 0, "mend that and run the same command again")
+    reason = os.strerror(error.errno) if error.errno else _first_line(error)
+    if error.filename is None:
+        return f"The system refused what was needed ({reason}): {remedy}."
+    return f"{_named(error)} cannot be used ({reason}): {remedy}."
+
+
+def _here_is_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  (a path is made of it)
+    except OSError:
+        return True
+    return False
+
+
+def _named(error: OSError) -> str:
+    """Return the name of the file that an error is about, its middle left out if it is long."""
+    name = error.filename
+    said = f"File {name}" if isinstance(name, int) else os.fsdecode(name)
+    half = _MOST // 2
+    return said if len(said) <= _MOST else f"{said[:half]}…{said[-half:]}"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".:")

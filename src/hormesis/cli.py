@@ -19,6 +19,7 @@ from hormesis.refusals import refusal, with_flags
 from hormesis.settings import check_choice
 from hormesis.signals import SIGNALS
 from hormesis.stress.adversaries import make_attack
+from hormesis.troubles import GONE, here_is_gone
 from hormesis.trusted import code_in, refuse_code, refuse_large_files, without_files
 
 TABLES = ("scores", "responses", "targets")
@@ -44,6 +45,8 @@ def run(arguments: Sequence[str] | None) -> int:
     keys = [key for key in dict.fromkeys(settings) if key not in _NO_FLAGS]
     try:
         given = parsed(_parser(), sys.argv[1:] if arguments is None else arguments, keys)
+        if here_is_gone():  # without which libraries below end the process in their own words
+            raise SettingError(GONE)
         SIGNALS.started()
         code = _COMMANDS[given.command](given[given.command])
     except HormesisError as error:

@@ -4,6 +4,7 @@ Nothing here may take long to import: it has to be in force while the rest is im
 ``docs/resuming.md`` lists the exit codes.
 """
 
+import errno
 import io
 import os
 import select
@@ -53,13 +54,21 @@ def _checked(run: Callable[[], int]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without the letter ε is no reason
     try:
-        return run()
+        code = run()
     except SystemExit:
-        sys.stdout.flush()
+        _flush()
         raise
-    finally:
-        if sys.exc_info()[0] is None:
-            sys.stdout.flush()
+    _flush()
+    return code
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            error.filename = "Standard output"
+        raise
 
 
 def _descriptors() -> bool:

@@ -6,7 +6,7 @@ import os
 _MOST = 100  # letters of a name that are shown
 CLOSED = "Standard output is closed: send it to a file, to another program, or to /dev/null."
 _FULL = "The disk is full: free some space and run the same command again."
-_GONE = "The current folder is gone: change to one that is there and run the same command again."
+GONE = "The current folder is gone: change to one that is there and run the same command again."
 _MEMORY = "Memory ran out: close other programs, or let less be computed at a time, and try again."
 _DEPTH = "Something is nested too deeply to be read ({}): give a file with fewer levels."
 _IMPORT = (
@@ -24,6 +24,7 @@ _REMEDIES = {
     errno.EFBIG: "allow larger files (`ulimit -f`) and run the same command again",
     errno.EIO: "look after the disk, and run the same command again",
     errno.ESTALE: "the file system has lost it: run the same command again",
+    errno.EBADF: "send it to a file, to another program, or to /dev/null",
     errno.ENOENT: "check the name",
     errno.ENOTDIR: "a part of that path is no folder: check the name",
     errno.EISDIR: "name a file",
@@ -54,8 +55,8 @@ def sentence_of(error: BaseException) -> str | None:
 def _of_system(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _FULL if error.filename is None else f"{_named(error)} cannot be written. {_FULL}"
-    if error.errno == errno.ENOENT and _here_is_gone():
-        return _GONE
+    if error.errno == errno.ENOENT and here_is_gone():
+        return GONE
     remedy = _REMEDIES.get(error.errno or 0, "mend that and run the same command again")
     reason = os.strerror(error.errno) if error.errno else _first_line(error)
     if error.filename is None:
@@ -63,7 +64,8 @@ def _of_system(error: OSError) -> str:
     return f"{_named(error)} cannot be used ({reason}): {remedy}."
 
 
-def _here_is_gone() -> bool:
+def here_is_gone() -> bool:
+    """Return whether the current folder was deleted."""
     try:
         os.getcwd()  # noqa: PTH109  (a path is made of it)
     except OSError:

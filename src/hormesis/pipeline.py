@@ -13,6 +13,7 @@ from torch import nn
 from hormesis import manifest
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.cluster import connected, crew_of
+from hormesis.engine.audit import Audit, audited
 from hormesis.engine.fitness import refuse_unfit
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Plan, make_plan
@@ -51,12 +52,16 @@ from hormesis.storage import (
     TARGETS,
     FolderStore,
     MemoryStore,
+    Span,
+    Store,
+    StoredOutcomes,
     begun,
     locked,
     opened,
     recover,
     strangers,
     swap,
+    unpack,
 )
 from hormesis.stress.adversaries import AUTO, FGSM, Attack
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
@@ -270,6 +275,7 @@ def _measured(
     sweeper = _sweeper(planned, request, worker, shard)
     grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
     settled = [prefix.described() for prefix in stopping.prefixes]
+    audit = _audited(planned, work, store, edges)
     return finish(
         outline,
         store,
@@ -277,14 +283,27 @@ def _measured(
         {
             "base": manifest.describe_base(stopping.means, request.performance),
             **({"settled": settled} if settled else {}),
+            "audit": audit.described(),
             "notes": [
                 *manifest.notes(stopping.means, attack, choice, request.performance),
                 *work.engine.notes,
+                *audit.notes(exact=request.sweep.precision == "exact"),
                 *stopping.notes(),
             ],
             "run": {**outline.manifest["run"], "seconds": round(time.monotonic() - started, 1)},
         },
     )
+
+
+def _audited(planned: _Planned, work: Work, store: Store, edges: list[int]) -> Audit:
+    """Compare some outcomes of a study that is measured with the plain loop."""
+    kept = set(store.firsts())
+    spans = [span for span in pairwise(edges) if span[0] in kept]
+
+    def read(span: Span) -> StoredOutcomes:
+        return unpack(f"shard {span[0]}", store.get(span[0]) or b"").outcomes
+
+    return audited(planned.network, work, spans, read)
 
 
 def _sweeper(planned: _Planned, request: _Request, worker: Worker, shard: int) -> Sweeper:

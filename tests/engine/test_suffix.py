@@ -524,7 +524,7 @@ def test_rounding_stays_within_the_margin(name: str) -> None:
         weights = removal.apply(program.weights({part.parameter for part in removal.target.parts}))
         with torch.inference_mode(), plain.filtered(network, removal):
             expected, answer = network(inputs), whole(program, inputs, weights)
-        margins = ties.margins(expected, answer.before, usual)
+        margins = ties.Rounding(usual).margins(expected, answer.before)
         assert ((answer.logits - expected).abs() <= margins / 4).all()
 
 

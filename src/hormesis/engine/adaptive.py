@@ -47,8 +47,12 @@ def measure(
     """
     labels, performance = block.labels, question.performance
 
-    def scored(inputs: Tensor, answer: Answer, removal: Removal | None) -> Tensor:
-        logits = ties.settled(network, removal, inputs, answer, labels, performance, usual=usual)
+    def scored(
+        inputs: Tensor, answer: Answer, removal: Removal | None, rounding: ties.Rounding
+    ) -> Tensor:
+        logits = ties.settled(
+            network, removal, [inputs], answer, labels, performance, rounding=rounding
+        )
         return performance.measure(logits, labels)
 
     with torch.inference_mode(False), torch.no_grad():
@@ -59,7 +63,12 @@ def measure(
             base = _cut(whole(literal, clean))
         answer = whole(program, inputs)
         usual = max(part.logits.abs().max().item() for part in (base, answer))
-        unfiltered = scored(block.inputs, base, None), scored(inputs, answer, None), False
+        usually = ties.checked(network, None, inputs, answer, ties.Rounding(usual))
+        unfiltered = (
+            scored(block.inputs, base, None, usually),
+            scored(inputs, answer, None, usually),
+            False,
+        )
         results: list[Result] = [unfiltered] * len(removals)
         todo = stages(literal, removals)
         walk = Walk(literal, todo, clean)
@@ -75,9 +84,10 @@ def measure(
                     inputs = attacked(seen, block, question)
                     found = whole(program, inputs, weights)
                     pairs = ((known, base), (found, answer))
+                    rounding = ties.checked(network, removals[row], inputs, found, usually)
                     results[row] = (
-                        scored(block.inputs, _cut(known), removals[row]),
-                        scored(inputs, found, removals[row]),
+                        scored(block.inputs, _cut(known), removals[row], rounding),
+                        scored(inputs, found, removals[row], rounding),
                         not all(same(one.logits, other.logits) for one, other in pairs),
                     )
                 tick()

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from hormesis.engine import plain, suffix
 from hormesis.engine.flow import Flow
-from hormesis.engine.graph import NotExportable
+from hormesis.engine.graph import NotExportable, Program
 from hormesis.engine.memory import Measure, halving
 from hormesis.engine.suffix import compile_network
 from hormesis.errors import SettingError
 from hormesis.settings import Run, Sweep
 
 INEXACT = "Logits were computed in bfloat16: outcomes are not exact."
+_TELLING = 1e-4  # rounding of logits, as a share of the largest, that a reader should know of
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,19 @@ def suffix_engine(
     program = compile_network(network, example, dtype=dtype, adaptive_too=adaptive)
     default = len(os.sched_getaffinity(0)) if example.device.type == "cpu" else 1
     measure = halving(partial(suffix.measure, program, network))
-    notes = () if dtype is None else (INEXACT,)
+    notes = (INEXACT,) if dtype is not None else _notes(program)
     return Engine("suffix", measure, workers or default, notes, program.flow)
+
+
+def _notes(program: Program) -> tuple[str, ...]:
+    if program.rounding <= _TELLING:
+        return ()
+    return (
+        "Large values cancel within the network: rounding moves its logits by "
+        f"{program.rounding:.1g} of the largest. Outcomes that hang on less were left to the "
+        "network itself; they may change with the machine and the number of samples measured at "
+        "a time.",
+    )
 
 
 def choose_engine(

@@ -80,6 +80,8 @@ class Program:
         literal: The same network in PyTorch's own operations, whose gradients are those of the
             network bit for bit; None where they are not.
         flow: Which parameter feeds which.
+        rounding: Largest difference seen between its logits and the network's, as a share of the
+            largest logit.
     """
 
     calls: tuple[Call, ...] = field(repr=False)
@@ -91,6 +93,7 @@ class Program:
     before: int | None = None
     literal: "Program | None" = field(default=None, repr=False)
     flow: Flow = field(default=(), repr=False)
+    rounding: float = 0.0
 
     def weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the unfiltered parameters of these names."""

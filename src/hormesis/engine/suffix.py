@@ -15,7 +15,15 @@ from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export,
 from hormesis.engine.outcomes import Block, Outcomes, Question, Result
 from hormesis.engine.plan import Removal
 from hormesis.engine.rewrite import rewrite, round_to
-from hormesis.engine.walk import Answer, Stage, Walk, same, stages, whole
+from hormesis.engine.walk import (
+    Answer,
+    Stage,
+    Walk,
+    checked_rows,
+    same,
+    stages,
+    whole,
+)
 from hormesis.inputs.models import logits_of
 from hormesis.stress.guard import evaluating
 
@@ -59,10 +67,10 @@ def compile_network(
     if dtype is not None:
         round_to(exported, dtype)
     program = lower(exported, network, example)
-    _check_faithful(program, network, example, _FAITHFUL if dtype is None else _ROUNDED)
+    moved = _rounding(program, network, example, _FAITHFUL if dtype is None else _ROUNDED)
     if literal is not None and adaptive.differentiates_as(network, literal, _twice(example)):
         program = replace(program, literal=literal)
-    return replace(program, flow=flow)
+    return replace(program, flow=flow, rounding=moved)
 
 
 def measure(
@@ -106,9 +114,10 @@ def measure(
         walk = Walk(program, todo, work.inputs)
         for number, stage in enumerate(todo):
             walk.advance(stage, number)
+            rounding = work.rounding_behind(walk, stage, removals)
             for row in stage.rows:
                 if stage.reaches:
-                    results[row] = work.removal(walk, stage, removals[row])
+                    results[row] = work.removal(walk, stage, removals[row], rounding)
                 tick()
     return Outcomes.of(work.unfiltered[:2], results)
 
@@ -123,36 +132,53 @@ class _Work:
         with ties.lent(network):
             attacked = plain.attacked(network, block, question)
         clean = [block.inputs] if question.clean else []
-        self.inputs = torch.cat([*clean, attacked])
-        self.labels = torch.cat([block.labels] * (1 + len(clean)))
+        self.parts = (*clean, attacked)
+        self.inputs = torch.cat(self.parts)
+        self.labels = torch.cat([block.labels] * len(self.parts))
         self.answer = whole(program, self.inputs)
-        self.usual = self.answer.logits.abs().max().item()
-        self.unfiltered = (*self.scored(self.answer, None), False)
+        rounding = ties.Rounding(self.answer.logits.abs().max().item())
+        self.rounding = ties.checked(network, None, self.inputs, self.answer, rounding)
+        self.unfiltered = (*self.scored(self.answer, None, self.rounding), False)
 
-    def removal(self, walk: Walk, stage: Stage, removal: Removal) -> Result:
+    def rounding_behind(
+        self, walk: Walk, stage: Stage, removals: Sequence[Removal]
+    ) -> ties.Rounding:
+        """Return how far rounding moves logits by a look at a few removals of a stage."""
+        rounding = self.rounding
+        for row in checked_rows(stage, removals):
+            removal = removals[row]
+            answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
+            rounding = ties.checked(self.network, removal, self.inputs, answer, rounding)
+        return rounding
+
+    def removal(
+        self, walk: Walk, stage: Stage, removal: Removal, rounding: ties.Rounding
+    ) -> Result:
         answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
         if same(answer.logits, self.answer.logits):
             return self.unfiltered
-        return (*self.scored(answer, removal), True)
+        return (*self.scored(answer, removal, rounding), True)
 
-    def scored(self, answer: Answer, removal: Removal | None) -> tuple[Tensor, Tensor]:
+    def scored(
+        self, answer: Answer, removal: Removal | None, rounding: ties.Rounding
+    ) -> tuple[Tensor, Tensor]:
         """Return the performance on each clean sample, and on each perturbed one."""
         performance = self.question.performance
         logits = ties.settled(
             self.network,
             removal,
-            self.inputs,
+            self.parts,
             answer,
             self.labels,
             performance,
-            usual=self.usual,
+            rounding=rounding,
         )
-        parts = 2 if self.question.clean else 1
+        count = len(self.parts)
         found = [
             performance.measure(part, labels)
-            for part, labels in zip(logits.chunk(parts), self.labels.chunk(parts), strict=True)
+            for part, labels in zip(logits.chunk(count), self.labels.chunk(count), strict=True)
         ]
-        return (found[0] if parts == 2 else torch.zeros_like(found[-1])), found[-1]
+        return (found[0] if count == 2 else torch.zeros_like(found[-1])), found[-1]
 
 
 def _refuse_shared_memory(network: nn.Module) -> None:
@@ -171,10 +197,12 @@ def _twice(example: Tensor) -> Tensor:
     return example.repeat(2, *([1] * (example.ndim - 1)))
 
 
-def _check_faithful(
-    program: Program, network: nn.Module, example: Tensor, tolerance: float
-) -> None:
-    """Refuse a program that computes anything but the network's logits."""
+def _rounding(program: Program, network: nn.Module, example: Tensor, tolerance: float) -> float:
+    """Return how far a program's logits are from the network's, as a share of the largest.
+
+    Raises:
+        NotExportable: If that is more than rounding.
+    """
     rows = _twice(example)
     with ties.lent(network), evaluating(network), torch.inference_mode():
         expected = logits_of(network(rows))
@@ -183,5 +211,12 @@ def _check_faithful(
         except EXPORT_ERRORS as error:
             raise NotExportable(f"its program does not run: {error}") from error
     scale = expected.abs().amax().clamp_min(torch.finfo(expected.dtype).tiny)
-    if found.shape != expected.shape or not (found - expected).abs().amax() <= tolerance * scale:
+    if found.shape != expected.shape:
         raise NotExportable("its program computes other logits than the network")
+    moved = ((found - expected).abs().amax() / scale).item()
+    if not moved <= tolerance:
+        raise NotExportable(
+            "its program computes other logits than the network, by up to "
+            f"{moved:.2g} of the largest"
+        )
+    return moved

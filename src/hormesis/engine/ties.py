@@ -1,8 +1,9 @@
 """Rows whose outcome hangs on rounding, and their logits from the given network itself."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from hormesis.engine.plain import filtered
 from hormesis.engine.plan import Removal
-from hormesis.engine.walk import Answer
+from hormesis.engine.walk import Answer, few_of
 from hormesis.inputs.models import logits_of
 from hormesis.stress.guard import evaluating
 from hormesis.stress.performance import Performance, accuracy_of, top5_of
@@ -21,7 +22,52 @@ MARGIN = 1e-4
 # Where a removal leaves next to nothing, logits are small, yet their rounding is that of larger
 # values further up: a row counts as at least this share of the unfiltered network's logits.
 _LEAST = 1e-2
+# Where values cancel, as behind an offset of 10,000 that a batch norm takes away, the rounding of
+# logits is that of the offset. So it is measured on some rows: a gap may close by this many times
+# what was seen there, twice for its two logits.
+_SAFETY = 4.0
+_COARSE = 1e-3  # rounding of more than this share of the logits may differ with the batch, too
 _LENT = threading.Lock()  # who filters or attacks the network must have it alone
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How far rounding may move the logits of a network, filtered or not.
+
+    Args:
+        usual: Largest absolute logit of the unfiltered network.
+        floor: Gap between two logits that rounding may close, however small the logits are; 0
+            where a check found no more than ``MARGIN`` allows for.
+    """
+
+    usual: float = 0.0
+    floor: float = 0.0
+
+    @property
+    def coarse(self) -> bool:
+        """Whether even the network itself may answer differently in batches of other sizes."""
+        return self.floor > _COARSE * self.usual
+
+    def margins(
+        self, logits: Float[Tensor, "rows classes"], before: Float[Tensor, "rows classes"] | None
+    ) -> Float[Tensor, "rows 1"]:
+        """Return, for each row, the gap between two logits below which rounding might close it."""
+        scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
+        scale = scale.amax(dim=1, keepdim=True).clamp_min(_LEAST * self.usual)
+        return (MARGIN * scale).clamp_min(self.floor)
+
+    def after(self, answer: Answer, own: Float[Tensor, "rows classes"]) -> "Rounding":
+        """Return what is known once some rows were compared with the network itself.
+
+        Args:
+            answer: What the program says of these rows.
+            own: The network's own logits.
+        """
+        moved = (answer.logits - own).abs().nan_to_num(0.0, 0.0).amax(dim=1, keepdim=True)
+        closed = 2 * _SAFETY * moved
+        if (closed <= self.margins(own, answer.before)).all():
+            return self
+        return replace(self, floor=max(self.floor, closed.max().item()))
 
 
 @contextmanager
@@ -37,12 +83,12 @@ def undecided(
     performance: Performance,
     *,
     before: Float[Tensor, "rows classes"] | None = None,
-    usual: float = 0.0,
+    rounding: Rounding = Rounding(),
 ) -> Bool[Tensor, " rows"]:
     """Return where rounding might change the outcome, and where a logit is not finite.
 
     Accuracy and top-5 compare the logit of the true class with the others: a row is undecided if
-    the others that rounding might move past it (see ``margins``) could make the
+    the others that rounding might move past it (see ``Rounding``) could make the
     difference. Another binary performance may depend on the order of all of the six largest
     logits: a row is undecided if two neighbours among them lie that close. Other performances
     are numbers, which rounding moves by as little as the logits.
@@ -55,7 +101,7 @@ def undecided(
         labels: True class of each row.
         performance: The per-sample score.
         before: Largest input, over all positions, of the ReLU behind each logit, if there is one.
-        usual: Largest absolute logit of the unfiltered network.
+        rounding: How far it may move logits.
 
     Example:
         >>> from hormesis.stress.performance import accuracy
@@ -66,7 +112,7 @@ def undecided(
     broken = ~logits.isfinite().all(dim=1)
     if not performance.binary or logits.shape[1] < 2:
         return broken
-    margin = margins(logits, before, usual)
+    margin = rounding.margins(logits, before)
     zero = torch.zeros_like(logits, dtype=torch.bool) if before is None else before < -margin
     compared: dict[object, int] = {accuracy_of: 1, top5_of: 5}
     places = compared.get(performance.function)
@@ -84,14 +130,24 @@ def undecided(
     return broken | ((surely.sum(dim=1) < places) & (perhaps.sum(dim=1) >= places))
 
 
-def margins(
-    logits: Float[Tensor, "rows classes"],
-    before: Float[Tensor, "rows classes"] | None,
-    usual: float,
-) -> Float[Tensor, "rows 1"]:
-    """Return, for each row, the gap between two logits below which rounding might close it."""
-    scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
-    return MARGIN * scale.amax(dim=1, keepdim=True).clamp_min(_LEAST * usual)
+def checked(
+    network: nn.Module,
+    removal: Removal | None,
+    inputs: Float[Tensor, " rows *shape"],
+    answer: Answer,
+    rounding: Rounding,
+) -> Rounding:
+    """Return how far rounding moves logits, after a look at a few rows of an answer.
+
+    Args:
+        network: The network; the same afterwards, bit for bit.
+        removal: What is removed, or None.
+        inputs: What was answered.
+        answer: What the program says.
+        rounding: What was known before.
+    """
+    few = few_of(len(inputs)).to(inputs.device)
+    return rounding.after(answer.of(few), own_logits(network, removal, inputs[few]))
 
 
 def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
@@ -102,29 +158,33 @@ def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
 def settled(
     network: nn.Module,
     removal: Removal | None,
-    inputs: Float[Tensor, " rows *shape"],
+    parts: Sequence[Float[Tensor, " rows *shape"]],
     answer: Answer,
-    labels: Int[Tensor, " rows"],
+    labels: Int[Tensor, " all_rows"],
     performance: Performance,
     *,
-    usual: float,
-) -> Float[Tensor, "rows classes"]:
+    rounding: Rounding,
+) -> Float[Tensor, "all_rows classes"]:
     """Return an answer's logits, those of undecided rows from the given network itself.
+
+    Where rounding is coarse, the network answers to all rows, in the batches of the plain loop.
 
     Args:
         network: The network; the same afterwards, bit for bit.
         removal: What is removed, or None.
-        inputs: What was answered.
-        answer: What the program says.
+        parts: What was answered, in the batches that the plain loop would take.
+        answer: What the program says to all of them.
         labels: True class of each row.
         performance: The per-sample score.
-        usual: Largest absolute logit of the unfiltered network.
+        rounding: How far it may move logits.
     """
-    rows = undecided(answer.logits, labels, performance, before=answer.before, usual=usual)
+    rows = undecided(answer.logits, labels, performance, before=answer.before, rounding=rounding)
+    if rounding.coarse and (rows.any() or not performance.binary):
+        return torch.cat([own_logits(network, removal, part) for part in parts])
     if not rows.any():
         return answer.logits
     logits = answer.logits.clone()
-    logits[rows] = own_logits(network, removal, inputs[rows])
+    logits[rows] = own_logits(network, removal, torch.cat(list(parts))[rows])
     return logits
 
 

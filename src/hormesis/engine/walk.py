@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hormesis.engine.graph import Program, Schedule, schedule
@@ -44,6 +44,38 @@ class Answer:
 
     logits: Float[Tensor, " batch classes"]
     before: Float[Tensor, " batch classes"] | None
+
+    def of(self, rows: Int[Tensor, " rows"]) -> "Answer":
+        """Return the answer to some rows of the batch."""
+        return Answer(self.logits[rows], None if self.before is None else self.before[rows])
+
+
+_ROWS, _REMOVALS = 4, 6  # on which a program is compared with its network, in every stage
+
+
+def few_of(rows: int) -> Int[Tensor, " few"]:
+    """Return some places out of so many, spread evenly.
+
+    Example:
+        >>> few_of(10).tolist(), few_of(2).tolist()
+        ([0, 3, 6, 9], [0, 1])
+    """
+    return torch.arange(min(rows, _ROWS)) * (rows - 1) // max(min(rows, _ROWS) - 1, 1)
+
+
+def checked_rows(stage: "Stage", removals: Sequence[Removal]) -> list[int]:
+    """Return some removals of a stage: spread evenly, and the one that takes most away.
+
+    Example:
+        >>> checked_rows(Stage((), (), Schedule(()), frozenset(), 0, reaches=True), [])
+        []
+    """
+    if not stage.reaches or not stage.rows:
+        return []
+    last, few = len(stage.rows) - 1, min(len(stage.rows), _REMOVALS)
+    chosen = {stage.rows[last * place // max(few - 1, 1)] for place in range(few)}
+    most = max(stage.rows, key=lambda row: removals[row].count)
+    return sorted({*chosen, most})
 
 
 def _answer(program: Program, values: Sequence[Any]) -> Answer:

@@ -5,8 +5,10 @@ it is done, also to root, and the test fails. Processes that a test starts are n
 what libraries do without Python.
 """
 
+import getpass
 import os
 import stat
+import tempfile
 from typing import Any
 
 import pytest
@@ -28,7 +30,14 @@ _CHANGES = {
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CACHES = {"__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache"}
 # Where libraries keep what they have worked out; and where Ray keeps its sessions.
-_LIBRARIES = ("~/.cache", "~/.config/matplotlib", "~/.triton", "/dev/shm", "/tmp/ray")
+_LIBRARIES = (
+    "~/.cache",
+    "~/.config/matplotlib",
+    "~/.triton",
+    "/dev/shm",
+    "/tmp/ray",
+    os.path.join(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}"),
+)
 # Caught by no `except Exception` of what is tested.
 Harm = pytest.fail.Exception
 found: list[str] = []

@@ -67,9 +67,23 @@ class Forks:
         return json.loads(line)
 
     def run(
-        self, words: list[str], fault: Fault = NOTHING, at: int = -1, journal: Path | None = None
+        self,
+        words: list[str],
+        fault: Fault = NOTHING,
+        at: int = -1,
+        *,
+        journal: Path | None = None,
+        quiet: bool = False,
     ) -> Ran:
-        """Run a command line, and let something happen to one of its operations."""
+        """Run a command line, and let something happen to one of its operations.
+
+        Args:
+            words: The command line.
+            fault: What happens.
+            at: To which operation; to none if below 0.
+            journal: Where operations are noted.
+            quiet: Whether no scores are printed, which takes a third of the time.
+        """
         said, errors = self._outside / "said", self._outside / "errors"
         asked = {
             "words": words,
@@ -80,6 +94,7 @@ class Forks:
             "said": str(said),
             "errors": str(errors),
             "learnt": str(self._outside / "learnt"),
+            "quiet": quiet,
             "seconds": _PATIENCE,
         }
         assert self._process.stdin is not None

@@ -6,6 +6,7 @@ process is forked where ``hormesis.cli`` calls the command. Only the pixels of p
 an empty one: to draw them takes longer than all the rest, and touches no file.
 """
 
+import functools
 import gc
 import importlib
 import json
@@ -34,7 +35,7 @@ def prepare() -> None:
     import pandas as pd
     import torch
 
-    import hormesis
+    import hormesis.options
 
     torch.set_num_threads(1)
     for module in pkgutil.walk_packages(hormesis.__path__, "hormesis."):
@@ -42,6 +43,8 @@ def prepare() -> None:
             importlib.import_module(module.name)
     importlib.import_module("tiny")
     importlib.import_module("lightning.pytorch")
+    hormesis.options.analyze_parser = functools.cache(hormesis.options.analyze_parser)
+    hormesis.options.analyze_parser()
     matplotlib.use("agg")
     leave_pictures_empty()
     pd.DataFrame({"a": [1], "b": ["x"]}).to_parquet(None, index=False)
@@ -125,6 +128,8 @@ class Server:
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
         sys.argv = ["hormesis", *asked["words"]]
         self._known = set(sys.modules)
+        if asked["quiet"]:
+            importlib.import_module("hormesis.report.summary").print_summary = _say_nothing
         self._shim.arm(asked["root"], Fault(*asked["fault"]), asked["at"], asked["journal"])
 
     def _leave(self, code: int) -> None:
@@ -156,6 +161,10 @@ class Server:
     def _next(self) -> None:
         line = sys.stdin.readline()
         self._asked = json.loads(line) if line else {}
+
+
+def _say_nothing(*_: Any, **__: Any) -> None:
+    """Stand for what prints a study."""
 
 
 def _waited(pid: int, seconds: float) -> int | None:

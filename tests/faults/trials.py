@@ -12,7 +12,7 @@ from faults import journal
 from faults.forks import Forks, Ran
 from faults.journal import Tree
 from faults.scenarios import SENTINELS, Scenario, compared, differences
-from faults.shim import EVERYTHING, FAULTS, NOTHING, Fault
+from faults.shim import FAULTS, NOTHING, Fault
 
 TEAR = "power cut"
 KINDS = (*FAULTS, TEAR)
@@ -66,7 +66,7 @@ class Laboratory:
             assert ran.code == 0, ran
         shutil.copytree(self._root, self._start, symlinks=True)
         before = journal.Disk(self._start)
-        ran = forks.run(self._words, NOTHING, -1, folder / "journal")
+        ran = forks.run(self._words, journal=folder / "journal")
         assert ran.code == 0, ran
         self.records = journal.read(folder / "journal")
         for record in self.records:
@@ -129,7 +129,7 @@ class Laboratory:
         begun, refused, said = time.monotonic(), 0.0, ""
         for _ in range(1000):
             at = time.monotonic()
-            ran = self.forks.run(words, EVERYTHING)
+            ran = self.forks.run(words, quiet=True)
             if _wrong(ran, None):
                 detail = f"{before}then {_short(ran)}"
                 return Trial(*about, _wrong(ran, None), refused, detail)

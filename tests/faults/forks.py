@@ -101,8 +101,11 @@ class Forks:
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         answer = self._answer()
-        texts = (path.read_text(errors="replace") for path in (said, errors))
-        return Ran(answer.pop("code"), *texts, **answer)
+        texts = {
+            "said": said.read_text(errors="replace"),
+            "errors": errors.read_text(errors="replace"),
+        }
+        return Ran(**texts, **answer)
 
     def end(self) -> None:
         """Let the process end."""

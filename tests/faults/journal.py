@@ -18,13 +18,13 @@ rename happens as a whole, in both folders or in neither.
 import random
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 _HEAD = struct.Struct("=IIIIQqQ")
-_TRUNCATES, _CREATES = 0o1000, 0o100
+_TRUNCATES = 0o1000
 _EXCHANGES = 2
 POLICIES = ("nothing", "names", "half", "zeros", "content", "mixed")
 
@@ -52,8 +52,8 @@ def read(path: Path) -> list[Record]:
         for length in (first, second, size):
             parts.append(content[place : place + length])
             place += length
-        names = (part.decode(errors="surrogateescape") for part in parts[:2])
-        found.append(Record(chr(op), flags, *names, file, offset, parts[2]))
+        one, other = (part.decode(errors="surrogateescape") for part in parts[:2])
+        found.append(Record(chr(op), flags, one, other, file, offset, parts[2]))
     return found
 
 
@@ -133,28 +133,24 @@ class Disk:
             self._open(record)
         elif op in "wat":
             self._write(record)
-        elif op == "s":
+        elif op in "sS":
             self._sync(record)
-        elif op == "S":
-            for node in _every(self.root):
-                if isinstance(node, File):
-                    node.safe = bytes(node.content)
-                elif isinstance(node, Folder):
-                    node.sync()
-        elif op == "m":
-            self._set({record.first: Folder()})
-        elif op == "y":
-            self._set({record.first: Link(record.data.decode())})
-        elif op in "ud":
-            self._set({record.first: None})
-        elif op == "l":
-            self._set({record.second: self._found(record.first)})
-        elif op == "r":
-            moved, there = self._found(record.first), self._maybe(record.second)
-            other = there if record.flags & _EXCHANGES else None
-            self._set({record.first: other, record.second: moved})
         else:
-            raise ValueError(op)
+            self._set(self._renamed(record))
+
+    def _renamed(self, record: Record) -> "dict[str, Node | None]":
+        """Return the names that an operation changes, and what they stand for then."""
+        if record.op == "m":
+            return {record.first: Folder()}
+        if record.op == "y":
+            return {record.first: Link(record.data.decode())}
+        if record.op in "ud":
+            return {record.first: None}
+        if record.op == "l":
+            return {record.second: self._found(record.first)}
+        assert record.op == "r", record
+        moved, there = self._found(record.first), self._maybe(record.second)
+        return {record.first: there if record.flags & _EXCHANGES else None, record.second: moved}
 
     def _open(self, record: Record) -> None:
         node = self._maybe(record.first)
@@ -178,11 +174,12 @@ class Disk:
         node.content[record.offset : record.offset + len(record.data)] = record.data
 
     def _sync(self, record: Record) -> None:
-        node = self._files.get(record.file) or self._found(record.first)
-        if isinstance(node, Folder):
-            node.sync()
-        elif isinstance(node, File):
-            node.safe = bytes(node.content)
+        one = self._files.get(record.file) or self._found(record.first)
+        for node in _every(self.root) if record.op == "S" else [one]:
+            if isinstance(node, Folder):
+                node.sync()
+            elif isinstance(node, File):
+                node.safe = bytes(node.content)
 
     def _file(self, record: Record) -> File:
         node = self._files.get(record.file) or self._found(record.first)
@@ -227,16 +224,16 @@ class Disk:
         if policy == "mixed":
             cuts = self._drawn_cuts(chance)
             return _tree(self.root, cuts, lambda _: chance.choice(POLICIES[:-1]))
-        return _tree(self.root, {}, lambda _: policy, all_names=policy not in ("nothing", "content"))
+        return _tree(
+            self.root, {}, lambda _: policy, all_names=policy not in ("nothing", "content")
+        )
 
     def _drawn_cuts(self, chance: random.Random) -> dict[int, int]:
         """Return how many changes of each folder are there, renames between two in both or none."""
         folders = {id(node): node for node in _every(self.root) if isinstance(node, Folder)}
         cuts = {key: chance.randint(0, len(one.pending)) for key, one in folders.items()}
         while True:
-            lost = {
-                step for key, one in folders.items() for step, _ in one.pending[cuts[key] :]
-            }
+            lost = {step for key, one in folders.items() for step, _ in one.pending[cuts[key] :]}
             moved = False
             for key, one in folders.items():
                 kept = [step for step, _ in one.pending[: cuts[key]]]
@@ -249,7 +246,8 @@ class Disk:
 
 def _every(root: Folder) -> Iterator[Node]:
     """Yield all that is, was or may be in a folder, each once."""
-    seen, left = set[int](), [root]
+    seen = set[int]()
+    left: list[Node] = [root]
     while left:
         node = left.pop()
         if id(node) in seen:
@@ -261,7 +259,9 @@ def _every(root: Folder) -> Iterator[Node]:
             left.extend([*node.names.values(), *node.safe.values(), *pending])
 
 
-def _tree(root: Folder, cuts, how, *, all_names: bool = False) -> Tree:
+def _tree(
+    root: Folder, cuts: dict[int, int], how: Callable[[File], str], *, all_names: bool = False
+) -> Tree:
     found: Tree = {}
 
     def walk(folder: Folder, path: str) -> None:
@@ -323,7 +323,9 @@ def sealed(tree: Tree) -> str:
     seal = sha256()
     for name, content in sorted(tree.items()):
         said = content if isinstance(content, bytes) else repr(content).encode()
-        seal.update(f"{name}\0{type(content).__name__}\0{len(said)}\0".encode("utf-8", "surrogateescape"))
+        seal.update(
+            f"{name}\0{type(content).__name__}\0{len(said)}\0".encode("utf-8", "surrogateescape")
+        )
         seal.update(said)
     return seal.hexdigest()
 

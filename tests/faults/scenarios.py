@@ -22,8 +22,9 @@ _EPOCHS = (
 )
 _RETRAIN = (
     "retrain studies/epochs/epoch-0002 --run runs/one --allow-code --by clean --undecided estimate"
-    " --filter high_pass --reference base --tolerance 0.4 --keep robust --epochs 1 --batch 24 --loggers {}"
-    f" {_QUIET} --controls --seeds 1 --epsilons 0.05 --pgd-steps 1 --restarts 1 --out retrained"
+    " --filter high_pass --reference base --tolerance 0.4 --keep robust --epochs 1 --batch 24"
+    f" --loggers {{}} {_QUIET} --controls --seeds 1 --epsilons 0.05 --pgd-steps 1 --restarts 1"
+    " --out retrained"
 )
 
 
@@ -111,9 +112,12 @@ def _without_times(content: bytes) -> bytes:
 
 def differences(found: Tree, wanted: Tree) -> list[str]:
     """Return what two results differ in, a few words a file."""
-    names = sorted(found.keys() | wanted.keys())
-    return [
-        f"{name} is {'missing' if name not in found else 'too many' if name not in wanted else 'other'}"
-        for name in names
-        if name not in found or name not in wanted or found[name] != wanted[name]
-    ]
+    said = list[str]()
+    for name in sorted(found.keys() | wanted.keys()):
+        if name not in found:
+            said.append(f"{name} is missing")
+        elif name not in wanted:
+            said.append(f"{name} is too many")
+        elif found[name] != wanted[name]:
+            said.append(f"{name} is other")
+    return said

@@ -25,7 +25,7 @@ from shim import Fault, Shim
 Request = dict[str, Any]
 
 
-class OtherWords(BaseException):  # noqa: N818 - no error, and nothing must catch it
+class OtherWords(BaseException):
     """The next request is for another command line."""
 
 
@@ -129,7 +129,8 @@ class Server:
         sys.argv = ["hormesis", *asked["words"]]
         self._known = set(sys.modules)
         if asked["quiet"]:
-            importlib.import_module("hormesis.report.summary").print_summary = _say_nothing
+            summary: Any = importlib.import_module("hormesis.report.summary")
+            summary.print_summary = _silent
         self._shim.arm(asked["root"], Fault(*asked["fault"]), asked["at"], asked["journal"])
 
     def _leave(self, code: int) -> None:
@@ -149,7 +150,7 @@ class Server:
             if name not in sys.modules:
                 try:
                     importlib.import_module(name)
-                except Exception:  # noqa: BLE001, S112 - one that is imported in another way
+                except Exception:
                     continue
         path.unlink()
         gc.collect()
@@ -163,7 +164,7 @@ class Server:
         self._asked = json.loads(line) if line else {}
 
 
-def _say_nothing(*_: Any, **__: Any) -> None:
+def _silent(*_: Any, **__: Any) -> None:
     """Stand for what prints a study."""
 
 

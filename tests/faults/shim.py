@@ -13,10 +13,11 @@ from pathlib import Path
 OPEN_READ, OPEN_WRITE, CREATE, READ, WRITE, TRUNCATE, SYNC, RENAME = (1 << bit for bit in range(8))
 LINK, UNLINK, MKDIR, RMDIR, LIST, META, CLOSE, LOOK = (1 << bit for bit in range(8, 16))
 _NAMES = (
-    "open to read, open to write, create, read, write, truncate, sync, rename, link, unlink, mkdir,"
-    " rmdir, list, change, close, look"
-).split(", ")
+    *("open to read", "open to write", "create", "read", "write", "truncate", "sync", "rename"),
+    *("link", "unlink", "mkdir", "rmdir", "list", "change", "close", "look"),
+)
 CHANGES = CREATE | WRITE | TRUNCATE | RENAME | LINK | UNLINK | MKDIR | RMDIR
+_SOURCES = ("shim", "operations", "trap")
 _ALL = (1 << 15) - 1
 _KILL, _HALF = -1, -2
 
@@ -80,8 +81,8 @@ def built(folder: Path) -> Path:
     """Compile the library into a folder, and return its file."""
     made = folder / "faults.so"
     compiler = shutil.which("cc") or shutil.which("gcc") or "cc"
-    source = Path(__file__).with_name("shim.c")
-    words = [compiler, "-O1", "-Wall", "-shared", "-fPIC", "-o", str(made), str(source)]
+    sources = [str(Path(__file__).with_name(f"{name}.c")) for name in _SOURCES]
+    words = [compiler, "-O1", "-Wall", "-shared", "-fPIC", "-o", str(made), *sources]
     subprocess.run([*words, "-ldl", "-lpthread"], check=True)
     return made
 

@@ -1,6 +1,6 @@
 """Every fault at every place: a table of what came of it.
 
-    PYTHONPATH=tests python -m faults.table [--scenario NAME ...] [--kind NAME ...] [--most N]
+PYTHONPATH=tests python -m faults.table [--scenario NAME ...] [--kind NAME ...] [--most N]
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from faults.forks import Forks
 from faults.scenarios import SCENARIOS
-from faults.shim import built, missing
+from faults.shim import FAULTS, built, missing
 from faults.trials import KINDS, Laboratory, Trial, drawn
 
 _COLUMNS = ("tried", "held", "named", "lost", "tracebacks", "longest refusal")
@@ -32,7 +32,9 @@ def main() -> int:
         parts = [given.scenario[at :: given.workers] for at in range(given.workers)]
         folders = [shim.parent / f"worker-{at}" for at in range(given.workers)]
         with ThreadPoolExecutor(given.workers) as pool:
-            for part in pool.map(lambda one: _tried(*one, shim, given), zip(parts, folders)):
+            for part in pool.map(
+                lambda at: _tried(parts[at], folders[at], shim, given), range(given.workers)
+            ):
                 found |= part
     _print(found, given)
     every = [trial for trials in found.values() for trial in trials]
@@ -82,15 +84,17 @@ def _tried(
 def _places(laboratory: Laboratory, kind: str, given: argparse.Namespace) -> list[int] | None:
     if given.at is not None or given.most is None:
         return given.at
-    from faults.shim import FAULTS
-
     count = laboratory.places(FAULTS[kind]) if kind in FAULTS else laboratory.states()
-    return drawn(count, given.most, random.Random(f"{given.seed} {laboratory.scenario.name} {kind}"))
+    return drawn(
+        count, given.most, random.Random(f"{given.seed} {laboratory.scenario.name} {kind}")
+    )
 
 
 def _print(found: dict[tuple[str, str], list[Trial]], given: argparse.Namespace) -> None:
     print(f"\n| command | fault | {' | '.join(_COLUMNS)} |\n|{' --- |' * (2 + len(_COLUMNS))}")
-    rows = [(f"`{name}`", kind, found[name, kind]) for name in given.scenario for kind in given.kind]
+    rows = [
+        (f"`{name}`", kind, found[name, kind]) for name in given.scenario for kind in given.kind
+    ]
     rows.append(("all", "all", [trial for _, _, trials in rows for trial in trials]))
     for name, kind, trials in rows:
         said = Counter(trial.verdict for trial in trials)

@@ -168,7 +168,8 @@ def _wrong(ran: Ran, fault: Fault | None) -> str:
 def _short(ran: Ran) -> str:
     lines = ran.errors.strip().splitlines() or [""]
     frames = [line.strip() for line in lines if "hormesis/" in line]
-    return f"exit {ran.code}, {lines[-1][:300]} {frames[-1][:160] if len(lines) > 1 and frames else ''}"
+    where = frames[-1][:160] if len(lines) > 1 and frames else ""
+    return f"exit {ran.code}, {lines[-1][:300]} {where}"
 
 
 def _followed(said: str, words: list[str], root: Path) -> bool:

@@ -26,7 +26,7 @@ def by_python(root: Path) -> None:
     os.close(inner)
     os.rename("b.txt", "c.txt", src_dir_fd=handle, dst_dir_fd=handle)
     os.link("c.txt", "d.txt", src_dir_fd=handle, dst_dir_fd=handle)
-    os.symlink("c.txt", root / "made" / "link")
+    (root / "made" / "link").symlink_to("c.txt")
     os.fsync(handle)
     os.close(handle)
     shutil.copyfile(file, root / "copied")  # by sendfile

@@ -38,6 +38,7 @@ ORDER = [
     "reusing",  # what another study has measured
     "measuring",  # an engine, and how much it measures at a time
     "remote",  # what the processes of a cluster do
+    "joining",  # the head of a cluster, asked before it is joined
     "cluster",
     "growing",  # the missing shards, measured
     "pipeline",  # the main path, from Python
@@ -49,6 +50,7 @@ ORDER = [
     "live_options",
     "run_options",
     "options",
+    "nameable",
     "given",
     "refusals",
     "commands",

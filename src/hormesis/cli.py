@@ -1,7 +1,6 @@
 """The command line: parse, call, print, exit code. Torch is imported only where it is needed."""
 
 import io
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -14,6 +13,7 @@ from hormesis.commands import compare, epochs, plot, report, retrain, status, tr
 from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.exits import guarded, refuse
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
+from hormesis.nameable import check_places, check_texts
 from hormesis.options import add_scoring, analyze_parser, check_given, make_parser
 from hormesis.refusals import refusal, with_flags
 from hormesis.settings import check_choice
@@ -47,6 +47,7 @@ def run(arguments: Sequence[str] | None) -> int:
         given = parsed(_parser(), sys.argv[1:] if arguments is None else arguments, keys)
         if here_is_gone():  # without which libraries below end the process in their own words
             raise SettingError(GONE)
+        check_places(given[given.command])
         SIGNALS.started()
         code = _COMMANDS[given.command](given[given.command])
     except HormesisError as error:
@@ -84,7 +85,7 @@ def parsed(parser: ArgumentParser, words: Sequence[str], keys: Sequence[str]) ->
     asked = given[given.command]
     if asked.get("allow_code") or any(code_in(asked)):
         refuse_code(asked, parser.parse_args(without_files(words))[given.command])
-    _check_texts(asked)
+    check_texts(asked)
     return given
 
 
@@ -99,28 +100,6 @@ def _read(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
             return parser.parse_args(words)
     finally:
         sys.stdout.write(said.getvalue())
-
-
-def _check_texts(given: Namespace) -> None:
-    """Refuse texts that no name of a file can hold.
-
-    Raises:
-        SettingError: Naming the setting.
-    """
-    for key, value in given.items():
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and not _nameable(text):
-                raise SettingError(
-                    f"Expected `{key}` to be text without null bytes and stray "
-                    f"halves of letters, got {text!r}."
-                )
-
-
-def _nameable(text: str) -> bool:
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
 
 
 def _parser() -> ArgumentParser:

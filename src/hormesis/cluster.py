@@ -9,7 +9,6 @@ lost, with its node or alone, is replaced where there is room, and its shard is 
 import logging
 import math
 import os
-import socket
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -26,6 +25,7 @@ from hormesis.engine.shards import Task
 from hormesis.engine.sweep import Measure, Report
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, StudyError
 from hormesis.inputs.samples import Samples, take
+from hormesis.joining import JOIN, knock, same_signals, within
 from hormesis.measuring import Worker
 from hormesis.remote import Kit, Place, versions
 from hormesis.settings import RAY, Run, Sweep
@@ -71,14 +71,22 @@ def connected(run: Run) -> Iterator[None]:
 @contextmanager
 def _session(run: Run) -> Iterator[None]:
     ray = imported()
-    try:
-        _knock(run.address)
+
+    def join() -> None:
         ray.init(
             address=run.address,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
+
+    try:
+        knock(run.address)
+        with same_signals():
+            if run.address or os.environ.get("RAY_ADDRESS"):
+                within(JOIN, join)
+            else:
+                join()  # starts Ray here, which it does on the main thread only
     except (OSError, RuntimeError, ValueError) as error:
         where = f"at {run.address}" if run.address else "on this machine"
         raise StudyError(
@@ -89,13 +97,6 @@ def _session(run: Run) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _knock(address: str | None) -> None:
-    """Connect to an address for a moment, as Ray waits minutes for one where nobody answers."""
-    host, colon, port = (address or "").rpartition(":")
-    if colon and port.isdecimal() and "//" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
 
 
 def packed(kit: object) -> bytes:

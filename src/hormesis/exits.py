@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,7 +39,7 @@ def guarded(run: Callable[[], int], *, whole: bool = False) -> int:
         try:
             code = _checked(run)
         except BaseException as error:  # a signal may hide behind any other error
-            told = _told(error)
+            told = _told(error, whole=whole)
             if told is None:
                 SIGNALS.finish(_code_of(error))
                 raise
@@ -87,23 +88,26 @@ def _descriptors() -> bool:
     return sys.stdout is not None
 
 
-def _told(error: BaseException) -> int | None:
+def _told(error: BaseException, *, whole: bool) -> int | None:
     """Say what ended a command, and return its exit code; None leaves the error as it is."""
     if SIGNALS.number is not None:
-        drop_output()
+        if whole:
+            drop_output()  # whoever reads it may not be quick to
         tell(f"hormesis: {SIGNALS.sentence()}")
         return SIGNALS.code()
     if isinstance(error, KeyboardInterrupt):
         tell("hormesis: interrupted; run the same command again to go on.")
-        return 130
+        return 128 + signal.SIGINT
     if isinstance(error, BrokenPipeError | ConnectionResetError) and _reader_left():
         drop_output()
         return BROKEN_PIPE
     sentence = sentence_of(error)
     if sentence is None:
         return None
-    if isinstance(error, OSError):
-        drop_output()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        drop_output()  # lest Python tries once more at its end
     return refuse(sentence)
 
 

@@ -13,6 +13,7 @@ _IMPORT = (
     "A package that hormesis needs cannot be imported ({}): install hormesis in this environment "
     "anew."
 )
+_CIRCLE = "Symlink loop from"  # what pathlib raises before Python 3.13
 _REMEDIES = {
     errno.EACCES: "give yourself the right to it, or name another",
     errno.EPERM: "give yourself the right to it, or name another",
@@ -45,6 +46,9 @@ def sentence_of(error: BaseException) -> str | None:
     """
     if isinstance(error, MemoryError):
         return _MEMORY
+    if isinstance(error, RuntimeError) and str(error).startswith(_CIRCLE):
+        name = str(error).removeprefix(_CIRCLE).strip(" '")
+        return _of_system(OSError(errno.ELOOP, os.strerror(errno.ELOOP), name))
     if isinstance(error, RecursionError):
         return _DEPTH.format(_first_line(error))
     if isinstance(error, ImportError) and not (error.name or "").startswith("hormesis"):

@@ -139,7 +139,7 @@ def refuse(sentence: str) -> int:
 def tell(line: str) -> None:
     """Print a line on standard error, if anybody is there to read it."""
     with suppress(OSError, ValueError):  # full, or nobody reads it: there is nowhere to tell it
-        print(line, file=sys.stderr, flush=True)
+        print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
 def drop_output() -> None:

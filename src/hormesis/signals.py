@@ -108,7 +108,7 @@ class Signals:
 
     def _unraisable(self, unraisable: Any) -> None:  # noqa: ANN401
         """Interrupt again where Python cannot raise, as while it removes an object."""
-        if self.number is None or not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt):
             self._hook(unraisable)
             return
         number, self.number = self.number, None

@@ -98,6 +98,10 @@ def test_every_error_of_the_system_names_file_reason_and_remedy(number, capsys):
         (MemoryError(), "Memory ran out: close other programs, or let less be computed"),
         (RecursionError("maximum depth"), "Something is nested too deeply to be read (maximum d"),
         (RuntimeError("Symlink loop from 'a'"), "a cannot be used (Too many levels of symbolic l"),
+        (
+            UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no"),
+            "A name holds bytes that are no letter",
+        ),
         (ImportError("libx.so is cut", name="x"), "A package that hormesis needs cannot be import"),
     ],
 )

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 _ASKING = ("SIGINT", "SIGTERM", "SIGHUP")
+_SOON = 0.02  # seconds until a signal that could not be heeded is sent again
 _ONE = 1.0  # seconds in which several signals count as one: wrappers pass them on once more
 
 
@@ -112,7 +113,9 @@ class Signals:
             self._hook(unraisable)
             return
         number, self.number = self.number, None
-        signal.raise_signal(number)
+        again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
 
     def _ignore(self) -> None:
         """Ignore signals while Python takes itself down, which handles none."""

@@ -9,6 +9,7 @@ _FULL = "The disk is full: free some space and run the same command again."
 GONE = "The current folder is gone: change to one that is there and run the same command again."
 _MEMORY = "Memory ran out: close other programs, or let less be computed at a time, and try again."
 _DEPTH = "Something is nested too deeply to be read ({}): give a file with fewer levels."
+_LETTERS = "A name holds bytes that are no letters ({}): rename what it names."
 _IMPORT = (
     "A package that hormesis needs cannot be imported ({}): install hormesis in this environment "
     "anew."
@@ -49,6 +50,8 @@ def sentence_of(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and str(error).startswith(_CIRCLE):
         name = str(error).removeprefix(_CIRCLE).strip(" '")
         return _of_system(OSError(errno.ELOOP, os.strerror(errno.ELOOP), name))
+    if isinstance(error, UnicodeEncodeError):
+        return _LETTERS.format(_first_line(error))
     if isinstance(error, RecursionError):
         return _DEPTH.format(_first_line(error))
     if isinstance(error, ImportError) and not (error.name or "").startswith("hormesis"):

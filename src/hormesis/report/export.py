@@ -45,7 +45,7 @@ def _write(table: pd.DataFrame, form: str, path: Path) -> None:
     if form == "parquet":  # given a name, Arrow deletes what has it when it cannot write: a device
         path.write_bytes(table.to_parquet(None, index=False))
     else:
-        path.write_text(_text(table, form), encoding="utf-8")
+        path.write_text(_text(table, form), encoding="utf-8", errors="replace")
 
 
 def _text(table: pd.DataFrame, form: str) -> str:

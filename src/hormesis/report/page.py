@@ -51,7 +51,7 @@ def write_report(
     path = Path(path).expanduser()
     text = report_text(gather(studies), title=title, refresh=refresh)
     with replacing(path, "report") as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="replace")  # names of files
     return path
 
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow lint format docs clean
+.PHONY: demo test slow faults lint format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hormesis analyze
@@ -14,6 +14,10 @@ test: $(VENV)/.installed-dev
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Every file operation of every command, killed, failed and cut off from power: docs/faults.md.
+faults: $(VENV)/.installed-dev
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m faults.table
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,7 +1,10 @@
 """What is interrupted: every command that writes, on networks that take no time."""
 
+import io
 import json
+import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from faults.journal import Tree
@@ -83,31 +86,74 @@ SENTINELS: Tree = {
     "runs": None,
     "runs/.mine": b"and that\n",
 }
-_TIMES = ("began", "seconds", "sha256", "sessions")
+_TIMES = ("began", "bytes", "identity", "seconds", "sessions", "sha256")
+_DRAWN = re.compile(r"([.]hormesis-tmp-)[\w-]+-[0-9a-f]{8}")
+_STATE = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")
 
 
 def compared(tree: Tree) -> Tree:
-    """Return what is compared of a result: everything but the times of day, and what sums them."""
+    """Return what is compared of a result: all but times of day, drawn names, and sums of these.
+
+    Of the state that a training resumes from, it is what the next epoch depends on: Lightning also
+    counts in it how often the training was resumed.
+    """
     found: Tree = {}
     for name, content in tree.items():
-        if isinstance(content, bytes) and name.endswith("manifest.json"):
-            content = _without_times(content)
-        if isinstance(content, bytes) and name.endswith("metrics.csv"):
-            content = b"\n".join(line.rpartition(b",")[0] for line in content.split(b"\n"))
+        if isinstance(content, bytes):
+            if name.endswith(".json"):
+                content = _of_json(content)
+            elif name.endswith("metrics.csv"):
+                content = _without_seconds(content.decode(errors="replace")).encode()
+            elif name.endswith(".ckpt"):
+                content = _of_state(content)
         found[name] = content
     return found
 
 
-def _without_times(content: bytes) -> bytes:
+def _without_seconds(table: str) -> str:
+    return "\n".join(line.rpartition(",")[0] for line in table.split("\n"))
+
+
+def _of_json(content: bytes) -> bytes:
     def cleaned(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: cleaned(one) for key, one in value.items() if key not in _TIMES}
+        if isinstance(value, str) and value.startswith("epoch,"):
+            return _without_seconds(value)
         return [cleaned(one) for one in value] if isinstance(value, list) else value
 
     try:
         return json.dumps(cleaned(json.loads(content))).encode()
     except ValueError:
         return content
+
+
+@cache
+def _of_state(content: bytes) -> bytes:
+    import torch
+
+    def spelled(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.dtype, value.tolist()
+        if isinstance(value, dict):
+            return {key: spelled(one) for key, one in value.items()}
+        return [spelled(one) for one in value] if isinstance(value, list | tuple) else value
+
+    try:
+        state = torch.load(io.BytesIO(content), weights_only=True)
+        return repr([spelled(state[key]) for key in _STATE]).encode()
+    except Exception:  # damaged, in one of many ways
+        return content
+
+
+def alike(tree: Tree) -> Tree:
+    """Return what tells states apart that a command may go on from: no drawn names either."""
+    found: Tree = {}
+    for number, (name, content) in enumerate(sorted(compared(tree).items())):
+        if name.endswith(".lock") and isinstance(content, bytes) and content[:1] == b"{":
+            content = content[-1:]  # whole, or half
+        found[_DRAWN.sub(rf"\g<1>{number}", name)] = content
+    return found
 
 
 def differences(found: Tree, wanted: Tree) -> list[str]:

@@ -5,18 +5,19 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faults import journal
 from faults.forks import Forks, Ran
 from faults.journal import Tree
-from faults.scenarios import SENTINELS, Scenario, compared, differences
+from faults.scenarios import SENTINELS, Scenario, alike, compared, differences
 from faults.shim import FAULTS, NOTHING, Fault
 
 TEAR = "power cut"
 KINDS = (*FAULTS, TEAR)
 _REFUSED = re.compile(r"being worked on|been taken|another process")
+_LEFTOVER = re.compile(r"(/|^)([.]hormesis-tmp-|[.]lock is too many)")
 _PATIENCE = 30.0  # seconds of refusals
 
 
@@ -60,6 +61,7 @@ class Laboratory:
         self.forks, self.scenario, self._seed = forks, scenario, seed
         self._root, self._start = forks.root, folder / "start"
         self._words = scenario.command.split()
+        self._resumed_from = dict[str, Trial]()
         journal.write(SENTINELS, self._root)
         for line in scenario.before:
             ran = forks.run(line.split())
@@ -115,7 +117,7 @@ class Laboratory:
             return Trial(*about, wrong, detail=f"{ran.operation}: {_short(ran)}")
         if ran.code == 0:
             left = self._differences()
-            if left and not all(".hormesis-tmp-" in one for one in left):
+            if not all(_LEFTOVER.search(one) for one in left):
                 detail = f"{ran.operation}: exit 0, but {left[0]}"
                 return Trial(*about, "lost", detail=detail)
         return self._resumed(fault.name, place, f"{ran.operation}: {_short(ran)} ")
@@ -124,31 +126,41 @@ class Laboratory:
         return differences(compared(journal.tree_of(self._root)), self.wanted)
 
     def _resumed(self, kind: str, place: int, before: str = "") -> Trial:
-        """Run the same command until it is not refused, and follow what it says."""
+        """Run the same command until it is not refused, and follow what it says.
+
+        Once only from states that are alike, whatever has led to them.
+        """
+        seal = journal.sealed(alike(journal.tree_of(self._root)))
+        if seal not in self._resumed_from:
+            self._resumed_from[seal] = self._resumed_once(kind, place)
+        known = self._resumed_from[seal]
+        return replace(known, kind=kind, at=place, detail=before + known.detail)
+
+    def _resumed_once(self, kind: str, place: int) -> Trial:
         about, words = (self.scenario.name, kind, place), list(self._words)
         begun, refused, said = time.monotonic(), 0.0, ""
         for _ in range(1000):
             at = time.monotonic()
             ran = self.forks.run(words, quiet=True)
             if _wrong(ran, None):
-                detail = f"{before}then {_short(ran)}"
+                detail = f"then {_short(ran)}"
                 return Trial(*about, _wrong(ran, None), refused, detail)
             if ran.code == 0:
                 break
             if _REFUSED.search(ran.errors):
                 refused = time.monotonic() - begun
                 if refused > _PATIENCE:
-                    return Trial(*about, "lost", refused, f"{before}then {_short(ran)}")
+                    return Trial(*about, "lost", refused, f"then {_short(ran)}")
                 time.sleep(0.1)
                 continue
             if said == ran.errors or not _followed(ran.errors, words, self._root):
-                return Trial(*about, "lost", refused, f"{before}then {_short(ran)}")
+                return Trial(*about, "lost", refused, f"then {_short(ran)}")
             said = ran.errors
             begun += time.monotonic() - at
         left = self._differences()
         if left:
-            return Trial(*about, "lost", refused, f"{before}then {'; '.join(left[:4])}")
-        return Trial(*about, "named" if said else "held", refused, said.strip() or before)
+            return Trial(*about, "lost", refused, f"then {'; '.join(left[:4])}")
+        return Trial(*about, "named" if said else "held", refused, said.strip())
 
 
 def _wrong(ran: Ran, fault: Fault | None) -> str:

@@ -5,25 +5,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
-from hormesis.inputs.checkpoints import READ_ERRORS, load_weights
+from hormesis.inputs.checkpoints import load_weights
 from hormesis.inputs.devices import device_named
 from hormesis.inputs.models import build_model
-from hormesis.inputs.normalize import Normalized, normalized
+from hormesis.inputs.normalize import normalized
 from hormesis.inputs.parts import load_parts
 from hormesis.inputs.samples import Samples
 from hormesis.inputs.subset import drawn
-from hormesis.manifest import first_difference, network_fingerprint
+from hormesis.manifest import first_difference
 from hormesis.pipeline import analyze
 from hormesis.report.progress import Report, shown
 from hormesis.settings import Run, Scoring, Sweep, Targets
 from hormesis.storage import is_study, read_manifest
 from hormesis.stress.adversaries import FGSM, Attack
 from hormesis.studies import Studies, epoch_folder, epoch_folders, open_study
-from hormesis.training.runs import TrainingRun, open_run
+from hormesis.training.checkpoints import checkpoint_fault
+from hormesis.training.runs import TrainingRun, checkpoint_path, open_run
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def analyze_epochs(
     with shown(enabled=run.progress) as report:
         samples = _samples(training, trained, sweep.seed, report)
     network = _network(training, samples)
-    damaged = {epoch: said for epoch, path in chosen.items() if (said := _fault(network, path))}
+    damaged = {epoch: said for epoch in chosen if (said := _fault(training, epoch, network))}
     for epoch, path in chosen.items():
         if epoch in damaged:
             continue
@@ -220,17 +220,9 @@ def _network(training: TrainingRun, samples: Samples) -> nn.Module:
     return network
 
 
-def _fault(network: nn.Module, path: Path) -> str:
+def _fault(training: TrainingRun, epoch: int, network: nn.Module) -> str:
     """Return what is wrong with a checkpoint, or nothing; the network takes its weights."""
-    try:
-        load_weights(network, path)
-        with safe_open(path, framework="pt") as opened:
-            said = (opened.metadata() or {}).get("fingerprint")
-    except ModelError as error:
-        return str(error)
-    except (SafetensorError, *READ_ERRORS) as error:
-        return f"Checkpoint {str(path)!r} cannot be read: {error}."
-    inner = network.network if isinstance(network, Normalized) else network
-    if said is not None and said != network_fingerprint(inner):
-        return f"Checkpoint {str(path)!r} is damaged: its values are not those that were written."
-    return ""
+    path = checkpoint_path(training.folder, epoch)
+    said = checkpoint_fault(network, path)
+    fault = "" if said else training.fault(epoch)
+    return f"Checkpoint {str(path)!r} is damaged: {fault}." if fault else said

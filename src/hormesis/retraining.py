@@ -13,12 +13,15 @@ Nothing here needs torch.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hormesis.errors import TrainingError
+from hormesis.storage.atomic import make_folder, write_file
+from hormesis.storage.sealed import sealed
 
 FORMAT = 1
 KEY = "retraining"
@@ -128,17 +131,14 @@ def is_retraining(folder: str | Path) -> bool:
 
 
 def write_retraining(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest beside its place and rename it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({**manifest, KEY: FORMAT}, indent=2, allow_nan=False) + "\n"
-    partial = folder / f".{MANIFEST}.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / MANIFEST)
+    """Write the manifest, down to the disk, with a checksum of itself."""
+    make_folder(folder)
+    write_file(folder / MANIFEST, sealed({**manifest, KEY: FORMAT}))
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet beside its place and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)
+def write_table(table: pd.DataFrame, path: Path) -> str:
+    """Write a table as Parquet, down to the disk, and return its SHA-256 for the manifest."""
+    content = table.to_parquet(None, index=False)
+    make_folder(path.parent)
+    write_file(path, content)
+    return sha256(content).hexdigest()

@@ -1,9 +1,13 @@
 """What ``hormesis train`` prints of a run."""
 
+import sys
+from collections.abc import Iterable
+
 from rich.table import Table
 from rich.text import Text
 
 from hormesis.report.terminal import console as terminal
+from hormesis.report.terminal import printable
 from hormesis.training.runs import TrainingRun
 
 COLUMNS = {
@@ -47,3 +51,16 @@ def print_run(made: TrainingRun) -> None:
     console.print()
     console.print(Text(f"run:     {made.folder}"))
     console.print(Text(f"next:    hormesis analyze --run {made.folder} --epochs {epochs}{allowed}"))
+
+
+def tell_mended(mended: Iterable[str], lost: Iterable[str]) -> int:
+    """Say on standard error what of a run was damaged, and return 1 if some of it still is.
+
+    Args:
+        mended: What is whole again, a sentence each.
+        lost: What is not.
+    """
+    left = list(lost)
+    for sentence in (*mended, *left):
+        print(f"hormesis: {printable(sentence)}", file=sys.stderr)
+    return 1 if left else 0

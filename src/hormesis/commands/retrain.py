@@ -12,8 +12,11 @@ from hormesis.errors import SettingError
 from hormesis.given import scoring_from
 from hormesis.options import check_given
 from hormesis.settings import Named, check_choice
+from hormesis.storage.atomic import replacing
 from hormesis.training.recipe import Corpus, Recipe, check_count, training_attack
+from hormesis.training.runs import open_run
 from hormesis.training.selection import Selection
+from hormesis.training.working import spelled
 
 if TYPE_CHECKING:
     from hormesis.retraining import Retraining
@@ -40,6 +43,7 @@ def run(given: Namespace) -> int:
         from hormesis.training.evaluate import Trial
         from hormesis.training.origin import Origin, training_of
         from hormesis.training.retrain import retrain
+    from hormesis.commands.printed import tell_mended
     from hormesis.report.retrained import print_retraining
 
     origin = Origin(
@@ -75,7 +79,10 @@ def run(given: Namespace) -> int:
             session=session,
         )
     print_retraining(made, picture=_drawn(made))
-    return 0
+    if given.controls:
+        return 0  # what was mended is among the notes
+    run = open_run(made.folder)
+    return tell_mended(run.told, run.lost)
 
 
 def _drawn(made: "Retraining") -> Path | None:
@@ -85,10 +92,8 @@ def _drawn(made: "Retraining") -> Path | None:
     from hormesis.report.retrained_picture import draw_arms
 
     path = made.folder / PICTURE
-    partial = made.folder / f".partial.{PICTURE}"
-    partial.unlink(missing_ok=True)  # a link might lead to anything
-    draw_arms(made, partial)
-    partial.replace(path)
+    with spelled(made.folder), replacing(path) as temporary:
+        draw_arms(made, temporary)
     return path
 
 

@@ -225,19 +225,18 @@ def needing_lightning() -> Iterator[None]:
 
 
 def run(given: Namespace) -> int:
-    """Train, print how it went, and return the exit code."""
+    """Train, print how it went, and return 1 if a checkpoint is damaged and cannot be made anew."""
     check_given(given, parser())
     recipe, corpus, session = _recipe(given), _corpus(given), session_of(given)
     named = Named(model=given.model, data=given.data)
     out = Path(given.out or Path("runs") / named.study_name("").rstrip("-"))
     with needing_lightning():
         from hormesis.training.train import train  # imports torch, which takes seconds
-    from hormesis.commands.printed import print_run
+    from hormesis.commands.printed import print_run, tell_mended
 
-    print_run(
-        train(given.model, given.data, out=out, recipe=recipe, corpus=corpus, session=session)
-    )
-    return 0
+    made = train(given.model, given.data, out=out, recipe=recipe, corpus=corpus, session=session)
+    print_run(made)
+    return tell_mended(made.told, made.lost)
 
 
 def _recipe(given: Namespace) -> Recipe:

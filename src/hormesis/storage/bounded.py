@@ -9,6 +9,10 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,43 @@ def read_bytes(path: Path, most: int) -> bytes:
         Traceback (most recent call last):
         hormesis.storage.bounded.UnreadableFile: it is a folder, not a file
     """
+    with opened(path, most) as file:
+        content = file.read(most + 1)
+    if len(content) > most:  # it has grown meanwhile
+        raise _too_large(path, most)
+    return content
+
+
+def digest(path: Path, size: int) -> str:
+    """Return the SHA-256 of a regular file, in hexadecimal digits; memory holds little of it.
+
+    Args:
+        path: The file.
+        size: How many bytes it has to have.
+
+    Raises:
+        UnreadableFile: If it has another size, or as ``read_bytes`` says.
+        OSError: If it cannot be read for another reason.
+    """
+    with opened(path, size) as file:
+        there = os.fstat(file.fileno()).st_size
+        if there != size:
+            said = f"it has {there:,} bytes in place of {size:,}"
+            raise UnreadableFile(errno.EINVAL, said, str(path))
+        return file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def opened(path: Path, most: int) -> Iterator[BufferedReader]:
+    """Open a regular file to be read, for libraries that read from an open one.
+
+    Args:
+        path: The file.
+        most: Its largest size, in bytes.
+
+    Raises:
+        OSError: As ``read_bytes`` says.
+    """
     try:
         handle = os.open(path, _FLAGS)
     except OSError as error:
@@ -61,12 +102,9 @@ def read_bytes(path: Path, most: int) -> bytes:
     try:
         _check_regular(os.fstat(handle), path, most)
         with os.fdopen(handle, "rb", closefd=False) as file:
-            content = file.read(most + 1)
+            yield file
     finally:
         os.close(handle)
-    if len(content) > most:  # it has grown meanwhile
-        raise _too_large(path, most)
-    return content
 
 
 def _check_regular(found: os.stat_result, path: Path, most: int) -> None:

@@ -17,31 +17,26 @@ from hormesis.inputs.samples import Samples, samples_from, take
 from hormesis.inputs.subset import drawn, stratified
 from hormesis.manifest import environment, first_difference, network_fingerprint
 from hormesis.report.progress import Report, shown
-from hormesis.retraining import (
-    ACCURACY,
-    EFFECTS,
-    OUTCOMES,
-    Retraining,
-    is_retraining,
-    open_retraining,
-    write_retraining,
-    write_table,
-)
+from hormesis.retraining import ACCURACY, EFFECTS, OUTCOMES, Retraining, open_retraining
 from hormesis.settings import check_choice
+from hormesis.storage.ownership import RETRAINING
+from hormesis.storage.rules import plainly
 from hormesis.study import Study
 from hormesis.training.case import opened_case
 from hormesis.training.evaluate import Trial, evaluated
+from hormesis.training.health import examined_run
 from hormesis.training.origin import Origin
 from hormesis.training.recipe import Corpus, Recipe, Session, check_count
 from hormesis.training.retrain import (
     Ready,
     carry_out_arm,
-    check_out,
     described_recipe,
     prepared,
 )
 from hormesis.training.runs import open_run
 from hormesis.training.selection import ARMS, Selection
+from hormesis.training.tables import MEASURED, Tables, check_out, opened_tables
+from hormesis.training.working import alone, spelled
 
 
 @dataclass(frozen=True)
@@ -115,33 +110,45 @@ def retrain_with_controls(
         HormesisError: As ``retrain`` says, before the slow part wherever that can be known.
     """
     folder = Path(out).expanduser()
-    check_out(folder)
+    with spelled(folder):
+        check_out(folder)
     case = opened_case(study, selection)
-    with shown(enabled=session.progress) as report:
+    with spelled(folder), shown(enabled=session.progress) as report:
         ready = prepared(case, data, origin, (recipe, corpus, session), report)
         samples, notes = tried_on(ready, controls)
-        about = _described(ready, controls, samples)
-        _settle(folder, about)
-        arms, missing = _arms(ready, controls)
-        found = []
-        for seed in controls.seeds:  # all arms of a seed first: what is there can be compared
-            for name in arms:
-                found.append(_arm(ready, folder, (name, seed), (controls.trial, samples), report))
-        outcomes = pd.concat(found, ignore_index=True)
-    write_table(outcomes, folder / OUTCOMES)
-    write_table(accuracy_table(outcomes), folder / ACCURACY)
-    write_table(effect_table(outcomes), folder / EFFECTS)
+        about = plainly(_described(ready, controls, samples))
+        with alone(folder, RETRAINING):
+            kept = _settled(folder, about)
+            _carry_out(ready, controls, samples, kept, notes, report)
+    return open_retraining(folder)
+
+
+def _carry_out(
+    ready: Ready,
+    controls: Controls,
+    samples: Samples,
+    kept: Tables,
+    notes: list[str],
+    report: Report,
+) -> None:
+    """Train and try every arm with every seed, and write what they come to."""
+    arms, missing = _arms(ready, controls)
+    found = []
+    for seed in controls.seeds:  # all arms of a seed first: what is there can be compared
+        for name in arms:
+            found.append(_arm(ready, kept, (name, seed), (controls.trial, samples), report))
+    outcomes = pd.concat(found, ignore_index=True)
+    kept.write(OUTCOMES, outcomes)
+    kept.write(ACCURACY, accuracy_table(outcomes))
+    kept.write(EFFECTS, effect_table(outcomes))
     described = {
         name: [
-            {"seed": seed, **ready.case.arm(name, seed).described(case.classes)}
+            {"seed": seed, **ready.case.arm(name, seed).described(ready.case.classes)}
             for seed in controls.seeds
         ]
         for name in arms
     }
-    write_retraining(
-        folder, {**about, "arms": described, "notes": [*notes, *missing], "run": environment()}
-    )
-    return open_retraining(folder)
+    kept.finish(described, [*notes, *missing], environment())
 
 
 def tried_on(ready: Ready, controls: Controls) -> tuple[Samples, list[str]]:
@@ -210,46 +217,60 @@ def _arms(ready: Ready, controls: Controls) -> tuple[list[str], list[str]]:
 
 def _arm(
     ready: Ready,
-    folder: Path,
+    kept: Tables,
     which: tuple[str, int],
     tried: tuple[Trial, Samples],
     report: Report,
 ) -> pd.DataFrame:
     """Train and try one arm with one seed, or read what was found before."""
     name, seed = which
-    place = folder / name / f"seed-{seed}"
-    path = place / OUTCOMES
+    place = f"{name}/seed-{seed}"
+    known = kept.read(f"{place}/{OUTCOMES}")
+    if known is not None and (name == "none" or not examined_run(kept.folder / place).damaged):
+        return known
     trial, samples = tried
-    if path.is_file():
-        return pd.read_parquet(path)
-    stage = f"{name}, seed {seed}"
     if name == "none":
-        network = ready.network
-        first = folder / name / "measured.parquet"
-        if not first.is_file():
-            write_table(evaluated(network, samples, trial), first)
-        found = pd.read_parquet(first)
+        found = kept.read(f"{name}/{MEASURED}")
+        if found is None:
+            found = evaluated(ready.network, samples, trial)
+            kept.write(f"{name}/{MEASURED}", found)
     else:
-        recipe = replace(ready.recipe, seed=seed)
-
-        def told(_: str, done: int, total: int) -> None:
-            report(f"Training {stage}", done, total)
-
-        network = carry_out_arm(ready, place, ready.case.arm(name, seed), recipe, told)
-        _load_last(place, network)
+        stage = f"{name}, seed {seed}"
+        network = _trained(ready, kept, which, report)
+        if known is not None:
+            return known
         found = evaluated(
             network, samples, trial, lambda done, total: report(f"Trying {stage}", done, total)
         )
     found.insert(0, "seed", seed)
     found.insert(0, "arm", name)
-    write_table(found, path)
+    kept.write(f"{place}/{OUTCOMES}", found)
     return found
 
 
-def _load_last(place: Path, network: nn.Module) -> None:
-    """Give a network the weights of its last checkpoint, also where nothing was left to train."""
-    there = open_run(place).checkpoints
-    load_weights(network, there[max(there)])
+def _trained(ready: Ready, kept: Tables, which: tuple[str, int], report: Report) -> nn.Module:
+    """Train an arm with one seed, or go on with it, and return the network of its last epoch."""
+    name, seed = which
+    stage, folder = f"{name}, seed {seed}", kept.folder / name / f"seed-{seed}"
+    recipe = replace(ready.recipe, seed=seed)
+
+    def told(_: str, done: int, total: int) -> None:
+        report(f"Training {stage}", done, total)
+
+    network = carry_out_arm(ready, folder, ready.case.arm(name, seed), recipe, told)
+    kept.tell(f"{stage}: {note}" for note in _load_last(folder, network))
+    return network
+
+
+def _load_last(folder: Path, network: nn.Module) -> list[str]:
+    """Give a network the weights of its last checkpoint, also where nothing was left to train.
+
+    Returns:
+        What of the run was damaged, a sentence each.
+    """
+    run = open_run(folder)
+    load_weights(network, run.whole(max(run.checkpoints)))
+    return [*run.told, *run.lost]
 
 
 def _described(ready: Ready, controls: Controls, samples: Samples) -> dict[str, Any]:
@@ -277,23 +298,23 @@ def _described(ready: Ready, controls: Controls, samples: Samples) -> dict[str, 
     }
 
 
-def _settle(folder: Path, about: dict[str, Any]) -> None:
-    """Write the manifest, or check that the folder's asks the same.
+def _settled(folder: Path, about: dict[str, Any]) -> Tables:
+    """Write the manifest, or check that the folder's asks the same; return what is there of it.
 
     Raises:
         TrainingError: If the folder holds another experiment; the first difference is named.
     """
-    if is_retraining(folder):
-        stored = open_retraining(folder).manifest
-        difference = first_difference(
-            _fixed(about), _fixed({key: stored.get(key) for key in about})
-        )
+    kept = opened_tables(folder, about)
+    if kept.stored is not None:
+        stored = {key: kept.stored.get(key) for key in about}
+        difference = first_difference(_fixed(about), _fixed(stored))
         if difference:
             raise TrainingError(
                 f"The folder {folder} holds another retraining ({difference}); choose another one "
                 "with `out`."
             )
-    write_retraining(folder, {**about, "arms": {}, "notes": []})
+    kept.begin()
+    return kept
 
 
 def _fixed(about: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import inspect
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +15,60 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.loggers import Logger
 
-from hormesis.errors import MissingExtraError, SettingError, TrainingError, unknown
+from hormesis.errors import HormesisError, MissingExtraError, SettingError, unknown
 from hormesis.inputs.checkpoints import READ_ERRORS
-from hormesis.training.keeper import Keeper
+from hormesis.training.keeper import Keeper, Progress
 from hormesis.training.learner import Learner
+from hormesis.training.mending import Point, loaded, not_resumed
 from hormesis.training.recipe import Session
-from hormesis.training.runs import LOGS, RESUME
+from hormesis.training.runs import LOGS
+from hormesis.training.states import StateFiles
 
 
-def fit(
-    learner: Learner, keeper: Keeper, folder: Path, loggers: list[Logger], device: torch.device
-) -> None:
+@dataclass(frozen=True)
+class Kept:
+    """Where a training goes on, and what of it is kept.
+
+    Args:
+        folder: The run's folder.
+        point: Where it goes on.
+        manifest: Question and sessions.
+        every: Epochs between two checkpoints.
+        report: Called with batches done and in total.
+    """
+
+    folder: Path
+    point: Point
+    manifest: Mapping[str, Any]
+    every: int
+    report: Progress
+
+
+def fit(learner: Learner, kept: Kept, loggers: list[Logger], device: torch.device) -> None:
     """Train, from the last whole epoch on; the network comes back on the CPU, in evaluation mode.
 
     Args:
         learner: Network, data and recipe.
-        keeper: Writes what every epoch brings.
-        folder: The run's folder.
+        kept: Where it goes on, and what is kept.
         loggers: What ``make_loggers`` returned.
         device: Where to compute.
 
     Raises:
         TrainingError: If what is needed to resume is damaged, or the training diverges.
     """
-    recipe = learner.recipe
-    done = _epochs_done(folder)
-    if done >= recipe.epochs:
+    recipe, point = learner.recipe, kept.point
+    if point.epoch >= recipe.epochs:
         return
+    files = StateFiles(None if point.state is None else loaded(point.state, learner.network))
+    keeper = Keeper(kept.folder, kept.every, kept.report, point, kept.manifest, files)
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=1 if device.index is None or device.type != "cuda" else [device.index],
         max_epochs=recipe.epochs,
         callbacks=[keeper],
+        plugins=[files],
         logger=loggers,
-        default_root_dir=folder,
+        default_root_dir=kept.folder,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -59,31 +80,18 @@ def fit(
     learner.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     learner.network.train()  # Lightning leaves modules in the mode in which they come
     try:
-        trainer.fit(learner, ckpt_path=folder / RESUME if done else None, weights_only=True)
+        trainer.fit(learner, ckpt_path=point.state, weights_only=True)
     except SystemExit as error:
         raise KeyboardInterrupt from error  # as which it came to Lightning
+    except HormesisError:
+        raise
+    except READ_ERRORS as error:
+        if point.state is None or keeper.epochs or isinstance(error, OSError):
+            raise
+        raise not_resumed(point.state, str(error).partition("\n")[0].rstrip(".")) from error
     finally:
         learner.network.cpu().to(memory_format=torch.contiguous_format).eval()
         learner.network.zero_grad(set_to_none=True)
-
-
-def _epochs_done(folder: Path) -> int:
-    """Return how many epochs a resumed training starts with.
-
-    Raises:
-        TrainingError: If what is needed to resume is damaged.
-    """
-    path = folder / RESUME
-    if not path.is_file():
-        return 0
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-    except (*READ_ERRORS, TypeError) as error:
-        raise TrainingError(
-            f"The training cannot be resumed, as {path} is damaged: delete it to train from the "
-            "start, with the same result."
-        ) from error
 
 
 def make_loggers(session: Session, folder: Path) -> list[Logger]:

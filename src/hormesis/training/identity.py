@@ -1,5 +1,6 @@
 """What a training asks, and whether the folder it is to go on in holds the same."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -10,25 +11,7 @@ from torch import nn
 from hormesis import manifest
 from hormesis.errors import TrainingError
 from hormesis.inputs.parts import Parts
-from hormesis.training.keeper import write_checkpoint
 from hormesis.training.recipe import Corpus, Recipe
-from hormesis.training.runs import MANIFEST, checkpoint_path, open_run, write_manifest
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that holds anything but a training.
-
-    Raises:
-        TrainingError: It names the folder.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise TrainingError(f"Expected a folder for the training, got the file {folder}.")
-    if not folder.is_dir() or (folder / MANIFEST).is_file():
-        return
-    if any(not path.name.startswith(".") for path in folder.iterdir()):  # a kill may leave those
-        raise TrainingError(
-            f"The folder {folder} holds something else: choose an empty or a new one with `out`."
-        )
 
 
 def question(
@@ -68,46 +51,44 @@ def question(
     }
 
 
-def settle(folder: Path, asked: dict[str, Any], about: dict[str, Any], network: nn.Module) -> None:
-    """Write the manifest and the untrained network, or check that the folder's is the same.
+def settled(
+    folder: Path, asked: Mapping[str, Any], stored: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what a run's manifest says before this session, if it is of what is asked.
 
     Args:
         folder: The run's folder.
         asked: What ``question`` returned.
-        about: What else the manifest shall say of this session.
-        network: The untrained network.
+        stored: What the manifest says; None for a new training.
+
+    Returns:
+        The stored manifest, if any, with the question as both have it: with more epochs, if more
+        are asked for.
 
     Raises:
         TrainingError: If the folder holds another training; the first difference is named.
     """
-    sessions = []
-    if (folder / MANIFEST).is_file():
-        stored = open_run(folder).manifest
-        difference = manifest.first_difference(_fixed(asked), _fixed(stored["question"]))
-        if difference:
-            raise TrainingError(
-                f"The folder {folder} holds another training ({difference}); choose another one "
-                "with `out`."
-            )
-        sessions = stored.get("sessions", [])
-        asked = {
-            **asked,
-            "recipe": {
-                **asked["recipe"],
-                "epochs": max(asked["recipe"]["epochs"], stored["question"]["recipe"]["epochs"]),
-            },
-        }
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-    said = {**about, **manifest.environment(), "lightning": version("lightning")}
-    write_manifest(folder, {"question": asked, "sessions": [*sessions, said]})
-    if not checkpoint_path(folder, 0).is_file():
-        write_checkpoint(network, folder, 0)
+    if stored is None:
+        return {"question": dict(asked), "sessions": []}
+    difference = manifest.first_difference(_fixed(asked), _fixed(stored["question"]))
+    if difference:
+        raise TrainingError(
+            f"The folder {folder} holds another training ({difference}); choose another one with "
+            "`out`."
+        )
+    epochs = max(asked["recipe"]["epochs"], stored["question"]["recipe"]["epochs"])
+    merged = {**asked, "recipe": {**asked["recipe"], "epochs": epochs}}
+    return {**stored, "question": merged, "sessions": list(stored.get("sessions", []))}
 
 
-def _fixed(question: dict[str, Any]) -> dict[str, Any]:
+def session_of(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest says of a session, with versions and hardware."""
+    return {**about, **manifest.environment(), "lightning": version("lightning")}
+
+
+def _fixed(question: Mapping[str, Any]) -> dict[str, Any]:
     """Return a question without what does not change the epochs that are there already."""
     recipe = question["recipe"]
-    if recipe["schedule"] is not None:
-        return question  # many schedules depend on the number of epochs
+    if recipe.get("schedule") is not None:
+        return dict(question)  # many schedules depend on the number of epochs
     return {**question, "recipe": {**recipe, "epochs": None}}

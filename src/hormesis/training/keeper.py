@@ -1,69 +1,62 @@
 """What a training writes at the end of every epoch, and the progress that it shows."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
-import pandas as pd
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from hormesis.errors import TrainingError
-from hormesis.inputs.normalize import Normalized
-from hormesis.manifest import network_fingerprint
-from hormesis.training.learner import Learner, diverged, epochs_done
-from hormesis.training.runs import (
-    METRICS,
-    RESUME,
-    checkpoint_path,
-    write_metrics,
-)
+from hormesis.training.checkpoints import write_checkpoint
+from hormesis.training.learner import Learner, diverged
+from hormesis.training.mending import Point
+from hormesis.training.records import KEPT, Record, forget, state_path, write_record
+from hormesis.training.runs import write_metrics
+from hormesis.training.schema import MEASURED, with_row
+from hormesis.training.states import StateFiles
 
 Progress = Callable[[int, int], None]
-_MEASURED = (
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "adversarial_accuracy",
-)
 
 
 class Keeper(lightning.Callback):
-    """Writes checkpoint, table and the state to resume from, in this order, after each epoch.
+    """Writes checkpoint, state, record and table, in this order, after each epoch.
 
-    A training that is killed in between repeats that epoch and writes the same again.
+    A training that is killed in between repeats that epoch and writes the same again. The record
+    says that the epoch is done; only then the oldest state is deleted.
 
     Args:
         folder: The run's folder.
         every: Epochs between two checkpoints that are kept.
         report: Called with batches done and in total, validation included.
+        point: Where the training goes on.
+        manifest: Question and sessions, for the records.
+        files: What Lightning writes its state with.
     """
 
-    def __init__(self, folder: Path, every: int, report: Progress) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        report: Progress,
+        point: Point,
+        manifest: Mapping[str, Any],
+        files: StateFiles,
+    ) -> None:
         """Keep what it is given."""
         self._folder = folder
         self._every = every
         self._report = report
-        self._rows: list[dict[Any, Any]] = []
+        self._point = point
+        self._manifest = manifest
+        self._files = files
+        self._checkpoints = dict(point.checkpoints)
+        self._table = point.metrics
+        self._records = list(point.records)
         self._started = 0.0
         self._batches = 0
-
-    def on_train_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Take up the table where the resumed epoch begins."""
-        done = epochs_done(trainer)
-        path = self._folder / METRICS
-        if done and path.is_file():
-            table = pd.read_csv(path)
-            self._rows = [row for row in table.to_dict("records") if row["epoch"] <= done]
+        self.epochs = 0  # that this session has brought to their end
 
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -112,15 +105,27 @@ class Keeper(lightning.Callback):
         if _is_broken(network):
             raise TrainingError(diverged(epoch))
         if epoch % self._every == 0 or epoch == trainer.max_epochs:
-            write_checkpoint(network, self._folder, epoch)
-        self._rows.append(self._row(trainer, epoch))
-        write_metrics(self._folder, self._rows)
-        with _beside(self._folder / RESUME) as partial:
-            trainer.save_checkpoint(partial, weights_only=False)  # plain values and tensors only
+            self._checkpoints[epoch] = write_checkpoint(network, self._folder, epoch)
+        # Plain values and tensors only, so that it can be read without running code.
+        trainer.save_checkpoint(state_path(self._folder, epoch), weights_only=False)
+        self._table = with_row(self._table, self._row(trainer, epoch))
+        record = Record(epoch, self._files.seal, self._checkpoints, self._table, self._manifest)
+        write_record(self._folder, record)
+        write_metrics(self._folder, self._table)
+        self._records = [record, *self._records][:KEPT]
+        self._forget()
+        self.epochs += 1
+
+    def _forget(self) -> None:
+        """Delete all states but the last ones."""
+        forget(self._folder, [record.epoch for record in self._records])
+        earlier = self._point.state
+        if earlier is not None and not self._point.records and len(self._records) == KEPT:
+            earlier.unlink(missing_ok=True)  # the only state of an earlier version
 
     def _row(self, trainer: lightning.Trainer, epoch: int) -> dict[str, Any]:
         found = trainer.callback_metrics
-        measured = {name: round(float(found[name]), 6) for name in _MEASURED if name in found}
+        measured = {name: round(float(found[name]), 6) for name in MEASURED if name in found}
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         seconds = round(time.monotonic() - self._started, 2)
         return {"epoch": epoch, **measured, "rate": rate, "seconds": seconds}
@@ -131,50 +136,3 @@ def _is_broken(network: nn.Module) -> bool:
     return any(not bool(value.isfinite().all()) for value in network.parameters()) or any(
         bool(value.isnan().any()) for value in network.buffers()
     )
-
-
-def write_checkpoint(network: nn.Module, folder: Path, epoch: int) -> None:
-    """Write the weights of a network, without the normalisation around it, and what they sum to.
-
-    Args:
-        network: The network.
-        folder: The run's folder.
-        epoch: Epochs that it was trained for.
-    """
-    inner = network.network if isinstance(network, Normalized) else network
-    path = checkpoint_path(folder, epoch)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One entry only: safetensors writes several in no fixed order.
-    said = {"fingerprint": network_fingerprint(inner)}
-    with _beside(path) as partial:
-        safetensors.torch.save_model(_contiguous(inner), str(partial), metadata=said)
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Give a file to write, which takes the place of ``path`` if all goes well.
-
-    Raises:
-        TrainingError: If it cannot be written; PyTorch and safetensors hide a full disk in errors
-            of their own.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.unlink(missing_ok=True)  # a link might lead to anything
-        yield partial
-        partial.replace(path)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise TrainingError(
-            f"The file {path} cannot be written ({reason}): free some space and run the same "
-            "command again, which goes on from there."
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-def _contiguous(network: nn.Module) -> nn.Module:
-    """Return a copy on the CPU whose values lie in the order that files have."""
-    with torch.no_grad():
-        return deepcopy(network).cpu().to(memory_format=torch.contiguous_format)

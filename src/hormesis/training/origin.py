@@ -225,8 +225,8 @@ def _named(
         )
     said = study.manifest.get("origin") or {}
     epoch = int(said.get("epoch", max(training.checkpoints, default=0)))
-    (path,) = training.chosen([epoch]).values()
-    return question["network"]["name"], question["recipe"]["stem"], path
+    training.chosen([epoch])
+    return question["network"]["name"], question["recipe"]["stem"], training.whole(epoch)
 
 
 def _place(origin: Origin, training: TrainingRun | None) -> str:

@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import nn
 
-from hormesis.errors import SettingError, TrainingError
+from hormesis.errors import SettingError
 from hormesis.inputs.parts import Parts
 from hormesis.manifest import describe_attack
 from hormesis.report.progress import Report, shown
-from hormesis.retraining import Retraining, is_retraining, open_retraining, write_retraining
+from hormesis.retraining import Retraining, open_retraining, write_retraining
+from hormesis.storage.rules import plainly
 from hormesis.study import Study
 from hormesis.training.case import Arm, Case, opened_case
 from hormesis.training.freezing import Freezing
-from hormesis.training.identity import check_folder
 from hormesis.training.origin import (
     Origin,
     corpus_of,
@@ -28,7 +28,9 @@ from hormesis.training.recipe import Corpus, Recipe, Session
 from hormesis.training.runs import TrainingRun
 from hormesis.training.selection import Selection
 from hormesis.training.shares import Share
+from hormesis.training.standing import check_folder
 from hormesis.training.train import Task, carry_out, parts_of
+from hormesis.training.working import spelled
 
 
 def retrain(
@@ -70,9 +72,10 @@ def retrain(
             diverges; and if a frozen value has changed.
     """
     folder = Path(out).expanduser()
-    check_folder(folder)
+    with spelled(folder):
+        check_folder(folder)
     case = opened_case(study, selection)
-    with shown(enabled=session.progress) as report:
+    with spelled(folder), shown(enabled=session.progress) as report:
         ready = prepared(case, data, origin, (recipe, corpus, session), report)
         carry_out_arm(
             ready, folder, ready.case.arm("selective", ready.recipe.seed), ready.recipe, report
@@ -155,7 +158,7 @@ def carry_out_arm(
     _, corpus, session = ready.asked
     network = deepcopy(ready.network)
     freezing = Freezing(network, arm.shares, batchnorm=ready.case.selection.batchnorm)
-    about = ready.case.described()
+    about = plainly(ready.case.described())
     described = {"arm": arm.name, **arm.described(ready.case.classes)}
     selection = {**about["selection"], **described}
     fixed = {
@@ -215,18 +218,3 @@ def _source(case: Case, data: Any, training: TrainingRun | None) -> Any:  # noqa
     raise SettingError(
         f"Expected `data`, to train on: the study is of {name}, which came without a training."
     )
-
-
-def check_out(folder: Path) -> None:
-    """Refuse a folder for the arms of an experiment that holds anything else.
-
-    Raises:
-        TrainingError: It names the folder.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise TrainingError(f"Expected a folder for the retraining, got the file {folder}.")
-    there = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
-    if there and not (is_retraining(folder) and "arms" in open_retraining(folder).manifest):
-        raise TrainingError(
-            f"The folder {folder} holds something else: choose an empty or a new one with `out`."
-        )

@@ -1,18 +1,19 @@
 """The folder of a training: what was asked, a network for every epoch kept, and a table.
 
+    .hormesis.json                     that the folder is ours
     manifest.json                      what was asked, fingerprints, versions
     checkpoints/epoch-0003.safetensors the network's weights after its third epoch; 0 is untrained
     metrics.csv                        one row an epoch
-    resume.ckpt                        what Lightning needs to go on after the last epoch
+    resume-0003.ckpt, resume-0003.json the last two states to go on from, and their records
     logs/                              of the loggers
 
 Nothing here needs torch.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +21,21 @@ import pandas as pd
 
 from hormesis.errors import SettingError, TrainingError
 from hormesis.inputs.factory import is_code
+from hormesis.storage.bounded import read_bytes
+from hormesis.storage.sealed import read_sealed, sealed
+from hormesis.training.records import MISSING, Record, read_records
+from hormesis.training.schema import MOST_TABLE, metrics_of, wrong_manifest
+from hormesis.training.writing import write
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.csv"
-RESUME = "resume.ckpt"
+RESUME = "resume.ckpt"  # the only state of a training of format 1, which no record seals
 LOGS = "logs"
-_CHECKPOINT = re.compile(r"epoch-(\d{4}|[1-9]\d{4,})\.safetensors", re.ASCII)
-MOST_BYTES = 1 << 26  # of a manifest
-_QUESTION: dict[str, dict[str, type]] = {
-    "network": {"name": str, "named": bool},
-    "data": {
-        "name": str,
-        "samples": int,
-        "split": str,
-        "split_seed": int,
-        "normalize": bool,
-        "validation_fingerprint": str,
-    },
-    "recipe": {"seed": int, "stem": str, "epochs": int},
-}
-_SESSION = {"data": str, "data_root": str, "validated_on": int, "notes": list}
+_CHECKPOINT = re.compile(r"epoch-(\d{4}|[1-9]\d{4,6})\.safetensors", re.ASCII)
+MOST_BYTES = 1 << 24  # of a manifest
+_AGAIN = "run the same `hormesis train` again, which mends it"
 
 
 @dataclass(frozen=True)
@@ -68,14 +62,58 @@ class TrainingRun:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """One row an epoch: ``epoch``, losses and accuracies from 0 to 1, rate, seconds."""
+        """One row an epoch: ``epoch``, losses and accuracies from 0 to 1, rate, seconds.
+
+        Raises:
+            TrainingError: If the table is damaged: no table, or not the one that was written.
+        """
         path = self.folder / METRICS
-        if not path.is_file():
-            return pd.DataFrame({"epoch": []}, dtype=int)
-        try:
-            return pd.read_csv(path)
-        except (OSError, ValueError) as error:
-            raise TrainingError(f"The table {path} is damaged: {error}.") from error
+        fault = ""
+        for _ in range(3):  # an epoch may end between two looks
+            text, fault = read_metrics(path)
+            records, _ = read_records(self.folder)
+            tables = [record.metrics for record in records]
+            if fault == MISSING:
+                return metrics_of(tables[0] if tables else "epoch\n")[0]
+            if not fault and (not tables or text in tables):
+                return metrics_of(text)[0]
+        fault = fault or "it is not the one that was written"
+        raise TrainingError(f"The table {path} is damaged: {fault}; {_AGAIN}.")
+
+    def fault(self, epoch: int) -> str:
+        """Return what is wrong with the checkpoint of an epoch, in a few words, or nothing.
+
+        One that no record seals, as of an earlier version, or of the epoch under way, passes.
+
+        Args:
+            epoch: Any that has a checkpoint, or had one.
+        """
+        seal = self.record.checkpoints.get(epoch) if self.record else None
+        path = checkpoint_path(self.folder, epoch)
+        if seal is not None:
+            return seal.fault(path)
+        return "" if path.is_file() else MISSING
+
+    def whole(self, epoch: int) -> Path:
+        """Return the checkpoint of an epoch, if it is as it was written.
+
+        Args:
+            epoch: One of ``checkpoints``.
+
+        Raises:
+            TrainingError: If it is damaged.
+        """
+        fault, path = self.fault(epoch), checkpoint_path(self.folder, epoch)
+        if fault:
+            raise TrainingError(
+                f"The checkpoint {path} is damaged: {fault}; {_AGAIN}, or says how."
+            )
+        return path
+
+    @cached_property
+    def record(self) -> Record | None:
+        """The record of the last epoch that has a whole one; None for a training without."""
+        return next(iter(read_records(self.folder)[0]), None)
 
     @property
     def source(self) -> str | None:
@@ -89,6 +127,18 @@ class TrainingRun:
         sessions = self.manifest.get("sessions") or [{}]
         return sessions[-1].get("data_root")
 
+    @property
+    def told(self) -> list[str]:
+        """What the last session found damaged and has mended, a sentence each."""
+        sessions = self.manifest.get("sessions") or [{}]
+        return list(sessions[-1].get("mended", []))
+
+    @property
+    def lost(self) -> list[str]:
+        """What the last session found damaged and could not mend, a sentence each."""
+        sessions = self.manifest.get("sessions") or [{}]
+        return list(sessions[-1].get("damaged", []))
+
     def code(self) -> dict[str, str]:
         """Return the ``module:factory`` of network and data, where the manifest names one."""
         named = {"model": self.manifest["question"]["network"]["name"], "data": self.source}
@@ -97,12 +147,15 @@ class TrainingRun:
     def chosen(self, epochs: Iterable[int] | None = None) -> dict[int, Path]:
         """Return the checkpoints of these epochs; of all but the untrained one by default.
 
+        Those that were written and are missing or damaged are among them, see ``fault``.
+
         Raises:
             SettingError: For epochs without a checkpoint; it names those that have one.
             TrainingError: If there are no checkpoints at all.
         """
-        there = self.checkpoints
-        if not there:
+        known = {*self.checkpoints, *(self.record.checkpoints if self.record else ())}
+        there = {epoch: checkpoint_path(self.folder, epoch) for epoch in sorted(known)}
+        if not self.checkpoints:
             raise TrainingError(
                 f"The run {self.folder} has no checkpoints yet: train it with `hormesis train`."
             )
@@ -137,45 +190,41 @@ def open_run(folder: str | Path) -> TrainingRun:
     path = folder / MANIFEST
     if not folder.is_dir():
         raise TrainingError(f"There is no folder {folder} of a training.")
-    if not path.is_file():
-        raise TrainingError(f"The folder {folder} is no training: it has no {MANIFEST}.")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise TrainingError(f"The manifest {path} is damaged: {error}.") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("training"), int):
+        manifest = read_sealed(path, MOST_BYTES)
+    except FileNotFoundError as error:
+        raise TrainingError(f"The folder {folder} is no training: it has no {MANIFEST}.") from error
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"The manifest {path} is damaged: {error}.{_remedy(folder)}") from error
+    if type(manifest.get("training")) is not int:
         raise TrainingError(f"The folder {folder} is no training: its {MANIFEST} is another's.")
     if manifest["training"] > FORMAT:
         raise TrainingError(
             f"The training {folder} has format {manifest['training']}, this version reads up to "
             f"{FORMAT}; install a newer hormesis."
         )
-    fault = next(_faults(manifest), None)
-    if fault:
-        raise TrainingError(f"The manifest {path} is damaged: {fault}.")
+    wrong = wrong_manifest(manifest)
+    if wrong:
+        raise TrainingError(
+            f"The manifest {path} is damaged: it lacks a proper {wrong!r}.{_remedy(folder)}"
+        )
     return TrainingRun(folder, manifest)
 
 
-def _faults(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a manifest lacks, or holds another kind of value for."""
-    question = manifest.get("question")
-    for part, wanted in _QUESTION.items():
-        there = question.get(part) if isinstance(question, dict) else None
-        for key, kind in wanted.items():
-            value = there.get(key) if isinstance(there, dict) else None
-            if type(value) is not kind:
-                yield f"it lacks a proper {key!r} of the {part}"
-    sessions = manifest.get("sessions", [])
-    if not isinstance(sessions, list):
-        yield "its 'sessions' are no list"
-        return
-    for session in sessions:
-        for key, kind in _SESSION.items():
-            value = session.get(key) if isinstance(session, dict) else 0
-            if value is not None and type(value) is not kind:
-                yield f"it lacks a proper {key!r} of a session"
+def _remedy(folder: Path) -> str:
+    """Say how a damaged manifest is mended, where a record knows what it said."""
+    return f" It can be mended: {_AGAIN}." if read_records(folder)[0] else ""
+
+
+def read_metrics(path: Path) -> tuple[str, str]:
+    """Return the text of a table of metrics, and what is wrong with it, or nothing."""
+    try:
+        text = read_bytes(path, MOST_TABLE).decode("ascii")
+    except FileNotFoundError:
+        return "", MISSING
+    except (OSError, ValueError) as error:
+        return "", str(error)
+    return text, metrics_of(text)[1]
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
@@ -189,17 +238,10 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest beside its place and rename it."""
-    text = json.dumps({"training": FORMAT, **manifest}, indent=2, allow_nan=False) + "\n"
-    partial = folder / f".{MANIFEST}.partial"
-    partial.unlink(missing_ok=True)  # a link might lead to anything
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / MANIFEST)
+    """Write the manifest, down to the disk, with a checksum of itself."""
+    write(folder / MANIFEST, sealed({**manifest, "training": FORMAT}))
 
 
-def write_metrics(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the table of all epochs beside its place and rename it."""
-    partial = folder / f".{METRICS}.partial"
-    partial.unlink(missing_ok=True)
-    pd.DataFrame(list(rows)).to_csv(partial, index=False)
-    partial.replace(folder / METRICS)
+def write_metrics(folder: Path, text: str) -> None:
+    """Write the table of all epochs, down to the disk."""
+    write(folder / METRICS, text.encode("ascii"))

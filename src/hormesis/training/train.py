@@ -1,6 +1,5 @@
 """Training: a network and data in, a folder with a checkpoint for every epoch out."""
 
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hormesis.errors import DataError, TrainingError
+from hormesis.errors import DataError
 from hormesis.inputs.devices import device_named
 from hormesis.inputs.models import build_model, check_network
 from hormesis.inputs.normalize import normalized
@@ -20,17 +19,18 @@ from hormesis.inputs.parts import Parts, load_parts
 from hormesis.inputs.pixels import pixels_from
 from hormesis.inputs.samples import samples_from
 from hormesis.report.progress import Report, shown
-from hormesis.storage import locked
-from hormesis.training.fit import fit, make_loggers, quiet
+from hormesis.storage.ownership import TRAINING
+from hormesis.storage.rules import plainly
+from hormesis.training.fit import Kept, fit, make_loggers, quiet
 from hormesis.training.freezing import Freezing
-from hormesis.training.identity import check_folder, question, settle
+from hormesis.training.identity import question, session_of, settled
 from hormesis.training.ingredients import make_optimizer, make_schedule
-from hormesis.training.keeper import Keeper
 from hormesis.training.learner import Learner
+from hormesis.training.mending import Point, mended
 from hormesis.training.recipe import Corpus, Recipe, Session
-from hormesis.training.runs import TrainingRun, open_run
-
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+from hormesis.training.runs import TrainingRun, open_run, write_manifest
+from hormesis.training.standing import check_folder, standing
+from hormesis.training.working import alone, spelled
 
 
 def train(
@@ -79,9 +79,10 @@ def train(
         TrainingRun(Sequential on custom, epochs 0, 1, 2)
     """
     folder = Path(out).expanduser()
-    check_folder(folder)
+    with spelled(folder):
+        check_folder(folder)
     device_named(session.device)
-    with shown(enabled=session.progress) as report:
+    with spelled(folder), shown(enabled=session.progress) as report:
         parts = parts_of(data, corpus, report)
         network = network_of(model, parts, corpus, recipe)
         source = data if isinstance(data, str) else None
@@ -130,7 +131,7 @@ def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
     learner = Learner(
         network, replace(parts, validation=validation), recipe, session, task.freezing
     )
-    asked = {**question(task.model, network, parts, (recipe, corpus)), **task.besides}
+    asked = plainly({**question(task.model, network, parts, (recipe, corpus)), **task.besides})
     device = device_named(session.device)
     about = {
         "data": task.source,
@@ -141,14 +142,36 @@ def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
     }
     with _freezing(task.freezing):
         make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now
-        with _writing(folder), quiet():
+        about = plainly(about)
+        with quiet():
             loggers = make_loggers(session, folder)
-            with _alone(folder):
-                settle(folder, asked, about, network)
+            with alone(folder, TRAINING):
+                point, said = _begun(folder, asked, about, network)
                 stage = f"Training {asked['network']['name']}{_part(task.freezing)}"
-                keeper = Keeper(folder, session.checkpoint_every, partial(report, stage))
-                fit(learner, keeper, folder, loggers, device)
+                every = session.checkpoint_every
+                kept = Kept(folder, point, said, every, partial(report, stage))
+                fit(learner, kept, loggers, device)
     return open_run(folder)
+
+
+def _begun(
+    folder: Path, asked: Mapping[str, Any], about: Mapping[str, Any], network: nn.Module
+) -> tuple[Point, dict[str, Any]]:
+    """Mend what is damaged of a run, begin a session, and return where it goes on.
+
+    Raises:
+        TrainingError: If the folder holds another training, or cannot be resumed.
+    """
+    now = standing(folder)
+    said = settled(folder, asked, now.manifest)
+    for record in now.records:
+        settled(folder, asked, record.manifest)
+    point = mended(folder, now, network)
+    told = {"mended": list(point.mended), "damaged": list(point.damaged)}
+    session = session_of({**about, **{key: value for key, value in told.items() if value}})
+    said["sessions"] = [*said["sessions"], session]
+    write_manifest(folder, said)
+    return point, {key: said[key] for key in ("question", "sessions")}
 
 
 @contextmanager
@@ -240,25 +263,3 @@ def network_of(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Rec
     if corpus.normalize and pixels.mean:
         return normalized(network, pixels.mean, pixels.std)
     return network
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let no other process train in the folder, which is made if it is not there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, TrainingError):
-        yield
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Say in a sentence what keeps the folder from being written; other errors pass."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise TrainingError(
-            f"The folder {folder} cannot be written: {error.strerror}. Choose another one with "
-            "`out`."
-        ) from error

@@ -81,10 +81,9 @@ ENVIRONMENTS = [
     ("$H export study --to /proc/x", 2, "cannot be written to /proc/x: "),
     ("$H export study --to a_folder", 2, "cannot be written to a_folder: Is a directory"),
     ("$H export study --to /dev/full --format parquet; rc=$?; test -c /dev/full; exit $rc", 2, ""),
-    ("ulimit -n 12; $H show study", 2, ""),
-    ("ulimit -n 6; $H show study", 2, ""),
+    ("ulimit -n 6; $H show study >/dev/null", 0, ""),
     ("ulimit -f 0; $H export study --to big", 2, "File too large"),
-    ("ulimit -v 300000; $H show study", 2, ""),
+    ("ulimit -v 60000; $H show study", 2, "that hormesis needs cannot be imported"),
 ]
 
 

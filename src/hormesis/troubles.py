@@ -55,7 +55,7 @@ def sentence_of(error: BaseException) -> str | None:
     if isinstance(error, RecursionError):
         return _DEPTH.format(_first_line(error))
     if isinstance(error, ImportError) and not (error.name or "").startswith("hormesis"):
-        return _IMPORT.format(_first_line(error))
+        return _IMPORT.format(_first_line(_root(error)))
     return _of_system(error) if isinstance(error, OSError) else None
 
 
@@ -86,6 +86,13 @@ def _named(error: OSError) -> str:
     said = f"File {name}" if isinstance(name, int) else os.fsdecode(name)
     half = _MOST // 2
     return said if len(said) <= _MOST else f"{said[:half]}…{said[-half:]}"
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the error that an error came of; NumPy puts a page of advice before it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let tests do as they like in their own folder, where temporary files go too."""
     base = tmp_path_factory.getbasetemp()
     harmless.roots.append(os.path.realpath(base))
@@ -24,6 +24,8 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     harmless.roots.append(os.path.realpath(base.parent if "pytest-" in base.name else base))
     tempfile.tempdir = str(tmp_path_factory.mktemp("t"))
     sys.addaudithook(harmless.watch)
+    yield
+    harmless.over.set()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import yaml
 
 from hormesis.cli import FORMATS, TABLES, main
 from hormesis.options import analyze_parser
-from hormesis.report import picture
+from hormesis.report import picture, progress
 from hormesis.report.picture import draw_overview
 from hormesis.settings import Named, Run, Scoring, Sweep, Targets
 from hormesis.study import open_study
@@ -34,6 +35,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", math.inf)  # on a busy machine too
     # One test draws; the others need not wait for it.
     monkeypatch.setattr(picture, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
     with forgotten():

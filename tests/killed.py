@@ -17,10 +17,13 @@ from hormesis.measuring import Worker
 # Everything that a study does to its folder.
 EVENTS = (
     (os, "fsync"),
+    (os, "write"),
     (os, "pwrite"),
     (os, "close"),
+    (os, "link"),
+    (os, "unlink"),
+    (os, "rmdir"),
     (Path, "mkdir"),
-    (Path, "open"),
     (Path, "replace"),
     (Path, "rename"),
     (Path, "unlink"),

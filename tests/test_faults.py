@@ -54,7 +54,7 @@ def shards(folder: Path) -> dict[str, bytes]:
 
 def full_after(monkeypatch: pytest.MonkeyPatch, count: int, error: int) -> None:
     """Let so many files be written, and no more."""
-    write, written = files.write_whole, []
+    write, written = files.write_file, []
 
     def limited(path: Path, content: bytes) -> None:
         if len(written) == count:
@@ -62,8 +62,8 @@ def full_after(monkeypatch: pytest.MonkeyPatch, count: int, error: int) -> None:
         written.append(path)
         write(path, content)
 
-    monkeypatch.setattr("hormesis.storage.files.write_whole", limited)
-    monkeypatch.setattr("hormesis.storage.store.write_whole", limited)
+    monkeypatch.setattr("hormesis.storage.files.write_file", limited)
+    monkeypatch.setattr("hormesis.storage.store.write_file", limited)
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])

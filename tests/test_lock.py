@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +19,9 @@ import pytest
 import killed
 from hormesis.errors import StudyError, TrainingError
 from hormesis.storage import LOCK, lock, locked, read_holder, successor
+from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.health import examined
-from hormesis.storage.places import predecessor
+from hormesis.storage.replacement import predecessor
 from hormesis.study import open_study
 
 HOLD = """
@@ -234,6 +236,114 @@ def test_a_lock_that_cannot_be_read_counts_by_its_age(tmp_path, monkeypatch, tex
     os.utime(tmp_path / LOCK, (1, 1))
     with locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"token": "ab', "\0" * 150])
+def test_what_a_power_cut_left_of_a_lock_holds_nobody_for_two_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+):
+    (tmp_path / LOCK).write_text(text)
+    slept = []
+    monkeypatch.setattr(lock.time, "sleep", slept.append)
+    monkeypatch.setattr(lock, "_age", lambda _: sum(slept))
+    with locked(tmp_path) as held:
+        held.check()
+    assert sum(slept) < 2
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_lock_is_never_seen_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen, pwrite, link = list[str](), os.pwrite, os.link
+
+    def looked(handle: int, content: bytes, offset: int) -> int:
+        seen.extend(path.name for path in tmp_path.iterdir())
+        return pwrite(handle, content, offset)
+
+    def named(source: Path, target: Path) -> None:
+        link(source, target)
+        assert (read_holder(tmp_path) or {})["pid"] == os.getpid()
+        refused(tmp_path, "is being worked on")
+
+    monkeypatch.setattr(os, "pwrite", looked)
+    monkeypatch.setattr(os, "link", named)
+    with locked(tmp_path):
+        pass
+    assert len(seen) == 1
+    assert seen[0].startswith(TEMPORARY)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_where_files_have_one_name_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stale: bool
+):
+    def unknown(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", unknown)
+    if stale:
+        sign(tmp_path, age=lock.STALE * 2)
+    with locked(tmp_path) as held:
+        held.check()
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+        refused(tmp_path, f"process {os.getpid()} on")
+    assert not [*tmp_path.iterdir()]
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def make_sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (make_pipe, "to be a file, as hormesis writes it there: delete it, or choose another"),
+        (make_socket, "to be a file, as hormesis"),
+        (Path.mkdir, "to be a file, as hormesis"),
+        (make_sparse, "to be no larger than 4096 bytes, as hormesis writes it"),
+    ],
+)
+def test_what_is_no_lock_is_told_at_once(tmp_path: Path, make: Any, words: str):
+    make(tmp_path / LOCK)
+    refused(tmp_path, rf"Expected .*\.lock {words}")
+    with pytest.raises(TrainingError, match=words), locked(tmp_path, TrainingError):
+        pytest.fail("the block must not be entered")
+    assert lock.holder_of(tmp_path) is None
+    lock.drop_stale(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
+@pytest.mark.parametrize("leads", ["/dev/zero", "/dev/null", LOCK, "nowhere"])
+def test_a_link_is_no_lock(tmp_path: Path, leads: str):
+    (tmp_path / LOCK).symlink_to(leads)
+    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path):
+        pytest.fail("the block must not be entered")
+    assert lock.holder_of(tmp_path) is None
+    assert (tmp_path / LOCK).is_symlink()
+
+
+def test_a_stale_lock_is_dropped_and_no_other(tmp_path: Path):
+    lock.drop_stale(tmp_path)
+    with holding(tmp_path) as process:
+        lock.drop_stale(tmp_path)
+        assert (read_holder(tmp_path) or {})["pid"] == process.pid
+        process.kill()
+        process.wait()
+        lock.drop_stale(tmp_path)
+    assert not [*tmp_path.iterdir()]
+    sign(tmp_path, age=0)
+    lock.drop_stale(tmp_path)
+    assert (read_holder(tmp_path) or {})["pid"] == 4711
 
 
 def test_a_name_that_is_too_long_or_no_letters_is_spelled_out_safely(tmp_path):

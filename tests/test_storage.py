@@ -36,8 +36,9 @@ from hormesis.storage import (
     successor,
     swap,
     write_manifest,
-    write_whole,
 )
+from hormesis.storage.atomic import write_file
+from hormesis.storage.ownership import MARKER, STUDY, claim
 from hormesis.study import open_study
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
@@ -371,6 +372,7 @@ def test_after_an_error_what_was_measured_is_kept(tmp_path, stop, kind, words):
     with pytest.raises(kind, match=words):
         stopped(tmp_path / "deep" / "study", stop, shards=1)
     assert list(contents(tmp_path / "deep" / "study")) == [
+        MARKER,
         "manifest.json",
         "outcomes/00000000.safetensors",
     ]
@@ -388,6 +390,7 @@ def test_after_an_error_an_old_study_is_untouched(folder, stop, kind, words):
 def test_an_unfinished_study_without_a_shard_is_kept_when_it_was_there_before(folder):
     for path in (folder / OUTCOMES).iterdir():
         path.unlink()
+    claim(folder, STUDY)
     before = contents(folder)
     with pytest.raises(RuntimeError, match="stop"), begun(folder):
         raise RuntimeError("stop")
@@ -407,6 +410,7 @@ def test_parents_that_others_use_meanwhile_are_kept(tmp_path):
 
 @pytest.mark.parametrize("failing", [1, 2])
 def test_where_the_swap_fails_the_old_study_stays(folder, monkeypatch, failing):
+    claim(folder, STUDY)
     before = contents(folder)
     calls = []
     rename = Path.rename
@@ -434,7 +438,9 @@ def test_swapping_replaces_the_whole_study(folder):
     assert [path.name for path in folder.parent.iterdir()] == ["study"]
 
 
-@pytest.mark.parametrize(("owner", "name"), [(Path, "open"), (os, "fsync"), (Path, "replace")])
+@pytest.mark.parametrize(
+    ("owner", "name"), [(os, "open"), (os, "write"), (os, "fsync"), (Path, "replace")]
+)
 def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_other(
     tmp_path, monkeypatch, owner, name
 ):
@@ -442,10 +448,10 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_other(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     path = tmp_path / "file"
-    write_whole(path, b"old")
+    write_file(path, b"old")
     monkeypatch.setattr(owner, name, full)
     with pytest.raises(OSError, match="No space left"):
-        write_whole(path, b"new")
+        write_file(path, b"new")
     monkeypatch.undo()
     assert contents(tmp_path) == {"file": b"old"}
 

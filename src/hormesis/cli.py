@@ -180,14 +180,12 @@ def _analyze(given: Namespace) -> int | None:
     watch.tell(follower)
     from hormesis.report.picture import draw_overview
     from hormesis.report.summary import print_summary
+    from hormesis.storage.atomic import replacing
 
-    partial = out / f".partial.{PICTURE}"
     try:
-        partial.unlink(missing_ok=True)  # a link might lead to anything
-        draw_overview(study, partial)
-        partial.replace(out / PICTURE)
+        with replacing(out / PICTURE) as temporary:
+            draw_overview(study, temporary)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StudyError(
             f"The study {out} is complete, but its picture cannot be written: {error.strerror}. "
             "Free some space and run the same command again, which opens the study."

@@ -19,7 +19,10 @@ from hormesis.manifest import first_difference
 from hormesis.pipeline import analyze
 from hormesis.report.progress import Report, shown
 from hormesis.settings import Run, Scoring, Sweep, Targets
-from hormesis.storage import is_study, read_manifest
+from hormesis.storage import is_study, opened, place_of_study, read_manifest
+from hormesis.storage.atomic import TEMPORARY
+from hormesis.storage.ownership import SERIES, claimed, owner, spelled_kind
+from hormesis.storage.removal import names_in
 from hormesis.stress.adversaries import FGSM, Attack
 from hormesis.studies import Studies, epoch_folder, epoch_folders, open_study
 from hormesis.training.checkpoints import checkpoint_fault
@@ -101,23 +104,24 @@ def analyze_epochs(
         if epoch in damaged:
             continue
         load_weights(network, path)
-        analyze(
-            network.to(device),
-            samples,
-            attack=attack,
-            targets=targets,
-            sweep=sweep,
-            scoring=scoring,
-            performance=performance,
-            out=epoch_folder(folder, epoch),
-            run=_extending(run, epoch),
-            name=question["network"]["name"],
-            origin={
-                "epoch": epoch,
-                "training": training.manifest,
-                "run": str(training.folder.resolve()),
-            },
-        )
+        with opened(folder), claimed(folder, SERIES):
+            analyze(
+                network.to(device),
+                samples,
+                attack=attack,
+                targets=targets,
+                sweep=sweep,
+                scoring=scoring,
+                performance=performance,
+                out=epoch_folder(folder, epoch),
+                run=_extending(run, epoch),
+                name=question["network"]["name"],
+                origin={
+                    "epoch": epoch,
+                    "training": training.manifest,
+                    "run": str(training.folder.resolve()),
+                },
+            )
     if len(damaged) == len(chosen):
         raise ModelError(f"No checkpoint can be analysed: {' '.join(damaged.values())}")
     studies = open_study(folder)
@@ -160,11 +164,21 @@ def _check_out(folder: Path, training: TrainingRun) -> None:
         raise StudyError(
             f"The folder {folder} holds a single study; choose another one with `out`."
         )
+    place_of_study(folder)
     if folder.exists() and not folder.is_dir():
         raise StudyError(f"Expected a folder for the studies, got the file {folder}.")
-    members = epoch_folders(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not members:
-        raise StudyError(f"The folder {folder} holds something else; choose another with `out`.")
+    members, there = epoch_folders(folder), owner(folder)
+    if there is not None and there.kind != SERIES:
+        raise StudyError(
+            f"The folder {folder} holds {spelled_kind(there.kind)}; choose another with `out`."
+        )
+    if there is None and not members:
+        names = [name for name in names_in(folder) if not name.startswith(TEMPORARY)]
+        if names:
+            raise StudyError(
+                f"The folder {folder} holds something else; choose another with `out`. It holds "
+                f"{min(names)!r}."
+            )
     for member in members.values():
         origin = read_manifest(member).get("origin", {})
         difference = first_difference(_same(training.manifest), _same(origin.get("training", {})))

@@ -28,8 +28,9 @@ from hormesis.storage import (
     MemoryStore,
     Span,
     Store,
+    check_beside,
     check_free,
-    clear,
+    check_kind,
     examined,
     is_study,
     pack,
@@ -213,6 +214,7 @@ def place_of(
     Raises:
         StudyError: If ``out`` holds something else, or a study of another question.
     """
+    check_kind(out)
     if not is_study(out):
         check_free(out)
         return out, {}
@@ -220,6 +222,7 @@ def place_of(
     difference = first_difference(question, known.get("question", {}))
     if replaced or (extended and difference):
         check_free(out, overwrite=True)
+        check_beside(out)
         return successor(out), _begun_before(successor(out), question)
     if difference:
         step = known.get("question", {}).get("attack", {}).get("step_size")
@@ -239,17 +242,12 @@ def place_of(
 
 
 def _begun_before(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest of what grows in the place of another study; empty what does not fit."""
-    if not is_study(folder):
-        return {}
+    """Return the manifest of what grows in the place of another study, if it fits."""
     try:
         known = read_manifest(folder)
-        if not first_difference(question, known.get("question", {})):
-            return known
     except StudyError:
-        pass
-    clear(folder)
-    return {}
+        return {}
+    return {} if first_difference(question, known.get("question", {})) else known
 
 
 def is_whole(folder: Path, known: Mapping[str, Any]) -> bool:

@@ -47,6 +47,7 @@ from hormesis.reusing import Source, source_of
 from hormesis.settings import RAY, Run, Scoring, Sweep, Targets
 from hormesis.storage import (
     CELLS,
+    NEXT,
     REMOVALS,
     SAMPLES,
     TARGETS,
@@ -56,11 +57,14 @@ from hormesis.storage import (
     Store,
     StoredOutcomes,
     begun,
+    discard,
     locked,
     opened,
+    place_of_study,
     recover,
     strangers,
     swap,
+    tidy,
     unpack,
 )
 from hormesis.stress.adversaries import AUTO, FGSM, Attack
@@ -183,7 +187,7 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
         planned = _Planned(network, mixed(samples), plan, question)
         if request.out is None:
             return _measured(planned, request, report, (None, lambda: None), {})
-        return _kept(planned, request, report, request.out.resolve())
+        return _kept(planned, request, report, place_of_study(request.out))
 
 
 @dataclass(frozen=True)
@@ -211,12 +215,16 @@ def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> St
     recover(out)
     folder, known = place()
     study = finished(folder, known) if folder == out else None  # else it has to take its place
-    if study is None:
+    if study is not None:
+        tidy(out)
+    else:
         with opened(out), locked(out) as held:
             folder, known = place()  # as it is now that nobody else works on it
             study = finished(folder, known)
             if study is None:
-                with begun(folder):
+                if folder != out and not known:
+                    discard(folder)  # of another question
+                with begun(folder, part="" if folder == out else NEXT):
                     study = _measured(planned, request, report, (folder, held.check), known)
             if folder != out:
                 swap(out, folder)

@@ -1,6 +1,7 @@
 """``hormesis compare``: several studies of the same method."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,24 +126,45 @@ def run(given: Namespace) -> None:
 
 def _written(comparison: "Comparison", given: Namespace) -> list[Path]:
     """Write pictures and tables, and return where they are."""
-    from hormesis.report.comparison_pictures import draw_comparison
+    from hormesis.report.comparison_pictures import DRAWN, draw_comparison
     from hormesis.report.export import write_table
+    from hormesis.storage.ownership import COMPARISON, claimed
 
     out = Path(given.out).expanduser()
+    tables = [
+        (f"{name}.{_SUFFIX[form]}", table, form)
+        for name, table in comparison.tables.items()
+        for form in given.formats
+    ]
+    _check_out(
+        out, [*(f"{name}.{given.pictures}" for name in DRAWN), *(name for name, *_ in tables)]
+    )
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        files = draw_comparison(comparison, out, given.score, given.pictures)
+        with claimed(out, COMPARISON):
+            files = draw_comparison(comparison, out, given.score, given.pictures)
+            for name, table, form in tables:
+                write_table(table, form, str(out / name))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise StudyError(
             f"The comparison cannot be written to {out}: {reason}. Choose another folder with "
             "`out`."
         ) from error
-    for name, table in comparison.tables.items():
-        for form in given.formats:
-            files.append(out / f"{name}.{_SUFFIX[form]}")
-            write_table(table, form, str(files[-1]))
-    return files
+    return [*files, *(out / name for name, *_ in tables)]
+
+
+def _check_out(out: Path, names: Sequence[str]) -> None:
+    """Refuse a folder that holds files of these names which no comparison has written."""
+    from hormesis.storage.ownership import owner
+
+    if out.is_symlink():
+        raise StudyError(f"Expected `out` to be a folder, but {out} is a link: name the folder.")
+    taken = [name for name in names if os.path.lexists(out / name)]
+    if taken and owner(out) is None:
+        raise StudyError(
+            f"The folder {out} holds {taken[0]!r}, which no comparison wrote: move it away, or "
+            "choose another folder with `out`."
+        )
 
 
 def _read(path: str) -> "pd.DataFrame":

@@ -35,6 +35,7 @@ def run(given: Namespace) -> int:
     from hormesis.report.evolution import draw_evolution
     from hormesis.report.live import following
     from hormesis.report.terminal import printable
+    from hormesis.storage.atomic import replacing
     from hormesis.stress.performance import performance_named
 
     with following(out, sinks) as follower:
@@ -57,13 +58,10 @@ def run(given: Namespace) -> int:
             run=run_from(given),
         )
     tell(follower)
-    partial = out / f".partial.{PICTURE}"
     try:
-        partial.unlink(missing_ok=True)  # a link might lead to anything
-        draw_evolution(studies, partial)
-        partial.replace(out / PICTURE)
+        with replacing(out / PICTURE) as temporary:
+            draw_evolution(studies, temporary)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StudyError(
             f"The studies in {out} are complete, but their picture cannot be written: "
             f"{error.strerror}. Free some space and run the same command again."

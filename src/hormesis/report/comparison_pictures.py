@@ -14,7 +14,9 @@ from hormesis.analysis.classes import CLASSES, POINTS
 from hormesis.comparison import Comparison
 from hormesis.report.heat import draw_heat, explain_colours, reach_of, write_cells
 from hormesis.report.style import STYLE, picture, save, short
+from hormesis.storage.atomic import replacing
 
+DRAWN = ("heatmap", "ranks", "agreement")
 _MOST_ROWS = 80
 _NAMED_RANKS = 40
 _DPI = 150.0
@@ -39,7 +41,8 @@ def draw_comparison(comparison: Comparison, folder: Path, score: str, form: str)
         with mpl.rc_context(STYLE):
             figure = draw(comparison, score)
             path = folder / f"{name}.{form}"
-            save(figure, path, dpi=_DPI)
+            with replacing(path) as temporary:
+                save(figure, temporary, dpi=_DPI)
             paths.append(path)
     return paths
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hormesis.analysis.scores import SCORES
-from hormesis.errors import MissingExtraError
+from hormesis.errors import MissingExtraError, StudyError
 from hormesis.report.figures import main_filter, score_rows
 from hormesis.report.live import Sink
 from hormesis.report.plots.chosen import MOST_ROWS
@@ -49,12 +49,24 @@ def event_sink(folder: Path, name: str) -> Sink:
         members = opened.members if isinstance(opened, Studies) else {None: opened}
         for epoch, study in members.items():
             place = folder / name / ("" if epoch is None else f"epoch-{epoch:04d}")
+            _refuse_links(folder / name, place)
             samples = int(study.manifest["base"]["samples"])
             if written.get(place) != samples:
                 write_events(study, place)
                 written[place] = samples
 
     return write
+
+
+def _refuse_links(*places: Path) -> None:
+    """Refuse folders of events that are links, as events would be written wherever these lead.
+
+    Raises:
+        StudyError: Naming the link.
+    """
+    for place in places:
+        if place.is_symlink():
+            raise StudyError(f"The events cannot be written to {place}, as it is a link.")
 
 
 def write_events(study: Study, folder: Path) -> None:

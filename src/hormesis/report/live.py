@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hormesis.errors import HormesisError
 from hormesis.report.page import write_report
-from hormesis.storage import is_study, read_manifest, successor
+from hormesis.storage import growing, is_study, read_manifest
 
 SHARE = 0.02
 """Of the time of one core, at most, goes into showing what is there."""
@@ -65,7 +65,7 @@ class Following:
         now = time.monotonic()
         if now < self._next:
             return False
-        seen = _there(_growing(self._folder))
+        seen = _there(growing(self._folder))
         if not seen or seen == self._seen:
             return False
         self._seen = seen
@@ -86,18 +86,12 @@ class Following:
         self.trouble = ""
         for sink in self._sinks:
             try:
-                sink(_growing(self._folder), last)
+                sink(growing(self._folder), last)
             except (HormesisError, OSError) as error:  # before the first shard, or a full disk
                 self.trouble = str(error)
         taken = time.thread_time() - started
         self.seconds += taken
         return taken
-
-
-def _growing(folder: Path) -> Path:
-    """Return where a study grows: beside the one that it is to replace, if there is one."""
-    new = successor(folder.resolve())
-    return new if is_study(new) else folder
 
 
 def _there(folder: Path) -> tuple[object, ...]:

@@ -8,7 +8,8 @@
     health.py     what is there, missing or damaged
     ownership.py  the marker that proves a folder ours
     removal.py    deleting what is ours, and nothing else
-    places.py     where a study may lie, and how a new one takes the place of an old one
+    places.py     where a study may lie, and how it is begun
+    replacement.py  how a new one takes the place of an old one
 
 Nothing here is pickled, and nothing needs torch.
 """
@@ -26,17 +27,24 @@ from hormesis.storage.files import (
     read_table,
     write_manifest,
     write_tables,
-    write_whole,
 )
 from hormesis.storage.health import Health, examined, spelled_seconds
 from hormesis.storage.lock import LOCK, holder_of, locked, read_holder, spelled_holder
 from hormesis.storage.outcomes import StoredOutcomes, joined, only_of, part_of
+from hormesis.storage.ownership import NEXT
 from hormesis.storage.places import (
     begun,
     check_free,
-    clear,
+    check_kind,
     is_study,
     opened,
+    place_of_study,
+    tidy,
+)
+from hormesis.storage.replacement import (
+    check_beside,
+    discard,
+    growing,
     recover,
     standing,
     successor,
@@ -61,6 +69,7 @@ __all__ = [
     "FORMAT",
     "LOCK",
     "MANIFEST",
+    "NEXT",
     "OUTCOMES",
     "REMOVALS",
     "RESPONSES",
@@ -74,10 +83,13 @@ __all__ = [
     "Store",
     "StoredOutcomes",
     "begun",
+    "check_beside",
     "check_free",
-    "clear",
+    "check_kind",
+    "discard",
     "examined",
     "fault",
+    "growing",
     "holder_of",
     "is_study",
     "joined",
@@ -87,6 +99,7 @@ __all__ = [
     "opened",
     "pack",
     "part_of",
+    "place_of_study",
     "read_blocks",
     "read_holder",
     "read_manifest",
@@ -99,9 +112,9 @@ __all__ = [
     "strangers",
     "successor",
     "swap",
+    "tidy",
     "unpack",
     "whole_shards",
     "write_manifest",
     "write_tables",
-    "write_whole",
 ]

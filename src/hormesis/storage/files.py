@@ -1,7 +1,6 @@
-"""The manifest and the tables of a study, each written beside its place and renamed."""
+"""The manifest and the tables of a study, whole or not there."""
 
 import json
-import os
 from collections.abc import Mapping
 from hashlib import sha256
 from itertools import pairwise
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hormesis.errors import StudyError
+from hormesis.storage.atomic import write_file
 from hormesis.storage.claims import MOST_BYTES, TABLE_ERRORS, table_of, wrong_column
 from hormesis.storage.shards import check
 
@@ -25,38 +25,6 @@ OUTCOMES = "outcomes"
 _SEAL = "sha256"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place, down to the disk, and rename it.
-
-    Whoever reads it, also after a crash of the machine, sees the old file or the new one.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.unlink(missing_ok=True)  # of a process that died; a link might lead to anything
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can."""
-    if os.name != "posix":
-        return  # Windows opens no folder
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass  # some network file systems sync no folders
-    finally:
-        os.close(handle)
-
-
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     """Write tables of a study, and return their checksums for its manifest.
 
@@ -67,7 +35,7 @@ def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> dict[str, 
     seals = {}
     for name, table in tables.items():
         content = table.to_parquet(None, index=False)
-        write_whole(folder / name, content)
+        write_file(folder / name, content)
         seals[name] = sha256(content).hexdigest()
     return seals
 
@@ -80,7 +48,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """
     said = {"format": FORMAT, **manifest}
     text = _spelled({**said, _SEAL: sha256(_spelled(said).encode()).hexdigest()})
-    write_whole(folder / MANIFEST, (text + "\n").encode())
+    write_file(folder / MANIFEST, (text + "\n").encode())
 
 
 def _spelled(manifest: Mapping[str, Any]) -> str:

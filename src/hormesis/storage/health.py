@@ -18,7 +18,7 @@ from hormesis.storage.files import (
     read_table,
 )
 from hormesis.storage.lock import Holder, holder_of
-from hormesis.storage.places import standing
+from hormesis.storage.replacement import standing
 from hormesis.storage.store import OUTCOMES, FolderStore, Span, fault
 
 

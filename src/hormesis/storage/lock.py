@@ -1,9 +1,10 @@
 """One process at a time works on a folder; a dead one holds it for nobody.
 
 The holder keeps a file in the folder: locked by the system, which lets go of it when the process
-ends in whatever way, and with its name written in it. Where a network file system does not share
-the system's locks between machines, it still shares that file: its holder touches it every few
-seconds, and another machine takes it for dead once it has not for a minute.
+ends in whatever way, and with its name written in it, whole from the first moment. Where a network
+file system does not share the system's locks between machines, it still shares that file: its
+holder touches it every few seconds, and another machine takes it for dead once it has not for a
+minute.
 """
 
 import errno
@@ -11,11 +12,11 @@ import json
 import os
 import secrets
 import socket
-import tempfile
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from typing import Any
 import psutil
 
 from hormesis.errors import HormesisError, StudyError
+from hormesis.storage.atomic import temporary_beside
+from hormesis.storage.bounded import UnreadableFile, parse_json, read_bytes
 
 try:
     import fcntl
@@ -33,8 +36,14 @@ LOCK = ".lock"
 BEAT = 5.0  # seconds between two signs of life
 STALE = 60.0  # seconds without one, after which a holder on another machine is dead
 SETTLE = 0.5  # seconds in which two that take over at once see each other
+TORN = 0.9  # seconds after which nobody is still writing what is half written
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)  # a link might lead to anything
+_MOST_BYTES = 4096
+# A link might lead to anything, and somebody may put a pipe there.
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_NEW = _FLAGS | os.O_CREAT | os.O_EXCL
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_REMEDY = "as hormesis writes it there: delete it, or choose another folder with `out`"
 Holder = Mapping[str, Any]
 
 
@@ -94,31 +103,20 @@ def locked(folder: Path, kind: type[HormesisError] = StudyError) -> Iterator[Hel
         kind: What to raise.
 
     Raises:
-        HormesisError: Of that kind, if another process holds the folder; it is named.
+        HormesisError: Of that kind, if another process holds the folder; it is named. Also if
+            something lies in the place of the lock that is no lock.
+        OSError: If the lock cannot be written, or a link lies in its place.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)) as held:
         ...     held.check()
     """
     path = folder / LOCK
-    handle, new, shared = _opened(path)
+    while (taken := _laid(path) or _taken_over(path, kind)) is None:
+        pass  # it came, or went, this very moment
+    handle, token = taken
     try:
-        holder = None if new else _alive(path, shared=shared)
-        if holder is not None:
-            raise kind(
-                f"The folder {folder} is being worked on by {spelled_holder(holder)}: wait for it "
-                "to end, or choose another folder with `out`."
-            )
-        try:
-            token = _signed(handle)
-        except OSError:  # a full disk: half a name would hold the folder for a while
-            path.unlink(missing_ok=True)
-            raise
-        if not new:  # another machine may have had the same thought
-            time.sleep(SETTLE)
-            there = _read(path) or {}
-            if there.get("token") != token:
-                raise kind(f"The folder {folder} has just been taken by {spelled_holder(there)}.")
         held = Held(path, token)
         try:
             yield held
@@ -128,26 +126,109 @@ def locked(folder: Path, kind: type[HormesisError] = StudyError) -> Iterator[Hel
         os.close(handle)
 
 
-def _opened(path: Path) -> tuple[int, bool, bool | None]:
-    """Return the lock file, open; whether it is new; and whether the system let us lock it.
-
-    The last is None where the file system knows no such locks.
-    """
-    while True:
-        try:
-            handle, new = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o644), True
-        except FileExistsError:
-            try:
-                handle, new = os.open(path, _FLAGS), False
-            except FileNotFoundError:
-                continue
-        shared = _flocked(handle)
-        try:
-            if shared is False or os.fstat(handle).st_ino == path.stat().st_ino:
-                return handle, new and shared is not False, shared
-        except FileNotFoundError:
-            pass  # deleted by its holder, after we had opened it
+def _laid(path: Path) -> tuple[int, str] | None:
+    """Lay a lock where there is none; return it, open, and its token. None if there is one."""
+    if os.path.lexists(path):
+        return None
+    temporary, handle, token = _signed(path)
+    try:
+        os.link(temporary, path)  # whole from the first moment
+    except OSError as error:
         os.close(handle)
+        if isinstance(error, FileExistsError | FileNotFoundError):
+            return None  # somebody was faster, and has tidied up too
+        if error.errno not in _NO_LINKS:
+            raise
+        return _laid_in_place(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return handle, token
+
+
+def _laid_in_place(path: Path) -> tuple[int, str] | None:
+    """Do the same where the file system knows no second names."""
+    try:
+        os.close(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o644))
+    except FileExistsError:
+        return None
+    temporary, handle, token = _signed(path)  # who sees the empty file waits for the name in it
+    temporary.replace(path)
+    return handle, token
+
+
+def _taken_over(path: Path, kind: type[HormesisError]) -> tuple[int, str] | None:
+    """Take the lock of a dead process over, whole at any moment; None if it is gone.
+
+    Raises:
+        HormesisError: Of that kind, if its process is not dead.
+    """
+    old = _opened(path, kind)
+    if old is None:
+        return None
+    try:
+        shared = _flocked(old)
+        if shared is not False and not _is_at(path, old):
+            return None
+        holder = _alive(path, shared=shared)
+        if holder is not None:
+            raise kind(
+                f"The folder {path.parent} is being worked on by {spelled_holder(holder)}: wait "
+                "for it to end, or choose another folder with `out`."
+            )
+        try:
+            temporary, handle, token = _signed(path)
+        except OSError:  # a full disk: nobody holds the folder
+            path.unlink(missing_ok=True)
+            raise
+        if not _replaced(path, old, temporary):
+            os.close(handle)
+            return None
+    finally:
+        os.close(old)
+    time.sleep(SETTLE)  # another machine may have had the same thought
+    there = _read(path) or {}
+    if there.get("token") != token:
+        os.close(handle)
+        raise kind(f"The folder {path.parent} has just been taken by {spelled_holder(there)}.")
+    return handle, token
+
+
+def _replaced(path: Path, old: int, new: Path) -> bool:
+    """Put a lock in the place of an old one; return whether that one was still there."""
+    try:
+        if _is_at(path, old):
+            new.replace(path)
+            return True
+    except FileNotFoundError:  # somebody was faster, and has tidied up too
+        pass
+    finally:
+        new.unlink(missing_ok=True)
+    return False
+
+
+def _opened(path: Path, kind: type[HormesisError]) -> int | None:
+    """Return the lock that lies there, open; None if it is gone.
+
+    Raises:
+        HormesisError: Of that kind, if it is something that we did not write.
+    """
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+            raise kind(f"Expected {path} to be a file, {_REMEDY}.")
+        if found.st_size > _MOST_BYTES:
+            raise kind(f"Expected {path} to be no larger than {_MOST_BYTES} bytes, {_REMEDY}.")
+        return os.open(path, _FLAGS)
+    except FileNotFoundError:
+        return None
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Return whether a file that is open is the one that lies at a path."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False  # deleted by its holder, after we had opened it
 
 
 def _flocked(handle: int) -> bool | None:
@@ -165,11 +246,12 @@ def _alive(path: Path, *, shared: bool | None) -> Holder | None:
     there = _read(path)
     if shared is False:
         return there or {}
-    if there is None:  # nobody, unless another machine is just about to sign
-        time.sleep(SETTLE)
-        there = _read(path)
-    if there is None:
-        return None
+    for _ in range(2):
+        if not there:  # nobody, unless somebody is just about to sign
+            time.sleep(SETTLE)
+            there = _read(path)
+    if not there:
+        return there if there is not None and _age(path) < TORN else None
     if there.get("machine") == _machine():
         return None if shared else _running(there)
     return there if _age(path) < STALE else None
@@ -188,15 +270,23 @@ def _running(there: Holder) -> Holder | None:
 
 def _age(path: Path) -> float:
     """Return for how many seconds there was no sign of life, by the file system's own clock."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now.") as now:
-        try:
-            return os.fstat(now.fileno()).st_mtime - path.stat().st_mtime
-        except FileNotFoundError:
-            return STALE
+    now = temporary_beside(path)
+    handle = os.open(now, _NEW, 0o600)
+    try:
+        return os.fstat(handle).st_mtime - path.lstat().st_mtime
+    except FileNotFoundError:
+        return STALE
+    finally:
+        os.close(handle)
+        now.unlink(missing_ok=True)
 
 
-def _signed(handle: int) -> str:
-    """Write who holds the folder, and return what tells this holder from all others."""
+def _signed(path: Path) -> tuple[Path, int, str]:
+    """Write who holds the folder, into a file beside the lock that the system has locked.
+
+    Returns:
+        The file; the same, open; and what tells this holder from all others.
+    """
     token = secrets.token_hex(8)
     said = {
         "token": token,
@@ -205,11 +295,19 @@ def _signed(handle: int) -> str:
         "machine": _machine(),
         "since": time.time(),
     }
-    content = json.dumps(said).encode()
-    os.pwrite(handle, content, 0)
-    os.ftruncate(handle, len(content))
-    os.fsync(handle)
-    return token
+    temporary = temporary_beside(path)
+    handle = os.open(temporary, _NEW, 0o644)
+    try:
+        content, written = json.dumps(said).encode(), 0
+        while written < len(content):  # as much as there is room for, then the error
+            written += os.pwrite(handle, content[written:], written)
+        os.fsync(handle)
+        _flocked(handle)
+    except BaseException:
+        os.close(handle)
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary, handle, token
 
 
 def _machine() -> str:
@@ -218,6 +316,13 @@ def _machine() -> str:
         return _BOOT.read_text().strip()
     except OSError:
         return socket.gethostname()
+
+
+def drop_stale(folder: Path) -> None:
+    """Delete the lock of a dead process from a folder that nobody holds, if there is one."""
+    if os.path.lexists(folder / LOCK) and holder_of(folder) is None:
+        with suppress(OSError, HormesisError), locked(folder):
+            pass
 
 
 def read_holder(folder: Path) -> Holder | None:
@@ -243,19 +348,21 @@ def holder_of(folder: Path) -> Holder | None:
 
 
 def _read(path: Path) -> Holder | None:
-    """Return what a lock file says: nothing if it is being written, None if it is not there."""
+    """Return what a lock says: nothing if it cannot be read, None if it is empty or not there."""
     try:
-        text = path.read_text()
+        content = read_bytes(path, _MOST_BYTES)
+    except UnreadableFile:  # a pipe, a device, a link: nothing that says who
+        return {}
     except OSError:
         return None
     try:
-        said = json.loads(text)
+        said = parse_json(content)
         types = (("token", str), ("host", str), ("pid", int), ("machine", str), ("since", float))
         if all(isinstance(said[name], kind) for name, kind in types):
             return said
     except (ValueError, TypeError, KeyError):
         pass
-    return {} if text else None
+    return {} if content else None
 
 
 def spelled_holder(holder: Holder) -> str:

@@ -113,6 +113,16 @@ def claim(
     return made
 
 
+def spelled_kind(kind: str) -> str:
+    """Return what a folder of a kind holds, in words.
+
+    Example:
+        >>> spelled_kind("series")
+        'the studies of several epochs'
+    """
+    return _SPELLED[kind]
+
+
 @contextmanager
 def claimed(
     folder: Path, kind: str, *, part: str = "", error: type[HormesisError] = StudyError

@@ -1,28 +1,116 @@
-"""Where a study may lie, and how a new one takes the place of an old one."""
+"""Where a study may lie, what proves that it is ours, and how it is begun."""
 
 import errno
 import os
-import shutil
-import tempfile
-import time
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hormesis.errors import StudyError
-from hormesis.storage.files import CELLS, MANIFEST, OUTCOMES, REMOVALS, RESPONSES, SAMPLES, TARGETS
+from hormesis.storage.atomic import TEMPORARY, make_folder, remove_leftovers, temporary_beside
+from hormesis.storage.bounded import parse_json, read_bytes
+from hormesis.storage.files import (
+    CELLS,
+    MANIFEST,
+    OUTCOMES,
+    REMOVALS,
+    RESPONSES,
+    SAMPLES,
+    TARGETS,
+    read_manifest,
+)
+from hormesis.storage.lock import LOCK, drop_stale
+from hormesis.storage.ownership import MARKER, STUDY, claim, owner, spelled_kind
+from hormesis.storage.removal import (
+    Layout,
+    check_ours,
+    foreign,
+    is_mount,
+    names_in,
+    remove_new,
+)
+from hormesis.storage.shards import READ_ERRORS, check
 
-_FILES = (TARGETS, CELLS, SAMPLES, REMOVALS, RESPONSES, "overview.png")
-_PATIENCE = 100  # hundredths of a second
+PICTURE = "overview.png"
+_TABLES = "|".join(name.replace(".", "[.]") for name in (TARGETS, CELLS, SAMPLES, REMOVALS))
+_NAMES = rf"manifest[.]json|{_TABLES}|{RESPONSES}|{PICTURE.replace('.', '[.]')}"
+_SHARD = r"[0-9]{8,}[.]safetensors"
+# Names that earlier versions gave to files while they wrote them.
+_BEFORE = rf"[.](?:{_NAMES})[.]partial|[.]partial[.]overview[.]png|[.]now[.]\w+"
+_WITHIN = {OUTCOMES: Layout(rf"{_SHARD}|[.]{_SHARD}[.]partial")}
+LAYOUT = Layout(rf"{_NAMES}|{_BEFORE}|[.]lock", _WITHIN)
+"""The names that we write into the folder of a study."""
+_BEGUN = Layout(rf"{_NAMES}|{_BEFORE}|[.]lock|manifest[.]json.+", _WITHIN)  # a manifest moved away
+_MOST_MANIFEST = 1 << 26
+_MOST_SHARD = 1 << 27
+_MOST_LOCK = 4096
+_LOOKED_AT = 8  # shards that may prove a study without a manifest
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_study(folder: Path) -> bool:
     """Return whether ``folder`` holds a study, finished or not."""
     try:
-        return (folder / MANIFEST).is_file()
-    except OSError:  # a name that is too long, or a folder that may not be entered
+        return stat.S_ISREG((folder / MANIFEST).lstat().st_mode)
+    except (OSError, ValueError):  # a name that no file has, or a folder that may not be entered
         return False
+
+
+def place_of_study(out: Path) -> Path:
+    """Return where a study lies, without links on the way.
+
+    Raises:
+        StudyError: If ``out`` itself is a link, or leads nowhere.
+    """
+    try:
+        leads = out.readlink() if out.is_symlink() else None
+        place = out.resolve() if leads is None else out
+    except OSError as error:
+        raise unwritable(out, error) from error
+    except (RuntimeError, ValueError) as error:  # links in a circle above it, a null byte
+        invalid = OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        raise unwritable(out, invalid) from error
+    if leads is not None:
+        raise StudyError(
+            f"Expected `out` to be a folder, but {out} is a link, to {leads}: name the folder "
+            "itself."
+        )
+    return place
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether something in a folder proves that it is a study of ours.
+
+    That is its marker; where an earlier version made it, its manifest with a checksum that fits, or
+    such a shard.
+    """
+    there = owner(folder)
+    if there is not None:
+        return there.kind == STUDY
+    try:
+        read_manifest(folder)
+        if "sha256" in parse_json(read_bytes(folder / MANIFEST, _MOST_MANIFEST)):
+            return True
+    except (StudyError, OSError, ValueError):
+        pass
+    return _has_shard(folder)
+
+
+def _has_shard(folder: Path) -> bool:
+    """Return whether a shard is there whose checksum fits."""
+    for name in sorted(_names_in(folder / OUTCOMES))[:_LOOKED_AT]:
+        with suppress(OSError, *READ_ERRORS):
+            check(read_bytes(folder / OUTCOMES / name, _MOST_SHARD))
+            return True
+    return False
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return the names in a folder, but for leftovers; none if it cannot be read."""
+    with suppress(OSError):
+        return [name for name in names_in(folder) if not name.startswith(TEMPORARY)]
+    return []
 
 
 def check_free(out: Path, *, overwrite: bool = False) -> None:
@@ -32,38 +120,106 @@ def check_free(out: Path, *, overwrite: bool = False) -> None:
         StudyError: Naming the folder and the remedy.
     """
     try:
-        if out.exists():
-            _check_replaceable(out, overwrite=overwrite)
-        parent = next(folder for folder in out.absolute().parents if folder.exists())
-        tempfile.TemporaryDirectory(prefix=".hormesis-", dir=parent).cleanup()
+        there = _lies(out)
+        if there:
+            _check_there(out, overwrite=overwrite)
+        if there and not overwrite:
+            _check_writable(out)
+        else:
+            _check_writable(next(one for one in out.absolute().parents if _lies(one)))
     except OSError as error:
         raise unwritable(out, error) from error
 
 
-def _check_replaceable(out: Path, *, overwrite: bool) -> None:
+def _lies(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _check_there(out: Path, *, overwrite: bool) -> None:
+    place_of_study(out)
     if not out.is_dir():
         raise StudyError(f"Expected `out` to be a folder, but {out} is a file.")
+    check_kind(out)
     if not is_study(out):
-        if all(_is_of_a_beginning(path) for path in out.iterdir()):
-            return
-        raise StudyError(f"The folder {out} holds something else; choose another one with `out`.")
-    if not overwrite:
+        there = _stranger(out)
+        if there is not None:
+            raise StudyError(
+                f"The folder {out} holds something else; choose another one with `out`. It holds "
+                f"{there!r}."
+            )
+    elif not overwrite:
         raise StudyError(
             f"The folder {out} holds a study; choose another one with `out`, or replace it with "
             "`overwrite`."
         )
-    if os.path.ismount(out) or Path.cwd().is_relative_to(out.resolve()):
+    else:
+        check_replaceable(out)
+
+
+def check_kind(out: Path) -> None:
+    """Refuse a folder that its marker says to be anything but a study.
+
+    Raises:
+        StudyError: It says what the folder holds.
+    """
+    there = owner(out)
+    if there is not None and there.kind != STUDY:
+        raise StudyError(
+            f"The folder {out} holds {spelled_kind(there.kind)}; choose another one with `out`."
+        )
+
+
+def check_replaceable(out: Path) -> None:
+    """Refuse to replace what is not proved to be a study, or holds anything besides one.
+
+    Raises:
+        StudyError: Naming what lies there.
+        OSError: If it cannot be read.
+    """
+    if is_mount(out) or Path.cwd().is_relative_to(out.resolve()):
         raise StudyError(
             f"The folder {out} cannot be replaced, as it is a mount point or the current folder: "
             "name a folder within it with `out`."
         )
+    if not is_ours(out):
+        raise StudyError(
+            f"The folder {out} holds something else; choose another one with `out`. Its "
+            f"{MANIFEST} is not that of a study."
+        )
+    check_ours(out, LAYOUT, remedy=", or choose another folder with `out`")
 
 
-def _is_of_a_beginning(path: Path) -> bool:
-    """Return whether this may be there before the manifest is, or without it if that is lost."""
+def _stranger(out: Path) -> str | None:
+    """Return what lies in a folder without a manifest that is no study begun, or None."""
+    there = foreign(out, _BEGUN)
+    if there is not None or owner(out) is not None or _has_shard(out):
+        return there
+    names = sorted(name for name in _names_in(out) if not _may_be_begun(out / name))
+    return next(iter(names), None)
+
+
+def _may_be_begun(path: Path) -> bool:
+    """Return whether this may be there before the marker is."""
     if path.name == OUTCOMES:
-        return path.is_dir() and all(one.name.endswith(".safetensors") for one in path.iterdir())
-    return path.name.startswith((".", MANIFEST)) or path.name in _FILES
+        return not _names_in(path)
+    if path.name not in (LOCK, MARKER):
+        return False
+    try:  # also what a power cut left of one
+        content = read_bytes(path, _MOST_LOCK)
+    except OSError:
+        return False
+    return content[:1] in (b"", b"{", b"\0")
+
+
+def _check_writable(folder: Path) -> None:
+    remove_leftovers(folder)
+    probe = temporary_beside(folder / "probe")
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    probe.unlink()
 
 
 @contextmanager
@@ -76,13 +232,14 @@ def opened(out: Path) -> Iterator[None]:
     Raises:
         StudyError: If the folder cannot be written, or the disk is full.
     """
-    made = [folder for folder in (out, *out.absolute().parents) if not folder.exists()]
+    missing = list[Path]()
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        missing = [one for one in (out, *out.absolute().parents) if not _lies(one)]
+        make_folder(out.absolute())
         yield
     except BaseException as error:
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
+        with suppress(OSError):  # somebody has put something there
+            for folder in missing:
                 folder.rmdir()
         if isinstance(error, OSError):
             raise unwritable(out, error) from error
@@ -90,102 +247,48 @@ def opened(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def begun(out: Path) -> Iterator[None]:
-    """Make the folder of a study; take it away again after an error if no shard was written.
+def begun(out: Path, *, part: str = "") -> Iterator[None]:
+    """Make and mark the folder of a study; after an error, if no shard is there, take back both.
+
+    Only what the block has put there is deleted.
 
     Args:
         out: Where the study shall lie; nobody else works there.
+        part: ``next`` if it grows in the place of another.
 
     Raises:
         StudyError: If the folder cannot be written, or the disk is full.
     """
-    fresh = not is_study(out)
+    fresh, outcomes = not is_study(out), out / OUTCOMES
     with opened(out):
+        before = names_in(out)
         try:
-            (out / OUTCOMES).mkdir(exist_ok=True)
+            claim(out, STUDY, part=part)
+            remove_leftovers(out, alone=True)
+            if outcomes.is_symlink():
+                raise NotADirectoryError(errno.ELOOP, os.strerror(errno.ELOOP), str(outcomes))
+            make_folder(outcomes)
+            remove_leftovers(outcomes, alone=True)
             yield
         except BaseException:
-            if fresh and not any((out / OUTCOMES).glob("*.safetensors")):
-                clear(out)
+            if fresh and not any(name.endswith(".safetensors") for name in _names_in(outcomes)):
+                remove_new(out, LAYOUT, kept=before)
             raise
 
 
-def clear(folder: Path) -> None:
-    """Delete what a study's folder holds, the manifest first."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def successor(out: Path) -> Path:
-    """Return the folder beside a study in which what shall replace it grows.
-
-    Example:
-        >>> successor(Path("studies/mine")).name
-        '.mine.next'
-    """
-    return out.with_name(f".{out.name}.next")
-
-
-def predecessor(out: Path) -> Path:
-    """Return the folder beside a study in which the old one lies while it is replaced.
-
-    Example:
-        >>> predecessor(Path("studies/mine")).name
-        '.mine.old'
-    """
-    return out.with_name(f".{out.name}.old")
-
-
-def recover(out: Path) -> None:
-    """Bring to its end what a process that died in ``swap`` had begun."""
-    old, new = predecessor(out), successor(out)
-    try:
-        if old.exists() and not out.exists():
-            (new if is_study(new) else old).rename(out)
-    except OSError:
-        return  # somebody else did
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def standing(out: Path) -> Path:
-    """Return where a study is to be read: in its place but after a death in ``swap``.
-
-    Waits, but not for ever, while the study is away because another takes its place.
-
-    Args:
-        out: The place of the study.
-    """
-    place = out.resolve()
-    old, new = predecessor(place), successor(place)
-    for _ in range(_PATIENCE):
-        if place.exists() or not old.exists():
-            return out
-        time.sleep(0.01)
-    return new if is_study(new) else old  # as the next process to work there will decide
-
-
-def swap(out: Path, new: Path) -> None:
-    """Put the study ``new`` in the place of ``out``, which stays as it was if that fails."""
-    old = predecessor(out)
-    shutil.rmtree(old, ignore_errors=True)
-    try:
-        if out.exists():
-            out.rename(old)
-        new.rename(out)
-    except BaseException:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+def tidy(out: Path) -> None:
+    """Delete what dead processes have left in the folder of a study: a lock, temporary files."""
+    drop_stale(out)
+    for folder in (out, out / OUTCOMES):
+        if not folder.is_symlink():
+            remove_leftovers(folder)
 
 
 def unwritable(out: Path, error: OSError) -> StudyError:
     """Return what to tell of a study that cannot be written."""
-    reason = os.strerror(error.errno) if error.errno else error
+    reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
+    if error.errno == errno.ELOOP and error.filename is not None:
+        reason = f"{error.filename} is a link"
     remedy = "Free some space or choose" if error.errno in FULL else "Choose"
     return StudyError(
         f"The study {out} cannot be written: {reason}. {remedy} another folder with `out`."

@@ -6,7 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from hormesis.errors import StudyError
-from hormesis.storage.files import OUTCOMES, write_whole
+from hormesis.storage.atomic import write_file
+from hormesis.storage.files import OUTCOMES
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.shards import check, unpack
 
@@ -62,7 +63,7 @@ class FolderStore:
     def put(self, first: int, content: bytes) -> None:
         """Write a shard."""
         self.check()
-        write_whole(self.path(first), content)
+        write_file(self.path(first), content)
 
     def get(self, first: int) -> bytes | None:
         """Read a shard."""

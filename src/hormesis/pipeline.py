@@ -255,8 +255,7 @@ def _measured(
     if known:
         edges = known["shards"]["edges"]
     shard = max(end - first for first, end in pairwise(edges))
-    question = _asked(request, samples, _SMALL)
-    equipment = question, request.sweep, request.run
+    equipment = _asked(request, samples, _SMALL), request.sweep, request.run
     work = equipped(planned.network, samples, plan.removals, equipment, shard)
     if known:  # numbers that are not 0 or 1 may hang on it, by their last bit
         work = replace(work, batch=min(work.batch, known["run"]["batch"]))

@@ -87,6 +87,14 @@ def home(tmp_path: Path, precious: Path, whole: Path) -> Path:
     return made
 
 
+@pytest.fixture
+def finished(home: Path, precious: Path) -> Path:
+    """The same, with a finished study."""
+    name = "study/outcomes/00000032.safetensors"
+    shutil.copy(precious / name, home / name)
+    return home
+
+
 def tree(folder: Path) -> dict[str, bytes | str]:
     """Return everything that lies in a folder: contents of files, and where links lead."""
     found = dict[str, bytes | str]()
@@ -398,8 +406,9 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", ["report", "plot", "csv", "parquet"])
 @pytest.mark.parametrize("leads", ["folder", "file", "nowhere", "itself", "relative"])
-def test_a_link_in_the_place_of_a_file_is_replaced(command, leads, home, precious, monkeypatch):
-    monkeypatch.chdir(home)
+def test_a_link_in_the_place_of_a_file_is_replaced(command, leads, finished, precious, monkeypatch):
+    home = finished
+    monkeypatch.chdir(finished)
     words = COMMANDS[command]
     place = home / words[-1]
     plant(place, leads, precious)
@@ -417,7 +426,8 @@ def test_a_link_in_the_place_of_a_file_is_replaced(command, leads, home, preciou
 
 @pytest.mark.parametrize("leads", ["folder", "file", "nowhere", "itself"])
 @pytest.mark.parametrize("name", ["it", "it/heatmap.png", "it/changes.csv", f"it/{LEFT}.csv"])
-def test_comparisons_write_through_no_link(name, leads, home, precious, monkeypatch):
+def test_comparisons_write_through_no_link(name, leads, finished, precious, monkeypatch):
+    home = finished
     monkeypatch.chdir(home)
     shutil.copytree(home / "study", home / "other")
     (home / name).parent.mkdir(exist_ok=True)
@@ -427,7 +437,8 @@ def test_comparisons_write_through_no_link(name, leads, home, precious, monkeypa
     assert tree(precious) == before
 
 
-def test_a_comparison_replaces_its_own_files_only(home, monkeypatch, capsys):
+def test_a_comparison_replaces_its_own_files_only(finished, monkeypatch, capsys):
+    home = finished
     monkeypatch.chdir(home)
     shutil.copytree(home / "study", home / "other")
     (home / "it").mkdir()

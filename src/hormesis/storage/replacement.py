@@ -130,7 +130,7 @@ def standing(out: Path) -> Path:
         return out
     old, new = predecessor(place), successor(place)
     for _ in range(_PATIENCE):
-        if os.path.lexists(place) or not _is_kept(old):
+        if os.path.lexists(place) or not old.is_dir() or not (_is_kept(old) or _is_kept(new)):
             return out
         time.sleep(0.01)
     return new if _is_kept(new) else old  # as the next process to work there will decide

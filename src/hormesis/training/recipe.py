@@ -11,6 +11,7 @@ from hormesis.stress.adversaries import AUTO, PGD, Attack, make_attack
 
 Options = Mapping[str, Any]
 PGD_STEPS = 10
+MOST_EPOCHS = 30_000  # whose table and checksums a record holds
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Recipe:
     The defaults are the paper's: Adam at 1e-3, batches of 100, cross-entropy (METHOD, section 7).
 
     Args:
-        epochs: How often every training sample is shown, at least 1.
+        epochs: How often every training sample is shown, from 1 to 30,000.
         batch: Samples in a step, at least 1; the last step of an epoch takes what is left.
         rate: Learning rate at the start, above 0.
         optimizer: A class of ``torch.optim`` such as ``"SGD"``, or ``module:factory``.
@@ -64,6 +65,10 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check every field."""
         check_count("epochs", self.epochs)
+        if self.epochs > MOST_EPOCHS:
+            raise SettingError(
+                f"Expected `epochs` to be at most {MOST_EPOCHS:,}, got {self.epochs}."
+            )
         check_count("batch", self.batch)
         if not 0 < self.rate < math.inf:
             raise SettingError(f"Expected `rate` to be a finite number above 0, got {self.rate}.")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from hormesis.settings import MOST_SEED, STEMS
 from hormesis.storage.rules import Exactly, Flag, Many, Named, Number, Table, Text, Whole, either
+from hormesis.training.recipe import MOST_EPOCHS
 
 MEASURED = (
     "train_loss",
@@ -25,7 +26,6 @@ MEASURED = (
 )
 """What is measured after an epoch, as columns of the table of metrics."""
 COLUMNS = (*MEASURED, "rate", "seconds")
-MOST_EPOCHS = 30_000
 MOST_TABLE = 1 << 22  # bytes of a table of metrics
 
 

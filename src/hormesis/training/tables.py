@@ -10,6 +10,7 @@ import pandas as pd
 
 from hormesis.errors import TrainingError
 from hormesis.retraining import KEY, MANIFEST, open_retraining, write_retraining, write_table
+from hormesis.storage.atomic import remove_leftovers
 from hormesis.storage.bounded import read_bytes
 from hormesis.storage.claims import TABLE_ERRORS, table_of
 from hormesis.storage.ownership import RETRAINING, owner
@@ -90,7 +91,9 @@ class Tables:
 
     def write(self, name: str, table: pd.DataFrame) -> None:
         """Write a table, and its seal into the manifest."""
-        self._seals[name] = write_table(table, self._place(name))
+        path = self._place(name)
+        remove_leftovers(path.parent, alone=True)
+        self._seals[name] = write_table(table, path)
         self.begin()
 
     def _place(self, name: str) -> Path:

@@ -1,23 +1,54 @@
 """Every fault at every place: a table of what came of it.
 
-PYTHONPATH=tests python -m faults.table [--scenario NAME ...] [--kind NAME ...] [--most N]
+    PYTHONPATH=tests python -m faults.table [--scenario NAME ...] [--kind NAME ...] [--most N]
+
+With ``--log`` it goes on where it was stopped.
 """
 
 import argparse
+import json
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from faults.forks import Forks
 from faults.scenarios import SCENARIOS
-from faults.shim import FAULTS, built, missing
-from faults.trials import KINDS, Laboratory, Trial, drawn
+from faults.shim import built, missing
+from faults.trials import KINDS, Laboratory, Trial
 
-_COLUMNS = ("tried", "held", "named", "lost", "tracebacks", "longest refusal")
+_COLUMNS = ("places", "tried", "held", "named", "lost", "tracebacks", "longest refusal")
+
+
+class Found:
+    """What came of all trials, by command and fault, and to how many places each fault may come."""
+
+    def __init__(self, log: Path | None) -> None:
+        """Take over what an earlier run has found."""
+        self._log = log
+        self.trials: dict[tuple[str, str], dict[int, Trial]] = {}
+        self.places: dict[tuple[str, str], int] = {}
+        for line in log.read_text().splitlines() if log is not None and log.exists() else ():
+            said = json.loads(line)
+            self._keep((said["name"], said["kind"]), said["of"], said["at"], Trial(**said["trial"]))
+
+    def _keep(self, key: tuple[str, str], of: int, at: int, trial: Trial) -> None:
+        self.places[key] = of
+        self.trials.setdefault(key, {})[at] = trial
+
+    def add(self, key: tuple[str, str], of: int, at: int, trial: Trial) -> None:
+        """Add a trial, and say so if anything is wrong with it."""
+        self._keep(key, of, at, trial)
+        if trial.verdict != "held" or trial.refused > 2:
+            print(trial, flush=True)
+        if self._log is not None:
+            said = {"name": key[0], "kind": key[1], "of": of, "at": at, "trial": asdict(trial)}
+            with self._log.open("a") as file:
+                file.write(json.dumps(said) + "\n")
 
 
 def main() -> int:
@@ -26,19 +57,19 @@ def main() -> int:
     if missing():
         print(f"Nothing can be tried: {missing()}.", file=sys.stderr)
         return 2
-    begun, found = time.monotonic(), dict[tuple[str, str], list[Trial]]()
+    begun, found = time.monotonic(), Found(given.log)
     with tempfile.TemporaryDirectory(prefix="faults-") as made:
         shim = built(Path(made).resolve())
-        parts = [given.scenario[at :: given.workers] for at in range(given.workers)]
-        folders = [shim.parent / f"worker-{at}" for at in range(given.workers)]
         with ThreadPoolExecutor(given.workers) as pool:
-            for part in pool.map(
-                lambda at: _tried(parts[at], folders[at], shim, given), range(given.workers)
-            ):
-                found |= part
+            running = [
+                pool.submit(_try, given.scenario[at :: given.workers], shim, given, found)
+                for at in range(given.workers)
+            ]
+            for one in running:
+                one.result()
     _print(found, given)
-    every = [trial for trials in found.values() for trial in trials]
-    print(f"\n{len(every):,} trials, {(time.monotonic() - begun) / 60:.0f} minutes.")
+    every = [trial for trials in found.trials.values() for trial in trials.values()]
+    print(f"\n{len(every):,} trials; {(time.monotonic() - begun) / 60:.0f} minutes.")
     return int(any(trial.verdict not in ("held", "named") or trial.refused > 2 for trial in every))
 
 
@@ -50,18 +81,18 @@ def _parsed() -> argparse.Namespace:
     add("--most", type=int, help="try so many places of each, at random (default: all)")
     add("--at", type=int, nargs="+", help="try these places alone")
     add("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    add("--log", type=Path, help="add every trial to this file, and leave out those in it")
     add("--workers", type=int, default=2, help="processes that try (default: 2)")
     return parser.parse_args()
 
 
-def _tried(
-    names: list[str], folder: Path, shim: Path, given: argparse.Namespace
-) -> dict[tuple[str, str], list[Trial]]:
-    found = dict[tuple[str, str], list[Trial]]()
+def _try(names: list[str], shim: Path, given: argparse.Namespace, found: Found) -> None:
+    """Try some commands, one after the other, in a folder of their own."""
     if not names:
-        return found
+        return
+    folder = Path(tempfile.mkdtemp(dir=shim.parent))
     root = folder / "root"
-    root.mkdir(parents=True)
+    root.mkdir()
     forks = Forks(shim, root)
     for name in names:
         place = folder / name.replace(" ", "")
@@ -70,37 +101,33 @@ def _tried(
         if laboratory.unseen:
             raise RuntimeError(f"Not everything was seen of {name}: {laboratory.unseen}")
         for kind in given.kind:
-            found[name, kind] = []
-            for trial in laboratory.trials(kind, _places(laboratory, kind, given)):
-                found[name, kind].append(trial)
-                if trial.verdict != "held" or trial.refused > 2:
-                    print(trial, flush=True)
-            said = Counter(trial.verdict for trial in found[name, kind])
-            print(f"{name}, {kind}: {dict(said)}", flush=True)
+            key, count = (name, kind), laboratory.places(kind)
+            places = given.at or list(range(count))
+            if given.most is not None:
+                random.Random(f"{given.seed} {name} {kind}").shuffle(places)
+            left = [at for at in places[: given.most] if at not in found.trials.get(key, ())]
+            for at, trial in zip(left, laboratory.trials(kind, left), strict=True):
+                found.add(key, count, at, trial)
+            said = Counter(trial.verdict for trial in found.trials.get(key, {}).values())
+            print(f"{name}, {kind}, {count} places: {dict(said)}", flush=True)
     forks.end()
-    return found
 
 
-def _places(laboratory: Laboratory, kind: str, given: argparse.Namespace) -> list[int] | None:
-    if given.at is not None or given.most is None:
-        return given.at
-    count = laboratory.places(FAULTS[kind]) if kind in FAULTS else laboratory.states()
-    return drawn(
-        count, given.most, random.Random(f"{given.seed} {laboratory.scenario.name} {kind}")
-    )
-
-
-def _print(found: dict[tuple[str, str], list[Trial]], given: argparse.Namespace) -> None:
+def _print(found: Found, given: argparse.Namespace) -> None:
     print(f"\n| command | fault | {' | '.join(_COLUMNS)} |\n|{' --- |' * (2 + len(_COLUMNS))}")
     rows = [
-        (f"`{name}`", kind, found[name, kind]) for name in given.scenario for kind in given.kind
+        (f"`{name}`", kind, found.places[name, kind], [*found.trials[name, kind].values()])
+        for name in given.scenario
+        for kind in given.kind
+        if (name, kind) in found.trials
     ]
-    rows.append(("all", "all", [trial for _, _, trials in rows for trial in trials]))
-    for name, kind, trials in rows:
+    every = [trial for *_, trials in rows for trial in trials]
+    rows.append(("all", "all", sum(places for _, _, places, _ in rows), every))
+    for name, kind, places, trials in rows:
         said = Counter(trial.verdict for trial in trials)
         lost = len(trials) - said["held"] - said["named"] - said["traceback"]
         longest = max((trial.refused for trial in trials), default=0.0)
-        cells = len(trials), said["held"], said["named"], lost, said["traceback"]
+        cells = places, len(trials), said["held"], said["named"], lost, said["traceback"]
         print(f"| {name} | {kind} | {' | '.join(map(str, cells))} | {longest:.1f} s |")
 
 

@@ -4,8 +4,9 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from faults import journal
@@ -17,7 +18,7 @@ from faults.shim import FAULTS, NOTHING, Fault
 TEAR = "power cut"
 KINDS = (*FAULTS, TEAR)
 _REFUSED = re.compile(r"being worked on|been taken|another process")
-_LEFTOVER = re.compile(r"(/|^)([.]hormesis-tmp-|[.]lock is too many)")
+_LEFTOVER = re.compile(r"(/|^)([.]hormesis-tmp-|[.]lock is too many|[.][^/]+[.]old( |/))")
 _PATIENCE = 30.0  # seconds of refusals
 
 
@@ -76,27 +77,25 @@ class Laboratory:
         self.unseen = differences(before.tree(), journal.tree_of(self._root))
         self.wanted = compared(journal.tree_of(self._root))
 
-    def places(self, fault: Fault) -> int:
-        """Return to how many operations a fault may happen."""
+    def places(self, kind: str) -> int:
+        """Return to how many operations a fault may happen; of power cuts, how many states."""
+        if kind == TEAR:
+            return len(self._states)
         self._reset()
-        counting = Fault(NOTHING.name, fault.classes, 0)
+        counting = Fault(NOTHING.name, FAULTS[kind].classes, 0)
         return self.forks.run(self._words, counting).counted
 
-    def trials(self, kind: str, places: range | list[int] | None = None) -> Iterator[Trial]:
-        """Try a fault at these places, by default at all; for power cuts, at these states."""
-        if kind == TEAR:
-            states = list(journal.torn(self._start, self.records, self._seed))
-            for number in range(len(states)) if places is None else places:
-                place, policy, tree = states[number]
-                yield self._torn(place, policy, tree)
-            return
-        fault = FAULTS[kind]
-        for place in range(self.places(fault)) if places is None else places:
-            yield self._failed(fault, place)
+    def trials(self, kind: str, places: Iterable[int]) -> Iterator[Trial]:
+        """Try a fault at these places; a power cut, at these states."""
+        for place in places:
+            if kind == TEAR:
+                yield self._torn(*self._states[place])
+            else:
+                yield self._failed(FAULTS[kind], place)
 
-    def states(self) -> int:
-        """Return how many different states power cuts leave."""
-        return sum(1 for _ in journal.torn(self._start, self.records, self._seed))
+    @cached_property
+    def _states(self) -> list[tuple[int, str, Tree]]:
+        return list(journal.torn(self._start, self.records, self._seed))
 
     def _reset(self) -> None:
         shutil.rmtree(self._root)

@@ -14,6 +14,7 @@ from scipy import stats
 import handset
 import hormesis as hm
 import synthetic
+from hormesis.analysis.classes import CLASSES, IMPROVING
 from hormesis.analysis.compare import pairs_of
 from hormesis.cli import main
 from hormesis.errors import SettingError, StudyError
@@ -75,11 +76,12 @@ def test_paths_and_invariants_by_hand():
     for row in found.paths.to_dict("records"):
         three = scores.loc[(row["score"], row["match"])]
         letters = "".join(
-            point[0].upper() if certain else point[0]
+            CLASSES[point].letter if certain else CLASSES[point].letter.lower()
             for point, certain in zip(three["point"], three["certain"], strict=True)
         )
         assert row["path"] == letters
-        same, certain = three["point"].nunique() == 1, three["certain"].to_numpy().all()
+        above = three["point"].replace(dict.fromkeys(IMPROVING, "antifragile"))
+        same, certain = above.nunique() == 1, three["certain"].to_numpy().all()
         assert row["invariant"] == ("no" if not same else "certain" if certain else "undecided")
     assert set(found.paths["invariant"]) >= {"no", "certain"}
 

@@ -22,6 +22,7 @@ ORDER = [
     "exits",
     "errors",
     "settings",
+    "confirmation",  # what can be asked of it
     "inputs",  # network, data
     "stress",  # targets, filters, attack
     "engine",  # cells, measured
@@ -41,11 +42,13 @@ ORDER = [
     "joining",  # the head of a cluster, asked before it is joined
     "cluster",
     "growing",  # the missing shards, measured
+    "confirm",  # claims put to the test
     "pipeline",  # the main path, from Python
     "training",
     "named",  # the main path, by names
     "epochs",  # the main path, for every checkpoint of a training
     "trusted",  # what a configuration may say
+    "confirm_options",
     "epoch_options",
     "live_options",
     "run_options",
@@ -70,6 +73,7 @@ FREE_OF_TORCH = [
     "exits",
     "errors",
     "settings",
+    "confirmation",
     "storage",
     "analysis",
     "estimate",
@@ -80,6 +84,7 @@ FREE_OF_TORCH = [
     "comparison",
     "report",
     "trusted",
+    "confirm_options",
     "epoch_options",
     "live_options",
     "run_options",

@@ -9,6 +9,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # as checkers of types know it; `typing` takes a while to import
 if TYPE_CHECKING:
     from hormesis.comparison import Comparison, compare
+    from hormesis.confirmation import Confirmation
     from hormesis.epochs import Trained, analyze_epochs
     from hormesis.errors import HormesisError
     from hormesis.inputs.data import load_data
@@ -40,6 +41,7 @@ _HOMES = {
     "analyze_epochs": "epochs",
     "Trained": "epochs",
     "Comparison": "comparison",
+    "Confirmation": "confirmation",
     "compare": "comparison",
     "HormesisError": "errors",
     "load_data": "inputs.data",
@@ -81,6 +83,7 @@ __all__ = [
     "FGSM",
     "PGD",
     "Comparison",
+    "Confirmation",
     "Controls",
     "Corpus",
     "Freezing",

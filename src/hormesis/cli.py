@@ -10,6 +10,7 @@ from pathlib import Path
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from hormesis.commands import compare, epochs, plot, report, retrain, status, train, watch
+from hormesis.confirm_options import confirmation_from
 from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.exits import guarded, refuse
 from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
@@ -175,6 +176,7 @@ def _analyze(given: Namespace) -> int | None:
     from hormesis.report.live import following
 
     asked = {"performance": given.performance, "out": out, "run": run}
+    asked["confirmation"] = confirmation_from(given)
     with following(out, sinks) as follower:
         study = analyze_named(named, attack, measured, **asked)
     watch.tell(follower)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any, no_type_check
 
@@ -22,7 +23,8 @@ import torch
 from torch import nn
 
 from hormesis.engine.shards import Task
-from hormesis.engine.sweep import Measure, Report
+from hormesis.engine.sweep import Measure, Report, Sweeper
+from hormesis.engine.sweep import sweep as by_threads
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, StudyError
 from hormesis.inputs.samples import Samples, take
 from hormesis.joining import JOIN, knock, same_signals, within
@@ -278,6 +280,20 @@ def crew_of(network: nn.Module, worker: Worker, asked: tuple[Sweep, Run], shard:
     few = take(work.samples, torch.arange(min(2, len(work.samples))))
     kit = Kit(here, work.removals, work.question, sweep, run, few, shard, work.batch, worker.study)
     return Crew(kit, work.samples, run)
+
+
+def sweeper_of(network: nn.Module, worker: Worker, asked: tuple[Sweep, Run], shard: int) -> Sweeper:
+    """Return what measures many shards: threads of this machine, or a crew of a cluster.
+
+    Args:
+        network: In evaluation mode.
+        worker: Measures one.
+        asked: Precision and adversary, and where shards are measured.
+        shard: Samples in the largest shard.
+    """
+    if asked[1].engine != RAY:
+        return partial(by_threads, workers=worker.work.engine.workers)
+    return crew_of(network, worker, asked, shard).sweep
 
 
 def _member_class() -> type:

@@ -10,8 +10,11 @@ import pandas as pd
 
 from hormesis.analysis import compare as tables
 from hormesis.analysis.compare import Measured
+from hormesis.analysis.evidence import base_idle
+from hormesis.analysis.masking import is_masked
 from hormesis.analysis.matching import matched, own_matching
 from hormesis.analysis.scores import COMBINED
+from hormesis.analysis.verdicts import ATTACKED, Evidence, summed_up
 from hormesis.comparable import OVERS, check_comparable, check_distinct, described, labels
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Scoring, check_choice
@@ -214,21 +217,24 @@ def _measured(
     for name, target, match in matching.itertuples(index=False, name=None):
         members[name].setdefault(match, []).append(target)
     return matching, [
-        _of_study(study, name, [members[name][match] for match in matches], by)
+        _of_study(study, name, matches, [members[name][match] for match in matches], by)
         for study, name in zip(studies, names, strict=True)
     ]
 
 
-def _of_study(study: Study, label: str, groups: Sequence[Sequence[str]], by: str) -> Measured:
-    """Return the mean scores of groups of targets."""
+def _of_study(
+    study: Study, label: str, matches: Sequence[str], groups: Sequence[Sequence[str]], by: str
+) -> Measured:
+    """Return the mean scores of groups of targets, which are matched with those of others."""
     order, values = study.estimates(by)
     place = {target: row for row, target in enumerate(order)}
     rows = [[place[target] for target in group] for group in groups]
     means = np.stack([values[:, group].mean(axis=1) for group in rows], axis=1)
     question = study.manifest["question"]
     same = (question["data"]["fingerprint"], merged(study.spans), study.order)
+    evidence = _evidence(study, label, (matches, groups), by)
     if not study.has_outcomes:
-        return Measured(label, means, None, None, None, same)
+        return Measured(label, means, None, None, None, same, evidence)
     influence, sums = study.influence(by)
     single = all(len(group) == 1 for group in rows)
     flat = [group[0] for group in rows]
@@ -240,7 +246,21 @@ def _of_study(study: Study, label: str, groups: Sequence[Sequence[str]], by: str
     seen: int | np.ndarray = averages.shape[-1]
     if len(study.prefixes) > 1:
         seen = np.array([min(study.prefix_of[name].samples for name in group) for group in groups])
-    return Measured(label, means, averages, sums, study.law(study.scoring, seen), same)
+    return Measured(label, means, averages, sums, study.law(study.scoring, seen), same, evidence)
+
+
+def _evidence(
+    study: Study, label: str, matched: tuple[Sequence[str], Sequence[Sequence[str]]], by: str
+) -> Evidence:
+    """Return what is known about the classes of groups of targets."""
+    scores = study.scores
+    own = scores.loc[scores["filter"] == by].set_index(["target", "score"])["class"]
+    confirmed = {
+        (match, label, score): summed_up([str(own.loc[(target, score)]) for target in group])
+        for match, group in zip(*matched, strict=True)
+        for score in ATTACKED
+    }
+    return Evidence(study.at_chance, is_masked(*base_idle(study.manifest)), None, confirmed)
 
 
 def _pooled(

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from hormesis.confirmation import Confirmation
 from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
 from hormesis.inputs.checkpoints import load_weights
 from hormesis.inputs.devices import device_named
@@ -63,6 +64,7 @@ def analyze_epochs(
     scoring: Scoring = Scoring(),
     performance: Any = "accuracy",  # noqa: ANN401
     run: Run = Run(),
+    confirmation: Confirmation = Confirmation(),
 ) -> tuple[Studies, dict[int, str]]:
     """Analyse the checkpoints of a training, each attacked on its own.
 
@@ -79,6 +81,7 @@ def analyze_epochs(
         scoring: Base, reference and tolerance.
         performance: What is measured, as ``analyze`` takes it.
         run: Engine, workers and progress.
+        confirmation: How claims that a target is antifragile under attack are put to the test.
 
     Returns:
         The studies, and a sentence for each epoch whose checkpoint is damaged and was left out.
@@ -115,6 +118,7 @@ def analyze_epochs(
                 performance=performance,
                 out=epoch_folder(folder, epoch),
                 run=_extending(run, epoch),
+                confirmation=confirmation,
                 name=question["network"]["name"],
                 origin={
                     "epoch": epoch,

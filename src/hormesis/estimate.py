@@ -80,6 +80,8 @@ def estimated(
         "adversarial": float(means.of("base_adversarial")),
         "higher_is_better": better,
         "samples": means.samples,
+        "clean_error": means.error_of("base_clean"),
+        "adversarial_error": means.error_of("base_adversarial"),
     }
     shards = {**manifest["shards"], "there": [list(span) for span in whole]}
     notes = [*manifest["notes"], *_notes(means.samples, edges, len(whole), damaged)]

@@ -6,17 +6,19 @@ shards that were measured, and the same question goes on with it.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from hormesis.analysis.responses import with_unreached
 from hormesis.analysis.stopping import Stopping
-from hormesis.engine.shards import Task
+from hormesis.engine.audit import Audit, audited
+from hormesis.engine.shards import Task, Work
 from hormesis.engine.sweep import Measure, Sweeper
 from hormesis.errors import StudyError
 from hormesis.manifest import first_difference
@@ -28,6 +30,7 @@ from hormesis.storage import (
     MemoryStore,
     Span,
     Store,
+    StoredOutcomes,
     check_beside,
     check_free,
     check_kind,
@@ -196,6 +199,24 @@ def finish(outline: Outline, store: Store, stopping: Stopping, found: Mapping[st
         store.contents if isinstance(store, MemoryStore) else {},
         outline.tables[SAMPLES],
     )
+
+
+def audit_of(network: nn.Module, work: Work, store: Store, edges: Sequence[int]) -> Audit:
+    """Compare some outcomes of a study that is measured with the plain loop.
+
+    Args:
+        network: In evaluation mode; the same afterwards.
+        work: What it was measured with.
+        store: Where its shards lie.
+        edges: Where shards begin and end.
+    """
+    kept = set(store.firsts())
+    spans = [span for span in pairwise(edges) if span[0] in kept]
+
+    def read(span: Span) -> StoredOutcomes:
+        return unpack(f"shard {span[0]}", store.get(span[0]) or b"").outcomes
+
+    return audited(network, work, spans, read)
 
 
 def place_of(

@@ -8,16 +8,20 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from hormesis.analysis.chance import chance_notes, guessing_level
+from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
+from hormesis.analysis.uncertainty import law_of
 from hormesis.inputs.normalize import Normalized
 from hormesis.inputs.samples import Samples
-from hormesis.settings import Sweep, Targets
+from hormesis.settings import Scoring, Sweep, Targets
 from hormesis.stress.adversaries import Attack
 from hormesis.stress.epsilon import EpsilonChoice
-from hormesis.stress.performance import Performance
+from hormesis.stress.performance import PERFORMANCES, Performance
 
 _PACKAGES = ("hormesis", "torch", "torchvision", "foolbox", "numpy", "scipy")
 
@@ -47,6 +51,8 @@ def network_fingerprint(network: nn.Module) -> str:
 def describe_attack(attack: Attack, choice: EpsilonChoice | None = None) -> dict[str, Any]:
     """Return an attack's name and settings as plain values, and how its magnitude was chosen."""
     described = {"name": attack.name, **asdict(attack)}
+    if described.get("restarts") == 1:  # studies from before do not know the word
+        del described["restarts"]
     return described if choice is None else {**described, "chosen": asdict(choice)}
 
 
@@ -123,7 +129,26 @@ def describe_base(means: Means, performance: Performance) -> dict[str, Any]:
         "adversarial": float(means.of("base_adversarial")),
         "higher_is_better": performance.higher_is_better,
         "samples": means.samples,
+        "clean_error": means.error_of("base_clean"),
+        "adversarial_error": means.error_of("base_adversarial"),
+        **_idle(means),
     }
+
+
+def _idle(means: Means) -> dict[str, float]:
+    """Return where the attack on the unfiltered network had nothing to work with, if known."""
+    shares = means.idle("base_idle")
+    if shares is None or np.isnan(shares).any():
+        return {}
+    return dict(zip(COLUMNS, shares.tolist(), strict=True))
+
+
+def chance_of(samples: Samples, performance: Performance) -> float | None:
+    """Return the performance of guessing on these samples; None where that is not known."""
+    if performance.chance is not None:
+        return performance.chance
+    own = PERFORMANCES.get(performance.name) == performance
+    return guessing_level(samples.labels.numpy(), performance.name) if own else None
 
 
 def notes(
@@ -135,8 +160,8 @@ def notes(
     found = []
     if choice is not None and choice.unharmed:
         found.append(
-            f"The attack never halves the accuracy: {width}, the largest tried, leaves "
-            f"{choice.adversarial:.1%} of {choice.clean:.1%}."
+            f"The attack never takes the accuracy half-way to chance: {width}, the largest tried, "
+            f"leaves {choice.adversarial:.1%} of {choice.clean:.1%}."
         )
     if clean == 0:
         found.append(
@@ -154,12 +179,39 @@ def notes(
             "performance looks better: measure one that is not negative, or read the classes the "
             "other way round."
         )
-    if adversarial == clean != 0:
+    idle = _idle(means)
+    if idle and is_masked(*idle.values()):
+        found.append(
+            f"The attack is masked: of the samples that the unfiltered network gets right, "
+            f"{idle['zero_gradient']:.1%} have a gradient of zero and {idle['unmoved']:.1%} were "
+            f"left as they are. Its adversarial {performance.name} is no evidence of what it can "
+            "stand, whatever ε, and adversarial and difference scores have no class. "
+            "Measure it with logits divided by a large number, or give it perturbed inputs of a "
+            "smoother copy."
+        )
+    elif adversarial == clean != 0:
         found.append(
             f"The attack leaves the network unharmed: clean and adversarial {performance.name} are "
             "equal. Choose a larger ε."
         )
     return found
+
+
+def notes_on_chance(
+    base: Mapping[str, Any], known: Mapping[str, Any], scoring: Scoring
+) -> list[str]:
+    """Return what there is to say about a network that does no better than guessing.
+
+    Args:
+        base: What ``describe_base`` returned.
+        known: The manifest so far.
+        scoring: Confidence level.
+    """
+    question = known["question"]
+    planned = question["data"]["samples"] if question["sweep"]["until"] is not None else None
+    law = law_of(base["samples"], planned, scoring.level)
+    name, chance = question["performance"]["name"], known.get("chance")
+    return chance_notes(base, name, chance, float(law.critical()))
 
 
 def environment() -> dict[str, Any]:

@@ -118,4 +118,6 @@ def _stored(outcomes: Outcomes, measured: np.ndarray) -> StoredOutcomes:
         adversarial=spread(outcomes.adversarial),
         changed=spread(outcomes.changed),
         measured=None if measured.all() else measured,
+        base_idle=outcomes.base_idle.cpu().numpy(),
+        idle=None if outcomes.idle is None else spread(outcomes.idle),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
+from hormesis.confirmation import Confirmation
 from hormesis.errors import SettingError
 from hormesis.inputs.checkpoints import load_checkpoint, load_weights
 from hormesis.inputs.data import NAMES, load_data
@@ -33,6 +34,7 @@ def analyze_named(
     performance: str,
     out: Path,
     run: Run,
+    confirmation: Confirmation = Confirmation(),
 ) -> Study:
     """Load the data, build the network, give it weights, and analyse it.
 
@@ -43,6 +45,7 @@ def analyze_named(
         performance: Name of the performance, or ``module:function``.
         out: Folder for the study.
         run: Engine, workers and progress.
+        confirmation: How claims are put to the test.
 
     Raises:
         HormesisError: One sentence on what cannot be found, read or measured.
@@ -74,6 +77,7 @@ def analyze_named(
         performance=wanted,
         out=out,
         run=run,
+        confirmation=confirmation,
         name=named.model,
     )
 

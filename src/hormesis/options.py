@@ -9,6 +9,7 @@ from jsonargparse import (
     Namespace,
 )
 
+from hormesis.confirm_options import add_confirmation
 from hormesis.epoch_options import add_epochs
 from hormesis.errors import SettingError
 from hormesis.live_options import add_live
@@ -80,6 +81,7 @@ def analyze_parser() -> ArgumentParser:
     _add_sweep(parser)
     _add_measurement(parser)
     add_scoring(parser)
+    add_confirmation(parser)
     add_run(parser)
     add_live(parser, "--live")
     add_allow_code(parser)
@@ -150,8 +152,8 @@ def _add_adversary(parser: ArgumentParser) -> None:
         "--epsilon",
         type=float | str,
         default="auto",
-        help="magnitude in input units, such as 8/255 or 0.03; 'auto' takes the one that halves "
-        "the accuracy (default: %(default)s)",
+        help="magnitude in input units, such as 8/255 or 0.03; 'auto' takes the one "
+        "half-way between clean accuracy and guessing (default: %(default)s)",
     )
     add("--steps", type=int | None, metavar="N", help="steps of pgd (default: 40)")
     add("--step-size", **STEP_SIZE)

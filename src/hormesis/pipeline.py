@@ -12,14 +12,13 @@ from torch import nn
 
 from hormesis import manifest
 from hormesis.analysis.stopping import Stopping, looks
-from hormesis.cluster import connected, crew_of
-from hormesis.engine.audit import Audit, audited
+from hormesis.cluster import connected, sweeper_of
+from hormesis.confirm import Subject, confirmed, open_claims
+from hormesis.confirmation import Confirmation
 from hormesis.engine.fitness import refuse_unfit
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Plan, make_plan
 from hormesis.engine.shards import Work, shard_edges
-from hormesis.engine.sweep import Sweeper
-from hormesis.engine.sweep import sweep as by_threads
 from hormesis.engine.tables import (
     cell_table,
     flow_entry,
@@ -31,6 +30,7 @@ from hormesis.errors import StudyError
 from hormesis.growing import (
     FINISHED,
     Outline,
+    audit_of,
     begin,
     finish,
     grow,
@@ -44,7 +44,7 @@ from hormesis.inputs.subset import shuffled
 from hormesis.measuring import Worker, device_of, equipped
 from hormesis.report.progress import Report, shown
 from hormesis.reusing import Source, source_of
-from hormesis.settings import RAY, Run, Scoring, Sweep, Targets
+from hormesis.settings import Run, Scoring, Sweep, Targets
 from hormesis.storage import (
     CELLS,
     NEXT,
@@ -53,9 +53,6 @@ from hormesis.storage import (
     TARGETS,
     FolderStore,
     MemoryStore,
-    Span,
-    Store,
-    StoredOutcomes,
     begun,
     discard,
     locked,
@@ -65,12 +62,11 @@ from hormesis.storage import (
     strangers,
     swap,
     tidy,
-    unpack,
 )
 from hormesis.stress.adversaries import AUTO, FGSM, Attack
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.guard import evaluating
-from hormesis.stress.performance import Performance, as_performance
+from hormesis.stress.performance import Performance, accuracy, as_performance
 from hormesis.stress.targets import find_targets
 from hormesis.study import Study, open_study
 
@@ -86,6 +82,7 @@ def analyze(
     performance: Any = "accuracy",  # noqa: ANN401
     out: str | Path | None = None,
     run: Run = Run(),
+    confirmation: Confirmation = Confirmation(),
     name: str = "",
     origin: Mapping[str, Any] | None = None,
 ) -> Study:
@@ -107,6 +104,7 @@ def analyze(
         out: Folder for the study; None keeps tables and outcomes in memory only. A study of the
             same question in that folder is opened if it is finished, and else gone on with.
         run: Engine, workers and progress; nothing that changes a result.
+        confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values that the manifest shall hold.
 
@@ -125,7 +123,7 @@ def analyze(
         >>> study = analyze(network, (images, torch.tensor([0, 1, 0, 1])), attack=FGSM(0.2),
         ...                 run=Run(progress=False))
         >>> study.base
-        Base(clean=1.0, adversarial=0.5, higher_is_better=True)
+        Base(clean=1.0, adversarial=0.5, higher_is_better=True, chance=0.5)
         >>> study.scores["target"].unique().tolist()
         ['1.weight']
     """
@@ -137,6 +135,7 @@ def analyze(
         performance=as_performance(performance),
         out=None if out is None else Path(out),
         run=run,
+        confirmation=confirmation,
         name=name or manifest.network_name(network),
         origin=dict(origin or {}),
     )
@@ -147,7 +146,7 @@ def analyze(
 
 _ROWS = 8  # that show whether a network can be measured at all
 _SMALL = 1e-3  # stands for a magnitude that is not chosen yet; no memory depends on it
-_USUAL_TRIALS = 12  # of magnitudes, until the accuracy is halved
+_USUAL_TRIALS = 12  # of magnitudes, until one fits
 
 
 @dataclass(frozen=True)
@@ -161,6 +160,7 @@ class _Request:
     performance: Performance
     out: Path | None
     run: Run
+    confirmation: Confirmation
     name: str
     origin: dict[str, Any]
 
@@ -170,7 +170,7 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
     device = device_of(network)
     example = samples.inputs[:2].to(device)
     check_network(network, example, samples.classes)
-    refuse_unfit(network, samples.inputs[:_ROWS].to(device))
+    refuse_unfit(network, samples.inputs[:_ROWS].to(device), request.performance.name)
     with evaluating(network):
         targets = find_targets(network, example, request.targets)
         plan = make_plan(network, targets, request.sweep)
@@ -186,7 +186,8 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
             samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
         planned = _Planned(network, mixed(samples), plan, question)
         if request.out is None:
-            return _measured(planned, request, report, (None, lambda: None), {})
+            study = _measured(planned, request, report, (None, lambda: None), {})
+            return _confirmed(study, planned, request, report)
         return _kept(planned, request, report, place_of_study(request.out))
 
 
@@ -215,7 +216,7 @@ def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> St
     recover(out)
     folder, known = place()
     study = finished(folder, known) if folder == out else None  # else it has to take its place
-    if study is not None:
+    if study is not None and not open_claims(study, request.confirmation):
         tidy(out)
     else:
         with opened(out), locked(out) as held:
@@ -226,9 +227,30 @@ def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> St
                     discard(folder)  # of another question
                 with begun(folder, part="" if folder == out else NEXT):
                     study = _measured(planned, request, report, (folder, held.check), known)
+            study = _confirmed(study, planned, request, report, held.check)
             if folder != out:
                 swap(out, folder)
     return replace(study, folder=request.out)
+
+
+def _confirmed(
+    study: Study,
+    planned: _Planned,
+    request: _Request,
+    report: Report,
+    check: Callable[[], None] = lambda: None,
+) -> Study:
+    """Return the study with its claims put to the test, as far as that was asked for."""
+    epsilon = float(study.manifest["attack"]["epsilon"])
+    subject = Subject(
+        planned.network,
+        planned.samples,
+        planned.plan,
+        cell_table(planned.plan),
+        _asked(request, planned.samples, epsilon),
+        (request.sweep, request.run),
+    )
+    return confirmed(study, subject, request.confirmation, report, check)
 
 
 def _measured(
@@ -279,45 +301,24 @@ def _measured(
     cells = outline.tables[CELLS]
     stopping = Stopping(cells, request.scoring, request.sweep.until, len(samples), better)
     worker = Worker(work, outline.identity, _source(request, planned, outline))
-    sweeper = _sweeper(planned, request, worker, shard)
+    sweeper = sweeper_of(planned.network, worker, (request.sweep, request.run), shard)
     grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
-    settled = [prefix.described() for prefix in stopping.prefixes]
-    audit = _audited(planned, work, store, edges)
-    return finish(
-        outline,
-        store,
-        stopping,
-        {
-            "base": manifest.describe_base(stopping.means, request.performance),
-            **({"settled": settled} if settled else {}),
-            "audit": audit.described(),
-            "notes": [
-                *manifest.notes(stopping.means, attack, choice, request.performance),
-                *work.engine.notes,
-                *audit.notes(exact=request.sweep.precision == "exact"),
-                *stopping.notes(),
-            ],
-            "run": {**outline.manifest["run"], "seconds": round(time.monotonic() - started, 1)},
-        },
-    )
-
-
-def _audited(planned: _Planned, work: Work, store: Store, edges: list[int]) -> Audit:
-    """Compare some outcomes of a study that is measured with the plain loop."""
-    kept = set(store.firsts())
-    spans = [span for span in pairwise(edges) if span[0] in kept]
-
-    def read(span: Span) -> StoredOutcomes:
-        return unpack(f"shard {span[0]}", store.get(span[0]) or b"").outcomes
-
-    return audited(planned.network, work, spans, read)
-
-
-def _sweeper(planned: _Planned, request: _Request, worker: Worker, shard: int) -> Sweeper:
-    """Return what measures many shards: threads of this machine, or a crew of a cluster."""
-    if request.run.engine != RAY:
-        return partial(by_threads, workers=worker.work.engine.workers)
-    return crew_of(planned.network, worker, (request.sweep, request.run), shard).sweep
+    audit = audit_of(planned.network, work, store, edges)
+    means, performance = stopping.means, request.performance
+    base = manifest.describe_base(means, performance)
+    notes = [
+        *manifest.notes(means, attack, choice, performance),
+        *manifest.notes_on_chance(base, outline.manifest, request.scoring),
+        *work.engine.notes,
+        *audit.notes(exact=request.sweep.precision == "exact"),
+        *stopping.notes(),
+    ]
+    seconds = round(time.monotonic() - started, 1)
+    found = {"base": base, "audit": audit.described(), "notes": notes}
+    if stopping.prefixes:
+        found["settled"] = [prefix.described() for prefix in stopping.prefixes]
+    found["run"] = {**outline.manifest["run"], "seconds": seconds}
+    return finish(outline, store, stopping, found)
 
 
 def _source(request: _Request, planned: _Planned, outline: Outline) -> Source | None:
@@ -340,11 +341,13 @@ def _outline(
     attack, plan = manifest.describe_attack(*chosen), planned.plan
     magnitude = {"epsilon": attack["epsilon"]}
     removals = removal_table(plan)
+    chance = manifest.chance_of(planned.samples, request.performance)
     written = {
         "study": identified(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,
         "attack": attack,
         "scoring": asdict(request.scoring),
+        **({} if chance is None else {"chance": chance}),
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),
         **flow_entry(work.engine.flow, plan.targets),
@@ -392,6 +395,7 @@ def _settled(
         request.attack,
         batch=batch,
         seed=request.sweep.seed,
+        chance=manifest.chance_of(planned.samples, accuracy) or 0.0,
         progress=lambda tried: report(stage, tried, max(tried + 1, _USUAL_TRIALS)),
     )
     report(stage, choice.evaluations, choice.evaluations)

@@ -93,6 +93,8 @@ class Source:
             there.adversarial[rows],
             there.changed[rows],
             known,
+            there.base_idle,
+            None if there.idle is None else there.idle[rows],
         )
 
     def _part(self, task: Task, known: StoredOutcomes, measure: Measured) -> StoredOutcomes:
@@ -117,6 +119,8 @@ def _with_adversarial(known: StoredOutcomes, found: StoredOutcomes) -> StoredOut
         base_adversarial=found.base_adversarial,
         adversarial=found.adversarial,
         changed=found.changed,
+        base_idle=found.base_idle,
+        idle=found.idle,
     )
 
 
@@ -128,7 +132,17 @@ def _merged(known: StoredOutcomes, found: StoredOutcomes, rows: np.ndarray) -> S
         np.where(rows[:, None], found.clean, known.clean),
         np.where(rows[:, None], found.adversarial, known.adversarial),
         np.where(rows, found.changed, known.changed),
+        base_idle=found.base_idle,
+        idle=_merged_idle(known.idle, found.idle, rows),
     )
+
+
+def _merged_idle(
+    known: np.ndarray | None, found: np.ndarray | None, rows: np.ndarray
+) -> np.ndarray | None:
+    if known is None or found is None:
+        return None
+    return np.where(rows[:, None, None], found, known)
 
 
 def _joined(parts: Sequence[StoredOutcomes]) -> StoredOutcomes:

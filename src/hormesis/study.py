@@ -13,21 +13,25 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from hormesis.analysis.bootstrap import bootstrap_spread
+from hormesis.analysis.chance import BINARY, bases_at_chance, guessing_level
+from hormesis.analysis.confirmation import COLUMNS as CONFIRMED
+from hormesis.analysis.evidence import claim_notes, judged
 from hormesis.analysis.prefixes import (
     Prefix,
     prefix_estimates,
     prefix_influence,
     prefix_scores,
     prefix_sums,
+    prefixes_of,
 )
 from hormesis.analysis.responses import COLUMNS, Sweeps, as_sweeps
 from hormesis.analysis.scores import SCORES, Base
-from hormesis.analysis.sequence import Sequence
-from hormesis.analysis.uncertainty import Law, Student, Sums, with_intervals
+from hormesis.analysis.uncertainty import Law, Sums, law_of, with_intervals
 from hormesis.errors import SettingError, StudyError
 from hormesis.estimate import estimated
 from hormesis.settings import Scoring
 from hormesis.storage import (
+    CONFIRMATION,
     RESPONSES,
     SAMPLES,
     TARGETS,
@@ -76,6 +80,8 @@ class Study:
             place of their first sample.
         samples: One row a sample, in the order in which they are measured: ``place`` in the data
             set, and ``label``. None where that is not known.
+        confirmation: What stronger attacks said of claims, see ``analysis.confirmation.COLUMNS``;
+            None where there were no claims, or they were not put to the test.
     """
 
     manifest: dict[str, Any]
@@ -84,6 +90,7 @@ class Study:
     folder: Path | None = None
     packed: Mapping[int, bytes] = field(default_factory=dict, repr=False, compare=False)
     samples: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    confirmation: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -91,7 +98,8 @@ class Study:
 
         Columns ``target``, ``filter``, ``score``, ``value``, ``class``, ``low``, ``high``,
         ``level``, ``certain``, ``point``: ``class`` is ``undecided`` where the interval from
-        ``low`` to ``high`` straddles a border, ``point`` is the class by the estimate alone.
+        ``low`` to ``high`` straddles a border, ``point`` is the class by the estimate alone. All
+        classes are those of ``analysis.classes``.
         """
         return self.score(self.scoring)
 
@@ -105,6 +113,10 @@ class Study:
             SettingError: If the reference needs a control that was not measured.
             StudyError: If the outcomes, which the intervals are made from, are damaged.
         """
+        return judged(self._scored(scoring), self, scoring)
+
+    def _scored(self, scoring: Scoring) -> pd.DataFrame:
+        """Return scores with intervals, and their classes by these alone."""
         scores = prefix_scores(self.responses, self.prefixes, scoring)
         if not self.has_outcomes:
             return with_intervals(scores, None, None, scoring)
@@ -140,8 +152,8 @@ class Study:
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
         if self.planned is None:
-            return Student(int(self.manifest["base"]["samples"]), scoring.level)
-        return Sequence(samples, self.planned, scoring.level)
+            samples = int(self.manifest["base"]["samples"])
+        return law_of(samples, self.planned, scoring.level)
 
     @cached_property
     def prefixes(self) -> tuple[Prefix, ...]:
@@ -150,22 +162,9 @@ class Study:
         Of a sweep that chose when to stop, targets that were settled before others keep the
         responses and scores of their samples up to there. All others count all samples.
         """
-        samples = int(self.manifest["base"].get("samples", 0))
-        settled = tuple(
-            Prefix(
-                int(one["samples"]),
-                replace(
-                    self.base, clean=float(one["clean"]), adversarial=float(one["adversarial"])
-                ),
-                tuple(one["targets"]),
-            )
-            for one in self.manifest.get("settled", ())
-        )
-        if any(not 1 < prefix.samples <= samples for prefix in settled):
-            raise ValueError(f"targets are settled after 2 to {samples} samples")
-        known = {target for prefix in settled for target in prefix.targets}
-        rest = [name for name in self.responses["target"].unique().tolist() if name not in known]
-        return (*settled, *([Prefix(samples, self.base, tuple(rest))] if rest else []))
+        whole = Prefix(int(self.manifest["base"].get("samples", 0)), self.base, ())
+        swept = self.responses["target"].unique().tolist()
+        return prefixes_of(self.manifest.get("settled", ()), whole, swept)
 
     @cached_property
     def prefix_of(self) -> dict[str, Prefix]:
@@ -218,13 +217,32 @@ class Study:
     def base(self) -> Base:
         """Performance of the unfiltered network."""
         known = {field.name for field in fields(Base)}
-        stored = self.manifest["base"]
+        stored = {"chance": self.chance, **self.manifest["base"]}
         return Base(**{name: stored[name] for name in known if name in stored})
+
+    @cached_property
+    def chance(self) -> float | None:
+        """Performance of guessing, see ``analysis.chance``; None where that is not known."""
+        if "chance" in self.manifest:
+            return float(self.manifest["chance"])
+        name = self.manifest["question"]["performance"]["name"]
+        if name not in BINARY or self.samples is None or self.samples.empty:
+            return None  # of a study from before, by a performance that may be anybody's
+        return guessing_level(self.samples["label"].to_numpy(), name)
+
+    @property
+    def at_chance(self) -> tuple[bool, bool]:
+        """Whether the unfiltered network cannot be told from guessing: clean, adversarial."""
+        if self.chance is None:
+            return False, False
+        base, asked = self.manifest["base"], self.manifest["question"]
+        factor = float(self.law(self.scoring, int(base["samples"])).critical())
+        return bases_at_chance(base, asked["performance"]["name"], self.chance, factor)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know about this study, in sentences."""
-        return tuple(self.manifest["notes"])
+        return (*self.manifest["notes"], *claim_notes(self))
 
     @property
     def finished(self) -> bool:
@@ -370,7 +388,10 @@ def _opened(folder: Path, manifest: dict[str, Any]) -> Study:
     samples = None
     if "shards" in manifest:
         samples = read_table(folder, SAMPLES, ("place", "label"), seals.get(SAMPLES))
-    study = Study(manifest, targets, responses, folder, samples=samples)
+    confirmation = None
+    if CONFIRMATION in seals and not unfinished:
+        confirmation = read_table(folder, CONFIRMATION, CONFIRMED, seals[CONFIRMATION])
+    study = Study(manifest, targets, responses, folder, {}, samples, confirmation)
     for key, read in (("scoring", "scoring"), ("base", "base"), ("settled", "prefixes")):
         try:
             getattr(study, read)

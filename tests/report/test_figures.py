@@ -24,7 +24,7 @@ def test_a_row_for_each_target_in_the_order_of_data():
     assert (second.target, second.size) == ("a.bias", 7)
     assert first.values == pytest.approx((0.5, 0.5, 0.0), abs=1e-15)
     assert second.values == pytest.approx((1 / 6 - 0.5, 1 / 6 - 0.5, 0.0), abs=1e-15)
-    assert first.classes == ("antifragile", "antifragile", "robust")
+    assert first.classes == ("antifragile", "antifragile (unconfirmed)", "robust")
     assert second.classes == ("fragile", "fragile", "robust")
 
 

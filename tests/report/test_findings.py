@@ -39,8 +39,9 @@ def test_counts_are_of_targets_and_of_values():
 def test_the_headline_counts_classes():
     study = handset.study({"a": ANTIFRAGILE, "b": FRAGILE}, sizes={"a": 30, "b": 10})
     assert headline(study) == (
-        f"Of 2 filtered targets: under attack, 1 antifragile (75{THIN}% of the values) and 1 "
-        f"fragile; on clean inputs, 1 antifragile (75{THIN}% of the values) and 1 fragile."
+        f"Of 2 filtered targets: under attack, 1 antifragile (unconfirmed) (75{THIN}% of the "
+        f"values) and 1 fragile; on clean inputs, 1 antifragile (75{THIN}% of the values) and 1 "
+        "fragile."
     )
     alone = headline(handset.study({"a": ROBUST}))
     assert alone.startswith(f"Of 1 filtered target: under attack, 1 robust (100{THIN}% of")

@@ -25,6 +25,9 @@ def lines(study: Study, width: int = 80) -> list[str]:
     return [line.rstrip() for line in text.getvalue().splitlines()]
 
 
+SHORT = {kind.short for kind in CLASSES.values()}
+
+
 def words(study: Study) -> list[str]:
     return " ".join(lines(study)).split()
 
@@ -38,7 +41,7 @@ def test_a_resnet_fits_80_columns_one_line_a_layer(curve: tuple[float, float, fl
     assert len(found) == 1 + len(names) + 1
     assert [line.split()[0] for line in found[1:-1]] == [n.removesuffix(".weight") for n in names]
     for line in found[1:-1]:
-        assert [word for word in line.split() if word in CLASSES] == line.split()[2::2]
+        assert [word for word in line.split() if word in SHORT] == line.split()[2::2]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_long_names_fold_and_nothing_else_does(names):
     study = handset.study(dict.fromkeys(names, ANTIFRAGILE))
     console = Console(width=80)
     assert all(console.measure(line).maximum <= 80 for line in lines(study))
-    assert words(study).count("antifragile") == 2 * len(names)
+    assert words(study).count("antifragile") == words(study).count("unconfirmed") == len(names)
     joined = "".join(line.split(" ")[0] for line in lines(study)[1:-1])
     assert joined == "".join(names)
 
@@ -64,7 +67,7 @@ def test_large_scores_do_not_cut_a_class():
         base={"clean": 0.8, "adversarial": 0.01},
     )
     found = words(study)
-    assert found.count("antifragile") == 3
+    assert (found.count("antifragile"), found.count("unconfirmed")) == (1, 2)
     assert "+6699.50" in found
 
 
@@ -73,7 +76,7 @@ def test_numbers_and_classes_of_a_row():
     assert lines(study)[:3] == [
         "target       clean             adversarial       difference",
         "b            -0.33 fragile     -0.33 fragile     +0.00 robust",
-        "a            +0.50 antifragile +0.50 antifragile +0.00 robust",
+        "a            +0.50 antifragile +0.50 unconfirmed +0.00 robust",
     ]
 
 
@@ -126,7 +129,7 @@ def test_classes_are_counted_for_each_score():
     study = handset.study({"f": FRAGILE, "g": FRAGILE, "a": ANTIFRAGILE, "r": ROBUST})
     assert class_counts(study) == {
         "clean": {"fragile": 2, "robust": 1, "antifragile": 1},
-        "adversarial": {"fragile": 2, "robust": 1, "antifragile": 1},
+        "adversarial": {"fragile": 2, "robust": 1, "antifragile (unconfirmed)": 1},
         "difference": {"robust": 4},
     }
 

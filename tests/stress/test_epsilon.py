@@ -53,6 +53,34 @@ def test_half_of_the_clean_accuracy_is_meant():
     assert 0.05 < choice.epsilon <= 0.1
 
 
+def test_half_way_to_chance_is_meant():
+    # 90 % are right and 50 % guessed: 70 % are aimed at, where two of the nine are lost.
+    labels = torch.tensor([0] * 9 + [1])
+    values = [0.1, 0.2, *[0.5] * 7, 1.0]
+    choice = choose(margins(*values, labels=labels), chance=0.5)
+    assert (choice.clean, choice.adversarial, choice.chance) == (0.9, 0.7, 0.5)
+    assert 0.1 < choice.epsilon <= 0.25
+
+
+def test_a_cliff_does_not_lead_below_chance():
+    # All right up to 0.1, then 40 %: nearer to the aim of 75 % is 100 %, but for 50 % guessed.
+    values = [0.2] * 6 + [1.0] * 4
+    choice = choose(margins(*values), chance=0.5)
+    assert choice.adversarial == 1.0
+    nearer = choose(margins(*values[:7]), chance=0.1)
+    assert nearer.adversarial == 1.0
+    assert choose(margins(*values), chance=0.3).adversarial == 0.4
+
+
+def test_a_network_that_guesses_has_no_magnitude():
+    labels = torch.tensor([0, 0, 1, 1])
+    choice = choose(margins(0.1, 0.2, 1.0, 1.0, labels=labels), chance=0.5)
+    assert choice.guesses
+    assert choice.evaluations == 1
+    assert choice.epsilon == 1 / 255
+    assert "guessing gives 50.0%, so that no magnitude means anything" in choice.sentence()
+
+
 def test_a_cliff_is_found_to_two_percent():
     # Every margin is 0.2, so that no magnitude leaves half: the smaller end of the bracket wins.
     choice = choose(margins(0.2, 0.2))
@@ -161,4 +189,9 @@ def test_sentences():
     assert EpsilonChoice(8 / 255, 0.9, 0.0, 5).sentence() == (
         "epsilon 0.03137 takes accuracy from 90.0% to 0.0% (5 magnitudes tried); no magnitude "
         "leaves about half of it, so the network is floored."
+    )
+    assert (
+        EpsilonChoice(8 / 255, 0.9, 0.0, 5, chance=0.1)
+        .sentence()
+        .endswith("no magnitude leaves about half-way to chance, so the network is floored.")
     )

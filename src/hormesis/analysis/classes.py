@@ -52,7 +52,18 @@ class TargetClass:
         """
         return self.name.replace("(", "").replace(")", "").replace(" ", "-")
 
+    @property
+    def short(self) -> str:
+        """Its name where there is little room.
 
+        Example:
+            >>> CLASSES["antifragile (unconfirmed)"].short
+            'unconfirmed'
+        """
+        return _SHORT.get(self.name, self.name)
+
+
+_SHORT = {UNCONFIRMED: "unconfirmed", FIXED_ONLY: "fixed only"}
 _INK, _WHITE = "#555555", "#FFFFFF"
 _BLUE = "#00507D"
 _KINDS = (

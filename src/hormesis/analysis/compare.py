@@ -1,7 +1,7 @@
 """Tables of a comparison: paths of classes, changes, agreement, runs pooled."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import combinations, pairwise
 from typing import Any, cast
@@ -12,12 +12,21 @@ from jaxtyping import Float
 from scipy import stats
 
 from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
-from hormesis.analysis.classes import POINTS, UNDEFINED
+from hormesis.analysis.classes import (
+    ANTIFRAGILE,
+    CLASSES,
+    IMPROVING,
+    POINTS,
+    UNDECIDED,
+    UNDEFINED,
+)
 from hormesis.analysis.scores import SCORES, classes
 from hormesis.analysis.sequence import Sequence as Anytime
 from hormesis.analysis.uncertainty import Law, Sums, adjusted, with_intervals
+from hormesis.analysis.verdicts import ATTACKED, Evidence, summed_up, with_verdicts
 from hormesis.settings import Scoring
 
+_ABOVE = str.maketrans({CLASSES[name].letter.lower(): "a" for name in IMPROVING})
 _ALL_PAIRS = 10  # of studies; with more, each is compared with the first
 
 
@@ -32,6 +41,7 @@ class Measured:
         sums: Of the influence values; None if no outcomes were kept.
         law: Of distances in standard errors.
         samples: What tells whether another study is of the same samples in the same order.
+        evidence: What else is known about the classes, its claims by match, label and score.
     """
 
     label: str
@@ -40,6 +50,7 @@ class Measured:
     sums: Sums | None
     law: Law | None
     samples: tuple[Any, ...]
+    evidence: Evidence = field(default_factory=Evidence)
 
     def paired(self, other: "Measured") -> bool:
         """Return whether the two were measured on the same samples, one by one."""
@@ -97,8 +108,20 @@ def score_rows(
     for place, each in enumerate(measured):
         own = table.iloc[place * rows : (place + 1) * rows]
         spread = None if each.sums is None else each.sums.spread()
-        parts.append(with_intervals(own, spread, each.law, scoring))
-    return pd.concat(parts).drop(columns="filter")
+        found = with_intervals(own, spread, each.law, scoring).assign(target=own["match"])
+        parts.append(with_verdicts(found, each.evidence, scoring.tolerance))
+    return pd.concat(parts).drop(columns=["filter", "target"])
+
+
+def _points(matches: Sequence[str], each: Measured, scoring: Scoring) -> np.ndarray:
+    """Return the classes by the estimates of one study, in the order of ``score_rows``."""
+    return _shown(score_rows(matches, [each], scoring)).to_numpy(dtype=object)
+
+
+def _shown(scores: pd.DataFrame) -> pd.Series:
+    """Return the classes, those that are undecided by the estimate."""
+    label, point = scores["class"], scores["point"]
+    return pd.Series(np.where(label == UNDECIDED, point, label), index=scores.index)
 
 
 def _repeated(matches: Sequence[str], times: int) -> np.ndarray:
@@ -114,22 +137,22 @@ def paths(scores: pd.DataFrame) -> pd.DataFrame:
             ``certain``.
 
     Returns:
-        Columns ``score``, ``match``, ``path`` (a letter a study: ``F``, ``R``, ``A`` where the
-        class is certain, ``f``, ``r``, ``a`` by the estimate alone, ``-`` undefined), ``changes``
-        (how often the class by the estimate changes from one study to the next) and ``invariant``:
-        ``certain``, ``undecided`` (the same by the estimates, but not all are certain), ``no``, or
-        ``undefined``.
+        Columns ``score``, ``match``, ``path`` (a letter a study, see ``analysis.classes``: ``F``,
+        ``R``, ``A`` where the class is certain, ``f``, ``r``, ``u`` and so on where it is not, and
+        ``-`` undefined), ``changes`` (how often the class by the estimate changes from one study to
+        the next, whether confirmed or not) and ``invariant``: ``certain``, ``undecided`` (the same
+        by the estimates, but not all are certain), ``no``, or ``undefined``, also at chance.
     """
     rows = []
-    letters = scores["point"].str[0].where(scores["point"] != UNDEFINED, "-")
-    letters = letters.where(~scores["certain"], letters.str.upper())
+    letters = _shown(scores).map(lambda name: CLASSES[name].letter)
+    letters = letters.where(scores["certain"], letters.str.lower())
     grouped = scores.assign(letter=letters).groupby(["score", "match"], sort=False)
     for key, part in grouped:
         score, match = cast(tuple[str, str], key)
         path = "".join(part["letter"])
-        lower = path.lower()
+        lower = path.lower().translate(_ABOVE)
         changes = sum(one != other for one, other in pairwise(lower))
-        if "-" in path:
+        if {"-", "c"} & set(path):
             kind = UNDEFINED
         elif changes:
             kind = "no"
@@ -137,6 +160,10 @@ def paths(scores: pd.DataFrame) -> pd.DataFrame:
             kind = "certain" if path.isupper() else "undecided"
         rows.append((score, match, path, changes, kind))
     return pd.DataFrame(rows, columns=["score", "match", "path", "changes", "invariant"])
+
+
+_CODES = {name: place for place, name in enumerate(POINTS)}
+_CODES |= dict.fromkeys(IMPROVING, POINTS.index(ANTIFRAGILE))
 
 
 def pairs_of(studies: int, *, ordered: bool) -> list[tuple[int, int]]:
@@ -191,14 +218,18 @@ def changes(
         for parts in zip(*(_width_and_p(*side, scoring.level) for side in sides), strict=True)
     )
     difference = after - before
+    points = {place: _points(matches, measured[place], scoring) for pair in pairs for place in pair}
+    from_class, to_class = (
+        np.concatenate([points[pair[place]] for pair in pairs]) for place in (0, 1)
+    )
     return pd.DataFrame(
         {
             "score": list(SCORES) * (len(matches) * len(pairs)),
             "match": _repeated(matches, len(pairs)),
             "from": np.repeat(labels[0], rows),
             "to": np.repeat(labels[1], rows),
-            "from_class": classes(before, scoring.tolerance),
-            "to_class": classes(after, scoring.tolerance),
+            "from_class": from_class,
+            "to_class": to_class,
             "difference": difference,
             "low": difference - half,
             "high": difference + half,
@@ -276,11 +307,13 @@ def agreements(
     for score in SCORES:
         chosen = scores.loc[scores["score"] == score]
         values = _wide(chosen, "value", studies).dropna(axis=1)
+        codes = [_CODES.get(point, -1) for point in _shown(chosen).tolist()]
+        classes = _wide(chosen.assign(code=codes), "code", studies)[values.columns]
+        known = (classes >= 0).all(axis=0)  # at chance, nothing has a class to agree on
+        values, classes = values.loc[:, known], classes.loc[:, known]
         targets = values.shape[1]
         if targets < 2:
             continue
-        codes = [POINTS.index(p) if p in POINTS else -1 for p in chosen["point"].tolist()]
-        classes = _wide(chosen.assign(code=codes), "code", studies)[values.columns]
         upper = np.triu_indices(len(studies), 1)
         table = {"score": score, "from": np.asarray(studies)[upper[0]]}
         table |= {"to": np.asarray(studies)[upper[1]], "targets": targets}
@@ -320,6 +353,11 @@ def pooled(
     values = np.stack([run.values.T.ravel() for run in runs])
     count = len(runs)
     mean = values.mean(axis=0)
+    label = classes(mean, scoring.tolerance)
+    members = np.stack([_points(matches, run, scoring) for run in runs])
+    attacked = np.tile([score in ATTACKED for score in SCORES], len(matches))
+    for row in np.flatnonzero(attacked & (label == ANTIFRAGILE)):
+        label[row] = summed_up(members[:, row].tolist())
     between = values.std(axis=0, ddof=1) / np.sqrt(count)
     half = stats.t.ppf((1 + scoring.level) / 2, count - 1) * between
     sampling = _sampling_half(runs, scoring)
@@ -330,7 +368,7 @@ def pooled(
             "match": np.repeat(np.asarray(matches, dtype=object), len(SCORES)),
             "runs": count,
             "mean": mean,
-            "class": classes(mean, scoring.tolerance),
+            "class": label,
             "low": mean - half,
             "high": mean + half,
             "sampling_low": mean - sampling,

@@ -4,8 +4,8 @@ A sweep that chooses when to stop measures a target until it is settled, and no 
 about it, the unfiltered network's performance included, is that of the samples up to there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,34 @@ class Prefix:
             "adversarial": self.base.adversarial,
             "targets": list(self.targets),
         }
+
+
+def prefixes_of(
+    settled: Sequence[Mapping[str, Any]], whole: Prefix, swept: Sequence[str]
+) -> tuple[Prefix, ...]:
+    """Return which samples count for which targets.
+
+    Args:
+        settled: What ``Prefix.described`` returned of targets that were settled before others.
+        whole: All samples, for all other targets.
+        swept: Names of all targets.
+
+    Raises:
+        ValueError: For numbers of samples that cannot be.
+    """
+    found = [
+        Prefix(
+            int(one["samples"]),
+            replace(whole.base, clean=float(one["clean"]), adversarial=float(one["adversarial"])),
+            tuple(one["targets"]),
+        )
+        for one in settled
+    ]
+    if any(not 1 < prefix.samples <= whole.samples for prefix in found):
+        raise ValueError(f"targets are settled after 2 to {whole.samples} samples")
+    known = {target for prefix in found for target in prefix.targets}
+    rest = tuple(name for name in swept if name not in known)
+    return (*found, *([replace(whole, targets=rest)] if rest else []))
 
 
 Prefixes = Sequence[Prefix]

@@ -32,18 +32,68 @@ class Means:
         self.samples = 0
         self.changed: Bool[np.ndarray, " removals"] = np.zeros(0, dtype=bool)
         self._sums: dict[str, np.ndarray] = {}
+        self._squares: dict[str, np.float64] = {}
+        self._idle: dict[str, tuple[np.ndarray, np.ndarray] | None] = {}
 
     def add(self, outcomes: StoredOutcomes) -> None:
         """Add the outcomes of one block."""
         for name in ("base_clean", "base_adversarial", "clean", "adversarial"):
             total = getattr(outcomes, name).astype(np.float64).sum(axis=-1)
             self._sums[name] = self._sums.get(name, np.float64(0)) + total
+            if name.startswith("base"):
+                squares = np.square(getattr(outcomes, name).astype(np.float64)).sum()
+                self._squares[name] = self._squares.get(name, np.float64(0)) + squares
+        self._add_idle(outcomes)
         self.changed = outcomes.changed | (self.changed if self.samples else False)
         self.samples += len(outcomes.base_clean)
+
+    def _add_idle(self, outcomes: StoredOutcomes) -> None:
+        """Count where the attack had nothing to work with, among the answers that are right.
+
+        Of a performance that is not 0 or 1 all answers count.
+        """
+        binary = np.isin(outcomes.base_clean, (0, 1)).all()
+        for name, clean in (("base_idle", outcomes.base_clean), ("idle", outcomes.clean)):
+            idle, before = getattr(outcomes, name), self._idle.get(name)
+            if idle is None or (self.samples and before is None):
+                self._idle[name] = None  # of some samples it is not known
+                continue
+            right = clean > 0 if binary else np.ones_like(clean, dtype=bool)
+            counts = (idle & right[..., None, :]).sum(axis=-1), right.sum(axis=-1)
+            self._idle[name] = (
+                counts
+                if before is None
+                else (
+                    before[0] + counts[0],
+                    before[1] + counts[1],
+                )
+            )
+
+    def idle(self, name: str) -> Float[np.ndarray, "*removals two"] | None:
+        """Return shares of the right answers: of zero gradients, and of inputs left as they were.
+
+        Args:
+            name: ``base_idle``, or ``idle`` for all removals.
+
+        Returns:
+            NaN where no answer is right; None where that was not measured on all samples.
+        """
+        counted = self._idle.get(name)
+        if counted is None:
+            return None
+        idle, right = counted
+        with np.errstate(invalid="ignore"):
+            return idle / np.where(right, right, np.nan)[..., None]
 
     def of(self, name: str) -> Float[np.ndarray, "*removals"]:
         """Return the mean of ``clean`` or ``adversarial``, or of ``base_clean`` and the like."""
         return np.asarray(self._sums[name] / self.samples)
+
+    def error_of(self, name: str) -> float:
+        """Return the standard error of the mean of ``base_clean`` or ``base_adversarial``."""
+        mean = float(self._sums[name] / self.samples)
+        left = float(self._squares[name] / self.samples) - mean**2
+        return float(np.sqrt(max(left, 0.0) / max(self.samples - 1, 1)))
 
 
 def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
@@ -61,7 +111,9 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
         ``clean`` and ``adversarial`` (mean performance), ``random_clean`` and
         ``random_adversarial`` (those of the control, where it was measured), ``progress``
         (normalised threshold, 0 to 1), ``lower`` and ``upper`` (edges of the pulse), ``changed``
-        (whether any logit moved), ``outcome`` and ``control``.
+        (whether any logit moved), ``outcome`` and ``control``; and, where each removal was attacked
+        anew, ``zero_gradient`` and ``unmoved``: shares of the samples that the filtered network
+        gets right whose gradient was zero, and whose input the attack left as it was.
     """
     table = cells.copy()
 
@@ -74,6 +126,10 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
         for name in ("clean", "adversarial"):
             table[prefix + name] = read(name, column)
     table["changed"] = np.append(means.changed, False)[cells["outcome"].to_numpy()]
+    idle, base_idle = means.idle("idle"), means.idle("base_idle")
+    if idle is not None and base_idle is not None:
+        shares = np.concatenate([idle, base_idle[None]])[cells["outcome"].to_numpy()]
+        table["zero_gradient"], table["unmoved"] = shares.T
     measured = [name for name in ("random_clean", "random_adversarial") if name in table]
     rest = [name for name in table.columns if name not in {*COLUMNS, *measured}]
     return table.reindex(columns=[*COLUMNS, *measured, *rest])

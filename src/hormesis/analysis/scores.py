@@ -28,11 +28,13 @@ class Base:
         clean: Mean over the clean samples.
         adversarial: Mean over the perturbed samples.
         higher_is_better: Whether a larger performance is the better one; not so for a loss.
+        chance: Performance of guessing, see ``analysis.chance``; None where that is not known.
     """
 
     clean: float
     adversarial: float
     higher_is_better: bool = True
+    chance: float | None = None
 
 
 def relative(performance: Curve, base: float | Divisor, *, higher_is_better: bool = True) -> Curve:

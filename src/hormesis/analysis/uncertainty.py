@@ -57,6 +57,25 @@ class Student:
 Law = Student | Sequence
 
 
+def law_of(
+    samples: int | Int[np.ndarray, " rows"], planned: int | None, level: float
+) -> Student | Sequence:
+    """Return Student's t, or what holds at any time for a sweep that chooses when to stop.
+
+    Args:
+        samples: How many were measured; an array where rows of a table have seen different ones.
+        planned: How many there are, if the sweep chooses when to stop; else None.
+        level: Confidence level.
+
+    Example:
+        >>> law_of(10, None, 0.95), law_of(256, 1000, 0.95).planned
+        (Student(samples=10, level=0.95), 1000)
+    """
+    if planned is None:
+        return Student(int(np.max(samples)), level)
+    return Sequence(samples, planned, level)
+
+
 @dataclass(frozen=True)
 class Spread:
     """How far scores may lie from their estimates, one value a row of the table of scores.

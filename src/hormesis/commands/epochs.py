@@ -6,6 +6,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from hormesis.commands.watch import sinks_from, tell
+from hormesis.confirm_options import confirmation_from
 from hormesis.epoch_options import epochs_from
 from hormesis.errors import SettingError, StudyError
 from hormesis.given import run_from, scoring_from, sweep_from, targets_from
@@ -56,6 +57,7 @@ def run(given: Namespace) -> int:
             scoring=scoring,
             performance=performance_named(given.performance),
             run=run_from(given),
+            confirmation=confirmation_from(given),
         )
     tell(follower)
     try:

@@ -57,7 +57,7 @@ def measure(
 
     with torch.inference_mode(False), torch.no_grad():
         with ties.lent(network):
-            inputs = attacked(network, block, question)
+            inputs, base_idle = attacked(network, block, question)
         clean = block.inputs.detach().clone().requires_grad_()
         with torch.enable_grad():  # rounding may depend on it, and `changed` compares bits
             base = _cut(whole(literal, clean))
@@ -70,6 +70,7 @@ def measure(
             False,
         )
         results: list[Result] = [unfiltered] * len(removals)
+        idle = [base_idle] * len(removals)
         todo = stages(literal, removals)
         walk = Walk(literal, todo, clean)
         for number, stage in enumerate(todo):
@@ -81,7 +82,7 @@ def measure(
                     with torch.enable_grad():
                         known = walk.answer(stage, weights)
                     seen = _Filtered(literal, weights, clean, known.logits)
-                    inputs = attacked(seen, block, question)
+                    inputs, idle[row] = attacked(seen, block, question)
                     found = whole(program, inputs, weights)
                     pairs = ((known, base), (found, answer))
                     rounding = ties.checked(network, removals[row], inputs, found, usually)
@@ -91,7 +92,7 @@ def measure(
                         not all(same(one.logits, other.logits) for one, other in pairs),
                     )
                 tick()
-    return Outcomes.of(unfiltered[:2], results)
+    return Outcomes.of(unfiltered[:2], results, base_idle, idle)
 
 
 def _cut(answer: Answer) -> Answer:

@@ -8,10 +8,13 @@ from hormesis.errors import ModelError
 from hormesis.inputs.models import logits_of
 from hormesis.stress.guard import evaluating
 
+_BY_RANK = ("accuracy", "top5")
 _ROUNDING = 1e-3  # in units of the largest logit; batches of different size round differently
 
 
-def refuse_unfit(network: nn.Module, example: Float[Tensor, " batch *shape"]) -> None:
+def refuse_unfit(
+    network: nn.Module, example: Float[Tensor, " batch *shape"], performance: str = ""
+) -> None:
     """Refuse a network whose answer to a sample depends on anything but the sample.
 
     It runs four times on a few rows, in evaluation mode. Its buffers and modes, and the global
@@ -20,10 +23,12 @@ def refuse_unfit(network: nn.Module, example: Float[Tensor, " batch *shape"]) ->
     Args:
         network: Any network.
         example: At least two different inputs, on the network's device.
+        performance: Name of what is measured; by accuracy, a single output is always right.
 
     Raises:
-        ModelError: If the network changes a buffer or parameter of its own when it runs, gives two
-            answers to one input, or mixes the samples of a batch.
+        ModelError: If the network has a single output where accuracy is measured, changes a buffer
+            or parameter of its own when it runs, gives two answers to one input, or mixes the
+            samples of a batch.
 
     Example:
         >>> refuse_unfit(nn.Linear(3, 2), torch.rand(2, 3))
@@ -44,6 +49,12 @@ statistics, or another normalisation.
         finally:
             for _, tensor, before in state:
                 tensor.copy_(before)
+        if performance in _BY_RANK and first.shape[1] < 2:
+            raise ModelError(
+                f"The network has a single output, so that every answer is right by {performance}: "
+                "give it an output for each class, two for yes or no, or measure another "
+                "performance."
+            )
         if changed:
             raise ModelError(
                 f"The network changes its own {changed[0]!r} when it runs in evaluation mode, so "

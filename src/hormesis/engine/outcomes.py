@@ -66,6 +66,9 @@ class Outcomes:
         clean: One row a removal, on clean inputs.
         adversarial: One row a removal, on perturbed inputs.
         changed: Whether the removal changed a logit of any sample, clean or perturbed.
+        base_idle: Where the attack on the unfiltered network had nothing to work with, see
+            ``attacks.Perturbed``.
+        idle: The same of every removal, where each is attacked anew; else None.
     """
 
     base_clean: Float[Tensor, " samples"]
@@ -73,9 +76,16 @@ class Outcomes:
     clean: Float[Tensor, "removals samples"]
     adversarial: Float[Tensor, "removals samples"]
     changed: Bool[Tensor, " removals"]
+    base_idle: Bool[Tensor, "two samples"]
+    idle: Bool[Tensor, "removals two samples"] | None = None
 
     @staticmethod
-    def of(base: tuple[Tensor, Tensor], removals: Sequence[Result]) -> "Outcomes":
+    def of(
+        base: tuple[Tensor, Tensor],
+        removals: Sequence[Result],
+        base_idle: Tensor,
+        idle: Sequence[Tensor] | None = None,
+    ) -> "Outcomes":
         """Return the outcomes of the unfiltered network and of every removal, clean ones first."""
         nothing = torch.zeros(0, len(base[0]))
         clean, adversarial, changed = zip(*removals, strict=True) if removals else ((), (), ())
@@ -85,6 +95,8 @@ class Outcomes:
             clean=torch.stack(clean) if clean else nothing,
             adversarial=torch.stack(adversarial) if adversarial else nothing,
             changed=torch.tensor(changed, dtype=torch.bool),
+            base_idle=base_idle,
+            idle=None if idle is None else torch.stack([base_idle, *idle])[1:],
         )
 
     def head(self, count: int) -> "Outcomes":
@@ -97,15 +109,20 @@ class Outcomes:
             clean=self.clean[:, :count],
             adversarial=self.adversarial[:, :count],
             changed=self.changed,
+            base_idle=self.base_idle[:, :count],
+            idle=None if self.idle is None else self.idle[..., :count],
         )
 
     @staticmethod
     def joined(parts: "Sequence[Outcomes]") -> "Outcomes":
         """Return the outcomes of a block that was measured in parts."""
+        idle = [part.idle for part in parts if part.idle is not None]
         return Outcomes(
             base_clean=torch.cat([part.base_clean for part in parts]),
             base_adversarial=torch.cat([part.base_adversarial for part in parts]),
             clean=torch.cat([part.clean for part in parts], dim=1),
             adversarial=torch.cat([part.adversarial for part in parts], dim=1),
             changed=torch.stack([part.changed for part in parts]).any(dim=0),
+            base_idle=torch.cat([part.base_idle for part in parts], dim=1),
+            idle=torch.cat(idle, dim=2) if len(idle) == len(parts) else None,
         )

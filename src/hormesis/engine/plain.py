@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
 from hormesis.inputs.models import logits_of
-from hormesis.stress.attacks import perturb
+from hormesis.stress.attacks import perturb_noted
 from hormesis.stress.guard import evaluating
 
 
@@ -55,18 +55,20 @@ def measure(
         The outcome of each removal on each sample.
     """
     with evaluating(network):
-        adversarial = attacked(network, block, question)
+        adversarial, base_idle = attacked(network, block, question)
         base = _both(network, block, adversarial, question)
-        results = []
+        results, idle = [], []
         for removal in removals:
             with filtered(network, removal):
                 if question.adaptive:
-                    adversarial = attacked(network, block, question)
+                    adversarial, nothing = attacked(network, block, question)
+                    idle.append(nothing)
                 logits = _both(network, block, adversarial, question)
             changed = any(not _same(a, b) for a, b in zip(logits, base, strict=True))
             results.append((*_scored(logits, block, question), changed))
             tick()
-    return Outcomes.of(_scored(base, block, question), results)
+    scored = _scored(base, block, question)
+    return Outcomes.of(scored, results, base_idle, idle if question.adaptive else None)
 
 
 def _both(
@@ -82,9 +84,9 @@ def _scored(logits: tuple[Tensor, ...], block: Block, question: Question) -> tup
     return (found[0] if question.clean else torch.zeros_like(found[-1])), found[-1]
 
 
-def attacked(network: nn.Module, block: Block, question: Question) -> Tensor:
-    """Return the block's inputs as the question's attack changes them."""
-    return perturb(
+def attacked(network: nn.Module, block: Block, question: Question) -> tuple[Tensor, Tensor]:
+    """Return the inputs as the question's attack changes them, and where it was idle."""
+    found = perturb_noted(
         network,
         block.inputs,
         block.labels,
@@ -93,6 +95,7 @@ def attacked(network: nn.Module, block: Block, question: Question) -> Tensor:
         seed=question.seed,
         first=block.first,
     )
+    return found.inputs, found.idle
 
 
 def _logits(network: nn.Module, inputs: Tensor) -> Float[Tensor, "samples classes"]:

@@ -29,6 +29,8 @@ class Removal:
         start: How many of the target's values are below those zeroed, in the order of what is
             compared; with ``count`` it tells which values go.
         draw: Seed of a random removal of ``count`` values, the control; None for the filter itself.
+        noise: With a ``draw``, remove nothing, and add Gaussian noise of the same norm as the
+            values that the filter zeroes.
     """
 
     target: Target
@@ -37,6 +39,7 @@ class Removal:
     compare: str = "signed"
     start: int = 0
     draw: int | None = None
+    noise: bool = False
 
     def key(self) -> str:
         """Return what tells the removal from all others of the same network and the same seed.
@@ -44,7 +47,8 @@ class Removal:
         Removals of different sweeps that zero the same values of a target have the same key.
         """
         parts = ";".join(f"{p.parameter},{p.axis},{p.index}" for p in self.target.parts)
-        return f"{parts}|{self.compare}|{self.start}|{self.start + self.count}|{self.draw}"
+        drawn = f"{self.draw}|noise" if self.noise else f"{self.draw}"
+        return f"{parts}|{self.compare}|{self.start}|{self.start + self.count}|{drawn}"
 
     def apply(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return copies of the target's tensors with the values zeroed.
@@ -55,6 +59,8 @@ class Removal:
         Returns:
             The filtered tensors by name; the given ones are not changed.
         """
+        if self.noise:
+            return self._with_noise(parameters)
         names = dict.fromkeys(part.parameter for part in self.target.parts)
         filtered = {name: parameters[name].detach().clone() for name in names}
         dtype = _common(filtered.values())
@@ -68,6 +74,21 @@ class Removal:
                 chosen, remaining = remaining[: view.numel()], remaining[view.numel() :]
                 view.masked_fill_(chosen.view(view.shape).to(view.device), 0.0)
         return filtered
+
+    def _with_noise(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return copies of the target's tensors with noise of the norm of what the filter takes."""
+        filtered = replace(self, draw=None, noise=False).apply(parameters)
+        found = {name: parameters[name].detach().clone() for name in filtered}
+        squares = [(found[name] - filtered[name]).double().square().sum() for name in filtered]
+        norm = float(torch.stack([square.cpu() for square in squares]).sum().sqrt())
+        generator = torch.Generator().manual_seed(self.draw or 0)
+        noise = torch.randn(self.target.size, generator=generator, dtype=torch.float64)
+        noise *= norm / float(noise.norm())
+        for part in self.target.parts:
+            view = part.of(found[part.parameter])
+            own, noise = noise[: view.numel()], noise[view.numel() :]
+            view += own.view(view.shape).to(view)
+        return found
 
     def _drawn(self) -> Tensor:
         """Return which of the target's values are removed at random: bool, one a value."""

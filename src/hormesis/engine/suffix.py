@@ -119,7 +119,7 @@ def measure(
                 if stage.reaches:
                     results[row] = work.removal(walk, stage, removals[row], rounding)
                 tick()
-    return Outcomes.of(work.unfiltered[:2], results)
+    return Outcomes.of(work.unfiltered[:2], results, work.idle)
 
 
 class _Work:
@@ -130,7 +130,7 @@ class _Work:
     ) -> None:
         self.program, self.network, self.question = program, network, question
         with ties.lent(network):
-            attacked = plain.attacked(network, block, question)
+            attacked, self.idle = plain.attacked(network, block, question)
         clean = [block.inputs] if question.clean else []
         self.parts = (*clean, attacked)
         self.inputs = torch.cat(self.parts)

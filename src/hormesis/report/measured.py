@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from hormesis.analysis.evidence import base_idle
 from hormesis.settings import Scoring, Sweep, Targets
 from hormesis.study import Study
 
@@ -14,6 +15,14 @@ def performance_text(study: Study, value: float) -> str:
     """Return a performance as readers expect it: a share in percent, all else as a number."""
     percent = study.manifest["question"]["performance"]["name"] in _PERCENT
     return f"{100 * value:.1f}\u202f%" if percent else f"{value:.4g}"
+
+
+def idle_text(study: Study) -> str:
+    """Return where the attack on the unfiltered network had nothing to work with, if known."""
+    zero, unmoved = base_idle(study.manifest)
+    if zero != zero:
+        return ""
+    return f"of right answers {zero:.1%} without a gradient, {unmoved:.1%} left as they were"
 
 
 def epsilon_text(study: Study) -> str:
@@ -29,16 +38,20 @@ def epsilon_text(study: Study) -> str:
 def facts(study: Study) -> Facts:
     """Return what was measured and how, as terms and their values."""
     question, attack = study.manifest["question"], study.manifest["attack"]
+    chance = study.base.chance
     found = {
         "Network": question["network"]["name"],
         "Data": _data(study),
         "Attack": f"{attack['name'].upper()}, ε = {epsilon_text(study)}; "
         f"{question['sweep']['adversary']} adversary",
         "Settings of the attack": _spelled(attack, leave_out=("name", "epsilon", "chosen")),
-        "ε was chosen": _choice(attack),
+        "ε was chosen": choice_text(attack),
         "Performance": f"{question['performance']['name']}; unfiltered "
         f"{performance_text(study, study.base.clean)} clean, "
-        f"{performance_text(study, study.base.adversarial)} adversarial",
+        f"{performance_text(study, study.base.adversarial)} adversarial"
+        + ("" if chance is None else f"; guessing: {performance_text(study, chance)}"),
+        "Reach of the attack": idle_text(study),
+        "Confirmation": _confirmation(study),
         "Filters": f"{', '.join(question['sweep']['filters']).replace('_', '-')}; "
         f"{question['sweep']['thresholds']} thresholds each, "
         f"{question['sweep']['compare']} weights",
@@ -52,6 +65,19 @@ def facts(study: Study) -> Facts:
         "Folder": "" if study.folder is None else str(study.folder),
     }
     return [(term, str(value)) for term, value in found.items() if value]
+
+
+def _confirmation(study: Study) -> str:
+    """Return how claims of antifragility under attack were put to the test."""
+    said = study.manifest.get("confirmation", {})
+    if study.confirmation is None or not said:
+        return "no claim of antifragility under attack was put to the test"
+    known = {"targets": (), "samples": "?", "steps": "?", "restarts": "?", "draws": "?"} | said
+    return (
+        f"{len(known['targets'])} targets, attacked anew on at most {known['samples']} samples, "
+        f"and by PGD with {known['steps']} steps and {known['restarts']} starts; {known['draws']} "
+        "controls of each kind for a removal"
+    )
 
 
 def _data(study: Study) -> str:
@@ -82,13 +108,26 @@ def _origin(study: Study) -> dict[str, str]:
     }
 
 
-def _choice(attack: dict[str, Any]) -> str:
+def choice_text(attack: dict[str, Any]) -> str:
+    """Return how the magnitude of an attack was chosen; nothing if it was given.
+
+    Args:
+        attack: As a manifest holds it.
+
+    Example:
+        >>> choice_text({"chosen": {"clean": 0.9, "unharmed": False, "chance": 0.1}})
+        'to take the accuracy half-way to chance'
+    """
     chosen = attack.get("chosen")
     if not chosen:
         return ""
+    chance = chosen.get("chance")
+    if chance is not None and chosen["clean"] <= chance:
+        return "the smallest, as the network does no better than guessing"
     if chosen.get("unharmed"):
-        return "the largest that was tried; it does not halve the accuracy"
-    return "to halve the accuracy"
+        missed = "take the accuracy half-way to chance" if chance else "halve the accuracy"
+        return f"the largest that was tried; it does not {missed}"
+    return "to take the accuracy half-way to chance" if chance else "to halve the accuracy"
 
 
 def _intervals(study: Study) -> str:

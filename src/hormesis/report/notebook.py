@@ -89,7 +89,8 @@ def studies_html(studies: Studies) -> str:
     ]
     heat = _heat_map([f"epoch {epoch}" for epoch in by_epoch], list(rows.items())[:_MOST_ROWS])
     made = f"{main_filter(first.scores)} filter, adversarial score"
-    return _page(headline(first)[0], bases, heat, [made])
+    marks = legend(name for members in by_epoch.values() for row in members for name in row.classes)
+    return _page(headline(first)[0], bases, heat, [made, marks])
 
 
 def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> str:

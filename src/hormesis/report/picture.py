@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
+from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import (
     ScoreRow,
@@ -67,7 +68,9 @@ def _texts(row: ScoreRow) -> list[str]:
     texts = []
     for value, label, width in zip(row.values, row.classes, row.widths, strict=True):
         between = "" if math.isnan(width) else f" ±{width:.2f}"
-        texts.append(label if math.isnan(value) else f"{value:+.2f}{between} {label}")
+        texts.append(
+            label if math.isnan(value) else f"{value:+.2f}{between} {CLASSES[label].short}"
+        )
     return texts
 
 

@@ -20,7 +20,8 @@ from rich.progress import (
 from hormesis.report.terminal import printable
 
 Report = Callable[[str, int, int], None]
-"""Called with the name of a stage, the work done and the work in total."""
+"""Called with the name of a stage, the work done and the work in total; with a total of 0, the name
+is a sentence that is shown once."""
 
 _SECONDS_BETWEEN_LINES = 30.0
 _QUIET_SECONDS = 2.0
@@ -64,6 +65,9 @@ def _bars(console: Console) -> Iterator[Report]:
         tasks = {}
 
         def report(stage: str, done: int, total: int) -> None:
+            if not total:
+                progress.console.print(printable(stage), markup=False, highlight=False)
+                return
             if stage not in tasks:
                 tasks[stage] = progress.add_task(printable(stage), total=total)
             progress.update(tasks[stage], completed=done, total=total)
@@ -79,6 +83,9 @@ class _Lines:
         self._printed: dict[str, float] = {}
 
     def report(self, stage: str, done: int, total: int) -> None:
+        if not total:
+            self._say(stage)
+            return
         now = time.monotonic()
         started = self._started.setdefault(stage, now)
         last = self._printed.get(stage, started)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from hormesis.report.measured import choice_text, idle_text
 from hormesis.report.table import class_counts, score_overview
 from hormesis.report.terminal import console as terminal
 from hormesis.study import Study
@@ -43,19 +44,20 @@ def headline(study: Study) -> list[str]:
     data, measured = question["data"], question["performance"]["name"]
     epsilon = float(attack["epsilon"])
     percent = measured in ("accuracy", "top5")
-    clean, adversarial = (
-        f"{value:.1%}" if percent else f"{value:.4g}"
-        for value in (study.base.clean, study.base.adversarial)
-    )
+    form = "{:.1%}" if percent else "{:.4g}"
+    clean, adversarial = map(form.format, (study.base.clean, study.base.adversarial))
+    chance = study.base.chance
+    guessing = "" if chance is None else f"; guessing: {form.format(chance)}"
     adversary = question["sweep"]["adversary"]
-    halved = "chosen" in attack and not attack["chosen"]["unharmed"]
-    chosen = ", chosen to halve the accuracy" if halved else ""
+    choice = choice_text(attack)
+    chosen = f", chosen {choice}" if choice.startswith("to ") else ""
     return [
         f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
         f"{data['classes']} classes",
         f"{attack['name'].upper()}, ε = {epsilon:.4g} in input units ({epsilon * 255:.3g}/255)"
         f"{chosen}; {adversary} adversary",
-        f"unfiltered {measured}: {clean} clean, {adversarial} adversarial",
+        f"unfiltered {measured}: {clean} clean, {adversarial} adversarial{guessing}",
+        *([f"reach of the attack: {idle}"] if (idle := idle_text(study)) else []),
         *study.notes,
     ]
 

@@ -53,7 +53,7 @@ def _cell(row: ScoreRow, place: int) -> Text:
     if math.isnan(value):
         return Text(f"      {label}", style=style)
     if math.isnan(width):
-        return Text(f"{value:+.2f} {label}", style=style)
+        return Text(f"{value:+.2f} {CLASSES[label].short}", style=style)
     return Text(f"{value:+.2f} ±{width:.2f} {letter(label, row.points[place])}", style=style)
 
 

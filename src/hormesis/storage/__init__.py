@@ -16,6 +16,7 @@ Nothing here is pickled, and nothing needs torch.
 
 from hormesis.storage.files import (
     CELLS,
+    CONFIRMATION,
     FORMAT,
     MANIFEST,
     OUTCOMES,
@@ -66,6 +67,7 @@ from hormesis.storage.store import (
 
 __all__ = [
     "CELLS",
+    "CONFIRMATION",
     "FORMAT",
     "LOCK",
     "MANIFEST",

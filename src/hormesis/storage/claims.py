@@ -32,9 +32,11 @@ TABLE_ERRORS = (
 )
 # The kinds of NumPy's types that a column may have; "t" stands for texts.
 KINDS = {
-    **dict.fromkeys(("target", "filter", "kind", "shape", "reason"), "t"),
+    **dict.fromkeys(("target", "filter", "kind", "shape", "reason", "score"), "t"),
+    **dict.fromkeys(("stress", "attack"), "t"),
+    **dict.fromkeys(("value", "low", "high", "unmasked", "zero_gradient", "unmoved", "base"), "f"),
     **dict.fromkeys(
-        ("step", "zeroed", "outcome", "control", "size", "depth", "place", "label"), "iu"
+        ("step", "zeroed", "outcome", "control", "size", "depth", "place", "label", "samples"), "iu"
     ),
     **dict.fromkeys(("alpha", "density", "progress", "lower", "upper"), "f"),
     **dict.fromkeys(("clean", "adversarial", "minimum", "maximum"), "f"),
@@ -71,6 +73,18 @@ _OPTIONAL: dict[tuple[str, ...], type | tuple[type, ...]] = {
     ("base", "adversarial"): _NUMBER,
     ("base", "samples"): int,
     ("base", "higher_is_better"): bool,
+    ("base", "clean_error"): _NUMBER,
+    ("base", "adversarial_error"): _NUMBER,
+    ("base", "zero_gradient"): _NUMBER,
+    ("base", "unmoved"): _NUMBER,
+    ("confirmation",): dict,
+    ("confirmation", "key"): str,
+    ("confirmation", "level"): _NUMBER,
+    ("confirmation", "seconds"): _NUMBER,
+    ("confirmation", "targets"): list,
+    **{("confirmation", name): int for name in ("samples", "steps", "restarts", "draws")},
+    ("attack", "chosen", "chance"): (*_NUMBER, type(None)),
+    ("chance",): _NUMBER,
     **{("scoring", name): str for name in ("base", "reference", "interval", "multiplicity")},
     ("scoring", "tolerance"): _NUMBER,
     ("scoring", "level"): _NUMBER,
@@ -156,7 +170,7 @@ def not_to_go_on_with(manifest: Mapping[str, Any]) -> str:
     if manifest.get("state") == "finished" and not _is(manifest.get("base"), dict):
         return "it lacks `base`"
     chosen = manifest["attack"].get("chosen", {})
-    whole = set(chosen) == {*_CHOSEN, "unharmed"}
+    whole = set(chosen) - {"chance"} == {*_CHOSEN, "unharmed"}
     whole = whole and all(_is(chosen[key], _NUMBER) for key in _CHOSEN)
     if question["attack"].get("epsilon") == "auto" and not whole:
         return "it lacks a proper `attack.chosen`"

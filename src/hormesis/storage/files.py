@@ -21,6 +21,7 @@ CELLS = "cells.parquet"
 SAMPLES = "samples.parquet"
 REMOVALS = "removals.parquet"
 RESPONSES = "responses.parquet"
+CONFIRMATION = "confirmation.parquet"
 OUTCOMES = "outcomes"
 _SEAL = "sha256"
 

@@ -10,6 +10,7 @@ from hormesis.errors import StudyError
 from hormesis.storage.claims import faults
 from hormesis.storage.files import (
     CELLS,
+    CONFIRMATION,
     REMOVALS,
     RESPONSES,
     SAMPLES,
@@ -95,7 +96,8 @@ def _expected(manifest: Mapping[str, Any], finished: bool) -> list[Span]:
 
 def _damaged_tables(folder: Path, manifest: Mapping[str, Any], finished: bool) -> dict[str, str]:
     damaged = {}
-    for name in (TARGETS, CELLS, SAMPLES, REMOVALS, *([RESPONSES] if finished else [])):
+    later = [RESPONSES, *({CONFIRMATION} & set(manifest.get("tables", {})))] if finished else []
+    for name in (TARGETS, CELLS, SAMPLES, REMOVALS, *later):
         try:
             read_table(folder, name, (), manifest.get("tables", {}).get(name))
         except StudyError as error:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
+IDLE = ("base_idle", "idle")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class StoredOutcomes:
         changed: Whether the removal changed a logit of any sample.
         measured: Whether the removal was measured on these samples; the outcomes of one that was
             not are zero and mean nothing. None if all were.
+        base_idle: Of each sample, whether the attack on the unfiltered network had a zero gradient
+            at the clean input, and whether it left the input as it was. None where that was not
+            noted, as in studies from before.
+        idle: The same of every removal; None, too, where not each was attacked anew.
     """
 
     base_clean: Float[np.ndarray, " samples"]
@@ -29,6 +34,8 @@ class StoredOutcomes:
     adversarial: Float[np.ndarray, "removals samples"]
     changed: Bool[np.ndarray, " removals"]
     measured: Bool[np.ndarray, " removals"] | None = None
+    base_idle: Bool[np.ndarray, "two samples"] | None = None
+    idle: Bool[np.ndarray, "removals two samples"] | None = None
 
 
 def joined(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
@@ -47,7 +54,13 @@ def joined(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
     return StoredOutcomes(
         *(np.concatenate([known(block, name) for block in blocks], axis=-1) for name in NAMES),
         changed=np.any([block.changed for block in blocks], axis=0),
+        **{name: _joined_idle([getattr(block, name) for block in blocks]) for name in IDLE},
     )
+
+
+def _joined_idle(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known, axis=-1) if len(known) == len(parts) else None
 
 
 def only_of(outcomes: StoredOutcomes, removals: Bool[np.ndarray, " removals"]) -> StoredOutcomes:
@@ -59,10 +72,12 @@ def only_of(outcomes: StoredOutcomes, removals: Bool[np.ndarray, " removals"]) -
         clean=np.where(removals[:, None], outcomes.clean, np.float32(0)),
         adversarial=np.where(removals[:, None], outcomes.adversarial, np.float32(0)),
         changed=outcomes.changed & removals,
+        idle=None if outcomes.idle is None else outcomes.idle & removals[:, None, None],
         measured=removals if outcomes.measured is None else removals & outcomes.measured,
     )
 
 
 def part_of(outcomes: StoredOutcomes, first: int, end: int) -> StoredOutcomes:
     """Return the outcomes of the samples from ``first`` up to, not including, ``end``."""
-    return replace(outcomes, **{name: getattr(outcomes, name)[..., first:end] for name in NAMES})
+    noted = [name for name in (*NAMES, *IDLE) if getattr(outcomes, name) is not None]
+    return replace(outcomes, **{name: getattr(outcomes, name)[..., first:end] for name in noted})

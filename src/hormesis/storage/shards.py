@@ -15,7 +15,7 @@ import safetensors
 import safetensors.numpy
 
 from hormesis.errors import StudyError
-from hormesis.storage.outcomes import NAMES, StoredOutcomes
+from hormesis.storage.outcomes import IDLE, NAMES, StoredOutcomes
 
 FORMAT = 2
 _SEAL = "sha256"
@@ -58,6 +58,9 @@ def pack(shard: Shard) -> bytes:
     arrays: dict[str, np.ndarray] = {"changed": outcomes.changed}
     if outcomes.measured is not None:
         arrays["measured"] = outcomes.measured
+    for name in IDLE:
+        if getattr(outcomes, name) is not None:
+            arrays[name] = np.packbits(getattr(outcomes, name), axis=-1)
     values_of = {name: getattr(outcomes, name) for name in NAMES}
     binary = all(((values == 0) | (values == 1)).all() for values in values_of.values())
     for name, values in values_of.items():
@@ -99,7 +102,13 @@ def unpack(name: str, content: bytes) -> Shard:
                 arrays[key] = np.unpackbits(arrays[key], axis=-1, count=samples)
         changed, measured = arrays["changed"], arrays.get("measured")
         values = (arrays[key].astype(np.float32, copy=False) for key in NAMES)
-        outcomes = StoredOutcomes(*values, changed=changed, measured=measured)
+        idle = (
+            np.unpackbits(arrays[key], axis=-1, count=samples).astype(bool)
+            if key in arrays
+            else None
+            for key in IDLE
+        )
+        outcomes = StoredOutcomes(*values, changed, measured, *idle)
         said = (metadata.get(key, "") for key in ("study", "inputs"))
         return Shard(int(metadata["first"]), outcomes, *said)
     except READ_ERRORS as error:
@@ -115,10 +124,13 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], samples: int, *, bits: bool)
     """
     width, kind = (-(-samples // 8), np.uint8) if bits else (samples, np.float32)
     removals = arrays["changed"].shape[:1]
+    bytes_of = -(-samples // 8)
+    idle = {"base_idle": (np.uint8, (2, bytes_of)), "idle": (np.uint8, (*removals, 2, bytes_of))}
     wanted = {
         **dict.fromkeys(NAMES[:2], (kind, (width,))),
         **dict.fromkeys(NAMES[2:], (kind, (*removals, width))),
         **{name: (np.bool_, removals) for name in ("changed", "measured") if name in arrays},
+        **{name: shape for name, shape in idle.items() if name in arrays},
     }
     for name, (dtype, shape) in wanted.items():
         found = arrays[name]

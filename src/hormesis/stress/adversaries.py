@@ -82,7 +82,8 @@ class FGSM:
 
     Args:
         epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
-            understood; ``"auto"`` takes the magnitude that halves the accuracy.
+            understood; ``"auto"`` takes the magnitude half-way between clean accuracy and
+            that of guessing.
 
     Raises:
         SettingError: For an epsilon that is zero, negative, infinite or no number.
@@ -137,13 +138,16 @@ class PGD:
 
     Args:
         epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
-            understood; ``"auto"`` takes the magnitude that halves the accuracy.
+            understood; ``"auto"`` takes the magnitude half-way between clean accuracy and
+            that of guessing.
         steps: Number of steps, at least 1.
         step_size: Size of one step as a share of ``epsilon``, above 0; None takes 2.5 divided by
             ``steps``, with which any number of steps can cross the ball (ibid., section 5). The
             field then holds that number: a copy with other ``steps`` needs a new ``step_size``.
         random_start: Start from a point drawn evenly from the ball around each input, rather than
             from the input itself.
+        restarts: Attack so many times, each from another start, those samples that are still
+            right; at least 1.
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -158,12 +162,18 @@ class PGD:
     steps: int = 40
     step_size: float | int | None = None
     random_start: bool = True
+    restarts: int = 1
 
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
         if self.steps < 1:
             raise SettingError(f"Expected `steps` to be at least 1, got {self.steps}.")
+        if self.restarts < 1 or (self.restarts > 1 and not self.random_start):
+            raise SettingError(
+                "Expected `restarts` to be 1, or more with a random start, got "
+                f"{self.restarts}{'' if self.random_start else ' without one'}."
+            )
         if self.step_size is None:
             object.__setattr__(self, "step_size", _CROSSING / self.steps)
         object.__setattr__(self, "step_size", as_step_size(self.step_size))

@@ -6,19 +6,22 @@ belong to the sample and not to its batch, and what the attack returns is clippe
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from eagerpy.astensor import astensor
 from eagerpy.tensor.tensor import Tensor as EagerTensor
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hormesis.errors import AttackError, DataError, ModelError, SettingError
 from hormesis.inputs.models import logits_of
-from hormesis.stress.adversaries import FGSM, Attack, as_step_size
+from hormesis.stress.adversaries import FGSM, PGD, Attack, as_step_size
 from hormesis.stress.guard import evaluating
 from hormesis.stress.halt import step
+from hormesis.stress.performance import accuracy_of
 
 with warnings.catch_warnings():
     # Foolbox 3.3.4 imports a SciPy name from its old place, for an attack that is not used here.
@@ -31,6 +34,20 @@ Numbers = Int[np.ndarray, " batch"]
 """Index in the data set of each row."""
 
 _STARTS = 1  # keeps these draws apart from others made with the same seed
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """What an attack made of inputs, and where it had nothing to work with.
+
+    Args:
+        inputs: The perturbed inputs.
+        idle: Of each sample, whether the gradient of the loss at the clean input is zero in every
+            value; and whether the attack left the input as it was.
+    """
+
+    inputs: Float[Tensor, " batch *shape"]
+    idle: Bool[Tensor, "two batch"]
 
 
 def perturb(
@@ -76,12 +93,48 @@ def perturb(
         >>> perturb(network, inputs, labels, FGSM(0.25), bounds=(0.0, 1.0), seed=0)
         tensor([[0.2500, 1.0000]])
     """
+    return _attacked(network, inputs, labels, attack, (bounds, seed, first)).inputs
+
+
+def perturb_noted(
+    network: nn.Module,
+    inputs: Float[Tensor, " batch *shape"],
+    labels: Int[Tensor, " batch"],
+    attack: Attack,
+    *,
+    bounds: tuple[float, float],
+    seed: int,
+    first: int | Int[Tensor, " batch"] = 0,
+) -> Perturbed:
+    """Return what ``perturb`` returns, and where the attack had nothing to work with.
+
+    An attack from a random start takes one more gradient for that, at the clean inputs.
+
+    Example:
+        >>> flat = nn.Sequential(nn.Linear(2, 2), nn.Threshold(1e9, 0.0))
+        >>> inputs, labels = torch.tensor([[0.5, 0.9]]), torch.tensor([0])
+        >>> perturb_noted(flat, inputs, labels, FGSM(0.25), bounds=(0.0, 1.0), seed=0).idle.tolist()
+        [[True], [True]]
+    """
+    return _attacked(network, inputs, labels, attack, (bounds, seed, first), noted=True)
+
+
+def _attacked(
+    network: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    attack: Attack,
+    where: tuple[tuple[float, float], int, int | Tensor],
+    *,
+    noted: bool = False,
+) -> Perturbed:
+    bounds, seed, first = where
     if isinstance(attack.epsilon, str):
         raise SettingError(
             "Expected `epsilon` to be a number by the time of the attack, got 'auto'; "
             "`automatic_epsilon` finds one."
         )
-    low, high = _representable(bounds, inputs.dtype)
+    epsilon, (low, high) = float(attack.epsilon), _representable(bounds, inputs.dtype)
     devices = [inputs.device] if inputs.device.type == "cuda" else []
     with (
         torch.inference_mode(False),  # turns gradients on as well, whatever the caller has set
@@ -90,15 +143,31 @@ def perturb(
     ):
         clean = inputs.detach()
         if len(clean) == 0:
-            return clean.clone()
+            return Perturbed(clean.clone(), torch.zeros(2, 0, dtype=torch.bool))
         numbers = _numbers(first, len(clean))
         _check_inputs(clean, (low, high), numbers)
         truth = labels.to(device=clean.device, dtype=torch.int64, copy=True)
         model = PyTorchModel(_Logits(network, truth).eval(), (low, high), device=clean.device)
-        steps = _foolbox_attack(attack, seed, numbers)
-        found = steps.run(model, clean, Misclassification(truth), epsilon=attack.epsilon)
-        _check_found(found, clean, attack.epsilon, (low, high), numbers)
-        return clip(found, clean, epsilon=attack.epsilon, bounds=(low, high))
+
+        def run(steps: _SignSteps) -> Tensor:
+            once = steps.run(model, clean, Misclassification(truth), epsilon=epsilon)
+            _check_found(once, clean, epsilon, (low, high), numbers)
+            return clip(once, clean, epsilon=epsilon, bounds=(low, high))
+
+        first_steps = _foolbox_attack(attack, seed, numbers)
+        if noted:
+            first_steps.look(model, clean, truth)
+        found = run(first_steps)
+        for restart in range(1, attack.restarts if isinstance(attack, PGD) else 1):
+            with torch.no_grad():
+                right = accuracy_of(logits_of(network(found)), truth)
+            if not right.any():
+                break
+            again = run(_foolbox_attack(attack, seed, numbers, restart))
+            found = torch.where(right.view(-1, *[1] * (clean.ndim - 1)), again, found)
+        unmoved = (found == clean).flatten(1).all(dim=1)
+        zero = torch.zeros_like(unmoved) if first_steps.zero is None else first_steps.zero
+        return Perturbed(found, torch.stack([zero, unmoved]))
 
 
 def random_starts(
@@ -106,6 +175,7 @@ def random_starts(
     *,
     seed: int,
     first: int | Int[Tensor, " batch"] = 0,
+    restart: int = 0,
 ) -> Float[Tensor, " batch *shape"]:
     """Return one draw a sample, even over [-1, 1), from the seed and the sample's index alone.
 
@@ -115,15 +185,16 @@ def random_starts(
         inputs: Gives the shape, the dtype and the device.
         seed: Seed, at least 0.
         first: Index in the data set of the first row, or the index of each.
+        restart: Which of several starts of an attack, from 0.
 
     Example:
         >>> whole = random_starts(torch.zeros(3, 2), seed=0)
         >>> torch.equal(whole[2:], random_starts(torch.zeros(1, 2), seed=0, first=2))
         True
     """
-    shape = inputs.shape[1:]
+    shape, again = inputs.shape[1:], (restart,) if restart else ()
     rows = [
-        np.random.default_rng((_STARTS, seed, number)).uniform(-1.0, 1.0, shape)
+        np.random.default_rng((_STARTS, seed, number, *again)).uniform(-1.0, 1.0, shape)
         for number in _numbers(first, len(inputs)).tolist()
     ]
     return torch.from_numpy(np.stack(rows)).to(dtype=inputs.dtype, device=inputs.device)
@@ -188,13 +259,22 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
         random_start: bool,
         seed: int,
         numbers: Numbers,
+        restart: int = 0,
     ) -> None:
         super().__init__(steps=steps, rel_stepsize=step_size, random_start=random_start)
         self._seed = seed
         self._numbers = numbers
+        self._restart = restart
+        self.zero: Tensor | None = None  # of each sample, whether its first gradient is zero
+
+    def look(self, model: PyTorchModel, clean: Tensor, labels: Tensor) -> None:
+        """Make sure that the first gradient is one at the clean inputs."""
+        if self.random_start:
+            self.value_and_grad(self.get_loss_fn(model, astensor(labels)), astensor(clean))
 
     def get_random_start(self, x0: EagerTensor, epsilon: float) -> EagerTensor:
-        starts = random_starts(x0.raw, seed=self._seed, first=torch.from_numpy(self._numbers))
+        places = torch.from_numpy(self._numbers)
+        starts = random_starts(x0.raw, seed=self._seed, first=places, restart=self._restart)
         return x0 + epsilon * astensor(starts)
 
     def value_and_grad(
@@ -218,16 +298,17 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
                 "Expected a gradient of the loss to follow, got NaN for sample "
                 f"{broken}; look for NaN or infinite values in the network's weights or operations."
             )
+        if self.zero is None:
+            self.zero = (gradient == 0).flatten(1).all(dim=1)
         return astensor(loss.detach()), astensor(gradient)
 
 
-def _foolbox_attack(attack: Attack, seed: int, numbers: Numbers) -> _SignSteps:
+def _foolbox_attack(attack: Attack, seed: int, numbers: Numbers, restart: int = 0) -> _SignSteps:
+    made = partial(_SignSteps, seed=seed, numbers=numbers, restart=restart)
     if isinstance(attack, FGSM):
-        return _SignSteps(1, 1.0, random_start=False, seed=seed, numbers=numbers)
-    size = as_step_size(attack.step_size)
-    return _SignSteps(
-        attack.steps, size, random_start=attack.random_start, seed=seed, numbers=numbers
-    )
+        return made(1, 1.0, random_start=False)
+    steps, size, start = attack.steps, as_step_size(attack.step_size), attack.random_start
+    return made(steps, size, random_start=start)
 
 
 def _numbers(first: int | Tensor, count: int) -> Numbers:

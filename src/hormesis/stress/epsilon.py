@@ -1,4 +1,4 @@
-"""The automatic magnitude: where adversarial accuracy is half the clean one."""
+"""The automatic magnitude: it takes the accuracy half-way to chance."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -33,8 +33,10 @@ class EpsilonChoice:
         clean: Accuracy on the inputs as they are, 0 to 1.
         adversarial: Accuracy on the inputs perturbed by ``epsilon``, 0 to 1.
         evaluations: Number of magnitudes tried; each attacks every sample once.
-        unharmed: True if no magnitude up to the width of the bounds halves the accuracy;
-            ``epsilon`` is then the largest one tried.
+        unharmed: True if no magnitude up to the width of the bounds takes the accuracy half-way to
+            chance; ``epsilon`` is then the largest one tried.
+        chance: Accuracy of guessing, 0 to 1; None in studies that halved the accuracy, as was the
+            rule before.
     """
 
     epsilon: float
@@ -42,6 +44,12 @@ class EpsilonChoice:
     adversarial: float
     evaluations: int
     unharmed: bool = False
+    chance: float | None = None
+
+    @property
+    def guesses(self) -> bool:
+        """Whether the network does not do better than guessing, so that no magnitude means much."""
+        return self.chance is not None and self.clean <= self.chance
 
     @property
     def floored(self) -> bool:
@@ -59,11 +67,31 @@ class EpsilonChoice:
             f"epsilon {self.epsilon:.4g} takes accuracy from {self.clean:.1%} to "
             f"{self.adversarial:.1%} ({self.evaluations} magnitudes tried)"
         )
+        aim = "half-way to chance" if self.chance else "half of it"
+        if self.guesses:
+            return f"{text}; guessing gives {self.chance:.1%}, so that no magnitude means anything."
         if self.unharmed:
-            return f"{text}; no magnitude halves it, so the network is unharmed by this attack."
+            return f"{text}; none leaves {aim}, so the network is unharmed by this attack."
         if self.floored:
-            return f"{text}; no magnitude leaves about half of it, so the network is floored."
+            return f"{text}; no magnitude leaves about {aim}, so the network is floored."
         return f"{text}."
+
+
+def halfway(clean: float, chance: float) -> float:
+    """Return the adversarial accuracy that is aimed at: half-way between clean and guessing.
+
+    Half of the clean accuracy would push a network of few classes below guessing, from where
+    whatever is done to it brings it back.
+
+    Args:
+        clean: Accuracy on the inputs as they are, 0 to 1.
+        chance: Accuracy of guessing, 0 to 1.
+
+    Example:
+        >>> halfway(0.96, 0.5), round(halfway(0.9912, 0.1135), 3)  # two classes; MNIST
+        (0.73, 0.552)
+    """
+    return (clean + chance) / 2
 
 
 def automatic_epsilon(
@@ -73,15 +101,18 @@ def automatic_epsilon(
     *,
     batch: int,
     seed: int,
+    chance: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> EpsilonChoice:
-    """Return the magnitude at which adversarial accuracy is half the clean one.
+    """Return the magnitude at which adversarial accuracy is half-way between clean and chance.
 
     The search starts at 1/255 of the width of the bounds and doubles the magnitude, never beyond
-    that width, until accuracy is at most half; or halves it until accuracy is above half. Then it
+    that width, until accuracy is at most half-way; or halves it until accuracy is above. Then it
     bisects, on a logarithmic scale, until the two enclosing magnitudes differ by at most
-    ``PRECISION``, or one of them meets half exactly. Of the two, the one whose accuracy is nearer
-    to half is returned; of equally near ones, the smaller.
+    ``PRECISION``, or one of them meets the aim exactly. Of the two, the one whose accuracy is
+    nearer to it is returned, but none below chance if the other is above; of equally near ones, the
+    smaller. For a network that does not do better than guessing, there is nothing to aim at: the
+    first magnitude is returned, and the choice says so in ``guesses``.
 
     Args:
         network: Maps inputs to logits; runs on the device of its first parameter.
@@ -89,6 +120,7 @@ def automatic_epsilon(
         attack: The attack, whose own ``epsilon`` plays no part.
         batch: Samples a batch, at least 1; has no influence on the result but for rounding.
         seed: Seed of the random starts, at least 0.
+        chance: Accuracy of guessing, 0 to 1; with 0, accuracy is halved.
         progress: Called after each magnitude with the number tried so far.
 
     Raises:
@@ -120,11 +152,15 @@ def automatic_epsilon(
                 progress(len(tried))
         return tried[epsilon]
 
-    width = samples.bounds[1] - samples.bounds[0]
-    ends = _bisect(evaluate, _bracket(evaluate, width, clean / 2), clean / 2)
-    epsilon = min(ends, key=lambda end: (abs(tried[end] - clean / 2), end))
-    unharmed = tried[epsilon] > clean / 2 and epsilon == max(tried)
-    return EpsilonChoice(epsilon, clean, tried[epsilon], len(tried), unharmed)
+    width, aim = samples.bounds[1] - samples.bounds[0], halfway(clean, chance)
+    if clean <= chance:
+        epsilon, unharmed = width / 255, False
+        evaluate(epsilon)
+    else:
+        ends = _bisect(evaluate, _bracket(evaluate, width, aim), aim)
+        epsilon = min(ends, key=lambda end: (tried[end] < chance, abs(tried[end] - aim), end))
+        unharmed = tried[epsilon] > aim and epsilon == max(tried)
+    return EpsilonChoice(epsilon, clean, tried[epsilon], len(tried), unharmed, chance or None)
 
 
 def _perturbed(
@@ -157,16 +193,16 @@ def _perturbed(
     return at
 
 
-def _bracket(evaluate: Callable[[float], float], width: float, half: float) -> tuple[float, float]:
+def _bracket(evaluate: Callable[[float], float], width: float, aim: float) -> tuple[float, float]:
     """Return magnitudes below and above the wanted one; twice the same if there is no such pair."""
     low = high = width / 255
-    if evaluate(low) > half:
-        while evaluate(high) > half:
+    if evaluate(low) > aim:
+        while evaluate(high) > aim:
             if high >= width:
                 return high, high
             low, high = high, min(2 * high, width)
         return low, high
-    while evaluate(low) <= half:
+    while evaluate(low) <= aim:
         if low <= _SMALLEST * width:
             return low, low
         low, high = low / 2, low
@@ -174,12 +210,12 @@ def _bracket(evaluate: Callable[[float], float], width: float, half: float) -> t
 
 
 def _bisect(
-    evaluate: Callable[[float], float], ends: tuple[float, float], half: float
+    evaluate: Callable[[float], float], ends: tuple[float, float], aim: float
 ) -> tuple[float, float]:
     low, high = ends
-    while high > (1 + PRECISION) * low and evaluate(high) != half:
+    while high > (1 + PRECISION) * low and not math.isclose(evaluate(high), aim, abs_tol=1e-12):
         middle = math.sqrt(low * high)
-        if evaluate(middle) > half:
+        if evaluate(middle) > aim:
             low = middle
         else:
             high = middle

@@ -25,6 +25,8 @@ class Performance:
             sample, ``[batch]``.
         higher_is_better: False for a loss or an error.
         binary: True if every number is 0 or 1, so that outcomes can be stored as bits.
+        chance: Mean of a guess that never looks at the input; None where that is not known. Those
+            of ``accuracy``, ``top5`` and ``loss`` follow from the labels of a study.
 
     Example:
         >>> margin = Performance("top score", lambda outputs, labels: outputs.amax(dim=1))
@@ -36,6 +38,7 @@ class Performance:
     function: PerSample
     higher_is_better: bool = True
     binary: bool = False
+    chance: float | None = None
 
     def measure(
         self, outputs: Float[Tensor, " batch classes"], labels: Int[Tensor, " batch"]

@@ -5,12 +5,23 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hormesis.analysis.classes import UNDECIDED, UNDEFINED, UNTESTED
+from hormesis.analysis.classes import (
+    ANTIFRAGILE,
+    AT_CHANCE,
+    CLASSES,
+    FIXED_ONLY,
+    MASKED,
+    UNCONFIRMED,
+    UNDECIDED,
+    UNDEFINED,
+    UNTESTED,
+)
 from hormesis.errors import SettingError, StudyError, unknown
 from hormesis.study import Study
-from hormesis.training.selection import ARMS, CLASSES, Selection
+from hormesis.training.selection import ARMS, Selection
 
-OPEN = (UNDECIDED, UNTESTED, UNDEFINED)
+OPEN = (UNDECIDED, UNTESTED, UNDEFINED, MASKED, AT_CHANCE)
+_CLAIMED = (UNCONFIRMED, FIXED_ONLY)  # antifragile by the attack of the study, as the paper has it
 _DRAWS = 200  # of targets in random order, until their sizes add up to what is wanted
 _CLOSE = 0.05  # as a share of the wanted size
 
@@ -64,6 +75,8 @@ def selected(classes: pd.DataFrame, selection: Selection) -> frozenset[str]:
         ['b']
     """
     wanted = set(selection.keep)
+    if ANTIFRAGILE in wanted:
+        wanted |= set(_CLAIMED)
     if selection.undecided == "train":
         wanted |= set(OPEN)
     chosen = classes["class"].isin(list(wanted))
@@ -85,7 +98,7 @@ def selected(classes: pd.DataFrame, selection: Selection) -> frozenset[str]:
 def counts(classes: pd.DataFrame) -> dict[str, int]:
     """Return how many targets are of each class that occurs."""
     found = classes["class"].tolist()
-    return {name: found.count(name) for name in (*CLASSES, *OPEN) if name in found}
+    return {name: found.count(name) for name in CLASSES if name in found}
 
 
 def arm_targets(

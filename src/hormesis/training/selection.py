@@ -19,7 +19,9 @@ class Selection:
     """Which parameters are trained again; all others are frozen.
 
     Args:
-        keep: The classes whose targets are trained.
+        keep: The classes whose targets are trained. ``"antifragile"`` takes in what is so by the
+            attack of the study, confirmed or not, as the paper has it; a target that is masked or
+            at chance has no class.
         by: Which score decides: ``"clean"``, ``"adversarial"`` or ``"difference"``.
         filter: Whose score: a filter that was swept, or ``"combined"``.
         scoring: Base, reference and tolerance; None takes the study's own.

@@ -1,0 +1,182 @@
+"""Guessing: what a network scores that has learnt nothing, and whether one can be told from that.
+
+Chance is the score of the best guess that never looks at the input. For accuracy that is always the
+most frequent class; a uniform guess over the classes would do worse on uneven data, and a network
+that predicts the majority for everything would then seem to know something. On even classes both
+are ``1/classes``. The shares of the classes are those of the samples of the study and are taken as
+known: the scores are compared on these samples.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from hormesis.analysis.bands import wilson
+
+TOP = 5
+BINARY = ("accuracy", "top5")
+
+
+def guessing_level(labels: Integer[np.ndarray, " samples"], performance: str) -> float | None:
+    """Return the performance of the best guess that never looks at the input.
+
+    Args:
+        labels: Class of each sample, at least one.
+        performance: ``"accuracy"``: the share of the most frequent class. ``"top5"``: the shares of
+            the five most frequent ones together. ``"loss"``: the entropy of the shares in nats,
+            which is the cross-entropy of predicting them for every sample.
+
+    Returns:
+        The level; None for a performance of which nothing is known.
+
+    Example:
+        >>> labels = np.array([0, 0, 0, 1])
+        >>> guessing_level(labels, "accuracy"), guessing_level(labels, "top5")
+        (0.75, 1.0)
+        >>> round(guessing_level(labels, "loss"), 4), guessing_level(labels, "margin")
+        (0.5623, None)
+    """
+    counts = np.unique(labels, return_counts=True)[1]
+    if performance == "accuracy":
+        return float(counts.max() / len(labels))
+    if performance == "top5":
+        return float(np.sort(counts)[-TOP:].sum() / len(labels))
+    if performance == "loss":
+        shares = counts / len(labels)
+        return float(max(-(shares * np.log(shares)).sum(), 0.0))
+    return None
+
+
+def mean_interval(
+    mean: float, samples: int, factor: float, *, error: float | None = None
+) -> tuple[float, float]:
+    """Return the ends of a confidence interval of one mean performance.
+
+    Args:
+        mean: The mean over samples; a share of them, 0 to 1, if ``error`` is None.
+        samples: How many, at least 1.
+        factor: How many standard errors it extends, as ``critical`` of an interval's law says.
+        error: Standard error of the mean; None for outcomes of 0 and 1, which take Wilson's.
+
+    Example:
+        >>> [round(end, 3) for end in mean_interval(0.5, 100, 1.96)]
+        [0.404, 0.596]
+    """
+    if error is None:
+        low, high = wilson(np.array([mean]), samples, factor)
+        return float(low[0]), float(high[0])
+    return mean - factor * error, mean + factor * error
+
+
+def at_chance(
+    interval: tuple[float, float], chance: float | None, *, higher_is_better: bool = True
+) -> bool:
+    """Return whether a performance cannot be told from guessing, or is worse.
+
+    A base that is at chance makes no classes: whatever is done to such a network, there was nothing
+    to lose.
+
+    Args:
+        interval: Confidence interval of the performance, see ``mean_interval``.
+        chance: The guessing level; None, where it is not known, says no.
+        higher_is_better: Of the performance.
+
+    Example:
+        >>> at_chance((0.08, 0.13), 0.1), at_chance((0.02, 0.05), 0.1), at_chance((0.3, 0.5), 0.1)
+        (True, True, False)
+    """
+    if chance is None:
+        return False
+    low, high = interval
+    if math.isnan(low) or math.isnan(high):
+        return False
+    return low <= chance if higher_is_better else high >= chance
+
+
+def bases_at_chance(
+    base: Mapping[str, Any], performance: str, chance: float | None, factor: float
+) -> tuple[bool, bool]:
+    """Return whether the clean and the adversarial base of a study are at chance.
+
+    Args:
+        base: As a manifest holds it: ``clean``, ``adversarial``, ``samples``,
+            ``higher_is_better``; ``clean_error`` and ``adversarial_error`` for a performance that
+            is no share of samples, without which nothing is said.
+        performance: Its name.
+        chance: The guessing level, or None.
+        factor: How many standard errors an interval extends.
+
+    Example:
+        >>> base = {"clean": 0.9, "adversarial": 0.12, "samples": 100}
+        >>> bases_at_chance(base, "accuracy", 0.1, factor=1.98)
+        (False, True)
+    """
+
+    def one(kind: str) -> bool:
+        error = None if performance in BINARY else base.get(f"{kind}_error", math.nan)
+        interval = mean_interval(base[kind], base["samples"], factor, error=error)
+        return at_chance(interval, chance, higher_is_better=base.get("higher_is_better", True))
+
+    return one("clean"), one("adversarial")
+
+
+def chance_notes(
+    base: Mapping[str, Any], performance: str, chance: float | None, factor: float
+) -> list[str]:
+    """Return what a reader has to know about bases that are at chance, in sentences.
+
+    Args:
+        base: See ``bases_at_chance``.
+        performance: Its name.
+        chance: The guessing level, or None.
+        factor: How many standard errors an interval extends.
+    """
+    clean, adversarial = bases_at_chance(base, performance, chance, factor)
+    form = "{:.1%}" if performance in BINARY else "{:.4g}"
+    level = "" if chance is None else form.format(chance)
+    if clean:
+        return [
+            f"The unfiltered network is at chance: its clean {performance}, "
+            f"{form.format(base['clean'])}, cannot be told from that of guessing, {level}, on "
+            f"{base['samples']} samples. No score of it has a meaning, and no ε has: train it "
+            "further, or measure more samples."
+        ]
+    if adversarial and base["adversarial"]:
+        return [
+            f"Under attack the unfiltered network is at chance or below: its adversarial "
+            f"{performance} is {form.format(base['adversarial'])}, that of guessing {level}. From "
+            "there whatever is done to it brings it back, so that adversarial and difference "
+            "scores have no meaning: choose a smaller ε, or measure more samples."
+        ]
+    return []
+
+
+def corrected(
+    performance: Float[np.ndarray, "*any"], base: Float[np.ndarray, "*base"], chance: float
+) -> Float[np.ndarray, "*any"]:
+    """Return a performance relative to its base, both counted from chance.
+
+    ``(p − chance)/(p_base − chance)``: 1 where nothing changes, 0 where the network only guesses.
+    The same holds for a loss, where both differences are negative. That is Cohen's κ of the
+    filtered network over that of the unfiltered one, with guessing as what one expects (J. Cohen,
+    "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20,
+    1960), and the ratio of two skill scores.
+
+    Args:
+        performance: Mean performance.
+        base: What it is divided by.
+        chance: The guessing level.
+
+    Returns:
+        The quotient; NaN where the base is at chance exactly.
+
+    Example:
+        >>> corrected(np.array([0.9, 0.5, 0.1]), np.array(0.9), 0.1)
+        array([1. , 0.5, 0. ])
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = (performance - chance) / (base - chance)
+    return np.where(np.isfinite(found), found, np.nan)

@@ -1,0 +1,166 @@
+"""Claims that a target is antifragile under attack, and what stronger attacks say of them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED, UNDECIDED
+from hormesis.analysis.masking import without_masked_gains
+from hormesis.analysis.prefixes import Prefix, prefix_scores, prefix_sums
+from hormesis.analysis.scores import COMBINED, Base
+from hormesis.analysis.uncertainty import Blocks, Student, with_intervals
+from hormesis.analysis.verdicts import ATTACKED, Claim
+from hormesis.settings import Scoring
+from hormesis.storage import StoredOutcomes
+
+FILTER, NOISE, RANDOM = "filter", "noise", "random"
+"""What was done to a target: the filter itself, Gaussian noise, random removal."""
+CONTROLS = (NOISE, RANDOM)
+ADAPTIVE, TRANSFER, RESTARTS = "adaptive", "transfer", "restarts"
+"""By which attack: the study's, made anew or on the unfiltered network; PGD with restarts, anew."""
+COLUMNS = (
+    *("target", "filter", "score", "stress", "attack", "value", "low", "high", "unmasked"),
+    *("zero_gradient", "unmoved", "base", "samples"),
+)
+
+
+def by_base(scoring: Scoring) -> Scoring:
+    """Return the scoring that claims are made by: against the unfiltered network's performance."""
+    return replace(scoring, base="network", reference="base", interval="delta", multiplicity="none")
+
+
+def claims(scores: pd.DataFrame, *, every: bool = False) -> list[Claim]:
+    """Return which targets, filters and scores are claimed to be antifragile under attack.
+
+    Args:
+        scores: By the reference ``base``, see ``with_verdicts``.
+        every: Also by the difference score, and by the estimate alone.
+    """
+    own = scores
+    if COMBINED in own["filter"].to_numpy():
+        own = own.loc[own["filter"] == COMBINED]
+    claimed = (own["class"] == UNCONFIRMED) & (own["score"] == "adversarial")
+    if every:
+        claimed = own["class"] == UNCONFIRMED
+        claimed |= (own["class"] == UNDECIDED) & (own["point"] == UNCONFIRMED)
+    names = own.loc[claimed, ["target", "filter", "score"]]
+    return [(str(a), str(b), str(c)) for a, b, c in names.itertuples(index=False, name=None)]
+
+
+def measured_rows(
+    responses: pd.DataFrame,
+    base: Base,
+    blocks: Blocks,
+    scoring: Scoring,
+    samples: int,
+) -> pd.DataFrame:
+    """Return scores with intervals under one attack, and what they would be without masked cells.
+
+    The unfiltered network's adversarial performance counts as no worse than guessing: from below
+    that, whatever is done brings it back.
+
+    Args:
+        responses: Of the targets with claims.
+        base: Performance of the unfiltered network under the same attack, and of guessing.
+        blocks: The outcomes.
+        scoring: What ``by_base`` returned.
+        samples: How many there are.
+
+    Returns:
+        The columns of ``COLUMNS`` but for ``stress`` and ``attack``.
+    """
+    chance, better = base.chance, base.higher_is_better
+    guessing = chance is not None and (base.adversarial < chance) is better
+    if guessing:
+        base = replace(base, adversarial=chance)
+    prefix = Prefix(samples, base, tuple(responses["target"].unique().tolist()))
+
+    def counted() -> Iterator[StoredOutcomes]:
+        for block in blocks():
+            level = np.full_like(block.base_adversarial, base.adversarial)
+            yield replace(block, base_adversarial=level) if guessing else block
+
+    scores = prefix_scores(responses, [prefix], scoring)
+    sums = prefix_sums(responses, [prefix], scoring, counted)
+    table = with_intervals(scores, sums.spread(), Student(samples, scoring.level), scoring)
+    capped = prefix_scores(without_masked_gains(responses, base), [prefix], scoring)
+    table = table.assign(unmasked=capped["value"], base=base.adversarial, samples=samples)
+    for name in ("zero_gradient", "unmoved"):
+        shares = _means(responses, name)
+        table[name] = [shares[target] for target in table["target"].tolist()]
+    table = table.loc[table["score"].isin(ATTACKED)]
+    return table[[name for name in COLUMNS if name in table]].reset_index(drop=True)
+
+
+def _means(responses: pd.DataFrame, name: str) -> dict[str, float]:
+    """Return the mean of a column for each target, of the cells that have it; else NaN."""
+    found = {}
+    for target, rows in responses.groupby("target", sort=False):
+        known = rows[name].dropna().to_numpy(dtype=float) if name in rows else np.zeros(0)
+        found[str(target)] = float(known.mean()) if len(known) else float("nan")
+    return found
+
+
+def holds(row: Mapping[Any, Any], tolerance: float) -> bool:
+    """Return whether a claim holds: its interval above the border, also without masked cells."""
+    return bool(row["low"] - (row["value"] - row["unmasked"]) > tolerance)
+
+
+def verdicts(table: pd.DataFrame, tolerance: float) -> dict[Claim, str]:
+    """Return what stronger attacks say of each claim that was put to the test.
+
+    Args:
+        table: See ``COLUMNS``.
+        tolerance: Where the border is.
+
+    Returns:
+        ``antifragile`` where it holds against every attack; ``fixed attack only`` where the
+        estimate against an attack made anew is not above the border; ``masked`` where it holds on
+        the strength of masked cells alone, or not against perturbed inputs that were made on the
+        unfiltered network; otherwise, where an interval is too wide to tell, it is still
+        ``antifragile (unconfirmed)``.
+    """
+    own = table.loc[table["stress"] == FILTER]
+    found: dict[Claim, str] = {}
+    for key, rows in own.groupby(["target", "filter", "score"], sort=False):
+        target, name, score = map(str, key)  # pyright: ignore[reportArgumentType]
+        found[target, name, score] = _verdict(rows, tolerance)
+    return found
+
+
+def _verdict(rows: pd.DataFrame, tolerance: float) -> str:
+    by = {str(row["attack"]): row for row in rows.to_dict("records")}
+    for attack in (ADAPTIVE, RESTARTS):
+        row = by.get(attack)
+        if row is None or holds(row, tolerance):
+            continue
+        if row["low"] > tolerance:
+            return MASKED
+        return FIXED_ONLY if row["value"] <= tolerance else UNCONFIRMED
+    crossed = by.get(TRANSFER)
+    if crossed is not None and not crossed["low"] > tolerance:
+        return MASKED if crossed["value"] <= tolerance else UNCONFIRMED
+    return ANTIFRAGILE if RESTARTS in by else UNCONFIRMED
+
+
+def same_as_controls(table: pd.DataFrame, tolerance: float) -> dict[Claim, list[str]]:
+    """Return for each claim with controls which of them do the same: hold wherever it does.
+
+    Args:
+        table: See ``COLUMNS``.
+        tolerance: Where the border is.
+    """
+    own = table.loc[table["stress"].isin(CONTROLS)]
+    found: dict[Claim, list[str]] = {}
+    for key, rows in own.groupby(["target", "filter", "score"], sort=False):
+        target, name, score = map(str, key)  # pyright: ignore[reportArgumentType]
+        found[target, name, score] = [
+            stress
+            for stress, each in rows.groupby("stress", sort=False)
+            if RESTARTS in each["attack"].to_numpy()
+            and all(holds(row, tolerance) for row in each.to_dict("records"))
+        ]
+    return found

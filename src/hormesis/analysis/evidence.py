@@ -1,0 +1,138 @@
+"""What a study knows about its scores besides their intervals, and what follows for its classes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from hormesis.analysis import confirmation
+from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED
+from hormesis.analysis.masking import COLUMNS, is_masked, masked_cells, without_masked_gains
+from hormesis.analysis.prefixes import prefix_scores
+from hormesis.analysis.verdicts import Evidence, with_verdicts
+from hormesis.settings import Scoring
+
+Judged = Any
+"""A ``Study``, which stands behind this module."""
+
+
+def judged(scores: pd.DataFrame, study: Judged, scoring: Scoring) -> pd.DataFrame:
+    """Return a table of scores with the classes that a study can stand for.
+
+    Args:
+        scores: As ``with_intervals`` returns it.
+        study: Where they come from.
+        scoring: How responses became scores.
+    """
+    evidence = Evidence(
+        at_chance=study.at_chance,
+        masked=is_masked(*base_idle(study.manifest)),
+        unmasked=_unmasked(study, scoring),
+        confirmed=_confirmed(study, scoring),
+    )
+    return with_verdicts(scores, evidence, scoring.tolerance)
+
+
+def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the shares of zero gradients and of unmoved inputs of the unfiltered network.
+
+    Args:
+        manifest: Of a study; NaN if it does not say.
+
+    Example:
+        >>> base_idle({"base": {"zero_gradient": 0.25, "unmoved": 0.5}})
+        (0.25, 0.5)
+    """
+    base = manifest.get("base", {})
+    zero, unmoved = (float(base.get(name, np.nan)) for name in COLUMNS)
+    return zero, unmoved
+
+
+def _unmasked(study: Judged, scoring: Scoring) -> Float[np.ndarray, " rows"] | None:
+    if not masked_cells(study.responses).any():
+        return None
+    parts = [
+        without_masked_gains(
+            study.responses.loc[study.responses["target"].isin(prefix.targets)], prefix.base
+        )
+        for prefix in study.prefixes
+    ]
+    capped = pd.concat(parts).loc[study.responses.index]
+    return prefix_scores(capped, study.prefixes, scoring)["value"].to_numpy(dtype=float)
+
+
+def _confirmed(study: Judged, scoring: Scoring) -> Mapping[tuple[str, str, str], str]:
+    """Return what was confirmed, if it was by this scoring, or by one that asks no less."""
+    table, level = study.confirmation, study.manifest.get("confirmation", {}).get("level", 0.0)
+    if table is None or (scoring.base, scoring.reference) != ("network", "base"):
+        return {}
+    return confirmation.verdicts(table, scoring.tolerance) if scoring.level <= level else {}
+
+
+def claim_notes(study: Judged) -> list[str]:
+    """Return what stronger attacks said of each claim, in sentences; nothing where none was tested.
+
+    Args:
+        study: Any study.
+    """
+    table, tolerance = study.confirmation, study.scoring.tolerance
+    if table is None or (study.scoring.base, study.scoring.reference) != ("network", "base"):
+        return []
+    said = study.manifest.get("confirmation", {})
+    tried = (said.get("steps", ""), said.get("restarts", ""))
+    name = "combined" if (table["filter"] == "combined").any() else table["filter"].iloc[0]
+    same = confirmation.same_as_controls(table, tolerance)
+    notes = []
+    for key, verdict in confirmation.verdicts(table, tolerance).items():
+        target, filter_name, score = key
+        if filter_name == name and score == "adversarial":
+            rows = table.loc[(table["target"] == target) & (table["filter"] == name)]
+            rows = rows.loc[rows["score"] == score]
+            notes.append(_sentence(target, verdict, rows, (tried, same.get(key))))
+    return notes
+
+
+def _sentence(
+    target: str,
+    verdict: str,
+    rows: pd.DataFrame,
+    about: tuple[tuple[Any, Any], Sequence[str] | None],
+) -> str:
+    """Return the verdict on one claim, with its numbers."""
+    (steps, restarts), same = about
+    spelled = {
+        confirmation.ADAPTIVE: "attacked anew",
+        confirmation.TRANSFER: "under perturbed inputs of the unfiltered network",
+        confirmation.RESTARTS: f"under PGD with {steps} steps and {restarts} starts",
+    }
+    own = rows.loc[rows["stress"] == confirmation.FILTER]
+    numbers = ", ".join(
+        f"{_signed(row['value'])} ({_signed(row['low'])} to {_signed(row['high'])}) "
+        f"{spelled.get(str(row['attack']), 'otherwise')}"
+        for _, row in own.iterrows()
+    )
+    text = f"{target.removesuffix('.weight')}: {_VERDICTS[verdict]}: {numbers}"
+    if same is None:
+        return f"{text}."
+    controls = " and ".join(_CONTROLS[each] for each in same)
+    if not same:
+        return f"{text}. Controls of equal size, noise and random removal, do not do the same."
+    return f"{text}. {controls[0].upper()}{controls[1:]} does the same: it is not these values."
+
+
+_VERDICTS = {
+    ANTIFRAGILE: "antifragile under attack, confirmed",
+    FIXED_ONLY: "antifragile against the fixed attack only",
+    MASKED: "masked, what seems antifragile under attack rests on attacks without a gradient",
+    UNCONFIRMED: "antifragile under attack is not confirmed, the interval is too wide",
+}
+_CONTROLS = {
+    confirmation.NOISE: "Gaussian noise of the same norm",
+    confirmation.RANDOM: "random removal of as many values",
+}
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")

@@ -1,0 +1,60 @@
+"""Masking: adversarial figures that the attack had no gradient for.
+
+An attack follows the gradient of the loss at the input. Where that is zero, as behind saturated or
+quantised layers, a sample stays right because nothing was tried, not because the network resists
+(Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705, section 3.3).
+"""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from hormesis.analysis.scores import Base
+
+COLUMNS = ("zero_gradient", "unmoved")
+MASKED_SHARE = 0.5
+"""Share of the right answers above which an adversarial figure is called masked.
+
+With more than half of them never attacked, the figure is at least half of the clean one whatever
+the network can stand, and says no more than the attack's absence."""
+
+
+def is_masked(zero_gradient: float, unmoved: float) -> bool:
+    """Return whether an adversarial figure is masked.
+
+    Args:
+        zero_gradient: Share of right answers whose gradient is zero, 0 to 1; NaN if there are none.
+        unmoved: Share of those whose input the attack left as it was.
+
+    Example:
+        >>> is_masked(0.1, 0.2), is_masked(0.0, 0.8), is_masked(float("nan"), float("nan"))
+        (False, True, False)
+    """
+    return bool(np.fmax(zero_gradient, unmoved) > MASKED_SHARE)
+
+
+def masked_cells(responses: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
+    """Return which cells are masked; none where that was not measured for each.
+
+    Args:
+        responses: Columns ``zero_gradient`` and ``unmoved``, if every removal was attacked anew.
+    """
+    if not set(COLUMNS) <= set(responses.columns):
+        return np.zeros(len(responses), dtype=bool)
+    shares: Float[np.ndarray, "cells two"] = responses[list(COLUMNS)].to_numpy(dtype=float)
+    return np.fmax.reduce(shares, axis=1) > MASKED_SHARE
+
+
+def without_masked_gains(responses: pd.DataFrame, base: Base) -> pd.DataFrame:
+    """Return responses in which no masked cell does better than the unfiltered network.
+
+    What a score loses by that is what rests on masked figures.
+
+    Args:
+        responses: See ``response_table``.
+        base: Performance of the unfiltered network.
+    """
+    masked = masked_cells(responses)
+    worse = np.minimum if base.higher_is_better else np.maximum
+    figures = responses["adversarial"].to_numpy(dtype=float)
+    return responses.assign(adversarial=np.where(masked, worse(figures, base.adversarial), figures))

@@ -1,0 +1,113 @@
+"""From scores to verdicts: what is chance, masked, or was never confirmed loses its class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from hormesis.analysis.classes import (
+    ANTIFRAGILE,
+    AT_CHANCE,
+    FIXED_ONLY,
+    FRAGILE,
+    MASKED,
+    POINTS,
+    ROBUST,
+    UNCONFIRMED,
+)
+
+ATTACKED = ("adversarial", "difference")
+"""The scores that an attack has a part in."""
+_CERTAIN = (*POINTS, FIXED_ONLY)
+
+Claim = tuple[str, str, str]
+"""Target, filter and score."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known besides scores and their intervals.
+
+    Args:
+        at_chance: Whether the unfiltered network cannot be told from guessing, on clean and on
+            perturbed inputs.
+        masked: Whether its adversarial figure is masked.
+        unmasked: The scores if no masked cell did better than the unfiltered network, one value a
+            row of the table; None where no cell is masked.
+        confirmed: What stronger attacks said of a claim: ``antifragile``, ``fixed attack only`` or
+            ``masked``. Claims that are not there are unconfirmed.
+    """
+
+    at_chance: tuple[bool, bool] = (False, False)
+    masked: bool = False
+    unmasked: Float[np.ndarray, " rows"] | None = None
+    confirmed: Mapping[Claim, str] = field(default_factory=dict)
+
+
+def with_verdicts(scores: pd.DataFrame, evidence: Evidence, tolerance: float) -> pd.DataFrame:
+    """Return a table of scores whose classes say no more than is known.
+
+    Args:
+        scores: As ``with_intervals`` returns it.
+        evidence: What else is known.
+        tolerance: Half-width of the band that is robust.
+
+    Returns:
+        The table, with ``class`` as ``analysis.classes`` has it. No ``antifragile`` is left under
+        attack that was not confirmed, in ``point`` either, which is else the class by the estimate
+        alone. ``certain`` holds for the three classes of the method and for ``fixed attack only``.
+    """
+    label = scores["class"].to_numpy(dtype=object)
+    point = scores["point"].to_numpy(dtype=object)
+    attacked = scores["score"].isin(ATTACKED).to_numpy()
+    scored = np.isin(point, POINTS)
+    if evidence.unmasked is not None:
+        label = np.where(_rests_on_masks(scores, evidence.unmasked, tolerance), MASKED, label)
+    keys = zip(scores["target"], scores["filter"], scores["score"], strict=True)
+    claimed = attacked & (label == ANTIFRAGILE)
+    found = [evidence.confirmed.get(key, UNCONFIRMED) for key in keys]
+    label = np.where(claimed, np.asarray(found, dtype=object), label)
+    if evidence.masked:
+        label = np.where(attacked & scored, MASKED, label)
+    clean, adversarial = evidence.at_chance
+    guessing = scored & (clean | (attacked & adversarial))
+    label = np.where(guessing, AT_CHANCE, label)
+    claimed = attacked & (point == ANTIFRAGILE)
+    tested = np.isin(label, (ANTIFRAGILE, FIXED_ONLY))
+    return scores.assign(
+        **{"class": label},
+        point=np.where(claimed, np.where(tested, label, UNCONFIRMED), point),
+        certain=scores["certain"].to_numpy() & np.isin(label, _CERTAIN),
+    )
+
+
+def _rests_on_masks(
+    scores: pd.DataFrame, unmasked: Float[np.ndarray, " rows"], tolerance: float
+) -> np.ndarray:
+    """Return where a class would be another without what masked cells brought."""
+    value = scores["value"].to_numpy(dtype=float)
+    low = np.where(scores["low"].isna(), value, scores["low"])
+    left = low - (value - unmasked)
+    label = scores["class"].to_numpy(dtype=object)
+    with np.errstate(invalid="ignore"):
+        gained = value > unmasked
+        fallen = ((label == ANTIFRAGILE) & (left <= tolerance)) | (
+            (label == ROBUST) & (left < -tolerance)
+        )
+    return gained & fallen
+
+
+def summed_up(members: list[str]) -> str:
+    """Return the class of a mean over targets whose estimate is antifragile under attack.
+
+    Args:
+        members: Classes of the targets.
+
+    Example:
+        >>> summed_up(["antifragile", "antifragile"]), summed_up(["antifragile", "fragile"])
+        ('antifragile', 'antifragile (unconfirmed)')
+    """
+    kinds = set(members)
+    return kinds.pop() if len(kinds) == 1 and not kinds & {FRAGILE, ROBUST} else UNCONFIRMED

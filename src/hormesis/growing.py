@@ -217,7 +217,8 @@ def place_of(
         check_free(out)
         return out, {}
     known = {} if replaced else read_manifest(out)
-    difference = first_difference(question, known.get("question", {}))
+    asked = as_asked_before(question, known)
+    difference = first_difference(asked, known.get("question", {}))
     if replaced or (extended and difference):
         check_free(out, overwrite=True)
         return successor(out), _begun_before(successor(out), question)
@@ -238,13 +239,29 @@ def place_of(
     return out, known
 
 
+def as_asked_before(question: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a question in the words of a study that was begun when fewer of them were used.
+
+    What its manifest does not spell out, its fingerprint of the network covers.
+
+    Args:
+        question: What is asked.
+        known: The manifest of the study, or nothing.
+    """
+    network, before = question["network"], known.get("question", {}).get("network", {})
+    if not known or "normalization" in before:
+        return dict(question)
+    spelled = {key: value for key, value in network.items() if key != "normalization"}
+    return {**question, "network": spelled}
+
+
 def _begun_before(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manifest of what grows in the place of another study; empty what does not fit."""
     if not is_study(folder):
         return {}
     try:
         known = read_manifest(folder)
-        if not first_difference(question, known.get("question", {})):
+        if not first_difference(as_asked_before(question, known), known.get("question", {})):
             return known
     except StudyError:
         pass

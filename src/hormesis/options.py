@@ -138,8 +138,17 @@ def _add_inputs(parser: ArgumentParser) -> None:
         "--normalize",
         action=ActionYesNo(no_prefix="no-"),
         default=default.normalize,
-        help="put a named data set's normalisation into the network (default: yes)",
+        help="put the normalisation of a named data set in front of the network (default: yes for "
+        "networks by name, no for module:factory)",
     )
+    for name, said in (("mean", "subtract"), ("std", "divide by")):
+        add(
+            f"--{name}",
+            type=float,
+            nargs="+",
+            metavar="X",
+            help=f"{said} these numbers, one a channel, in front of the network",
+        )
     add("--device", type=str | None, help="cpu, cuda or mps (default: a GPU if there is one)")
 
 

@@ -244,9 +244,16 @@ class Named:
         download: Fetch a named data set that is not there.
         samples: Size of a seeded, stratified choice of the samples; None takes all.
         bounds: Lowest and highest value of the inputs of ``module:factory`` data.
-        normalize: Put the named data set's normalisation into the network.
+        normalize: Put the normalisation of the data, or ``mean`` and ``std``, in front of the
+            network. None does so for a network that is built here by name, and never puts
+            anything in front of a ``module:factory``.
         device: Where to compute, ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
         stem: ``"small"`` takes a first layer for images of some 32x32 pixels.
+        mean: What to subtract from each channel, in input units, instead of the data's own mean.
+        std: What to divide each channel by then, above 0.
+
+    Raises:
+        SettingError: For a ``mean`` without a ``std``, or either beside ``normalize=False``.
 
     Example:
         >>> Named(model="resnet50", data="cifar10").study_name("fgsm")
@@ -260,9 +267,21 @@ class Named:
     download: bool = False
     samples: int | None = None
     bounds: tuple[float, float] | None = None
-    normalize: bool = True
+    normalize: bool | None = None
     device: str | None = None
     stem: str = "standard"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        if len(self.mean) != len(self.std):
+            raise SettingError(
+                "Expected one `mean` and one `std` for each channel, got "
+                f"{len(self.mean)} and {len(self.std)}."
+            )
+        if self.mean and self.normalize is False:
+            raise SettingError("Expected no `mean` and `std` beside `normalize` false.")
 
     def study_name(self, attack: str) -> str:
         """Return the name of the folder that a study gets unless it is given one."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from hormesis.report.measured import normalization_text
 from hormesis.report.table import class_counts, score_overview
 from hormesis.report.terminal import console as terminal
 from hormesis.study import Study
@@ -53,11 +54,18 @@ def headline(study: Study) -> list[str]:
     return [
         f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
         f"{data['classes']} classes",
+        *normalization_lines(study),
         f"{attack['name'].upper()}, ε = {epsilon:.4g} in input units ({epsilon * 255:.3g}/255)"
         f"{chosen}; {adversary} adversary",
         f"unfiltered {measured}: {clean} clean, {adversarial} adversarial",
         *study.notes,
     ]
+
+
+def normalization_lines(study: Study) -> list[str]:
+    """Return what stands in front of the network, in a line, or nothing."""
+    said = normalization_text(study)
+    return [f"in front of the network: {said}"] if said else []
 
 
 def left_out(study: Study) -> list[str]:

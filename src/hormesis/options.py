@@ -298,7 +298,8 @@ def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
         type=str | None,
         metavar="CURVE",
         default=default and default.reference,
-        help=f"what invariance would look like: {_either(REFERENCES)} (default: {shown})",
+        help="compare with the unfiltered network, with the share of values kept, or with the "
+        f"removal of as many at random: {_either(REFERENCES)} (default: {shown})",
     )
     add(
         "--tolerance",

@@ -29,7 +29,7 @@ COMPARED = ("signed", "magnitude")
 ADVERSARIES = ("fixed", "adaptive")
 PRECISIONS = ("exact", "bf16")
 BASES = ("network", "first")
-REFERENCES = ("density", "base", "random")
+REFERENCES = ("base", "density", "random")
 INTERVALS = ("delta", "bootstrap")
 MULTIPLICITIES = ("none", "holm", "bh")
 CERTAIN = "certain"
@@ -194,8 +194,10 @@ class Scoring:
     Args:
         base: What responses are divided by: ``"network"``, the unfiltered network's performance, or
             ``"first"``, the response at the first threshold (the authors' notebooks).
-        reference: The curve that invariance would follow: ``"density"``, ``"base"`` or
-            ``"random"`` (METHOD, section 4).
+        reference: What a response is compared with (METHOD, section 4): ``"base"``, the unfiltered
+            network; ``"density"``, the share of values kept (the authors' notebooks), which says
+            whether performance falls slower or faster than the tensor is emptied; or ``"random"``,
+            the removal of as many values at random.
         tolerance: Half-width of the band around zero that is called robust, at least 0.
         interval: How confidence intervals are made: ``"delta"`` or ``"bootstrap"`` over samples.
         level: Confidence level of the intervals, above 0 and below 1.
@@ -207,12 +209,12 @@ class Scoring:
         SettingError: For a value outside these bounds.
 
     Example:
-        >>> Scoring(reference="base").tolerance
+        >>> Scoring(reference="density").tolerance
         0.05
     """
 
     base: str = "network"
-    reference: str = "density"
+    reference: str = "base"
     tolerance: float = 0.05
     interval: str = "delta"
     level: float = 0.95

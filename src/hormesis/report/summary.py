@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.text import Text
 
 from hormesis.report.measured import normalization_text
-from hormesis.report.table import class_counts, score_overview
+from hormesis.report.table import class_counts, reading_lines, score_overview
 from hormesis.report.terminal import console as terminal
 from hormesis.study import Study
 
@@ -28,6 +28,8 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
     for score, counts in classes.items():
         found = ", ".join(f"{count} {name}" for name, count in counts.items())
         console.print(Text(f"{score + ':':<13}{found}"))
+    for line in reading_lines(study):
+        console.print(Text(line, style="dim"))
     if not study.has_outcomes:
         console.print(Text("no intervals, and no class is certain: the outcomes were not kept"))
     for line in left_out(study):

@@ -83,7 +83,7 @@ def test_a_study_is_made_printed_and_opened_again(home, monkeypatch, capsys):
         "",
         "study:   deep/study",
         "picture: deep/study/overview.png",
-        "next:    hormesis show deep/study --reference base",
+        "next:    hormesis show deep/study --reference density",
         "         hormesis export deep/study --what scores --format csv",
     ]
     assert max(map(len, lines)) <= 80

@@ -16,8 +16,8 @@ from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, integral, layout
 from hormesis.settings import Scoring
 
-SAYS = {"density": ("faster", "in step", "slower"), "base": ("worse", "as good", "better")}
-"""What a reading says of a score below, within and above the tolerance."""
+SAYS = {"density": ("faster", "even", "slower"), "base": ("worse", "as good", "better")}
+"""What a reading says of a score below, within and above the tolerance, in a word."""
 
 MEANINGS = {
     "density": "whether performance falls slower or faster than the tensor is emptied",

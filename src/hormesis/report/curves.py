@@ -115,7 +115,8 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
             str(name),
             _values(sweep["progress"]),
             _values(sweep["alpha"]),
-            *(_curve(study, sweep, kind, getattr(base, kind)) for kind in KINDS),
+            _curve(study, sweep, "clean", base.clean),
+            _curve(study, sweep, "adversarial", base.adversarial),
             _values(sweep["density"]),
         )
         for name, sweep in rows.groupby("filter", sort=False)

@@ -160,6 +160,6 @@ def write_beside(axes: Axes, texts: Sequence[str], reading: str, *, size: float)
     look = {"fontsize": size, "color": "0.45", "va": "center", "ha": "left"}
     right = len(axes.get_xticks()) - 0.42
     for row, text in enumerate(texts):
-        axes.text(right, row, text, **look)
+        axes.text(right, row, text.replace("-", "−"), **look)
     above = axes.xaxis.get_ticks_position() == "top"
     axes.text(right, -0.75 if above else len(texts) - 0.25, f"by {reading}", **look)

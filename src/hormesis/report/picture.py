@@ -36,8 +36,8 @@ def draw_overview(study: Study, path: Path) -> None:
     telling = telling_targets(study)
     height = max(4.2, 1.3 + 0.24 * len(rows))
     with mpl.rc_context(STYLE):
-        figure = picture(11.0, height)
-        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.35))[0]
+        figure = picture(12.6, height)
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.3, 1.35))[0]
         _draw_scores(left.subplots(), rows, study)
         if telling:
             columns = study.responses["filter"].nunique()

@@ -82,6 +82,6 @@ def next_steps(folder: Path, picture: Path | None) -> list[str]:
     return [
         f"study:   {folder}",
         *drawn,
-        f"next:    hormesis show {folder} --reference base",
+        f"next:    hormesis show {folder} --reference density",
         f"         hormesis export {folder} --what scores --format csv",
     ]

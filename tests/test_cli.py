@@ -217,7 +217,7 @@ def test_help_fits_a_terminal(command, capsys):
 
 def test_show_scores_anew(made, capsys):
     as_made = run(["show", made], capsys)
-    assert "base network, reference density, robust within ±0.05" in as_made
+    assert "base network, reference base, robust within ±0.05" in as_made
     anew = run(
         ["show", made, "--reference", "random", "--base", "first", "--tolerance", "0.3"], capsys
     )

@@ -36,8 +36,8 @@ def draw_overview(study: Study, path: Path) -> None:
     telling = telling_targets(study)
     height = max(4.2, 1.3 + 0.24 * len(rows))
     with mpl.rc_context(STYLE):
-        figure = picture(12.6, height)
-        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.3, 1.35))[0]
+        figure = picture(11.0, height)
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1.25))[0]
         _draw_scores(left.subplots(), rows, study)
         if telling:
             columns = study.responses["filter"].nunique()
@@ -59,11 +59,11 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     values = np.array([row.values for row in rows], dtype=float)
     names = [short(row.target) for row in rows]
     image = draw_heat(axes, values, names, list(SCORES), reach_of(values))
-    write_cells(axes, image, [_texts(row) for row in rows], size=6.0)
+    write_cells(axes, image, [_texts(row) for row in rows], size=5.4)
     axes.set_title(
-        f"{main_filter(study.scores)} scores, reference {study.scoring.reference}".replace("_", " ")
+        f"{main_filter(study.scores)} scores\nreference {study.scoring.reference}".replace("_", " ")
     )
-    write_beside(axes, [row.reading for row in rows], beside(study.scoring), size=6.0)
+    write_beside(axes, [row.reading for row in rows], beside(study.scoring), size=5.4)
     explain_colours([axes], image)
 
 

@@ -44,7 +44,7 @@ function curves(panel) {
             ? ""
             : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
           el("span", { class: SLUG[found.class] }, " " + found.class),
-          found.beside === null ? "" : el("span", { class: "soft" }, besideOf(found)),
+          found.beside === null ? "" : el("span", { class: "soft beside" }, besideOf(found)),
         );
       }),
     );

@@ -69,7 +69,9 @@ def check_scores(
     study: hm.Study, target: str, expected: Expected, score: str | None = None, **scoring: Any
 ) -> None:
     """Compare the scores of each filter: clean, adversarial, difference, or only one of them."""
-    table: Any = study.score(hm.Scoring(**{"reference": "density"} | scoring)).set_index(["target", "filter", "score"])
+    table: Any = study.score(hm.Scoring(**{"reference": "density"} | scoring)).set_index(
+        ["target", "filter", "score"]
+    )
     names = ("clean", "adversarial", "difference") if score is None else (score,)
     for filter_name, values in expected.items():
         for name, wanted in zip(names, values, strict=True):
@@ -552,7 +554,9 @@ def test_loss(engine: str) -> None:
             found = study.responses.loc[study.responses["filter"] == name, column]
             assert np.allclose(found, losses[name], rtol=1e-6, atol=0)
             quotients[name][column] = [base / loss for loss in losses[name]]
-    table: Any = study.score(hm.Scoring(reference="density")).set_index(["filter", "score"])["value"]
+    table: Any = study.score(hm.Scoring(reference="density")).set_index(["filter", "score"])[
+        "value"
+    ]
     for name in FILTERS:
         clean, adversarial = quotients[name]["clean"], quotients[name]["adversarial"]
         curves = {

@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,9 +80,15 @@ def built(name):
     return scope[factory(name) if name in SETS else name]()  # pyright: ignore
 
 
-def typed(*words, out="typed"):
+def open_one(folder) -> hm.Study:
+    study = hm.open_study(folder)
+    assert isinstance(study, hm.Study)
+    return study
+
+
+def typed(*words, out="typed") -> Any:
     code = main(["analyze", *COMMON, "--out", out, *words])
-    return None if code else hm.open_study(out)
+    return None if code else open_one(out)
 
 
 def same(one, other):

@@ -97,3 +97,19 @@ def with_words(
     opposite = certain & ((worse & (sure == above)) | (better & (sure == below)))
     words = np.where(np.isnan(value), "", said)
     return table.assign(says=words, contradicts=opposite)
+
+
+def counted(readings: pd.DataFrame, filter_name: str, score: str = "adversarial") -> str:
+    """Return of how many targets a reading says what, such as ``3 slower, 1 even?``.
+
+    Args:
+        readings: What ``with_words`` returned.
+        filter_name: A filter that was swept, or ``combined``.
+        score: ``clean`` or ``adversarial``.
+    """
+    rows = (readings["filter"] == filter_name) & (readings["score"] == score)
+    counts = readings.loc[rows, "says"].value_counts()
+    words = [
+        f"{word}{mark}" for three in SAYS.values() for word in three[::-1] for mark in ("", "?")
+    ]
+    return ", ".join(f"{counts[word]} {word}" for word in words if counts.get(word))

@@ -5,9 +5,10 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from hormesis.analysis.readings import MEANINGS, beside
+from hormesis.analysis.readings import MEANINGS, beside, counted
 from hormesis.report.contradictions import contradictions
-from hormesis.report.table import class_counts, said_counts
+from hormesis.report.figures import main_filter
+from hormesis.report.table import class_counts
 from hormesis.report.terminal import console as terminal
 from hormesis.studies import Studies
 
@@ -46,7 +47,7 @@ def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
             f"{row['clean']:.4g}",
             f"{row['adversarial']:.4g}",
             ", ".join(f"{count} {name}" for name, count in counts.items()),
-            ", ".join(f"{count} {word}" for word, count in said_counts(study).items()),
+            counted(study.readings, main_filter(study.scores)),
         )
     console.print(table)
     scoring = first.scoring

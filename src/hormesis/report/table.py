@@ -1,14 +1,13 @@
 """The layers of a study as a table for the terminal."""
 
 import math
-from collections import Counter
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.classes import CLASSES, legend, letter
-from hormesis.analysis.readings import MEANINGS, SAYS, beside
+from hormesis.analysis.readings import MEANINGS, beside, counted
 from hormesis.analysis.scores import SCORES
 from hormesis.report.contradictions import contradictions
 from hormesis.report.figures import ScoreRow, main_filter, score_rows
@@ -84,16 +83,8 @@ def _explain(study: Study) -> str:
 def reading_lines(study: Study) -> list[str]:
     """Return what the other reading says, and where it contradicts the classes, in lines."""
     lines = []
-    for score in SCORES:
-        counts = said_counts(study, score)
-        found = ", ".join(f"{count} {word}" for word, count in counts.items())
+    for score in ("clean", "adversarial"):
+        found = counted(study.readings, main_filter(study.scores), score)
         if found:
             lines.append(f"{score} by {beside(study.scoring)}: {found}")
     return [*lines, *contradictions(study)]
-
-
-def said_counts(study: Study, score: str = "adversarial") -> dict[str, int]:
-    """Return of how many targets the other reading says what; of ``?`` it is not certain."""
-    counts = Counter(row.says[SCORES.index(score)] for row in score_rows(study))
-    words = [f"{w}{mark}" for w in SAYS[beside(study.scoring)][::-1] for mark in ("", "?")]
-    return {word: counts[word] for word in words if counts[word]}

@@ -44,7 +44,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
             "performance": {"name": "accuracy", "higher_is_better": True},
         },
         "attack": {"name": "fgsm", "epsilon": 0.25},
-        "scoring": asdict(Scoring()),
+        "scoring": asdict(Scoring(reference="density")),
         "base": {"clean": 0.8, "adversarial": 0.4, "higher_is_better": True, "samples": 10},
         "notes": ["A note."],
         "run": {"engine": "plain", "workers": 1, "seconds": 0.5},

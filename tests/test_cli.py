@@ -83,7 +83,7 @@ def test_a_study_is_made_printed_and_opened_again(home, monkeypatch, capsys):
         "",
         "study:   deep/study",
         "picture: deep/study/overview.png",
-        "next:    hormesis show deep/study --reference base",
+        "next:    hormesis show deep/study --reference density",
         "         hormesis export deep/study --what scores --format csv",
     ]
     assert max(map(len, lines)) <= 80
@@ -217,7 +217,7 @@ def test_help_fits_a_terminal(command, capsys):
 
 def test_show_scores_anew(made, capsys):
     as_made = run(["show", made], capsys)
-    assert "base network, reference density, robust within ±0.05" in as_made
+    assert "base network, reference base, robust within ±0.05" in as_made
     anew = run(
         ["show", made, "--reference", "random", "--base", "first", "--tolerance", "0.3"], capsys
     )

@@ -69,7 +69,9 @@ def check_scores(
     study: hm.Study, target: str, expected: Expected, score: str | None = None, **scoring: Any
 ) -> None:
     """Compare the scores of each filter: clean, adversarial, difference, or only one of them."""
-    table: Any = study.score(hm.Scoring(**scoring)).set_index(["target", "filter", "score"])
+    table: Any = study.score(hm.Scoring(**{"reference": "density"} | scoring)).set_index(
+        ["target", "filter", "score"]
+    )
     names = ("clean", "adversarial", "difference") if score is None else (score,)
     for filter_name, values in expected.items():
         for name, wanted in zip(names, values, strict=True):
@@ -228,7 +230,7 @@ def test_classes() -> None:
         (0.01, ["fragile", "antifragile", "antifragile", "antifragile"]),
         (0.3, ["robust"] * 4),
     ):
-        table = study.score(hm.Scoring(tolerance=tolerance))
+        table = study.score(hm.Scoring(reference="density", tolerance=tolerance))
         assert table.loc[table["score"] == "clean", "point"].tolist() == wanted
 
 
@@ -274,7 +276,7 @@ def test_a_floored_network_has_no_adversarial_scores(engine: str) -> None:
     study = measure(Six(), six_samples(TRUE_LABELS), engine, epsilon=0.5)
     assert (study.base.clean, study.base.adversarial) == (1.0, 0.0)
     check_scores(study, "linear.weight", {name: exact("0") for name in FILTERS}, "clean")
-    table: Any = study.scores
+    table: Any = study.score(hm.Scoring(reference="density"))
     for score in ("adversarial", "difference"):
         rows = table[table["score"] == score]
         assert np.isnan(rows["value"].to_numpy()).all()
@@ -497,7 +499,7 @@ def test_what_changes_no_logit_is_untested_not_robust(engine: str) -> None:
     assert "all its values are equal" in found["reason"]["equal.weight"]
     assert found["reason"]["muted.weight"] == "no removal changed a logit"
     assert found["reason"]["unused.weight"] == "no removal changed a logit"
-    scores: Any = study.scores
+    scores: Any = study.score(hm.Scoring(reference="density"))
     assert set(scores["target"]) == {"six.linear.weight", "muted.weight", "unused.weight"}
     for target in ("muted.weight", "unused.weight"):
         rows = scores[scores["target"] == target]
@@ -552,7 +554,9 @@ def test_loss(engine: str) -> None:
             found = study.responses.loc[study.responses["filter"] == name, column]
             assert np.allclose(found, losses[name], rtol=1e-6, atol=0)
             quotients[name][column] = [base / loss for loss in losses[name]]
-    table: Any = study.scores.set_index(["filter", "score"])["value"]
+    table: Any = study.score(hm.Scoring(reference="density")).set_index(["filter", "score"])[
+        "value"
+    ]
     for name in FILTERS:
         clean, adversarial = quotients[name]["clean"], quotients[name]["adversarial"]
         curves = {

@@ -79,7 +79,7 @@ def test_what_was_written_is_what_is_opened(folder, study):
     assert found.folder == folder
     assert found.scores.equals(study.scores)
     assert found.base == study.base == Base(0.8, 0.4, higher_is_better=True)
-    assert found.scoring == study.scoring == Scoring()
+    assert found.scoring == study.scoring == Scoring(reference="density")
     assert found.notes == study.notes == ("A note.",)
 
 
@@ -106,7 +106,7 @@ def test_a_study_may_be_given_another_scoring_for_good(study):
     assert other.scoring == wide
     assert other.scores.equals(study.score(wide))
     assert set(other.scores["class"]) == {"robust"}
-    assert study.scoring == Scoring()
+    assert study.scoring == Scoring(reference="density")
     assert other.responses is study.responses
 
 

@@ -13,6 +13,7 @@ from hormesis.analysis.compare import Measured
 from hormesis.analysis.evidence import base_idle
 from hormesis.analysis.masking import is_masked
 from hormesis.analysis.matching import matched, own_matching
+from hormesis.analysis.readings import counted
 from hormesis.analysis.scores import COMBINED
 from hormesis.analysis.verdicts import ATTACKED, Evidence, summed_up
 from hormesis.comparable import OVERS, check_comparable, check_distinct, described, labels
@@ -30,7 +31,7 @@ class Comparison:
         over: What varies: ``epochs``, ``data``, ``models`` or ``seeds``.
         studies: One row a study: ``study`` (its label), ``model``, ``data``, ``epoch``, ``seed``,
             ``samples``, ``clean``, ``adversarial``, ``epsilon``, ``mark`` (what a reader has to
-            know).
+            know), ``beside`` (what the other reading says of the adversarial scores).
         matching: ``study``, ``target``, ``match``.
         scores: Of the matched targets, with intervals; see ``analysis.compare.score_rows``.
         paths: Classes of each target over the studies, and whether they stay the same.
@@ -127,6 +128,7 @@ def compare(
     matching, measured = _measured(opened, list(about["study"]), matching, over=over, by=by)
     matches = list(dict.fromkeys(matching["match"]))
     own = opened[0].scoring
+    about["beside"] = [counted(study.readings, by) for study in opened]
     scores = tables.score_rows(matches, measured, own)
     pairs = tables.pairs_of(len(measured), ordered=over == "epochs")
     changed = tables.changes(matches, measured, pairs, own)

@@ -12,7 +12,7 @@ from hormesis.errors import DataError, ModelError, SettingError, StudyError, Tra
 from hormesis.inputs.checkpoints import load_weights
 from hormesis.inputs.devices import device_named
 from hormesis.inputs.models import build_model
-from hormesis.inputs.normalize import normalized
+from hormesis.inputs.normalize import as_recorded, normalized
 from hormesis.inputs.parts import load_parts
 from hormesis.inputs.samples import Samples
 from hormesis.inputs.subset import drawn
@@ -233,7 +233,9 @@ def _network(training: TrainingRun, samples: Samples) -> nn.Module:
         seed=recipe["seed"],
         stem=recipe["stem"],
     )
-    if question["data"]["normalize"] and samples.mean:
+    if "normalization" in question["network"]:
+        return as_recorded(network, question["network"]["normalization"])
+    if question["data"]["normalize"] and samples.mean:  # a run that does not spell it out
         return normalized(network, samples.mean, samples.std)
     return network
 

@@ -20,6 +20,8 @@ def named_from(given: Namespace) -> Named:
         normalize=given.normalize,
         device=given.device,
         stem=given.stem,
+        mean=tuple(given.mean or ()),
+        std=tuple(given.std or ()),
     )
 
 

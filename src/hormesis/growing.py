@@ -240,7 +240,8 @@ def place_of(
         check_free(out)
         return out, {}
     known = {} if replaced else read_manifest(out)
-    difference = first_difference(question, known.get("question", {}))
+    asked = as_asked_before(question, known)
+    difference = first_difference(asked, known.get("question", {}))
     if replaced or (extended and difference):
         check_free(out, overwrite=True)
         check_beside(out)
@@ -262,13 +263,30 @@ def place_of(
     return out, known
 
 
+def as_asked_before(question: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a question in the words of a study that was begun when fewer of them were used.
+
+    What its manifest does not spell out, its fingerprint of the network covers.
+
+    Args:
+        question: What is asked.
+        known: The manifest of the study, or nothing.
+    """
+    network, before = question["network"], known.get("question", {}).get("network", {})
+    if not known or "normalization" in before:
+        return dict(question)
+    spelled = {key: value for key, value in network.items() if key != "normalization"}
+    return {**question, "network": spelled}
+
+
 def _begun_before(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manifest of what grows in the place of another study, if it fits."""
     try:
         known = read_manifest(folder)
     except StudyError:
         return {}
-    return {} if first_difference(question, known.get("question", {})) else known
+    asked = as_asked_before(question, known)
+    return {} if first_difference(asked, known.get("question", {})) else known
 
 
 def is_whole(folder: Path, known: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from hormesis.inputs.data import NAMES, load_data
 from hormesis.inputs.devices import device_named
 from hormesis.inputs.factory import is_factory
 from hormesis.inputs.models import build_model, check_name
-from hormesis.inputs.normalize import normalized
+from hormesis.inputs.normalize import normalised_by_default, normalized
 from hormesis.inputs.samples import Samples
 from hormesis.pipeline import analyze
 from hormesis.report.progress import Report, shown
@@ -104,6 +104,24 @@ def _check_names(named: Named) -> None:
     load_checkpoint(named.weights)
 
 
+def _behind_normalisation(network: nn.Module, named: Named, samples: Samples) -> nn.Module:
+    """Return the network with a normalisation in front, if it gets one.
+
+    Raises:
+        SettingError: If one is asked for and none is known.
+        ModelError: If the network brings one of its own.
+    """
+    if named.mean:
+        return normalized(network, named.mean, named.std)
+    if named.normalize and not samples.mean:
+        raise SettingError(
+            f"Expected data whose normalisation is known for `normalize`, got {named.data}: give "
+            "its `mean` and `std`, one number a channel."
+        )
+    wanted = normalised_by_default(named.model) if named.normalize is None else named.normalize
+    return normalized(network, samples.mean, samples.std) if wanted and samples.mean else network
+
+
 def _network(named: Named, samples: Samples, seed: int, report: Report) -> nn.Module:
     shape = samples.inputs.shape[1:]
     height_width = (shape[1], shape[2]) if len(shape) == 3 else None
@@ -117,9 +135,7 @@ def _network(named: Named, samples: Samples, seed: int, report: Report) -> nn.Mo
     )
     if named.weights not in (None, RANDOM):
         load_weights(network, Path(named.weights).expanduser())
-    whole = network
-    if named.normalize and samples.mean:
-        whole = normalized(network, samples.mean, samples.std)
+    whole = _behind_normalisation(network, named, samples)
     if named.weights is None and not is_factory(named.model):
         training = partial(report, f"Training {named.model} on the digits")
         trained_on_digits(whole, named.model, seed=seed, report=training)

@@ -140,8 +140,17 @@ def _add_inputs(parser: ArgumentParser) -> None:
         "--normalize",
         action=ActionYesNo(no_prefix="no-"),
         default=default.normalize,
-        help="put a named data set's normalisation into the network (default: yes)",
+        help="put the normalisation of a named data set in front of the network (default: yes for "
+        "networks by name, no for module:factory)",
     )
+    for name, said in (("mean", "subtract"), ("std", "divide by")):
+        add(
+            f"--{name}",
+            type=float,
+            nargs="+",
+            metavar="X",
+            help=f"{said} these numbers, one a channel, in front of the network",
+        )
     add("--device", type=str | None, help="cpu, cuda or mps (default: a GPU if there is one)")
 
 
@@ -291,7 +300,8 @@ def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
         type=str | None,
         metavar="CURVE",
         default=default and default.reference,
-        help=f"what invariance would look like: {_either(REFERENCES)} (default: {shown})",
+        help="compare with the unfiltered network, with the share of values kept, or with the "
+        f"removal of as many at random: {_either(REFERENCES)} (default: {shown})",
     )
     add(
         "--tolerance",

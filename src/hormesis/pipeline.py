@@ -30,6 +30,7 @@ from hormesis.errors import StudyError
 from hormesis.growing import (
     FINISHED,
     Outline,
+    as_asked_before,
     audit_of,
     begin,
     finish,
@@ -39,6 +40,7 @@ from hormesis.growing import (
     place_of,
 )
 from hormesis.inputs.models import check_network
+from hormesis.inputs.normalize import normalization_of
 from hormesis.inputs.samples import Samples, mixed, samples_from
 from hormesis.inputs.subset import shuffled
 from hormesis.measuring import Worker, device_of, equipped
@@ -177,6 +179,7 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
         identity = {
             "name": request.name,
             "fingerprint": manifest.network_fingerprint(network),
+            **normalization_of(network),
         }
         question = manifest.question(
             identity, samples, request.attack, (request.targets, request.sweep, request.performance)
@@ -270,6 +273,7 @@ def _measured(
         known: The manifest of the study to go on with, or nothing.
     """
     started, (folder, check) = time.monotonic(), place
+    planned = replace(planned, question=as_asked_before(planned.question, known))
     samples, plan = planned.samples, planned.plan
     asked = request.sweep.until is not None
     cuts = list(looks(len(samples))) if asked else []

@@ -16,6 +16,7 @@ _WORDS = {
     "epsilons": "numbers, or fractions such as 8/255",
     **dict.fromkeys(("rate", "gpus_per_task", "cpus_per_task"), "a finite number"),
     **dict.fromkeys(("bounds", "span"), "two finite numbers"),
+    **dict.fromkeys(("mean", "std"), "finite numbers, one a channel"),
     **dict.fromkeys(LISTS, "a list of names"),
     "tolerance": "a finite number",
     **dict.fromkeys(("step_size", "pgd_step_size"), "a finite number"),

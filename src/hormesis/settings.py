@@ -29,7 +29,7 @@ COMPARED = ("signed", "magnitude")
 ADVERSARIES = ("fixed", "adaptive")
 PRECISIONS = ("exact", "bf16")
 BASES = ("network", "first")
-REFERENCES = ("density", "base", "random")
+REFERENCES = ("base", "density", "random")
 INTERVALS = ("delta", "bootstrap")
 MULTIPLICITIES = ("none", "holm", "bh")
 CERTAIN = "certain"
@@ -194,8 +194,10 @@ class Scoring:
     Args:
         base: What responses are divided by: ``"network"``, the unfiltered network's performance, or
             ``"first"``, the response at the first threshold (the authors' notebooks).
-        reference: The curve that invariance would follow: ``"density"``, ``"base"`` or
-            ``"random"`` (METHOD, section 4).
+        reference: What a response is compared with (METHOD, section 4): ``"base"``, the unfiltered
+            network; ``"density"``, the share of values kept (the authors' notebooks), which says
+            whether performance falls slower or faster than the tensor is emptied; or ``"random"``,
+            the removal of as many values at random.
         tolerance: Half-width of the band around zero that is called robust, at least 0.
         interval: How confidence intervals are made: ``"delta"`` or ``"bootstrap"`` over samples.
         level: Confidence level of the intervals, above 0 and below 1.
@@ -207,12 +209,12 @@ class Scoring:
         SettingError: For a value outside these bounds.
 
     Example:
-        >>> Scoring(reference="base").tolerance
+        >>> Scoring(reference="density").tolerance
         0.05
     """
 
     base: str = "network"
-    reference: str = "density"
+    reference: str = "base"
     tolerance: float = 0.05
     interval: str = "delta"
     level: float = 0.95
@@ -244,9 +246,16 @@ class Named:
         download: Fetch a named data set that is not there.
         samples: Size of a seeded, stratified choice of the samples; None takes all.
         bounds: Lowest and highest value of the inputs of ``module:factory`` data.
-        normalize: Put the named data set's normalisation into the network.
+        normalize: Put the normalisation of the data, or ``mean`` and ``std``, in front of the
+            network. None does so for a network that is built here by name, and never puts
+            anything in front of a ``module:factory``.
         device: Where to compute, ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
         stem: ``"small"`` takes a first layer for images of some 32x32 pixels.
+        mean: What to subtract from each channel, in input units, instead of the data's own mean.
+        std: What to divide each channel by then, above 0.
+
+    Raises:
+        SettingError: For a ``mean`` without a ``std``, or either beside ``normalize=False``.
 
     Example:
         >>> Named(model="resnet50", data="cifar10").study_name("fgsm")
@@ -260,9 +269,21 @@ class Named:
     download: bool = False
     samples: int | None = None
     bounds: tuple[float, float] | None = None
-    normalize: bool = True
+    normalize: bool | None = None
     device: str | None = None
     stem: str = "standard"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        if len(self.mean) != len(self.std):
+            raise SettingError(
+                "Expected one `mean` and one `std` for each channel, got "
+                f"{len(self.mean)} and {len(self.std)}."
+            )
+        if self.mean and self.normalize is False:
+            raise SettingError("Expected no `mean` and `std` beside `normalize` false.")
 
     def study_name(self, attack: str) -> str:
         """Return the name of the folder that a study gets unless it is given one."""

@@ -24,6 +24,7 @@ from hormesis.analysis.prefixes import (
     prefix_sums,
     prefixes_of,
 )
+from hormesis.analysis.readings import beside, moved, with_words
 from hormesis.analysis.responses import COLUMNS, Sweeps, as_sweeps
 from hormesis.analysis.scores import SCORES, Base
 from hormesis.analysis.uncertainty import Law, Sums, law_of, with_intervals
@@ -126,6 +127,23 @@ class Study:
         else:
             spread = sums.spread()
         return with_intervals(scores, spread, self.law(scoring, sums.samples), scoring)
+
+    @cached_property
+    def readings(self) -> pd.DataFrame:
+        """The other reading of every score: by ``density`` beside scores by ``base``.
+
+        Beside scores by another reference it is the one by ``base``. Columns ``target``,
+        ``filter``, ``score``, ``value``, ``low``, ``high``, ``says`` and ``contradicts``, in the
+        order of ``scores``; see ``analysis.readings.with_words``.
+        """
+        reading, scoring = beside(self.scoring), self.scoring
+        if scoring.reference == "random":
+            table = self.score(replace(scoring, reference=reading))
+            table = table.loc[:, ["target", "filter", "score", "value", "low", "high"]].copy()
+            table.loc[table["score"] == "difference", ["value", "low", "high"]] = np.nan
+        else:
+            table = moved(self.scores, self.sweeps, scoring)
+        return with_words(table, self.scores, reading, scoring.tolerance)
 
     @cached_property
     def sweeps(self) -> Sweeps:

@@ -25,6 +25,8 @@ from hormesis.analysis.scores import (
 from hormesis.errors import SettingError
 from hormesis.settings import FILTERS, Scoring
 
+DENSITY = Scoring(reference="density")
+
 
 def filtering_scores(sweep: pd.DataFrame, base: Base, scoring: Scoring) -> dict[str, float]:
     """Return the three scores of one sweep whose rows are in the order of its steps."""
@@ -92,7 +94,7 @@ def test_an_even_count_integrates_a_parabola_exactly(count):
 def test_scores_worked_out_on_paper():
     # Simpson's weights for three points are 1/6, 4/6, 1/6.
     sweep = table(clean=[0.8, 0.6, 0.2], adversarial=[0.5, 0.4, 0.1], density=[1.0, 0.5, 0.0])
-    scores = filtering_scores(sweep, Base(0.8, 0.5), Scoring())
+    scores = filtering_scores(sweep, Base(0.8, 0.5), DENSITY)
     clean = (1.0 + 4 * 0.75 + 0.25) / 6 - 0.5
     adversarial = (1.0 + 4 * 0.8 + 0.2) / 6 - 0.5
     assert scores["clean"] == pytest.approx(clean, abs=1e-15)
@@ -144,7 +146,7 @@ def test_scores_are_linear_in_responses_and_reference(one, other, share):
     one, other = one.iloc[:rows], other.iloc[:rows]
     mixed = share * one + (1 - share) * other
     base = Base(0.9, 0.6)
-    parts = [filtering_scores(sweep, base, Scoring()) for sweep in (one, other, mixed)]
+    parts = [filtering_scores(sweep, base, DENSITY) for sweep in (one, other, mixed)]
     for name in SCORES:
         expected = share * parts[0][name] + (1 - share) * parts[1][name]
         assert parts[2][name] == pytest.approx(expected, rel=1e-9, abs=1e-12)
@@ -175,7 +177,9 @@ def test_a_rising_loss_counts_as_a_fall():
 
 
 @pytest.mark.parametrize("better", [True, False])
-@pytest.mark.parametrize("scoring", [Scoring(), Scoring(reference="base"), Scoring(base="first")])
+@pytest.mark.parametrize(
+    "scoring", [DENSITY, Scoring(reference="base"), Scoring(base="first", reference="density")]
+)
 def test_a_base_of_zero_gives_no_number(scoring, better):
     first = 0.0 if scoring.base == "first" else 0.1
     sweep = table(clean=[first, 0.2], adversarial=[0.3, 0.1], density=[1.0, 0.0])
@@ -192,14 +196,14 @@ def test_a_base_of_zero_gives_no_number(scoring, better):
 
 def test_a_loss_that_falls_to_zero_has_no_inverse():
     sweep = table(clean=[1.0, 0.0], adversarial=[1.0, 1.0], density=[1.0, 0.0])
-    scores = filtering_scores(sweep, Base(1.0, 1.0, higher_is_better=False), Scoring())
+    scores = filtering_scores(sweep, Base(1.0, 1.0, higher_is_better=False), DENSITY)
     assert math.isnan(scores["clean"])
     assert scores["adversarial"] == pytest.approx(0.5, abs=1e-15)
 
 
 def test_a_first_response_of_zero_gives_no_number():
     sweep = table(clean=[0.0, 0.2], adversarial=[0.3, 0.1], density=[1.0, 0.0])
-    scores = filtering_scores(sweep, Base(0.9, 0.9), Scoring(base="first"))
+    scores = filtering_scores(sweep, Base(0.9, 0.9), Scoring(base="first", reference="density"))
     assert math.isnan(scores["clean"])
     assert scores["adversarial"] == pytest.approx(2 / 3 - 0.5, abs=1e-15)
 
@@ -242,7 +246,9 @@ def study_of(filters: tuple[str, ...], *, changed: bool = True) -> pd.DataFrame:
 
 
 def test_the_table_of_scores():
-    scores = score_table(study_of(FILTERS), Base(0.8, 0.4), Scoring(tolerance=0.2))
+    scores = score_table(
+        study_of(FILTERS), Base(0.8, 0.4), Scoring(reference="density", tolerance=0.2)
+    )
     assert scores.columns.tolist() == ["target", "filter", "score", "value", "class"]
     assert scores["target"].unique().tolist() == ["b", "a"]
     assert scores["filter"].unique().tolist() == [*FILTERS, COMBINED]
@@ -259,18 +265,18 @@ def test_the_table_of_scores():
 
 @pytest.mark.parametrize("filters", [FILTERS[:1], FILTERS[1:]])
 def test_the_combined_score_needs_all_three_filters(filters):
-    scores = score_table(study_of(filters), Base(0.8, 0.4), Scoring())
+    scores = score_table(study_of(filters), Base(0.8, 0.4), DENSITY)
     assert scores["filter"].unique().tolist() == list(filters)
 
 
 def test_a_target_that_nothing_reached_is_untested_and_never_robust():
-    scores = score_table(study_of(FILTERS, changed=False), Base(0.8, 0.4), Scoring())
+    scores = score_table(study_of(FILTERS, changed=False), Base(0.8, 0.4), DENSITY)
     assert set(scores["class"]) == {UNTESTED}
     assert all(math.isnan(value) for value in scores["value"])
 
 
 def test_a_floored_network_is_undefined_where_it_has_to_be():
-    scores = score_table(study_of(FILTERS), Base(0.8, 0.0), Scoring())
+    scores = score_table(study_of(FILTERS), Base(0.8, 0.0), DENSITY)
     for _, _, score, value, label in scores.itertuples(index=False, name=None):
         assert (label == UNDEFINED) == math.isnan(value) == (score != "clean")
 
@@ -278,7 +284,7 @@ def test_a_floored_network_is_undefined_where_it_has_to_be():
 def test_steps_out_of_order_are_put_in_order():
     table_of_all = study_of(FILTERS)
     table_of_all["clean"] **= 2
-    scores = score_table(table_of_all, Base(0.64, 0.4), Scoring())
+    scores = score_table(table_of_all, Base(0.64, 0.4), DENSITY)
     found = {tuple(row[:3]): row[3] for row in scores.itertuples(index=False, name=None)}
     # Steps of `a` come as 1, 2, 0, those of `b` as 0, 1, 2.
     for target in ("a", "b"):

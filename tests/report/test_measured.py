@@ -96,8 +96,8 @@ def test_the_command_of_a_global_analysis_has_its_span(span, expected):
 
 
 def test_the_command_asks_the_same_scores():
-    made = study(scoring=asdict(Scoring(reference="base", tolerance=0.02)))
-    assert command(made).endswith("--thresholds 3 --reference base --tolerance 0.02")
+    made = study(scoring=asdict(Scoring(reference="density", tolerance=0.02)))
+    assert command(made).endswith("--thresholds 3 --reference density --tolerance 0.02")
 
 
 def test_the_command_of_an_epoch_names_its_run():

@@ -141,7 +141,7 @@ def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarr
         ...                       "density": [1.0, 0.5, 0.0], "clean": [0.8, 0.8, 0.8],
         ...                       "adversarial": [0.4, 0.2, 0.0]})
         >>> sweep_scores(as_sweeps(sweep), Base(0.8, 0.4), Scoring())[:, 0].tolist()
-        [0.5, 0.0, -0.5]
+        [0.0, -0.5, -0.5]
     """
     if scoring.reference == "random" and "random_clean" not in sweeps.columns:
         raise SettingError(

@@ -36,6 +36,12 @@ def print_run(made: TrainingRun) -> None:
             f"{last['validated_on']} validation samples"
         )
     )
+    said = question["network"].get("normalization")
+    if said:
+        mean, std = (" ".join(f"{value:g}" for value in said[name]) for name in ("mean", "std"))
+        console.print(
+            Text(f"in front of the network: (input − mean) / std, mean {mean}, std {std}")
+        )
     for note in last["notes"]:
         console.print(Text(note))
     console.print()

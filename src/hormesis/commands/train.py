@@ -100,7 +100,8 @@ def _add_data(made: ArgumentParser) -> None:
         "--normalize",
         action=ActionYesNo(no_prefix="no-"),
         default=default.normalize,
-        help="put a named data set's normalisation into the network (default: yes)",
+        help="put the normalisation of a named data set in front of the network (default: yes for "
+        "networks by name, no for module:factory)",
     )
 
 

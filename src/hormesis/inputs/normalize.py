@@ -1,7 +1,7 @@
 """Normalisation inside the network, so that inputs, bounds and epsilon stay in pixel units."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from hormesis.errors import ModelError
+from hormesis.inputs.factory import is_factory
 
 
 class Normalized(nn.Module):
@@ -98,3 +99,53 @@ def normalized(model: nn.Module, mean: Sequence[float], std: Sequence[float]) ->
     if not all(math.isfinite(value) and value > 0 for value in std):
         raise ModelError(f"Expected `std` to be finite and above 0, got {list(std)}.")
     return Normalized(model, mean, std)
+
+
+def normalised_by_default(model: object) -> bool:
+    """Return whether a network gets the normalisation of its data if nobody says otherwise.
+
+    Networks that are built here by name are; nothing is put in front of a user's own.
+
+    Example:
+        >>> normalised_by_default("resnet18"), normalised_by_default("my.nets:build")
+        (True, False)
+    """
+    return isinstance(model, str) and not is_factory(model)
+
+
+def normalization_of(network: nn.Module) -> dict[str, dict[str, list[float]]]:
+    """Return what a manifest says of a network's own normalisation: nothing if it has none.
+
+    Example:
+        >>> normalization_of(normalized(nn.Identity(), [0.5], [0.25]))
+        {'normalization': {'mean': [0.5], 'std': [0.25]}}
+    """
+    for module in network.modules():
+        if isinstance(module, Normalized):
+            numbers = {
+                name: [float(str(value)) for value in getattr(module, name).cpu().numpy()]
+                for name in ("mean", "std")
+            }
+            return {"normalization": numbers}
+    return {}
+
+
+def as_recorded(network: nn.Module, said: object) -> nn.Module:
+    """Return a network behind the normalisation that a manifest says, if it does not bring it.
+
+    Raises:
+        ModelError: If that is no mean and standard deviation.
+    """
+    if normalization_of(network).get("normalization") == said:
+        return network
+    parts = said if isinstance(said, Mapping) else {}
+    mean, std = (parts.get(name) for name in ("mean", "std"))
+    for numbers in (mean, std):
+        if not isinstance(numbers, list) or any(
+            type(value) not in (int, float) for value in numbers
+        ):
+            raise ModelError(
+                f"Expected a `mean` and a `std` of numbers as the `normalization` of a manifest, "
+                f"got {said!r}."
+            )
+    return normalized(network, list(mean or ()), list(std or ()))

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.classes import CLASSES, IMPROVING, UNDEFINED, legend
+from hormesis.analysis.readings import MEANINGS, beside
 from hormesis.analysis.scores import SCORES
 from hormesis.comparison import Comparison
 from hormesis.report.terminal import console as terminal
@@ -28,8 +29,8 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
     console = terminal()
     console.print()
     console.print(_studies(comparison))
-    for note in comparison.notes:
-        console.print(Text(note, style="dim"))
+    for line in [beside_line(comparison), *comparison.notes]:
+        console.print(Text(line, style="dim"))
     matching = comparison.matching
     if matching["match"].tolist() != matching["target"].tolist():
         console.print()
@@ -48,6 +49,17 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
     if files:
         console.print()
         console.print(Text(f"in {files[0].parent}: {', '.join(path.name for path in files)}"))
+
+
+def beside_line(comparison: Comparison) -> str:
+    """Return what the other reading says of each study, which classes are not made from."""
+    reading = beside(comparison.scoring)
+    every = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
+    said = "; ".join(f"{name}: {text or 'nothing'}" for name, text in every)
+    return (
+        f"classes by {comparison.scoring.reference}; adversarial by {reading}, "
+        f"{MEANINGS[reading]}: {said}"
+    )
 
 
 def _table(*columns: str) -> Table:

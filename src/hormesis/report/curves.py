@@ -44,6 +44,7 @@ class RelativeResponses:
         alpha: The thresholds, in units of the weights.
         clean: On clean inputs.
         adversarial: On perturbed inputs.
+        density: Share of values kept at each threshold.
     """
 
     target: str
@@ -52,6 +53,7 @@ class RelativeResponses:
     alpha: Values
     clean: Curve
     adversarial: Curve
+    density: Values
 
 
 def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFrame:
@@ -113,7 +115,9 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
             str(name),
             _values(sweep["progress"]),
             _values(sweep["alpha"]),
-            *(_curve(study, sweep, kind, getattr(base, kind)) for kind in KINDS),
+            _curve(study, sweep, "clean", base.clean),
+            _curve(study, sweep, "adversarial", base.adversarial),
+            _values(sweep["density"]),
         )
         for name, sweep in rows.groupby("filter", sort=False)
     ]

@@ -5,6 +5,9 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from hormesis.analysis.readings import MEANINGS, beside, counted
+from hormesis.report.contradictions import contradictions
+from hormesis.report.figures import main_filter
 from hormesis.report.table import class_counts
 from hormesis.report.terminal import console as terminal
 from hormesis.studies import Studies
@@ -33,6 +36,8 @@ def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
     for name in ("epoch", "ε", "clean", "adversarial"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("targets by adversarial score")
+    reading = beside(first.scoring)
+    table.add_column(f"by {reading}", header_style="dim", style="dim")
     rows = studies.base.to_dict("records")
     for row, study in zip(rows, studies.members.values(), strict=True):
         counts = class_counts(study)["adversarial"]
@@ -42,11 +47,20 @@ def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
             f"{row['clean']:.4g}",
             f"{row['adversarial']:.4g}",
             ", ".join(f"{count} {name}" for name, count in counts.items()),
+            counted(study.readings, main_filter(study.scores)),
         )
     console.print(table)
+    scoring = first.scoring
+    console.print(
+        Text(
+            f"base {scoring.base}, reference {scoring.reference}, robust within "
+            f"±{scoring.tolerance:g}\nby {reading}: {MEANINGS[reading]}; no class",
+            style="dim",
+        )
+    )
     console.print()
     for study in studies.members.values():
-        for note in study.notes:
+        for note in (*study.notes, *contradictions(study)):
             console.print(Text(f"epoch {study.manifest['origin']['epoch']}: {note}"))
     lines = [f"studies: {studies.folder}"]
     if picture is not None:

@@ -1,5 +1,6 @@
 """The numbers of each picture, as plain data; drawing them comes second."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ class ScoreRow:
         classes: Their classes, ``undecided`` among them.
         points: Their classes by the estimate alone.
         widths: Half the width of their intervals, the wider side; NaN where there is none.
+        beside: The same scores by the other reading; NaN where there is none.
+        says: What that reading says.
     """
 
     target: str
@@ -29,6 +32,16 @@ class ScoreRow:
     classes: tuple[str, str, str]
     points: tuple[str, str, str]
     widths: tuple[float, float, float]
+    beside: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    says: tuple[str, str, str] = ("", "", "")
+
+    @property
+    def reading(self) -> str:
+        """The other reading of the adversarial score or, where it has none, of the clean one."""
+        for place in (1, 0):
+            if self.says[place]:
+                return f"{self.beside[place]:+.2f} {self.says[place]}"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,8 @@ def score_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
     """
     scores = study.scores
     chosen = scores.loc[scores["filter"] == (filter_name or main_filter(scores))]
+    readings = study.readings.loc[chosen.index]
+    chosen = chosen.assign(beside=readings["value"], says=readings["says"])
     sizes = dict(zip(study.targets["target"], study.targets["size"], strict=True))
     sides = chosen["value"] - chosen["low"], chosen["high"] - chosen["value"]
     chosen = chosen.assign(width=np.maximum(*sides)).set_index(["target", "score"])
@@ -86,6 +101,8 @@ def score_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
                 classes=_triple(three["class"]),
                 points=_triple(three["point"]),
                 widths=_triple(three["width"]),
+                beside=_triple(three["beside"]),
+                says=_triple(three["says"]),
             )
         )
     return rows

@@ -9,6 +9,7 @@ from scipy import stats
 
 from hormesis.analysis.classes import ANTIFRAGILE, CLASSES, FRAGILE, UNDECIDED
 from hormesis.analysis.scores import SCORES
+from hormesis.report.contradictions import contradictions
 from hormesis.report.figures import main_filter
 from hormesis.study import Study
 
@@ -84,13 +85,14 @@ def findings(study: Study) -> list[str]:
     """Return up to three sentences on what is most telling, by the study's main filter.
 
     Each is made from scores whose class is certain, or from a correlation that is significant, and
-    brings its numbers; there are none where nothing is.
+    brings its numbers; there are none where nothing is. After them comes where the readings by
+    ``base`` and by ``density`` contradict each other.
     """
     rows = _rows(study, main_filter(study.scores))
     kinds: tuple[Callable[[pd.DataFrame], str], ...] = (_extremes, _disagreement, _trend, _gain)
     said = [sentence for kind in kinds if (sentence := kind(rows))]
     said.extend(_shares(rows))
-    return said[:_MOST]
+    return [*said[:_MOST], *contradictions(study)]
 
 
 def _rows(study: Study, filter_name: str) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """A heat map of scores, as every picture draws it."""
 
 import math
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -145,3 +146,20 @@ def explain_colours(axes: list[Axes], image: AxesImage, name: str = "filtering")
     share = _BAR * figure.dpi / figure.bbox.height  # of the height, whatever that is
     bar = figure.colorbar(image, ax=axes, location="bottom", fraction=share, pad=share, aspect=22)
     bar.set_label(f"fragile  ←  {name} score  →  antifragile")
+
+
+def write_beside(axes: Axes, texts: Sequence[str], reading: str, *, size: float) -> None:
+    """Write the other reading of each row at its right, in grey: it is no class.
+
+    Args:
+        axes: Those of a heat map.
+        texts: One a row.
+        reading: What it is by.
+        size: Of the letters, in points.
+    """
+    look = {"fontsize": size, "color": "0.45", "va": "center", "ha": "left"}
+    right = len(axes.get_xticks()) - 0.42
+    for row, text in enumerate(texts):
+        axes.text(right, row, text.replace("-", "−"), **look)
+    above = axes.xaxis.get_ticks_position() == "top"
+    axes.text(right, -0.75 if above else len(texts) - 0.25, f"by {reading}", **look)

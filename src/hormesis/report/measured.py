@@ -35,12 +35,22 @@ def epsilon_text(study: Study) -> str:
     return f"{shown}, which lie between {bounds[0]:g} and {bounds[1]:g}"
 
 
+def normalization_text(study: Study) -> str:
+    """Return the normalisation in front of the network in words; empty if there is none."""
+    said = study.manifest["question"]["network"].get("normalization") or {}
+    if not said:
+        return ""
+    mean, std = (" ".join(f"{value:g}" for value in said[name]) for name in ("mean", "std"))
+    return f"(input − mean) / std, mean {mean}, std {std}"
+
+
 def facts(study: Study) -> Facts:
     """Return what was measured and how, as terms and their values."""
     question, attack = study.manifest["question"], study.manifest["attack"]
     chance = study.base.chance
     found = {
         "Network": question["network"]["name"],
+        "In front of it": normalization_text(study),
         "Data": _data(study),
         "Attack": f"{attack['name'].upper()}, ε = {epsilon_text(study)}; "
         f"{question['sweep']['adversary']} adversary",

@@ -14,7 +14,9 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from hormesis.analysis.classes import legend, letter
+from hormesis.analysis.readings import MEANINGS, beside
 from hormesis.analysis.scores import SCORES
+from hormesis.report.contradictions import contradictions
 from hormesis.report.figures import ScoreRow, main_filter, score_rows
 from hormesis.report.heat import MIDDLE, luminance, reach_of, spelled
 from hormesis.report.style import DIVERGING
@@ -60,13 +62,15 @@ def study_html(study: Study) -> str:
         f"robust within ±{scoring.tolerance:g}; "
         f"{legend(name for row in rows for name in row.classes)}, f? r? a? undecided"
     )
+    reading = beside(scoring)
     heat = _heat_map(
-        list(SCORES),
-        [(row.target, _cells(row)) for row in rows[:_MOST_ROWS]],
+        [*SCORES, f"by {reading}"],
+        [(row.target, [*_cells(row), _beside(row)]) for row in rows[:_MOST_ROWS]],
     )
     more = len(rows) - _MOST_ROWS
     rest = [f"{more} more targets are in study.scores"] if more > 0 else []
-    return _page(title, [*lines, *counts], heat, [made, *rest])
+    said = f"by {reading}: {MEANINGS[reading]} (adversarial score); no class"
+    return _page(title, [*lines, *counts, *contradictions(study)], heat, [made, said, *rest])
 
 
 def studies_html(studies: Studies) -> str:
@@ -88,7 +92,11 @@ def studies_html(studies: Studies) -> str:
         for row in studies.base.to_dict("records")
     ]
     heat = _heat_map([f"epoch {epoch}" for epoch in by_epoch], list(rows.items())[:_MOST_ROWS])
-    made = f"{main_filter(first.scores)} filter, adversarial score"
+    made = (
+        f"{main_filter(first.scores)} filter, adversarial score, reference "
+        f"{first.scoring.reference}; under the pointer: by {beside(first.scoring)}, "
+        f"{MEANINGS[beside(first.scoring)]}"
+    )
     marks = legend(name for members in by_epoch.values() for row in members for name in row.classes)
     return _page(headline(first)[0], bases, heat, [made, marks])
 
@@ -101,13 +109,25 @@ def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> 
 
 def _cells(row: ScoreRow) -> list[Cell]:
     cells = []
-    for value, label, point, width in zip(
-        row.values, row.classes, row.points, row.widths, strict=True
-    ):
+    every = zip(row.values, row.classes, row.points, row.widths, strict=True)
+    for place, (value, label, point, width) in enumerate(every):
         between = "" if math.isnan(width) else f" ±{width:.2f}"
         text = label if math.isnan(value) else f"{spelled(value)} {letter(label, point)}"
-        cells.append(Cell(value, text, f"{row.target}: {spelled(value)}{between} {label}"))
+        said = row.says[place]
+        other = f"; beside it {spelled(row.beside[place])} {said}" if said else ""
+        hint = f"{row.target}: {spelled(value)}{between} {label}{other}"
+        cells.append(Cell(value, text, hint))
     return cells
+
+
+def _beside(row: ScoreRow) -> Cell:
+    """Return the other reading of a target: without a colour, as it is no class."""
+    hint = "; ".join(
+        f"{score} {spelled(value)} {said}"
+        for score, value, said in zip(SCORES, row.beside, row.says, strict=True)
+        if said
+    )
+    return Cell(math.nan, row.reading, f"{row.target}: {hint}")
 
 
 def _heat_map(columns: Sequence[str], rows: Sequence[tuple[str, list[Cell]]]) -> str:

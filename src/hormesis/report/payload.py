@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
+from hormesis.analysis.readings import beside
 from hormesis.analysis.scores import SCORES
 from hormesis.report.curve_payload import curves_payload
 from hormesis.report.figures import main_filter
@@ -74,6 +76,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             "adversarial": rounded(one.adversarial for one in bases),
         },
         "scores": _scores(study, chosen),
+        "beside": beside(study.scoring),
         "network": {
             "known": picture.known,
             "rows": [
@@ -121,6 +124,14 @@ def _cuts(study: Study, chosen: Sequence[str], most_curves: int) -> list[str]:
     return said
 
 
+def _beside(readings: pd.DataFrame, score: str, chosen: Sequence[str]) -> dict[str, Any]:
+    """Return the other reading of a score in the order of the targets; nothing if it has none."""
+    own = readings.loc[readings["score"] == score].set_index("target").loc[list(chosen)]
+    if score == "difference":
+        return {}
+    return {"beside": plain(own["value"]), "says": own["says"].tolist()}
+
+
 def _filters(study: Study, *, many: bool) -> list[str]:
     main = main_filter(study.scores)
     every = [name for name in study.scores["filter"].unique().tolist() if name != main]
@@ -140,7 +151,7 @@ def _counts(study: Study) -> dict[str, Any]:
 
 def _scores(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
     """Return scores by filter and score, as columns in the order of the targets."""
-    scores = study.scores
+    scores, readings = study.scores, study.readings
     code = {name: number for number, name in enumerate(CLASSES)}
     found: dict[str, Any] = {}
     for name in _filters(study, many=len(chosen) > MOST_IN_DETAIL):
@@ -154,5 +165,6 @@ def _scores(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
                 "high": plain(own["high"]),
                 "class": own["class"].map(code).tolist(),
                 "point": own["point"].map(code).tolist(),
+                **_beside(readings.loc[rows.index], score, chosen),
             }
     return found

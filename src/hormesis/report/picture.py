@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from hormesis.analysis.classes import CLASSES
+from hormesis.analysis.readings import beside
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import (
     ScoreRow,
@@ -16,7 +17,7 @@ from hormesis.report.figures import (
     score_rows,
     telling_targets,
 )
-from hormesis.report.heat import draw_heat, explain_colours, reach_of, write_cells
+from hormesis.report.heat import draw_heat, explain_colours, reach_of, write_beside, write_cells
 from hormesis.report.style import ADVERSARIAL, CLEAN, REFERENCE, STYLE, picture, save, short
 from hormesis.study import Study
 
@@ -37,7 +38,7 @@ def draw_overview(study: Study, path: Path) -> None:
     height = max(4.2, 1.3 + 0.24 * len(rows))
     with mpl.rc_context(STYLE):
         figure = picture(11.0, height)
-        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.35))[0]
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1.25))[0]
         _draw_scores(left.subplots(), rows, study)
         if telling:
             columns = study.responses["filter"].nunique()
@@ -47,7 +48,7 @@ def draw_overview(study: Study, path: Path) -> None:
             right.legend(
                 *panels[0, 0].get_legend_handles_labels(),
                 loc="outside upper center",
-                ncols=3,
+                ncols=4,
                 frameon=False,
             )
         shown = f"; the first {len(rows)} of {len(every)} targets" if len(every) > len(rows) else ""
@@ -59,8 +60,11 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     values = np.array([row.values for row in rows], dtype=float)
     names = [short(row.target) for row in rows]
     image = draw_heat(axes, values, names, list(SCORES), reach_of(values))
-    write_cells(axes, image, [_texts(row) for row in rows], size=6.0)
-    axes.set_title(f"{main_filter(study.scores)} scores".replace("_", " "))
+    write_cells(axes, image, [_texts(row) for row in rows], size=5.4)
+    axes.set_title(
+        f"{main_filter(study.scores)} scores\nreference {study.scoring.reference}".replace("_", " ")
+    )
+    write_beside(axes, [row.reading for row in rows], beside(study.scoring), size=5.4)
     explain_colours([axes], image)
 
 
@@ -80,6 +84,9 @@ def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool
         axes.plot(curve.progress, curve.clean, label="clean", **CLEAN)
         axes.plot(curve.progress, curve.adversarial, label="adversarial", **ADVERSARIAL)
         axes.plot(curve.progress, curve.density, label="density (share kept)", **REFERENCE)
+        base = study.prefix_of[target].base
+        axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
+        axes.axhline(base.adversarial, color=ADVERSARIAL["color"], linewidth=0.6, zorder=0)
         name = short(target.removesuffix(".weight"))
         axes.set_title(f"{name}\n{curve.filter.replace('_', ' ')}", fontsize=8)
         if last:

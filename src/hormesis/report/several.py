@@ -8,7 +8,7 @@ from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
 from hormesis.comparison import Comparison, compare
 from hormesis.errors import SettingError, StudyError
-from hormesis.report.comparison import LEGEND, agreement_lines, invariants
+from hormesis.report.comparison import LEGEND, agreement_lines, beside_line, invariants
 from hormesis.report.gathered import Gathered
 from hormesis.report.numbers import plain
 
@@ -36,7 +36,12 @@ def _tables(found: Comparison, gathered: Gathered) -> dict[str, Any]:
     shown = matches[:_MOST_ROWS]
     cut = [f"The first {len(shown)} of {len(matches)} targets are shown."]
     return {
-        "notes": [*gathered.notes, *found.notes, *(cut if len(matches) > len(shown) else [])],
+        "notes": [
+            beside_line(found),
+            *gathered.notes,
+            *found.notes,
+            *(cut if len(matches) > len(shown) else []),
+        ],
         "studies": list(gathered.labels),
         "base": {name: plain(found.studies[name]) for name in ("clean", "adversarial", "epsilon")},
         "matches": shown,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from hormesis.report.measured import choice_text, idle_text
-from hormesis.report.table import class_counts, score_overview
+from hormesis.report.measured import choice_text, idle_text, normalization_text
+from hormesis.report.table import class_counts, reading_lines, score_overview
 from hormesis.report.terminal import console as terminal
 from hormesis.study import Study
 
@@ -28,6 +28,8 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
     for score, counts in classes.items():
         found = ", ".join(f"{count} {name}" for name, count in counts.items())
         console.print(Text(f"{score + ':':<13}{found}"))
+    for line in reading_lines(study):
+        console.print(Text(line, style="dim"))
     if not study.has_outcomes:
         console.print(Text("no intervals, and no class is certain: the outcomes were not kept"))
     for line in left_out(study):
@@ -54,12 +56,19 @@ def headline(study: Study) -> list[str]:
     return [
         f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
         f"{data['classes']} classes",
+        *normalization_lines(study),
         f"{attack['name'].upper()}, ε = {epsilon:.4g} in input units ({epsilon * 255:.3g}/255)"
         f"{chosen}; {adversary} adversary",
         f"unfiltered {measured}: {clean} clean, {adversarial} adversarial{guessing}",
         *([f"reach of the attack: {idle}"] if (idle := idle_text(study)) else []),
         *study.notes,
     ]
+
+
+def normalization_lines(study: Study) -> list[str]:
+    """Return what stands in front of the network, in a line, or nothing."""
+    said = normalization_text(study)
+    return [f"in front of the network: {said}"] if said else []
 
 
 def left_out(study: Study) -> list[str]:
@@ -74,6 +83,6 @@ def next_steps(folder: Path, picture: Path | None) -> list[str]:
     return [
         f"study:   {folder}",
         *drawn,
-        f"next:    hormesis show {folder} --reference base",
+        f"next:    hormesis show {folder} --reference density",
         f"         hormesis export {folder} --what scores --format csv",
     ]

@@ -67,6 +67,7 @@ _WANTED: dict[tuple[str, ...], type | tuple[type, ...]] = {
     ("notes",): list,
 }
 _OPTIONAL: dict[tuple[str, ...], type | tuple[type, ...]] = {
+    ("question", "network", "normalization"): dict,
     ("attack", "chosen"): dict,
     ("attack", "chosen", "unharmed"): bool,
     ("base", "clean"): _NUMBER,
@@ -144,6 +145,12 @@ def _faults_of_lists(manifest: Mapping[str, Any]) -> Iterator[str]:
     for path in (("notes",), ("question", "sweep", "filters")):
         if any(not isinstance(one, str) for one in _found(manifest, path)[1] or ()):
             yield f"it lacks a proper `{'.'.join(path)}`"
+    said = _found(manifest, ("question", "network", "normalization"))[1]
+    if isinstance(said, dict) and not (
+        all(isinstance(said.get(name), list) for name in ("mean", "std"))
+        and all(_is(value, _NUMBER) for name in ("mean", "std") for value in said[name])
+    ):
+        yield "it lacks a proper `question.network.normalization`"
     for one in manifest.get("settled", ()):
         numbers = isinstance(one, dict) and all(
             _is(one.get(name), _NUMBER) for name in ("samples", "clean", "adversarial")

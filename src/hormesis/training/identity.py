@@ -10,6 +10,7 @@ from torch import nn
 
 from hormesis import manifest
 from hormesis.errors import TrainingError
+from hormesis.inputs.normalize import normalised_by_default, normalization_of
 from hormesis.inputs.parts import Parts
 from hormesis.training.recipe import Corpus, Recipe
 
@@ -33,12 +34,15 @@ def question(
             "name": model if named else manifest.network_name(network),
             "named": named,
             "fingerprint": manifest.network_fingerprint(network),
+            **normalization_of(network),
         },
         "data": {
             "name": parts.train.name,
             "split": corpus.split,
             "split_seed": corpus.split_seed,
-            "normalize": corpus.normalize,
+            "normalize": normalised_by_default(model)
+            if corpus.normalize is None
+            else corpus.normalize,
             "samples": len(parts.train),
             "validation_samples": len(parts.validation),
             "classes": parts.train.classes,
@@ -87,8 +91,16 @@ def session_of(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fixed(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a question without what does not change the epochs that are there already."""
-    recipe = question["recipe"]
+    """Return a question without what does not change the epochs that are there already.
+
+    The fingerprint of the network covers its normalisation, which runs did not always spell out;
+    and what is said of the data's normalisation is not done to a network from Python.
+    """
+    recipe, network, data = question["recipe"], dict(question["network"]), dict(question["data"])
+    network.pop("normalization", None)
+    if not network.get("named"):
+        data.pop("normalize", None)
+    fixed = {**question, "network": network, "data": data}
     if recipe.get("schedule") is not None:
-        return dict(question)  # many schedules depend on the number of epochs
-    return {**question, "recipe": {**recipe, "epochs": None}}
+        return fixed  # many schedules depend on the number of epochs
+    return {**fixed, "recipe": {**recipe, "epochs": None}}

@@ -12,6 +12,7 @@ from hormesis.errors import DataError, ModelError, SettingError, TrainingError
 from hormesis.inputs.checkpoints import load_weights
 from hormesis.inputs.factory import is_code
 from hormesis.inputs.models import check_name
+from hormesis.inputs.normalize import Normalized, as_recorded, normalized
 from hormesis.inputs.parts import Parts
 from hormesis.manifest import network_fingerprint
 from hormesis.study import Study
@@ -178,7 +179,7 @@ def network_again(
             trained_on_digits(network, model, seed=seed)
         else:
             load_weights(network, path)
-        found = (model, network, stem)
+        found = (model, _normalised_as(about, network, parts, asked=corpus.normalize), stem)
     fingerprint = network_fingerprint(found[1])
     if fingerprint != about["fingerprint"]:
         raise ModelError(
@@ -187,6 +188,29 @@ def network_again(
             "checkpoint that was analysed."
         )
     return found
+
+
+def _normalised_as(
+    about: Mapping[str, Any], network: nn.Module, parts: Parts, *, asked: bool | None
+) -> nn.Module:
+    """Return the network with, or without, what stood in front of it when it was measured.
+
+    Manifests did not always spell it out; then the fingerprint tells, unless somebody says.
+
+    Args:
+        about: What the manifest of the study says of its network.
+        network: As it is built by default.
+        parts: The data, whose normalisation may have been in front.
+        asked: Whether it was asked for.
+    """
+    inner = network.network if isinstance(network, Normalized) else network
+    if "normalization" in about:
+        return as_recorded(inner, about["normalization"])
+    if asked is not None or network_fingerprint(network) == about["fingerprint"]:
+        return network
+    mean, std = parts.train.mean, parts.train.std
+    other = inner if inner is not network or not mean else normalized(inner, mean, std)
+    return other if network_fingerprint(other) == about["fingerprint"] else network
 
 
 def check_shape(study: Study, parts: Parts) -> None:

@@ -101,7 +101,8 @@ class Corpus:
         split: ``"standard"``, or ``"paper"`` or ``"paper-80"`` for those of Tiny ImageNet.
         split_seed: Seed of what is drawn from the data, at least 0.
         samples: Size of a seeded, stratified choice of the training samples; None takes all.
-        normalize: Put the named data set's normalisation into the network.
+        normalize: Put the named data set's normalisation in front of the network. None does so for
+            a network that is built here by name, and never for a ``module:factory`` or a module.
         download: Fetch a named data set that is not there.
 
     Raises:
@@ -116,7 +117,7 @@ class Corpus:
     split: str = "standard"
     split_seed: int = 0
     samples: int | None = None
-    normalize: bool = True
+    normalize: bool | None = None
     download: bool = False
 
     def __post_init__(self) -> None:

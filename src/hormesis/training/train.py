@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from hormesis.errors import DataError
+from hormesis.errors import DataError, SettingError
 from hormesis.inputs.devices import device_named
 from hormesis.inputs.models import build_model, check_network
-from hormesis.inputs.normalize import normalized
+from hormesis.inputs.normalize import normalised_by_default, normalized
 from hormesis.inputs.parts import Parts, load_parts
 from hormesis.inputs.pixels import pixels_from
 from hormesis.inputs.samples import samples_from
@@ -84,6 +84,11 @@ def train(
     device_named(session.device)
     with spelled(folder), shown(enabled=session.progress) as report:
         parts = parts_of(data, corpus, report)
+        if corpus.normalize and not parts.train.mean:
+            raise SettingError(
+                "Expected data whose normalisation is known for `normalize`, got "
+                f"{parts.train.name}: leave it out, and normalise in the network."
+            )
         network = network_of(model, parts, corpus, recipe)
         source = data if isinstance(data, str) else None
         task = Task(model, network, parts, source, (recipe, corpus, session))
@@ -243,16 +248,22 @@ def network_of(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Rec
     Args:
         model: As ``train`` takes it.
         parts: The data that it has to fit.
-        corpus: Whether a named network gets their normalisation.
+        corpus: Whether the network gets their normalisation.
         recipe: Seed and stem of a named network.
 
     Raises:
         ModelError: If it cannot be built.
     """
-    if isinstance(model, nn.Module):
-        return model.cpu()
+    pixels, wanted = parts.train, corpus.normalize
+    if wanted is None:
+        wanted = normalised_by_default(model)
+    network = model.cpu() if isinstance(model, nn.Module) else _built(model, parts, recipe)
+    return normalized(network, pixels.mean, pixels.std) if wanted and pixels.mean else network
+
+
+def _built(model: str, parts: Parts, recipe: Recipe) -> nn.Module:
     pixels = parts.train
-    network = build_model(
+    return build_model(
         model,
         classes=pixels.classes,
         channels=pixels.shape[0],
@@ -260,6 +271,3 @@ def network_of(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Rec
         seed=recipe.seed,
         stem=recipe.stem,
     )
-    if corpus.normalize and pixels.mean:
-        return normalized(network, pixels.mean, pixels.std)
-    return network

@@ -5,9 +5,17 @@ import math
 import numpy as np
 
 from hormesis.analysis.classes import UNDECIDED
+from hormesis.analysis.readings import beside
 from hormesis.analysis.scores import SCORES
 from hormesis.report.figures import ScoreRow, main_filter, score_rows
-from hormesis.report.heat import draw_heat, explain_colours, reach_of, spelled, write_cells
+from hormesis.report.heat import (
+    draw_heat,
+    explain_colours,
+    reach_of,
+    spelled,
+    write_beside,
+    write_cells,
+)
 from hormesis.report.style import WIDTHS, Picture, finished, paper, picture, short
 from hormesis.study import Study
 
@@ -20,7 +28,8 @@ _LETTERS = {"single": 26, "double": 34}
 def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
     """Draw the scores of targets: of the combined filter, on two columns of every filter.
 
-    A question mark says that the class is undecided.
+    A question mark says that the class is undecided. On one column the other reading of the
+    adversarial score stands at the right, in its own words.
 
     Args:
         study: Any study.
@@ -44,6 +53,9 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
             axes.xaxis.tick_top()
             axes.set_title(name.replace("_", " ") if width == "double" else "")
             write_cells(axes, image, [_texts(row) for row in rows], size=5.5)
+            if len(filters) == 1:
+                readings = [row.reading for row in rows]
+                write_beside(axes, readings, beside(study.scoring), size=5.5)
             explained.append(image)
         explain_colours(panels, explained[0], filters[0] if len(filters) == 1 else "filtering")
         return finished(figure)

@@ -56,7 +56,8 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
         figure.supxlabel("normalised threshold", fontsize="medium")
         figure.supylabel("relative performance", fontsize="medium")
         handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+        columns = 2 if len(labels) > 3 and width == "single" else 4
+        figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
         return finished(figure)
 
 
@@ -64,6 +65,9 @@ def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:
     draw_curve(axes, response.progress, response.clean, CLEAN, "clean")
     draw_curve(axes, response.progress, response.adversarial, ADVERSARIAL, "adversarial")
     axes.plot(response.progress, response.clean.reference, label=REFERENCES[reference], **REFERENCE)
+    if reference == "base":  # the notebooks' reference stands beside it, thinner
+        look = {**REFERENCE, "linewidth": 0.6}
+        axes.plot(response.progress, response.density, label=REFERENCES["density"], **look)
     if reference == "random":  # the adversarial curve has a control of its own
         axes.plot(response.progress, response.adversarial.reference, **REFERENCE)
     axes.set_xlim(0, 1)

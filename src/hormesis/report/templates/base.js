@@ -176,7 +176,16 @@ function scoreOf(place, score, filter) {
     high: own.high[place],
     class: one.classes[own.class[place]],
     point: one.classes[own.point[place]],
+    beside: own.beside && own.says[place] ? own.beside[place] : null,
+    says: own.says ? own.says[place] : "",
   };
+}
+
+// The other reading of a score: a number and a word, never a class.
+function besideOf(found, digits) {
+  return found.beside === null
+    ? ""
+    : "by " + study().beside + " " + signed(found.beside, digits) + ", " + found.says;
 }
 
 function said(found) {
@@ -188,7 +197,8 @@ function said(found) {
     ends +
     ", " +
     found.class +
-    (found.class === "undecided" ? " (estimate: " + found.point + ")" : "")
+    (found.class === "undecided" ? " (estimate: " + found.point + ")" : "") +
+    (found.beside === null ? "" : "; " + besideOf(found))
   );
 }
 

@@ -4,6 +4,7 @@ const SIDES = [
   ["clean", "--clean", ""],
   ["adversarial", "--adversarial", "6 3"],
 ];
+const DOTS = ["2 3", "1 6"]; // of the reference, and of what stands beside it
 
 function curves(panel) {
   const title = el("h3", {}),
@@ -43,6 +44,7 @@ function curves(panel) {
             ? ""
             : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
           el("span", { class: SLUG[found.class] }, " " + found.class),
+          found.beside === null ? "" : el("span", { class: "soft beside" }, besideOf(found)),
         );
       }),
     );
@@ -100,9 +102,11 @@ function referenceOf(sweep, read) {
         ),
       ]);
   if (!state.relative) return [["share of values kept", sweep.density]];
-  return kind === "base"
-    ? [["unfiltered network", sweep.density.map(() => 1)]]
-    : [["share of values kept", sweep.density]];
+  const both = [
+    ["unfiltered network", sweep.density.map(() => 1)],
+    ["share of values kept", sweep.density],
+  ];
+  return kind === "base" ? both : both.reverse();
 }
 
 function randomAt(sweep, key, place) {
@@ -171,7 +175,7 @@ function responseKeys(own) {
     { class: "keys" },
     item("--clean", "", "clean"),
     item("--adversarial", "6 3", "adversarial"),
-    ...referenceOf(first, read).map(([text]) => item("--reference", "2 3", text)),
+    ...referenceOf(first, read).map(([text], place) => item("--reference", DOTS[place], text)),
     el("li", {}, "bands: " + 100 * study().scoring.level + "\u202f% intervals"),
   );
 }
@@ -223,14 +227,14 @@ function responses(name, sweep, height, top, parts) {
     );
   }
   const clip = (value) => (value === null ? null : Math.max(12, y(value)));
-  for (const [, reference] of referenceOf(sweep, read)) {
+  for (const [place, [, reference]] of referenceOf(sweep, read).entries()) {
     made.append(
       draw("path", {
-        d: line(reference.map((value, place) => [xs[place], clip(value)])),
+        d: line(reference.map((value, step) => [xs[step], clip(value)])),
         fill: "none",
         stroke: "var(--reference)",
         "stroke-width": 1.6,
-        "stroke-dasharray": "2 3",
+        "stroke-dasharray": DOTS[place],
       }),
     );
   }

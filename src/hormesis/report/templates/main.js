@@ -180,6 +180,12 @@ function method() {
   return box;
 }
 
+const READINGS = {
+  density:
+    "by density, the share of weights kept: whether performance falls slower or faster than the layer is emptied",
+  base: "by base, the unfiltered network: whether the filtered network does better or worse",
+};
+
 function readingOf(one) {
   const reference = {
     density:
@@ -196,7 +202,9 @@ function readingOf(one) {
     one.scoring.tolerance +
     ", robust between; undecided where the " +
     100 * one.scoring.level +
-    "\u202f% interval straddles a border."
+    "\u202f% interval straddles a border. Beside it, without a class, stands what the same response says " +
+    READINGS[one.beside] +
+    ": the same number, moved by the share that the filter empties on average over the sweep."
   );
 }
 

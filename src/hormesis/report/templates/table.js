@@ -86,6 +86,8 @@ function table() {
       one.scoring.base +
       ", robust within ±" +
       one.scoring.tolerance +
+      ". Below, without a class: " +
+      READINGS[one.beside] +
       ".";
     shown.textContent = places.length + " of " + one.targets.name.length;
     clear(body).append(...places.slice(0, order.most).map((place) => targetRow(one, place)));
@@ -204,6 +206,7 @@ function scoreCell(place, score) {
       { class: "width" },
       (found.low === null ? "" : signed(found.low, 3) + " to " + signed(found.high, 3)) + estimate,
     ),
+    el("span", { class: "width beside" }, besideOf(found, 3)),
   );
 }
 
@@ -225,6 +228,8 @@ function scoresTable() {
         "level",
         "class",
         "point",
+        "beside",
+        "says",
       ],
     ];
   one.targets.name.forEach((name, place) => {
@@ -245,6 +250,8 @@ function scoresTable() {
           one.scoring.level,
           found.class,
           found.point,
+          found.beside,
+          found.says,
         ]);
       }
   });

@@ -173,6 +173,10 @@ def _wrong(ran: Ran, fault: Fault | None) -> str:
     if ran.code == 2:
         lines = [line for line in ran.errors.splitlines() if line]
         return "" if len(lines) == 1 and lines[0].startswith("hormesis: error: ") else "unclear"
+    if ran.code == 1:  # a checkpoint that cannot be read was left out, and the others analysed
+        return (
+            "" if re.fullmatch(r"hormesis: epoch \d+ was left out: .+\n", ran.errors) else "unclear"
+        )
     return "" if ran.code == 0 else "unclear"
 
 

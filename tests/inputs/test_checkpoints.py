@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import pickle
@@ -471,6 +472,28 @@ def test_a_file_that_may_not_be_read_is_refused(save):
     path = save(state())
     path.chmod(0)
     with pytest.raises(ModelError, match="permission denied"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "cannot be read: input/output error"),
+        (
+            RuntimeError("unable to open file <w> in read-only mode: Too many open files (24)"),
+            "cannot be read: too many open files",
+        ),
+        (FileNotFoundError("No such file or directory: w"), "cannot be opened"),  # of safetensors
+        (OSError(errno.EINVAL, "negative seek"), "is damaged, cut short, or no checkpoint"),
+    ],
+)
+def test_what_the_disk_does_is_not_taken_for_damage(save, monkeypatch, error, said):
+    def failing(*given, **options):
+        raise error
+
+    path = save(state())
+    monkeypatch.setattr("hormesis.inputs.checkpoints.torch.load", failing)
+    with pytest.raises(ModelError, match=said):
         load_checkpoint(path)
 
 

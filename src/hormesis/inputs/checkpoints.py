@@ -1,5 +1,7 @@
 """Weights from files, read without ever running code from them."""
 
+import errno
+import os
 import pickle
 import re
 import struct
@@ -39,6 +41,10 @@ READ_ERRORS = (
     pickle.UnpicklingError,
     struct.error,
 )
+# Errors of the system's that do not tell that a file is damaged.
+_NOT_ITS_FAULT = (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
+# How PyTorch and Rust spell an error of the system's.
+_SYSTEM = re.compile(r"(?:unable to open file .*\(|\(os error )(\d+)\)", re.DOTALL)
 # How torch.load words the refusal of anything but plain values and tensors.
 CODE = re.compile(r"GLOBAL (?P<name>\S+)|unrecognized function|Can only (build|create)|new object")
 
@@ -218,8 +224,13 @@ def _check_archive(file: Path, path: str | Path) -> None:
 
 
 def _damaged(path: str | Path, error: BaseException) -> str:
-    if isinstance(error, PermissionError):
-        return f"Checkpoint {str(path)!r} cannot be read: permission denied."
+    said = _SYSTEM.search(str(error))
+    number = getattr(error, "errno", None) or (int(said[1]) if said else 0)
+    if isinstance(error, PermissionError) or number in _NOT_ITS_FAULT:
+        reason = os.strerror(number or errno.EACCES).lower()
+        return f"Checkpoint {str(path)!r} cannot be read: {reason}."
+    if isinstance(error, FileNotFoundError):  # what safetensors says of any that it cannot open
+        return f"Checkpoint {str(path)!r} cannot be opened: run the same command again."
     return (
         f"Checkpoint {str(path)!r} is damaged, cut short, or no checkpoint: save or download it "
         "again."

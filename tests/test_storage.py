@@ -147,14 +147,16 @@ def test_a_manifest_changed_by_hand_is_taken_without_its_checksum(folder):
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"tables": 3}, "its `tables` are no checksums"),
-        ({"tables": {"x": 1}}, "its `tables` are no checksums"),
-        ({"shards": 3}, "its `shards` have no edges"),
-        ({"shards": {"edges": [0, "1"]}}, "its `shards` have no edges"),
-        ({"shards": {"edges": [0]}}, "the edges of its `shards` do not ascend from 0"),
-        ({"shards": {"edges": [0, 4, 4]}}, "the edges of its `shards` do not ascend from 0"),
-        ({"shards": {"edges": [1, 4]}}, "the edges of its `shards` do not ascend from 0"),
-        ({"shards": {"edges": [0, 4]}}, "does not say the identity of its `study`"),
+        ({"tables": 3}, "it lacks a proper `tables`"),
+        ({"tables": {"x": 1}}, r"it lacks a proper `tables\.x`"),
+        ({"shards": 3, "study": "a"}, "it lacks a proper `shards`"),
+        ({"shards": {"edges": [0, "1"]}, "study": "a"}, r"it lacks a proper `shards\.edges`"),
+        ({"shards": {"edges": [0]}, "study": "a"}, r"it lacks a proper `shards\.edges`"),
+        ({"shards": {"edges": [0, 4, 4]}, "study": "a"}, "`shards` do not ascend from 0"),
+        ({"shards": {"edges": [1, 4]}, "study": "a"}, "`shards` do not ascend from 0"),
+        ({"shards": {"edges": [0, 4]}, "study": "a"}, "shards end at another sample than its data"),
+        ({"shards": {"edges": [0, 10]}}, "it lacks `study`"),
+        ({"shards": {"edges": [0, 10], "there": []}, "study": "a"}, r"proper `shards\.there`"),
     ],
 )
 def test_a_manifest_whose_shards_are_of_another_form(folder, entry, words):
@@ -532,8 +534,8 @@ def test_no_study_at_all(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "is damaged: Expecting value"),
-        ('{"format": 1, "question"', "is damaged: Expecting"),
+        ("", "is damaged: it is no JSON: Expecting value"),
+        ('{"format": 1, "question"', "is damaged: it is no JSON: Expecting"),
         ("[1]", "is damaged: it does not say its format"),
         ('{"question": {}}', "is damaged: it does not say its format"),
         ('{"format": "1"}', "is damaged: it does not say its format"),
@@ -571,7 +573,7 @@ def test_a_manifest_that_lacks_an_entry(folder, key):
 )
 def test_a_manifest_with_an_entry_of_another_form(folder, key, value):
     write_manifest(folder, {**read_manifest(folder), key: value})
-    refused(folder, f"is damaged.*`{key}`")
+    refused(folder, f"is damaged: its? .*`{key}[`.]")
 
 
 @pytest.mark.parametrize("name", [TARGETS, RESPONSES])

@@ -20,6 +20,7 @@ from hormesis.comparable import OVERS, check_comparable, check_distinct, describ
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Scoring, check_choice
 from hormesis.storage import OUTCOMES, is_study, merged
+from hormesis.storage.bounded import names_in
 from hormesis.study import Study, open_study
 
 
@@ -183,7 +184,10 @@ def open_all(
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    try:
+        return [path for name in names_in(folder) if (path := folder / name).is_dir()]
+    except OSError as error:
+        raise StudyError(f"The folder {folder} cannot be read: {error.strerror}.") from error
 
 
 def _place(study: Study) -> str:

@@ -24,6 +24,7 @@ from hormesis.storage import (
     whole_shards,
 )
 from hormesis.storage.claims import removals_of, wrong_cells
+from hormesis.storage.shards import most_bytes
 
 CELL_COLUMNS = (
     "target",
@@ -58,7 +59,8 @@ def estimated(
     fault = wrong_cells(cells, targets)
     if fault:
         raise StudyError(f"The tables of {folder} are damaged: {fault}.")
-    edges, store = manifest["shards"]["edges"], FolderStore(folder)
+    edges = manifest["shards"]["edges"]
+    store = FolderStore(folder, most=most_bytes(8 * len(cells)))
     whole, damaged = whole_shards(store, edges, manifest["study"])
     until = manifest["question"]["sweep"].get("until")
     if until is not None:  # which looks at the samples in their order
@@ -87,8 +89,7 @@ def estimated(
     notes = [*manifest["notes"], *_notes(means.samples, edges, len(whole), damaged)]
     settled = [prefix.described() for prefix in stopping.prefixes]
     found = {**manifest, "base": base, "shards": shards, "notes": notes}
-    if settled:
-        found["settled"] = settled
+    found["settled"] = settled
     responses = stopping.responses()
     return found, with_unreached(targets, responses), responses
 

@@ -44,7 +44,8 @@ from hormesis.storage import (
     write_manifest,
     write_tables,
 )
-from hormesis.storage.claims import not_to_go_on_with
+from hormesis.storage.rules import plainly
+from hormesis.storage.schema import faults, not_to_go_on_with
 from hormesis.study import Study
 
 UNFINISHED, FINISHED = "unfinished", "finished"
@@ -86,7 +87,14 @@ def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: lis
 
 
 def begin(folder: Path, outline: Outline) -> None:
-    """Write what a study holds from the start; the manifest last, as it makes it a study."""
+    """Write what a study holds from the start; the manifest last, as it makes it a study.
+
+    Raises:
+        StudyError: If nobody could open it, as where a name is too long.
+    """
+    fault = next(faults(plainly({"state": UNFINISHED, **outline.manifest})), "")
+    if fault:
+        raise StudyError(f"The study {folder} cannot be written: {fault}.")
     seals = write_tables(folder, outline.tables)
     write_manifest(folder, {"state": UNFINISHED, **outline.manifest, "tables": seals})
 

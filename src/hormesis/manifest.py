@@ -19,6 +19,7 @@ from hormesis.analysis.uncertainty import law_of
 from hormesis.inputs.normalize import Normalized
 from hormesis.inputs.samples import Samples
 from hormesis.settings import Scoring, Sweep, Targets
+from hormesis.storage.rules import plain
 from hormesis.stress.adversaries import Attack
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.performance import PERFORMANCES, Performance
@@ -72,9 +73,9 @@ def question(
     """
     targets, sweep, performance = measured
     return {
-        "network": dict(network),
+        "network": {key: plain(value) for key, value in network.items()},
         "data": {
-            "name": samples.name,
+            "name": plain(samples.name),
             "samples": len(samples),
             "classes": samples.classes,
             "shape": list(samples.inputs.shape[1:]),
@@ -85,7 +86,7 @@ def question(
         "targets": asdict(targets),
         "sweep": asdict(sweep),
         "performance": {
-            "name": performance.name,
+            "name": plain(performance.name),
             "higher_is_better": performance.higher_is_better,
         },
     }

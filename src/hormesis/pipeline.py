@@ -65,6 +65,8 @@ from hormesis.storage import (
     swap,
     tidy,
 )
+from hormesis.storage.rules import plainly
+from hormesis.storage.shards import most_bytes
 from hormesis.stress.adversaries import AUTO, FGSM, Attack
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.guard import evaluating
@@ -139,7 +141,7 @@ def analyze(
         run=run,
         confirmation=confirmation,
         name=name or manifest.network_name(network),
-        origin=dict(origin or {}),
+        origin=plainly(dict(origin or {})),
     )
     with shown(enabled=run.progress) as report, connected(run):
         samples = samples_from(data, progress=partial(report, "Reading the data"))
@@ -293,7 +295,8 @@ def _measured(
             f"The study {folder} was begun by another version of hormesis, which removed other "
             "values: choose another folder with `out`, or replace it with `overwrite`."
         )
-    store = MemoryStore() if folder is None else FolderStore(folder, check)
+    most = most_bytes(len(outline.tables[REMOVALS]))
+    store = MemoryStore() if folder is None else FolderStore(folder, check, most)
     if folder is not None:
         if not known and strangers(store, outline.identity):
             raise StudyError(
@@ -318,7 +321,7 @@ def _measured(
         *stopping.notes(),
     ]
     seconds = round(time.monotonic() - started, 1)
-    found = {"base": base, "audit": audit.described(), "notes": notes}
+    found = {"base": base, "audit": audit.described(), "notes": plainly(notes)}
     if stopping.prefixes:
         found["settled"] = [prefix.described() for prefix in stopping.prefixes]
     found["run"] = {**outline.manifest["run"], "seconds": seconds}
@@ -355,7 +358,7 @@ def _outline(
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),
         **flow_entry(work.engine.flow, plan.targets),
-        "notes": list(work.engine.notes),
+        "notes": plainly(list(work.engine.notes)),
         "run": {
             "engine": work.engine.name,
             "workers": work.engine.workers,

@@ -10,7 +10,6 @@
 Nothing here needs torch.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,12 +20,21 @@ import pandas as pd
 
 from hormesis.errors import TrainingError
 from hormesis.storage.atomic import make_folder, write_file
-from hormesis.storage.sealed import sealed
+from hormesis.storage.bounded import parse_json, read_bytes
+from hormesis.storage.claims import TABLE_ERRORS, table_of, wrong_retrained
+from hormesis.storage.files import MOST_MANIFEST, MOST_TABLE
+from hormesis.storage.schema import retraining_fault
+from hormesis.storage.sealed import sealed, unsealed
 
 FORMAT = 1
 KEY = "retraining"
 MANIFEST = "manifest.json"
 OUTCOMES, ACCURACY, EFFECTS = "outcomes.parquet", "accuracy.parquet", "effects.parquet"
+_COLUMNS = {
+    OUTCOMES: ("arm", "seed", "attack", "epsilon", "sample", "right"),
+    ACCURACY: ("arm", "seed", "attack", "epsilon", "samples", "accuracy", "low", "high"),
+    EFFECTS: ("arm", "attack", "epsilon", "difference", "low", "high", "verdict"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,15 +83,10 @@ class Retraining:
         return self._table(OUTCOMES)
 
     def _table(self, name: str) -> pd.DataFrame | None:
-        path = self.folder / name
-        if not path.is_file():
-            return None
         try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise TrainingError(
-                f"The table {path} is damaged: delete it and run `hormesis retrain` again."
-            ) from error
+            return _read_table(self.folder / name, _COLUMNS[name])
+        except FileNotFoundError:
+            return None
 
     def __repr__(self) -> str:
         """Say what was retrained, and with which controls."""
@@ -102,32 +105,58 @@ def open_retraining(folder: str | Path) -> Retraining:
     """
     folder = Path(folder).expanduser()
     path = folder / MANIFEST
-    if not path.is_file():
-        raise TrainingError(f"The folder {folder} is no retraining: it has no {MANIFEST}.")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_bytes(path, MOST_MANIFEST)
+        manifest = parse_json(content)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TrainingError(
+            f"The folder {folder} is no retraining: it has no {MANIFEST}."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"The manifest {path} is damaged: {error}.") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get(KEY), int):
+    if not isinstance(manifest, dict) or type(manifest.get(KEY)) is not int:
         raise TrainingError(f"The folder {folder} is no retraining: its {MANIFEST} is another's.")
     if manifest[KEY] > FORMAT:
         raise TrainingError(
             f"The retraining {folder} has format {manifest[KEY]}, this version reads up to "
             f"{FORMAT}; install a newer hormesis."
         )
-    missing = [key for key in ("study", "selection", "recipe") if key not in manifest]
-    if missing:
-        raise TrainingError(f"The manifest {path} is damaged: it lacks {missing[0]!r}.")
+    try:
+        manifest = unsealed(content)
+        fault = retraining_fault(manifest)
+    except ValueError as error:
+        fault = str(error)
+    if fault:
+        raise TrainingError(f"The manifest {path} is damaged: {fault}.")
     return Retraining(folder, manifest)
 
 
 def is_retraining(folder: str | Path) -> bool:
     """Return whether a folder holds a retraining, damaged or not."""
     try:
-        manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = parse_json(read_bytes(Path(folder) / MANIFEST, MOST_MANIFEST))
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(manifest, dict) and KEY in manifest
+
+
+def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = table_of(read_bytes(path, MOST_TABLE))
+    except FileNotFoundError:
+        raise
+    except TABLE_ERRORS as error:
+        raise _damaged(path, str(error)) from error
+    wrong = wrong_retrained(table, columns)
+    if wrong:
+        raise _damaged(path, f"it {wrong}")
+    return table
+
+
+def _damaged(path: Path, wrong: str) -> TrainingError:
+    return TrainingError(
+        f"The table {path} is damaged: {wrong}; delete it and run `hormesis retrain` again."
+    )
 
 
 def write_retraining(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -29,6 +29,7 @@ from hormesis.storage import (
     unpack,
     whole_shards,
 )
+from hormesis.storage.shards import most_bytes
 
 Measured = Callable[[Task, bool], StoredOutcomes]
 """Measures the wanted removals of some samples; without their clean half if so told."""
@@ -173,7 +174,7 @@ def source_of(
         )
     there = manifest["question"]
     for part, name in _NEEDED:
-        if question[part][name] != there[part][name]:
+        if question[part][name] != there[part].get(name):
             raise StudyError(
                 f"The study {folder} cannot be extended: its {part} has another {name}, so that "
                 "nothing of it holds here."
@@ -181,7 +182,7 @@ def source_of(
     table = read_table(folder, REMOVALS, ("key",), manifest.get("tables", {}).get(REMOVALS))
     row_of = {key: row for row, key in enumerate(table["key"].tolist())}
     rows = np.array([row_of.get(key, -1) for key in keys], dtype=np.int64)
-    store = FolderStore(folder)
+    store = FolderStore(folder, most=most_bytes(len(table)))
     whole, _ = whole_shards(store, manifest["shards"]["edges"], manifest["study"])
     return Source(
         store,

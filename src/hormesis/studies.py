@@ -13,12 +13,13 @@ from hormesis import study as one
 from hormesis.errors import StudyError
 from hormesis.settings import Scoring
 from hormesis.storage import is_study
+from hormesis.storage.bounded import names_in
 from hormesis.study import Study
 
 if TYPE_CHECKING:
     from hormesis.report.shown import StudiesPlots
 
-_MEMBER = re.compile(r"epoch-(\d{4}|[1-9]\d{4,})", re.ASCII)
+_MEMBER = re.compile(r"epoch-(\d{4}|[1-9]\d{4,8})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,19 @@ def open_study(folder: str | Path) -> Study | Studies:
 
 
 def epoch_folders(folder: Path) -> dict[int, Path]:
-    """Return the studies in a folder by their epochs, in order."""
+    """Return the studies in a folder by their epochs, in order.
+
+    Raises:
+        StudyError: If the folder cannot be read, or holds too many names.
+    """
+    try:
+        names = names_in(folder)
+    except OSError as error:
+        raise StudyError(f"The folder {folder} cannot be read: {error.strerror}.") from error
     found = {
-        int(match[1]): path
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if (match := _MEMBER.fullmatch(path.name)) and is_study(path)
+        int(match[1]): folder / name
+        for name in names
+        if (match := _MEMBER.fullmatch(name)) and is_study(folder / name)
     }
     return dict(sorted(found.items()))
 

@@ -1,7 +1,6 @@
 """A study as its users hold it: what was asked, and tables of what came out."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
@@ -28,7 +27,7 @@ from hormesis.analysis.readings import beside, moved, with_words
 from hormesis.analysis.responses import COLUMNS, Sweeps, as_sweeps
 from hormesis.analysis.scores import SCORES, Base
 from hormesis.analysis.uncertainty import Law, Sums, law_of, with_intervals
-from hormesis.errors import SettingError, StudyError
+from hormesis.errors import StudyError
 from hormesis.estimate import estimated
 from hormesis.settings import Scoring
 from hormesis.storage import (
@@ -48,7 +47,8 @@ from hormesis.storage import (
     read_table,
     standing,
 )
-from hormesis.storage.claims import faults, removals_of, wrong_cells
+from hormesis.storage.claims import removals_of, wrong_cells, wrong_study
+from hormesis.storage.shards import most_bytes
 
 if TYPE_CHECKING:
     from hormesis.report.shown import StudyPlots
@@ -229,14 +229,18 @@ class Study:
     @property
     def scoring(self) -> Scoring:
         """The scoring that the study was made with."""
-        return Scoring(**self.manifest["scoring"])
+        said: dict[str, Any] = dict(self.manifest["scoring"])
+        said |= {name: float(value) for name, value in said.items() if isinstance(value, int)}
+        return Scoring(**said)
 
     @property
     def base(self) -> Base:
         """Performance of the unfiltered network."""
         known = {field.name for field in fields(Base)}
         stored = {"chance": self.chance, **self.manifest["base"]}
-        return Base(**{name: stored[name] for name in known if name in stored})
+        found: dict[str, Any] = {name: stored[name] for name in known if name in stored}
+        found |= {name: float(stored[name]) for name in ("clean", "adversarial")}
+        return Base(**found)
 
     @cached_property
     def chance(self) -> float | None:
@@ -277,7 +281,9 @@ class Study:
     def _store(self) -> Store | None:
         if self.packed:
             return MemoryStore(dict(self.packed))
-        return None if self.folder is None else FolderStore(self.folder)
+        if self.folder is None:
+            return None
+        return FolderStore(self.folder, most=most_bytes(8 * len(self.responses)))
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -381,21 +387,18 @@ def _manifest(folder: Path) -> tuple[Path, dict[str, Any]]:
     """Find and read a manifest, again if it is away: studies are replaced between two looks."""
     for _ in range(2):
         place = standing(folder)
-        with suppress(StudyError):
+        try:
             return place, read_manifest(place)
+        except StudyError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
     place = standing(folder)
     return place, read_manifest(place)
 
 
 def _opened(folder: Path, manifest: dict[str, Any]) -> Study:
-    unfinished = manifest.get("state") == "unfinished"
-    needed = ["question", "scoring", "notes", *(["study", "shards"] if unfinished else ["base"])]
-    missing = [key for key in needed if key not in manifest]
-    fault = f"it lacks `{missing[0]}`" if missing else next(faults(manifest), None)
-    if fault:
-        raise StudyError(f"The manifest of {folder} is damaged: {fault}.")
     seals = manifest.get("tables", {})
-    if unfinished:
+    if manifest.get("state") == "unfinished":
         manifest, targets, responses = estimated(folder, manifest, TARGET_COLUMNS)
     else:
         targets = read_table(folder, TARGETS, TARGET_COLUMNS, seals.get(TARGETS))
@@ -406,13 +409,13 @@ def _opened(folder: Path, manifest: dict[str, Any]) -> Study:
     samples = None
     if "shards" in manifest:
         samples = read_table(folder, SAMPLES, ("place", "label"), seals.get(SAMPLES))
+    else:  # of format 1, which measured all samples, and did not always say so
+        every = {"samples": manifest["question"]["data"]["samples"]}
+        manifest = {**manifest, "base": every | manifest["base"]}
+    fault = wrong_study(manifest, targets, responses, samples)
+    if fault:
+        raise StudyError(f"The study {folder} is damaged: {fault}.")
     confirmation = None
-    if CONFIRMATION in seals and not unfinished:
+    if CONFIRMATION in seals and manifest.get("state") != "unfinished":
         confirmation = read_table(folder, CONFIRMATION, CONFIRMED, seals[CONFIRMATION])
-    study = Study(manifest, targets, responses, folder, {}, samples, confirmation)
-    for key, read in (("scoring", "scoring"), ("base", "base"), ("settled", "prefixes")):
-        try:
-            getattr(study, read)
-        except (TypeError, KeyError, ValueError, SettingError) as error:
-            raise StudyError(f"The manifest of {folder} is damaged in `{key}`: {error}") from error
-    return study
+    return Study(manifest, targets, responses, folder, {}, samples, confirmation)

@@ -4,6 +4,7 @@ A file may come from elsewhere. Code runs only where its ``module:factory`` stan
 line itself, or where ``--allow-code`` does.
 """
 
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ set_loader(MODE, load_settings, (yaml.YAMLError,))
 
 
 def refuse_large_files(words: Sequence[str]) -> None:
-    """Refuse a configuration file of more than ``MOST_BYTES`` before it is read.
+    """Refuse a configuration file of more than ``MOST_BYTES``, or a pipe, before it is read.
 
     Raises:
         SettingError: Naming the file.
@@ -87,10 +88,12 @@ def refuse_large_files(words: Sequence[str]) -> None:
     for name in _split(words)[1]:
         path = Path(name)
         try:
-            size = path.stat().st_size if path.is_file() else 0
+            found = path.stat()
         except (OSError, ValueError):  # for the parser to refuse
             continue
-        if size > MOST_BYTES:
+        if not stat.S_ISREG(found.st_mode):
+            raise SettingError(f"Expected a configuration file, got {name}, which is no file.")
+        if found.st_size > MOST_BYTES:
             raise SettingError(
                 f"The configuration file {name} is larger than {MOST_BYTES:,} bytes: `hormesis "
                 "analyze --print_config > FILE` writes a new one."

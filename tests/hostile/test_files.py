@@ -75,6 +75,77 @@ def test_a_pipe_in_the_place_of_an_image_is_not_waited_for(tmp_path):
         read_pixels(tmp_path / "pipe.png")
 
 
+@pytest.mark.parametrize("name", ["pipe.safetensors", "pipe.pt", "pipe.ckpt"])
+def test_a_pipe_in_the_place_of_a_checkpoint_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ModelError, match=r"Expected a checkpoint file, got '.*', a pipe or a dev"):
+        load_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt"])
+def test_a_checkpoint_that_is_larger_than_the_memory_is_not_read(tmp_path, name):
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(ModelError, match=r"takes 4096\.0 GiB, but .* of memory are free"):
+        load_checkpoint(tmp_path / name)
+
+
+def test_an_image_larger_than_any_that_is_decoded_is_not_read(tmp_path):
+    path = picture(tmp_path / "1.jpg")
+    with path.open("ab") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataError, match=r"1\.jpg' cannot be read: it is larger than 536,870,912"):
+        read_pixels(path)
+
+
+def test_a_pipe_in_the_place_of_a_class_of_images_is_refused(tmp_path):
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    picture(tmp_path / "set" / "cat" / "1.png")
+    os.mkfifo(tmp_path / "set" / "cat" / "2.png")
+    (tmp_path / "set" / "cat" / "3.png").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"Expected an image file, got '.*2\.png'"):
+        load_data(str(tmp_path / "set"))
+
+
+def test_links_in_circles_among_classes_of_images_are_refused(tmp_path):
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    picture(tmp_path / "set" / "cat" / "1.png")
+    for name in "ab":
+        (tmp_path / "set" / "cat" / name).symlink_to(tmp_path / "set")
+    with pytest.raises(DataError, match=r"lead in circles, as at '.*cat/[ab]'"):
+        load_data(str(tmp_path / "set"))
+
+
+@pytest.mark.parametrize("how", ["pipe", "terabyte"])
+def test_a_pipe_in_the_place_of_a_list_of_tiny_imagenet_is_not_waited_for(tmp_path, how):
+    path = tmp_path / "tiny-imagenet-200" / "wnids.txt"
+    path.parent.mkdir()
+    if how == "pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with pytest.raises(DataError, match=r"list '.*wnids\.txt' cannot be read"):
+        validation_files(path.parent)
+
+
+def test_a_pipe_in_the_place_of_a_file_of_a_named_set_is_not_waited_for(tmp_path):
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "t10k-images-idx3-ubyte")
+    with pytest.raises(DataError, match=r"Expected a file of at most .*t10k-images-idx3-ubyte'"):
+        load_data("mnist", root=tmp_path)
+
+
+def test_a_pipe_in_the_place_of_decoded_images_is_no_cache(tmp_path):
+    files = [picture(tmp_path / "1.png")]
+    decoded(files, "labelled", beside=tmp_path)
+    (kept,) = (tmp_path / ".hormesis").iterdir()
+    kept.unlink()
+    os.mkfifo(kept)
+    assert decoded(files, "labelled", beside=tmp_path).pixels.shape == (1, 3, 4, 4)
+
+
 @pytest.mark.parametrize("name", ["../../../secret/a.JPEG", "/secret/a.JPEG", "..", "x\0y", ""])
 def test_the_lists_of_tiny_imagenet_stay_within_its_folder(tmp_path, name):
     folder = tmp_path / "tiny-imagenet-200"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import fields
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "parquet", "latex")
 PICTURES = ("png", "svg", "pdf")
+_MOST_BYTES = 1 << 24  # of a matching
 _SCORES = ("clean", "adversarial", "difference")
 _SUFFIX = {"csv": "csv", "parquet": "parquet", "latex": "tex"}
 
@@ -170,7 +172,10 @@ def _check_out(out: Path, names: Sequence[str]) -> None:
 def _read(path: str) -> "pd.DataFrame":
     import pandas as pd
 
+    from hormesis.storage.bounded import read_bytes
+
     try:
-        return pd.read_csv(Path(path).expanduser(), dtype=str)
+        content = read_bytes(Path(path).expanduser(), _MOST_BYTES, follow=True)
+        return pd.read_csv(BytesIO(content), dtype=str)
     except (OSError, ValueError) as error:
         raise StudyError(f"The matching {path} cannot be read: {error}.") from error

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -146,17 +147,26 @@ def _checked_file(path: str | Path) -> Path:
     try:
         file = Path(path).expanduser()
         kind = "folder" if file.is_dir() else "file" if file.is_file() else "nothing"
+        kind = "pipe" if kind == "nothing" and file.exists() else kind
         size = file.stat().st_size if kind == "file" else 0
     except (OSError, RuntimeError) as error:
         raise ModelError(f"Checkpoint {str(path)!r} cannot be read: {error}.") from error
     if kind == "folder":
         raise ModelError(f"Expected a checkpoint file, got the folder {str(path)!r}.")
+    if kind == "pipe":
+        raise ModelError(f"Expected a checkpoint file, got {str(path)!r}, a pipe or a device.")
     if kind == "nothing":
         raise ModelError(f"Checkpoint {str(path)!r} does not exist.")
     if file.suffix.lower() not in SUFFIXES:
         raise ModelError(
             f"Expected the name of checkpoint {str(path)!r} to end with one of "
             f"{', '.join(SUFFIXES)}."
+        )
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise ModelError(
+            f"Checkpoint {str(path)!r} takes {size / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB of "
+            "memory are free."
         )
     if size == 0:
         raise ModelError(f"Checkpoint {str(path)!r} is empty: save or download it again.")

@@ -1,6 +1,7 @@
 """Data sets by name, from a folder of images, or from a user's own function."""
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,13 @@ _TORCHVISION: dict[str, Callable[..., Any]] = {
     "fashion-mnist": datasets.FashionMNIST,
     "cifar10": datasets.CIFAR10,
 }
+_FILES = {
+    "mnist": Path("MNIST", "raw"),
+    "fashion-mnist": Path("FashionMNIST", "raw"),
+    "cifar10": Path("cifar-10-batches-py"),
+}
+_MOST_BYTES = 1 << 30  # of a file of these
+_MOST_FOLDERS = 100_000  # within a folder of images, those behind links included
 _HELD_OUT = 180
 
 
@@ -170,7 +178,10 @@ def torchvision_pixels(
         DataError: If it is missing or damaged, or cannot be fetched.
     """
     try:
+        _check_files(root / _FILES[name])
         dataset = _TORCHVISION[name](root=root, train=train, download=fetch)
+    except DataError:
+        raise
     except (RuntimeError, OSError, ValueError, AssertionError, KeyError, EOFError) as error:
         if fetch:
             raise DataError(f"Could not fetch {name!r} into '{root}': {error}.") from error
@@ -181,6 +192,22 @@ def torchvision_pixels(
     pixels = torch.as_tensor(dataset.data)
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
     return pixels, torch.as_tensor(dataset.targets), len(dataset.classes)
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse what torchvision would wait for, or read without an end, in the place of a file.
+
+    Raises:
+        DataError: Naming it.
+    """
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        found = path.stat() if path.exists() else None  # a link to nothing
+        if found is None or stat.S_ISDIR(found.st_mode):
+            continue
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+            raise DataError(
+                f"Expected a file of at most {_MOST_BYTES:,} bytes, got '{path}', which is none."
+            )
 
 
 def _torchvision(name: str, root: Path, fetch: bool) -> _Source:
@@ -197,6 +224,7 @@ def _torchvision(name: str, root: Path, fetch: bool) -> _Source:
 def _image_folder(folder: Path, progress: Progress | None) -> _Source:
     """Return the images of a directory with one folder a class, classes in alphabetical order."""
     try:
+        _refuse_circles(folder)
         dataset = datasets.ImageFolder(folder)
     except OSError as error:
         raise DataError(
@@ -205,6 +233,23 @@ def _image_folder(folder: Path, progress: Progress | None) -> _Source:
         ) from error
     files = [Path(path) for path, _ in dataset.samples]
     return _files(files, torch.tensor(dataset.targets), len(dataset.classes), progress)
+
+
+def _refuse_circles(folder: Path) -> None:
+    """Refuse links that lead back to where they lie, which torchvision would follow for ever.
+
+    Raises:
+        DataError: Naming one.
+    """
+    waiting, count = [(str(folder), frozenset[str]())], 0
+    while waiting:
+        place, above = waiting.pop()
+        real, count = os.path.realpath(place), count + 1
+        if real in above or count > _MOST_FOLDERS:
+            raise DataError(f"The links in '{folder}' lead in circles, as at '{place}': remove it.")
+        with os.scandir(place) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir()]
+        waiting += [(path, above | {real}) for path in inner]
 
 
 def _files(files: list[Path], labels: Tensor, classes: int, progress: Progress | None) -> _Source:

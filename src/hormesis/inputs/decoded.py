@@ -8,6 +8,7 @@ import errno
 import hashlib
 import math
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -147,6 +148,8 @@ def _by_folder(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
 def _mapped(path: Path, count: int) -> Images | None:
     """Return the array of a file, or None if it is missing, cut short or another's."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a pipe or a link that came with the data
+            return None
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
             shape, _, kind = np.lib.format.read_array_header_1_0(file)

@@ -1,5 +1,6 @@
 """Image files, decoded into one tensor of pixels."""
 
+import stat
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ IMAGE_ERRORS = (
     ValueError,
     struct.error,
 )
+MOST_BYTES = 1 << 29  # of a file: one of so many pixels, not compressed, is smaller
 MOST_PIXELS = 1 << 26  # of an image; an empty one of any size takes a few bytes in a file
 
 
@@ -74,21 +76,34 @@ def read_pixels(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         DataError: If it is missing, damaged, has more than ``MOST_PIXELS`` pixels, or more than 8
             bits a channel.
     """
-    if path.exists() and not path.is_file():
-        raise DataError(f"Expected an image file, got '{path}', which is none.")
+    _check_file(path)
     try:
         with Image.open(path, formats=FORMATS) as image:
             mode, (width, height) = image.mode, image.size
             if width * height > MOST_PIXELS:
                 raise ValueError(f"{width}x{height} pixels are more than {MOST_PIXELS:,}")
             pixels = np.array(image.convert("RGB"))
-    except FileNotFoundError as error:
-        raise DataError(f"There is no image '{path}'.") from error
     except IMAGE_ERRORS as error:
         raise DataError(f"The image '{path}' cannot be read: {error}.") from error
     if mode.startswith(("I", "F")):  # the conversion clips them
         raise DataError(f"Expected 8 bits a channel, got an image of mode {mode} in '{path}'.")
     return pixels
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no regular file, and a file larger than any image that is decoded."""
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise DataError(f"There is no image '{path}'.") from error
+    except OSError as error:
+        raise DataError(f"The image '{path}' cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"Expected an image file, got '{path}', which is none.")
+    if found.st_size > MOST_BYTES:
+        raise DataError(
+            f"The image '{path}' cannot be read: it is larger than {MOST_BYTES:,} bytes."
+        )
 
 
 def check_room(size: int, what: str) -> None:

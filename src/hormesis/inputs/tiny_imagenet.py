@@ -8,6 +8,7 @@ itself is in no order.
 """
 
 import os
+import stat
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ ARCHIVE = Archive(
     folder="tiny-imagenet-200",
     unpacked=1_000_000_000,
 )
+_MOST_BYTES = 1 << 26  # of a list
 REMEDY = "fetch it anew with `--download`, into an empty folder"
 
 
@@ -132,6 +134,9 @@ def _is_name(text: str) -> bool:
 def _lines(path: Path) -> list[str]:
     """Return the lines of a text file that are not empty."""
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+            raise OSError(f"it is no file, or larger than {_MOST_BYTES:,} bytes")
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"Tiny ImageNet's list '{path}' cannot be read; {REMEDY}.") from error

@@ -59,9 +59,9 @@ def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
         )
     )
     console.print()
-    for study in studies.members.values():
+    for epoch, study in studies.members.items():
         for note in (*study.notes, *contradictions(study)):
-            console.print(Text(f"epoch {study.manifest['origin']['epoch']}: {note}"))
+            console.print(Text(f"epoch {epoch}: {note}"))
     lines = [f"studies: {studies.folder}"]
     if picture is not None:
         lines.append(f"picture: {picture}")

@@ -60,7 +60,7 @@ def weight_histogram(study: Study, target: str) -> Histogram | None:
 
 def span_chosen(study: Study) -> bool:
     """Return whether the thresholds of a global analysis were chosen, not taken from the values."""
-    return bool(study.manifest["question"]["sweep"]["span"])
+    return bool(study.manifest["question"]["sweep"].get("span"))
 
 
 def size_up_to(

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hormesis.errors import HormesisError
+from hormesis.errors import HormesisError, StudyError
 from hormesis.report.page import write_report
-from hormesis.storage import growing, is_study, read_manifest
+from hormesis.storage import MANIFEST, FolderStore, growing, is_study, read_manifest
+from hormesis.studies import epoch_folders
 
 SHARE = 0.02
 """Of the time of one core, at most, goes into showing what is there."""
@@ -97,16 +98,19 @@ class Following:
 def _there(folder: Path) -> tuple[object, ...]:
     """Return what tells whether there is more: shards, and the state of each study."""
     try:
-        studies = [folder] if is_study(folder) else sorted(folder.glob("epoch-*"))
+        studies = [folder] if is_study(folder) else [*epoch_folders(folder).values()]
         return tuple(
             (path.name, path.stat().st_mtime_ns)
             for study in studies
-            for path in sorted(
-                [*study.glob("outcomes/*.safetensors"), *study.glob("manifest.json")]
-            )
+            for path in [*_shards(study), study / MANIFEST]
         )
-    except OSError:  # a file that was there a moment ago
+    except (OSError, StudyError):  # a file that was there a moment ago
         return ()
+
+
+def _shards(study: Path) -> list[Path]:
+    store = FolderStore(study)
+    return [store.path(first) for first in store.firsts()]
 
 
 @contextmanager

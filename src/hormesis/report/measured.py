@@ -64,7 +64,7 @@ def facts(study: Study) -> Facts:
         "Confirmation": _confirmation(study),
         "Filters": f"{', '.join(question['sweep']['filters']).replace('_', '-')}; "
         f"{question['sweep']['thresholds']} thresholds each, "
-        f"{question['sweep']['compare']} weights",
+        f"{question['sweep'].get('compare', 'signed')} weights",
         "Scores": f"base {study.scoring.base}, reference {study.scoring.reference}, "
         f"robust within ±{study.scoring.tolerance:g}",
         "Intervals": _intervals(study),

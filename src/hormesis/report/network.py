@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 from hormesis.study import Study
@@ -102,15 +103,14 @@ def lanes(after: Sequence[Sequence[int]]) -> list[int]:
     """
     last = {source: row for row, sources in enumerate(after) for source in sources}
     found: list[int] = []
-    taken: dict[int, int] = {}  # line → the row whose result runs there
+    free = list[int]()  # a heap of lines on which nothing runs; nothing does from `lines` on
+    lines = 0
     for row, sources in enumerate(after):
-        ending = sorted(line for line, source in taken.items() if last[source] == row)
-        own = [line for line in ending if taken[line] in sources]
-        free = (line for line in range(len(taken) + 1) if line not in taken)
-        line = own[0] if own else next(free)
-        for each in ending:
-            del taken[each]
-        if row in last:
-            taken[line] = row
+        ending = sorted({found[source] for source in sources if last[source] == row})
+        if not ending and not free:
+            ending, lines = [lines], lines + 1
+        line = ending.pop(0) if ending else heappop(free)
+        for each in ending if row in last else [*ending, line]:
+            heappush(free, each)
         found.append(line)
     return found

@@ -5,11 +5,12 @@ or a terabyte of zeros; none of them may hang or fill the memory of whoever open
 """
 
 import errno
+import itertools
 import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
 from io import BufferedReader
@@ -18,10 +19,10 @@ from typing import Any
 
 MOST_DEPTH = 64  # of lists and tables within each other, in JSON
 MOST_DIGITS = 400  # of a number in JSON
+MOST_NAMES = 200_000  # in a folder
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer
-    | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
@@ -38,12 +39,13 @@ class UnreadableFile(OSError):  # noqa: N818 - an OSError like FileNotFoundError
         return str(self.strerror)
 
 
-def read_bytes(path: Path, most: int) -> bytes:
+def read_bytes(path: Path, most: int, *, follow: bool = False) -> bytes:
     """Return the content of a regular file; a link at its place is not followed.
 
     Args:
         path: The file.
         most: Its largest size, in bytes.
+        follow: Follow a link, for a file that the user has named and no stranger has.
 
     Raises:
         UnreadableFile: If it is a link, a folder, a pipe or a device, or is larger.
@@ -54,7 +56,7 @@ def read_bytes(path: Path, most: int) -> bytes:
         Traceback (most recent call last):
         hormesis.storage.bounded.UnreadableFile: it is a folder, not a file
     """
-    with opened(path, most) as file:
+    with opened(path, most, follow=follow) as file:
         content = file.read(most + 1)
     if len(content) > most:  # it has grown meanwhile
         raise _too_large(path, most)
@@ -81,20 +83,21 @@ def digest(path: Path, size: int) -> str:
 
 
 @contextmanager
-def opened(path: Path, most: int) -> Iterator[BufferedReader]:
+def opened(path: Path, most: int, *, follow: bool = False) -> Iterator[BufferedReader]:
     """Open a regular file to be read, for libraries that read from an open one.
 
     Args:
         path: The file.
         most: Its largest size, in bytes.
+        follow: As ``read_bytes`` takes it.
 
     Raises:
         OSError: As ``read_bytes`` says.
     """
     try:
-        handle = os.open(path, _FLAGS)
+        handle = os.open(path, _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK):
+        if error.errno in (errno.ELOOP, errno.EMLINK) and not follow:
             raise UnreadableFile(error.errno, "it is a link, not a file", str(path)) from error
         if error.errno in (errno.ENXIO, errno.ENODEV):  # a socket
             raise UnreadableFile(error.errno, "it is not a regular file", str(path)) from error
@@ -118,6 +121,31 @@ def _check_regular(found: os.stat_result, path: Path, most: int) -> None:
 
 def _too_large(path: Path, most: int) -> UnreadableFile:
     return UnreadableFile(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+
+
+def names_in(folder: Path, most: int = MOST_NAMES) -> list[str]:
+    """Return the names in a folder, in order; none if it is not there, or is no folder.
+
+    Args:
+        folder: The folder; a link to one is followed.
+        most: How many there may be.
+
+    Raises:
+        UnreadableFile: If there are more.
+        OSError: If it cannot be read for another reason.
+
+    Example:
+        >>> names_in(Path("/nowhere"))
+        []
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry.name for entry in itertools.islice(entries, most + 1)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if len(found) > most:
+        raise UnreadableFile(errno.EFBIG, f"it holds more than {most:,} names", str(folder))
+    return sorted(found)
 
 
 def parse_json(content: bytes) -> Any:  # noqa: ANN401
@@ -171,7 +199,7 @@ def _refuse(constant: str) -> float:
     raise ValueError(f"it holds {constant}, which is no JSON")
 
 
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _table(pairs: Collection[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("it holds a key twice")

@@ -1,22 +1,36 @@
-"""What a manifest and a table from elsewhere claim, checked before anything believes them."""
+"""What a table from elsewhere claims, checked before anything believes it."""
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
-from hormesis.settings import CERTAIN, FILTERS, UNFILTERED, Scoring
+from hormesis.settings import FILTERS, UNFILTERED
+from hormesis.storage.schema import BINARY, not_to_go_on_with
 
-MOST_BYTES = 1 << 26  # of a manifest
+__all__ = [
+    "TABLE_ERRORS",
+    "not_to_go_on_with",
+    "removals_of",
+    "table_of",
+    "wrong_cells",
+    "wrong_column",
+    "wrong_retrained",
+    "wrong_study",
+]
 MOST_ROWS = 20_000_000  # of a table
-MOST_TEXT = 1 << 30  # bytes of the texts of a table, written out
 MOST_COLUMNS = 64
+MOST_FOOTER = 1 << 20  # bytes of what a Parquet file says of itself at its end
+MOST_PARTS = 4096  # columns of groups of rows
+# A table in memory is as large as its file times `MOST_GROWTH`, or `FREE_ROOM` bytes, at most.
+MOST_GROWTH, FREE_ROOM = 40, 1 << 25
+_PACKED = ("SNAPPY", "UNCOMPRESSED")  # as ours are; others make gigabytes of a few bytes
+_ENCODED = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"}
 # What pyarrow and pandas raise for a table that is damaged, or crafted to look like one.
 TABLE_ERRORS = (
     ArithmeticError,
@@ -42,221 +56,130 @@ KINDS = {
     **dict.fromkeys(("clean", "adversarial", "minimum", "maximum"), "f"),
     **dict.fromkeys(("changed", "tested"), "b"),
 }
-_NUMBER = (int, float)
-_CHOSEN = ("epsilon", "clean", "adversarial", "evaluations")  # of how a magnitude was chosen
-# What readers take for granted: the kinds of values, by their place in the manifest.
-_WANTED: dict[tuple[str, ...], type | tuple[type, ...]] = {
-    ("question", "network", "name"): str,
-    ("question", "network", "fingerprint"): str,
-    ("question", "data", "name"): str,
-    ("question", "data", "samples"): int,
-    ("question", "data", "classes"): int,
-    ("question", "data", "fingerprint"): str,
-    ("question", "attack", "name"): str,
-    ("question", "targets", "scope"): str,
-    ("question", "targets", "per"): str,
-    ("question", "sweep", "adversary"): str,
-    ("question", "sweep", "seed"): int,
-    ("question", "sweep", "thresholds"): int,
-    ("question", "sweep", "filters"): list,
-    ("question", "performance", "name"): str,
-    ("question", "performance", "higher_is_better"): bool,
-    ("attack", "name"): str,
-    ("attack", "epsilon"): _NUMBER,
-    ("scoring",): dict,
-    ("notes",): list,
+# What the values of a column lie between; of all others nothing is taken for granted.
+_BETWEEN = {
+    **dict.fromkeys(("density", "progress"), (0.0, 1.0)),
+    **dict.fromkeys(("zeroed", "size"), (0, 1 << 40)),
+    **dict.fromkeys(("place", "label", "step"), (0, 1 << 53)),
+    **dict.fromkeys(("depth", "outcome", "control"), (-1, 1 << 53)),
+    "alpha": (-np.finfo(np.float64).max, np.finfo(np.float64).max),
 }
-_OPTIONAL: dict[tuple[str, ...], type | tuple[type, ...]] = {
-    ("question", "network", "normalization"): dict,
-    ("attack", "chosen"): dict,
-    ("attack", "chosen", "unharmed"): bool,
-    ("base", "clean"): _NUMBER,
-    ("base", "adversarial"): _NUMBER,
-    ("base", "samples"): int,
-    ("base", "higher_is_better"): bool,
-    ("base", "clean_error"): _NUMBER,
-    ("base", "adversarial_error"): _NUMBER,
-    ("base", "zero_gradient"): _NUMBER,
-    ("base", "unmoved"): _NUMBER,
-    ("confirmation",): dict,
-    ("confirmation", "key"): str,
-    ("confirmation", "level"): _NUMBER,
-    ("confirmation", "seconds"): _NUMBER,
-    ("confirmation", "targets"): list,
-    **{("confirmation", name): int for name in ("samples", "steps", "restarts", "draws")},
-    ("attack", "chosen", "chance"): (*_NUMBER, type(None)),
-    ("chance",): _NUMBER,
-    **{("scoring", name): str for name in ("base", "reference", "interval", "multiplicity")},
-    ("scoring", "tolerance"): _NUMBER,
-    ("scoring", "level"): _NUMBER,
-    ("shards",): dict,
-    ("shards", "edges"): list,
-    ("settled",): list,
-    ("origin",): dict,
-    ("origin", "epoch"): int,
-    ("origin", "training"): dict,
-    ("origin", "training", "question"): dict,
-    ("run",): dict,
-    ("run", "versions"): dict,
-    ("flow",): list,
-    ("state",): str,
-}
-
-
-def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a manifest lacks, or holds another kind of value for, as parts of sentences.
-
-    Example:
-        >>> next(faults({"question": {"network": {"name": 3}}}))
-        'it lacks a proper `question.network.name`'
-    """
-    for wanted, needed in ((_WANTED, True), (_OPTIONAL, False)):
-        for path, kind in wanted.items():
-            there, value = _found(manifest, path)
-            if (there or needed) and not _is(value, kind):
-                yield f"it lacks a proper `{'.'.join(path)}`"
-    finished = "shards" in manifest and manifest.get("state") != "unfinished"
-    samples = _found(manifest, ("base", "samples"))[1]
-    if finished and (not _is(samples, int) or samples < 1):
-        yield "it lacks a proper `base.samples`"
-    until = _found(manifest, ("question", "sweep", "until"))[1]
-    if until not in (None, CERTAIN) and not _is(until, float):
-        yield "it lacks a proper `question.sweep.until`"
-    unknown = set(_found(manifest, ("scoring",))[1] or ()) - {one.name for one in fields(Scoring)}
-    if unknown:
-        yield f"its `scoring` has a setting {min(unknown)!r} too many"
-    yield from _faults_of_base(manifest)
-    yield from _faults_of_lists(manifest)
-
-
-def _faults_of_base(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield accuracies of the unfiltered network that are no share of its samples."""
-    base, samples = manifest.get("base"), _found(manifest, ("base", "samples"))[1]
-    binary = _found(manifest, ("question", "performance", "name"))[1] in ("accuracy", "top5")
-    if not binary or not isinstance(base, dict) or not _is(samples, int) or samples < 1:
-        return
-    for name in ("clean", "adversarial"):
-        value = base.get(name, 0)
-        if _is(value, _NUMBER) and value != 0 and not 0.99 / samples <= value <= 1:
-            yield f"it lacks a proper `base.{name}`"
-
-
-def _faults_of_lists(manifest: Mapping[str, Any]) -> Iterator[str]:
-    for path in (("notes",), ("question", "sweep", "filters")):
-        if any(not isinstance(one, str) for one in _found(manifest, path)[1] or ()):
-            yield f"it lacks a proper `{'.'.join(path)}`"
-    said = _found(manifest, ("question", "network", "normalization"))[1]
-    if isinstance(said, dict) and not (
-        all(isinstance(said.get(name), list) for name in ("mean", "std"))
-        and all(_is(value, _NUMBER) for name in ("mean", "std") for value in said[name])
-    ):
-        yield "it lacks a proper `question.network.normalization`"
-    for one in manifest.get("settled", ()):
-        numbers = isinstance(one, dict) and all(
-            _is(one.get(name), _NUMBER) for name in ("samples", "clean", "adversarial")
-        )
-        texts = one.get("targets") if isinstance(one, dict) else None
-        if not numbers or not _is(texts, list) or any(not _is(text, str) for text in texts or ()):
-            yield "it lacks a proper `settled`"
-
-
-def not_to_go_on_with(manifest: Mapping[str, Any]) -> str:
-    """Return why nobody can go on with a study, as a part of a sentence, or nothing.
-
-    Args:
-        manifest: Its manifest, of the same question as is asked now.
-    """
-    fault = next(faults(manifest), "")
-    if fault or "shards" not in manifest:
-        return fault
-    question, run = manifest["question"], manifest.get("run", {})
-    if manifest["shards"]["edges"][-1] != question["data"]["samples"]:
-        return "its shards end at another sample than its data"
-    if not _is(run.get("batch"), int) or run["batch"] < 1:
-        return "it lacks a proper `run.batch`"
-    if manifest.get("state") == "finished" and not _is(manifest.get("base"), dict):
-        return "it lacks `base`"
-    chosen = manifest["attack"].get("chosen", {})
-    whole = set(chosen) - {"chance"} == {*_CHOSEN, "unharmed"}
-    whole = whole and all(_is(chosen[key], _NUMBER) for key in _CHOSEN)
-    if question["attack"].get("epsilon") == "auto" and not whole:
-        return "it lacks a proper `attack.chosen`"
-    return ""
-
-
-def _found(manifest: Mapping[str, Any], path: tuple[str, ...]) -> tuple[bool, Any]:
-    """Return whether something lies at a place, and what."""
-    value: Any = manifest
-    for key in path:
-        if not isinstance(value, dict) or key not in value:
-            return False, None
-        value = value[key]
-    return True, value
-
-
-def _is(value: object, kind: type | tuple[type, ...]) -> bool:
-    """Return whether a value is of a kind; a truth value is no number, and a number is finite."""
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    if type(value) not in kinds:
-        return False
-    if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) < 1 << 63
-    return not isinstance(value, float) or math.isfinite(value)
+_MEANS = ("clean", "adversarial", "random_clean", "random_adversarial")
 
 
 def table_of(content: bytes) -> pd.DataFrame:
     """Return the table of a Parquet file, whose few bytes may stand for more than memory holds.
 
     Raises:
-        ValueError: If it is larger than any of ours.
+        ValueError: If it is larger than any of ours, or packed in another way.
     """
-    opened = pyarrow.parquet.ParquetFile(BytesIO(content))
+    if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
+        raise ValueError("it is no Parquet file")
+    if int.from_bytes(content[-8:-4], "little") > MOST_FOOTER:
+        raise ValueError("it says too much of itself")
+    opened = pyarrow.parquet.ParquetFile(
+        BytesIO(content),
+        thrift_string_size_limit=MOST_FOOTER,
+        thrift_container_size_limit=MOST_FOOTER,
+    )
+    _check_parts(opened.metadata, len(content))
     rows, columns = opened.metadata.num_rows, opened.metadata.num_columns
-    if rows > MOST_ROWS or columns > MOST_COLUMNS:
-        raise ValueError(f"it claims {rows:,} rows of {columns:,} columns")
     plain = (pyarrow.types.is_boolean, pyarrow.types.is_integer, pyarrow.types.is_floating)
     texts = list[str]()
     for field in opened.schema_arrow:
         if pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type):
             texts.append(field.name)
-        elif not any(kind(field.type) for kind in plain):
+        elif not any(kind(field.type) for kind in plain) and (rows or field.type != "null"):
             raise ValueError(f"its column {field.name} is of another type, {field.type}")
+    room = max(FREE_ROOM, MOST_GROWTH * len(content)) - 8 * rows * columns
+    if room < 0:
+        raise ValueError(f"it claims {rows:,} rows of {columns:,} columns")
     if texts:  # one long text, repeated, takes next to nothing in the file
         known = pyarrow.parquet.read_table(BytesIO(content), columns=texts, read_dictionary=texts)
+        known.validate(full=True)  # pandas takes other bytes for texts
         size = sum(_written_out(column) for column in known.columns)
-        if size > MOST_TEXT:
+        if size > room:
             raise ValueError(f"its texts take {size:,} bytes")
-    return pd.read_parquet(BytesIO(content))
+    return opened.read().to_pandas(ignore_metadata=True)
+
+
+def _check_parts(said: Any, size: int) -> None:  # noqa: ANN401
+    """Refuse more rows and columns than any of our tables has, and other ways to pack them.
+
+    Args:
+        said: What the file says of itself.
+        size: Its bytes.
+    """
+    rows, columns, groups = said.num_rows, said.num_columns, said.num_row_groups
+    if not 0 <= rows <= MOST_ROWS or columns > MOST_COLUMNS or groups * columns > MOST_PARTS:
+        raise ValueError(f"it claims {rows:,} rows of {columns:,} columns")
+    parts = [said.row_group(one).column(two) for one in range(groups) for two in range(columns)]
+    if sum(part.total_compressed_size for part in parts) > size:
+        raise ValueError("it claims more bytes than it has")
+    for part in parts:
+        if part.compression not in _PACKED or not {*part.encodings} <= _ENCODED:
+            raise ValueError(f"its column {part.path_in_schema} is packed in another way than ours")
 
 
 def _written_out(column: pyarrow.ChunkedArray) -> int:
     longest = 0
     for chunk in column.chunks:
         values = chunk.dictionary if hasattr(chunk, "dictionary") else chunk
-        longest = max([longest, *(len(str(value)) for value in values)])
+        lengths = pyarrow.compute.call_function("binary_length", [values])
+        longest = max(longest, pyarrow.compute.call_function("max", [lengths]).as_py() or 0)
     return longest * len(column)
 
 
-def wrong_column(table: pd.DataFrame, columns: tuple[str, ...]) -> str:
+def wrong_column(
+    table: pd.DataFrame, columns: tuple[str, ...], of: Mapping[str, str] = KINDS
+) -> str:
     """Return what is wrong with one of the columns, or nothing.
 
     Args:
         table: Any.
         columns: Those that it has to have.
+        of: The kinds of types that columns may have.
     """
     for name in columns:
         if name not in table.columns:
             return f"lacks the column {name}"
-        column, kinds = table[name], KINDS.get(name)
+        column, kinds = table[name], of.get(name)
         if not isinstance(column, pd.Series):
             return f"has the column {name} twice"
         if kinds == "t":
-            fits = all(isinstance(value, str) for value in column)
+            fits = pd.api.types.infer_dtype(column, skipna=False) in ("string", "empty")
         else:
             fits = kinds is None or getattr(column.dtype, "kind", "") in kinds
         if not fits:
             return f"has a column {name} of another type"
+    for name, (least, most) in _BETWEEN.items():
+        column = table.get(name)
+        if not isinstance(column, pd.Series) or column.dtype.kind not in "iuf":
+            continue
+        if not column.between(least, most).all():
+            return f"has values in its column {name} that cannot be there"
     return ""
+
+
+# Columns of the tables of a retraining, by the kinds of NumPy's types.
+_RETRAINED = {
+    **dict.fromkeys(("arm", "attack", "verdict"), "t"),
+    **dict.fromkeys(("seed", "sample", "samples"), "iu"),
+    **dict.fromkeys(("epsilon", "accuracy", "difference", "low", "high"), "f"),
+    "right": "biuf",
+}
+
+
+def wrong_retrained(table: pd.DataFrame, columns: tuple[str, ...]) -> str:
+    """Return what is wrong with a table of a retraining, as a part of a sentence, or nothing.
+
+    Args:
+        table: Any.
+        columns: Those that it has to have.
+    """
+    if len(table):
+        return wrong_column(table, columns, _RETRAINED)
+    return wrong_column(table, columns, {})
 
 
 def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
@@ -286,6 +209,55 @@ def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
         if name in cells and not cells[name].between(UNFILTERED, 2 * len(cells)).all():
             return f"a cell names an {name} that cannot be there"
     return ""
+
+
+def wrong_study(
+    manifest: Mapping[str, Any],
+    targets: pd.DataFrame,
+    cells: pd.DataFrame,
+    samples: pd.DataFrame | None,
+) -> str:
+    """Return where the tables of a study say something else than its manifest, or nothing.
+
+    Args:
+        manifest: One without faults of its own.
+        targets: Columns ``target``, ``size`` and ``tested``.
+        cells: Cells or responses.
+        samples: Columns ``place`` and ``label``; None for a study of format 1.
+    """
+    return next(_disagreements(manifest, targets, cells, samples), "")
+
+
+def _disagreements(
+    manifest: Mapping[str, Any],
+    targets: pd.DataFrame,
+    cells: pd.DataFrame,
+    samples: pd.DataFrame | None,
+) -> Iterator[str]:
+    question = manifest["question"]
+    names, swept = set(targets["target"]), set(cells["target"])
+    if targets["size"].to_numpy()[targets["target"].isin([*swept]).to_numpy()].min(initial=1) < 1:
+        yield "there are cells of a target without values"
+    if not {name for one in manifest.get("settled", ()) for name in one["targets"]} <= swept:
+        yield "targets are `settled` that were not swept"
+    known = names | {name.rpartition("[")[0] for name in names}
+    if not {name for node in manifest.get("flow", ()) for name in node["targets"]} <= known:
+        yield "its `flow` names unknown targets"
+    if question["performance"]["name"] in BINARY:
+        for name in _MEANS:
+            if name in cells and not cells[name].between(0, 1).all():
+                yield f"there are shares of samples in {name} that are none"
+    if samples is None:
+        return
+    data, sweep = question["data"], question["sweep"]
+    if (
+        len(samples) != data["samples"]
+        or samples["label"].to_numpy().max(initial=0) >= (data["classes"])
+    ):
+        yield "it has other samples than it says"
+    steps = int(cells["step"].to_numpy().max()) + 1 if len(cells) else sweep["thresholds"]
+    if steps != sweep["thresholds"] or not set(cells["filter"]) <= set(sweep["filters"]):
+        yield "it has other filters or thresholds than it says"
 
 
 def removals_of(cells: pd.DataFrame) -> int:

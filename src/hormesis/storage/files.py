@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,10 @@ import pandas as pd
 
 from hormesis.errors import StudyError
 from hormesis.storage.atomic import write_file
-from hormesis.storage.claims import MOST_BYTES, TABLE_ERRORS, table_of, wrong_column
-from hormesis.storage.shards import check
+from hormesis.storage.bounded import parse_json, read_bytes
+from hormesis.storage.claims import TABLE_ERRORS, table_of, wrong_column
+from hormesis.storage.schema import faults
+from hormesis.storage.shards import check, firsts_in, read_shard
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -23,7 +24,12 @@ REMOVALS = "removals.parquet"
 RESPONSES = "responses.parquet"
 CONFIRMATION = "confirmation.parquet"
 OUTCOMES = "outcomes"
+MOST_MANIFEST = 1 << 23  # bytes; a study of 100,000 channels has some four million
+MOST_TABLE = 3 << 26  # bytes
 _SEAL = "sha256"
+_SPELLED_AGAIN = 1 << 20  # bytes of a manifest whose values are spelled anew for its checksum
+_LOOKED_AT = 1 << 27  # bytes of shards that are read to tell what is left of a study
+_TAKES_OVER = "the command that made the study takes them over."
 
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -57,7 +63,7 @@ def _spelled(manifest: Mapping[str, Any]) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a study, without its checksum.
+    """Return the manifest of a study, without its checksum, once ``schema`` has nothing against it.
 
     One without a checksum, as of format 1 or changed by hand, is taken as it is.
 
@@ -65,58 +71,74 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         StudyError: If the folder is no study, is damaged, or was written by a later version.
     """
     path = folder / MANIFEST
-    if not path.is_file():
-        raise StudyError(f"The folder {folder} is no study: it has no {MANIFEST}.")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        content = read_bytes(path, MOST_MANIFEST)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StudyError(f"The folder {folder} is no study: it has no {MANIFEST}.") from error
+    except OSError as error:
+        raise _damaged(folder, error.strerror or str(error)) from error
+    try:
+        manifest = parse_json(content)
+        if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
             raise ValueError("it does not say its format")
-        seal = manifest.pop(_SEAL, None)
-        if seal not in (None, sha256(_spelled(manifest).encode()).hexdigest()):
-            raise ValueError("its checksum does not fit")
-        _check_shards(manifest)
-    except (OSError, ValueError, RecursionError) as error:
-        raise StudyError(f"The manifest {path} is damaged: {error}. {_left(folder)}") from error
-    if manifest["format"] > FORMAT:
-        raise StudyError(
-            f"The study {folder} has format {manifest['format']}, this version reads up to "
-            f"{FORMAT}; install a newer hormesis."
-        )
+        if manifest["format"] > FORMAT:
+            raise StudyError(
+                f"The study {folder} has format {manifest['format']}, this version reads up to "
+                f"{FORMAT}; install a newer hormesis."
+            )
+        _check_seal(manifest, content)
+        fault = next(faults(manifest), "")
+        if fault:
+            raise ValueError(fault)
+    except StudyError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, str(error)) from error
     return manifest
 
 
-def _check_shards(manifest: Mapping[str, Any]) -> None:
-    """Refuse entries about files of another form than this module writes."""
-    tables, shards = manifest.get("tables", {}), manifest.get("shards")
-    if not isinstance(tables, dict) or not all(isinstance(one, str) for one in tables.values()):
-        raise ValueError("its `tables` are no checksums")
-    if shards is None:
+def _check_seal(manifest: dict[str, Any], content: bytes) -> None:
+    """Take the checksum out of a manifest, and refuse one that does not fit.
+
+    Of a large one, whose values take long to spell again, the bytes have to be those we write.
+    """
+    seal = manifest.pop(_SEAL, None)
+    if seal is None:
         return
-    edges = shards.get("edges") if isinstance(shards, dict) else None
-    if not isinstance(edges, list) or not all(type(edge) is int for edge in edges):
-        raise ValueError("its `shards` have no edges")
-    if len(edges) < 2 or edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
-        raise ValueError("the edges of its `shards` do not ascend from 0")
-    if not isinstance(manifest.get("study"), str):
-        raise ValueError("it does not say the identity of its `study`")
+    ending = b',\n  "%s": "%s"\n}\n' % (_SEAL.encode(), str(seal).encode("ascii", "replace"))
+    if content.endswith(ending):
+        spelled = content.removesuffix(ending) + b"\n}"
+    else:
+        spelled = _spelled(manifest).encode() if len(content) <= _SPELLED_AGAIN else b""
+    if seal != sha256(spelled).hexdigest():
+        raise ValueError("its checksum does not fit")
+
+
+def _damaged(folder: Path, wrong: str) -> StudyError:
+    return StudyError(f"The manifest {folder / MANIFEST} is damaged: {wrong}. {_left(folder)}")
 
 
 def _left(folder: Path) -> str:
     """Return what can still be read of a study without a manifest, in a sentence."""
-    whole, samples, every = 0, 0, sorted((folder / OUTCOMES).glob("*.safetensors"))
-    for path in every:
+    whole, samples, size, outcomes = 0, 0, 0, folder / OUTCOMES
+    try:
+        every = firsts_in(outcomes)
+    except OSError:
+        every = []
+    for first in every:
         try:
-            samples += int(check(path.read_bytes())["samples"])
-            whole += 1
-        except (OSError, KeyError, ValueError, TypeError, RecursionError):
+            content = read_shard(outcomes, first, _LOOKED_AT) or b""
+            samples += int(check(content)["samples"])
+            whole, size = whole + 1, size + len(content)
+        except (OSError, KeyError, ValueError, TypeError):
             continue
+        if size > _LOOKED_AT:
+            return "Its shards can still be read: move that file away, and " + _TAKES_OVER
     if not whole:
         return "None of its shards can be read either: measure it again with `overwrite`."
     return (
         f"Still whole are {whole} of {len(every)} shards, of {samples} samples: move that file "
-        "away, and the command that made the study takes them over."
+        f"away, and {_TAKES_OVER}"
     )
 
 
@@ -135,7 +157,7 @@ def read_table(
         StudyError: If it is missing, damaged or lacks a column.
     """
     try:
-        content = (folder / name).read_bytes()
+        content = read_bytes(folder / name, MOST_TABLE)
         if seal not in (None, sha256(content).hexdigest()):
             raise ValueError("its checksum does not fit")
         table = table_of(content)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hormesis.errors import StudyError
-from hormesis.storage.claims import faults
 from hormesis.storage.files import (
     CELLS,
     CONFIRMATION,
@@ -20,6 +19,7 @@ from hormesis.storage.files import (
 )
 from hormesis.storage.lock import Holder, holder_of
 from hormesis.storage.replacement import standing
+from hormesis.storage.shards import MOST_REMOVALS, most_bytes
 from hormesis.storage.store import OUTCOMES, FolderStore, Span, fault
 
 
@@ -65,17 +65,15 @@ def examined(folder: Path) -> Health:
     """
     folder = standing(folder)
     manifest = read_manifest(folder)
-    wrong = next(faults(manifest), "")
-    if wrong:
-        raise StudyError(f"The manifest of {folder} is damaged: {wrong}.")
     if "shards" not in manifest:
         raise StudyError(
             f"The study {folder} is of format 1, which does not say what belongs to it: measure it "
             "again with `overwrite`."
         )
     finished = manifest.get("state") == "finished"
-    store, whole, missing = FolderStore(folder), list[Span](), list[Span]()
-    damaged = _damaged_tables(folder, manifest, finished)
+    whole, missing = list[Span](), list[Span]()
+    damaged, removals = _damaged_tables(folder, manifest, finished)
+    store = FolderStore(folder, most=most_bytes(removals))
     for span in _expected(manifest, finished):
         name = f"{OUTCOMES}/{store.path(span[0]).name}"
         wrong = _wrong(store, span, manifest["study"])
@@ -94,15 +92,22 @@ def _expected(manifest: Mapping[str, Any], finished: bool) -> list[Span]:
     return list(pairwise(edges))
 
 
-def _damaged_tables(folder: Path, manifest: Mapping[str, Any], finished: bool) -> dict[str, str]:
-    damaged = {}
+def _damaged_tables(
+    folder: Path, manifest: Mapping[str, Any], finished: bool
+) -> tuple[dict[str, str], int]:
+    """Return what is wrong with the tables, and how many removals a shard may have at most."""
+    damaged, removals = {}, 0
     later = [RESPONSES, *({CONFIRMATION} & set(manifest.get("tables", {})))] if finished else []
     for name in (TARGETS, CELLS, SAMPLES, REMOVALS, *later):
         try:
-            read_table(folder, name, (), manifest.get("tables", {}).get(name))
+            table = read_table(folder, name, (), manifest.get("tables", {}).get(name))
         except StudyError as error:
-            damaged[name] = str(error).partition("damaged: ")[2].rstrip(".")
-    return damaged
+            damaged[name] = str(error).partition("damaged: ")[2].rstrip(".") or str(error)
+        else:  # cells and responses name a few removals a row
+            removals = max(
+                removals, {REMOVALS: 1, CELLS: 8, RESPONSES: 8}.get(name, 0) * len(table)
+            )
+    return damaged, removals or MOST_REMOVALS
 
 
 def _wrong(store: FolderStore, span: Span, study: str) -> str | None:

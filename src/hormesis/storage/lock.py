@@ -360,7 +360,7 @@ def _read(path: Path) -> Holder | None:
         types = (("token", str), ("host", str), ("pid", int), ("machine", str), ("since", float))
         if all(isinstance(said[name], kind) for name, kind in types):
             return said
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         pass
     return {} if content else None
 

@@ -125,7 +125,7 @@ def standing(out: Path) -> Path:
         out: The place of the study.
     """
     try:
-        place = out.resolve()
+        place = Path(os.path.realpath(out))  # which takes a link to itself as it is
     except (OSError, RuntimeError, ValueError):  # links in a circle, a null byte
         return out
     old, new = predecessor(place), successor(place)

@@ -6,8 +6,10 @@ change unseen. The header also says which study the shard belongs to, and of whi
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,15 @@ import safetensors
 import safetensors.numpy
 
 from hormesis.errors import StudyError
+from hormesis.storage.bounded import names_in, parse_json, read_bytes
 from hormesis.storage.outcomes import IDLE, NAMES, StoredOutcomes
 
 FORMAT = 2
+MOST_HEADER = 1 << 16  # bytes
+MOST_SAMPLES = 1 << 10  # of a shard; those that are written have 256 at most
+MOST_REMOVALS = 1 << 16  # of a shard, where no table says how many there are
 _SEAL = "sha256"
+_NAME = re.compile(r"(\d{8}|[1-9]\d{8,14})\.safetensors", re.ASCII)
 # What is raised for files that are damaged, or crafted to look like a shard.
 READ_ERRORS = (
     AttributeError,
@@ -50,6 +57,53 @@ class Shard:
     def samples(self) -> int:
         """The number of its samples."""
         return len(self.outcomes.base_clean)
+
+
+def file_of(folder: Path, first: int) -> Path:
+    """Return the file of a shard.
+
+    Args:
+        folder: The folder of the shards.
+        first: Place of its first sample.
+    """
+    return folder / f"{first:08d}.safetensors"
+
+
+def firsts_in(folder: Path) -> list[int]:
+    """Return the places of the first samples of all shards in a folder, in order.
+
+    Raises:
+        OSError: If the folder cannot be read, or holds too many names.
+    """
+    found = (_NAME.fullmatch(name) for name in names_in(folder))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def read_shard(folder: Path, first: int, most: int) -> bytes | None:
+    """Return the file of a shard, or None if it is not there.
+
+    Args:
+        folder: The folder of the shards.
+        first: Place of its first sample.
+        most: Its largest size, in bytes; see ``most_bytes``.
+
+    Raises:
+        OSError: If it cannot be read, is no regular file, or larger.
+    """
+    try:
+        return read_bytes(file_of(folder, first), most)
+    except FileNotFoundError:
+        return None
+
+
+def most_bytes(removals: int) -> int:
+    """Return how large a shard with so many removals may be.
+
+    Example:
+        >>> most_bytes(1000) // 1000
+        8330
+    """
+    return 2 * MOST_HEADER + MOST_SAMPLES * 8 * (removals + 1) + 2 * removals
 
 
 def pack(shard: Shard) -> bytes:
@@ -165,8 +219,10 @@ def check(content: bytes) -> dict[str, str]:
 def _opened(content: bytes) -> tuple[dict[str, Any], bytes]:
     """Return the header of a safetensors file, and the data behind it."""
     end = 8 + int.from_bytes(content[:8], "little")
+    if end > 8 + MOST_HEADER:
+        raise ValueError("its header is too long")
     try:
-        header = json.loads(content[8:end])
+        header = parse_json(content[8:end])
     except (ValueError, RecursionError) as error:
         raise ValueError("its header cannot be read") from error
     if not isinstance(header, dict):

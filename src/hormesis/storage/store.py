@@ -9,7 +9,15 @@ from hormesis.errors import StudyError
 from hormesis.storage.atomic import write_file
 from hormesis.storage.files import OUTCOMES
 from hormesis.storage.outcomes import StoredOutcomes
-from hormesis.storage.shards import check, unpack
+from hormesis.storage.shards import (
+    MOST_REMOVALS,
+    check,
+    file_of,
+    firsts_in,
+    most_bytes,
+    read_shard,
+    unpack,
+)
 
 Span = tuple[int, int]
 """The places of a shard's first sample and of the one behind its last."""
@@ -46,10 +54,12 @@ class FolderStore:
     Args:
         study: The folder of the study.
         check: Called before anything is written or deleted, to make sure that it may be.
+        most: How many bytes a shard may have, see ``most_bytes``; larger ones are not read.
     """
 
     study: Path
     check: Callable[[], None] = lambda: None
+    most: int = most_bytes(MOST_REMOVALS)
 
     def path(self, first: int) -> Path:
         """Return the file of a shard.
@@ -58,7 +68,7 @@ class FolderStore:
             >>> FolderStore(Path("study")).path(256).name
             '00000256.safetensors'
         """
-        return self.study / OUTCOMES / f"{first:08d}.safetensors"
+        return file_of(self.study / OUTCOMES, first)
 
     def put(self, first: int, content: bytes) -> None:
         """Write a shard."""
@@ -67,10 +77,7 @@ class FolderStore:
 
     def get(self, first: int) -> bytes | None:
         """Read a shard."""
-        try:
-            return self.path(first).read_bytes()
-        except FileNotFoundError:
-            return None
+        return read_shard(self.study / OUTCOMES, first, self.most)
 
     def drop(self, first: int) -> None:
         """Delete a shard."""
@@ -78,9 +85,18 @@ class FolderStore:
         self.path(first).unlink(missing_ok=True)
 
     def firsts(self) -> list[int]:
-        """Return the places of all shards."""
-        names = (path.stem for path in (self.study / OUTCOMES).glob("*.safetensors"))
-        return sorted(int(name) for name in names if name.isdecimal())
+        """Return the places of all shards.
+
+        Raises:
+            StudyError: If their folder cannot be read.
+        """
+        folder = self.study / OUTCOMES
+        try:
+            return firsts_in(folder)
+        except OSError as error:
+            raise StudyError(
+                f"The outcomes in {folder} cannot be read: {error.strerror}."
+            ) from error
 
 
 Store = FolderStore | MemoryStore
@@ -101,7 +117,7 @@ def whole_shards(store: Store, edges: Sequence[int], study: str) -> tuple[list[S
             content = store.get(span[0])
             wrong = None if content is None else fault(content, span, study)
         except OSError as error:
-            content, wrong = b"", str(error)
+            content, wrong = b"", error.strerror or str(error)
         if content is not None:
             (damaged if wrong else whole).append(span)
     return whole, damaged

@@ -221,7 +221,7 @@ def check_shape(study: Study, parts: Parts) -> None:
     """
     about = study.manifest["question"]["data"]
     for what, there, here in (
-        ("inputs of shape", list(about["shape"]), list(parts.train.shape)),
+        ("inputs of shape", list(about.get("shape", ())), list(parts.train.shape)),
         ("a number of classes of", about["classes"], parts.train.classes),
     ):
         if there != here:

@@ -59,7 +59,7 @@ def _known(study: Study, target: str) -> Histogram:
 
 
 def _measured(study: Study) -> str:
-    magnitudes = study.manifest["question"]["sweep"]["compare"] == "magnitude"
+    magnitudes = study.manifest["question"]["sweep"].get("compare") == "magnitude"
     return "threshold α on the weights' magnitude" if magnitudes else "weight, threshold α"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import safetensors.numpy
 
 from hormesis.storage.shards import check
@@ -157,7 +158,10 @@ def forge_table(study: Path, chance: Random) -> str:
         table[name] = table[chance.choice([*table.columns])]
     else:
         table = table.iloc[:0]
-    table.to_parquet(path, index=False)
+    try:
+        table.to_parquet(path, index=False)
+    except (pa.ArrowException, OverflowError, ValueError):  # which no table can hold
+        return ""
     resealed(study, path.name)
     return f"{path.name}: {how} {name} {str(by)[:60]!r}"
 

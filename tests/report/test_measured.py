@@ -74,7 +74,7 @@ def test_what_was_left_out_comes_with_its_reason():
     ],
 )
 def test_the_command_asks_the_same_sweep(changes, expected):
-    made = study()
+    made = study(scoring=asdict(Scoring()))
     made.manifest["question"]["sweep"] = {**asdict(Sweep(thresholds=3)), **changes}
     whole = command(made)
     assert whole == (
@@ -88,7 +88,7 @@ def test_the_command_asks_the_same_sweep(changes, expected):
     ("span", "expected"), [(None, "--own-span"), ([-2.0, 2.0], "--span -2.0 2.0")]
 )
 def test_the_command_of_a_global_analysis_has_its_span(span, expected):
-    made = study()
+    made = study(scoring=asdict(Scoring()))
     made.manifest["question"]["targets"]["scope"] = "global"
     made.manifest["question"]["sweep"]["span"] = span
     assert command(made).endswith(f"--scope global --thresholds 3 {expected}")

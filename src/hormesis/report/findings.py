@@ -85,14 +85,15 @@ def findings(study: Study) -> list[str]:
     """Return up to three sentences on what is most telling, by the study's main filter.
 
     Each is made from scores whose class is certain, or from a correlation that is significant, and
-    brings its numbers; there are none where nothing is. After them comes where the readings by
-    ``base`` and by ``density`` contradict each other.
+    brings its numbers; there are none where nothing is. The last one is where the readings by
+    ``base`` and by ``density`` contradict each other, if they do.
     """
     rows = _rows(study, main_filter(study.scores))
     kinds: tuple[Callable[[pd.DataFrame], str], ...] = (_extremes, _disagreement, _trend, _gain)
     said = [sentence for kind in kinds if (sentence := kind(rows))]
     said.extend(_shares(rows))
-    return [*said[:_MOST], *contradictions(study)]
+    contradicted = " ".join(contradictions(study))
+    return [*said[: _MOST - 1], contradicted] if contradicted else said[:_MOST]
 
 
 def _rows(study: Study, filter_name: str) -> pd.DataFrame:

@@ -37,11 +37,13 @@ class Cell:
         value: A score; NaN where there is none.
         text: What it says.
         hint: What it says to who asks, in full.
+        plain: Whether it stands without any colour.
     """
 
     value: float
     text: str
     hint: str
+    plain: bool = False
 
 
 def study_html(study: Study) -> str:
@@ -92,13 +94,10 @@ def studies_html(studies: Studies) -> str:
         for row in studies.base.to_dict("records")
     ]
     heat = _heat_map([f"epoch {epoch}" for epoch in by_epoch], list(rows.items())[:_MOST_ROWS])
-    made = (
-        f"{main_filter(first.scores)} filter, adversarial score, reference "
-        f"{first.scoring.reference}; under the pointer: by {beside(first.scoring)}, "
-        f"{MEANINGS[beside(first.scoring)]}"
-    )
-    marks = legend(name for members in by_epoch.values() for row in members for name in row.classes)
-    return _page(headline(first)[0], bases, heat, [made, marks])
+    made = f"{main_filter(first.scores)} filter, adversarial score"
+    scoring = first.scoring
+    said = f"reference {scoring.reference}; under the pointer: by {beside(scoring)}, no class"
+    return _page(headline(first)[0], bases, heat, [made, said])
 
 
 def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> str:
@@ -127,7 +126,7 @@ def _beside(row: ScoreRow) -> Cell:
         for score, value, said in zip(SCORES, row.beside, row.says, strict=True)
         if said
     )
-    return Cell(math.nan, row.reading, f"{row.target}: {hint}")
+    return Cell(math.nan, row.reading, f"{row.target}: {hint}", plain=True)
 
 
 def _heat_map(columns: Sequence[str], rows: Sequence[tuple[str, list[Cell]]]) -> str:
@@ -151,4 +150,6 @@ def _drawn(cell: Cell, reach: float) -> str:
         letters = "#fff" if luminance(np.array(colour)) < MIDDLE else "#000"
         style = f"background:{to_hex(colour)};color:{letters};"
     hint = html.escape(cell.hint, quote=True)
+    if cell.plain:
+        return f'<td title="{hint}"><small>{html.escape(cell.text)}</small></td>'
     return f'<td style="{style}text-align:right" title="{hint}">{html.escape(cell.text)}</td>'

@@ -18,6 +18,7 @@ from hormesis.cli import main
 from hormesis.engine.memory import Footprint
 from hormesis.errors import StudyError
 from hormesis.storage import MANIFEST, OUTCOMES, files
+from hormesis.storage.ownership import NEXT, STUDY, claim, owner
 from hormesis.study import open_study
 
 
@@ -130,6 +131,14 @@ def test_a_folder_that_may_not_be_written(copy):
         (copy / OUTCOMES).chmod(0o700)
     killed.analyze(copy, "usual")
     assert contents(copy).keys() == before.keys()
+
+
+def test_a_study_that_took_its_place_is_marked_so_by_the_next_command(copy):
+    claim(copy, STUDY, part=NEXT)  # as a process leaves it that dies just after the exchange
+    killed.analyze(copy, "usual")
+    there = owner(copy)
+    assert there is not None
+    assert (there.kind, there.part) == (STUDY, "")
 
 
 # Files that go bad

@@ -20,7 +20,7 @@ from hormesis.storage.files import (
     TARGETS,
     read_manifest,
 )
-from hormesis.storage.lock import LOCK, drop_stale
+from hormesis.storage.lock import LOCK, drop_stale, holder_of
 from hormesis.storage.ownership import MARKER, STUDY, claim, owner, spelled_kind
 from hormesis.storage.removal import (
     Layout,
@@ -277,8 +277,16 @@ def begun(out: Path, *, part: str = "") -> Iterator[None]:
 
 
 def tidy(out: Path) -> None:
-    """Delete what dead processes have left in the folder of a study: a lock, temporary files."""
+    """Bring to its end what dead processes have left in the folder of a study.
+
+    A lock and temporary files are deleted; a marker that says that the study is on its way to its
+    place, or away from it, is told that it stands there.
+    """
     drop_stale(out)
+    there = owner(out)
+    if there is not None and there.part and holder_of(out) is None:
+        with suppress(OSError):
+            claim(out, there.kind)
     for folder in (out, out / OUTCOMES):
         if not folder.is_symlink():
             remove_leftovers(folder)

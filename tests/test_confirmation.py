@@ -20,6 +20,8 @@ from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError
 from hormesis.settings import Sweep, Targets
 from hormesis.storage import Shard, StoredOutcomes, pack, unpack
+from hormesis.storage.places import LAYOUT
+from hormesis.storage.removal import foreign
 from hormesis.stress.attacks import perturb, perturb_noted
 from hormesis.stress.performance import accuracy_of
 from hormesis.stress.targets import find_targets
@@ -216,3 +218,13 @@ def test_shards_keep_what_attacks_could_not_do(samples, removals, each, seed):
     read = unpack("a shard", pack(Shard(0, outcomes, "s", "i"))).outcomes
     assert np.array_equal(read.base_idle, outcomes.base_idle)
     assert np.array_equal(read.idle, idle) if each else read.idle is None
+
+
+def test_what_a_confirmation_writes_is_ours_to_replace(tmp_path):
+    shards = tmp_path / "confirmation" / "filter-adaptive" / "outcomes"
+    shards.mkdir(parents=True)
+    for path in (tmp_path / "confirmation.parquet", shards / "00000000.safetensors"):
+        path.touch()
+    assert foreign(tmp_path, LAYOUT) is None
+    (tmp_path / "confirmation" / "mine.txt").touch()
+    assert foreign(tmp_path, LAYOUT) == "confirmation/mine.txt"

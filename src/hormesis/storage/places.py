@@ -12,6 +12,7 @@ from hormesis.storage.atomic import TEMPORARY, make_folder, remove_leftovers, te
 from hormesis.storage.bounded import parse_json, read_bytes
 from hormesis.storage.files import (
     CELLS,
+    CONFIRMATION,
     MANIFEST,
     OUTCOMES,
     REMOVALS,
@@ -33,12 +34,15 @@ from hormesis.storage.removal import (
 from hormesis.storage.shards import READ_ERRORS, check
 
 PICTURE = "overview.png"
-_TABLES = "|".join(name.replace(".", "[.]") for name in (TARGETS, CELLS, SAMPLES, REMOVALS))
+_EVERY = (TARGETS, CELLS, SAMPLES, REMOVALS, CONFIRMATION)
+_TABLES = "|".join(name.replace(".", "[.]") for name in _EVERY)
 _NAMES = rf"manifest[.]json|{_TABLES}|{RESPONSES}|{PICTURE.replace('.', '[.]')}"
 _SHARD = r"[0-9]{8,}[.]safetensors"
 # Names that earlier versions gave to files while they wrote them.
 _BEFORE = rf"[.](?:{_NAMES})[.]partial|[.]partial[.]overview[.]png|[.]now[.]\w+"
-_WITHIN = {OUTCOMES: Layout(rf"{_SHARD}|[.]{_SHARD}[.]partial")}
+_SHARDS = {OUTCOMES: Layout(rf"{_SHARD}|[.]{_SHARD}[.]partial")}
+_STEPS = {"[a-z]+-[a-z]+": Layout("", _SHARDS)}  # of a confirmation, while it is measured
+_WITHIN = {**_SHARDS, Path(CONFIRMATION).stem: Layout("", _STEPS)}
 LAYOUT = Layout(rf"{_NAMES}|{_BEFORE}|[.]lock", _WITHIN)
 """The names that we write into the folder of a study."""
 _BEGUN = Layout(rf"{_NAMES}|{_BEFORE}|[.]lock|manifest[.]json.+", _WITHIN)  # a manifest moved away

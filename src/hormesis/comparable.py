@@ -17,7 +17,16 @@ _METHOD: Mapping[str, tuple[str, ...]] = {
     "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
     "performance": ("name",),
 }
-_SCORING = ("base", "reference", "tolerance", "interval", "level", "multiplicity")
+_SCORING = (
+    "base",
+    "reference",
+    "tolerance",
+    "interval",
+    "level",
+    "multiplicity",
+    "chance",
+    "population",
+)
 _FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model",)}
 
 

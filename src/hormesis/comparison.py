@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from hormesis.analysis import compare as tables
+from hormesis.analysis.chance import population_of
 from hormesis.analysis.compare import Measured
 from hormesis.analysis.evidence import base_idle
 from hormesis.analysis.masking import is_masked
 from hormesis.analysis.matching import matched, own_matching
+from hormesis.analysis.pooling import pooled
 from hormesis.analysis.readings import counted
 from hormesis.analysis.scores import COMBINED
 from hormesis.analysis.verdicts import ATTACKED, Evidence, summed_up
@@ -39,7 +41,8 @@ class Comparison:
         changes: Paired differences of scores, the largest certain ones first.
         pairs: Rank correlations of every two studies.
         agreement: Fleiss' kappa and mean correlation of all, against chance.
-        pooled: Means over the runs of a group; empty unless ``group_by`` was given.
+        pooled: Means over the runs of a group, with intervals between runs; empty unless
+            ``group_by`` was given, or seeds are compared.
         scoring: How responses became scores, in all of them.
         notes: What a reader has to know, in sentences.
     """
@@ -86,7 +89,7 @@ def compare(
         matching: Which targets go together, as ``analysis.matching.matched`` returns it.
         allow: What else may differ, such as ``("different:epsilon",)``; it is marked.
         group_by: Columns of ``Comparison.studies``; studies that agree in them are runs to be
-            pooled.
+            pooled. Over seeds, those that agree in all but the seed are.
 
     Raises:
         StudyError: For fewer than two studies, the same one twice, studies of different methods or
@@ -143,7 +146,7 @@ def compare(
         changes=tables.ranked(changed, own.level),
         pairs=correlations,
         agreement=agreement,
-        pooled=_pooled(matches, measured, about, group_by, own),
+        pooled=_pooled(matches, measured, about, over, group_by, own),
         scoring=own,
         notes=tuple(notes) + _left_out(opened, matching) + (f"Scores of the {by} filter.",),
     )
@@ -241,6 +244,7 @@ def _of_study(
     evidence = _evidence(study, label, (matches, groups), by)
     if not study.has_outcomes:
         return Measured(label, means, None, None, None, same, evidence)
+    population = population_of(study.manifest, study.scoring)
     influence, sums = study.influence(by)
     single = all(len(group) == 1 for group in rows)
     flat = [group[0] for group in rows]
@@ -252,7 +256,8 @@ def _of_study(
     seen: int | np.ndarray = averages.shape[-1]
     if len(study.prefixes) > 1:
         seen = np.array([min(study.prefix_of[name].samples for name in group) for group in groups])
-    return Measured(label, means, averages, sums, study.law(study.scoring, seen), same, evidence)
+    law = study.law(study.scoring, seen)
+    return Measured(label, means, averages, sums, law, same, evidence, population)
 
 
 def _evidence(
@@ -273,9 +278,13 @@ def _pooled(
     matches: Sequence[str],
     measured: Sequence[Measured],
     about: pd.DataFrame,
+    over: str,
     group_by: Sequence[str],
     scoring: Scoring,
 ) -> pd.DataFrame:
+    asked = bool(group_by)
+    if not asked and over == "seeds":  # several trainings of one network: what they have in common
+        group_by = ("model", "data", "epoch")
     if not group_by:
         return pd.DataFrame()
     known = ("model", "data", "epoch", "seed")
@@ -289,7 +298,9 @@ def _pooled(
             common: Mapping[str, Any] = dict(
                 zip(group_by, cast(tuple[Any, ...], keys), strict=True)
             )
-            parts.append(tables.pooled(matches, runs, common, scoring))
+            parts.append(pooled(matches, runs, common, scoring))
+    if not parts and not asked:
+        return pd.DataFrame()
     if not parts:
         raise SettingError(
             f"Expected `group_by` to leave groups of at least two runs; no two studies agree in "

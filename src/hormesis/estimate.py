@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from hormesis.analysis.chance import chose
 from hormesis.analysis.responses import with_unreached
 from hormesis.analysis.stopping import Stopping
 from hormesis.errors import StudyError
@@ -71,7 +72,9 @@ def estimated(
             "it goes on with it."
         )
     better = bool(manifest["question"]["performance"]["higher_is_better"])
-    stopping = Stopping(cells, Scoring(**manifest["scoring"]), until, edges[-1], better)
+    chosen = chose(manifest["attack"], manifest["question"]["performance"]["name"])
+    scoring, chance = Scoring(**manifest["scoring"]), manifest.get("chance")
+    stopping = Stopping(cells, scoring, until, edges[-1], better, chance, chosen)
     for block in read_spans(store, whole, manifest["study"]):
         if len(block.clean) < removals_of(cells):
             raise StudyError(f"The study {folder} has outcomes of too few removals.")

@@ -1,6 +1,7 @@
 """What was given on the command line or in its configuration file, as settings."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 from jsonargparse import Namespace
 
@@ -51,10 +52,16 @@ def sweep_from(given: Namespace) -> Sweep:
     )
 
 
+def scoring_flags(given: Namespace) -> dict[str, Any]:
+    """Return what was given of a scoring, by the names of its fields."""
+    flags = {field.name: field.name for field in fields(Scoring)} | {"chance": "chance_corrected"}
+    found = {name: given[flag] for name, flag in flags.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def scoring_from(given: Namespace, default: Scoring = Scoring()) -> Scoring:
     """Return how responses are to become scores; what was not given is as in ``default``."""
-    names = [field.name for field in fields(Scoring)]
-    return replace(default, **{n: given[n] for n in names if given[n] is not None})
+    return replace(default, **scoring_flags(given))
 
 
 def run_from(given: Namespace) -> Run:

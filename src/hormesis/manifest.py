@@ -210,7 +210,7 @@ def notes_on_chance(
     """
     question = known["question"]
     planned = question["data"]["samples"] if question["sweep"]["until"] is not None else None
-    law = law_of(base["samples"], planned, scoring.level)
+    law = law_of(base["samples"], planned, scoring)
     name, chance = question["performance"]["name"], known.get("chance")
     return chance_notes(base, name, chance, float(law.critical()))
 

@@ -24,6 +24,7 @@ from hormesis.settings import (
     PRECISIONS,
     REFERENCES,
     STEMS,
+    USUAL_DRAWS,
     Named,
     Scoring,
     Sweep,
@@ -241,7 +242,16 @@ def _add_sweep(parser: ArgumentParser) -> None:
         help=f"range of the thresholds of a global analysis (default: {low:g} {high:g})",
     )
     add("--own-span", action="store_true", help="take the network's own range instead of --span")
-    add("--control", action="store_true", help="also remove as many values at random")
+    add(
+        "--control",
+        type=bool | int,
+        nargs="?",
+        const=USUAL_DRAWS,
+        metavar="DRAWS",
+        default=Sweep().control,
+        help="also remove as many values at random, in so many draws "
+        f"(default: none; without a number: {USUAL_DRAWS})",
+    )
 
 
 def _add_measurement(parser: ArgumentParser) -> None:
@@ -310,6 +320,12 @@ def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
         default=default and default.tolerance,
         help=f"half-width of the band that is called robust (default: {shown})",
     )
+    _add_intervals(parser, default, shown)
+
+
+def _add_intervals(parser: ArgumentParser, default: Scoring | None, shown: str) -> None:
+    """Add the flags of ``Scoring`` that say how sure scores are, and what they count from."""
+    add = parser.add_argument_group("certainty").add_argument
     add(
         "--interval",
         type=str | None,
@@ -331,6 +347,23 @@ def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
         default=default and default.multiplicity,
         help="what makes a class certain among many targets: "
         f"{_either(MULTIPLICITIES)} (default: {shown})",
+    )
+    add(
+        "--chance-corrected",
+        type=bool | None,
+        nargs="?",
+        const=True,
+        metavar="BOOL",
+        default=default and default.chance,
+        help=f"count performances from that of guessing (default: {shown})",
+    )
+    add(
+        "--population",
+        type=str | None,
+        metavar="KIND",
+        default=default and default.population,
+        help="what intervals are about: infinite, other samples like these, or finite, all samples "
+        f"of the study, of which some were measured (default: {shown})",
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 from torch import nn
 
 from hormesis import manifest
+from hormesis.analysis.chance import chose
+from hormesis.analysis.scores import plain_scoring
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.cluster import connected, sweeper_of
 from hormesis.confirm import Subject, confirmed, open_claims
@@ -187,7 +189,7 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
             identity, samples, request.attack, (request.targets, request.sweep, request.performance)
         )
         if request.sweep.until is not None:  # how many samples are measured depends on scores
-            question["until"] = asdict(request.scoring)
+            question["until"] = plain_scoring(request.scoring)
             samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
         planned = _Planned(network, mixed(samples), plan, question)
         if request.out is None:
@@ -304,9 +306,10 @@ def _measured(
                 "choose another one with `out`."
             )
         begin(folder, outline)
-    better = request.performance.higher_is_better
-    cells = outline.tables[CELLS]
-    stopping = Stopping(cells, request.scoring, request.sweep.until, len(samples), better)
+    better, chance = request.performance.higher_is_better, outline.manifest.get("chance")
+    chosen = chose(outline.manifest["attack"], request.performance.name)
+    rule = request.scoring, request.sweep.until, len(samples), better, chance, chosen
+    stopping = Stopping(outline.tables[CELLS], *rule)
     worker = Worker(work, outline.identity, _source(request, planned, outline))
     sweeper = sweeper_of(planned.network, worker, (request.sweep, request.run), shard)
     grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
@@ -353,7 +356,7 @@ def _outline(
         "study": identified(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,
         "attack": attack,
-        "scoring": asdict(request.scoring),
+        "scoring": plain_scoring(request.scoring),
         **({} if chance is None else {"chance": chance}),
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),

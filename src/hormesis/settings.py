@@ -39,6 +39,8 @@ STEMS = ("standard", "small")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
 UNFILTERED = -1  # in place of a row of outcomes: a cell that removes nothing has the network's own
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
+POPULATIONS = ("infinite", "finite")
+USUAL_DRAWS, MOST_DRAWS = 5, 1000  # of random controls; few say little about their variance
 
 
 def check_choice(what: str, given: str, known: Sequence[str]) -> None:
@@ -118,7 +120,8 @@ class Sweep:
             filtered network anew.
         precision: ``"exact"`` gives the outcomes of the plain loop; ``"bf16"`` computes logits in
             bfloat16, which some devices do faster, and is inexact.
-        control: Also measure the random removal of as many values at every threshold.
+        control: Also measure the random removal of as many values at every threshold, in so many
+            draws; True takes five. Intervals know nothing of the variance between draws from one.
         seed: Seed of everything drawn at random, at least 0.
         until: Stop before all samples are measured: ``"certain"``, when every class is, or a number
             such as ``0.01``, when no interval extends further than that to either side. Samples are
@@ -141,7 +144,7 @@ class Sweep:
     span: tuple[float, float] | None = (-1.0, 1.0)
     adversary: str = "fixed"
     precision: str = "exact"
-    control: bool = False
+    control: bool | int = False
     seed: int = 0
     until: str | float | None = None
 
@@ -167,12 +170,22 @@ class Sweep:
             )
         check_choice("adversary", self.adversary, ADVERSARIES)
         check_choice("precision", self.precision, PRECISIONS)
+        object.__setattr__(self, "control", _draws(self.control))
         if self.seed < 0:
             raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")
         if self.seed > MOST_SEED:
             raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
         if self.until not in (None, CERTAIN):
             object.__setattr__(self, "until", _half_width(self.until))
+
+
+def _draws(control: bool | int) -> bool | int:
+    """Return how many draws of the random control, False for none, as studies have it."""
+    if isinstance(control, bool):
+        return USUAL_DRAWS if control else False
+    if not 0 <= control <= MOST_DRAWS:
+        raise SettingError(f"Expected `control` to be from 0 to {MOST_DRAWS} draws, got {control}.")
+    return control or False
 
 
 def _half_width(until: str | float) -> float:
@@ -204,6 +217,9 @@ class Scoring:
         multiplicity: What a certain class has to stand up to: ``"none"``, each target on its own;
             ``"holm"``, a wrong one among all targets; ``"bh"``, their share among the certain ones
             (Benjamini and Hochberg).
+        chance: Count performances from chance: ``(p − chance)/(p_base − chance)``.
+        population: What intervals are about: ``"infinite"``, other samples like these, or
+            ``"finite"``, just those of the study.
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -219,6 +235,8 @@ class Scoring:
     interval: str = "delta"
     level: float = 0.95
     multiplicity: str = "none"
+    chance: bool = False
+    population: str = "infinite"
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -230,6 +248,7 @@ class Scoring:
         if not 0 < self.level < 1:
             raise SettingError(f"Expected `level` between 0 and 1, such as 0.95, got {self.level}.")
         check_choice("choice of `multiplicity`", self.multiplicity, MULTIPLICITIES)
+        check_choice("population", self.population, POPULATIONS)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A study as its users hold it: what was asked, and tables of what came out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from hormesis.analysis.bootstrap import bootstrap_spread
-from hormesis.analysis.chance import BINARY, bases_at_chance, guessing_level
+from hormesis.analysis.chance import bases_at_chance, chance_of, population_of, tied_share
 from hormesis.analysis.confirmation import COLUMNS as CONFIRMED
 from hormesis.analysis.evidence import claim_notes, judged
 from hormesis.analysis.prefixes import (
@@ -25,8 +25,9 @@ from hormesis.analysis.prefixes import (
 )
 from hormesis.analysis.readings import beside, moved, with_words
 from hormesis.analysis.responses import COLUMNS, Sweeps, as_sweeps
-from hormesis.analysis.scores import SCORES, Base
+from hormesis.analysis.scores import SCORES, Base, plain_scoring
 from hormesis.analysis.uncertainty import Law, Sums, law_of, with_intervals
+from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.errors import StudyError
 from hormesis.estimate import estimated
 from hormesis.settings import Scoring
@@ -125,7 +126,7 @@ class Study:
         if scoring.interval == "bootstrap" and self.planned is None:
             spread = bootstrap_spread(self.sweeps, self.base, scoring, self.blocks, sums)
         else:
-            spread = sums.spread()
+            spread = sums.spread(population_of(self.manifest, scoring))
         return with_intervals(scores, spread, self.law(scoring, sums.samples), scoring)
 
     @cached_property
@@ -171,7 +172,7 @@ class Study:
             samples = np.repeat(samples, len(SCORES))
         if self.planned is None:
             samples = int(self.manifest["base"]["samples"])
-        return law_of(samples, self.planned, scoring.level)
+        return law_of(samples, self.planned, scoring)
 
     @cached_property
     def prefixes(self) -> tuple[Prefix, ...]:
@@ -224,7 +225,7 @@ class Study:
 
     def scored(self, scoring: Scoring) -> "Study":
         """Return the same study with another scoring as its own."""
-        return replace(self, manifest={**self.manifest, "scoring": asdict(scoring)})
+        return replace(self, manifest={**self.manifest, "scoring": plain_scoring(scoring)})
 
     @property
     def scoring(self) -> Scoring:
@@ -237,7 +238,7 @@ class Study:
     def base(self) -> Base:
         """Performance of the unfiltered network."""
         known = {field.name for field in fields(Base)}
-        stored = {"chance": self.chance, **self.manifest["base"]}
+        stored = {"chance": self.chance, "tied": tied_share(self.manifest), **self.manifest["base"]}
         found: dict[str, Any] = {name: stored[name] for name in known if name in stored}
         found |= {name: float(stored[name]) for name in ("clean", "adversarial")}
         return Base(**found)
@@ -245,12 +246,7 @@ class Study:
     @cached_property
     def chance(self) -> float | None:
         """Performance of guessing, see ``analysis.chance``; None where that is not known."""
-        if "chance" in self.manifest:
-            return float(self.manifest["chance"])
-        name = self.manifest["question"]["performance"]["name"]
-        if name not in BINARY or self.samples is None or self.samples.empty:
-            return None  # of a study from before, by a performance that may be anybody's
-        return guessing_level(self.samples["label"].to_numpy(), name)
+        return chance_of(self.manifest, self.samples)
 
     @property
     def at_chance(self) -> tuple[bool, bool]:
@@ -264,7 +260,10 @@ class Study:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know about this study, in sentences."""
-        return (*self.manifest["notes"], *claim_notes(self))
+        told = (*self.manifest["notes"], *claim_notes(self))
+        if self.scoring.reference == "random" and len(control_columns(self.responses)) == 1:
+            told += (ONE_DRAW,)
+        return told
 
     @property
     def finished(self) -> bool:

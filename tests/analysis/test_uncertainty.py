@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 import synthetic
-from hormesis.analysis import uncertainty
+from hormesis.analysis import moments
 from hormesis.analysis.classes import UNDECIDED
 from hormesis.analysis.responses import Means, as_sweeps, response_table
 from hormesis.analysis.scores import Base, score_table
@@ -189,7 +189,7 @@ def test_many_rows_are_taken_a_few_samples_at_a_time(monkeypatch: pytest.MonkeyP
     cells, outcomes = with_control(samples=60)
     _, base, responses = scored(cells, outcomes, Scoring())
     values, whole = influence(responses, base, Scoring(), [outcomes])
-    monkeypatch.setattr(uncertainty, "_MOST_VALUES", 200)
+    monkeypatch.setattr(moments, "_MOST_VALUES", 200)
     again, split = influence(responses, base, Scoring(), [outcomes])
     assert np.array_equal(again, values)
     assert split.samples == 60

@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
+from hormesis.analysis.moments import Blocks, Spread, Sums
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout, sweep_scores
-from hormesis.analysis.uncertainty import Blocks, Spread, Sums
+from hormesis.engine.controls import control_columns
 from hormesis.settings import Scoring
 
 _SEED = 0
 _MOST_CELLS = 10_000  # resampled at a time, so that memory stays in bounds
 _MOST_UNDEFINED = 0.01  # of the replicates; more, and there is no interval
-_CELLS = {"": "outcome", "random_": "control"}
 
 
 def bootstrap_spread(
@@ -64,7 +64,7 @@ def bootstrap_spread(
         np.hypot(np.maximum(np.concatenate(side), 0) / usual, least)
         for side in zip(*found, strict=True)
     )
-    return Spread(below, above, sums.spread().unseen)
+    return replace(sums.spread(), below=below, above=above)
 
 
 def _parts(sweeps: Sweeps) -> Iterator[Sweeps]:
@@ -87,7 +87,8 @@ def _resampled(
     sweeps: Sweeps, base: Base, blocks: Blocks, counts: Int[np.ndarray, "replicates samples"]
 ) -> Iterator[tuple[Sweeps, Base]]:
     """Yield the responses and the base of each draw of samples."""
-    cells = [name for name in _CELLS.values() if name in sweeps.columns]
+    draws = control_columns(sweeps.columns)
+    cells = ["outcome", *draws]
     used, places = np.unique(
         np.stack([sweeps.columns[name].astype(np.int64) for name in cells]), return_inverse=True
     )
@@ -109,9 +110,10 @@ def _resampled(
         places = np.where(places == 0, len(own), places - 1)
     for clean, adversarial in zip(means[0].T, means[1].T, strict=True):
         columns: dict[str, Float[np.ndarray, "rows steps"]] = dict(sweeps.columns)
-        for prefix, where in zip(_CELLS, places, strict=False):
-            columns[f"{prefix}clean"] = clean[where]
-            columns[f"{prefix}adversarial"] = adversarial[where]
+        columns["clean"], columns["adversarial"] = clean[places[0]], adversarial[places[0]]
+        if draws:  # the mean over draws, which stay those that they are
+            columns["random_clean"] = clean[places[1:]].mean(axis=0)
+            columns["random_adversarial"] = adversarial[places[1:]].mean(axis=0)
         yield (
             Sweeps(sweeps.names, columns),
             replace(base, clean=float(clean[-1]), adversarial=float(adversarial[-1])),

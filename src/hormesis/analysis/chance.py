@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Integer
 
 from hormesis.analysis.bands import wilson
+from hormesis.settings import Scoring
 
 TOP = 5
 BINARY = ("accuracy", "top5")
@@ -94,6 +96,60 @@ def at_chance(
     if math.isnan(low) or math.isnan(high):
         return False
     return low <= chance if higher_is_better else high >= chance
+
+
+def chose(attack: Mapping[str, Any], performance: str) -> bool:
+    """Return whether the accuracy that is scored chose the magnitude of the attack itself.
+
+    It is then tied to the clean one, half-way to chance, see ``analysis.influence``.
+
+    Args:
+        attack: As a manifest holds it.
+        performance: Name of what is scored.
+
+    Example:
+        >>> chose({"chosen": {"clean": 0.9, "chance": 0.1, "unharmed": False}}, "accuracy")
+        True
+    """
+    chosen = attack.get("chosen")
+    if not chosen or performance != "accuracy" or chosen.get("unharmed", True):
+        return False
+    return chosen.get("chance") is None or chosen["clean"] > chosen["chance"]
+
+
+def tied_share(manifest: Mapping[str, Any]) -> float:
+    """Return as what share of the samples that chose the magnitude a study scored, or 0.
+
+    Args:
+        manifest: Of the study; 0 where its magnitude was given.
+    """
+    question = manifest["question"]
+    if not chose(manifest["attack"], question["performance"]["name"]):
+        return 0.0
+    there = int(question["data"]["samples"])
+    return min(1.0, int(manifest["base"].get("samples", there)) / there)
+
+
+def population_of(manifest: Mapping[str, Any], scoring: Scoring) -> int | None:
+    """Return how many samples a study has, if the scores of just those are meant; else None."""
+    samples = int(manifest["question"]["data"]["samples"])
+    return samples if scoring.population == "finite" else None
+
+
+def chance_of(manifest: Mapping[str, Any], samples: pd.DataFrame | None) -> float | None:
+    """Return the guessing level of a study, or None.
+
+    Args:
+        manifest: Of the study. Those from before do not hold it; it then follows from the labels,
+            as long as the performance can only be our own.
+        samples: Column ``label``, if it is known.
+    """
+    if "chance" in manifest:
+        return float(manifest["chance"])
+    name = manifest["question"]["performance"]["name"]
+    if name not in BINARY or samples is None or samples.empty:
+        return None
+    return guessing_level(samples["label"].to_numpy(), name)
 
 
 def bases_at_chance(

@@ -1,15 +1,13 @@
-"""Tables of a comparison: paths of classes, changes, agreement, runs pooled."""
+"""Tables of a comparison: paths of classes, changes, agreement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from itertools import combinations, pairwise
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats
 
 from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
 from hormesis.analysis.classes import (
@@ -20,10 +18,17 @@ from hormesis.analysis.classes import (
     UNDECIDED,
     UNDEFINED,
 )
+from hormesis.analysis.moments import Spread, Sums
 from hormesis.analysis.scores import SCORES, classes
 from hormesis.analysis.sequence import Sequence as Anytime
-from hormesis.analysis.uncertainty import Law, Sums, adjusted, with_intervals
-from hormesis.analysis.verdicts import ATTACKED, Evidence, summed_up, with_verdicts
+from hormesis.analysis.uncertainty import (
+    Law,
+    adjusted,
+    with_draws,
+    with_intervals,
+    without_interval,
+)
+from hormesis.analysis.verdicts import Evidence, with_verdicts
 from hormesis.settings import Scoring
 
 _ABOVE = str.maketrans({CLASSES[name].letter.lower(): "a" for name in IMPROVING})
@@ -42,6 +47,7 @@ class Measured:
         law: Of distances in standard errors.
         samples: What tells whether another study is of the same samples in the same order.
         evidence: What else is known about the classes, its claims by match, label and score.
+        population: How many samples there are, if the scores of just those are meant; else None.
     """
 
     label: str
@@ -51,6 +57,12 @@ class Measured:
     law: Law | None
     samples: tuple[Any, ...]
     evidence: Evidence = field(default_factory=Evidence)
+    population: int | None = None
+
+    def spread(self) -> Spread:
+        """Return how far the scores may lie from their estimates; only with ``sums``."""
+        assert self.sums is not None
+        return self.sums.spread(self.population)
 
     def paired(self, other: "Measured") -> bool:
         """Return whether the two were measured on the same samples, one by one."""
@@ -66,8 +78,23 @@ def averaged(sums: Sums, influence: np.ndarray, groups: Sequence[Sequence[int]])
         influence: Of the means: three scores × groups × samples.
         groups: The targets of each.
     """
-    most = np.stack([sums.most[:, list(group)].mean(axis=1) for group in groups], axis=1)
-    return sums_of(influence, most)
+
+    def mean(values: np.ndarray | None, power: int = 1) -> np.ndarray | None:
+        if values is None:
+            return None
+        parts = [values[..., list(g)].sum(axis=-1) / len(g) ** power for g in groups]
+        return np.stack(parts, axis=-1)
+
+    most = mean(sums.most)
+    assert most is not None
+    return replace(
+        sums_of(influence, most),
+        shared=mean(sums.shared),
+        divisor=mean(sums.divisor),
+        draws=mean(sums.draws, 2),  # each target draws its own
+        freedom=sums.freedom,
+        extra=mean(sums.extra),
+    )
 
 
 def sums_of(influence: np.ndarray, most: np.ndarray) -> Sums:
@@ -107,13 +134,13 @@ def score_rows(
     parts = []
     for place, each in enumerate(measured):
         own = table.iloc[place * rows : (place + 1) * rows]
-        spread = None if each.sums is None else each.sums.spread()
+        spread = None if each.sums is None else each.spread()
         found = with_intervals(own, spread, each.law, scoring).assign(target=own["match"])
         parts.append(with_verdicts(found, each.evidence, scoring.tolerance))
     return pd.concat(parts).drop(columns=["filter", "target"])
 
 
-def _points(matches: Sequence[str], each: Measured, scoring: Scoring) -> np.ndarray:
+def points_of(matches: Sequence[str], each: Measured, scoring: Scoring) -> np.ndarray:
     """Return the classes by the estimates of one study, in the order of ``score_rows``."""
     return _shown(score_rows(matches, [each], scoring)).to_numpy(dtype=object)
 
@@ -218,7 +245,9 @@ def changes(
         for parts in zip(*(_width_and_p(*side, scoring.level) for side in sides), strict=True)
     )
     difference = after - before
-    points = {place: _points(matches, measured[place], scoring) for pair in pairs for place in pair}
+    points = {
+        place: points_of(matches, measured[place], scoring) for pair in pairs for place in pair
+    }
     from_class, to_class = (
         np.concatenate([points[pair[place]] for pair in pairs]) for place in (0, 1)
     )
@@ -244,24 +273,33 @@ def _width_and_p(one: Measured, other: Measured, level: float) -> tuple[np.ndarr
     distance = np.abs(other.values - one.values).T.ravel()
     if one.sums is None or other.sums is None or one.law is None or other.law is None:
         return np.full_like(distance, np.nan), np.full_like(distance, np.nan)
+    sides = one.spread(), other.spread()
+    law = of_fewer(one.law, other.law)
     if one.paired(other):
         assert one.influence is not None
         assert other.influence is not None
         most = np.hypot(one.sums.most, other.sums.most)
-        spread = sums_of(other.influence - one.influence, most).spread()
-        error, unseen = spread.above, spread.unseen
+        spread = sums_of(other.influence - one.influence, most).spread(one.population)
     else:
-        sides = one.sums.spread(), other.sums.spread()
         error = np.hypot(sides[0].above, sides[1].above)
         unseen = np.hypot(sides[0].unseen, sides[1].unseen)
-    law = _of_fewer(one.law, other.law)
+        spread = Spread(error, error, unseen)
+    draws = [side.draws for side in sides if side.draws is not None]
+    if draws:
+        freedom = min(side.freedom for side in sides if side.draws is not None)
+        together = np.sqrt(np.sum(np.square(draws), axis=0))
+        spread = replace(spread, draws=together, freedom=freedom)
+    nowhere = np.any([without_interval(side, law) for side in sides], axis=0)
+    spread = with_draws(spread, law)
+    error, unseen = spread.above, spread.unseen
     half = np.maximum(law.critical() * error, np.log(2 / (1 - level)) * unseen)
     with np.errstate(divide="ignore", invalid="ignore"):
         rare = np.where(unseen > 0, 2 * np.exp(-distance / unseen), 0.0)
-        return half, np.minimum(np.maximum(law.p_value(distance / error), rare), 1.0)
+        p = np.minimum(np.maximum(law.p_value(distance / error), rare), 1.0)
+    return np.where(nowhere, np.nan, half), np.where(nowhere, np.nan, p)
 
 
-def _of_fewer(one: Law, other: Law) -> Law:
+def of_fewer(one: Law, other: Law) -> Law:
     """Return the law of fewer samples, row by row where those of a study differ."""
     law = min(one, other, key=lambda law: np.min(law.samples))
     if isinstance(one, Anytime) and isinstance(other, Anytime):
@@ -329,67 +367,3 @@ def agreements(
 
 def _wide(scores: pd.DataFrame, column: str, studies: Sequence[str]) -> pd.DataFrame:
     return scores.pivot(index="study", columns="match", values=column).loc[list(studies)]
-
-
-def pooled(
-    matches: Sequence[str],
-    runs: Sequence[Measured],
-    group: Mapping[str, Any],
-    scoring: Scoring,
-) -> pd.DataFrame:
-    """Return the mean scores of several runs, with the spread between runs and that of sampling.
-
-    Args:
-        matches: Names of the targets.
-        runs: At least two.
-        group: What the runs have in common, as columns.
-        scoring: Level and tolerance.
-
-    Returns:
-        The columns of ``group``, then ``score``, ``match``, ``runs``, ``mean``, ``class`` (of the
-        mean), ``low`` and ``high`` (Student's t over runs: for a run like these), ``sampling_low``
-        and ``sampling_high`` (for these very runs on other samples).
-    """
-    values = np.stack([run.values.T.ravel() for run in runs])
-    count = len(runs)
-    mean = values.mean(axis=0)
-    label = classes(mean, scoring.tolerance)
-    members = np.stack([_points(matches, run, scoring) for run in runs])
-    attacked = np.tile([score in ATTACKED for score in SCORES], len(matches))
-    for row in np.flatnonzero(attacked & (label == ANTIFRAGILE)):
-        label[row] = summed_up(members[:, row].tolist())
-    between = values.std(axis=0, ddof=1) / np.sqrt(count)
-    half = stats.t.ppf((1 + scoring.level) / 2, count - 1) * between
-    sampling = _sampling_half(runs, scoring)
-    return pd.DataFrame(
-        {
-            **group,
-            "score": list(SCORES) * len(matches),
-            "match": np.repeat(np.asarray(matches, dtype=object), len(SCORES)),
-            "runs": count,
-            "mean": mean,
-            "class": label,
-            "low": mean - half,
-            "high": mean + half,
-            "sampling_low": mean - sampling,
-            "sampling_high": mean + sampling,
-        }
-    )
-
-
-def _sampling_half(runs: Sequence[Measured], scoring: Scoring) -> np.ndarray:
-    sums = [run.sums for run in runs if run.sums is not None]
-    law = runs[0].law
-    if len(sums) < len(runs) or law is None:
-        return np.full(runs[0].values.size, np.nan)
-    if all(run.paired(runs[0]) for run in runs):
-        together = sum(run.influence for run in runs if run.influence is not None) / len(runs)
-        most = np.mean([each.most for each in sums], axis=0)
-        spread = sums_of(np.asarray(together), most).spread()
-        errors, unseen = spread.above, spread.unseen
-    else:
-        each = [one.spread() for one in sums]
-        errors = np.sqrt(np.square([one.above for one in each]).sum(axis=0)) / len(runs)
-        unseen = np.sqrt(np.square([one.unseen for one in each]).sum(axis=0)) / len(runs)
-    law = reduce(_of_fewer, [run.law for run in runs if run.law is not None])
-    return np.maximum(law.critical() * errors, np.log(2 / (1 - scoring.level)) * unseen)

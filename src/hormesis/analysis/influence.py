@@ -3,22 +3,39 @@
 A score is a smooth function ``S(μ)`` of means over samples: of the unfiltered network's
 performance and of that of every removal, clean and adversarial. To first order, sample ``i`` moves
 its estimate by ``ψ_i / n`` with ``ψ_i = Σ_k ∂S/∂μ_k · (y_ik − μ_k)``. All is paired: one sample
-brings its clean and adversarial outcome, filtered and unfiltered. Scores do not change when all
-performances are multiplied by the same number, so that ``Σ_k ∂S/∂μ_k · μ_k = 0`` and the values
-have mean zero.
+brings its clean and adversarial outcome, filtered and unfiltered.
+
+**A magnitude that the samples chose.** ``auto`` solves ``P_a(ε) = (P_c + chance)/2`` on the samples
+that are scored, so that ``P_a`` is tied to ``P_c``, and ``ε`` differs from sample to sample. With
+``t_i = (y_a0 − P_a) − (y_c0 − P_c)/2`` the magnitude is off by ``−mean(t) / (dP_a/dε)``, and
+
+``ψ_i = Σ_k ∂S/∂μ_k (y_ik − μ_k) − R t_i,  R = Σ_k ∂S/∂μ_k · κ_k,  κ_k = (dμ_k/dε)/(dP_a/dε)``.
+
+How fast a filtered network falls with ``ε`` beside the unfiltered one, ``κ_k``, needs a second
+magnitude. One is at hand: at ``ε = 0`` the adversarial performance is the clean one. Between the
+two, margins are taken to be normal and to shrink with the same course of ``ε``, in each network at
+its own rate, so that ``Φ⁻¹(μ_k)`` falls along a line and
+``κ_k = φ(a_k)(c_k − a_k)/(φ(a_0)(c_0 − a_0))``, with ``c = Φ⁻¹`` of the clean and ``a`` that of the
+adversarial performance. That concerns only the width of the interval. Where the samples that are
+scored are a share ``f`` of those that chose, ``f R t_i`` is subtracted, and the variance
+``R² var(t) (1 − f)/N`` of the others is added.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 from scipy.integrate import simpson
 from scipy.sparse import csr_array
 
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import Base, Divisor, Layout, divisor
+from hormesis.analysis.scores import Base, Divisor, Layout, divisor, known_chance
+from hormesis.engine.controls import control_columns
 from hormesis.settings import Scoring
 from hormesis.storage import StoredOutcomes
+
+_INSIDE = (1e-3, 1 - 1e-3)  # of which normal quantiles are taken
 
 
 @dataclass(frozen=True)
@@ -54,19 +71,49 @@ class Gradient:
         reach: By how much one sample that loses, or gains, all it can at every threshold moves the
             clean and the adversarial score, times the number of samples: rows × outcomes, the
             unfiltered last, to be summed over the ranges of the outcomes.
+        offset: What makes the mean of the values zero: three scores × rows.
+        tie: ``R`` of the adversarial and the difference score.
+        tied: ``f``; 0 where ``ε`` was given.
+        divisor: What an outcome of the unfiltered network adds to what is divided by, relative to
+            it: clean, adversarial; 0 where nothing is divided by it.
+        draws: By the control's outcomes of each draw, clean and adversarial: rows × removals. Empty
+            where there is one draw, or another reference.
     """
 
     clean: Slopes
     adversarial: Slopes
     difference: tuple[Slopes, Slopes] | None
     reach: tuple[csr_array, csr_array]
+    offset: Float[np.ndarray, "three rows"]
+    tie: Float[np.ndarray, "two rows"]
+    tied: float
+    divisor: tuple[float, float]
+    draws: tuple[tuple[csr_array, csr_array], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The derivatives of ``∫ p/d`` for every sweep, by all outcomes, the unfiltered last.
+
+    Args:
+        own: All of them.
+        reach: Absolute ones by the responses alone.
+        mean: Times the means, to centre influence values.
+        tie: Times ``κ``.
+    """
+
+    own: csr_array
+    reach: csr_array
+    mean: Float[np.ndarray, " sweeps"]
+    tie: Float[np.ndarray, " sweeps"]
 
 
 def gradient(sweeps: Sweeps, base: Base, scoring: Scoring, rows: Layout, removals: int) -> Gradient:
     """Return the derivatives of the scores by the mean outcomes.
 
     For a relative performance ``p/d`` they are ``w/d`` by the response and ``−w·p/d²`` by the base,
-    with ``w`` Simpson's weights; for ``d/p``, where less is better, ``−w·d/p²`` and ``w/p``.
+    with ``w`` Simpson's weights; for ``d/p``, where less is better, ``−w·d/p²`` and ``w/p``; for
+    ``(p − c)/(d − c)``, ``w/(d − c)`` and ``−w·(p − c)/(d − c)²``.
 
     Args:
         sweeps: Responses, with the column ``outcome``, and ``control`` for the random reference.
@@ -75,45 +122,137 @@ def gradient(sweeps: Sweeps, base: Base, scoring: Scoring, rows: Layout, removal
         rows: The scores that are wanted.
         removals: Number of rows of the outcomes.
     """
-    plain, whole, reaches = [], [], []
-    for name in ("clean", "adversarial"):
-        by = divisor(sweeps, name, base, scoring)
-        own, reach = _derivative(sweeps, name, "outcome", by, base, scoring, removals)
-        less = own
-        if scoring.reference == "random":
-            control, _ = _derivative(
-                sweeps, f"random_{name}", "control", by, base, scoring, removals
-            )
-            less = own - control
-        plain.append(_slopes(csr_array(rows.mean @ own)))
-        whole.append(_slopes(csr_array(rows.mean @ less)))
-        reaches.append(csr_array(rows.mean @ reach))
-    difference = (plain[0], plain[1]) if scoring.reference == "random" else None
-    return Gradient(whole[0], whole[1], difference, (reaches[0], reaches[1]))
-
-
-def _derivative(
-    sweeps: Sweeps, name: str, cells: str, by: Divisor, base: Base, scoring: Scoring, removals: int
-) -> tuple[csr_array, csr_array]:
-    """Return the derivatives of ``∫ p/d`` by all outcomes, and those by the responses alone."""
-    curve = sweeps.columns[name].astype(np.float64)
-    weights = simpson_weights(curve.shape[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if base.higher_is_better:
-            slopes = weights / by
-            of_base = -(weights * curve).sum(axis=1, keepdims=True) / by**2
-        else:
-            slopes = -weights * by / curve**2
-            of_base = (weights / curve).sum(axis=1, keepdims=True)
-    # Where a quotient does not exist, as over a base of zero, there is no derivative either.
-    slopes, of_base = (np.where(np.isfinite(part), part, np.nan) for part in (slopes, of_base))
-    places = sweeps.columns[cells].astype(np.int64) % (removals + 1)  # -1: the unfiltered
-    own = sweeps.columns["outcome"].astype(np.int64)[:, :1] % (removals + 1)
-    of_divisor = own if scoring.base == "first" else np.full_like(own, removals)
-    return (
-        _sparse(np.hstack([slopes, of_base]), np.hstack([places, of_divisor]), removals + 1),
-        _sparse(np.abs(slopes), places, removals + 1),
+    of = _Derivatives(sweeps, base, scoring, removals)
+    plain, whole, reaches, draws = [], [], [], []
+    offsets, ties = np.zeros((2, 3, len(rows.names)))
+    for place, name in enumerate(("clean", "adversarial")):
+        own = of.response(name, "outcome")
+        less = [of.response(name, column) for column in of.controls]
+        plain.append(_slopes(csr_array(rows.mean @ own.own)))
+        matrix, mean, tie = own.own, own.mean, own.tie
+        for each in less:
+            matrix = matrix - each.own / len(less)
+            mean, tie = mean - each.mean / len(less), tie - each.tie / len(less)
+        whole.append(_slopes(csr_array(rows.mean @ matrix)))
+        reaches.append(csr_array(rows.mean @ own.reach))
+        offsets[place], ties[place] = rows.mean @ mean, rows.mean @ tie
+        sign = 1 if place else -1
+        offsets[2] += sign * (rows.mean @ own.mean)
+        ties[2] += sign * (rows.mean @ own.tie) * place
+        draws.append([csr_array(rows.mean @ each.own, dtype=np.float32)[:, :-1] for each in less])
+    if base.tied:
+        offsets[1:] -= base.tied * ties[1:] * (base.adversarial - base.clean / 2)
+    return Gradient(
+        *whole,
+        difference=(plain[0], plain[1]) if of.controls else None,
+        reach=(reaches[0], reaches[1]),
+        offset=offsets,
+        tie=ties[1:],
+        tied=base.tied,
+        divisor=of.relative_slopes(),
+        draws=tuple(zip(*draws, strict=True)) if len(of.controls) > 1 else (),
     )
+
+
+@dataclass(frozen=True)
+class _Derivatives:
+    """Derivatives of the relative performance of every sweep."""
+
+    sweeps: Sweeps
+    base: Base
+    scoring: Scoring
+    removals: int
+
+    @property
+    def controls(self) -> list[str]:
+        """The columns of the control's draws, if they are the reference."""
+        return control_columns(self.sweeps.columns) if self.scoring.reference == "random" else []
+
+    def relative_slopes(self) -> tuple[float, float]:
+        """Return what an outcome adds to the divisor of either kind, relative to the divisor."""
+        if not self.base.higher_is_better and not self.scoring.chance:
+            return 0.0, 0.0  # it is the response that is divided by
+        level = known_chance(self.base) if self.scoring.chance else 0.0
+        lengths = (self.base.clean - level, self.base.adversarial - level)
+        clean, adversarial = (1 / length if length else 0.0 for length in lengths)
+        return clean, adversarial
+
+    def response(self, name: str, column: str) -> _Part:
+        """Return the derivatives for the responses of a cell, or of a draw of its control.
+
+        Args:
+            name: ``"clean"`` or ``"adversarial"``.
+            column: The column that names their rows of the outcomes.
+        """
+        prefix = "" if column == "outcome" else "random_"
+        curve = self.sweeps.columns[f"{prefix}{name}"].astype(np.float64)
+        by = divisor(self.sweeps, name, self.base, self.scoring)
+        slopes, of_base = self._slopes(curve, by)
+        places = self.sweeps.columns[column].astype(np.int64) % (self.removals + 1)  # -1: last
+        own = self.sweeps.columns["outcome"].astype(np.int64)[:, :1] % (self.removals + 1)
+        of_divisor = own if self.scoring.base == "first" else np.full_like(own, self.removals)
+        width = self.removals + 1
+        kappa, kappa_by = self._kappa(prefix)
+        return _Part(
+            _sparse(np.hstack([slopes, of_base]), np.hstack([places, of_divisor]), width),
+            _sparse(np.abs(slopes), places, width),
+            (slopes * curve).sum(axis=1) + (of_base * by)[:, 0],
+            (slopes * kappa).sum(axis=1) + (of_base * kappa_by)[:, 0],
+        )
+
+    def _slopes(self, curve: np.ndarray, by: Divisor) -> tuple[np.ndarray, np.ndarray]:
+        """Return the derivatives by the responses and by what they are divided by."""
+        weights = simpson_weights(curve.shape[1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.scoring.chance:
+                level = known_chance(self.base)
+                slopes = weights / (by - level)
+                of_base = (
+                    -(weights * (curve - level)).sum(axis=1, keepdims=True) / (by - level) ** 2
+                )
+            elif self.base.higher_is_better:
+                slopes = weights / by
+                of_base = -(weights * curve).sum(axis=1, keepdims=True) / by**2
+            else:
+                slopes = -weights * by / curve**2
+                of_base = (weights / curve).sum(axis=1, keepdims=True)
+        # Where a quotient does not exist, as over a base of zero, there is no derivative either.
+        slopes, of_base = (np.where(np.isfinite(part), part, np.nan) for part in (slopes, of_base))
+        return slopes, of_base
+
+    def _kappa(self, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return how fast the responses fall with ``ε``, and the divisor, beside the unfiltered."""
+        names = (f"{prefix}clean", f"{prefix}adversarial")
+        whole = [self.sweeps.columns[name].astype(np.float64) for name in names]
+        lost = slope_of(np.array(self.base.clean), np.array(self.base.adversarial))
+        if not lost or not self.base.tied:
+            return np.zeros_like(whole[0]), np.zeros_like(whole[0][:, :1])
+        falls = slope_of(*whole) / lost
+        if self.scoring.base != "first":
+            return falls, np.ones_like(falls[:, :1])
+        own = [self.sweeps.columns[name].astype(float) for name in ("clean", "adversarial")]
+        return falls, slope_of(own[0][:, :1], own[1][:, :1]) / lost
+
+
+def slope_of(
+    clean: Float[np.ndarray, "*any"], adversarial: Float[np.ndarray, "*any"]
+) -> Float[np.ndarray, "*any"]:
+    """Return how fast shares fall with the attack at its end, if margins are normal.
+
+    Args:
+        clean: Shares without an attack.
+        adversarial: Shares at its end.
+
+    Returns:
+        ``φ(a)(c − a)`` with the normal quantiles ``c`` and ``a`` of both, which are kept within
+        those of 0.001 and 0.999.
+
+    Example:
+        >>> float(slope_of(np.array(0.9), np.array(0.5)).round(3))
+        0.511
+    """
+    first, last = (stats.norm.ppf(np.clip(part, *_INSIDE)) for part in (clean, adversarial))
+    return np.asarray(stats.norm.pdf(last) * (first - last))
 
 
 def _sparse(
@@ -163,6 +302,20 @@ def influence_values(
     adversarial = block.adversarial, block.base_adversarial
     first, second = of.clean.times(*clean), of.adversarial.times(*adversarial)
     if of.difference is None:
-        return np.stack([first, second, second - first])
-    by_clean, by_adversarial = of.difference
-    return np.stack([first, second, by_adversarial.times(*adversarial) - by_clean.times(*clean)])
+        third = second - first
+    else:
+        by_clean, by_adversarial = of.difference
+        third = by_adversarial.times(*adversarial) - by_clean.times(*clean)
+    values = np.stack([first, second, third])
+    values -= of.offset[:, :, None].astype(values.dtype)
+    if of.tied:
+        values[1:] -= (of.tied * of.tie[:, :, None] * off_target(block)).astype(values.dtype)
+    return values
+
+
+def off_target(block: StoredOutcomes) -> Float[np.ndarray, " samples"]:
+    """Return what each sample adds to how far the adversarial performance is off its target.
+
+    The target of ``auto`` is half the clean performance, plus what no sample changes.
+    """
+    return block.base_adversarial - block.base_clean / 2

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from hormesis.analysis.moments import Blocks, RunningSums, Sums
 from hormesis.analysis.responses import as_sweeps
 from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
-from hormesis.analysis.uncertainty import Blocks, RunningSums, Sums
+from hormesis.engine.controls import control_columns
 from hormesis.errors import StudyError
 from hormesis.settings import UNFILTERED, Scoring
 from hormesis.storage import StoredOutcomes, part_of
@@ -60,7 +61,12 @@ def prefixes_of(
     found = [
         Prefix(
             int(one["samples"]),
-            replace(whole.base, clean=float(one["clean"]), adversarial=float(one["adversarial"])),
+            replace(
+                whole.base,
+                clean=float(one["clean"]),
+                adversarial=float(one["adversarial"]),
+                tied=whole.base.tied * int(one["samples"]) / max(whole.samples, 1),
+            ),
             tuple(one["targets"]),
         )
         for one in settled
@@ -80,9 +86,9 @@ def removals_of(cells: pd.DataFrame) -> Int[np.ndarray, " removals"]:
     """Return the rows of the outcomes that cells read, each once.
 
     Args:
-        cells: Columns ``outcome`` and, where the random control was measured, ``control``.
+        cells: Columns ``outcome`` and those of the random control, see ``control_columns``.
     """
-    columns = [name for name in ("outcome", "control") if name in cells]
+    columns = ["outcome", *control_columns(cells)]
     rows = np.unique(cells[columns].to_numpy().astype(np.int64))
     return rows[rows != UNFILTERED]
 
@@ -158,7 +164,18 @@ def prefix_sums(
         for name in ("second", "fourth", "most")
     )
     counts = np.concatenate([np.full(sums.second.shape[1], sums.samples) for sums in found])
-    return Sums(second, fourth, most, counts[order])
+    rest = {
+        name: None
+        if any(getattr(sums, name) is None for sums in found)
+        else np.concatenate([getattr(sums, name) for sums in found], axis=-1)[..., order]
+        for name in ("shared", "divisor", "draws")
+    }
+    extra = np.concatenate(
+        [np.zeros_like(sums.most) if sums.extra is None else sums.extra for sums in found], axis=1
+    )
+    return Sums(
+        second, fourth, most, counts[order], **rest, freedom=found[0].freedom, extra=extra[:, order]
+    )
 
 
 def prefix_influence(
@@ -191,8 +208,14 @@ def prefix_influence(
     scale = np.sqrt(whole * (whole - 1) / (counts * (counts - 1)))
     influence = np.concatenate(padded, axis=1)[:, _order(names, responses)]
     influence *= scale.astype(influence.dtype)[:, None]
-    return influence, Sums(
-        sums.second * scale**2, sums.fourth * scale**4, sums.most * whole / counts, whole
+    pairs = {name: getattr(sums, name) for name in ("shared", "divisor")}
+    return influence, replace(
+        sums,
+        second=sums.second * scale**2,
+        fourth=sums.fourth * scale**4,
+        most=sums.most * whole / counts,
+        samples=whole,
+        **{name: None if value is None else value * scale**2 for name, value in pairs.items()},
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Shaped
 
+from hormesis.engine.controls import control_columns
 from hormesis.errors import StudyError
 from hormesis.storage import StoredOutcomes
 
@@ -87,7 +88,11 @@ class Means:
 
     def of(self, name: str) -> Float[np.ndarray, "*removals"]:
         """Return the mean of ``clean`` or ``adversarial``, or of ``base_clean`` and the like."""
-        return np.asarray(self._sums[name] / self.samples)
+        return np.asarray(self.total(name) / self.samples)
+
+    def total(self, name: str) -> Float[np.ndarray, "*removals"]:
+        """Return the sum of ``clean`` or the like over samples, exact for counts."""
+        return np.asarray(self._sums[name])
 
     def error_of(self, name: str) -> float:
         """Return the standard error of the mean of ``base_clean`` or ``base_adversarial``."""
@@ -102,14 +107,16 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
     Args:
         cells: Columns ``target``, ``filter``, ``step``, ``alpha``, ``zeroed``, ``density``,
             ``progress``, ``lower``, ``upper``, ``outcome`` and, where the random control was
-            measured, ``control``. The last two name rows of the outcomes, or ``UNFILTERED``.
+            measured, ``control``, ``control_2`` and so on, one a draw. The last ones name rows of
+            the outcomes, or ``UNFILTERED``.
         means: Means over all samples.
 
     Returns:
         One row a cell: ``target``, ``filter``, ``step``, ``alpha`` and ``zeroed`` (the threshold in
         units of the weights, and how many values it removes), ``density`` (share kept, 0 to 1),
         ``clean`` and ``adversarial`` (mean performance), ``random_clean`` and
-        ``random_adversarial`` (those of the control, where it was measured), ``progress``
+        ``random_adversarial`` (those of the control, where it was measured: means over its draws),
+        ``progress``
         (normalised threshold, 0 to 1), ``lower`` and ``upper`` (edges of the pulse), ``changed``
         (whether any logit moved), ``outcome`` and ``control``; and, where each removal was attacked
         anew, ``zero_gradient`` and ``unmoved``: shares of the samples that the filtered network
@@ -119,12 +126,14 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
 
     def read(name: str, column: str) -> np.ndarray:
         # The last entry answers for UNFILTERED, which is -1.
-        return np.append(means.of(name), means.of(f"base_{name}"))[cells[column].to_numpy()]
+        return np.append(means.total(name), means.total(f"base_{name}"))[cells[column].to_numpy()]
 
-    prefixes = {"": "outcome"} | ({"random_": "control"} if "control" in cells else {})
-    for prefix, column in prefixes.items():
-        for name in ("clean", "adversarial"):
-            table[prefix + name] = read(name, column)
+    draws = control_columns(cells)
+    for name in ("clean", "adversarial"):
+        table[name] = read(name, "outcome") / means.samples
+        if draws:
+            total = np.sum([read(name, draw) for draw in draws], axis=0)
+            table[f"random_{name}"] = total / (len(draws) * means.samples)
     table["changed"] = np.append(means.changed, False)[cells["outcome"].to_numpy()]
     idle, base_idle = means.idle("idle"), means.idle("base_idle")
     if idle is not None and base_idle is not None:

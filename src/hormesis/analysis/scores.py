@@ -1,6 +1,7 @@
 """Filtering scores and classes, from responses (METHOD, section 4)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,11 @@ from jaxtyping import Float, Shaped
 from scipy.integrate import simpson
 from scipy.sparse import csr_array
 
+from hormesis.analysis.chance import corrected
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, ROBUST, UNDEFINED, UNTESTED
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.errors import SettingError
-from hormesis.settings import FILTERS, Scoring
+from hormesis.settings import FILTERS, POPULATIONS, Scoring
 
 COMBINED = "combined"
 SCORES = ("clean", "adversarial", "difference")
@@ -29,12 +31,16 @@ class Base:
         adversarial: Mean over the perturbed samples.
         higher_is_better: Whether a larger performance is the better one; not so for a loss.
         chance: Performance of guessing, see ``analysis.chance``; None where that is not known.
+        tied: Whether the magnitude of the attack was chosen by these very samples, so that the
+            adversarial performance is tied to the clean one: as what share of the samples that
+            chose they are; 0 for a magnitude that was given.
     """
 
     clean: float
     adversarial: float
     higher_is_better: bool = True
     chance: float | None = None
+    tied: float = field(default=0.0, repr=False)
 
 
 def relative(performance: Curve, base: float | Divisor, *, higher_is_better: bool = True) -> Curve:
@@ -60,6 +66,48 @@ def relative(performance: Curve, base: float | Divisor, *, higher_is_better: boo
     above, below = (performance, base_curve) if higher_is_better else (base_curve, performance)
     defined = (below != 0) & (base_curve != 0)
     return np.divide(above, below, out=np.full_like(performance, np.nan), where=defined)
+
+
+def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> Curve:
+    """Return a response relative to what it is divided by, counted from chance if so asked.
+
+    Args:
+        performance: Mean performance at each threshold.
+        by: See ``divisor``.
+        base: Performance of the unfiltered network, and of guessing.
+        scoring: Whether to count from chance.
+
+    Returns:
+        See ``relative``; counted from chance, ``(p − chance)/(by − chance)``, NaN throughout where
+        ``by`` is no better than chance.
+
+    Raises:
+        SettingError: If the level of guessing is asked for and not known.
+
+    Example:
+        >>> known = Base(0.9, 0.5, chance=0.1)
+        >>> quotient(np.array([[0.9, 0.5, 0.1]]), np.array([[0.9]]), known, Scoring(chance=True))
+        array([[1. , 0.5, 0. ]])
+    """
+    if not scoring.chance:
+        return relative(performance, by, higher_is_better=base.higher_is_better)
+    chance = known_chance(base)
+    learnt = by > chance if base.higher_is_better else by < chance
+    return corrected(performance, np.where(learnt, by, chance), chance)
+
+
+def known_chance(base: Base) -> float:
+    """Return the performance of guessing.
+
+    Raises:
+        SettingError: If it is not known.
+    """
+    if base.chance is None:
+        raise SettingError(
+            "Scores counted from chance need the performance of guessing, which is not known here: "
+            "give it with `Performance(chance=...)`, or leave out `chance`."
+        )
+    return base.chance
 
 
 def integral(curve: Curve) -> Float[np.ndarray, "*sweeps"]:
@@ -128,7 +176,7 @@ def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarr
         sweeps: Responses, with columns ``clean``, ``adversarial`` and ``density``; for the random
             reference also ``random_clean`` and ``random_adversarial``.
         base: Performance of the unfiltered network.
-        scoring: Which base and which reference.
+        scoring: Which base and which reference, and whether to count from chance.
 
     Returns:
         The scores in the order of ``SCORES``; NaN where the base is zero.
@@ -149,8 +197,8 @@ def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarr
         )
     curves, references = [], []
     for name in ("clean", "adversarial"):
-        by, better = divisor(sweeps, name, base, scoring), base.higher_is_better
-        curve = relative(sweeps.columns[name].astype(float), by, higher_is_better=better)
+        by = divisor(sweeps, name, base, scoring)
+        curve = quotient(sweeps.columns[name].astype(float), by, base, scoring)
         curves.append(curve)
         if scoring.reference == "density":
             references.append(sweeps.columns["density"].astype(float))
@@ -158,7 +206,7 @@ def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarr
             references.append(np.ones_like(curve))
         else:
             control = sweeps.columns[f"random_{name}"].astype(float)
-            references.append(relative(control, by, higher_is_better=better))
+            references.append(quotient(control, by, base, scoring))
     clean, adversarial = curves
     return np.stack(
         [
@@ -209,6 +257,17 @@ def layout(sweeps: Sweeps, only: str | None = None) -> Layout:
     row, column, weight = zip(*entries, strict=True) if entries else ((), (), ())
     shape = (len(names), len(sweeps.names))
     return Layout(tuple(names), csr_array((weight, (row, column)), shape=shape))
+
+
+def plain_scoring(scoring: Scoring) -> dict[str, Any]:
+    """Return a scoring as plain values; what older versions do not know stands there if it is used.
+
+    Example:
+        >>> sorted(set(plain_scoring(Scoring(chance=True))) - set(plain_scoring(Scoring())))
+        ['chance']
+    """
+    usual = {"chance": False, "population": POPULATIONS[0]}
+    return {name: value for name, value in asdict(scoring).items() if usual.get(name) != value}
 
 
 def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.DataFrame:

@@ -2,6 +2,13 @@
 
 I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy and A. Ramdas, "Time-uniform central limit
 theory and asymptotic confidence sequences", Annals of Statistics 52 (2024), arXiv:2103.06476.
+
+Drawn without replacement from a finite set, the sum of what was seen is pulled back to the whole:
+it follows a Brownian bridge instead of a Brownian motion. Divided by what is left, ``1 − n/N``, it
+is a Brownian motion again, at the time ``nN/(N − n)`` instead of ``n`` (J. L. Doob, 1949): the
+weighting by which I. Waudby-Smith and A. Ramdas, "Confidence sequences for sampling without
+replacement", NeurIPS 2020, arXiv:2006.04347, make martingales of such samples. The same boundary at
+that time, of the standard error at that time, so holds at all looks, and closes when all are seen.
 """
 
 import math
@@ -27,15 +34,20 @@ class Sequence:
             numbers of samples.
         planned: How many there are. The sequence is tightest around a tenth of them.
         level: The confidence level ``1 − α`` it is tuned for.
+        finite: Whether the mean of just those that there are is meant. Its standard error then has
+            the factor ``√(1 − n/N)``, see ``Sums.spread``.
 
     Example:
         >>> round(float(Sequence(1000, 10_000, 0.95).critical()), 3)
         3.035
+        >>> round(float(Sequence(1000, 10_000, 0.95, finite=True).critical()), 3)
+        3.037
     """
 
     samples: int | Int[np.ndarray, " rows"]
     planned: int
     level: float
+    finite: bool = False
 
     @property
     def _intrinsic(self) -> Float[np.ndarray, "*rows"]:
@@ -43,7 +55,10 @@ class Sequence:
         alpha = 1 - self.level
         log = -2 * math.log(alpha)
         rate = (log + math.log(log + 1)) / max(_TUNED * self.planned, 1.0)
-        return np.asarray(self.samples * rate)
+        seen = np.asarray(self.samples, dtype=float)
+        if self.finite:
+            seen = seen * self.planned / np.maximum(self.planned - seen, 0.5)
+        return np.asarray(seen * rate)
 
     def critical(self) -> Float[np.ndarray, "*rows"]:
         """Return how many standard errors the interval extends to either side."""

@@ -54,6 +54,8 @@ class Stopping:
         until: ``"certain"``, or the half-width that no interval is to exceed; None never stops.
         planned: How many samples there are.
         higher_is_better: Of the performance.
+        chance: Performance of guessing, if it is known.
+        chosen: Whether the samples chose the magnitude of the attack.
 
     Attributes:
         samples: How many were counted.
@@ -69,6 +71,8 @@ class Stopping:
     until: str | float | None
     planned: int
     higher_is_better: bool = True
+    chance: float | None = None
+    chosen: bool = False
     samples: int = 0
     settled: dict[str, int] = field(default_factory=dict)
     done: bool = False
@@ -152,13 +156,14 @@ class Stopping:
         samples = sums.samples
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
-        law = Sequence(samples, self.planned, self.scoring.level)
+        finite = self.scoring.population == "finite"
+        law = Sequence(samples, self.planned, self.scoring.level, finite)
         joint = replace(self.scoring, interval="delta")
         alone = replace(joint, multiplicity="none")
         if joint.multiplicity != "none" and self.until == CERTAIN:
             share = (1 - joint.level) / self.cells["target"].nunique()
             alone = replace(alone, level=1 - share)
-        spread = sums.spread()
+        spread = sums.spread(self.planned if finite else None)
         first, second = (
             _decisive(with_intervals(scores, spread, law, each)) for each in (joint, alone)
         )
@@ -178,6 +183,8 @@ class Stopping:
             float(self.means.of("base_clean")),
             float(self.means.of("base_adversarial")),
             self.higher_is_better,
+            self.chance,
+            self.samples / self.planned if self.chosen else 0.0,
         )
 
     def notes(self) -> list[str]:

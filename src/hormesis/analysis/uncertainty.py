@@ -1,32 +1,36 @@
 """How sure scores are: standard errors and intervals, and whether a class is certain."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
-from typing import cast
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, UNDECIDED
-from hormesis.analysis.influence import Gradient, gradient, influence_values
-from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import SCORES, Base, layout
+from hormesis.analysis.moments import Blocks, RunningSums, Spread, Sums, Values, influence_sums
 from hormesis.analysis.sequence import Sequence
 from hormesis.settings import Scoring
-from hormesis.storage import StoredOutcomes, part_of
 
+__all__ = [
+    "Blocks",
+    "Law",
+    "RunningSums",
+    "Spread",
+    "Student",
+    "Sums",
+    "adjusted",
+    "class_p_values",
+    "influence_sums",
+    "law_of",
+    "with_draws",
+    "with_intervals",
+    "without_interval",
+]
+
+_PRECISE = 1 / 20  # of the relative variance of what is divided by: that of 20 right answers
 INTERVAL_COLUMNS = ("low", "high", "level", "certain", "point")
-_FEW = 5
-_ROUNDING = 1e-5  # of an influence value: outcomes are single precision
-_MOST_VALUES = 4_000_000  # at a time, so that memory stays in bounds for many channels
-_SHARE = 3  # one part in so many of what a sample can carry at most is what it carries usually
-Values = Float[np.ndarray, " rows"]
-Moments = Float[np.ndarray, "three rows"]
-Blocks = Callable[[], Iterable[StoredOutcomes]]
 
 
 @dataclass(frozen=True)
@@ -58,175 +62,22 @@ Law = Student | Sequence
 
 
 def law_of(
-    samples: int | Int[np.ndarray, " rows"], planned: int | None, level: float
+    samples: int | Int[np.ndarray, " rows"], planned: int | None, scoring: Scoring
 ) -> Student | Sequence:
     """Return Student's t, or what holds at any time for a sweep that chooses when to stop.
 
     Args:
         samples: How many were measured; an array where rows of a table have seen different ones.
         planned: How many there are, if the sweep chooses when to stop; else None.
-        level: Confidence level.
+        scoring: The level, and of what the intervals are.
 
     Example:
-        >>> law_of(10, None, 0.95), law_of(256, 1000, 0.95).planned
+        >>> law_of(10, None, Scoring()), law_of(256, 1000, Scoring()).planned
         (Student(samples=10, level=0.95), 1000)
     """
     if planned is None:
-        return Student(int(np.max(samples)), level)
-    return Sequence(samples, planned, level)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How far scores may lie from their estimates, one value a row of the table of scores.
-
-    Args:
-        below: Standard error towards lower scores; NaN where the score is undefined.
-        above: Standard error towards higher ones.
-        unseen: What one sample could still change, where too few vary for a normal law; else 0.
-    """
-
-    below: Values
-    above: Values
-    unseen: Values
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What intervals need of influence values: sums over samples, three scores × rows.
-
-    Args:
-        second: Of squares.
-        fourth: Of fourth powers.
-        most: By how much one sample could move each score, times the number of samples.
-        samples: How many were summed over; one number a row where they differ.
-    """
-
-    second: Moments
-    fourth: Moments
-    most: Moments
-    samples: int | Int[np.ndarray, " rows"]
-
-    def spread(self) -> Spread:
-        """Return standard errors by the delta method, and what unseen samples could add.
-
-        The variance of a score is ``Σψ²/(n(n−1)) + (B/3n)²``, with influence values ``ψ`` and ``B``
-        the most that one sample can carry: ``1/p(base)`` for outcomes of 0 and 1. The second term
-        is that of one more sample which carries a third of it. Where fewer than five samples carry
-        the variance, ``(Σψ²)²/Σψ⁴ < 5``, the interval is at least as wide as the rule of three
-        would have it, ``log(2/α) B/n`` to either side: ten equal outcomes do not leave it without
-        any width.
-        """
-        n = self.samples
-        with np.errstate(invalid="ignore"):
-            error = np.sqrt(self.second / (n * np.maximum(n - 1, 1)) + np.square(self.usual))
-            few = np.square(self.second) < _FEW * self.fourth
-            few |= self.second <= n * np.square(_ROUNDING * self.most)
-        error = np.where(np.greater(n, 1), error, np.nan).T.ravel()
-        return Spread(error, error, np.where(few, self.most / n, 0.0).T.ravel())
-
-    @property
-    def usual(self) -> Moments:
-        """What one more sample would usually change."""
-        return self.most / (_SHARE * self.samples)
-
-
-def influence_sums(
-    sweeps: Sweeps,
-    base: Base,
-    scoring: Scoring,
-    blocks: Blocks,
-    *,
-    only: str | None = None,
-    keep: Callable[[np.ndarray], None] = lambda values: None,
-) -> Sums:
-    """Return the sums of influence values over all samples.
-
-    Args:
-        sweeps: Responses.
-        base: Performance of the unfiltered network.
-        scoring: How responses become scores.
-        blocks: Gives the outcomes, block by block; at least one.
-        only: The one filter that is wanted; None takes all.
-        keep: Called with the influence values of each block: three scores × rows × samples.
-    """
-    running = RunningSums(sweeps, base, scoring, only=only, keep=keep)
-    for block in blocks():
-        running.add(block)
-    return running.sums()
-
-
-class RunningSums:
-    """The sums of influence values while blocks come in, see ``influence_sums``."""
-
-    def __init__(
-        self,
-        sweeps: Sweeps,
-        base: Base,
-        scoring: Scoring,
-        *,
-        only: str | None = None,
-        keep: Callable[[np.ndarray], None] = lambda values: None,
-    ) -> None:
-        """Start without samples."""
-        self.rows = layout(sweeps, only)
-        self._gradient = partial(gradient, sweeps, base, scoring, self.rows)
-        self._keep = keep
-        self._slopes: Gradient | None = None
-        self._ranges, self._samples = _Ranges(), 0
-        self._second, self._fourth = np.zeros((2, len(SCORES), len(self.rows.names)))
-
-    def add(self, block: StoredOutcomes) -> None:
-        """Add the outcomes of one block."""
-        if self._slopes is None:
-            self._slopes = self._gradient(len(block.clean))
-        self._ranges.add(block)
-        size = len(block.base_clean)
-        step = max(1, _MOST_VALUES // max(self._second.size, 1))
-        for first in range(0, size, step):
-            part = part_of(block, first, min(first + step, size))
-            values = influence_values(self._slopes, part)
-            self._keep(values)
-            squares = np.square(values)
-            self._second += squares.sum(axis=-1, dtype=np.float64)
-            self._fourth += np.square(squares).sum(axis=-1, dtype=np.float64)
-        self._samples += size
-
-    def sums(self) -> Sums:
-        """Return the sums over the samples so far, at least one."""
-        assert self._slopes is not None
-        most = _most_carried(self._slopes, self._ranges.widths())
-        return Sums(self._second, self._fourth, most, self._samples)
-
-
-class _Ranges:
-    """The range of every outcome: 1 for those of 0 and 1, whichever were seen."""
-
-    def __init__(self) -> None:
-        self._binary = True
-        self._lowest: list[np.ndarray] = []
-        self._highest: list[np.ndarray] = []
-
-    def add(self, block: StoredOutcomes) -> None:
-        base = np.stack([block.base_clean, block.base_adversarial])
-        self._binary = self._binary and bool(np.isin(base, (0, 1)).all())
-        if not self._binary:
-            every = np.hstack([np.stack([block.clean, block.adversarial]), base[:, None]])
-            self._lowest.append(every.min(axis=-1))
-            self._highest.append(every.max(axis=-1))
-
-    def widths(self) -> Float[np.ndarray, "two outcomes"] | None:
-        """Return the ranges, clean and adversarial; None if all are 1."""
-        if self._binary:
-            return None
-        return np.max(self._highest, axis=0) - np.min(self._lowest, axis=0)
-
-
-def _most_carried(slopes: Gradient, widths: Float[np.ndarray, "two outcomes"] | None) -> Moments:
-    if widths is None:
-        widths = np.ones((2, cast(tuple[int, int], slopes.reach[0].shape)[1]))
-    clean, adversarial = slopes.reach[0] @ widths[0], slopes.reach[1] @ widths[1]
-    return np.stack([clean, adversarial, np.hypot(clean, adversarial)])
+        return Student(int(np.max(samples)), scoring.level)
+    return Sequence(samples, planned, scoring.level, finite=scoring.population == "finite")
 
 
 def with_intervals(
@@ -242,7 +93,8 @@ def with_intervals(
         scoring: Tolerance, level and multiplicity.
 
     Returns:
-        The table with ``low``, ``high`` (NaN where there is no interval), ``level``, ``certain``
+        The table with ``low``, ``high`` (NaN where there is no interval, as over a base of so few
+        right answers that it may as well be zero), ``level``, ``certain``
         and ``point``, the class by the estimate alone. ``class`` is ``undecided`` where an interval
         straddles a border of the classes, or the class does not stand up to the multiplicity that
         ``scoring`` asks to control. Without a spread, no class is certain and ``class`` is that by
@@ -254,10 +106,12 @@ def with_intervals(
     if spread is None or law is None:
         return table
     value = scores["value"].to_numpy()
+    spread = with_draws(spread, law)
+    down, up = _reach(spread, law)
+    there = ~np.isnan(down) & ~np.isnan(up)
+    table["low"] = np.where(there, value - down, np.nan)
+    table["high"] = np.where(there, value + up, np.nan)
     defined = ~np.isnan(value)
-    log = math.log(2 / (1 - scoring.level))
-    table["low"] = value - np.maximum(law.critical() * spread.below, log * spread.unseen)
-    table["high"] = value + np.maximum(law.critical() * spread.above, log * spread.unseen)
     p = class_p_values(scores, spread, law, scoring.tolerance)
     if scoring.multiplicity != "none":
         for family in table.groupby(["filter", "score"], sort=False).indices.values():
@@ -269,6 +123,61 @@ def with_intervals(
     return table
 
 
+def with_draws(spread: Spread, law: Law) -> Spread:
+    """Return a spread that includes the variance between draws.
+
+    Each source has its own law, the draws Student's t of their number, and half-lengths add up in
+    squares (G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures",
+    Statistics in Medicine 27, 2008): few draws give a wide interval, also where samples are many.
+
+    Args:
+        spread: With ``draws``, or without, and then it is returned as it is.
+        law: Of the samples.
+    """
+    if spread.draws is None or not spread.freedom:
+        return spread
+    wider = stats.t.ppf((1 + law.level) / 2, spread.freedom) / law.critical()
+    more = np.square(wider * spread.draws)
+    below, above = (np.sqrt(np.square(side) + more) for side in (spread.below, spread.above))
+    return replace(spread, below=below, above=above, draws=None)
+
+
+def _reach(spread: Spread, law: Law) -> tuple[Values, Values]:
+    """Return how far the interval extends below and above; NaN where there is none.
+
+    At least as far as the rule of three says and, where the standard error of the base is more than
+    22 % of it (as of 20 right answers), as the delta method; and as far as Fieller's theorem (E. C.
+    Fieller, "Some problems in interval estimation", Journal of the Royal Statistical Society B 16,
+    1954): a border ``Δ`` away is within the interval as long as ``|Δ|`` is at most ``c`` times the
+    standard error ``√(V − 2ΔC + Δ²D)`` of the score were it true, with ``C`` its covariance with
+    what it is divided by and ``D`` the variance of that. Where ``c²D ≥ 1``, the base cannot be told
+    from zero, and nothing is too far away.
+    """
+    critical = law.critical()
+    log = math.log(2 / (1 - law.level))
+    found = []
+    for side, sign in ((spread.below, -1), (spread.above, 1)):
+        least = np.maximum(critical * side, log * spread.unseen)
+        if spread.shared is None or spread.divisor is None:
+            found.append(least)
+            continue
+        left = 1 - np.square(critical) * spread.divisor
+        half = np.square(critical) * spread.shared * sign
+        with np.errstate(invalid="ignore", divide="ignore"):
+            root = np.sqrt(np.square(half) + left * np.square(critical * side))
+            solved = np.where(spread.divisor > 0, (root - half) / left, -np.inf).max(axis=0)
+        far = np.maximum(solved, np.where(_precise(spread), log * spread.unseen, least))
+        found.append(np.where((left > 0).all(axis=0), far, np.nan))
+    return found[0], found[1]
+
+
+def _precise(spread: Spread) -> Bool[np.ndarray, " rows"]:
+    """Return where what is divided by is known so well that Fieller's interval will do alone."""
+    assert spread.divisor is not None
+    known = (spread.divisor <= _PRECISE) & (spread.divisor > 0)
+    return known.any(axis=0) & (spread.divisor <= _PRECISE).all(axis=0)
+
+
 def class_p_values(
     scores: pd.DataFrame, spread: Spread, law: Law, tolerance: float
 ) -> Float[np.ndarray, " rows"]:
@@ -276,29 +185,52 @@ def class_p_values(
 
     The class is *fragile*, *antifragile* or *robust* by the estimate; the last has two borders, and
     the nearer one counts. The p-value is at most ``1 − level`` where the interval of that level
-    lies within the class.
+    lies within the class, and 1 where there is no interval.
 
     Args:
         scores: Columns ``value`` and ``class``.
-        spread: One value a row.
+        spread: One value a row, see ``with_draws``.
         law: Of distances in standard errors.
         tolerance: Where the borders are.
     """
     value, point = scores["value"].to_numpy(), scores["class"].to_numpy()
 
-    def beyond(distance: Values, error: Values) -> Values:
+    def beyond(distance: Values, sign: int) -> Values:
+        error = _error_at(spread, distance, sign)
         with np.errstate(divide="ignore", invalid="ignore"):
             normal = law.p_value(distance / error)
-            rare = np.where(spread.unseen > 0, 2 * np.exp(-distance / spread.unseen), 0.0)
+            far = np.maximum(distance, 0.0)  # on this side of the border, p is 1 anyway
+            rare = np.where(spread.unseen > 0, 2 * np.exp(-far / spread.unseen), 0.0)
         return np.nan_to_num(np.minimum(np.maximum(normal, rare), 1.0), nan=1.0)
 
-    down = beyond(
-        np.where(point == ANTIFRAGILE, value - tolerance, value + tolerance), spread.below
-    )
-    up = beyond(np.where(point == FRAGILE, -tolerance - value, tolerance - value), spread.above)
-    return np.select(
+    down = beyond(np.where(point == ANTIFRAGILE, value - tolerance, value + tolerance), -1)
+    up = beyond(np.where(point == FRAGILE, -tolerance - value, tolerance - value), 1)
+    found = np.select(
         [point == FRAGILE, point == ANTIFRAGILE], [up, down], default=np.maximum(up, down)
     )
+    return np.where(without_interval(spread, law), 1.0, found)
+
+
+def without_interval(spread: Spread, law: Law) -> Bool[np.ndarray, " rows"]:
+    """Return where what is divided by cannot be told from zero, so that there is no interval.
+
+    At 95 % that is a base of fewer than some five right answers.
+    """
+    if spread.divisor is None:
+        return np.zeros_like(spread.below, dtype=bool)
+    return (np.square(law.critical()) * spread.divisor >= 1).any(axis=0)
+
+
+def _error_at(spread: Spread, distance: Values, sign: int) -> Values:
+    """Return the standard error of the scores if they were as far away, see ``_reach``."""
+    error = spread.below if sign < 0 else spread.above
+    if spread.shared is None or spread.divisor is None:
+        return error
+    far = np.maximum(distance, 0.0)
+    there = np.square(error) - 2 * sign * far * spread.shared + np.square(far) * spread.divisor
+    there = np.sqrt(np.maximum(there, 0.0))
+    most = np.where(spread.divisor > 0, there, -np.inf).max(axis=0)
+    return np.maximum(most, np.where(_precise(spread), 0.0, error))
 
 
 def adjusted(p: Values, multiplicity: str) -> Values:

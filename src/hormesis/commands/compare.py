@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from hormesis.errors import StudyError
-from hormesis.given import scoring_from
+from hormesis.given import scoring_flags, scoring_from
 from hormesis.options import add_scoring, make_parser
-from hormesis.settings import Scoring, check_choice
+from hormesis.settings import check_choice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +110,7 @@ def run(given: Namespace) -> None:
     from hormesis.report.comparison import print_comparison
 
     scoring = None
-    if any(given[field.name] is not None for field in fields(Scoring)):
+    if scoring_flags(given):
         studies, _ = open_all(given.studies)
         scoring = scoring_from(given, studies[0].scoring) if studies else None
     comparison = compare(

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from hormesis.commands.retrain_options import parser
 from hormesis.commands.train import needing_lightning, recipe_of, session_of
 from hormesis.errors import SettingError
-from hormesis.given import scoring_from
+from hormesis.given import scoring_flags, scoring_from
 from hormesis.options import check_given
 from hormesis.settings import Named, check_choice
 from hormesis.storage.atomic import replacing
@@ -98,8 +98,7 @@ def _drawn(made: "Retraining") -> Path | None:
 
 
 def _selection(given: Namespace) -> Selection:
-    said = [given[name] for name in ("base", "reference", "tolerance", "interval", "level")]
-    changed = any(value is not None for value in (*said, given.multiplicity))
+    changed = bool(scoring_flags(given))
     selection = Selection(
         keep=tuple(given.keep),
         by=given.by,

@@ -108,7 +108,7 @@ class Cell:
         zeroed: Number of values that are removed.
         density: Share of values that are kept, 0 to 1.
         removal: Row of the outcomes that this cell reads, or ``UNFILTERED``.
-        control: The same for its random control, or None if that is not measured.
+        controls: The same for its random controls, one a draw; none if they are not measured.
     """
 
     target: str
@@ -116,7 +116,12 @@ class Cell:
     zeroed: int
     density: float
     removal: int
-    control: int | None = None
+    controls: tuple[int, ...] = ()
+
+    @property
+    def control(self) -> int | None:
+        """The first draw of the control, or None."""
+        return self.controls[0] if self.controls else None
 
 
 @dataclass(frozen=True)
@@ -188,20 +193,23 @@ def _add_target(
         for threshold in thresholds(name, low, high, sweep.thresholds, dtype):
             start, stop = _removed(ordered, threshold)
             count = stop - start
-            row, control = UNFILTERED, UNFILTERED
+            row, controls = UNFILTERED, [UNFILTERED] * int(sweep.control)
             if count:
                 removal = Removal(target, threshold, count, sweep.compare, start)
                 # A mask removes neighbours in the order of values: its ends tell masks apart.
                 row = known.setdefault((start, stop), len(removals))
                 if row == len(removals):
                     removals.append(removal)
-                draw = _draw(sweep, target.name, threshold)
-                if sweep.control:
-                    control = len(removals)
-                    removals.append(replace(removal, draw=draw))
+                # Where all values go, chance has no choice: one draw stands for all.
+                draws = len(controls) if count < target.size else min(len(controls), 1)
+                first, seeds = len(removals), range(draws)
+                removals.extend(
+                    replace(removal, draw=_draw(sweep, target.name, threshold, draw))
+                    for draw in seeds
+                )
+                controls = [first + min(draw, draws - 1) for draw in range(len(controls))]
             density = (target.size - count) / target.size
-            chosen = control if sweep.control else None
-            cells.append(Cell(target.name, threshold, count, density, row, chosen))
+            cells.append(Cell(target.name, threshold, count, density, row, tuple(controls)))
 
 
 def _ordered(
@@ -255,11 +263,18 @@ def _removed(ordered: Float[np.ndarray, " size"], threshold: Threshold) -> tuple
     return below(threshold.lower), below(threshold.upper)
 
 
-def _draw(sweep: Sweep, target: str, threshold: Threshold) -> int:
+def _draw(sweep: Sweep, target: str, threshold: Threshold, draw: int) -> int:
     """Return the seed of one control: it depends on the cell, not on the order of measurement.
 
-    A finer sweep draws the same at the thresholds that it shares with a coarser one.
+    A finer sweep draws the same at the thresholds that it shares with a coarser one, and more draws
+    begin with the same ones.
+
+    Args:
+        sweep: With its own seed.
+        target: Name of the target.
+        threshold: The cell's.
+        draw: Number of the draw, from 0.
     """
     progress = Fraction(threshold.step, sweep.thresholds - 1)
-    key = f"{sweep.seed}/{target}/{threshold.filter}/{progress}"
+    key = f"{sweep.seed}/{target}/{threshold.filter}/{progress}" + (f"#{draw}" if draw else "")
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])

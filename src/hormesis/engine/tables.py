@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from hormesis.engine.controls import control_names
 from hormesis.engine.flow import Flow, drawn
 from hormesis.engine.plan import Plan
 from hormesis.inputs.samples import Samples
@@ -29,8 +30,9 @@ def cell_table(plan: Plan) -> pd.DataFrame:
             "outcome": [cell.removal for cell in plan.cells],
         }
     )
-    if any(cell.control is not None for cell in plan.cells):
-        table["control"] = [cell.control for cell in plan.cells]
+    draws = len(plan.cells[0].controls) if plan.cells else 0
+    for place, name in enumerate(control_names(draws)):
+        table[name] = [cell.controls[place] for cell in plan.cells]
     return table
 
 

@@ -164,13 +164,13 @@ def _letter(label: str) -> str:
 
 def _pooled(comparison: Comparison, score: str) -> Table:
     chosen = comparison.pooled.loc[comparison.pooled["score"] == score]
-    table = _table("pooled", "runs", "mean", "between runs", "sampling")
+    table = _table("pooled", "runs", "mean", "class", "between runs", "sampling", "both")
     for row in chosen.head(_MOST_ROWS).to_dict("records"):
         table.add_row(
             Text(str(row["match"]).removesuffix(".weight")),
             str(row["runs"]),
             f"{row['mean']:+.2f}",
-            f"±{row['high'] - row['mean']:.2f}",
-            f"±{row['sampling_high'] - row['mean']:.2f}",
+            Text(str(row["class"])),
+            *(f"±{row[f'{kind}high'] - row['mean']:.2f}" for kind in ("", "sampling_", "total_")),
         )
     return table

@@ -10,7 +10,8 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from hormesis.settings import FILTERS, UNFILTERED
+from hormesis.engine.controls import control_columns
+from hormesis.settings import FILTERS, MOST_DRAWS, UNFILTERED
 from hormesis.storage.schema import BINARY, not_to_go_on_with
 
 __all__ = [
@@ -24,7 +25,8 @@ __all__ = [
     "wrong_study",
 ]
 MOST_ROWS = 20_000_000  # of a table
-MOST_COLUMNS = 64
+MOST_COLUMNS = 64 + MOST_DRAWS
+MOST_CELLS = 64 * MOST_ROWS
 MOST_FOOTER = 1 << 20  # bytes of what a Parquet file says of itself at its end
 MOST_PARTS = 4096  # columns of groups of rows
 # A table in memory is as large as its file times `MOST_GROWTH`, or `FREE_ROOM` bytes, at most.
@@ -111,7 +113,8 @@ def _check_parts(said: Any, size: int) -> None:  # noqa: ANN401
         size: Its bytes.
     """
     rows, columns, groups = said.num_rows, said.num_columns, said.num_row_groups
-    if not 0 <= rows <= MOST_ROWS or columns > MOST_COLUMNS or groups * columns > MOST_PARTS:
+    large = columns > MOST_COLUMNS or rows * columns > MOST_CELLS or groups * columns > MOST_PARTS
+    if not 0 <= rows <= MOST_ROWS or large:
         raise ValueError(f"it claims {rows:,} rows of {columns:,} columns")
     parts = [said.row_group(one).column(two) for one in range(groups) for two in range(columns)]
     if sum(part.total_compressed_size for part in parts) > size:
@@ -205,8 +208,12 @@ def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
         or (sweep[order].reshape(-1, size) != np.arange(len(sweeps))[:, None]).any()
     ):
         return "some sweeps have other thresholds than the rest, or none"
-    for name in ("outcome", "control"):
-        if name in cells and not cells[name].between(UNFILTERED, 2 * len(cells)).all():
+    draws = control_columns(cells)
+    most = (1 + max(len(draws), 1)) * len(cells)
+    for name in ("outcome", *draws):
+        if name in cells and (
+            cells[name].dtype.kind not in "iu" or not cells[name].between(UNFILTERED, most).all()
+        ):
             return f"a cell names an {name} that cannot be there"
     return ""
 
@@ -262,5 +269,6 @@ def _disagreements(
 
 def removals_of(cells: pd.DataFrame) -> int:
     """Return how many rows of outcomes the cells of a study name at least."""
-    named = [cells[name].to_numpy() for name in ("outcome", "control") if name in cells]
+    names = [name for name in ("outcome", *control_columns(cells)) if name in cells]
+    named = [cells[name].to_numpy() for name in names]
     return int(max((rows.max(initial=UNFILTERED) for rows in named), default=UNFILTERED)) + 1

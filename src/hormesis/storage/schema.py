@@ -21,9 +21,11 @@ from hormesis.settings import (
     FILTERS,
     GRANULARITIES,
     INTERVALS,
+    MOST_DRAWS,
     MOST_SEED,
     MOST_THRESHOLDS,
     MULTIPLICITIES,
+    POPULATIONS,
     PRECISIONS,
     REFERENCES,
     SCOPES,
@@ -58,6 +60,8 @@ _SCORING = Table(
         "interval?": Text(among=INTERVALS),
         "level?": Number(0, 1, open=True),
         "multiplicity?": Text(among=MULTIPLICITIES),
+        "chance?": Flag(),
+        "population?": Text(among=POPULATIONS),
     }
 )
 _QUESTION = Table(
@@ -105,7 +109,7 @@ _QUESTION = Table(
                 "span?": either(_NONE, _RANGE),
                 "adversary": Text(among=ADVERSARIES),
                 "precision?": Text(among=PRECISIONS),
-                "control?": Flag(),
+                "control?": either(Flag(), Whole(0, MOST_DRAWS)),
                 "seed": Whole(0, MOST_SEED),
                 "until?": either(_NONE, Text(among=(CERTAIN,)), _ABOVE_0),
             }

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from hormesis.analysis.scores import plain_scoring
 from hormesis.errors import StudyError
 from hormesis.studies import Studies, open_study
 from hormesis.study import Study
@@ -60,7 +61,7 @@ class Case:
                 "data_fingerprint": question["data"]["fingerprint"],
                 "epoch": (self.study.manifest.get("origin") or {}).get("epoch"),
             },
-            "selection": {**asdict(self.selection), "scoring": asdict(scoring)},
+            "selection": {**asdict(self.selection), "scoring": plain_scoring(scoring)},
         }
 
 

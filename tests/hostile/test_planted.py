@@ -5,6 +5,7 @@ the result is success or one of our errors.
 """
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from hormesis.errors import HormesisError, StudyError
 from hormesis.report.live import Following, page_sink
 from hormesis.storage import LOCK, MANIFEST, begun, lock
 from hormesis.storage.atomic import TEMPORARY, temporary_beside
-from hormesis.storage.ownership import MARKER, STUDY, TRAINING, claim, owner
+from hormesis.storage.ownership import COMPARISON, MARKER, STUDY, TRAINING, claim, owner
 from hormesis.study import open_study
 
 KINDS = ("usual", "overwrite", "extend")
@@ -424,23 +425,34 @@ def test_a_link_in_the_place_of_a_file_is_replaced(command, leads, finished, pre
     assert not dead.is_symlink()
 
 
+def another_study(home: Path) -> None:
+    """Put a study of another seed beside the one that is there."""
+    shutil.copytree(home / "study", home / "other")
+    manifest = json.loads((home / "other" / MANIFEST).read_text())
+    manifest["question"]["sweep"]["seed"] = 1
+    del manifest["sha256"]
+    (home / "other" / MANIFEST).write_text(json.dumps(manifest))
+
+
 @pytest.mark.parametrize("leads", ["folder", "file", "nowhere", "itself"])
 @pytest.mark.parametrize("name", ["it", "it/heatmap.png", "it/changes.csv", f"it/{LEFT}.csv"])
 def test_comparisons_write_through_no_link(name, leads, finished, precious, monkeypatch):
     home = finished
     monkeypatch.chdir(home)
-    shutil.copytree(home / "study", home / "other")
-    (home / name).parent.mkdir(exist_ok=True)
+    another_study(home)
+    if name != "it":
+        (home / "it").mkdir()
+        claim(home / "it", COMPARISON)
     plant(home / name, leads, precious)
     before = tree(precious)
-    assert main(COMMANDS["compare"]) in (0, 2)
+    assert main(COMMANDS["compare"]) == (2 if name == "it" else 0)
     assert tree(precious) == before
 
 
 def test_a_comparison_replaces_its_own_files_only(finished, monkeypatch, capsys):
     home = finished
     monkeypatch.chdir(home)
-    shutil.copytree(home / "study", home / "other")
+    another_study(home)
     (home / "it").mkdir()
     (home / "it" / "heatmap.png").write_text("mine")
     assert main(COMMANDS["compare"]) == 2

@@ -38,6 +38,7 @@ from hormesis.storage import (
     is_study,
     pack,
     read_manifest,
+    strangers,
     successor,
     unpack,
     whole_shards,
@@ -86,12 +87,23 @@ def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: lis
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def begin(folder: Path, outline: Outline) -> None:
+def begin(store: FolderStore, outline: Outline, *, fresh: bool) -> None:
     """Write what a study holds from the start; the manifest last, as it makes it a study.
 
+    Args:
+        store: Where its shards lie.
+        outline: The study.
+        fresh: Whether there is no manifest yet, so that shards may be another study's.
+
     Raises:
-        StudyError: If nobody could open it, as where a name is too long.
+        StudyError: If they are, or nobody could open it, as where a name is too long.
     """
+    folder = store.study
+    if fresh and strangers(store, outline.identity):
+        raise StudyError(
+            f"The folder {folder} holds shards of another study, whose manifest is gone: choose "
+            "another one with `out`."
+        )
     fault = next(faults(plainly({"state": UNFINISHED, **outline.manifest})), "")
     if fault:
         raise StudyError(f"The study {folder} cannot be written: {fault}.")

@@ -63,7 +63,6 @@ from hormesis.storage import (
     opened,
     place_of_study,
     recover,
-    strangers,
     swap,
     tidy,
 )
@@ -216,9 +215,8 @@ def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> St
         return place_of(out, planned.question, replaced=request.run.overwrite, extended=itself)
 
     def finished(folder: Path, known: dict[str, Any]) -> Study | None:
-        if not known or known.get("state", FINISHED) != FINISHED or not is_whole(folder, known):
-            return None
-        return open_study(folder).scored(request.scoring)
+        whole = known and known.get("state", FINISHED) == FINISHED and is_whole(folder, known)
+        return open_study(folder).scored(request.scoring) if whole else None
 
     recover(out)
     folder, known = place()
@@ -248,13 +246,12 @@ def _confirmed(
     check: Callable[[], None] = lambda: None,
 ) -> Study:
     """Return the study with its claims put to the test, as far as that was asked for."""
-    epsilon = float(study.manifest["attack"]["epsilon"])
     subject = Subject(
         planned.network,
         planned.samples,
         planned.plan,
         cell_table(planned.plan),
-        _asked(request, planned.samples, epsilon),
+        _asked(request, planned.samples, float(study.manifest["attack"]["epsilon"])),
         (request.sweep, request.run),
     )
     return confirmed(study, subject, request.confirmation, report, check)
@@ -299,13 +296,8 @@ def _measured(
         )
     most = most_bytes(len(outline.tables[REMOVALS]))
     store = MemoryStore() if folder is None else FolderStore(folder, check, most)
-    if folder is not None:
-        if not known and strangers(store, outline.identity):
-            raise StudyError(
-                f"The folder {folder} holds shards of another study, whose manifest is gone: "
-                "choose another one with `out`."
-            )
-        begin(folder, outline)
+    if isinstance(store, FolderStore):
+        begin(store, outline, fresh=not known)
     better, chance = request.performance.higher_is_better, outline.manifest.get("chance")
     chosen = chose(outline.manifest["attack"], request.performance.name)
     rule = request.scoring, request.sweep.until, len(samples), better, chance, chosen

@@ -89,6 +89,7 @@ def test_a_study_is_made_printed_and_opened_again(home, monkeypatch, capsys):
     assert max(map(len, lines)) <= 80
     assert "1 not tested: of kind bias, which was not asked for" in lines
     assert sorted(path.name for path in (home / "deep" / "study").iterdir()) == [
+        ".hormesis.json",
         "cells.parquet",
         "manifest.json",
         "outcomes",

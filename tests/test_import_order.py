@@ -29,6 +29,7 @@ ORDER = [
     "storage",  # the folder on disk
     "analysis",  # responses, scores, classes
     "estimate",  # of a study that is not finished
+    "study_files",  # manifest and tables, read
     "study",
     "studies",  # of several epochs
     "retraining",  # the folder of a retraining
@@ -77,6 +78,7 @@ FREE_OF_TORCH = [
     "storage",
     "analysis",
     "estimate",
+    "study_files",
     "study",
     "studies",
     "retraining",

@@ -19,7 +19,8 @@ from hormesis.engine.engines import Engine
 from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.errors import SettingError, StudyError
 from hormesis.inputs.subset import shuffled
-from hormesis.study import RESPONSE_COLUMNS, open_study
+from hormesis.study import open_study
+from hormesis.study_files import RESPONSE_COLUMNS
 
 SAMPLES = 1500
 QUICK = hm.Sweep(thresholds=5, until=0.2)

@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 
 from hormesis.analysis.bootstrap import bootstrap_spread
 from hormesis.analysis.chance import bases_at_chance, chance_of, population_of, tied_share
-from hormesis.analysis.confirmation import COLUMNS as CONFIRMED
 from hormesis.analysis.evidence import claim_notes, judged
 from hormesis.analysis.prefixes import (
     Prefix,
@@ -24,18 +23,13 @@ from hormesis.analysis.prefixes import (
     prefixes_of,
 )
 from hormesis.analysis.readings import beside, moved, with_words
-from hormesis.analysis.responses import COLUMNS, Sweeps, as_sweeps
+from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.analysis.scores import SCORES, Base, plain_scoring
 from hormesis.analysis.uncertainty import Law, Sums, law_of, with_intervals
 from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.errors import StudyError
-from hormesis.estimate import estimated
 from hormesis.settings import Scoring
 from hormesis.storage import (
-    CONFIRMATION,
-    RESPONSES,
-    SAMPLES,
-    TARGETS,
     FolderStore,
     MemoryStore,
     Span,
@@ -45,27 +39,13 @@ from hormesis.storage import (
     read_blocks,
     read_manifest,
     read_spans,
-    read_table,
-    standing,
 )
-from hormesis.storage.claims import removals_of, wrong_cells, wrong_study
+from hormesis.storage.claims import removals_of
 from hormesis.storage.shards import most_bytes
+from hormesis.study_files import read_files
 
 if TYPE_CHECKING:
     from hormesis.report.shown import StudyPlots
-
-TARGET_COLUMNS = (
-    "target",
-    "kind",
-    "shape",
-    "size",
-    "depth",
-    "minimum",
-    "maximum",
-    "tested",
-    "reason",
-)
-RESPONSE_COLUMNS = (*COLUMNS, "progress", "changed", "outcome")
 
 
 @dataclass(frozen=True)
@@ -372,49 +352,13 @@ def open_study(folder: str | Path) -> Study:
     Raises:
         StudyError: If it is no study, damaged, or of a later format.
     """
-    folder = Path(folder)
-    while True:
-        place, manifest = _manifest(folder)
-        try:
-            return _opened(place, manifest)
-        except StudyError:
-            if _manifest(folder) == (place, manifest):
-                raise  # else it was finished or replaced meanwhile
-
-
-def _manifest(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Find and read a manifest, again if it is away: studies are replaced between two looks."""
-    for _ in range(2):
-        place = standing(folder)
-        try:
-            return place, read_manifest(place)
-        except StudyError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
-    place = standing(folder)
-    return place, read_manifest(place)
-
-
-def _opened(folder: Path, manifest: dict[str, Any]) -> Study:
-    seals = manifest.get("tables", {})
-    if manifest.get("state") == "unfinished":
-        manifest, targets, responses = estimated(folder, manifest, TARGET_COLUMNS)
-    else:
-        targets = read_table(folder, TARGETS, TARGET_COLUMNS, seals.get(TARGETS))
-        responses = read_table(folder, RESPONSES, RESPONSE_COLUMNS, seals.get(RESPONSES))
-        fault = wrong_cells(responses, targets)
-        if fault:
-            raise StudyError(f"The tables of {folder} are damaged: {fault}.")
-    samples = None
-    if "shards" in manifest:
-        samples = read_table(folder, SAMPLES, ("place", "label"), seals.get(SAMPLES))
-    else:  # of format 1, which measured all samples, and did not always say so
-        every = {"samples": manifest["question"]["data"]["samples"]}
-        manifest = {**manifest, "base": every | manifest["base"]}
-    fault = wrong_study(manifest, targets, responses, samples)
-    if fault:
-        raise StudyError(f"The study {folder} is damaged: {fault}.")
-    confirmation = None
-    if CONFIRMATION in seals and manifest.get("state") != "unfinished":
-        confirmation = read_table(folder, CONFIRMATION, CONFIRMED, seals[CONFIRMATION])
-    return Study(manifest, targets, responses, folder, {}, samples, confirmation)
+    files = read_files(Path(folder))
+    return Study(
+        files.manifest,
+        files.targets,
+        files.responses,
+        files.folder,
+        {},
+        files.samples,
+        files.confirmation,
+    )

@@ -43,6 +43,7 @@ ORDER = [
     "joining",  # the head of a cluster, asked before it is joined
     "cluster",
     "growing",  # the missing shards, measured
+    "request",  # what was asked, and laid out from it
     "confirm",  # claims put to the test
     "pipeline",  # the main path, from Python
     "training",

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -18,15 +18,10 @@ from hormesis.cluster import connected, sweeper_of
 from hormesis.confirm import Subject, confirmed, open_claims
 from hormesis.confirmation import Confirmation
 from hormesis.engine.fitness import refuse_unfit
-from hormesis.engine.outcomes import Question
-from hormesis.engine.plan import Plan, make_plan
-from hormesis.engine.shards import Work, shard_edges
+from hormesis.engine.plan import make_plan
+from hormesis.engine.shards import shard_edges
 from hormesis.engine.tables import (
     cell_table,
-    flow_entry,
-    removal_table,
-    sample_table,
-    target_table,
 )
 from hormesis.errors import StudyError
 from hormesis.growing import (
@@ -37,7 +32,6 @@ from hormesis.growing import (
     begin,
     finish,
     grow,
-    identified,
     is_whole,
     place_of,
 )
@@ -47,14 +41,13 @@ from hormesis.inputs.samples import Samples, mixed, samples_from
 from hormesis.inputs.subset import shuffled
 from hormesis.measuring import Worker, device_of, equipped
 from hormesis.report.progress import Report, shown
+from hormesis.request import Planned, Request, outline_of, question_of, settled_attack
 from hormesis.reusing import Source, source_of
 from hormesis.settings import Run, Scoring, Sweep, Targets
 from hormesis.storage import (
     CELLS,
     NEXT,
     REMOVALS,
-    SAMPLES,
-    TARGETS,
     FolderStore,
     MemoryStore,
     begun,
@@ -68,10 +61,9 @@ from hormesis.storage import (
 )
 from hormesis.storage.rules import plainly
 from hormesis.storage.shards import most_bytes
-from hormesis.stress.adversaries import AUTO, FGSM, Attack
-from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
+from hormesis.stress.adversaries import FGSM, Attack
 from hormesis.stress.guard import evaluating
-from hormesis.stress.performance import Performance, accuracy, as_performance
+from hormesis.stress.performance import as_performance
 from hormesis.stress.targets import find_targets
 from hormesis.study import Study, open_study
 
@@ -132,7 +124,7 @@ def analyze(
         >>> study.scores["target"].unique().tolist()
         ['1.weight']
     """
-    request = _Request(
+    request = Request(
         attack=attack,
         targets=targets,
         sweep=sweep,
@@ -151,26 +143,9 @@ def analyze(
 
 _ROWS = 8  # that show whether a network can be measured at all
 _SMALL = 1e-3  # stands for a magnitude that is not chosen yet; no memory depends on it
-_USUAL_TRIALS = 12  # of magnitudes, until one fits
 
 
-@dataclass(frozen=True)
-class _Request:
-    """Everything that was asked for besides network and data."""
-
-    attack: Attack
-    targets: Targets
-    sweep: Sweep
-    scoring: Scoring
-    performance: Performance
-    out: Path | None
-    run: Run
-    confirmation: Confirmation
-    name: str
-    origin: dict[str, Any]
-
-
-def _study(network: nn.Module, samples: Samples, request: _Request, report: Report) -> Study:
+def _study(network: nn.Module, samples: Samples, request: Request, report: Report) -> Study:
     """Check everything that can be known beforehand, then measure what is not there yet."""
     device = device_of(network)
     example = samples.inputs[:2].to(device)
@@ -190,24 +165,14 @@ def _study(network: nn.Module, samples: Samples, request: _Request, report: Repo
         if request.sweep.until is not None:  # how many samples are measured depends on scores
             question["until"] = plain_scoring(request.scoring)
             samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
-        planned = _Planned(network, mixed(samples), plan, question)
+        planned = Planned(network, mixed(samples), plan, question)
         if request.out is None:
             study = _measured(planned, request, report, (None, lambda: None), {})
             return _confirmed(study, planned, request, report)
         return _kept(planned, request, report, place_of_study(request.out))
 
 
-@dataclass(frozen=True)
-class _Planned:
-    """What is measured: samples in the order of the study."""
-
-    network: nn.Module
-    samples: Samples
-    plan: Plan
-    question: dict[str, Any]
-
-
-def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> Study:
+def _kept(planned: Planned, request: Request, report: Report, out: Path) -> Study:
     """Return the study in a folder, finished if it was not."""
     itself = request.run.extend is not None and Path(request.run.extend).resolve() == out
 
@@ -240,8 +205,8 @@ def _kept(planned: _Planned, request: _Request, report: Report, out: Path) -> St
 
 def _confirmed(
     study: Study,
-    planned: _Planned,
-    request: _Request,
+    planned: Planned,
+    request: Request,
     report: Report,
     check: Callable[[], None] = lambda: None,
 ) -> Study:
@@ -251,15 +216,15 @@ def _confirmed(
         planned.samples,
         planned.plan,
         cell_table(planned.plan),
-        _asked(request, planned.samples, float(study.manifest["attack"]["epsilon"])),
+        question_of(request, planned.samples, float(study.manifest["attack"]["epsilon"])),
         (request.sweep, request.run),
     )
     return confirmed(study, subject, request.confirmation, report, check)
 
 
 def _measured(
-    planned: _Planned,
-    request: _Request,
+    planned: Planned,
+    request: Request,
     report: Report,
     place: tuple[Path | None, Callable[[], None]],
     known: Mapping[str, Any],
@@ -282,13 +247,13 @@ def _measured(
     if known:
         edges = known["shards"]["edges"]
     shard = max(end - first for first, end in pairwise(edges))
-    equipment = _asked(request, samples, _SMALL), request.sweep, request.run
+    equipment = question_of(request, samples, _SMALL), request.sweep, request.run
     work = equipped(planned.network, samples, plan.removals, equipment, shard)
     if known:  # numbers that are not 0 or 1 may hang on it, by their last bit
         work = replace(work, batch=min(work.batch, known["run"]["batch"]))
-    attack, choice = _settled(planned, request, report, work.batch, known)
-    work = replace(work, question=_asked(request, samples, attack.epsilon))
-    outline = _outline(planned, request, edges, (attack, choice), work)
+    attack, choice = settled_attack(planned, request, report, work.batch, known)
+    work = replace(work, question=question_of(request, samples, attack.epsilon))
+    outline = outline_of(planned, request, edges, (attack, choice), work)
     if known and known["study"] != outline.identity:
         raise StudyError(
             f"The study {folder} was begun by another version of hormesis, which removed other "
@@ -298,107 +263,39 @@ def _measured(
     store = MemoryStore() if folder is None else FolderStore(folder, check, most)
     if isinstance(store, FolderStore):
         begin(store, outline, fresh=not known)
-    better, chance = request.performance.higher_is_better, outline.manifest.get("chance")
-    chosen = chose(outline.manifest["attack"], request.performance.name)
-    rule = request.scoring, request.sweep.until, len(samples), better, chance, chosen
-    stopping = Stopping(outline.tables[CELLS], *rule)
+    stopping = _stopping(request, outline, len(samples))
     worker = Worker(work, outline.identity, _source(request, planned, outline))
     sweeper = sweeper_of(planned.network, worker, (request.sweep, request.run), shard)
     grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
     audit = audit_of(planned.network, work, store, edges)
-    means, performance = stopping.means, request.performance
-    base = manifest.describe_base(means, performance)
+    base = manifest.describe_base(stopping.means, request.performance)
     notes = [
-        *manifest.notes(means, attack, choice, performance),
+        *manifest.notes(stopping.means, attack, choice, request.performance),
         *manifest.notes_on_chance(base, outline.manifest, request.scoring),
         *work.engine.notes,
         *audit.notes(exact=request.sweep.precision == "exact"),
         *stopping.notes(),
     ]
-    seconds = round(time.monotonic() - started, 1)
     found = {"base": base, "audit": audit.described(), "notes": plainly(notes)}
     if stopping.prefixes:
         found["settled"] = [prefix.described() for prefix in stopping.prefixes]
+    seconds = round(time.monotonic() - started, 1)
     found["run"] = {**outline.manifest["run"], "seconds": seconds}
     return finish(outline, store, stopping, found)
 
 
-def _source(request: _Request, planned: _Planned, outline: Outline) -> Source | None:
+def _stopping(request: Request, outline: Outline, samples: int) -> Stopping:
+    """Return what counts the shards, and says when enough was seen."""
+    performance, said = request.performance, outline.manifest
+    rule = request.scoring, request.sweep.until, samples, performance.higher_is_better
+    chosen = chose(said["attack"], performance.name)
+    return Stopping(outline.tables[CELLS], *rule, said.get("chance"), chosen)
+
+
+def _source(request: Request, planned: Planned, outline: Outline) -> Source | None:
     """Return the study that this one extends, if any."""
     if request.run.extend is None:
         return None
     keys = outline.tables[REMOVALS]["key"].tolist()
     folder = Path(request.run.extend)
     return source_of(folder, planned.question, outline.manifest["attack"], keys)
-
-
-def _outline(
-    planned: _Planned,
-    request: _Request,
-    edges: list[int],
-    chosen: tuple[Attack, EpsilonChoice | None],
-    work: Work,
-) -> Outline:
-    """Return what the study holds from the start."""
-    attack, plan = manifest.describe_attack(*chosen), planned.plan
-    magnitude = {"epsilon": attack["epsilon"]}
-    removals = removal_table(plan)
-    chance = manifest.chance_of(planned.samples, request.performance)
-    written = {
-        "study": identified(planned.question, magnitude, removals["key"].tolist()),
-        "question": planned.question,
-        "attack": attack,
-        "scoring": plain_scoring(request.scoring),
-        **({} if chance is None else {"chance": chance}),
-        "shards": {"edges": edges},
-        **({"origin": request.origin} if request.origin else {}),
-        **flow_entry(work.engine.flow, plan.targets),
-        "notes": plainly(list(work.engine.notes)),
-        "run": {
-            "engine": work.engine.name,
-            "workers": work.engine.workers,
-            "batch": work.batch,
-            "began": time.time(),
-            **manifest.environment(),
-        },
-    }
-    tables = {
-        TARGETS: target_table(plan),
-        CELLS: cell_table(plan),
-        REMOVALS: removals,
-        SAMPLES: sample_table(planned.samples),
-    }
-    return Outline(written, tables)
-
-
-def _asked(request: _Request, samples: Samples, epsilon: float | str) -> Question:
-    return Question(
-        request.performance,
-        replace(request.attack, epsilon=epsilon),
-        adaptive=request.sweep.adversary == "adaptive",
-        bounds=samples.bounds,
-        seed=request.sweep.seed,
-    )
-
-
-def _settled(
-    planned: _Planned, request: _Request, report: Report, batch: int, known: Mapping[str, Any]
-) -> tuple[Attack, EpsilonChoice | None]:
-    """Return the attack with a number for its magnitude, and how that was chosen."""
-    if request.attack.epsilon != AUTO:
-        return request.attack, None
-    if known:
-        choice = EpsilonChoice(**known["attack"]["chosen"])
-        return replace(request.attack, epsilon=choice.epsilon), choice
-    stage = "Choosing the magnitude"
-    choice = automatic_epsilon(
-        planned.network,
-        planned.samples,
-        request.attack,
-        batch=batch,
-        seed=request.sweep.seed,
-        chance=manifest.chance_of(planned.samples, accuracy) or 0.0,
-        progress=lambda tried: report(stage, tried, max(tried + 1, _USUAL_TRIALS)),
-    )
-    report(stage, choice.evaluations, choice.evaluations)
-    return replace(request.attack, epsilon=choice.epsilon), choice

@@ -21,8 +21,8 @@ def named_from(given: Namespace) -> Named:
         normalize=given.normalize,
         device=given.device,
         stem=given.stem,
-        mean=tuple(given.mean or ()),
-        std=tuple(given.std or ()),
+        mean=tuple(given.mean) if given.mean else None,
+        std=tuple(given.std) if given.std else None,
     )
 
 
@@ -54,8 +54,7 @@ def sweep_from(given: Namespace) -> Sweep:
 
 def scoring_flags(given: Namespace) -> dict[str, Any]:
     """Return what was given of a scoring, by the names of its fields."""
-    flags = {field.name: field.name for field in fields(Scoring)} | {"chance": "chance_corrected"}
-    found = {name: given[flag] for name, flag in flags.items()}
+    found = {field.name: given[field.name] for field in fields(Scoring)}
     return {name: value for name, value in found.items() if value is not None}
 
 

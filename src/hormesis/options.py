@@ -354,7 +354,7 @@ def _add_intervals(parser: ArgumentParser, default: Scoring | None, shown: str) 
         nargs="?",
         const=True,
         metavar="BOOL",
-        default=default and default.chance,
+        default=default and default.chance_corrected,
         help=f"count performances from that of guessing (default: {shown})",
     )
     add(

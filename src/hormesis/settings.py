@@ -217,7 +217,7 @@ class Scoring:
         multiplicity: What a certain class has to stand up to: ``"none"``, each target on its own;
             ``"holm"``, a wrong one among all targets; ``"bh"``, their share among the certain ones
             (Benjamini and Hochberg).
-        chance: Count performances from chance: ``(p − chance)/(p_base − chance)``.
+        chance_corrected: Count performances from chance: ``(p − chance)/(p_base − chance)``.
         population: What intervals are about: ``"infinite"``, other samples like these, or
             ``"finite"``, just those of the study.
 
@@ -235,7 +235,7 @@ class Scoring:
     interval: str = "delta"
     level: float = 0.95
     multiplicity: str = "none"
-    chance: bool = False
+    chance_corrected: bool = False
     population: str = "infinite"
 
     def __post_init__(self) -> None:
@@ -291,17 +291,16 @@ class Named:
     normalize: bool | None = None
     device: str | None = None
     stem: str = "standard"
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check what belongs together."""
-        if len(self.mean) != len(self.std):
-            raise SettingError(
-                "Expected one `mean` and one `std` for each channel, got "
-                f"{len(self.mean)} and {len(self.std)}."
-            )
-        if self.mean and self.normalize is False:
+        mean, std = self.mean or (), self.std or ()
+        if len(mean) != len(std):
+            got = f"{len(mean)} and {len(std)}"
+            raise SettingError(f"Expected one `mean` and one `std` for each channel, got {got}.")
+        if mean and self.normalize is False:
             raise SettingError("Expected no `mean` and `std` beside `normalize` false.")
 
     def study_name(self, attack: str) -> str:

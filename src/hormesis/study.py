@@ -211,7 +211,7 @@ class Study:
     def scoring(self) -> Scoring:
         """The scoring that the study was made with."""
         said: dict[str, Any] = dict(self.manifest["scoring"])
-        said |= {name: float(value) for name, value in said.items() if isinstance(value, int)}
+        said |= {name: float(value) for name, value in said.items() if type(value) is int}
         return Scoring(**said)
 
     @property

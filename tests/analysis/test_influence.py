@@ -92,7 +92,7 @@ def values(
 @pytest.mark.parametrize("reference", ["base", "density", "random"])
 @pytest.mark.parametrize("base", ["network", "first"])
 def test_influence_is_the_derivative_by_the_weight_of_a_sample(base, reference, chance, loss):
-    scoring = Scoring(base=base, reference=reference, chance=chance)
+    scoring = Scoring(base=base, reference=reference, chance_corrected=chance)
     cells, outcomes = made(loss=loss)
     known = Base(0.0, 0.0, not loss, chance=5.0 if loss else CHANCE)
     found = values(cells, outcomes, scoring, known)
@@ -112,13 +112,13 @@ def test_a_score_counted_from_chance_is_one_less_where_the_network_only_guesses(
     rows = {"clean": CHANCE, "adversarial": CHANCE, "changed": True}
     responses = cells.assign(**rows)
     base = Base(0.8, 0.4, chance=CHANCE)
-    table = score_table(responses, base, Scoring(reference="base", chance=True))
+    table = score_table(responses, base, Scoring(reference="base", chance_corrected=True))
     assert table.loc[table["score"] != "difference", "value"].tolist() == pytest.approx([-1.0] * 16)
-    again = score_table(responses, Base(0.8, 0.05, chance=CHANCE), Scoring(chance=True))
+    again = score_table(responses, Base(0.8, 0.05, chance=CHANCE), Scoring(chance_corrected=True))
     assert again.loc[again["score"] == "adversarial", "class"].unique().tolist() == ["undefined"]
     assert len(outcomes.clean) == len(cells)
     with pytest.raises(SettingError, match="need the performance of guessing, which is not known"):
-        score_table(responses, Base(0.8, 0.4), Scoring(chance=True))
+        score_table(responses, Base(0.8, 0.4), Scoring(chance_corrected=True))
 
 
 def test_a_magnitude_that_the_samples_chose_ties_the_base_to_the_clean_one():

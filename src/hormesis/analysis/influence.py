@@ -170,9 +170,9 @@ class _Derivatives:
 
     def relative_slopes(self) -> tuple[float, float]:
         """Return what an outcome adds to the divisor of either kind, relative to the divisor."""
-        if not self.base.higher_is_better and not self.scoring.chance:
+        if not self.base.higher_is_better and not self.scoring.chance_corrected:
             return 0.0, 0.0  # it is the response that is divided by
-        level = known_chance(self.base) if self.scoring.chance else 0.0
+        level = known_chance(self.base) if self.scoring.chance_corrected else 0.0
         lengths = (self.base.clean - level, self.base.adversarial - level)
         clean, adversarial = (1 / length if length else 0.0 for length in lengths)
         return clean, adversarial
@@ -204,7 +204,7 @@ class _Derivatives:
         """Return the derivatives by the responses and by what they are divided by."""
         weights = simpson_weights(curve.shape[1])
         with np.errstate(divide="ignore", invalid="ignore"):
-            if self.scoring.chance:
+            if self.scoring.chance_corrected:
                 level = known_chance(self.base)
                 slopes = weights / (by - level)
                 of_base = (

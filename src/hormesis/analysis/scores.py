@@ -86,10 +86,10 @@ def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> C
 
     Example:
         >>> known = Base(0.9, 0.5, chance=0.1)
-        >>> quotient(np.array([[0.9, 0.5, 0.1]]), np.array([[0.9]]), known, Scoring(chance=True))
+        >>> quotient(np.array([[0.9, 0.5, 0.1]]), np.array([[0.9]]), known, Scoring(chance_corrected=True))
         array([[1. , 0.5, 0. ]])
     """
-    if not scoring.chance:
+    if not scoring.chance_corrected:
         return relative(performance, by, higher_is_better=base.higher_is_better)
     chance = known_chance(base)
     learnt = by > chance if base.higher_is_better else by < chance
@@ -263,10 +263,10 @@ def plain_scoring(scoring: Scoring) -> dict[str, Any]:
     """Return a scoring as plain values; what older versions do not know stands there if it is used.
 
     Example:
-        >>> sorted(set(plain_scoring(Scoring(chance=True))) - set(plain_scoring(Scoring())))
-        ['chance']
+        >>> sorted(set(plain_scoring(Scoring(chance_corrected=True))) - set(plain_scoring(Scoring())))
+        ['chance_corrected']
     """
-    usual = {"chance": False, "population": POPULATIONS[0]}
+    usual = {"chance_corrected": False, "population": POPULATIONS[0]}
     return {name: value for name, value in asdict(scoring).items() if usual.get(name) != value}
 
 

@@ -196,9 +196,6 @@ def _attack(asked: dict[str, Any]) -> list[str]:
     return words
 
 
-_FLAGS = {"chance": "chance_corrected"}
-
-
 def _given(asked: dict[str, Any], default: Targets | Sweep | Scoring) -> list[str]:
     """Return the flags of what differs from the default."""
     words = []
@@ -213,7 +210,7 @@ def _given(asked: dict[str, Any], default: Targets | Sweep | Scoring) -> list[st
             continue
         if name == "control" and value is True:
             value = 1  # as studies had it that knew of one draw only
-        words.append(f"--{_FLAGS.get(name, name).replace('_', '-')}")
+        words.append(f"--{name.replace('_', '-')}")
         if value is not True:
             words += list(map(str, value)) if isinstance(value, list) else [str(value)]
     return words

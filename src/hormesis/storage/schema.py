@@ -60,7 +60,7 @@ _SCORING = Table(
         "interval?": Text(among=INTERVALS),
         "level?": Number(0, 1, open=True),
         "multiplicity?": Text(among=MULTIPLICITIES),
-        "chance?": Flag(),
+        "chance_corrected?": Flag(),
         "population?": Text(among=POPULATIONS),
     }
 )

@@ -36,6 +36,7 @@ _LIBRARIES = (
     "~/.config/matplotlib",
     "~/.triton",
     "/dev/shm",
+    "/proc",  # where nobody can put a file, as tests of refusals want it
     "/tmp/ray",
     os.path.join(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}"),
 )

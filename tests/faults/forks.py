@@ -45,7 +45,9 @@ class Forks:
             "CUDA_VISIBLE_DEVICES": "",
             "COLUMNS": "400",
             "TMPDIR": str(root / "tmp"),  # what is written there and moved counts too
-            "PYTHONPATH": os.pathsep.join((str(_SOURCES), os.environ.get("PYTHONPATH", ""))),
+            "PYTHONPATH": os.pathsep.join(
+                (str(_SOURCES), str(_HERE.parent), os.environ.get("PYTHONPATH", ""))
+            ),
         }
         self._log = (self._outside / "log").open("w")
         self._process = subprocess.Popen(

@@ -20,7 +20,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from shim import Fault, Shim
+from faults.shim import Fault, Shim
 
 Request = dict[str, Any]
 

@@ -86,7 +86,8 @@ def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> C
 
     Example:
         >>> known = Base(0.9, 0.5, chance=0.1)
-        >>> quotient(np.array([[0.9, 0.5, 0.1]]), np.array([[0.9]]), known, Scoring(chance_corrected=True))
+        >>> asked = Scoring(chance_corrected=True)
+        >>> quotient(np.array([[0.9, 0.5, 0.1]]), np.array([[0.9]]), known, asked)
         array([[1. , 0.5, 0. ]])
     """
     if not scoring.chance_corrected:
@@ -263,7 +264,8 @@ def plain_scoring(scoring: Scoring) -> dict[str, Any]:
     """Return a scoring as plain values; what older versions do not know stands there if it is used.
 
     Example:
-        >>> sorted(set(plain_scoring(Scoring(chance_corrected=True))) - set(plain_scoring(Scoring())))
+        >>> asked = plain_scoring(Scoring(chance_corrected=True))
+        >>> sorted(set(asked) - set(plain_scoring(Scoring())))
         ['chance_corrected']
     """
     usual = {"chance_corrected": False, "population": POPULATIONS[0]}

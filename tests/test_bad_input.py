@@ -272,7 +272,7 @@ def test_data_sets_weights_and_functions(arguments, words, capsys):
         ("a_file", "Expected `--out` to be a folder, but a_file is a file."),
         ("a_file/out", "a_file/out cannot be written: Not a directory|with `--out`"),
         ("/proc/nowhere/out", "/proc/nowhere/out cannot be written"),
-        ("x" * 300, "cannot be written: File name too long"),
+        ("x" * 300, "cannot be used (File name too long)"),
         (".", "The folder . holds something else; choose another one with `--out`."),
     ],
 )
@@ -325,7 +325,7 @@ def test_configuration_files(text, words, config, capsys):
 
 def test_configuration_files_that_are_none(config, capsys):
     check(["analyze", "--config", str(config)], "There is no configuration file|study.yaml", capsys)
-    check(["analyze", "--config", "a_folder"], "There is no configuration file|a_folder", capsys)
+    check(["analyze", "--config", "a_folder"], "Expected a configuration file|a_folder", capsys)
     config.write_bytes(b"\xff\xfe\x00\x01")
     check(["analyze", "--config", str(config)], "The configuration file is no text", capsys)
 

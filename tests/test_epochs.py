@@ -140,6 +140,7 @@ def test_the_command_draws_prints_and_can_be_shown_and_exported(home, capsys):
     assert "picture: studies/epochs.png" in said
     assert max(map(len, said.splitlines())) <= 80
     assert sorted(path.name for path in (home / "studies").iterdir()) == [
+        ".hormesis.json",
         "epoch-0001",
         "epoch-0003",
         "epochs.png",

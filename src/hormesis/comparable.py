@@ -24,7 +24,7 @@ _SCORING = (
     "interval",
     "level",
     "multiplicity",
-    "chance",
+    "chance_corrected",
     "population",
 )
 _FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model",)}

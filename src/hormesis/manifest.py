@@ -19,7 +19,7 @@ from hormesis.analysis.uncertainty import law_of
 from hormesis.inputs.normalize import Normalized
 from hormesis.inputs.samples import Samples
 from hormesis.settings import Scoring, Sweep, Targets
-from hormesis.storage.rules import plain
+from hormesis.storage.rules import plain, plainly
 from hormesis.stress.adversaries import Attack
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.performance import PERFORMANCES, Performance
@@ -73,7 +73,7 @@ def question(
     """
     targets, sweep, performance = measured
     return {
-        "network": {key: plain(value) for key, value in network.items()},
+        "network": plainly(network),
         "data": {
             "name": plain(samples.name),
             "samples": len(samples),

@@ -4,7 +4,6 @@ from argparse import HelpFormatter
 
 from jsonargparse import (
     ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
-    ActionYesNo,
     ArgumentParser,
     Namespace,
 )
@@ -13,7 +12,7 @@ from hormesis.confirm_options import add_confirmation
 from hormesis.epoch_options import add_epochs
 from hormesis.errors import SettingError
 from hormesis.live_options import add_live
-from hormesis.run_options import add_run
+from hormesis.run_options import add_normalize, add_run
 from hormesis.settings import (
     BASES,
     DEFAULT_KINDS,
@@ -137,13 +136,7 @@ def _add_inputs(parser: ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="range of the inputs of module:factory data (default: 0 1)",
     )
-    add(
-        "--normalize",
-        action=ActionYesNo(no_prefix="no-"),
-        default=default.normalize,
-        help="put the normalisation of a named data set in front of the network (default: yes for "
-        "networks by name, no for module:factory)",
-    )
+    add_normalize(add, default.normalize)
     for name, said in (("mean", "subtract"), ("std", "divide by")):
         add(
             f"--{name}",
@@ -386,7 +379,8 @@ def check_given(given: Namespace, parser: ArgumentParser | None = None) -> None:
             )
         if key in PAIRS and value is not None and len(value) != 2:
             raise SettingError(f"Expected `{key}` to be two numbers, got {_spelled(value)}.")
-        if isinstance(default, bool) and not isinstance(value, bool):
+        counts = key == "control" and type(value) is int
+        if isinstance(default, bool) and not isinstance(value, bool) and not counts:
             raise SettingError(f"Expected `{key}` to be true or false, got {value!r}.")
 
 

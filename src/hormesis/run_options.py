@@ -1,5 +1,7 @@
 """The flags that say where a study lies and how it is measured."""
 
+from collections.abc import Callable
+
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from hormesis.settings import ENGINES, Run
@@ -61,4 +63,20 @@ def add_run(parser: ArgumentParser) -> None:
         action=ActionYesNo(no_prefix="no-"),
         default=True,
         help="show progress on standard error (default: yes)",
+    )
+
+
+def add_normalize(add: Callable[..., object], default: bool | None) -> None:
+    """Add the flag for what is put in front of a network.
+
+    Args:
+        add: What adds a flag to a group of a parser.
+        default: What is done where it is not given.
+    """
+    add(
+        "--normalize",
+        action=ActionYesNo(no_prefix="no-"),
+        default=default,
+        help="put the normalisation of a named data set in front of the network (default: yes for "
+        "networks by name, no for module:factory)",
     )

@@ -128,8 +128,10 @@ def test_code_on_the_command_line_may_stand_in_the_file_too():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the parser, for an abbreviation
 @pytest.mark.parametrize("option", [["--conf", "study.yaml"], ["--confi=study.yaml"]])
 def test_an_abbreviated_option_names_a_file_too(option):
-    Path("study.yaml").write_text("model: evil:build")
+    Path("study.yaml").write_text("model: evil:build\nout: run\n")
     with pytest.raises(SettingError, match="names code for `model`, 'evil:build'"):
+        parsed(_parser(), ["train", *option], [])
+    with pytest.raises(SettingError, match=r"could match --config, --confirm"):
         parsed(_parser(), ["analyze", *option], [])
 
 

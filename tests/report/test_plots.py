@@ -141,7 +141,8 @@ def test_an_undecided_class_has_a_question_mark(tmp_path):
     combined = study.scores.loc[study.scores["filter"] == "combined", "class"].tolist()
     assert 0 < combined.count("undecided") < len(combined)
     found = words(study.plot.heatmap(), tmp_path)
-    assert sum(word.endswith("?") for word in found) == combined.count("undecided")
+    open_to_question = combined.count("undecided") + combined.count("antifragile (unconfirmed)")
+    assert sum(word.endswith("?") for word in found) == open_to_question
 
 
 def test_on_two_columns_the_heat_map_shows_every_filter(tmp_path):

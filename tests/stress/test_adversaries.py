@@ -85,7 +85,7 @@ def test_epsilon_becomes_a_plain_float(kind, epsilon):
 def test_repr_shows_the_settings():
     assert repr(FGSM()) == "FGSM(epsilon='auto')"
     assert repr(PGD(0.25, steps=7, step_size=0.5, random_start=False)) == (
-        "PGD(epsilon=0.25, steps=7, step_size=0.5, random_start=False)"
+        "PGD(epsilon=0.25, steps=7, step_size=0.5, random_start=False, restarts=1)"
     )
 
 
@@ -96,6 +96,7 @@ def test_attacks_are_plain_frozen_values():
         "steps": 40,
         "step_size": 2.5 / 40,
         "random_start": True,
+        "restarts": 1,
     }
     assert PGD(**dataclasses.asdict(attack)) == attack
     with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'steps'"):

@@ -14,6 +14,7 @@ from jsonargparse import (
 
 from hormesis.errors import MissingExtraError, SettingError
 from hormesis.options import STEP_SIZE, add_allow_code, check_given, make_parser
+from hormesis.run_options import add_normalize
 from hormesis.settings import STEMS, Named
 from hormesis.training.recipe import PGD_STEPS, Corpus, Recipe, Session, training_attack
 
@@ -96,13 +97,7 @@ def _add_data(made: ArgumentParser) -> None:
         metavar="N",
         help="draw so many training samples, every class in its share (default: all)",
     )
-    add(
-        "--normalize",
-        action=ActionYesNo(no_prefix="no-"),
-        default=default.normalize,
-        help="put the normalisation of a named data set in front of the network (default: yes for "
-        "networks by name, no for module:factory)",
-    )
+    add_normalize(add, default.normalize)
 
 
 def add_recipe(made: ArgumentParser) -> None:

@@ -63,7 +63,9 @@ def measure(
             base = _cut(whole(literal, clean))
         answer = whole(program, inputs)
         usual = max(part.logits.abs().max().item() for part in (base, answer))
-        usually = ties.checked(network, None, inputs, answer, ties.Rounding(usual))
+        usually = ties.Rounding(usual)
+        if program.exact:
+            usually = ties.checked(network, None, inputs, answer, usually)
         unfiltered = (
             scored(block.inputs, base, None, usually),
             scored(inputs, answer, None, usually),
@@ -85,7 +87,9 @@ def measure(
                     inputs, idle[row] = attacked(seen, block, question)
                     found = whole(program, inputs, weights)
                     pairs = ((known, base), (found, answer))
-                    rounding = ties.checked(network, removals[row], inputs, found, usually)
+                    rounding = usually
+                    if program.exact:
+                        rounding = ties.checked(network, removals[row], inputs, found, usually)
                     results[row] = (
                         scored(block.inputs, _cut(known), removals[row], rounding),
                         scored(inputs, found, removals[row], rounding),

@@ -82,6 +82,8 @@ class Program:
         flow: Which parameter feeds which.
         rounding: Largest difference seen between its logits and the network's, as a share of the
             largest logit.
+        exact: Whether it computes in the network's own data type, so that nothing but rounding
+            tells the two apart.
     """
 
     calls: tuple[Call, ...] = field(repr=False)
@@ -94,6 +96,7 @@ class Program:
     literal: "Program | None" = field(default=None, repr=False)
     flow: Flow = field(default=(), repr=False)
     rounding: float = 0.0
+    exact: bool = True
 
     def weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the unfiltered parameters of these names."""

@@ -464,7 +464,7 @@ def test_a_symlink_loop_and_a_pipe_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.pt")
     for name in ("loop.pt", "pipe.pt"):
         with pytest.raises(
-            ModelError, match=f"{name}'(, a pipe or a device| does not exist)|cannot be read"
+            ModelError, match="a pipe or a device|does not exist|cannot be read"
         ):
             load_checkpoint(tmp_path / name)
 

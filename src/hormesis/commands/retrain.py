@@ -12,11 +12,8 @@ from hormesis.errors import SettingError
 from hormesis.given import scoring_flags, scoring_from
 from hormesis.options import check_given
 from hormesis.settings import Named, check_choice
-from hormesis.storage.atomic import replacing
 from hormesis.training.recipe import Corpus, Recipe, check_count, training_attack
-from hormesis.training.runs import open_run
 from hormesis.training.selection import Selection
-from hormesis.training.working import spelled
 
 if TYPE_CHECKING:
     from hormesis.retraining import Retraining
@@ -81,6 +78,8 @@ def run(given: Namespace) -> int:
     print_retraining(made, picture=_drawn(made))
     if given.controls:
         return 0  # what was mended is among the notes
+    from hormesis.training.runs import open_run
+
     run = open_run(made.folder)
     return tell_mended(run.told, run.lost)
 
@@ -90,6 +89,8 @@ def _drawn(made: "Retraining") -> Path | None:
     if made.accuracy is None:
         return None
     from hormesis.report.retrained_picture import draw_arms
+    from hormesis.storage.atomic import replacing
+    from hormesis.training.working import spelled
 
     path = made.folder / PICTURE
     with spelled(made.folder), replacing(path) as temporary:

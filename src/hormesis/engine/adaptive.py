@@ -6,6 +6,7 @@ would turn the sign of small gradients; they only measure the inputs that the at
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ def measure(
         tick: Called after each removal.
     """
     labels, performance = block.labels, question.performance
+    looked_at = partial(ties.checked, network) if program.exact else _unchecked
 
     def scored(
         inputs: Tensor, answer: Answer, removal: Removal | None, rounding: ties.Rounding
@@ -63,9 +65,7 @@ def measure(
             base = _cut(whole(literal, clean))
         answer = whole(program, inputs)
         usual = max(part.logits.abs().max().item() for part in (base, answer))
-        usually = ties.Rounding(usual)
-        if program.exact:
-            usually = ties.checked(network, None, inputs, answer, usually)
+        usually = looked_at(None, inputs, answer, ties.Rounding(usual))
         unfiltered = (
             scored(block.inputs, base, None, usually),
             scored(inputs, answer, None, usually),
@@ -87,9 +87,7 @@ def measure(
                     inputs, idle[row] = attacked(seen, block, question)
                     found = whole(program, inputs, weights)
                     pairs = ((known, base), (found, answer))
-                    rounding = usually
-                    if program.exact:
-                        rounding = ties.checked(network, removals[row], inputs, found, usually)
+                    rounding = looked_at(removals[row], inputs, found, usually)
                     results[row] = (
                         scored(block.inputs, _cut(known), removals[row], rounding),
                         scored(inputs, found, removals[row], rounding),
@@ -97,6 +95,13 @@ def measure(
                     )
                 tick()
     return Outcomes.of(unfiltered[:2], results, base_idle, idle)
+
+
+def _unchecked(
+    removal: Removal | None, inputs: Tensor, answer: Answer, rounding: ties.Rounding
+) -> ties.Rounding:
+    """Return what was known of rounding: a program in another data type is not exact anyhow."""
+    return rounding
 
 
 def _cut(answer: Answer) -> Answer:

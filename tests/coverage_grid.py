@@ -157,7 +157,7 @@ class _Studies:
             weighed = np.einsum("k,skn->sn", WEIGHTS, right, dtype=np.float64)
             share, own = weighed.mean(axis=1) / by, weighed / by[:, None]
             own = own - share[:, None] * unfiltered[kind] / by[:, None]
-            quotients.append(share), influence.append(own), reach.append(1 / by)
+            quotients.append(share), influence.append(own), reach.append(1 / by)  # pyright: ignore[reportUnusedExpression]
             responses.append(right.mean(axis=2))
             draws.append(self._draws(kind, by) if self.case.random else None)
         value = np.stack([quotients[0] - 1, quotients[1] - 1, quotients[1] - quotients[0]])

@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 """Networks whose answer is known by how they are made, small enough to be measured in a second.
 
 Inputs have a block of features for each class. Those of a sample's own class are high, by a margin

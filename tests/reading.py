@@ -84,7 +84,7 @@ def make(folder: Path) -> None:
     analyze(folder / "finished")
     analyze(folder / "until", until=0.3)
     shutil.copytree(folder / "finished", folder / "unfinished")
-    said = hm.storage.read_manifest(folder / "unfinished")
+    said = hm.storage.read_manifest(folder / "unfinished")  # pyright: ignore[reportAttributeAccessIssue]
     left = {key: value for key, value in said.items() if key not in ("base", "settled")}
     write_manifest(folder / "unfinished", {**left, "format": FORMAT, "state": "unfinished"})
     (folder / "unfinished" / "responses.parquet").unlink()

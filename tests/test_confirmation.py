@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalSubscript=false
 """Claims put to the test: the same whoever measures, resumed after a kill, and read back whole."""
 
 from pathlib import Path

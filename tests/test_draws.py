@@ -1,3 +1,4 @@
+# pyright: reportGeneralTypeIssues=false
 """Several draws of the random control: planned, measured, stored, extended and scored."""
 
 from dataclasses import replace

@@ -69,7 +69,7 @@ def check_scores(
     study: hm.Study, target: str, expected: Expected, score: str | None = None, **scoring: Any
 ) -> None:
     """Compare the scores of each filter: clean, adversarial, difference, or only one of them."""
-    table: Any = study.score(hm.Scoring(**{"reference": "density"} | scoring)).set_index(
+    table: Any = study.score(hm.Scoring(**{"reference": "density"} | scoring)).set_index(  # pyright: ignore[reportArgumentType]
         ["target", "filter", "score"]
     )
     names = ("clean", "adversarial", "difference") if score is None else (score,)

@@ -108,8 +108,8 @@ def test_a_layer_that_hides_gradients_is_masked_under_an_adaptive_adversary():
     study = analysed(known.Masking(), sweep=hm.Sweep(adversary="adaptive"))
     assert found(study, "adversarial") == {"temper": MASKED, "signal": FRAGILE}
     emptied = study.responses.query("target == 'temper.weight' and density == 0")
-    assert (emptied["zero_gradient"] == 1).all()
-    assert (emptied["unmoved"] == 1).all()
+    assert (emptied["zero_gradient"] == 1).all()  # pyright: ignore[reportGeneralTypeIssues]
+    assert (emptied["unmoved"] == 1).all()  # pyright: ignore[reportGeneralTypeIssues]
     assert study.manifest["base"]["zero_gradient"] == 0
 
 
@@ -137,7 +137,7 @@ def test_uneven_classes_make_guessing_better():
 def test_two_classes_are_half_way_to_a_coin():
     inputs, labels = known.data(240)
     study = analysed(known.Carrier(), (inputs, labels), attack=hm.FGSM("auto"))
-    assert study.base.adversarial > study.base.chance
+    assert study.base.adversarial > study.base.chance  # pyright: ignore[reportOperatorIssue]
 
 
 @pytest.mark.parametrize("performance", ["accuracy", "top5"])

@@ -111,7 +111,7 @@ def _behind_normalisation(network: nn.Module, named: Named, samples: Samples) ->
         SettingError: If one is asked for and none is known.
         ModelError: If the network brings one of its own.
     """
-    if named.mean:
+    if named.mean and named.std:
         return normalized(network, named.mean, named.std)
     if named.normalize and not samples.mean:
         raise SettingError(

@@ -40,7 +40,7 @@ def test_the_whole_grid_covers(reference):
         assert missed[defined > 0.02].max(initial=0) <= 0.06 + 0.01, shown
         if case.samples >= 200 and there.min() > 0.99 and case.base >= 0.1:
             assert missed.min() >= 0.005, shown
-    assert case.samples == SAMPLES[-1]
+    assert case.samples == SAMPLES[-1]  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 @pytest.mark.slow

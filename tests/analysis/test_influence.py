@@ -223,9 +223,9 @@ def test_the_ends_are_where_fiellers_theorem_puts_them(ratio, right):
     c2 = stats.t.ppf(0.975, 999) ** 2
     a, b, c = share**2 - c2 * bottom, -2 * (other * share - c2 * both), other**2 - c2 * top
     low, high = sorted(np.roots([a, b, c]))
-    assert found["high"] == pytest.approx(high - 1, rel=1e-6)
+    assert found["high"] == pytest.approx(high - 1, rel=1e-6)  # pyright: ignore[reportGeneralTypeIssues]
     if right >= 20:
-        assert found["low"] == pytest.approx(low - 1, rel=1e-6)
+        assert found["low"] == pytest.approx(low - 1, rel=1e-6)  # pyright: ignore[reportGeneralTypeIssues]
     else:
         assert found["low"] <= low - 1 + 1e-9
     certain = found["low"] > 0.05 or found["high"] < -0.05
@@ -245,7 +245,7 @@ def test_a_border_far_on_the_other_side_does_not_overflow():
     tiny = np.array([1e-9])
     with np.errstate(over="raise"):
         found = interval(Spread(tiny, tiny, tiny), value=-5.0)
-    assert found["certain"]
+    assert found["certain"]  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def test_all_samples_of_a_finite_set_leave_nothing_open():

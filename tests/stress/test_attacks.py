@@ -271,7 +271,7 @@ def test_a_magnitude_still_to_be_chosen_is_refused(attack):
 )
 def test_a_broken_attack_is_caught(monkeypatch, shift, match):
     class Broken(attacks._SignSteps):
-        def run(self, model, inputs, criterion, *, epsilon):
+        def run(self, model, inputs, criterion, *, epsilon):  # pyright: ignore[reportIncompatibleMethodOverride]
             found = inputs.clone()
             found[3, 0, 0, 0] = 0.5 + shift
             return found

@@ -100,4 +100,4 @@ def test_few_steps_can_cross_the_ball(steps, size):
     attack = training_attack("pgd", 0.1, steps=steps)
     assert isinstance(attack, PGD)
     assert (attack.steps, attack.step_size) == (steps or 10, size)
-    assert attack.steps * attack.step_size >= 1
+    assert attack.steps * attack.step_size >= 1  # pyright: ignore[reportOperatorIssue]

@@ -175,7 +175,7 @@ def _precise(spread: Spread) -> Bool[np.ndarray, " rows"]:
     """Return where what is divided by is known so well that Fieller's interval will do alone."""
     assert spread.divisor is not None
     known = (spread.divisor <= _PRECISE) & (spread.divisor > 0)
-    return known.any(axis=0) & (spread.divisor <= _PRECISE).all(axis=0)
+    return np.any(known, axis=0) & np.all(spread.divisor <= _PRECISE, axis=0)
 
 
 def class_p_values(
@@ -218,7 +218,7 @@ def without_interval(spread: Spread, law: Law) -> Bool[np.ndarray, " rows"]:
     """
     if spread.divisor is None:
         return np.zeros_like(spread.below, dtype=bool)
-    return (np.square(law.critical()) * spread.divisor >= 1).any(axis=0)
+    return np.any(np.square(law.critical()) * spread.divisor >= 1, axis=0)
 
 
 def _error_at(spread: Spread, distance: Values, sign: int) -> Values:

@@ -156,13 +156,12 @@ def unpack(name: str, content: bytes) -> Shard:
                 arrays[key] = np.unpackbits(arrays[key], axis=-1, count=samples)
         changed, measured = arrays["changed"], arrays.get("measured")
         values = (arrays[key].astype(np.float32, copy=False) for key in NAMES)
-        idle = (
-            np.unpackbits(arrays[key], axis=-1, count=samples).astype(bool)
-            if key in arrays
-            else None
+        idle = {
+            key: np.unpackbits(arrays[key], axis=-1, count=samples).astype(bool)
             for key in IDLE
-        )
-        outcomes = StoredOutcomes(*values, changed, measured, *idle)
+            if key in arrays
+        }
+        outcomes = StoredOutcomes(*values, changed=changed, measured=measured, **idle)
         said = (metadata.get(key, "") for key in ("study", "inputs"))
         return Shard(int(metadata["first"]), outcomes, *said)
     except READ_ERRORS as error:

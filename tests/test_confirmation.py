@@ -195,7 +195,7 @@ def test_idle_says_where_there_is_no_gradient(attack):
     network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU())
     network[0].weight = nn.Parameter(torch.tensor([[1.0, 0.0], [-1.0, -1.0]]))
     inputs = torch.tensor([[0.5, 0.5], [0.0, 0.5]])  # the second lies in the flat corner
-    found = perturb_noted(network, inputs, torch.tensor([0, 0]), attack, bounds=(0, 1), seed=0)
+    found = perturb_noted(network, inputs, torch.tensor([0, 0]), attack, bounds=(0.0, 1.0), seed=0)
     assert found.idle[0].tolist() == [False, True]
     assert found.idle[1].tolist() == [False, isinstance(attack, hm.FGSM)]
 

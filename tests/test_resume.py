@@ -146,7 +146,7 @@ def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
     def again(*_: object, **__: object) -> None:
         raise AssertionError("the magnitude is chosen again")
 
-    monkeypatch.setattr("hormesis.pipeline.automatic_epsilon", again)
+    monkeypatch.setattr("hormesis.request.automatic_epsilon", again)
     same(analyze(tmp_path / "s", attack=auto), expected)
 
 

@@ -22,7 +22,7 @@ from hormesis.study import Study
 PLANNED = 1500
 NETWORK = synthetic.network(np.random.default_rng(5), targets=5, steps=5)
 OUTCOMES = NETWORK.outcomes(PLANNED, np.random.default_rng(1))
-EXPECTED = {"layer0.weight": 256, "layer4.weight": 256, "layer3.weight": 512}
+EXPECTED = {"layer0.weight": 256, "layer2.weight": 512, "layer3.weight": 512}
 
 
 def smooth(outcomes: StoredOutcomes) -> StoredOutcomes:

@@ -40,8 +40,6 @@ class Sequence:
     Example:
         >>> round(float(Sequence(1000, 10_000, 0.95).critical()), 3)
         3.035
-        >>> round(float(Sequence(1000, 10_000, 0.95, finite=True).critical()), 3)
-        3.037
     """
 
     samples: int | Int[np.ndarray, " rows"]

@@ -101,7 +101,7 @@ def most_bytes(removals: int) -> int:
 
     Example:
         >>> most_bytes(1000) // 1000
-        8330
+        8333
     """
     return 2 * MOST_HEADER + MOST_SAMPLES * 8 * (removals + 1) + 2 * removals
 

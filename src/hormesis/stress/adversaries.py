@@ -154,7 +154,7 @@ class PGD:
 
     Example:
         >>> PGD(epsilon=8 / 255, steps=10)
-        PGD(epsilon=0.03137254901960784, steps=10, step_size=0.25, random_start=True)
+        PGD(epsilon=0.03137254901960784, steps=10, step_size=0.25, random_start=True, restarts=1)
     """
 
     name: ClassVar[str] = "pgd"

@@ -51,7 +51,7 @@ def freeze(
         >>> study = analyze(network, (images, torch.arange(18) % 2), attack=FGSM(0.01),
         ...                 sweep=Sweep(thresholds=5), run=Run(progress=False))
         >>> selection = Selection(("antifragile",), undecided="estimate",
-        ...                       scoring=Scoring(tolerance=0.4))  # 0.33 and 0.44
+        ...                       scoring=Scoring(reference="density", tolerance=0.4))
         >>> frozen = freeze(network, study, selection)
         >>> [share.parameter for share in frozen.shares if share.trained]
         ['2.weight']

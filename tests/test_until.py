@@ -46,7 +46,14 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def study(sweep: hm.Sweep = QUICK, **more: object) -> hm.Study:
-    return hm.analyze(network(), data(), attack=hm.FGSM(0.05), sweep=sweep, run=RUN, **more)  # pyright: ignore[reportArgumentType]
+    return hm.analyze(
+        network(),
+        data(),
+        attack=hm.FGSM(0.05),
+        sweep=sweep,
+        run=RUN,
+        **{"scoring": hm.Scoring(reference="density"), **more},
+    )  # pyright: ignore[reportArgumentType]
 
 
 def test_it_stops_early_and_says_what_was_saved():
@@ -94,7 +101,12 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
     for target, count in (("1.weight", 256), ("3.weight", 512)):
         some = tuple(values[order[:count]] for values in data())
         own = hm.analyze(
-            network(), some, attack=hm.FGSM(0.05), sweep=replace(CERTAIN, until=None), run=RUN
+            network(),
+            some,
+            attack=hm.FGSM(0.05),
+            sweep=replace(CERTAIN, until=None),
+            scoring=hm.Scoring(reference="density"),
+            run=RUN,
         )
         for table in ("responses", "scores"):
             ours, theirs = (
@@ -104,7 +116,8 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
             columns = [c for c in ours.columns if c in {*RESPONSE_COLUMNS, "value", "point"}]
             assert ours[columns].equals(theirs[columns])
         prefix = found.prefix_of[target]
-        assert (prefix.samples, prefix.base) == (count, own.base)
+        assert (prefix.samples, prefix.base.clean) == (count, own.base.clean)
+        assert prefix.base.adversarial == own.base.adversarial
 
 
 def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatch):
@@ -179,7 +192,7 @@ def test_a_stopped_study_is_opened_again_and_not_with_another_scoring(tmp_path):
     assert first.scores.equals(study(out=tmp_path / "s").scores)
     assert hm.open_study(tmp_path / "s").scores.equals(first.scores)
     with pytest.raises(StudyError, match=r"until\.tolerance is 0\.2 here and 0\.05 there"):
-        study(out=tmp_path / "s", scoring=hm.Scoring(tolerance=0.2))
+        study(out=tmp_path / "s", scoring=hm.Scoring(reference="density", tolerance=0.2))
 
 
 @pytest.mark.parametrize("until", ["soon", "", "0", "-0.5", 0.0, float("nan"), "inf"])

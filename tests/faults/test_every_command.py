@@ -41,6 +41,7 @@ def bad(trial: Trial) -> bool:
     return trial.verdict not in ("held", "named") or trial.refused > LONGEST
 
 
+@pytest.mark.slow  # some minutes on two cores
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_few_places(opened, name):
     laboratory = opened(name)

@@ -97,7 +97,9 @@ def test_a_folder_that_is_nothing_is_refused(tmp_path):
 
 def test_accuracy_on_clean_inputs_is_where_every_line_begins(tmp_path):
     accuracy = pd.DataFrame({"attack": ["clean", "fgsm", "pgd"], "epsilon": [0.0, 0.1, 0.1]})
-    accuracy = accuracy.assign(arm="none", seed=0, samples=10, accuracy=[0.9, 0.5, 0.2], low=0.0, high=1.0)
+    accuracy = accuracy.assign(
+        arm="none", seed=0, samples=10, accuracy=[0.9, 0.5, 0.2], low=0.0, high=1.0
+    )
     retrained(tmp_path)
     accuracy.to_parquet(tmp_path / "accuracy.parquet")
     lines = retraining_payload(open_retraining(tmp_path))["lines"]

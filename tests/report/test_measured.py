@@ -68,7 +68,10 @@ def test_what_was_left_out_comes_with_its_reason():
     ("changes", "expected"),
     [
         ({}, "--thresholds 3"),
-        ({"filters": ["low_pass"], "control": True}, "--filters low_pass --thresholds 3 --control 1"),
+        (
+            {"filters": ["low_pass"], "control": True},
+            "--filters low_pass --thresholds 3 --control 1",
+        ),
         ({"seed": 7, "adversary": "adaptive"}, "--thresholds 3 --adversary adaptive --seed 7"),
         ({"span": None}, "--thresholds 3"),
     ],

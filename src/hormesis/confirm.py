@@ -44,7 +44,7 @@ from hormesis.engine.shards import Work, doubled, parts_of
 from hormesis.growing import Outline, grow
 from hormesis.inputs.samples import Samples, take
 from hormesis.measuring import Worker, equipped
-from hormesis.report.progress import Report
+from hormesis.report.progress import SENTENCE, Report
 from hormesis.settings import UNFILTERED, Run, Sweep
 from hormesis.storage import (
     CELLS,
@@ -324,7 +324,7 @@ class _Trial:
             f"{spelled_seconds(work)}; where that holds, {runs - 1} times as much for controls. "
             "`--confirm never` leaves it out.",
             0,
-            0,
+            SENTENCE,
         )
 
 

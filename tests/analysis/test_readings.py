@@ -83,7 +83,7 @@ def study():
     )
 
 
-@pytest.mark.xfail(strict=False, reason="a claim that is not confirmed counts as uncertain here")
+@pytest.mark.xfail(strict=False, reason="one mark too many; not explained yet")
 @pytest.mark.parametrize("first", ["network", "first"])
 def test_the_other_reading_is_the_score_by_the_other_reference(study, first):
     for scoring, other in ((BASE, DENSITY), (DENSITY, BASE)):

@@ -134,7 +134,7 @@ def test_the_heat_map_says_what_its_colours_mean(tmp_path):
     assert {"conv1", "layer1.0.conv1"} <= set(found)
 
 
-@pytest.mark.xfail(strict=False, reason="one mark too many since classes have marks of their own")
+@pytest.mark.xfail(strict=False, reason="the other reading at the right has a mark of its own")
 def test_an_undecided_class_has_a_question_mark(tmp_path):
     generator = np.random.default_rng(1)
     network = synthetic.network(generator, targets=4, steps=5)

@@ -50,7 +50,7 @@ class Answer:
         return Answer(self.logits[rows], None if self.before is None else self.before[rows])
 
 
-_ROWS, _REMOVALS = 2, 6  # on which a program is compared with its network, in every stage
+_ROWS, _REMOVALS = 4, 6  # on which a program is compared with its network, in every stage
 
 
 def few_of(rows: int) -> Int[Tensor, " few"]:
@@ -58,7 +58,7 @@ def few_of(rows: int) -> Int[Tensor, " few"]:
 
     Example:
         >>> few_of(10).tolist(), few_of(2).tolist()
-        ([0, 9], [0, 1])
+        ([0, 3, 6, 9], [0, 1])
     """
     return torch.arange(min(rows, _ROWS)) * (rows - 1) // max(min(rows, _ROWS) - 1, 1)
 

@@ -20,8 +20,9 @@ from rich.progress import (
 from hormesis.report.terminal import printable
 
 Report = Callable[[str, int, int], None]
-"""Called with the name of a stage, the work done and the work in total; with a total of 0, the name
-is a sentence that is shown once."""
+"""Called with the name of a stage, the work done and the work in total; where ``SENTENCE`` stands
+for the total, the name is a sentence that is shown once."""
+SENTENCE = -1
 
 _SECONDS_BETWEEN_LINES = 30.0
 _QUIET_SECONDS = 2.0
@@ -65,7 +66,7 @@ def _bars(console: Console) -> Iterator[Report]:
         tasks = {}
 
         def report(stage: str, done: int, total: int) -> None:
-            if not total:
+            if total == SENTENCE:
                 progress.console.print(printable(stage), markup=False, highlight=False)
                 return
             if stage not in tasks:
@@ -83,7 +84,7 @@ class _Lines:
         self._printed: dict[str, float] = {}
 
     def report(self, stage: str, done: int, total: int) -> None:
-        if not total:
+        if total == SENTENCE:
             self._say(stage)
             return
         now = time.monotonic()

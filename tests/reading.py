@@ -2,15 +2,19 @@
 
 import contextlib
 import io
+import multiprocessing
 import os
 import resource
-import select
 import shutil
-import signal
 import socket
+import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import torch
-from jaxtyping import TypeCheckError
 from torch import nn
 
+import harmless
 import hormesis as hm
 
 # What the commands import only when they need it, here once for all processes.
@@ -164,43 +168,78 @@ class Ended:
         return self.how in ("done", "said") and more[0] < SECONDS and more[1] < MEBIBYTES
 
 
+@cache
+def _server() -> ForkServerContext:
+    """Processes that begin with everything imported, and in which nothing has been computed.
+
+    Forks of this process would not do: PyTorch refuses gradients in a fork of a process that has
+    computed some.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["reading", "pytest"])
+    found = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [found])])
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        os.environ.update({} if found is None else {"PYTHONPATH": found})
+    return context
+
+
 def ended(call: Callable[[], object], limit: float = 100.0) -> Ended:
     """Run something in a process of its own, stopped if it does not end, or computes too long.
 
     Args:
-        call: What to run.
+        call: What to run; it has a name in a module, or is a ``partial`` of what has one.
         limit: Seconds of waiting; of computing, it may take a fifth of them.
     """
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
-        resource.setrlimit(resource.RLIMIT_CPU, (int(limit / 5), int(limit / 5)))
-        os._exit(_told(call, write))
-    os.close(write)
-    stopped = not select.select([read], [], [], limit)[0]
-    if stopped:
-        os.kill(pid, signal.SIGKILL)
-    said = os.read(read, 1 << 16).decode() if not stopped else f"stopped after {limit} s"
-    os.close(read)
-    _, status, used = os.wait4(pid, 0)
-    seconds = used.ru_utime + used.ru_stime if not stopped else float("inf")
-    how = said or f"it died of {status}"
-    return Ended(how, seconds, used.ru_maxrss / 1024)
+    context = _server()
+    read, write = context.Pipe(duplex=False)
+    child = context.Process(target=_run, args=(call, write, int(limit / 5), [*harmless.roots]))
+    child.start()
+    write.close()
+    with read:
+        if not read.poll(limit):
+            child.kill()
+            child.join()
+            return Ended(f"stopped after {limit} s", float("inf"), 0.0)
+        try:
+            found = Ended(*read.recv())
+        except EOFError:
+            child.join()
+            found = Ended(f"it died of {child.exitcode}", float("inf"), 0.0)
+    child.join()
+    return found
 
 
-def _told(call: Callable[[], object], write: int) -> int:
+def _run(call: Callable[[], object], write: Connection, seconds: int, own: list[str]) -> None:
+    """Do what is asked, and tell how it ended, how long it computed, and with how much memory."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    harmless.roots[:] = own
+    sys.addaudithook(harmless.watch)
     how = "done"
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             call()
     except HormesisError:
         how = "said"
-    except TypeCheckError as error:  # of the suite alone: a whole number for a fraction
-        how = "done" if "int" in str(error) else traceback.format_exc()
     except BaseException:
         how = traceback.format_exc()
-    os.write(write, how.encode(errors="replace")[-(1 << 15) :])
-    return 0
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    how = "\n".join(harmless.found) or how
+    write.send((how, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
+
+
+def read(name: str, case: Path) -> None:
+    """Run one of the commands on the study of a case."""
+    COMMANDS[name](case / "study", case)
+
+
+def refused(words: Sequence[str], folder: Path) -> None:
+    """Run a command line in a folder, and see it refused."""
+    os.chdir(folder)
+    assert main([*words]) == 2
 
 
 def _pipe(path: Path) -> None:

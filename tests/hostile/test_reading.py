@@ -6,6 +6,7 @@ and 500 MiB more than it takes for a study in which nothing is wrong.
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -14,7 +15,6 @@ import pytest
 import forged
 import hormesis as hm
 import reading
-from hormesis.cli import main
 from hormesis.retraining import write_retraining
 from hormesis.storage.bounded import UnreadableFile, names_in
 from hormesis.storage.shards import file_of, firsts_in
@@ -35,7 +35,7 @@ RETRAINING = {
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Usual]:
     """Studies of every kind, and how commands end that read them, once that is known."""
     folder = tmp_path_factory.mktemp("made")
-    assert ended(lambda: reading.make(folder), 300).how == "done"
+    assert ended(partial(reading.make, folder), 300).how == "done"
     return folder, {}
 
 
@@ -57,7 +57,7 @@ def _copied(made: Path, kind: str, case: Path) -> Path:
 
 
 def _ended(case: Path, name: str) -> Ended:
-    return ended(lambda: COMMANDS[name](case / "study", case))
+    return ended(partial(reading.read, name, case))
 
 
 def _waits(kind: str, name: str) -> bool:
@@ -99,21 +99,16 @@ def test_what_lies_in_the_place_of_a_file_of_a_retraining(tmp_path, place, what)
     folder = tmp_path / "retrained"
     write_retraining(folder, RETRAINING)
     plant(folder, place, what)
-    found = ended(lambda: hm.write_report(folder, tmp_path / "report.html"))
+    found = ended(partial(hm.write_report, folder, tmp_path / "report.html"))
     assert found.how == "said", found.how
     assert found.seconds < 5
 
 
 @pytest.mark.parametrize("words", [["analyze", "--config"], ["compare", "a", "b", "--matching"]])
 @pytest.mark.parametrize("what", ["pipe", "socket"])
-def test_a_pipe_in_the_place_of_a_file_that_a_user_names(tmp_path, monkeypatch, words, what):
-    monkeypatch.chdir(tmp_path)
-    PLANTS[what](Path("file"))
-
-    def call() -> None:
-        assert main([*words, "file"]) == 2
-
-    assert ended(call).how == "done"
+def test_a_pipe_in_the_place_of_a_file_that_a_user_names(tmp_path, words, what):
+    PLANTS[what](tmp_path / "file")
+    assert ended(partial(reading.refused, [*words, "file"], tmp_path)).how == "done"
 
 
 def test_a_folder_of_too_many_names_is_not_listed(tmp_path):

@@ -129,4 +129,5 @@ def test_a_kill_at_every_step_of_the_end(tmp_path, peace):
         process(out, "overwrite", at, tmp_path / "log")
         check_nothing_is_half_there(out)
         killed.analyze(out, "overwrite" if out.exists() else "usual")
+        assert [path.name for path in out.parent.iterdir()] == [out.name]
         assert shards(out) == shards(in_peace(peace, "overwrite")[0])

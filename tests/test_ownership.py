@@ -4,11 +4,14 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hormesis.errors import StudyError, TrainingError
+from hormesis.storage import atomic
 from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.ownership import (
     COMPARISON,
@@ -29,6 +32,7 @@ from hormesis.storage.removal import (
     names_in,
     remove,
     remove_new,
+    remove_remains,
 )
 
 LAYOUT = Layout(r"manifest\.json|table", {r"inner": Layout(r"\d+", {r"deep-\d": Layout("x")})})
@@ -273,6 +277,44 @@ def test_the_manifest_goes_first_and_the_marker_last(folder: Path, monkeypatch: 
     monkeypatch.setattr(os, "unlink", noted)
     remove(folder, LAYOUT)
     assert (gone[0], gone[-1]) == ("manifest.json", MARKER)
+
+
+STEPS = ("unlink", "rmdir", "rename", "fsync")
+
+
+def _dying(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Let a process die before one of its steps."""
+    done = 0
+
+    def dying(step: Callable[..., None]) -> Callable[..., None]:
+        def counted(*given: Any, **options: Any) -> None:
+            nonlocal done
+            if done == at:
+                raise SystemExit("died")
+            done += 1
+            step(*given, **options)
+
+        return counted
+
+    for name in STEPS:
+        monkeypatch.setattr(os, name, dying(getattr(os, name)))
+
+
+@pytest.mark.parametrize("at", range(20))
+def test_a_removal_that_is_interrupted_is_brought_to_its_end(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+):
+    mine = tmp_path / f"{TEMPORARY}of-mine"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("years of work")
+    with monkeypatch.context() as patch, suppress(SystemExit):
+        _dying(patch, at)
+        remove(folder, LAYOUT)
+    assert not folder.exists() or owner(folder) is not None
+    monkeypatch.setattr(atomic, "_is_dead", lambda _: True)
+    remove_remains(tmp_path)
+    remove(folder, LAYOUT)
+    assert list(tree(tmp_path)) == [mine.name, f"{mine.name}/thesis.tex"]
 
 
 def test_only_what_is_new_and_ours_is_taken_back(folder: Path):

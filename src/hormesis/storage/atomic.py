@@ -154,14 +154,24 @@ def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
         alone: Whether the caller knows that nobody else writes there, as it holds the lock; else
             only files of processes are deleted of which this machine knows that they are dead.
     """
+    for path in left_behind(folder, alone=alone):
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - never a folder, never through a link
+
+
+def left_behind(folder: Path, *, alone: bool = False) -> list[Path]:
+    """Return what dead processes have left in a folder under temporary names.
+
+    Args:
+        folder: Where to look; nothing is found if it cannot be read.
+        alone: See ``remove_leftovers``.
+    """
     try:
-        names = [one.name for one in os.scandir(folder) if one.name.startswith(TEMPORARY)]
+        with os.scandir(folder) as found:
+            names = [one.name for one in found if one.name.startswith(TEMPORARY)]
     except OSError:
-        return
-    for name in names:
-        if alone or _is_dead(name):
-            with suppress(OSError):
-                os.unlink(folder / name)  # noqa: PTH108 - never a folder, never through a link
+        return []
+    return [folder / name for name in names if alone or _is_dead(name)]
 
 
 def _is_dead(name: str) -> bool:

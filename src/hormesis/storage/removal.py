@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hormesis.errors import HormesisError, StudyError
-from hormesis.storage.atomic import TEMPORARY, sync_folder
+from hormesis.storage.atomic import TEMPORARY, left_behind, sync_folder, temporary_beside
 from hormesis.storage.ownership import MARKER
 
 _FIRST = "manifest.json"  # without it, nobody takes the rest for whole
@@ -72,8 +72,8 @@ def remove(
 ) -> None:
     """Delete a folder of ours and everything in it; nothing of it if it holds anything else.
 
-    The caller has proved that the folder is ours. The marker goes last, so that a folder whose
-    removal was interrupted can still be told to be ours.
+    The caller has proved that the folder is ours. The marker goes last, and not before the folder
+    has a temporary name: whenever a removal is interrupted, what is left can be told to be ours.
 
     Args:
         folder: Nothing happens if it is not there.
@@ -88,13 +88,30 @@ def remove(
     try:
         with _opened(folder) as here:
             _refuse_strangers(here, layout, error, remedy)
-            if here.delete(layout, kept=(MARKER,)):
-                here.unlink(MARKER)
+            if not here.delete(layout, kept=(MARKER,)):
+                return  # something was put into it this very moment, or cannot be deleted: it stays
+        doomed = temporary_beside(folder)
+        folder.rename(doomed)
     except FileNotFoundError:
         return  # somebody else removes it as well
-    with suppress(OSError):  # something was put into it this very moment: it stays
-        folder.rmdir()
     sync_folder(folder.parent)
+    _remove_emptied(doomed)
+    sync_folder(folder.parent)
+
+
+def remove_remains(parent: Path) -> None:
+    """Delete the folders that dead processes have left whose ``remove`` was all but done."""
+    for folder in left_behind(parent):
+        with suppress(OSError):  # a file, or something lies in it
+            _remove_emptied(folder)
+
+
+def _remove_emptied(folder: Path) -> None:
+    """Delete a folder in which nothing is but the marker."""
+    with _opened(folder) as here:
+        if {entry.name for entry in here.entries()} <= {MARKER}:
+            here.unlink(MARKER)
+    folder.rmdir()
 
 
 def check_ours(

@@ -15,7 +15,7 @@ from hormesis.storage.atomic import TEMPORARY, sync_folder
 from hormesis.storage.lock import holder_of
 from hormesis.storage.ownership import NEXT, OLD, STUDY, claim, owner
 from hormesis.storage.places import LAYOUT, check_replaceable, is_ours, is_study
-from hormesis.storage.removal import check_ours, foreign, names_in, remove
+from hormesis.storage.removal import check_ours, foreign, names_in, remove, remove_remains
 
 _PATIENCE = 100  # hundredths of a second
 
@@ -101,6 +101,7 @@ def recover(out: Path) -> None:
         out: The place of the study.
     """
     old, new = predecessor(out), successor(out)
+    remove_remains(out.parent)
     with suppress(OSError, StudyError):
         if not _plays(old, OLD):
             return

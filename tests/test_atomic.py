@@ -23,7 +23,13 @@ from hormesis.storage.atomic import (
     temporary_beside,
     write_file,
 )
-from hormesis.storage.bounded import MOST_DEPTH, UnreadableFile, parse_json, read_bytes
+from hormesis.storage.bounded import (
+    MOST_DEPTH,
+    MOST_VALUES,
+    UnreadableFile,
+    parse_json,
+    read_bytes,
+)
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path):
@@ -189,6 +195,7 @@ def test_whatever_json_writes_is_read_as_json_reads_it(value, ascii_only: bool):
     ("text", "why"),
     [
         ("[" * (MOST_DEPTH + 1), "nested more deeply"),
+        ("[" + "[]," * MOST_VALUES + "1]", "more than 250,000 values"),
         ('{"a":' * 5000 + "1" + "}" * 5000, "nested more deeply"),
         ("1" * 5000, "more than 400 digits"),
         ('"\\ud800"', "no valid Unicode"),

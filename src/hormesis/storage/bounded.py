@@ -17,7 +17,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 MOST_DEPTH = 64  # of lists and tables within each other, in JSON
+MOST_VALUES = 250_000  # of lists and tables in JSON, all together
 MOST_DIGITS = 400  # of a number in JSON
 MOST_NAMES = 200_000  # in a folder
 _FLAGS = (
@@ -29,6 +32,9 @@ _FLAGS = (
 # Possessive, and up to the end where a text does not end: linear in time, whatever it is given.
 _STRINGS = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 _DIGITS = re.compile(rf"\d{{{MOST_DIGITS + 1}}}")
+_LEVELS, _STARTS = np.zeros(256, np.int8), np.zeros(256, bool)  # by letter
+_LEVELS[[*b"[{"]], _LEVELS[[*b"]}"]] = 1, -1
+_STARTS[[*b"[{,"]] = True
 
 
 class UnreadableFile(OSError):  # noqa: N818 - an OSError like FileNotFoundError
@@ -155,8 +161,9 @@ def parse_json(content: bytes) -> Any:  # noqa: ANN401
         content: UTF-8.
 
     Raises:
-        ValueError: If it is no JSON, is nested more deeply than 64 levels, holds a number of more
-            than 400 digits, infinity or NaN, a text that is no valid Unicode, or a key twice.
+        ValueError: If it is no JSON, is nested more deeply than 64 levels, holds more than 250,000
+            values, a number of more than 400 digits, infinity or NaN, a text that is no valid
+            Unicode, or a key twice.
 
     Example:
         >>> parse_json(b'{"format": 2}')
@@ -186,11 +193,11 @@ def _check_shape(bare: str) -> None:
     Args:
         bare: A JSON text without its strings.
     """
-    depth = 0
-    for letter in re.findall(r"[\[\]{}]", bare):
-        depth += 1 if letter in "[{" else -1
-        if depth > MOST_DEPTH:
-            raise ValueError(f"it is nested more deeply than {MOST_DEPTH} levels")
+    letters = np.frombuffer(bare.encode("utf-8", "replace"), np.uint8)
+    if np.cumsum(_LEVELS[letters], dtype=np.int32).max(initial=0) > MOST_DEPTH:
+        raise ValueError(f"it is nested more deeply than {MOST_DEPTH} levels")
+    if np.count_nonzero(_STARTS[letters]) > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values")
     if _DIGITS.search(bare):
         raise ValueError(f"it holds a number of more than {MOST_DIGITS} digits")
 

@@ -174,7 +174,9 @@ class Disk:
         node.content[record.offset : record.offset + len(record.data)] = record.data
 
     def _sync(self, record: Record) -> None:
-        one = self._files.get(record.file) or self._found(record.first)
+        one = self._maybe(record.first)
+        if not isinstance(one, Folder):  # whose number may be that of a file that is gone
+            one = self._files.get(record.file) or self._found(record.first)
         for node in _every(self.root) if record.op == "S" else [one]:
             if isinstance(node, Folder):
                 node.sync()

@@ -128,6 +128,12 @@ def test_names_that_were_not_synced_come_back_or_are_gone(tmp_path):
     assert after(records, "nothing", tmp_path) == {"folder": None}
 
 
+def test_a_folder_is_synced_whose_number_was_a_file_s(tmp_path):
+    records = [*WRITTEN, record("u", "new"), record("m", "folder"), record("s", "")]
+    records += [record("m", "folder/in"), record("s", "folder", file=1)]
+    assert after(records, "nothing", tmp_path) == {"folder": None, "folder/in": None}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_rename_between_folders_is_whole_or_not_at_all(tmp_path, seed):
     for name in ("one", "two"):

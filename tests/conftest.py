@@ -1,6 +1,7 @@
 """How Hypothesis searches in this suite, and what no test may do."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ import harmless
 # No deadline: a busy machine must not fail a test that is right.
 settings.register_profile("suite", deadline=None, max_examples=25)
 settings.load_profile("suite")
+
+# As from a terminal, also where the suite runs in the background: the processes that it starts
+# would ignore what it ignores.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for ended in ("SIGHUP", "SIGTERM", "SIGQUIT"):
+    if hasattr(signal, ended):
+        signal.signal(getattr(signal, ended), signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True, scope="session")

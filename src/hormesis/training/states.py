@@ -1,6 +1,7 @@
 """The state that Lightning resumes from: as a sealed file, read back only if it is as harmless."""
 
 import io
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,7 +90,9 @@ def load_state(path: Path, network: nn.Module) -> State:
         _check_archive(file, _MOST_PICKLED + 2048 * len(values))
         file.seek(0)
         try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of other formats: what it holds is checked below
+                state = torch.load(file, map_location="cpu", weights_only=True)
         except READ_ERRORS as error:
             raise ValueError("it is damaged, or no state of a training") from error
     fault = next(_faults(state), "")

@@ -39,21 +39,26 @@ def analysed(network: nn.Module, out: Path | None = None, **asked: Any) -> hm.St
     return hm.analyze(network, known.data(240), attack=attack, out=out, run=run, **options)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> hm.Study:
+    """A study whose claim is confirmed."""
+    return analysed(known.Noise(), tmp_path_factory.mktemp("whole") / "study")
+
+
 def verdict(study: hm.Study, target: str, scoring: hm.Scoring | None = None) -> str:
     scores = study.score(scoring or study.scoring).set_index(["target", "filter", "score"])
     return str(scores.loc[(f"{target}.weight", "combined", "adversarial"), "class"])
 
 
-def test_both_engines_say_the_same():
-    plain, fast = (analysed(known.Noise(), engine=engine) for engine in ("plain", "auto"))
+def test_both_engines_say_the_same(whole):
+    plain, fast = analysed(known.Noise(), engine="plain"), whole
     assert plain.confirmation is not None
     assert fast.confirmation is not None
     assert set(plain.confirmation["stress"]) == {"filter", "noise", "random"}
     pd.testing.assert_frame_equal(plain.confirmation, fast.confirmation, check_exact=True)
 
 
-def test_a_confirmation_goes_on_after_a_kill(tmp_path, monkeypatch):
-    whole = analysed(known.Noise(), tmp_path / "whole")
+def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
     killed, measured = tmp_path / "killed", list[str]()
     usual = confirm._Trial._measured
 
@@ -85,9 +90,8 @@ def test_a_confirmation_goes_on_after_a_kill(tmp_path, monkeypatch):
     assert measured == []
 
 
-def test_a_study_read_back_says_the_same(tmp_path):
-    made = analysed(known.Noise(), tmp_path / "study")
-    read = hm.open_study(tmp_path / "study")
+def test_a_study_read_back_says_the_same(whole):
+    made, read = whole, hm.open_study(whole.folder)
     pd.testing.assert_frame_equal(made.confirmation, read.confirmation)
     pd.testing.assert_frame_equal(made.scores, read.scores)
     assert made.notes == read.notes
@@ -95,11 +99,10 @@ def test_a_study_read_back_says_the_same(tmp_path):
     assert any(note.startswith("noise: antifragile under attack, confirmed") for note in read.notes)
 
 
-def test_other_scorings_claim_no_more_than_was_confirmed(tmp_path):
-    study = analysed(known.Noise())
-    assert verdict(study, "noise", hm.Scoring(reference="base", level=0.99)) == UNCONFIRMED
-    assert verdict(study, "noise", hm.Scoring(reference="base", level=0.9)) == ANTIFRAGILE
-    by_density = study.score(hm.Scoring(reference="density"))
+def test_other_scorings_claim_no_more_than_was_confirmed(whole):
+    assert verdict(whole, "noise", hm.Scoring(reference="base", level=0.99)) == UNCONFIRMED
+    assert verdict(whole, "noise", hm.Scoring(reference="base", level=0.9)) == ANTIFRAGILE
+    by_density = whole.score(hm.Scoring(reference="density"))
     attacked = by_density["score"] != "clean"
     assert ANTIFRAGILE not in set(by_density.loc[attacked, "class"])
 

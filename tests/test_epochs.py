@@ -21,7 +21,7 @@ from users import forgotten, listing, settle
 
 TRAIN = ["train", "--model", "my.nets:build", "--data", "my.sets:held_out", "--batch", "10"]
 RUN = ["--run", "run", "--allow-code"]
-SMALL = ["--thresholds", "3", "--epsilon", "0.1", "--engine", "plain"]
+SMALL = ["--thresholds", "3", "--epsilon", "0.1", "--engine", "plain", "--confirm", "never"]
 SWEEP = hm.Sweep(thresholds=3)
 PLAIN = hm.Run(engine="plain", progress=False)
 
@@ -105,7 +105,7 @@ def damage(path: Path, how: str) -> None:
 )
 def test_a_damaged_checkpoint_is_named_and_the_others_are_analysed(home, how, message, capsys):
     damage(home / "run" / "checkpoints" / "epoch-0002.safetensors", how)
-    words = ["analyze", *RUN, *SMALL, "--out", "studies", "--no-progress"]
+    words = ["analyze", *RUN, "--epochs", "2,3", *SMALL, "--out", "studies", "--no-progress"]
     assert main(words) == 1
     said = capsys.readouterr()
     assert said.err.startswith("hormesis: epoch 2 was left out: Checkpoint ")
@@ -113,7 +113,7 @@ def test_a_damaged_checkpoint_is_named_and_the_others_are_analysed(home, how, me
     assert said.err.count("\n") == 1
     studies = hm.open_study("studies")
     assert isinstance(studies, Studies)
-    assert list(studies.members) == [1, 3]
+    assert list(studies.members) == [3]
 
 
 def test_where_all_are_damaged_that_is_an_error(home):

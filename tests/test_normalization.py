@@ -38,7 +38,12 @@ def three(): return tiny(3, 3)
 def own(): return hm.normalized(tiny(1, 10), (0.25,), (0.5,))
 """
 COMMON = ["--epsilon", "0.05", "--thresholds", "3", "--no-progress", "--engine", "plain"]
-SWEEP = {"sweep": hm.Sweep(thresholds=3), "attack": hm.FGSM(0.05)}
+COMMON += ["--confirm", "never"]
+SWEEP: dict[str, Any] = {
+    "sweep": hm.Sweep(thresholds=3),
+    "attack": hm.FGSM(0.05),
+    "confirmation": hm.Confirmation(when="never"),
+}
 
 
 @pytest.fixture(autouse=True)

@@ -178,6 +178,7 @@ def measured_of(
         attack=hm.FGSM(epsilon=case.epsilon),
         targets=targets,
         sweep=sweep,
+        confirmation=hm.Confirmation(when="never"),
         out=out,
         run=hm.Run(engine=engine, workers=1, progress=False),
     )

@@ -49,7 +49,8 @@ def data(samples: int = SAMPLES) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def analyze(out: Path | None, sweep: hm.Sweep = SWEEP, **more: Any) -> hm.Study:
-    given = {"attack": hm.FGSM(0.05), "run": QUIET, **more}
+    never = hm.Confirmation(when="never")
+    given = {"attack": hm.FGSM(0.05), "confirmation": never, "run": QUIET, **more}
     return hm.analyze(network(), given.pop("data", data()), sweep=sweep, out=out, **given)
 
 

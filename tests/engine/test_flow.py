@@ -117,5 +117,11 @@ def test_the_plain_loop_and_a_global_analysis_know_no_way():
 
 
 def analyzed(network: nn.Module, data: tuple[Tensor, Tensor], **settings: Any) -> hm.Study:
-    asked = {"attack": hm.FGSM(0.1), "sweep": hm.Sweep(thresholds=3), "run": QUIET, **settings}
+    asked = {
+        "attack": hm.FGSM(0.1),
+        "sweep": hm.Sweep(thresholds=3),
+        "confirmation": hm.Confirmation(when="never"),
+        "run": QUIET,
+        **settings,
+    }
     return hm.analyze(network, data, **asked)

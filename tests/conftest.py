@@ -1,5 +1,6 @@
 """How Hypothesis searches in this suite, and what no test may do."""
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for ended in ("SIGHUP", "SIGTERM", "SIGQUIT"):
     if hasattr(signal, ended):
         signal.signal(getattr(signal, ended), signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    """Spare every collection of garbage the objects of all that is imported: it takes 0.4 s."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

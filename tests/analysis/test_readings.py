@@ -84,7 +84,7 @@ def study():
 
 
 def said_of(row, words):
-    """A word by the side of the borders on which the value lies, `?` where the interval does not."""
+    """A word by where the value lies, with a `?` where the interval does not lie there whole."""
     tolerance = Scoring().tolerance
     sides = [int(row[name] > tolerance) - int(row[name] < -tolerance) for name in ("low", "high")]
     side = int(row["value"] > tolerance) - int(row["value"] < -tolerance)

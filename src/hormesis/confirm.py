@@ -37,7 +37,7 @@ from hormesis.confirmation import ALWAYS, NEVER, Confirmation
 from hormesis.cross_check import cross_checked, open_cross_check
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Removal
-from hormesis.remeasuring import Remeasuring, Step, Subject, folder_of, hashed, time_of_one
+from hormesis.remeasuring import Remeasuring, Step, Subject, folder_of, hashed, time_of
 from hormesis.report.progress import SENTENCE, Report
 from hormesis.storage import (
     CONFIRMATION,
@@ -252,7 +252,7 @@ class _Trial:
         steps = strong.steps * strong.restarts
         again = self._again
         once = (
-            time_of_one(again, removals, self._question(ADAPTIVE)) / 2
+            time_of(again, removals[:1], self._question(ADAPTIVE)) / 2
         )  # the base is attacked, too
         cells, runs = len(removals), 1 + len(CONTROLS) * self.confirmation.draws
         work = cells * len(again.samples) * once * (1 + steps) / again.work.engine.workers

@@ -13,7 +13,7 @@ from hormesis.analysis.cross_check import CROSS, MARGIN, SURROGATES, Figures, cr
 from hormesis.confirmation import Confirmation
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Removal
-from hormesis.remeasuring import Remeasuring, Step, Subject, hashed, time_of_one
+from hormesis.remeasuring import Remeasuring, Step, Subject, hashed, time_of
 from hormesis.report.progress import SENTENCE, Report
 from hormesis.settings import UNFILTERED
 from hormesis.storage import StoredOutcomes, spelled_seconds
@@ -149,14 +149,15 @@ class _CrossCheck:
     def tell_cost(self) -> None:
         """Show what the cross-check takes, from the time of one removal."""
         _, removals = self._cells
-        once = (
-            time_of_one(self.again, removals, replace(self._noise, adaptive=True)) / 2
-        )  # the unfiltered network is met, too
-        work = len(removals) * len(self.again.samples) * once / self.again.work.engine.workers
+        few = removals[:: max(len(removals) // 4, 1)][:5]
+        first, all_of_them = (time_of(self.again, some, self._noise) for some in (few[:1], few))
+        each = max(all_of_them - first, 0.0) / max(len(few) - 1, 1)
+        times = 1.2 if self._noise.adaptive else 2.0  # the second step is not attacked anew
+        work = len(removals) * len(self.again.samples) * each / self.again.work.engine.workers
         self.again.report(
             f"Cross-check of {len(removals)} cells by random noise, {_DRAWS} draws each, and by "
             f"inputs perturbed on another network, on {len(self.again.samples)} samples: about "
-            f"{spelled_seconds(1.2 * work)}.",
+            f"{spelled_seconds(times * work)}.",
             0,
             SENTENCE,
         )

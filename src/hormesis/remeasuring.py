@@ -172,13 +172,13 @@ class Remeasuring:
         return hashed([self.key, *step.name.split("-"), *keys])
 
 
-def time_of_one(again: Remeasuring, removals: Sequence[Removal], question: Question) -> float:
-    """Return the seconds that one removal and the unfiltered network take, for each sample."""
+def time_of(again: Remeasuring, removals: Sequence[Removal], question: Question) -> float:
+    """Return the seconds that removals and the unfiltered network take, for each sample."""
     work = again.work
     count = min(work.batch, len(again.samples))
     block = doubled(Block(again.samples.inputs[:count], again.samples.labels[:count]))
     began = time.monotonic()
-    work.engine.measure(removals[:1], block.to(work.device), question, lambda: None)
+    work.engine.measure(removals, block.to(work.device), question, lambda: None)
     return (time.monotonic() - began) / count
 
 

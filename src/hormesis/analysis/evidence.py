@@ -33,14 +33,27 @@ def judged(scores: pd.DataFrame, study: Judged, scoring: Scoring) -> pd.DataFram
         study: Where they come from.
         scoring: How responses became scores.
     """
-    crossed = masked_rows(study.confirmation, study.manifest.get("cross_check", {}))
+    crossed = _crossed(study)
     evidence = Evidence(
         at_chance=study.at_chance,
-        masked=is_masked(*base_idle(study.manifest)) or base_is_masked(crossed),
+        masked=base_masked(study),
         unmasked=_unmasked(study, scoring, with_crossed(study.responses, crossed)),
         confirmed=_confirmed(study, scoring),
     )
     return with_verdicts(scores, evidence, scoring.tolerance)
+
+
+def base_masked(study: Judged) -> bool:
+    """Return whether the unfiltered network's adversarial figure is masked.
+
+    Args:
+        study: Any study.
+    """
+    return is_masked(*base_idle(study.manifest)) or base_is_masked(_crossed(study))
+
+
+def _crossed(study: Judged) -> pd.DataFrame | None:
+    return masked_rows(study.confirmation, study.manifest.get("cross_check", {}))
 
 
 def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:

@@ -18,7 +18,8 @@ def parse_epsilon(text: str) -> float | str:
 
     Args:
         text: A number (``"0.03"``), a fraction (``"8/255"``) or ``"auto"``, which asks for the
-            magnitude at which adversarial accuracy is half the clean one.
+            magnitude at which adversarial accuracy is half-way between clean accuracy and that of
+            guessing.
 
     Returns:
         A finite number above 0, or ``"auto"``.

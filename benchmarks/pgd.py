@@ -1,7 +1,6 @@
 """How strong PGD is at few steps, by the size of a step; `python -m benchmarks.pgd`.
 
-The network is the one of `make demo`, on scikit-learn's digits. It takes some three minutes of one
-core.
+The network is the one of `make demo`, on scikit-learn's digits. It takes a minute of one core.
 """
 
 import argparse
@@ -16,14 +15,14 @@ from hormesis.stress.adversaries import FGSM, PGD, Attack
 from hormesis.stress.attacks import perturb
 from hormesis.training.digits import trained_on_digits
 
-EPSILON = 0.06
+EPSILON = 0.03
 STEPS = (5, 10, 40)
 
 
 def main() -> None:
     """Print accuracy under FGSM and under PGD, as a table of Markdown."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--samples", type=int, default=90)
+    parser.add_argument("--samples", type=int, default=180)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -2,8 +2,8 @@
 
 A small network, trained for one epoch on MNIST, is measured once on all 10,000 test images. The
 outcomes are then replayed in other random orders through the rule that stops a sweep, for intervals
-about other images like these and for intervals about just these; the truth of the second is known. It takes
-some two minutes of one core.
+about other images like these and for intervals about just these; the truth of the second is known.
+It takes some two minutes of one core.
 """
 
 import argparse

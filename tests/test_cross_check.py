@@ -1,4 +1,5 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalSubscript=false
+# pyright: reportOptionalMemberAccess=false, reportGeneralTypeIssues=false
 """Figures that noise or another network's perturbed inputs make worse than the attack: masked."""
 
 from pathlib import Path

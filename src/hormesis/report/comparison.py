@@ -18,9 +18,9 @@ _MOST_STUDIES = 12
 LEGEND = f"{legend(IMPROVING)}; lower case: by the estimate alone; - undefined"
 
 POOLED = (
-    "Intervals of the mean over runs: between runs, for other trainings on these samples; sampling, "
-    "for these very runs on other samples; both, for other trainings on other samples, which the "
-    "class of the mean goes by."
+    "Intervals of the mean over runs: between runs, for other trainings on these samples; "
+    "sampling, for these very runs on other samples; both, for other trainings on other samples, "
+    "which the class of the mean goes by."
 )
 
 

@@ -67,16 +67,21 @@ def test_gradients_that_lead_astray_are_masked_though_none_is_zero(adversary):
 
 @pytest.mark.parametrize("adversary", ["fixed", "adaptive"])
 @pytest.mark.parametrize(
-    ("made", "expected"),
+    ("made", "expected", "seed"),
     [
-        (known.Informative, {"informative": FRAGILE, "other": ROBUST}),
-        (known.Duplicate, {"one": ROBUST, "other": ROBUST}),
+        (known.Informative, {"informative": FRAGILE, "other": ROBUST}, 2),
+        (known.Informative, {"informative": FRAGILE, "other": ROBUST}, 7),
+        (known.Duplicate, {"one": ROBUST, "other": ROBUST}, 0),
     ],
 )
-def test_an_honest_network_is_not_masked(made, expected, adversary):
+def test_an_honest_network_is_not_masked(made, expected, adversary, seed):
+    """Also where a filter leaves answers by chance, which noise and attacks move anywhere."""
+    torch.manual_seed(seed)
     study = analysed(made(), adversary=adversary)
     assert classes(study) == expected
-    assert not (study.confirmation["low"] > study.manifest["cross_check"]["margin"]).any()
+    table = study.confirmation
+    above = table["low"] > study.manifest["cross_check"]["margin"]
+    assert not (above & table["working"]).any()
     assert [note for note in study.notes if "none is masked" in note]
 
 
@@ -198,6 +203,7 @@ def test_each_sample_is_perturbed_on_the_next_surrogate_in_turn():
 
 def test_figures_that_were_not_measured_to_the_end_count_as_far_as_they_were():
     cells = pd.DataFrame({"target": ["w"], "filter": "low_pass", "step": 0, "outcome": 0})
+    cells = cells.assign(working=True)
     own = Figures(np.ones(4), np.array([[1.0, 1.0, 1.0, np.nan]]))
     other = Figures(np.ones(4), np.zeros((1, 4)))
     rows = crossed_rows(cells, own, other, 0.95, higher_is_better=False)

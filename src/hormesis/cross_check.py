@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from hormesis.analysis.confirmation import NOISE, TRANSFER
-from hormesis.analysis.cross_check import CROSS, MARGIN, SURROGATES, Figures, crossed_rows
+from hormesis.analysis.cross_check import (
+    CROSS,
+    MARGIN,
+    SURROGATES,
+    Figures,
+    crossed_rows,
+    still_working,
+)
 from hormesis.confirmation import Confirmation
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Removal
@@ -117,7 +124,11 @@ class _CrossCheck:
 
     @cached_property
     def _cells(self) -> tuple[pd.DataFrame, list[Removal]]:
-        return self.again.subject.cells_of(self.again.subject.every_target)
+        cells, removals = self.again.subject.cells_of(self.again.subject.every_target)
+        study = self.again.study
+        keys = ["target", "filter", "step"]
+        working = study.responses[keys].assign(working=still_working(study.responses, study.base))
+        return cells.merge(working, on=keys, how="left", validate="one_to_one"), removals
 
     @cached_property
     def _own(self) -> Figures:
@@ -130,14 +141,10 @@ class _CrossCheck:
     def surrogates(self) -> tuple[Removal, ...]:
         """Filtered versions of the network that still work, of targets that lie far apart.
 
-        Of each target the version that lacks most values, among those whose clean performance is at
-        least half-way between guessing and the unfiltered network.
+        Of each target the version that lacks most values, see ``still_working``.
         """
-        base, subject = self.again.study.base, self.again.subject
-        table = self.again.study.responses
-        guessing = base.chance if base.chance is not None else 0.0
-        half = (base.clean + guessing) / 2
-        good = table["clean"] >= half if base.higher_is_better else table["clean"] <= 2 * base.clean
+        subject, table = self.again.subject, self.again.study.responses
+        good = still_working(table, self.again.study.base)
         table = table.loc[good & table["changed"] & (table["outcome"] != UNFILTERED)]
         emptiest = table.sort_values("zeroed", kind="stable").groupby("target", sort=False).tail(1)
         found = dict(zip(emptiest["target"], emptiest["outcome"], strict=True))

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
 
 from hormesis.analysis.confirmation import COLUMNS, NOISE, TRANSFER
+from hormesis.analysis.scores import Base
 from hormesis.settings import UNFILTERED
 
 CROSS = "cross"
@@ -43,13 +44,34 @@ class Figures:
     removals: Float[np.ndarray, "removals samples"]
 
 
+def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
+    """Return which filtered networks still work: they lose at most half of what they can, clean.
+
+    A network that answers by chance has no adversarial figure to speak of.
+
+    Args:
+        responses: Column ``clean``.
+        base: Performance of the unfiltered network, and of guessing.
+
+    Example:
+        >>> responses = pd.DataFrame({"clean": [0.9, 0.5, 0.49]})
+        >>> still_working(responses, Base(0.9, 0.5, chance=0.1)).tolist()
+        [True, True, False]
+    """
+    clean = responses["clean"].to_numpy(dtype=float)
+    if not base.higher_is_better:
+        return clean <= 2 * base.clean
+    return clean >= (base.clean + (base.chance or 0.0)) / 2
+
+
 def crossed_rows(
     cells: pd.DataFrame, own: Figures, other: Figures, level: float, *, higher_is_better: bool
 ) -> pd.DataFrame:
     """Return by how much another attack does more harm than the study's own, with intervals.
 
     Args:
-        cells: Columns ``target``, ``filter``, ``step`` and ``outcome``, a row of the figures.
+        cells: Columns ``target``, ``filter``, ``step``, ``outcome``, a row of the figures, and
+            ``working``, see ``still_working``.
         own: By the study's own attack.
         other: By the other one, on the same samples.
         level: Confidence level of Student's interval of the paired differences.
@@ -58,11 +80,12 @@ def crossed_rows(
     Returns:
         The unfiltered network first, with an empty ``target`` and ``filter``; then every cell: the
         columns of ``analysis.confirmation.COLUMNS`` but for ``stress`` and ``attack``, and
-        ``step``. ``value``, ``low`` and ``high`` are in units of the performance, more than 0 where
-        the other attack does more harm; ``base`` is the figure by the study's own attack.
+        ``step`` and ``working``. ``value``, ``low`` and ``high`` are in units of the performance,
+        more than 0 where the other attack does more harm; ``base`` is the figure by the study's own attack.
 
     Example:
-        >>> cells = pd.DataFrame({"target": ["w"], "filter": "low_pass", "step": 0, "outcome": 0})
+        >>> cells = pd.DataFrame({"target": ["w"], "filter": "low_pass", "step": 0, "outcome": 0,
+        ...                       "working": True})
         >>> own = Figures(np.ones(4), np.ones((1, 4)))
         >>> other = Figures(np.ones(4), np.array([[0.0, 1.0, 1.0, 0.0]]))
         >>> rows = crossed_rows(cells, own, other, 0.95, higher_is_better=True)
@@ -77,7 +100,7 @@ def crossed_rows(
     half = stats.t.ppf((1 + level) / 2, count - 1) * error
     places = np.array([-1, *cells["outcome"].tolist()])
     places[places == UNFILTERED] = len(more) - 1
-    said = {"target": "", "filter": "", "step": 0}
+    said = {"target": "", "filter": "", "step": 0, "working": True}
     names = pd.concat([pd.DataFrame([said]), cells[list(said)]], ignore_index=True)
     numbers = {"value": value, "low": value - half, "high": value + half, "base": level_of}
     return names.assign(
@@ -106,7 +129,8 @@ def joined(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
     if "step" not in whole:
         return whole.loc[:, list(COLUMNS)]
     step = whole["step"].fillna(0).astype(np.int64)
-    return whole.assign(step=step).loc[:, [*COLUMNS, "step"]]
+    working = [value is True or value == 1 for value in whole["working"]]
+    return whole.assign(step=step, working=working).loc[:, [*COLUMNS, "step", "working"]]
 
 
 def masked_rows(table: pd.DataFrame | None, said: Mapping[str, Any]) -> pd.DataFrame | None:
@@ -116,9 +140,10 @@ def masked_rows(table: pd.DataFrame | None, said: Mapping[str, Any]) -> pd.DataF
         table: A study's table of confirmations.
         said: What the manifest says of its cross-check.
     """
-    if table is None or "step" not in table or "margin" not in said:
+    if table is None or "working" not in table or "margin" not in said:
         return None
-    return table.loc[(table["stress"] == CROSS) & (table["low"] > float(said["margin"]))]
+    judged = (table["stress"] == CROSS) & table["working"].astype(bool)
+    return table.loc[judged & (table["low"] > float(said["margin"]))]
 
 
 def with_crossed(responses: pd.DataFrame, masked: pd.DataFrame | None) -> pd.DataFrame:
@@ -147,7 +172,7 @@ def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], performance
     masked = masked_rows(table, said)
     if table is None or masked is None:
         return []
-    rows = table.loc[table["stress"] == CROSS]
+    rows = table.loc[(table["stress"] == CROSS) & table["working"].astype(bool)]
     ways = ", ".join(_SPELLED[name] for name in dict.fromkeys(rows["attack"]) if name in _SPELLED)
     notes = [
         _of_the_network(row, performance)
@@ -167,7 +192,8 @@ def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], performance
         count = len(rows[["target", "filter", "step"]].drop_duplicates())
         notes.append(
             f"Cross-check of {count} adversarial figures on {said.get('samples', '?')} samples: "
-            f"none is masked. Compared with: {ways}."
+            f"none is masked. Compared with: {ways}. Filtered networks that hardly work are not "
+            "judged."
         )
     if not said.get("surrogates"):
         notes.append(

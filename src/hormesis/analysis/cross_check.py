@@ -45,7 +45,7 @@ class Figures:
 
 
 def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
-    """Return which filtered networks still work: they lose at most half of what they can, clean.
+    """Return which filtered networks still work: half of what they could is left.
 
     A network that answers by chance has no adversarial figure to speak of.
 

@@ -45,7 +45,7 @@ class Figures:
 
 
 def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
-    """Return which filtered networks still work: half of what they could is left.
+    """Return which filtered networks still work: half of what the unfiltered one can is left.
 
     A network that answers by chance has no adversarial figure to speak of.
 
@@ -81,7 +81,8 @@ def crossed_rows(
         The unfiltered network first, with an empty ``target`` and ``filter``; then every cell: the
         columns of ``analysis.confirmation.COLUMNS`` but for ``stress`` and ``attack``, and
         ``step`` and ``working``. ``value``, ``low`` and ``high`` are in units of the performance,
-        more than 0 where the other attack does more harm; ``base`` is the figure by the study's own attack.
+        more than 0 where the other attack does more harm; ``base`` is the figure by the study's own
+        attack.
 
     Example:
         >>> cells = pd.DataFrame({"target": ["w"], "filter": "low_pass", "step": 0, "outcome": 0,

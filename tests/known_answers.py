@@ -185,3 +185,18 @@ class Collapse(Network):
         mean, _ = self.read(inputs)
         there = (self.guard(torch.ones_like(mean)) / self.guard.weight.numel()).clamp(max=0.5) * 2
         return self.signal(mean) + (1 - there) * 100 * torch.eye(CLASSES)[0]
+
+
+class Ruffled(Network):
+    """``ripple`` moves logits by next to nothing, so steeply that gradients point anywhere.
+
+    No gradient is zero, so that nothing but another attack tells that an attack achieves nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(signal=blocks(8.0, 10.0), ripple=torch.linspace(0.5, 1.0, FEATURES)[None])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        mean, _ = self.read(inputs)
+        steep = 1e-3 * torch.sin(1e5 * inputs[:, :FEATURES] + 1e5 * inputs[:, FEATURES:])
+        return self.signal(mean) + self.ripple(steep) * torch.eye(CLASSES)[0]

@@ -14,7 +14,7 @@ from torch import nn
 
 import hormesis as hm
 import known_answers as known
-from hormesis import confirm
+from hormesis import confirm, remeasuring
 from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED
 from hormesis.analysis.confirmation import same_as_controls, verdicts
 from hormesis.engine.plan import make_plan
@@ -73,13 +73,13 @@ def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
     assert verdict(hm.open_study(killed), "noise") == UNCONFIRMED
     assert (killed / "confirmation" / "filter-adaptive" / "outcomes").is_dir()
     monkeypatch.setattr(confirm._Trial, "_measured", usual)
-    counted = confirm.Worker.__call__
+    counted = remeasuring.Worker.__call__
 
     def count(self: Any, task: Any, tick: Any = lambda samples: None) -> bytes:
         measured.append(self.study)
         return counted(self, task, tick)
 
-    monkeypatch.setattr(confirm.Worker, "__call__", count)
+    monkeypatch.setattr(remeasuring.Worker, "__call__", count)
     again = analysed(known.Noise(), killed)
     steps = whole.confirmation[["stress", "attack"]].drop_duplicates()
     assert len(set(measured)) == len(steps) - 1  # the first was there

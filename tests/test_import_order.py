@@ -44,6 +44,8 @@ ORDER = [
     "cluster",
     "growing",  # the missing shards, measured
     "request",  # what was asked, and laid out from it
+    "remeasuring",  # some samples of a study, in another way
+    "cross_check",  # noise and perturbed inputs of other networks
     "confirm",  # claims put to the test
     "pipeline",  # the main path, from Python
     "training",

@@ -116,8 +116,8 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
             columns = [c for c in ours.columns if c in {*RESPONSE_COLUMNS, "value", "point"}]
             assert ours[columns].equals(theirs[columns])
         prefix = found.prefix_of[target]
-        assert (prefix.samples, prefix.base.clean) == (count, own.base.clean)
-        assert prefix.base.adversarial == own.base.adversarial
+        # Guessing is by the classes of all samples, whenever a target was settled.
+        assert (prefix.samples, prefix.base) == (count, replace(own.base, chance=found.base.chance))
 
 
 def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatch):

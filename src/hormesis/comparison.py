@@ -11,8 +11,7 @@ import pandas as pd
 from hormesis.analysis import compare as tables
 from hormesis.analysis.chance import population_of
 from hormesis.analysis.compare import Measured
-from hormesis.analysis.evidence import base_idle
-from hormesis.analysis.masking import is_masked
+from hormesis.analysis.evidence import base_masked
 from hormesis.analysis.matching import matched, own_matching
 from hormesis.analysis.pooling import pooled
 from hormesis.analysis.readings import counted
@@ -271,7 +270,7 @@ def _evidence(
         for match, group in zip(*matched, strict=True)
         for score in ATTACKED
     }
-    return Evidence(study.at_chance, is_masked(*base_idle(study.manifest)), None, confirmed)
+    return Evidence(study.at_chance, base_masked(study), None, confirmed)
 
 
 def _pooled(

@@ -5,19 +5,16 @@ was measured before a kill counts. The folder goes when the results are in the s
 """
 
 import hashlib
-import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from torch import nn
 
 from hormesis.analysis.confirmation import (
     ADAPTIVE,
@@ -33,27 +30,19 @@ from hormesis.analysis.confirmation import (
     holds,
     measured_rows,
 )
+from hormesis.analysis.cross_check import CROSS, joined
 from hormesis.analysis.responses import Means, response_table
-from hormesis.analysis.stopping import Stopping
 from hormesis.analysis.verdicts import Claim
-from hormesis.cluster import sweeper_of
 from hormesis.confirmation import ALWAYS, NEVER, Confirmation
-from hormesis.engine.outcomes import Block, Question
-from hormesis.engine.plan import Plan, Removal
-from hormesis.engine.shards import Work, doubled, parts_of
-from hormesis.growing import Outline, grow
-from hormesis.inputs.samples import Samples, take
-from hormesis.measuring import Worker, equipped
+from hormesis.cross_check import cross_checked, open_cross_check
+from hormesis.engine.outcomes import Question
+from hormesis.engine.plan import Removal
+from hormesis.remeasuring import Remeasuring, Step, Subject, folder_of, hashed, time_of
 from hormesis.report.progress import SENTENCE, Report
-from hormesis.settings import UNFILTERED, Run, Sweep
 from hormesis.storage import (
-    CELLS,
     CONFIRMATION,
-    FolderStore,
-    MemoryStore,
     StoredOutcomes,
     read_manifest,
-    read_spans,
     spelled_seconds,
     write_manifest,
     write_tables,
@@ -69,28 +58,6 @@ _ATTACKS = {
     TRANSFER: "attacked beforehand",
     RESTARTS: "attacked anew by PGD",
 }
-_SHARD = 128  # samples measured between two moments at which a kill does no harm
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What was measured, and how.
-
-    Args:
-        network: In evaluation mode; the same afterwards.
-        samples: In the order of the study.
-        plan: Its targets and removals.
-        cells: Its table of cells.
-        question: How they were measured, the attack's magnitude a number.
-        asked: Sweep and run.
-    """
-
-    network: nn.Module
-    samples: Samples
-    plan: Plan
-    cells: pd.DataFrame
-    question: Question
-    asked: tuple[Sweep, Run]
 
 
 def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
@@ -107,6 +74,11 @@ def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
     return claims(scores, every=confirmation.when == ALWAYS)
 
 
+def is_left(study: Study, confirmation: Confirmation) -> bool:
+    """Return whether a finished study has claims to be tested, or is to be cross-checked."""
+    return bool(open_claims(study, confirmation)) or open_cross_check(study, confirmation)
+
+
 def confirmed(
     study: Study,
     subject: Subject,
@@ -114,15 +86,20 @@ def confirmed(
     report: Report,
     check: Callable[[], None] = lambda: None,
 ) -> Study:
-    """Return a study with what stronger attacks say of its claims, written where it lies.
+    """Return a study with what other attacks say of it, written where it lies.
+
+    Claims are put to the test; the cross-check comes first, if it is asked for.
 
     Args:
         study: A finished study.
         subject: What it was measured on.
-        confirmation: How its claims are put to the test.
+        confirmation: How that is done.
         report: Shows what that costs, and how far it is.
         check: Makes sure that the folder is still ours.
     """
+    if open_cross_check(study, confirmation):
+        rows, said = cross_checked(study, subject, confirmation, report, check)
+        study = _with(study, rows, {"cross_check": said}, check)
     claimed = open_claims(study, confirmation)
     if not claimed:
         return study
@@ -135,34 +112,50 @@ def confirmed(
         "level": study.scoring.level,
         "seconds": round(time.monotonic() - began, 1),
     }
-    manifest = {**study.manifest, "confirmation": said}
+    return _with(study, table, {"confirmation": said}, check)
+
+
+def _with(
+    study: Study, rows: pd.DataFrame, said: Mapping[str, Any], check: Callable[[], None]
+) -> Study:
+    """Return a study with new rows in place of its old ones of the same kind, written."""
+    table = joined(study.confirmation, rows)
+    manifest = {**study.manifest, **said}
     if study.folder is not None:
         check()
         known = read_manifest(study.folder)
         tables = known["tables"] | write_tables(study.folder, {CONFIRMATION: table})
-        write_manifest(study.folder, {**known, "confirmation": said, "tables": tables})
+        write_manifest(study.folder, {**known, **said, "tables": tables})
         manifest["tables"] = tables
-        shutil.rmtree(_folder(study.folder), ignore_errors=True)
+        _tidied(folder_of(study.folder), set(rows["stress"]))
     return replace(study, manifest=manifest, confirmation=table)
+
+
+def _tidied(folder: Path, done: Collection[str]) -> None:
+    """Delete the shards of the cross-check once it is done, and of everything once claims are."""
+    if set(done) != {CROSS}:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for step in list(folder.glob(f"{CROSS}-*")):
+        shutil.rmtree(step, ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _key(study: Study, confirmation: Confirmation) -> str:
     """Return what tells one way to confirm one study from all others."""
     scoring = study.scoring
-    said = {
-        "study": study.manifest.get("study"),
-        "confirmation": confirmation.described(),
-        "scoring": [scoring.tolerance, scoring.level, scoring.multiplicity],
-    }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    return hashed(
+        {
+            "study": study.manifest.get("study"),
+            "confirmation": confirmation.described(),
+            "scoring": [scoring.tolerance, scoring.level, scoring.multiplicity],
+        }
+    )
 
 
 def _known(study: Study) -> Mapping[str, Any]:
     return study.manifest.get("confirmation", {})
-
-
-def _folder(study: Path) -> Path:
-    return study / Path(CONFIRMATION).stem
 
 
 @dataclass(frozen=True)
@@ -204,7 +197,7 @@ class _Trial:
 
     def _measured(self, targets: Sequence[str], stress: str, attack: str) -> pd.DataFrame:
         """Return the scores of some targets under one attack; of controls, the mean over draws."""
-        cells, removals = self._cells(targets)
+        cells, removals = self.subject.cells_of(targets)
         draws = 1 if stress == FILTER else self.confirmation.draws
         if stress != FILTER:
             removals = [
@@ -212,24 +205,12 @@ class _Trial:
                 for one in removals
                 for draw in range(draws)
             ]
-        question = self._question(attack)
-        store, identity = self._store(stress, attack), self._identity(stress, attack, removals)
-        outline = Outline({"study": identity, "shards": {"edges": self._edges}}, {CELLS: cells})
-        stopping = Stopping(
-            pd.DataFrame({"target": "", "outcome": range(len(removals))}),
-            self.study.scoring,
-            None,
-            len(self._samples),
-            self.study.base.higher_is_better,
-        )
-        worker = Worker(replace(self._work, removals=removals, question=question), identity)
-        shard = max(end - start for start, end in pairwise(self._edges))
-        sweeper = sweeper_of(self.subject.network, worker, self._asked, shard)
         stage = f"Confirming: {_STRESSES[stress]}, {_ATTACKS[attack]}"
-        grow(outline, store, stopping, worker, sweeper, lambda *done: self.report(stage, *done))
+        step = Step(f"{stress}-{attack}", stage, cells, removals, self._question(attack))
+        read = self._again.blocks(step)
 
         def blocks() -> Iterator[StoredOutcomes]:
-            for block in read_spans(store, pairwise(self._edges), identity):
+            for block in read():
                 yield _over_draws(block, draws)
 
         means = Means()
@@ -242,17 +223,8 @@ class _Trial:
         )
         responses = response_table(cells, means)
         return measured_rows(
-            responses, base, blocks, by_base(self.study.scoring), len(self._samples)
+            responses, base, blocks, by_base(self.study.scoring), len(self._again.samples)
         )
-
-    def _cells(self, targets: Sequence[str]) -> tuple[pd.DataFrame, list[Removal]]:
-        """Return the cells of some targets, and the removals that they read."""
-        cells = self.subject.cells.drop(columns=["control"], errors="ignore")
-        cells = cells.loc[cells["target"].isin(targets)].reset_index(drop=True)
-        rows = sorted(set(cells["outcome"].tolist()) - {UNFILTERED})
-        place = {row: number for number, row in enumerate(rows)} | {UNFILTERED: UNFILTERED}
-        removals = [self.subject.plan.removals[row] for row in rows]
-        return cells.assign(outcome=cells["outcome"].map(place)), removals
 
     def _question(self, attack: str) -> Question:
         own = self.subject.question
@@ -267,60 +239,27 @@ class _Trial:
         return replace(own, adaptive=attack != TRANSFER)
 
     @cached_property
-    def _samples(self) -> Samples:
-        measured = int(self.study.manifest["base"]["samples"])
-        count = min(self.confirmation.samples, measured)
-        return take(self.subject.samples, torch.arange(count))
-
-    @cached_property
-    def _edges(self) -> list[int]:
-        return parts_of(0, len(self._samples), _SHARD)
-
-    @property
-    def _asked(self) -> tuple[Sweep, Run]:
-        sweep, run = self.subject.asked
-        return replace(sweep, adversary="adaptive"), replace(run, extend=None)
-
-    @cached_property
-    def _work(self) -> Work:
-        shard = max(end - first for first, end in pairwise(self._edges))
-        question = self._question(ADAPTIVE)
-        asked = question, *self._asked
-        targets = list(dict.fromkeys(self.subject.cells["target"].tolist()))
-        removals = self._cells(targets)[1]
-        return equipped(self.subject.network, self._samples, removals, asked, shard)
-
-    def _store(self, stress: str, attack: str) -> FolderStore | MemoryStore:
-        if self.study.folder is None:
-            return MemoryStore()
-        folder = _folder(self.study.folder) / f"{stress}-{attack}"
-        (folder / "outcomes").mkdir(parents=True, exist_ok=True)
-        return FolderStore(folder, self.check)
-
-    def _identity(self, stress: str, attack: str, removals: Sequence[Removal]) -> str:
-        keys = [removal.key() for removal in removals]
-        said = [_key(self.study, self.confirmation), stress, attack, *keys]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+    def _again(self) -> Remeasuring:
+        key, most = _key(self.study, self.confirmation), self.confirmation.samples
+        return Remeasuring(self.study, self.subject, most, key, self.report, self.check)
 
     def _tell_cost(self, claimed: Sequence[Claim]) -> None:
         """Show what the confirmation takes at most, from the time of one removal."""
         targets = list(dict.fromkeys(target for target, _, _ in claimed))
-        _, removals = self._cells(targets)
+        _, removals = self.subject.cells_of(targets)
         strong = self._question(RESTARTS).attack
         assert isinstance(strong, PGD)
         steps = strong.steps * strong.restarts
-        count = min(self._work.batch, len(self._samples))
-        block = doubled(Block(self._samples.inputs[:count], self._samples.labels[:count]))
-        block, question = block.to(self._work.device), self._question(ADAPTIVE)
-        began = time.monotonic()
-        self._work.engine.measure(removals[:1], block, question, lambda: None)
-        once = (time.monotonic() - began) / 2 / count  # the unfiltered network is attacked, too
+        again = self._again
+        once = (
+            time_of(again, removals[:1], self._question(ADAPTIVE)) / 2
+        )  # the base is attacked, too
         cells, runs = len(removals), 1 + len(CONTROLS) * self.confirmation.draws
-        work = cells * len(self._samples) * once * (1 + steps) / self._work.engine.workers
+        work = cells * len(again.samples) * once * (1 + steps) / again.work.engine.workers
         names = "1 target" if len(targets) == 1 else f"{len(targets)} targets"
         self.report(
             f"Confirming {names}, antifragile under attack as it seems: {cells} cells × "
-            f"{1 + steps} attack steps on {len(self._samples)} samples, about "
+            f"{1 + steps} attack steps on {len(again.samples)} samples, about "
             f"{spelled_seconds(work)}; where that holds, {runs - 1} times as much for controls. "
             "`--confirm never` leaves it out.",
             0,

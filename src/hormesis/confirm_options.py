@@ -31,6 +31,12 @@ def add_confirmation(parser: ArgumentParser) -> None:
             default=getattr(default, name),
             help=f"{text} (default: %(default)s)",
         )
+    add(
+        "--cross-check",
+        action="store_true",
+        help="measure all targets under random noise and under inputs perturbed on another "
+        "network, too, and call figures masked that these harm more than the attack does",
+    )
 
 
 def confirmation_from(given: Namespace) -> Confirmation:
@@ -41,4 +47,5 @@ def confirmation_from(given: Namespace) -> Confirmation:
         steps=given.confirm_steps,
         restarts=given.confirm_restarts,
         draws=given.confirm_draws,
+        cross_check=given.cross_check,
     )

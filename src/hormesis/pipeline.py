@@ -15,7 +15,7 @@ from hormesis.analysis.chance import chose
 from hormesis.analysis.scores import plain_scoring
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.cluster import connected, sweeper_of
-from hormesis.confirm import Subject, confirmed, open_claims
+from hormesis.confirm import Subject, confirmed, is_left
 from hormesis.confirmation import Confirmation
 from hormesis.engine.fitness import refuse_unfit
 from hormesis.engine.plan import make_plan
@@ -186,7 +186,7 @@ def _kept(planned: Planned, request: Request, report: Report, out: Path) -> Stud
     recover(out)
     folder, known = place()
     study = finished(folder, known) if folder == out else None  # else it has to take its place
-    if study is not None and not open_claims(study, request.confirmation):
+    if study is not None and not is_left(study, request.confirmation):
         tidy(out)
     else:
         with opened(out), locked(out) as held:

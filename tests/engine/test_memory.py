@@ -54,8 +54,6 @@ def removals(network: nn.Module) -> tuple[Removal, ...]:
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("engine", ["plain", "suffix"])
 def test_what_a_large_block_takes_is_foreseen(engine, adaptive, attack):
-    if engine == "suffix" and not adaptive and isinstance(attack, PGD):
-        pytest.xfail("foreseen are 2.3 times what a large block takes, on the safe side")
     network = small()
     asked = Question(accuracy, attack, adaptive=adaptive, bounds=(0.0, 1.0), seed=0)
     measure = partial(plain.measure, network)

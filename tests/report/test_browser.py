@@ -14,6 +14,7 @@ import handset
 import synthetic
 from browser import chromium
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
+from hormesis.comparison import compare
 from hormesis.report.page import write_report
 from hormesis.settings import Scoring
 from hormesis.study import Study
@@ -335,6 +336,32 @@ def test_another_study_takes_the_place_of_the_first(browser, files):
     assert made.page.locator("#several g.path").count() == len(NAMES)
     assert made.wrong == []
     made.page.close()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_several_trainings_show_the_intervals_between_them(browser, tmp_path, width):
+    runs = [study(seed) for seed in range(3)]
+    for run in runs:
+        run.manifest["origin"] = {}
+    path = write_report(runs, tmp_path / "trainings.html")
+    expected = compare(runs, over="seeds").pooled.query("score == 'adversarial'")
+    made = Opened(browser, path, width=width)
+    page = made.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    heads = page.eval_on_selector_all("#pooled ~ details th", "all => all.map(e => e.textContent)")
+    assert heads == ["pooled", "runs", "mean", "class", "between runs", "sampling", "both"]
+    cells = page.eval_on_selector_all(
+        "#pooled ~ details tbody tr", "all => all.map(e => [...e.cells].map(c => c.innerText))"
+    )
+    assert len(cells) == len(expected) == len(NAMES)
+    for row, known in zip(cells, expected.to_dict("records"), strict=True):
+        between = f"{known['low']:+.2f} to {known['high']:+.2f}".replace("-", "−")
+        assert row[1] == "3"
+        assert row[3].strip() == known["class"]
+        assert row[4].replace("+0.00", "−0.00") == between.replace("+0.00", "−0.00")
+    assert page.locator("#pooled ~ div svg").count() == 1
+    assert made.wrong == []
+    page.close()
 
 
 def test_a_page_that_reads_itself_anew_keeps_the_view(browser, one, tmp_path):

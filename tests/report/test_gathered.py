@@ -9,7 +9,10 @@ import pytest
 import handset
 import synthetic
 from handset import FRAGILE, ROBUST
+from hormesis.analysis.classes import CLASSES
+from hormesis.comparison import compare
 from hormesis.errors import StudyError, TrainingError
+from hormesis.report.comparison import POOLED
 from hormesis.report.gathered import gather, scored, varying
 from hormesis.report.payload import study_payload
 from hormesis.report.retraining import retraining_payload
@@ -56,6 +59,39 @@ def test_several_studies_are_compared():
     own = own.loc[(own["filter"] == "combined") & (own["score"] == "clean"), "value"]
     assert [row[1] for row in values] == pytest.approx(own.tolist(), abs=1e-12)
     assert all(len(path) == 2 for path, _ in payload["paths"]["clean"])
+
+
+def test_several_trainings_come_with_intervals_between_them():
+    studies = [study(seed) for seed in (0, 1, 2)]
+    gathered = gather(studies)
+    payload = several_payload(gathered)
+    assert payload is not None
+    (group,) = payload["pooled"]
+    assert group["name"] == "net on set"
+    expected = compare(studies, over="seeds").pooled.query("score == 'adversarial'")
+    rows = pd.DataFrame(group["scores"]["adversarial"])
+    assert rows["match"].tolist() == expected["match"].tolist()
+    assert set(rows["runs"]) == {3}
+    for name, low, high in (
+        ("between", "low", "high"),
+        ("sampling", "sampling_low", "sampling_high"),
+        ("both", "total_low", "total_high"),
+    ):
+        ends = np.array(rows[name].tolist())
+        np.testing.assert_allclose(ends, expected[[low, high]].to_numpy(), atol=1e-9)
+    assert [list(CLASSES)[code] for code in rows["class"]] == expected["class"].tolist()
+    assert payload["pooled_says"].startswith(POOLED)
+
+
+def test_architectures_are_pooled_where_each_was_trained_several_times():
+    names = ["one", "one", "two", "two"]
+    several = [study(seed, model=name) for seed, name in enumerate(names)]
+    payload = several_payload(gather(several))
+    assert payload is not None
+    assert [group["name"] for group in payload["pooled"]] == ["one on set", "two on set"]
+    once = several_payload(gather([study(0, model="one"), study(1, model="two")]))
+    assert once is not None
+    assert once["pooled"] == []
 
 
 def test_labels_hold_only_what_is_known():

@@ -87,7 +87,8 @@ _KINDS = (
     ),
     TargetClass(
         *(MASKED, "M", _WHITE, "#7A4B9A", "|||||", "s", "magenta"),
-        "the attack found no gradient to follow: what it left right is no evidence",
+        "the attack found no gradient to follow, or one that leads astray: what it left right is "
+        "no evidence",
     ),
     TargetClass(
         *(AT_CHANCE, "C", _WHITE, _INK, "-----", "_", "dim"),

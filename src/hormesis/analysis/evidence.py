@@ -9,6 +9,13 @@ from jaxtyping import Float
 
 from hormesis.analysis import confirmation
 from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED
+from hormesis.analysis.cross_check import (
+    CROSS,
+    base_is_masked,
+    cross_notes,
+    masked_rows,
+    with_crossed,
+)
 from hormesis.analysis.masking import COLUMNS, is_masked, masked_cells, without_masked_gains
 from hormesis.analysis.prefixes import prefix_scores
 from hormesis.analysis.verdicts import Evidence, with_verdicts
@@ -26,13 +33,27 @@ def judged(scores: pd.DataFrame, study: Judged, scoring: Scoring) -> pd.DataFram
         study: Where they come from.
         scoring: How responses became scores.
     """
+    crossed = _crossed(study)
     evidence = Evidence(
         at_chance=study.at_chance,
-        masked=is_masked(*base_idle(study.manifest)),
-        unmasked=_unmasked(study, scoring),
+        masked=base_masked(study),
+        unmasked=_unmasked(study, scoring, with_crossed(study.responses, crossed)),
         confirmed=_confirmed(study, scoring),
     )
     return with_verdicts(scores, evidence, scoring.tolerance)
+
+
+def base_masked(study: Judged) -> bool:
+    """Return whether the unfiltered network's adversarial figure is masked.
+
+    Args:
+        study: Any study.
+    """
+    return is_masked(*base_idle(study.manifest)) or base_is_masked(_crossed(study))
+
+
+def _crossed(study: Judged) -> pd.DataFrame | None:
+    return masked_rows(study.confirmation, study.manifest.get("cross_check", {}))
 
 
 def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:
@@ -50,16 +71,16 @@ def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:
     return zero, unmoved
 
 
-def _unmasked(study: Judged, scoring: Scoring) -> Float[np.ndarray, " rows"] | None:
-    if not masked_cells(study.responses).any():
+def _unmasked(
+    study: Judged, scoring: Scoring, responses: pd.DataFrame
+) -> Float[np.ndarray, " rows"] | None:
+    if not masked_cells(responses).any():
         return None
     parts = [
-        without_masked_gains(
-            study.responses.loc[study.responses["target"].isin(prefix.targets)], prefix.base
-        )
+        without_masked_gains(responses.loc[responses["target"].isin(prefix.targets)], prefix.base)
         for prefix in study.prefixes
     ]
-    capped = pd.concat(parts).loc[study.responses.index]
+    capped = pd.concat(parts).loc[responses.index]
     return prefix_scores(capped, study.prefixes, scoring)["value"].to_numpy(dtype=float)
 
 
@@ -72,14 +93,19 @@ def _confirmed(study: Judged, scoring: Scoring) -> Mapping[tuple[str, str, str],
 
 
 def claim_notes(study: Judged) -> list[str]:
-    """Return what stronger attacks said of each claim, in sentences; nothing where none was tested.
+    """Return what other attacks said of claims and figures, in sentences; nothing if none was run.
 
     Args:
         study: Any study.
     """
     table, tolerance = study.confirmation, study.scoring.tolerance
-    if table is None or (study.scoring.base, study.scoring.reference) != ("network", "base"):
+    if table is None:
         return []
+    performance = study.manifest["question"]["performance"]["name"]
+    crossed = cross_notes(table, study.manifest.get("cross_check", {}), performance)
+    table = table.loc[table["stress"] != CROSS]
+    if not len(table) or (study.scoring.base, study.scoring.reference) != ("network", "base"):
+        return crossed
     said = study.manifest.get("confirmation", {})
     tried = (said.get("steps", ""), said.get("restarts", ""))
     name = "combined" if (table["filter"] == "combined").any() else table["filter"].iloc[0]
@@ -91,7 +117,7 @@ def claim_notes(study: Judged) -> list[str]:
             rows = table.loc[(table["target"] == target) & (table["filter"] == name)]
             rows = rows.loc[rows["score"] == score]
             notes.append(_sentence(target, verdict, rows, (tried, same.get(key))))
-    return notes
+    return [*crossed, *notes]
 
 
 def _sentence(

@@ -37,12 +37,16 @@ def masked_cells(responses: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
     """Return which cells are masked; none where that was not measured for each.
 
     Args:
-        responses: Columns ``zero_gradient`` and ``unmoved``, if every removal was attacked anew.
+        responses: Columns ``zero_gradient`` and ``unmoved``, if every removal was attacked anew;
+            ``crossed``, if a cross-check was made: whether it calls the cell masked.
     """
+    crossed = np.zeros(len(responses), dtype=bool)
+    if "crossed" in responses:
+        crossed = responses["crossed"].to_numpy(dtype=bool)
     if not set(COLUMNS) <= set(responses.columns):
-        return np.zeros(len(responses), dtype=bool)
+        return crossed
     shares: Float[np.ndarray, "cells two"] = responses[list(COLUMNS)].to_numpy(dtype=float)
-    return np.fmax.reduce(shares, axis=1) > MASKED_SHARE
+    return crossed | (np.fmax.reduce(shares, axis=1) > MASKED_SHARE)
 
 
 def without_masked_gains(responses: pd.DataFrame, base: Base) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from hormesis.analysis.classes import FRAGILE, IMPROVING
+from hormesis.analysis.classes import AT_CHANCE, FRAGILE, IMPROVING
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, integral, layout
 from hormesis.settings import Scoring
@@ -79,7 +79,8 @@ def with_words(
 
     Returns:
         The table with ``says``: one of ``SAYS``, with a question mark where the interval straddles
-        a border; and ``contradicts``: the class is certain one way, the reading the other.
+        a border, and nothing where the class is ``at chance``; and ``contradicts``: the class is
+        certain one way, the reading the other.
     """
     below, within, above = SAYS[reading]
     value, low, high = (table[name].to_numpy(float) for name in ("value", "low", "high"))
@@ -95,7 +96,7 @@ def with_words(
     label = scores["class"]
     worse, better = (label == FRAGILE).to_numpy(), label.isin(IMPROVING).to_numpy()
     opposite = certain & ((worse & (sure == above)) | (better & (sure == below)))
-    words = np.where(np.isnan(value), "", said)
+    words = np.where(np.isnan(value) | (label == AT_CHANCE).to_numpy(), "", said)
     return table.assign(says=words, contradicts=opposite)
 
 

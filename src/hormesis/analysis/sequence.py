@@ -40,6 +40,8 @@ class Sequence:
     Example:
         >>> round(float(Sequence(1000, 10_000, 0.95).critical()), 3)
         3.035
+        >>> round(float(Sequence(5000, 10_000, 0.95, finite=True).critical()), 3)
+        3.242
     """
 
     samples: int | Int[np.ndarray, " rows"]

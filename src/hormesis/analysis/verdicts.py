@@ -63,12 +63,15 @@ def with_verdicts(scores: pd.DataFrame, evidence: Evidence, tolerance: float) ->
     point = scores["point"].to_numpy(dtype=object)
     attacked = scores["score"].isin(ATTACKED).to_numpy()
     scored = np.isin(point, POINTS)
-    if evidence.unmasked is not None:
-        label = np.where(_rests_on_masks(scores, evidence.unmasked, tolerance), MASKED, label)
     keys = zip(scores["target"], scores["filter"], scores["score"], strict=True)
+    found = np.asarray([evidence.confirmed.get(key, UNCONFIRMED) for key in keys], dtype=object)
     claimed = attacked & (label == ANTIFRAGILE)
-    found = [evidence.confirmed.get(key, UNCONFIRMED) for key in keys]
-    label = np.where(claimed, np.asarray(found, dtype=object), label)
+    if evidence.unmasked is not None:
+        masked = _rests_on_masks(scores, evidence.unmasked, tolerance)
+        masked &= ~(claimed & (found == FIXED_ONLY))  # which says more, and no better
+        label = np.where(masked, MASKED, label)
+        claimed &= ~masked
+    label = np.where(claimed, found, label)
     if evidence.masked:
         label = np.where(attacked & scored, MASKED, label)
     clean, adversarial = evidence.at_chance

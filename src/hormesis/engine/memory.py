@@ -1,6 +1,7 @@
 """How many samples are measured together, so that memory stays under what was promised."""
 
 import gc
+import math
 import os
 import weakref
 from bisect import bisect_right
@@ -22,6 +23,7 @@ from hormesis.engine.plan import Removal
 from hormesis.errors import SettingError
 from hormesis.settings import in_bytes
 from hormesis.stress.adversaries import PGD
+from hormesis.stress.filters import Threshold
 from hormesis.stress.performance import loss
 
 MOST = 256  # samples in a block; more are no faster
@@ -33,6 +35,7 @@ _SLACK = 1.3
 _BUFFERS = 64 * 2**20
 _OUTCOME = 16  # bytes for each removal and sample, with the copy that puts them together
 _CGROUP = Path("/sys/fs/cgroup")
+_ALL = Threshold("high_pass", 0, math.inf, math.inf, math.inf)  # above which no value lies
 Measure = Callable[[Sequence[Removal], Block, Question, Callable[[], None]], Outcomes]
 
 
@@ -68,7 +71,9 @@ def footprint(
 ) -> Footprint:
     """Measure what a block takes, on two of its samples and on the same two twice.
 
-    Each filtered parameter is met once, and an attack takes one step: none needs more than another.
+    Each filtered parameter is met once, with all of its values gone, and an attack takes one step:
+    none needs more than another. A removal of few values would do less work on samples whose logits
+    it leaves as they were.
 
     Args:
         measure: An engine.
@@ -78,7 +83,8 @@ def footprint(
     """
     firsts: dict[object, Removal] = {}
     for removal in removals:
-        firsts.setdefault(frozenset(part.parameter for part in removal.target.parts), removal)
+        names = frozenset(part.parameter for part in removal.target.parts)
+        firsts.setdefault(names, replace(removal, threshold=_ALL, count=removal.target.size))
     # Rows that rounding might decide are few, and never the same in two blocks.
     question = replace(question, performance=loss)
     if isinstance(question.attack, PGD):

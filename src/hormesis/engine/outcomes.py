@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hormesis.stress.adversaries import FGSM, PGD
+from hormesis.engine.plan import Removal
+from hormesis.stress.adversaries import FGSM, PGD, RandomSigns
 from hormesis.stress.performance import Performance
 
 
@@ -23,14 +24,17 @@ class Question:
         seed: Seed of the attack's random starts.
         clean: Measure the samples as they are, too; if not, what belongs to them is zero and means
             nothing, and ``changed`` is that of the perturbed samples.
+        surrogates: If there are any, a fixed adversary attacks the network with one of these
+            removals instead of the network itself: each sample with the next one in turn.
     """
 
     performance: Performance
-    attack: FGSM | PGD
+    attack: FGSM | PGD | RandomSigns
     adaptive: bool
     bounds: tuple[float, float]
     seed: int
     clean: bool = True
+    surrogates: tuple[Removal, ...] = ()
 
 
 @dataclass(frozen=True)

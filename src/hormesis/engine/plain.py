@@ -85,7 +85,26 @@ def _scored(logits: tuple[Tensor, ...], block: Block, question: Question) -> tup
 
 
 def attacked(network: nn.Module, block: Block, question: Question) -> tuple[Tensor, Tensor]:
-    """Return the inputs as the question's attack changes them, and where it was idle."""
+    """Return the inputs as the question's attack changes them, and where it was idle.
+
+    Args:
+        network: What is attacked, filtered by the question's surrogates in turn if there are any.
+        block: The samples.
+        question: The attack.
+    """
+    if not question.surrogates:
+        return _perturbed(network, block, question)
+    each = []
+    for removal in question.surrogates:
+        with filtered(network, removal):
+            each.append(_perturbed(network, block, question))
+    rows = torch.arange(len(block.labels), device=block.inputs.device)
+    whose = (block.first + rows) % len(each)
+    inputs = torch.stack([found for found, _ in each])[whose, rows]
+    return inputs, torch.stack([idle for _, idle in each])[whose, :, rows].T
+
+
+def _perturbed(network: nn.Module, block: Block, question: Question) -> tuple[Tensor, Tensor]:
     found = perturb_noted(
         network,
         block.inputs,

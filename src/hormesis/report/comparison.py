@@ -17,6 +17,12 @@ _MOST_CHANGES = 8
 _MOST_STUDIES = 12
 LEGEND = f"{legend(IMPROVING)}; lower case: by the estimate alone; - undefined"
 
+POOLED = (
+    "Intervals of the mean over runs: between runs, for other trainings on these samples; "
+    "sampling, for these very runs on other samples; both, for other trainings on other samples, "
+    "which the class of the mean goes by."
+)
+
 
 def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> None:
     """Print a comparison: the studies, what stays, what changes, and how far they agree.
@@ -46,6 +52,7 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
     if len(comparison.pooled):
         console.print()
         console.print(_pooled(comparison, score))
+        console.print(Text(POOLED, style="dim"))
     if files:
         console.print()
         console.print(Text(f"in {files[0].parent}: {', '.join(path.name for path in files)}"))

@@ -1,5 +1,6 @@
 """How a study was measured and how to repeat it, in words."""
 
+import math
 import shlex
 from typing import Any
 
@@ -62,6 +63,7 @@ def facts(study: Study) -> Facts:
         + ("" if chance is None else f"; guessing: {performance_text(study, chance)}"),
         "Reach of the attack": idle_text(study),
         "Confirmation": _confirmation(study),
+        "Cross-check": _cross_check(study),
         "Filters": f"{', '.join(question['sweep']['filters']).replace('_', '-')}; "
         f"{question['sweep']['thresholds']} thresholds each, "
         f"{question['sweep'].get('compare', 'signed')} weights",
@@ -87,6 +89,19 @@ def _confirmation(study: Study) -> str:
         f"{len(known['targets'])} targets, attacked anew on at most {known['samples']} samples, "
         f"and by PGD with {known['steps']} steps and {known['restarts']} starts; {known['draws']} "
         "controls of each kind for a removal"
+    )
+
+
+def _cross_check(study: Study) -> str:
+    """Return how adversarial figures were compared with other attacks; nothing if they were not."""
+    said = study.manifest.get("cross_check", {})
+    if study.confirmation is None or not said:
+        return ""
+    known = {"samples": "?", "draws": "?", "margin": math.nan} | said
+    made = "; ".join(known.get("surrogates", ())) or "none"
+    return (
+        f"on {known['samples']} samples, random noise of {known['draws']} draws and inputs "
+        f"perturbed on another network (without {made}); masked from {known['margin']:.3g} on"
     )
 
 

@@ -19,7 +19,7 @@ from hormesis.report.written import replacing
 
 _SCRIPTS = (
     *("base", "axes", "answer", "network", "curves", "weights"),
-    *("heat", "table", "several", "ranks", "retrain", "main"),
+    *("heat", "table", "several", "pooled", "ranks", "retrain", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 

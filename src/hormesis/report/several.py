@@ -6,14 +6,17 @@ import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
+from hormesis.comparable import described
 from hormesis.comparison import Comparison, compare
 from hormesis.errors import SettingError, StudyError
-from hormesis.report.comparison import LEGEND, agreement_lines, beside_line, invariants
+from hormesis.report.comparison import LEGEND, POOLED, agreement_lines, beside_line, invariants
 from hormesis.report.gathered import Gathered
 from hormesis.report.numbers import plain
 
 _MOST_ROWS = 400
 _MOST_CHANGES = 12
+_ALIKE = ("model", "data", "epoch")  # what trainings have in common that are pooled
+_INTERVALS = {"between": "", "sampling": "sampling_", "both": "total_"}
 
 
 def several_payload(gathered: Gathered) -> dict[str, Any] | None:
@@ -24,10 +27,40 @@ def several_payload(gathered: Gathered) -> dict[str, Any] | None:
     if not gathered.over:
         return None
     try:
-        found = compare(list(gathered.studies), over=gathered.over)
+        found = _compared(gathered)
     except (StudyError, SettingError) as error:
         return {"over": gathered.over, "refused": str(error), "notes": list(gathered.notes)}
     return {"over": gathered.over, "refused": "", **_tables(found, gathered)}
+
+
+def _compared(gathered: Gathered) -> Comparison:
+    """Return the comparison; several trainings of one network are pooled, whatever is compared."""
+    about = described(list(gathered.studies))
+    repeated = bool(about.duplicated(list(_ALIKE)).any())
+    pool = _ALIKE if repeated and gathered.over in ("models", "data") else ()
+    return compare(list(gathered.studies), over=gathered.over, group_by=pool)
+
+
+def _pooled(found: Comparison, matches: list[str]) -> list[dict[str, Any]]:
+    """Return mean scores over several trainings, one entry a network, with all three intervals."""
+    code = {name: number for number, name in enumerate(CLASSES)}
+    groups = []
+    if not len(found.pooled):
+        return groups
+    shown = found.pooled.loc[found.pooled["match"].isin(matches)]
+    for (model, data, epoch), group in shown.groupby(list(_ALIKE), sort=False, dropna=False):  # pyright: ignore[reportGeneralTypeIssues]
+        when = "" if pd.isna(epoch) else f", epoch {int(epoch)}"
+        rows: dict[str, list[dict[str, Any]]] = {score: [] for score in SCORES}
+        for row in group.to_dict("records"):
+            ends = {
+                kind: plain([row[f"{name}low"], row[f"{name}high"]])
+                for kind, name in _INTERVALS.items()
+            }
+            mean = plain([row["mean"]])[0]
+            about = {"match": row["match"], "runs": int(row["runs"]), "mean": mean, **ends}
+            rows[row["score"]].append({**about, "class": code[str(row["class"])]})
+        groups.append({"name": f"{model} on {data}{when}", "scores": rows})
+    return groups
 
 
 def _tables(found: Comparison, gathered: Gathered) -> dict[str, Any]:
@@ -47,6 +80,8 @@ def _tables(found: Comparison, gathered: Gathered) -> dict[str, Any]:
         "matches": shown,
         "scores": {score: _wide(found, score, shown, names) for score in SCORES},
         "paths": _paths(found, shown),
+        "pooled": _pooled(found, shown),
+        "pooled_says": f"{POOLED} {100 * found.scoring.level:g} % each, by Student's t.",
         "legend": LEGEND,
         "lines": [" ".join(line.split()) for line in [*invariants(found), *agreement_lines(found)]],
         "changes": {

@@ -196,6 +196,17 @@ _STUDY: dict[str, Any] = {
             "draws?": Whole(),
         }
     ),
+    "cross_check?": Table(
+        {
+            "key?": Text(),
+            "level?": Number(),
+            "margin?": Number(),
+            "seconds?": Number(),
+            "samples?": Whole(),
+            "draws?": Whole(),
+            "surrogates?": Many(Text()),
+        }
+    ),
     "settled?": Many(
         Table(
             {

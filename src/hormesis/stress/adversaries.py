@@ -18,7 +18,8 @@ def parse_epsilon(text: str) -> float | str:
 
     Args:
         text: A number (``"0.03"``), a fraction (``"8/255"``) or ``"auto"``, which asks for the
-            magnitude at which adversarial accuracy is half the clean one.
+            magnitude at which adversarial accuracy is half-way between clean accuracy and that of
+            guessing.
 
     Returns:
         A finite number above 0, or ``"auto"``.
@@ -177,6 +178,36 @@ class PGD:
         if self.step_size is None:
             object.__setattr__(self, "step_size", _CROSSING / self.steps)
         object.__setattr__(self, "step_size", as_step_size(self.step_size))
+
+
+@dataclass(frozen=True)
+class RandomSigns:
+    """Every value moved by ``epsilon``, up or down by chance: no attack, but what it has to beat.
+
+    A gradient that shows the way does more harm than chance of the same magnitude; where it does
+    not, it is masked (Carlini et al. 2019, arXiv:1902.06705, section 4).
+
+    Args:
+        epsilon: Change of every input value, in input units, above 0; less at the bounds.
+        draws: How many are tried, of which a sample has to survive every one; at least 1.
+
+    Raises:
+        SettingError: For a value outside these bounds.
+
+    Example:
+        >>> RandomSigns("51/255")
+        RandomSigns(epsilon=0.2, draws=10)
+    """
+
+    name: ClassVar[str] = "random_signs"
+    epsilon: float | int | str
+    draws: int = 10
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        if self.draws < 1:
+            raise SettingError(f"Expected `draws` to be at least 1, got {self.draws}.")
 
 
 Attack = FGSM | PGD

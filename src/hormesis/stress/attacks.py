@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hormesis.errors import AttackError, DataError, ModelError, SettingError
 from hormesis.inputs.models import logits_of
-from hormesis.stress.adversaries import FGSM, PGD, Attack, as_step_size
+from hormesis.stress.adversaries import FGSM, PGD, Attack, RandomSigns, as_step_size
 from hormesis.stress.guard import evaluating
 from hormesis.stress.halt import step
 from hormesis.stress.performance import accuracy_of
@@ -54,7 +54,7 @@ def perturb(
     network: nn.Module,
     inputs: Float[Tensor, " batch *shape"],
     labels: Int[Tensor, " batch"],
-    attack: Attack,
+    attack: Attack | RandomSigns,
     *,
     bounds: tuple[float, float],
     seed: int,
@@ -70,7 +70,7 @@ def perturb(
         network: Maps inputs to logits (see ``logits_of``), on the device of ``inputs``.
         inputs: Samples in input units, inside ``bounds``.
         labels: True class of each sample, on any device.
-        attack: ``FGSM`` or ``PGD`` with a number as ``epsilon``, in input units.
+        attack: ``FGSM``, ``PGD`` or ``RandomSigns`` with a number as ``epsilon``, in input units.
         bounds: Lowest and highest value that an input may take.
         seed: Seed of the random starts, at least 0.
         first: Index in the data set of the first row, or the index of each.
@@ -100,7 +100,7 @@ def perturb_noted(
     network: nn.Module,
     inputs: Float[Tensor, " batch *shape"],
     labels: Int[Tensor, " batch"],
-    attack: Attack,
+    attack: Attack | RandomSigns,
     *,
     bounds: tuple[float, float],
     seed: int,
@@ -123,7 +123,7 @@ def _attacked(
     network: nn.Module,
     inputs: Tensor,
     labels: Tensor,
-    attack: Attack,
+    attack: Attack | RandomSigns,
     where: tuple[tuple[float, float], int, int | Tensor],
     *,
     noted: bool = False,
@@ -149,7 +149,7 @@ def _attacked(
         truth = labels.to(device=clean.device, dtype=torch.int64, copy=True)
         model = PyTorchModel(_Logits(network, truth).eval(), (low, high), device=clean.device)
 
-        def run(steps: _SignSteps) -> Tensor:
+        def run(steps: _SignSteps | _Signs) -> Tensor:
             once = steps.run(model, clean, Misclassification(truth), epsilon=epsilon)
             _check_found(once, clean, epsilon, (low, high), numbers)
             return clip(once, clean, epsilon=epsilon, bounds=(low, high))
@@ -158,7 +158,7 @@ def _attacked(
         if noted:
             first_steps.look(model, clean, truth)
         found = run(first_steps)
-        for restart in range(1, attack.restarts if isinstance(attack, PGD) else 1):
+        for restart in range(1, _tries(attack)):
             with torch.no_grad():
                 right = accuracy_of(logits_of(network(found)), truth)
             if not right.any():
@@ -303,7 +303,36 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
         return astensor(loss.detach()), astensor(gradient)
 
 
-def _foolbox_attack(attack: Attack, seed: int, numbers: Numbers, restart: int = 0) -> _SignSteps:
+class _Signs:
+    """One draw of ``RandomSigns``, called as Foolbox's attacks are."""
+
+    zero: Tensor | None = None  # there is no gradient to be zero
+
+    def __init__(self, seed: int, numbers: Numbers, draw: int) -> None:
+        self._where = seed, torch.from_numpy(numbers), draw
+
+    def look(self, model: PyTorchModel, clean: Tensor, labels: Tensor) -> None:
+        """Look at nothing."""
+
+    def run(self, model: PyTorchModel, clean: Tensor, rule: object, *, epsilon: float) -> Tensor:
+        """Return inputs that are moved, inside the bounds."""
+        seed, places, draw = self._where
+        starts = random_starts(clean, seed=seed, first=places, restart=draw)
+        return (clean + epsilon * torch.where(starts < 0, -1.0, 1.0)).clamp(*model.bounds)
+
+
+def _tries(attack: Attack | RandomSigns) -> int:
+    """Return how many perturbed inputs of a sample are tried at most."""
+    if isinstance(attack, RandomSigns):
+        return attack.draws
+    return attack.restarts if isinstance(attack, PGD) else 1
+
+
+def _foolbox_attack(
+    attack: Attack | RandomSigns, seed: int, numbers: Numbers, restart: int = 0
+) -> _SignSteps | _Signs:
+    if isinstance(attack, RandomSigns):
+        return _Signs(seed, numbers, restart)
     made = partial(_SignSteps, seed=seed, numbers=numbers, restart=restart)
     if isinstance(attack, FGSM):
         return made(1, 1.0, random_start=False)

@@ -43,6 +43,7 @@ function several() {
     paths = el("div", { class: "scroller" });
   const heading = el("h3", {});
   box.append(
+    pooledTrainings(all) || "",
     el("h3", {}, "Scores of every target in every study"),
     maps,
     heading,

@@ -1,0 +1,216 @@
+"""Adversarial figures against random noise and perturbed inputs of another network, in pairs.
+
+An attack that follows a gradient does more harm than chance of the same magnitude, and than inputs
+that were perturbed on another network. Where it does not, the gradient leads astray: the figure is
+masked (Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705, section 4).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from hormesis.analysis.confirmation import COLUMNS, NOISE, TRANSFER
+from hormesis.analysis.scores import Base
+from hormesis.settings import UNFILTERED
+
+CROSS = "cross"
+"""What ``stress`` says of rows that belong to the cross-check."""
+SURROGATES = "surrogates"
+"""By which attack, besides ``noise`` and ``transfer``: made on filtered versions of the network."""
+MARGIN = 0.02
+"""Share of the unfiltered network's clean performance by which another attack may do more harm."""
+_SPELLED = {
+    NOISE: "random noise of the same ε",
+    TRANSFER: "inputs perturbed on the unfiltered network",
+    SURROGATES: "inputs perturbed on filtered versions of the network",
+}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one attack left right, sample by sample.
+
+    Args:
+        base: Of the unfiltered network.
+        removals: Of every removal; NaN where it was not measured.
+    """
+
+    base: Float[np.ndarray, " samples"]
+    removals: Float[np.ndarray, "removals samples"]
+
+
+def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
+    """Return which filtered networks still work: half of what the unfiltered one can is left.
+
+    A network that answers by chance has no adversarial figure to speak of.
+
+    Args:
+        responses: Column ``clean``.
+        base: Performance of the unfiltered network, and of guessing.
+
+    Example:
+        >>> responses = pd.DataFrame({"clean": [0.9, 0.5, 0.49]})
+        >>> still_working(responses, Base(0.9, 0.5, chance=0.1)).tolist()
+        [True, True, False]
+    """
+    clean = responses["clean"].to_numpy(dtype=float)
+    if not base.higher_is_better:
+        return clean <= 2 * base.clean
+    return clean >= (base.clean + (base.chance or 0.0)) / 2
+
+
+def crossed_rows(
+    cells: pd.DataFrame, own: Figures, other: Figures, level: float, *, higher_is_better: bool
+) -> pd.DataFrame:
+    """Return by how much another attack does more harm than the study's own, with intervals.
+
+    Args:
+        cells: Columns ``target``, ``filter``, ``step``, ``outcome``, a row of the figures, and
+            ``working``, see ``still_working``.
+        own: By the study's own attack.
+        other: By the other one, on the same samples.
+        level: Confidence level of Student's interval of the paired differences.
+        higher_is_better: Whether a larger performance is the better one.
+
+    Returns:
+        The unfiltered network first, with an empty ``target`` and ``filter``; then every cell: the
+        columns of ``analysis.confirmation.COLUMNS`` but for ``stress`` and ``attack``, and
+        ``step`` and ``working``. ``value``, ``low`` and ``high`` are in units of the performance,
+        more than 0 where the other attack does more harm; ``base`` is the figure by the study's own
+        attack.
+
+    Example:
+        >>> cells = pd.DataFrame({"target": ["w"], "filter": "low_pass", "step": 0, "outcome": 0,
+        ...                       "working": True})
+        >>> own = Figures(np.ones(4), np.ones((1, 4)))
+        >>> other = Figures(np.ones(4), np.array([[0.0, 1.0, 1.0, 0.0]]))
+        >>> rows = crossed_rows(cells, own, other, 0.95, higher_is_better=True)
+        >>> rows[["target", "value", "base"]].to_numpy().tolist()
+        [['', 0.0, 1.0], ['w', 0.5, 1.0]]
+    """
+    first, second = (np.vstack([each.removals, each.base]) for each in (own, other))
+    more = first - second if higher_is_better else second - first
+    count = (~np.isnan(more)).sum(axis=1)
+    value, level_of = np.nanmean(more, axis=1), np.nanmean(first, axis=1)
+    error = np.nanstd(more, axis=1, ddof=1) / np.sqrt(count)
+    half = stats.t.ppf((1 + level) / 2, count - 1) * error
+    places = np.array([-1, *cells["outcome"].tolist()])
+    places[places == UNFILTERED] = len(more) - 1
+    said = {"target": "", "filter": "", "step": 0, "working": True}
+    names = pd.concat([pd.DataFrame([said]), cells[list(said)]], ignore_index=True)
+    numbers = {"value": value, "low": value - half, "high": value + half, "base": level_of}
+    return names.assign(
+        score="adversarial",
+        **{name: values[places] for name, values in numbers.items()},
+        unmasked=value[places],
+        zero_gradient=np.nan,
+        unmoved=np.nan,
+        samples=count[places].astype(np.int64),
+    )
+
+
+def joined(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a study's table of confirmations with new rows in place of those of the same kind.
+
+    Args:
+        table: Before, or None.
+        rows: All of the cross-check, or none.
+    """
+    crossed = bool((rows["stress"] == CROSS).all())
+    parts = [rows]
+    if table is not None:
+        kept = table.loc[(table["stress"] == CROSS) != crossed]
+        parts = [kept, rows] if crossed else [rows, kept]
+    whole = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    if "step" not in whole:
+        return whole.loc[:, list(COLUMNS)]
+    step = whole["step"].fillna(0).astype(np.int64)
+    working = [value is True or value == 1 for value in whole["working"]]
+    return whole.assign(step=step, working=working).loc[:, [*COLUMNS, "step", "working"]]
+
+
+def masked_rows(table: pd.DataFrame | None, said: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Return the rows of the figures that a cross-check calls masked; None if there was none.
+
+    Args:
+        table: A study's table of confirmations.
+        said: What the manifest says of its cross-check.
+    """
+    if table is None or "working" not in table or "margin" not in said:
+        return None
+    judged = (table["stress"] == CROSS) & table["working"].astype(bool)
+    return table.loc[judged & (table["low"] > float(said["margin"]))]
+
+
+def with_crossed(responses: pd.DataFrame, masked: pd.DataFrame | None) -> pd.DataFrame:
+    """Return responses with the column ``crossed``: whether a cell is among the masked rows."""
+    if masked is None:
+        return responses
+    keys = ["target", "filter", "step"]
+    found = set(masked[keys].itertuples(index=False, name=None))
+    cells = responses[keys].itertuples(index=False, name=None)
+    return responses.assign(crossed=[cell in found for cell in cells])
+
+
+def base_is_masked(masked: pd.DataFrame | None) -> bool:
+    """Return whether the unfiltered network's figure is among the masked rows."""
+    return masked is not None and bool((masked["target"] == "").any())
+
+
+def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], performance: str) -> list[str]:
+    """Return what a cross-check found, in sentences; nothing if there was none.
+
+    Args:
+        table: A study's table of confirmations.
+        said: What the manifest says of its cross-check.
+        performance: Name of the per-sample score.
+    """
+    masked = masked_rows(table, said)
+    if table is None or masked is None:
+        return []
+    rows = table.loc[(table["stress"] == CROSS) & table["working"].astype(bool)]
+    ways = ", ".join(_SPELLED[name] for name in dict.fromkeys(rows["attack"]) if name in _SPELLED)
+    notes = [
+        _of_the_network(row, performance)
+        for row in masked.loc[masked["target"] == ""].to_dict("records")
+    ]
+    tried = rows.loc[rows["target"] != ""].groupby("attack").size()
+    worst = masked.loc[masked["target"] != ""].sort_values("value", ascending=False)
+    for attack, each in worst.groupby("attack", sort=False):
+        row = each.iloc[0]
+        notes.append(
+            f"{len(each)} of {tried[attack]} adversarial figures of filtered networks are masked: "
+            f"under {_SPELLED[str(attack)]} they are worse than under the attack, most of all "
+            f"{str(row['target']).removesuffix('.weight')}, {row['filter'].replace('_', '-')}, "
+            f"step {row['step']}, by {_spelled(row)}."
+        )
+    if not notes:
+        count = len(rows[["target", "filter", "step"]].drop_duplicates())
+        notes.append(
+            f"Cross-check of {count} adversarial figures on {said.get('samples', '?')} samples: "
+            f"none is masked. Compared with: {ways}. Filtered networks that hardly work are not "
+            "judged."
+        )
+    if not said.get("surrogates"):
+        notes.append(
+            "No filtered network was good enough to perturb inputs on: the cross-check is by "
+            f"{ways} alone."
+        )
+    return notes
+
+
+def _of_the_network(row: Mapping[Any, Any], performance: str) -> str:
+    return (
+        f"The unfiltered network's adversarial {performance} is masked: under "
+        f"{_SPELLED[str(row['attack'])]} it is worse by {_spelled(row)} than under the attack, "
+        f"which leaves {row['base']:.3f}. No adversarial or difference score has a class."
+    )
+
+
+def _spelled(row: Mapping[Any, Any] | pd.Series) -> str:
+    return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"

@@ -70,7 +70,12 @@ def test_gradients_that_lead_astray_are_masked_though_none_is_zero(adversary):
     ("made", "expected", "seed"),
     [
         (known.Informative, {"informative": FRAGILE, "other": ROBUST}, 2),
-        (known.Informative, {"informative": FRAGILE, "other": ROBUST}, 7),
+        pytest.param(
+            known.Informative,
+            {"informative": FRAGILE, "other": ROBUST},
+            7,
+            marks=pytest.mark.slow,
+        ),
         (known.Duplicate, {"one": ROBUST, "other": ROBUST}, 0),
     ],
 )
@@ -111,7 +116,7 @@ def test_the_rows_are_those_of_a_loop(tmp_path):
     assert rows["high"][0] - rows["value"][0] == pytest.approx(half, rel=1e-4)
 
 
-@pytest.mark.parametrize("adversary", ["fixed", "adaptive"])
+@pytest.mark.parametrize("adversary", [pytest.param("fixed", marks=pytest.mark.slow), "adaptive"])
 def test_engines_and_workers_say_the_same(adversary):
     found = [
         analysed(known.Noise(), adversary=adversary, engine=engine, workers=workers).confirmation

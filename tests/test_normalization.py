@@ -19,6 +19,9 @@ from hormesis.storage import read_manifest, write_manifest
 from made_sets import write_mnist, write_tiny_imagenet
 
 SETS = tuple(NORMALISATIONS)
+MANY = [  # Fashion-MNIST's files are like MNIST's
+    pytest.param(name, marks=pytest.mark.slow) if name == "fashion-mnist" else name for name in SETS
+]
 NETS = """
 import torch
 from torch import nn
@@ -104,7 +107,7 @@ def same(one, other):
     assert networks[0].get("normalization") == networks[1].get("normalization")
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", MANY)
 def test_a_network_of_one_s_own_gives_the_numbers_that_it_gives_in_python(root, name, capsys):
     samples = hm.load_data(name, root=root)
     few = ["--data", name, "--data-root", str(root), "--samples", "6", "--seed", "0"]
@@ -124,7 +127,7 @@ def test_a_network_of_one_s_own_gives_the_numbers_that_it_gives_in_python(root, 
     assert stored == {"mean": list(samples.mean), "std": list(samples.std)}
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", MANY)
 def test_a_network_by_name_is_normalised_as_its_data_are(root, name):
     samples = hm.load_data(name, root=root, samples=4, seed=0)
     network = build_model(

@@ -425,6 +425,9 @@ def test_a_link_in_the_place_of_a_file_is_replaced(command, leads, finished, pre
     assert not dead.is_symlink()
 
 
+LEADS = ("file", "nowhere", "itself")
+
+
 def another_study(home: Path) -> None:
     """Put a study of another seed beside the one that is there."""
     shutil.copytree(home / "study", home / "other")
@@ -434,7 +437,9 @@ def another_study(home: Path) -> None:
     (home / "other" / MANIFEST).write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("leads", ["folder", "file", "nowhere", "itself"])
+@pytest.mark.parametrize(
+    "leads", ["folder", *(pytest.param(one, marks=pytest.mark.slow) for one in LEADS)]
+)
 @pytest.mark.parametrize("name", ["it", "it/heatmap.png", "it/changes.csv", f"it/{LEFT}.csv"])
 def test_comparisons_write_through_no_link(name, leads, finished, precious, monkeypatch):
     home = finished

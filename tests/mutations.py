@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-FEW, MANY = 15, 10_000
+FEW = 15
+MANY = int(os.environ.get("HORMESIS_EXAMPLES", "10000"))
 # How many examples a fuzzing test tries: few by default, many in the slow suite.
 counts = pytest.mark.parametrize(
     "examples", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)]

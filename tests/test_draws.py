@@ -35,7 +35,13 @@ def data(samples: int = 90) -> tuple[torch.Tensor, torch.Tensor]:
 
 def analyze(out: Path | None = None, **changes: object) -> hm.Study:
     sweep = Sweep(thresholds=4, control=3)
-    asked = {"attack": hm.FGSM(0.05), "sweep": sweep, "run": QUIET, **changes}
+    asked = {
+        "attack": hm.FGSM(0.05),
+        "sweep": sweep,
+        "confirmation": hm.Confirmation(when="never"),
+        "run": QUIET,
+        **changes,
+    }
     return hm.analyze(network(), data(), out=out, **asked)  # pyright: ignore[reportArgumentType]
 
 

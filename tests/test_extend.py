@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
     "targets": hm.Targets(include=("3.weight",)),
     "sweep": hm.Sweep(thresholds=5, control=True),
     "attack": hm.PGD(0.05, steps=2),
+    "confirmation": hm.Confirmation(when="never"),
 }
 
 

@@ -18,11 +18,12 @@ import reading
 from hormesis.retraining import write_retraining
 from hormesis.storage.bounded import UnreadableFile, names_in
 from hormesis.storage.shards import file_of, firsts_in
+from mutations import MANY
 from reading import COMMANDS, KINDS, PLACES, PLANTS, Ended, ended, plant
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="readings are forked")
 _SOON = ("open", "status", "verify", "report")  # those of the fast part
-_FEW, _MANY = 32, 10_000
+_FEW, _MANY = 32, MANY
 Usual = dict[str, Ended]
 RETRAINING = {
     "study": {"network": "a", "data": "b", "epoch": None},

@@ -90,6 +90,7 @@ def remove(
             _refuse_strangers(here, layout, error, remedy)
             if not here.delete(layout, kept=(MARKER,)):
                 return  # something was put into it this very moment, or cannot be deleted: it stays
+        sync_folder(folder)  # else a power cut could bring files back, under the temporary name
         doomed = temporary_beside(folder)
         folder.rename(doomed)
     except FileNotFoundError:

@@ -66,6 +66,8 @@ def _of_system(error: OSError) -> str:
         return GONE
     remedy = _REMEDIES.get(error.errno or 0, "mend that and run the same command again")
     reason = os.strerror(error.errno) if error.errno else _first_line(error)
+    if error.filename is None and error.errno == errno.EBADF:
+        return f"Standard output cannot be used ({reason}): {remedy}."
     if error.filename is None:
         return f"The system refused what was needed ({reason}): {remedy}."
     return f"{_named(error)} cannot be used ({reason}): {remedy}."

@@ -65,7 +65,7 @@ def test_gradients_that_lead_astray_are_masked_though_none_is_zero(adversary):
         )
 
 
-@pytest.mark.parametrize("adversary", ["fixed", "adaptive"])
+@pytest.mark.parametrize("adversary", ["fixed", pytest.param("adaptive", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("made", "expected", "seed"),
     [

@@ -127,7 +127,13 @@ def test_a_network_of_one_s_own_gives_the_numbers_that_it_gives_in_python(root, 
     assert stored == {"mean": list(samples.mean), "std": list(samples.std)}
 
 
-@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("cifar10", "tiny-imagenet") else pytest.param(name, marks=pytest.mark.slow)
+        for name in SETS
+    ],
+)
 def test_a_network_by_name_is_normalised_as_its_data_are(root, name):
     samples = hm.load_data(name, root=root, samples=4, seed=0)
     network = build_model(

@@ -286,6 +286,7 @@ def test_resnet18_on_digits(
     check_samples(study, resnet_expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_squeezenet_on_digits(
     squeezenet: Case, squeezenet_expected: Expected, engine: str, tmp_path: Path

@@ -13,7 +13,7 @@ from faults.trials import KINDS, Laboratory, Trial, drawn
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "it can be tried here")
 LONGEST = 2.0  # seconds for which a command may be refused because of a dead one
-FEW = 2  # faults of a command that the fast part tries, each at one place
+FEW = 1  # faults of a command that the fast part tries, each at one place
 Opened = Callable[[str], Laboratory]
 
 

@@ -44,7 +44,7 @@ def classes(study: hm.Study) -> dict[str, str]:
     return dict(zip(names, rows["class"], strict=True))
 
 
-@pytest.mark.parametrize("adversary", ["fixed", "adaptive"])
+@pytest.mark.parametrize("adversary", ["fixed", pytest.param("adaptive", marks=pytest.mark.slow)])
 def test_gradients_that_lead_astray_are_masked_though_none_is_zero(adversary):
     attack = hm.FGSM(0.1)
     blind = analysed(
@@ -116,7 +116,7 @@ def test_the_rows_are_those_of_a_loop(tmp_path):
     assert rows["high"][0] - rows["value"][0] == pytest.approx(half, rel=1e-4)
 
 
-@pytest.mark.parametrize("adversary", [pytest.param("fixed", marks=pytest.mark.slow), "adaptive"])
+@pytest.mark.parametrize("adversary", ["fixed", pytest.param("adaptive", marks=pytest.mark.slow)])
 def test_engines_and_workers_say_the_same(adversary):
     found = [
         analysed(known.Noise(), adversary=adversary, engine=engine, workers=workers).confirmation

@@ -70,6 +70,9 @@ NAMED = [
 ]
 
 
+REFUSED = "The system refused what was needed"
+
+
 @pytest.mark.parametrize("number", NAMED)
 def test_every_error_of_the_system_names_file_reason_and_remedy(number):
     reason = os.strerror(number)
@@ -79,7 +82,8 @@ def test_every_error_of_the_system_names_file_reason_and_remedy(number):
     assert line.endswith(".")
     line = sentence_of(OSError(number, reason))
     assert line is not None
-    assert line.startswith(f"The system refused what was needed ({reason}): ")
+    subject = "Standard output cannot be used" if number == errno.EBADF else REFUSED
+    assert line.startswith(f"{subject} ({reason}): ")
 
 
 @pytest.mark.parametrize(

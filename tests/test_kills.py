@@ -107,7 +107,7 @@ def check(folder: Path, peace: Path, kind: str, seed: int, kills: int) -> None:
         assert sum(measured.values()) <= killed.SHARDS + died
 
 
-@pytest.mark.parametrize("kind", ["usual", "until", "extend"])
+@pytest.mark.parametrize("kind", ["usual", "extend"])
 def test_a_few_kills(tmp_path, peace, kind):
     check(tmp_path, peace, kind, seed=0, kills=2)
 

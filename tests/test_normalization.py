@@ -19,8 +19,11 @@ from hormesis.storage import read_manifest, write_manifest
 from made_sets import write_mnist, write_tiny_imagenet
 
 SETS = tuple(NORMALISATIONS)
-MANY = [  # Fashion-MNIST's files are like MNIST's
-    pytest.param(name, marks=pytest.mark.slow) if name == "fashion-mnist" else name for name in SETS
+MANY = [
+    name
+    if name in ("mnist", "cifar10", "tiny-imagenet")
+    else pytest.param(name, marks=pytest.mark.slow)
+    for name in SETS
 ]
 NETS = """
 import torch

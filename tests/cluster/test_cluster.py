@@ -91,6 +91,7 @@ def right_after(seconds: float) -> Callable[[Tensor, Tensor], Tensor]:
     return right
 
 
+@pytest.mark.slow
 def test_a_node_that_is_killed_half_way_changes_nothing(cluster, tmp_path, capfd):
     lost = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     out, killed = tmp_path / "there", list[int]()

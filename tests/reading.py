@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import multiprocessing
 import os
 import resource
 import shutil
@@ -11,10 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from torch import nn
 
 import harmless
 import hormesis as hm
+from fresh import processes
 
 # What the commands import only when they need it, here once for all processes.
 from hormesis import cluster, comparison  # noqa: F401
@@ -168,25 +165,6 @@ class Ended:
         return self.how in ("done", "said") and more[0] < SECONDS and more[1] < MEBIBYTES
 
 
-@cache
-def _server() -> ForkServerContext:
-    """Processes that begin with everything imported, and in which nothing has been computed.
-
-    Forks of this process would not do: PyTorch refuses gradients in a fork of a process that has
-    computed some.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["reading", "pytest"])
-    found = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [found])])
-    try:
-        forkserver.ensure_running()
-    finally:
-        del os.environ["PYTHONPATH"]
-        os.environ.update({} if found is None else {"PYTHONPATH": found})
-    return context
-
-
 def ended(call: Callable[[], object], limit: float = 100.0) -> Ended:
     """Run something in a process of its own, stopped if it does not end, or computes too long.
 
@@ -194,7 +172,7 @@ def ended(call: Callable[[], object], limit: float = 100.0) -> Ended:
         call: What to run; it has a name in a module, or is a ``partial`` of what has one.
         limit: Seconds of waiting; of computing, it may take a fifth of them.
     """
-    context = _server()
+    context = processes()
     read, write = context.Pipe(duplex=False)
     child = context.Process(target=_run, args=(call, write, int(limit / 5), [*harmless.roots]))
     child.start()

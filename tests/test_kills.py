@@ -1,16 +1,15 @@
 """A study killed at seeded moments, over and over, ends as one that was left in peace."""
 
 import json
-import multiprocessing
 import random
 from collections import Counter
 from functools import cache
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
 import killed
+from fresh import processes
 from hormesis.storage import MANIFEST, OUTCOMES, FolderStore, read_manifest, whole_shards
 from hormesis.storage.ownership import MARKER
 from hormesis.study import open_study
@@ -19,17 +18,9 @@ KINDS = ("usual", "until", "overwrite", "extend")
 REPLACED = ("overwrite", "extend")  # an old study by a new one
 
 
-@cache
-def server() -> ForkServerContext:
-    """Processes that begin with everything imported."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hormesis.pipeline"])  # finds no module of the tests
-    return context
-
-
 def process(out: Path, kind: str, at: float | None, log: Path) -> int | None:
     """Return the exit code of a process that analyses until it dies."""
-    child = server().Process(target=killed.run, args=(out, kind, at, log))
+    child = processes().Process(target=killed.run, args=(out, kind, at, log))
     child.start()
     child.join()
     return child.exitcode
@@ -107,7 +98,7 @@ def check(folder: Path, peace: Path, kind: str, seed: int, kills: int) -> None:
         assert sum(measured.values()) <= killed.SHARDS + died
 
 
-@pytest.mark.parametrize("kind", ["usual", "extend"])
+@pytest.mark.parametrize("kind", ["usual", pytest.param("until", marks=pytest.mark.slow), "extend"])
 def test_a_few_kills(tmp_path, peace, kind):
     check(tmp_path, peace, kind, seed=0, kills=2)
 

@@ -21,7 +21,7 @@ from hormesis.pipeline import analyze
 from hormesis.report.progress import Report, shown
 from hormesis.settings import Run, Scoring, Sweep, Targets
 from hormesis.storage import is_study, opened, place_of_study, read_manifest
-from hormesis.storage.atomic import TEMPORARY, remove_leftovers
+from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.ownership import SERIES, claimed, owner, spelled_kind
 from hormesis.storage.removal import names_in
 from hormesis.stress.adversaries import FGSM, Attack
@@ -108,7 +108,6 @@ def analyze_epochs(
             continue
         load_weights(network, path)
         with opened(folder), claimed(folder, SERIES):
-            remove_leftovers(folder)
             analyze(
                 network.to(device),
                 samples,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hormesis.errors import HormesisError, StudyError
-from hormesis.storage.atomic import make_folder, sync_folder, write_file
+from hormesis.storage.atomic import make_folder, remove_leftovers, sync_folder, write_file
 from hormesis.storage.bounded import parse_json, read_bytes
 
 MARKER = ".hormesis.json"
@@ -129,6 +129,8 @@ def claimed(
 ) -> Iterator[Owner]:
     """Make a folder and mark it; after an error take both away if nothing was put into it.
 
+    Temporary files that dead processes have left there are deleted.
+
     Args:
         folder: Where.
         kind: What it holds, see ``Owner``.
@@ -142,7 +144,9 @@ def claimed(
     made = make_folder(folder)
     fresh = owner(folder) is None
     try:
-        yield claim(folder, kind, part=part, error=error)
+        marked = claim(folder, kind, part=part, error=error)
+        remove_leftovers(folder)
+        yield marked
     except BaseException:
         with suppress(OSError):
             if fresh and [one.name for one in folder.iterdir()] == [MARKER]:

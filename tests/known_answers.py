@@ -6,8 +6,12 @@ that differs from sample to sample, all others are low; each value comes twice, 
 ``second``. ``Reader`` looks at the mean of the two, weight by weight for each class.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from hormesis.stress.attacks import perturb
 
 CLASSES, WIDTH = 4, 2
 FEATURES = CLASSES * WIDTH
@@ -200,3 +204,15 @@ class Ruffled(Network):
         mean, _ = self.read(inputs)
         steep = 1e-3 * torch.sin(1e5 * inputs[:, :FEATURES] + 1e5 * inputs[:, FEATURES:])
         return self.signal(mean) + self.ripple(steep) * torch.eye(CLASSES)[0]
+
+
+def perturbed_in_two(
+    network: nn.Module, data: tuple[Tensor, Tensor], attack: Any, cut: int, **where: Any
+) -> Tensor:
+    """Perturb samples in two blocks: where a block ends must not matter."""
+    inputs, labels = data
+    parts = [
+        perturb(network, inputs[rows], labels[rows], attack, first=first, **where)
+        for first, rows in ((0, slice(cut)), (cut, slice(cut, None)))
+    ]
+    return torch.cat(parts)

@@ -18,7 +18,7 @@ from hormesis import confirm, remeasuring
 from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED
 from hormesis.analysis.confirmation import same_as_controls, verdicts
 from hormesis.engine.plan import make_plan
-from hormesis.errors import SettingError
+from hormesis.errors import SettingError, StudyError
 from hormesis.settings import Sweep, Targets
 from hormesis.storage import Shard, StoredOutcomes, pack, unpack
 from hormesis.storage.places import LAYOUT
@@ -183,11 +183,8 @@ def test_restarts_only_take_right_answers_away():
         attack = hm.PGD(0.2, steps=1, restarts=restarts)
         found = perturb(network, inputs, labels, attack, **where)
         right.append(accuracy_of(network(found), labels))
-        halves = [
-            perturb(network, inputs[a:b], labels[a:b], attack, first=a, **where)
-            for a, b in ((0, 23), (23, 60))
-        ]
-        torch.testing.assert_close(torch.cat(halves), found)
+        parts = known.perturbed_in_two(network, (inputs, labels), attack, 23, **where)
+        torch.testing.assert_close(parts, found)
     assert not (right[1] & ~right[0]).any()
     with pytest.raises(SettingError, match="Expected `restarts` to be 1, or more with a random"):
         hm.PGD(0.1, restarts=2, random_start=False)
@@ -232,3 +229,35 @@ def test_what_a_confirmation_writes_is_ours_to_replace(tmp_path):
     assert foreign(tmp_path, LAYOUT) is None
     (tmp_path / "confirmation" / "mine.txt").touch()
     assert foreign(tmp_path, LAYOUT) == "confirmation/mine.txt"
+
+
+@pytest.fixture
+def claiming(tmp_path: Path) -> Path:
+    """The folder of a study whose claim was not put to the test."""
+    analysed(known.Noise(), tmp_path / "study", confirmation=hm.Confirmation(when="never"))
+    return tmp_path / "study"
+
+
+@pytest.mark.parametrize("where", ["confirmation", "confirmation/filter-adaptive"])
+def test_a_file_of_the_user_s_among_the_steps_stays(claiming, where):
+    (claiming / where).mkdir(parents=True)
+    (claiming / where / "thesis.tex").write_text("years of work")
+    assert analysed(known.Noise(), claiming).confirmation is not None
+    left = [path for path in (claiming / "confirmation").rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["thesis.tex"]
+    assert left[0].read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["confirmation", "confirmation/filter-adaptive", "confirmation/filter-adaptive/outcomes"],
+)
+def test_steps_are_written_through_no_link(claiming, tmp_path, where):
+    (tmp_path / "precious").mkdir()
+    (claiming / where).parent.mkdir(parents=True, exist_ok=True)
+    (claiming / where).symlink_to(tmp_path / "precious")
+    with pytest.raises(StudyError, match=rf"{where} is a link"):
+        analysed(known.Noise(), claiming)
+    assert list((tmp_path / "precious").iterdir()) == []
+    assert (claiming / where).is_symlink()
+    assert verdict(hm.open_study(claiming), "noise") == UNCONFIRMED

@@ -5,13 +5,10 @@ was measured before a kill counts. The folder goes when the results are in the s
 """
 
 import hashlib
-import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -37,7 +34,8 @@ from hormesis.confirmation import ALWAYS, NEVER, Confirmation
 from hormesis.cross_check import cross_checked, open_cross_check
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Removal
-from hormesis.remeasuring import Remeasuring, Step, Subject, folder_of, hashed, time_of
+from hormesis.growing import hashed
+from hormesis.remeasuring import Remeasuring, Step, Subject, forget_steps, time_of
 from hormesis.report.progress import SENTENCE, Report
 from hormesis.storage import (
     CONFIRMATION,
@@ -127,19 +125,9 @@ def _with(
         tables = known["tables"] | write_tables(study.folder, {CONFIRMATION: table})
         write_manifest(study.folder, {**known, **said, "tables": tables})
         manifest["tables"] = tables
-        _tidied(folder_of(study.folder), set(rows["stress"]))
+        crossed = set(rows["stress"]) == {CROSS}
+        forget_steps(study.folder, f"{CROSS}-" if crossed else "")
     return replace(study, manifest=manifest, confirmation=table)
-
-
-def _tidied(folder: Path, done: Collection[str]) -> None:
-    """Delete the shards of the cross-check once it is done, and of everything once claims are."""
-    if set(done) != {CROSS}:
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    for step in list(folder.glob(f"{CROSS}-*")):
-        shutil.rmtree(step, ignore_errors=True)
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def _key(study: Study, confirmation: Confirmation) -> str:
@@ -251,9 +239,8 @@ class _Trial:
         assert isinstance(strong, PGD)
         steps = strong.steps * strong.restarts
         again = self._again
-        once = (
-            time_of(again, removals[:1], self._question(ADAPTIVE)) / 2
-        )  # the base is attacked, too
+        # The unfiltered network is attacked, too.
+        once = time_of(again, removals[:1], self._question(ADAPTIVE)) / 2
         cells, runs = len(removals), 1 + len(CONTROLS) * self.confirmation.draws
         work = cells * len(again.samples) * once * (1 + steps) / again.work.engine.workers
         names = "1 target" if len(targets) == 1 else f"{len(targets)} targets"

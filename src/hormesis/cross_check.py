@@ -20,7 +20,8 @@ from hormesis.analysis.cross_check import (
 from hormesis.confirmation import Confirmation
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Removal
-from hormesis.remeasuring import Remeasuring, Step, Subject, hashed, time_of
+from hormesis.growing import hashed
+from hormesis.remeasuring import Remeasuring, Step, Subject, time_of
 from hormesis.report.progress import SENTENCE, Report
 from hormesis.settings import UNFILTERED
 from hormesis.storage import StoredOutcomes, spelled_seconds

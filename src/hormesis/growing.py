@@ -83,7 +83,16 @@ def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: lis
         attack: As it is run, its magnitude a number.
         keys: What tells the removals apart, in the order of their rows.
     """
-    said = {"question": question, "attack": attack, "removals": keys}
+    return hashed({"question": question, "attack": attack, "removals": keys})
+
+
+def hashed(said: object) -> str:
+    """Return 32 hexadecimal digits that tell plain values from all others.
+
+    Example:
+        >>> len(hashed({"a": 1})), hashed({"a": 1}) == hashed({"a": 2})
+        (32, False)
+    """
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -3,10 +3,9 @@
 Each step has a folder of its own within the study's: what was measured before a kill counts.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -21,7 +20,7 @@ from hormesis.cluster import sweeper_of
 from hormesis.engine.outcomes import Block, Question
 from hormesis.engine.plan import Plan, Removal
 from hormesis.engine.shards import Work, doubled, parts_of
-from hormesis.growing import Outline, grow
+from hormesis.growing import Outline, grow, hashed
 from hormesis.inputs.samples import Samples, take
 from hormesis.measuring import Worker, equipped
 from hormesis.report.progress import Report
@@ -29,13 +28,18 @@ from hormesis.settings import UNFILTERED, Run, Sweep
 from hormesis.storage import (
     CELLS,
     CONFIRMATION,
+    OUTCOMES,
     FolderStore,
     MemoryStore,
     StoredOutcomes,
     read_spans,
 )
+from hormesis.storage.places import LAYOUT, folder_within
+from hormesis.storage.removal import names_in, remove_new
 from hormesis.study import Study
 
+STEPS = Path(CONFIRMATION).stem
+"""In which folder of a study's its steps lie while they are measured."""
 _SHARD = 128  # samples measured between two moments at which a kill does no harm
 
 
@@ -163,9 +167,8 @@ class Remeasuring:
     def _store(self, name: str) -> FolderStore | MemoryStore:
         if self.study.folder is None:
             return MemoryStore()
-        folder = folder_of(self.study.folder) / name
-        (folder / "outcomes").mkdir(parents=True, exist_ok=True)
-        return FolderStore(folder, self.check)
+        outcomes = folder_within(self.study.folder, STEPS, name, OUTCOMES)
+        return FolderStore(outcomes.parent, self.check)
 
     def _identity(self, step: Step) -> str:
         keys = [removal.key() for removal in step.removals]
@@ -182,16 +185,16 @@ def time_of(again: Remeasuring, removals: Sequence[Removal], question: Question)
     return (time.monotonic() - began) / count
 
 
-def folder_of(study: Path) -> Path:
-    """Return where in a study's folder its steps lie while they are measured."""
-    return study / Path(CONFIRMATION).stem
+def forget_steps(study: Path, names: str) -> None:
+    """Delete what was measured of some steps: what we have written, and through no link.
 
-
-def hashed(said: object) -> str:
-    """Return 32 hexadecimal digits that tell plain values from all others.
-
-    Example:
-        >>> len(hashed({"a": 1})), hashed({"a": 1}) == hashed({"a": 2})
-        (32, False)
+    Args:
+        study: The folder of the study.
+        names: What the names of the steps begin with.
     """
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    folder, layout = study / STEPS, LAYOUT.within(STEPS)
+    assert layout is not None
+    with suppress(OSError):  # a link, or something of the user's lies in it
+        kept = {name for name in names_in(folder) if not name.startswith(names)}
+        remove_new(folder, layout, kept=kept)
+        folder.rmdir()

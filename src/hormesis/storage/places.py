@@ -269,15 +269,34 @@ def begun(out: Path, *, part: str = "") -> Iterator[None]:
         try:
             claim(out, STUDY, part=part)
             remove_leftovers(out, alone=True)
-            if outcomes.is_symlink():
-                raise NotADirectoryError(errno.ELOOP, os.strerror(errno.ELOOP), str(outcomes))
-            make_folder(outcomes)
-            remove_leftovers(outcomes, alone=True)
+            folder_within(out, OUTCOMES)
             yield
         except BaseException:
             if fresh and not any(name.endswith(".safetensors") for name in _names_in(outcomes)):
                 remove_new(out, LAYOUT, kept=before)
             raise
+
+
+def folder_within(study: Path, *names: str) -> Path:
+    """Make a folder of ours within that of a study, through no link, and return it.
+
+    Temporary files that dead processes have left there are deleted.
+
+    Args:
+        study: Its folder; nobody else works there.
+        names: Of the folder within it, of the one within that, and so on.
+
+    Raises:
+        OSError: If it cannot be made, or one of them is a link.
+    """
+    place = study
+    for name in names:
+        place /= name
+        if place.is_symlink():
+            raise NotADirectoryError(errno.ELOOP, os.strerror(errno.ELOOP), str(place))
+        make_folder(place)
+        remove_leftovers(place, alone=True)
+    return place
 
 
 def tidy(out: Path) -> None:

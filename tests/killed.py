@@ -18,7 +18,6 @@ from hormesis.measuring import Worker
 EVENTS = (
     (os, "fsync"),
     (os, "write"),
-    (os, "pwrite"),
     (os, "close"),
     (os, "link"),
     (os, "unlink"),

@@ -253,18 +253,18 @@ def test_what_a_power_cut_left_of_a_lock_holds_nobody_for_two_seconds(
 
 
 def test_a_lock_is_never_seen_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    seen, pwrite, link = list[str](), os.pwrite, os.link
+    seen, write, link = list[str](), os.write, os.link
 
-    def looked(handle: int, content: bytes, offset: int) -> int:
+    def looked(handle: int, content: bytes) -> int:
         seen.extend(path.name for path in tmp_path.iterdir())
-        return pwrite(handle, content, offset)
+        return write(handle, content)
 
     def named(source: Path, target: Path) -> None:
         link(source, target)
         assert (read_holder(tmp_path) or {})["pid"] == os.getpid()
         refused(tmp_path, "is being worked on")
 
-    monkeypatch.setattr(os, "pwrite", looked)
+    monkeypatch.setattr(os, "write", looked)
     monkeypatch.setattr(os, "link", named)
     with locked(tmp_path):
         pass
@@ -361,13 +361,14 @@ def test_a_name_that_cannot_be_written_holds_nothing(
     if before is not None:
         (tmp_path / LOCK).write_text(json.dumps(ELSEWHERE))
         os.utime(tmp_path / LOCK, (0, 0))
+    write = os.write
     with monkeypatch.context() as full:
 
-        def half(handle: int, content: bytes, offset: int) -> int:
-            os.write(handle, content[:20])
+        def half(handle: int, content: bytes) -> int:
+            write(handle, content[:20])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        full.setattr(os, "pwrite", half)
+        full.setattr(os, "write", half)
         with pytest.raises(OSError, match="No space left"), locked(tmp_path):
             pass
     assert not (tmp_path / LOCK).exists()

@@ -1,5 +1,6 @@
 """Signals that ask the program to end: the first lets it clean up, a later one ends it at once."""
 
+import _thread
 import atexit
 import os
 import signal
@@ -113,7 +114,7 @@ class Signals:
             self._hook(unraisable)
             return
         number, self.number = self.number, None
-        again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+        again = threading.Timer(_SOON, _send, (number,))
         again.daemon = True
         again.start()
 
@@ -121,6 +122,14 @@ class Signals:
         """Ignore signals while Python takes itself down, which handles none."""
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)
+
+
+def _send(number: int) -> None:
+    """Send this process a signal, from any thread."""
+    if os.name == "posix":
+        os.kill(os.getpid(), number)
+    else:
+        _thread.interrupt_main(number)  # Windows' `kill` ends the process at once
 
 
 SIGNALS = Signals()

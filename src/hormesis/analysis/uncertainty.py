@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 _PRECISE = 1 / 20  # of the relative variance of what is divided by: that of 20 right answers
-INTERVAL_COLUMNS = ("low", "high", "level", "certain", "point")
 
 
 @dataclass(frozen=True)

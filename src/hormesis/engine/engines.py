@@ -69,10 +69,15 @@ def suffix_engine(
     dtype = torch.bfloat16 if sweep.precision == "bf16" else None
     adaptive = sweep.adversary == "adaptive"
     program = compile_network(network, example, dtype=dtype, adaptive_too=adaptive)
-    default = len(os.sched_getaffinity(0)) if example.device.type == "cpu" else 1
+    default = _cores() if example.device.type == "cpu" else 1
     measure = halving(partial(suffix.measure, program, network))
     notes = (INEXACT,) if dtype is not None else _notes(program)
     return Engine("suffix", measure, workers or default, notes, program.flow)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use; only Linux says which those are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _notes(program: Program) -> tuple[str, ...]:

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
+import psutil
 from jaxtyping import UInt8
 
 from hormesis.errors import DataError
@@ -25,6 +27,7 @@ from hormesis.inputs.readers import Progress
 
 FOLDER = ".hormesis"
 _CHUNK = 2048  # images between two reports
+_ZEROS = 2**20  # bytes written at a time where the system reserves no room
 # A folder that cannot hold the array, as against a fault of the data.
 UNUSABLE = (
     errno.EACCES,
@@ -174,7 +177,7 @@ def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None
             np.lib.format.write_array_header_1_0(file, header)
             start = file.tell()
             size = start + math.prod(shape)
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk shows here, not in the map
+            _reserve(file, size)  # a full disk shows here, not in the map
         array = np.memmap(partial, np.uint8, "r+", start, shape)
         _decode(files, array, progress)
         array.flush()
@@ -183,6 +186,16 @@ def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None
     finally:
         with _whatever_the_disk_says():
             partial.unlink(missing_ok=True)
+
+
+def _reserve(file: BufferedWriter, size: int) -> None:
+    """Take room on the disk for so many bytes, of which the first are written already."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    zeros = bytes(_ZEROS)
+    for start in range(file.tell(), size, _ZEROS):
+        file.write(zeros[: size - start])
 
 
 def _decode(files: Sequence[Path], into: np.ndarray, progress: Progress | None) -> None:
@@ -221,7 +234,7 @@ def _forget(home: Path, name: str, kept: Path) -> None:
 def _in_use(path: Path) -> bool:
     """Return whether the process that writes this partial file is alive."""
     number = path.name.rpartition(".partial")[0].rpartition(".")[2]
-    return number.isdigit() and Path(f"/proc/{number}").exists()
+    return number.isdecimal() and len(number) < 10 and psutil.pid_exists(int(number))
 
 
 @contextmanager

@@ -22,7 +22,8 @@ import psutil
 TEMPORARY = ".hormesis-tmp-"
 """What the name of every temporary file begins with."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_BINARY = getattr(os, "O_BINARY", 0)  # without it, Windows changes the ends of lines
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _BINARY
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _counter = itertools.count()
 

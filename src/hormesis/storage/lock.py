@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from hormesis.storage.bounded import UnreadableFile, parse_json, read_bytes
 
 try:
     import fcntl
-except ImportError:  # Windows: what is written in the file has to do
-    fcntl = None
+except ImportError:  # Windows: what is written in the file has to do, which is not kept open there,
+    fcntl = None  # as what is open can be neither replaced nor deleted
 
 LOCK = ".lock"
 BEAT = 5.0  # seconds between two signs of life
@@ -41,6 +42,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MOST_BYTES = 4096
 # A link might lead to anything, and somebody may put a pipe there.
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_FLAGS |= getattr(os, "O_BINARY", 0)  # without it, Windows changes the ends of lines
 _NEW = _FLAGS | os.O_CREAT | os.O_EXCL
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _REMEDY = "as hormesis writes it there: delete it, or choose another folder with `out`"
@@ -115,7 +117,7 @@ def locked(folder: Path, kind: type[HormesisError] = StudyError) -> Iterator[Hel
     path = folder / LOCK
     while (taken := _laid(path) or _taken_over(path, kind)) is None:
         pass  # it came, or went, this very moment
-    handle, token = taken
+    file, token = taken
     try:
         held = Held(path, token)
         try:
@@ -123,18 +125,18 @@ def locked(folder: Path, kind: type[HormesisError] = StudyError) -> Iterator[Hel
         finally:
             held.end()
     finally:
-        os.close(handle)
+        file.close()
 
 
-def _laid(path: Path) -> tuple[int, str] | None:
+def _laid(path: Path) -> tuple[FileIO, str] | None:
     """Lay a lock where there is none; return it, open, and its token. None if there is one."""
     if os.path.lexists(path):
         return None
-    temporary, handle, token = _signed(path)
+    temporary, file, token = _signed(path)
     try:
         os.link(temporary, path)  # whole from the first moment
     except OSError as error:
-        os.close(handle)
+        file.close()
         if isinstance(error, FileExistsError | FileNotFoundError):
             return None  # somebody was faster, and has tidied up too
         if error.errno not in _NO_LINKS:
@@ -142,21 +144,21 @@ def _laid(path: Path) -> tuple[int, str] | None:
         return _laid_in_place(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return handle, token
+    return file, token
 
 
-def _laid_in_place(path: Path) -> tuple[int, str] | None:
+def _laid_in_place(path: Path) -> tuple[FileIO, str] | None:
     """Do the same where the file system knows no second names."""
     try:
         os.close(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o644))
     except FileExistsError:
         return None
-    temporary, handle, token = _signed(path)  # who sees the empty file waits for the name in it
+    temporary, file, token = _signed(path)  # who sees the empty file waits for the name in it
     temporary.replace(path)
-    return handle, token
+    return file, token
 
 
-def _taken_over(path: Path, kind: type[HormesisError]) -> tuple[int, str] | None:
+def _taken_over(path: Path, kind: type[HormesisError]) -> tuple[FileIO, str] | None:
     """Take the lock of a dead process over, whole at any moment; None if it is gone.
 
     Raises:
@@ -176,27 +178,28 @@ def _taken_over(path: Path, kind: type[HormesisError]) -> tuple[int, str] | None
                 "for it to end, or choose another folder with `out`."
             )
         try:
-            temporary, handle, token = _signed(path)
+            temporary, file, token = _signed(path)
         except OSError:  # a full disk: nobody holds the folder
             path.unlink(missing_ok=True)
             raise
         if not _replaced(path, old, temporary):
-            os.close(handle)
+            file.close()
             return None
     finally:
-        os.close(old)
+        old.close()
     time.sleep(SETTLE)  # another machine may have had the same thought
     there = _read(path) or {}
     if there.get("token") != token:
-        os.close(handle)
+        file.close()
         raise kind(f"The folder {path.parent} has just been taken by {spelled_holder(there)}.")
-    return handle, token
+    return file, token
 
 
-def _replaced(path: Path, old: int, new: Path) -> bool:
+def _replaced(path: Path, old: FileIO, new: Path) -> bool:
     """Put a lock in the place of an old one; return whether that one was still there."""
     try:
         if _is_at(path, old):
+            _close_unlocked(old)
             new.replace(path)
             return True
     except FileNotFoundError:  # somebody was faster, and has tidied up too
@@ -206,7 +209,7 @@ def _replaced(path: Path, old: int, new: Path) -> bool:
     return False
 
 
-def _opened(path: Path, kind: type[HormesisError]) -> int | None:
+def _opened(path: Path, kind: type[HormesisError]) -> FileIO | None:
     """Return the lock that lies there, open; None if it is gone.
 
     Raises:
@@ -218,27 +221,33 @@ def _opened(path: Path, kind: type[HormesisError]) -> int | None:
             raise kind(f"Expected {path} to be a file, {_REMEDY}.")
         if found.st_size > _MOST_BYTES:
             raise kind(f"Expected {path} to be no larger than {_MOST_BYTES} bytes, {_REMEDY}.")
-        return os.open(path, _FLAGS)
+        return FileIO(os.open(path, _FLAGS), "r+")
     except FileNotFoundError:
         return None
 
 
-def _is_at(path: Path, handle: int) -> bool:
+def _is_at(path: Path, file: FileIO) -> bool:
     """Return whether a file that is open is the one that lies at a path."""
     try:
-        return os.path.samestat(os.fstat(handle), path.lstat())
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except FileNotFoundError:
         return False  # deleted by its holder, after we had opened it
 
 
-def _flocked(handle: int) -> bool | None:
+def _flocked(file: FileIO) -> bool | None:
     if fcntl is None:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         return False if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
     return True
+
+
+def _close_unlocked(file: FileIO) -> None:
+    """Close a lock that is only read by others, so that it can be replaced and deleted."""
+    if fcntl is None:
+        file.close()
 
 
 def _alive(path: Path, *, shared: bool | None) -> Holder | None:
@@ -281,11 +290,11 @@ def _age(path: Path) -> float:
         now.unlink(missing_ok=True)
 
 
-def _signed(path: Path) -> tuple[Path, int, str]:
+def _signed(path: Path) -> tuple[Path, FileIO, str]:
     """Write who holds the folder, into a file beside the lock that the system has locked.
 
     Returns:
-        The file; the same, open; and what tells this holder from all others.
+        The file; the same, open if the system has locked it; and what tells this holder from all others.
     """
     token = secrets.token_hex(8)
     said = {
@@ -296,18 +305,19 @@ def _signed(path: Path) -> tuple[Path, int, str]:
         "since": time.time(),
     }
     temporary = temporary_beside(path)
-    handle = os.open(temporary, _NEW, 0o644)
+    file = FileIO(os.open(temporary, _NEW, 0o644), "r+")
     try:
-        content, written = json.dumps(said).encode(), 0
-        while written < len(content):  # as much as there is room for, then the error
-            written += os.pwrite(handle, content[written:], written)
-        os.fsync(handle)
-        _flocked(handle)
+        content = memoryview(json.dumps(said).encode())
+        while content:  # as much as there is room for, then the error
+            content = content[os.write(file.fileno(), content) :]
+        os.fsync(file)
+        _flocked(file)
+        _close_unlocked(file)
     except BaseException:
-        os.close(handle)
+        file.close()
         temporary.unlink(missing_ok=True)
         raise
-    return temporary, handle, token
+    return temporary, file, token
 
 
 def _machine() -> str:

@@ -3,11 +3,6 @@
 const SVG = "http://www.w3.org/2000/svg";
 const SCORES = ["clean", "adversarial", "difference"];
 const WORDS = { high_pass: "high-pass", low_pass: "low-pass", pulse_wave: "pulse wave" };
-const PER = {
-  clean: "on clean inputs",
-  adversarial: "under attack",
-  difference: "attack against clean",
-};
 
 const shared = JSON.parse(document.getElementById("shared").textContent);
 // Letters, names of styles and meanings of the classes.

@@ -107,7 +107,7 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: If the disk reports an error.
     """
-    if os.name != "posix":
+    if not hasattr(os, "O_DIRECTORY"):
         return  # Windows opens no folder
     handle = os.open(folder, _FOLDER)
     try:

@@ -100,6 +100,8 @@ def opened(path: Path, most: int, *, follow: bool = False) -> Iterator[BufferedR
     Raises:
         OSError: As ``read_bytes`` says.
     """
+    if not follow and not hasattr(os, "O_NOFOLLOW") and path.is_symlink():  # Windows
+        raise UnreadableFile(errno.ELOOP, "it is a link, not a file", str(path))
     try:
         handle = os.open(path, _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
     except OSError as error:

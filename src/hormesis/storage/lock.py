@@ -217,7 +217,8 @@ def _opened(path: Path, kind: type[HormesisError]) -> FileIO | None:
     """
     try:
         found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+        refused = hasattr(os, "O_NOFOLLOW")  # whether the system refuses to open a link
+        if not stat.S_ISREG(found.st_mode) and not (refused and stat.S_ISLNK(found.st_mode)):
             raise kind(f"Expected {path} to be a file, {_REMEDY}.")
         if found.st_size > _MOST_BYTES:
             raise kind(f"Expected {path} to be no larger than {_MOST_BYTES} bytes, {_REMEDY}.")
@@ -294,7 +295,8 @@ def _signed(path: Path) -> tuple[Path, FileIO, str]:
     """Write who holds the folder, into a file beside the lock that the system has locked.
 
     Returns:
-        The file; the same, open if the system has locked it; and what tells this holder from all others.
+        The file; the same, open where the system locks it; and what tells this holder from all
+        others.
     """
     token = secrets.token_hex(8)
     said = {

@@ -7,6 +7,7 @@ looked for before anything is deleted.
 
 import os
 import re
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -247,7 +248,7 @@ def _opened(place: Path | str, within: _Folder | None = None) -> Iterator[_Folde
     """
     path = Path(place) if within is None else within.path / place
     if not _RELATIVE:
-        if path.is_symlink() or not path.is_dir():
+        if not stat.S_ISDIR(path.lstat().st_mode):  # nor a link to one
             raise NotADirectoryError(f"{path} is no folder")
         yield _Folder(path, None)
         return

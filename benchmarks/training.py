@@ -18,11 +18,11 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.profilers import SimpleProfiler
 
-from hormesis.inputs.models import PAPER
-from hormesis.inputs.parts import Parts, load_parts
+from hormesis.data.splits import Parts, load_parts
+from hormesis.models.networks import PAPER
+from hormesis.training.config import Corpus, Recipe, Session
 from hormesis.training.fit import quiet
-from hormesis.training.learner import Learner
-from hormesis.training.recipe import Corpus, Recipe, Session
+from hormesis.training.lit_module import Learner
 from hormesis.training.train import network_of
 
 DATA = ("mnist", "cifar10", "tiny-imagenet")

@@ -26,14 +26,14 @@ from scipy.stats import t
 
 import hormesis as hm
 from hormesis.analysis.effects import effect_table, pooled_accuracy
+from hormesis.data.splits import load_parts
 from hormesis.errors import SettingError
-from hormesis.inputs.parts import load_parts
-from hormesis.report.retrained_picture import draw_attack
-from hormesis.report.style import STYLE, picture, save
-from hormesis.retraining import EFFECTS
-from hormesis.training.origin import corpus_of
-from hormesis.training.recipe import training_attack
+from hormesis.report.plots.retraining import draw_attack
+from hormesis.report.plots.style import STYLE, picture, save
+from hormesis.results.retraining import EFFECTS
+from hormesis.training.config import training_attack
 from hormesis.training.selection import ARMS
+from hormesis.training.source_network import corpus_of
 
 SEEDS = (1, 2, 3)
 TRAINED, STUDIED, SEARCHED = 4000, 150, 150

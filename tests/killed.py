@@ -12,7 +12,7 @@ from torch import nn
 
 import hormesis as hm
 from hormesis.engine.shards import Task
-from hormesis.measuring import Worker
+from hormesis.measure.shard_worker import Worker
 
 # Everything that a study does to its folder.
 EVENTS = (

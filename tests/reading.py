@@ -23,27 +23,16 @@ from torch import nn
 import harmless
 import hormesis as hm
 from fresh import processes
+from hormesis.cli.app import main
+from hormesis.errors import HormesisError
 
 # What the commands import only when they need it, here once for all processes.
-from hormesis import cluster, comparison  # noqa: F401
-from hormesis.cli import main
-from hormesis.errors import HormesisError
-from hormesis.report import (  # noqa: F401  # noqa: F401
-    comparison_pictures,
-    export,
-    live,
-    notebook,
-    page,
-    picture,
-    shown,
-    style,
-    summary,
-)
-from hormesis.report.plots import heatmap, responses, weights  # noqa: F401
+from hormesis.report.plots import accessor, comparison, heatmap, overview, responses, style, weights  # noqa: F401
+from hormesis.results import comparison as _comparison  # noqa: F401
 from hormesis.storage import FORMAT, write_manifest
-from hormesis.training.case import opened_case
-from hormesis.training.origin import Origin, code_of
+from hormesis.training.retraining_plan import opened_case
 from hormesis.training.selection import Selection
+from hormesis.training.source_network import Origin, code_of
 
 SECONDS, MEBIBYTES = 1.0, 500  # what reading a study may take beyond the start of the program
 SAMPLES = 70

@@ -11,7 +11,7 @@ from hormesis.analysis.responses import Means, Sweeps, as_sweeps, response_table
 from hormesis.analysis.scores import Base, Layout, classify, layout, sweep_scores
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import Law, Student, Sums, influence_sums
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import part_of
 
 STEPS = 9

@@ -15,12 +15,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from hormesis.cli import FORMATS, TABLES, main
-from hormesis.options import analyze_parser
-from hormesis.report import picture, progress
-from hormesis.report.picture import draw_overview
-from hormesis.settings import Named, Run, Scoring, Sweep, Targets
-from hormesis.study import open_study
+from hormesis.cli.app import FORMATS, TABLES, main
+from hormesis.cli.flags import analyze_parser
+from hormesis.engine import progress
+from hormesis.report.plots import overview
+from hormesis.report.plots.overview import draw_overview
+from hormesis.results.study import open_study
+from hormesis.settings.execution import Run
+from hormesis.settings.network import Named
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from users import forgotten, listing, settle
 
 NETWORK = ["analyze", "--model", "my.nets:build", "--data", "my.sets:held_out"]
@@ -37,7 +42,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(progress, "_QUIET_SECONDS", math.inf)  # on a busy machine too
     # One test draws; the others need not wait for it.
-    monkeypatch.setattr(picture, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
+    monkeypatch.setattr(overview, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
     with forgotten():
         yield folder
 
@@ -74,7 +79,7 @@ def alone(code, *arguments, home, check=True):
 
 
 def test_a_study_is_made_printed_and_opened_again(home, monkeypatch, capsys):
-    monkeypatch.setattr(picture, "draw_overview", draw_overview)
+    monkeypatch.setattr(overview, "draw_overview", draw_overview)
     out = run([*SMALL, "--out", "deep/study"], capsys)
     lines = out.splitlines()
     assert lines[1] == "my.nets:build on my.sets:held_out: 40 samples, 4 classes"
@@ -294,7 +299,7 @@ def test_the_version(capsys):
 
 WITHOUT_TORCH = """
 import sys
-from hormesis.cli import main
+from hormesis.cli.app import main
 try:
     main(sys.argv[1:])
 except SystemExit:
@@ -319,7 +324,7 @@ def test_python_m_is_the_same_command(home):
     assert said.stderr.count("\n") == 1
 
 
-MAIN = "import sys; from hormesis.cli import main; sys.exit(main())"
+MAIN = "import sys; from hormesis.cli.app import main; sys.exit(main())"
 
 
 def test_output_that_nobody_reads_or_that_has_no_room_shows_no_traceback(made, home):

@@ -14,17 +14,18 @@ from torch import nn
 
 import hormesis as hm
 import known_answers as known
-from hormesis import confirm, remeasuring
 from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED
 from hormesis.analysis.confirmation import same_as_controls, verdicts
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError, StudyError
-from hormesis.settings import Sweep, Targets
+from hormesis.measure import confirm, remeasure
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.storage import Shard, StoredOutcomes, pack, unpack
-from hormesis.storage.places import LAYOUT
+from hormesis.storage.folders import LAYOUT
 from hormesis.storage.removal import foreign
 from hormesis.stress.attacks import perturb, perturb_noted
-from hormesis.stress.performance import accuracy_of
+from hormesis.stress.metrics import accuracy_of
 from hormesis.stress.targets import find_targets
 
 BY_BASE = hm.Scoring(reference="base")
@@ -73,13 +74,13 @@ def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
     assert verdict(hm.open_study(killed), "noise") == UNCONFIRMED
     assert (killed / "confirmation" / "filter-adaptive" / "outcomes").is_dir()
     monkeypatch.setattr(confirm._Trial, "_measured", usual)
-    counted = remeasuring.Worker.__call__
+    counted = remeasure.Worker.__call__
 
     def count(self: Any, task: Any, tick: Any = lambda samples: None) -> bytes:
         measured.append(self.study)
         return counted(self, task, tick)
 
-    monkeypatch.setattr(remeasuring.Worker, "__call__", count)
+    monkeypatch.setattr(remeasure.Worker, "__call__", count)
     again = analysed(known.Noise(), killed)
     steps = whole.confirmation[["stress", "attack"]].drop_duplicates()
     assert len(set(measured)) == len(steps) - 1  # the first was there

@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 import hormesis as hm
+from hormesis.cli.flags import analyze_parser
 from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError
-from hormesis.options import analyze_parser
-from hormesis.settings import UNFILTERED, Sweep, Targets
+from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.stress.targets import find_targets
 
 QUIET = hm.Run(progress=False, workers=1)

@@ -10,13 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import hormesis as hm
-from hormesis.cli import main
-from hormesis.epoch_options import epochs_from
+from hormesis.cli.app import main
+from hormesis.cli.epoch_flags import epochs_from
+from hormesis.data.splits import load_parts
 from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
-from hormesis.inputs.checkpoints import load_weights
-from hormesis.inputs.models import build_model
-from hormesis.inputs.parts import load_parts
-from hormesis.studies import Studies
+from hormesis.models.checkpoints import load_weights
+from hormesis.models.networks import build_model
+from hormesis.results.series import Studies
 from users import forgotten, listing, settle
 
 TRAIN = ["train", "--model", "my.nets:build", "--data", "my.sets:held_out", "--batch", "10"]

@@ -10,9 +10,9 @@ import pytest
 
 import killed
 from fresh import processes
+from hormesis.results.study import open_study
 from hormesis.storage import MANIFEST, OUTCOMES, FolderStore, read_manifest, whole_shards
 from hormesis.storage.ownership import MARKER
-from hormesis.study import open_study
 
 KINDS = ("usual", "until", "overwrite", "extend")
 REPLACED = ("overwrite", "extend")  # an old study by a new one

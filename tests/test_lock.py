@@ -18,11 +18,11 @@ import pytest
 
 import killed
 from hormesis.errors import StudyError, TrainingError
+from hormesis.results.study import open_study
 from hormesis.storage import LOCK, lock, locked, read_holder, successor
 from hormesis.storage.atomic import TEMPORARY
-from hormesis.storage.health import examined
 from hormesis.storage.replacement import predecessor
-from hormesis.study import open_study
+from hormesis.storage.verify import examined
 
 HOLD = """
 import sys, time

@@ -10,11 +10,11 @@ import torch
 from torchvision import datasets
 
 import hormesis as hm
-from hormesis.cli import main
+from hormesis.cli.app import main
+from hormesis.data.datasets import NORMALISATIONS
 from hormesis.errors import SettingError, StudyError
-from hormesis.inputs.data import NORMALISATIONS
-from hormesis.inputs.models import build_model
-from hormesis.settings import Named
+from hormesis.models.networks import build_model
+from hormesis.settings.network import Named
 from hormesis.storage import read_manifest, write_manifest
 from made_sets import write_mnist, write_tiny_imagenet
 

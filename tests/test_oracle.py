@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 
 import hormesis as hm
 import oracles
-from hormesis.inputs.data import digits
+from hormesis.data.datasets import digits
 
 DATA = os.environ.get("HORMESIS_DATA")
 ENGINES = ("plain", "auto")

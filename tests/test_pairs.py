@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import hormesis as hm
-from hormesis.inputs.models import PAPER
-from hormesis.studies import Studies
+from hormesis.models.networks import PAPER
+from hormesis.results.series import Studies
 from made_sets import write_mnist, write_tiny_imagenet
 
 DATA = os.environ.get("HORMESIS_DATA")

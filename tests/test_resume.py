@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis import measuring
 from hormesis.engine.engines import Engine
 from hormesis.engine.memory import Footprint
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import StudyError
+from hormesis.measure import shard_worker
+from hormesis.results.study import open_study
 from hormesis.storage import MANIFEST, OUTCOMES
-from hormesis.study import open_study
 
 SAMPLES = 300  # ten shards
 SWEEP = hm.Sweep(thresholds=5)
@@ -58,7 +58,7 @@ def analyze(out: Path | None, sweep: hm.Sweep = SWEEP, **more: Any) -> hm.Study:
 def _compiled_once() -> Iterator[None]:
     """Compile the network once, and look once what it takes: that is slower than all the rest."""
     known: dict[int | None, Engine] = {}
-    choose = measuring.choose_engine
+    choose = shard_worker.choose_engine
 
     def chosen(network: nn.Module, example: torch.Tensor, run: hm.Run, sweep: hm.Sweep) -> Engine:
         if run.workers not in known:
@@ -66,8 +66,8 @@ def _compiled_once() -> Iterator[None]:
         return known[run.workers]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "choose_engine", chosen)
-        patch.setattr(measuring, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
+        patch.setattr(shard_worker, "choose_engine", chosen)
+        patch.setattr(shard_worker, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
         yield
 
 
@@ -87,16 +87,16 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
 
 def interrupted(out: Path, after: int, sweep: hm.Sweep = SWEEP, **more: Any) -> None:
     """Begin a study, or go on with it, and end after so many shards."""
-    work, done = measuring.Worker.__call__, []
+    work, done = shard_worker.Worker.__call__, []
 
-    def stopping(self: measuring.Worker, task: Task, tick: Any) -> bytes:
+    def stopping(self: shard_worker.Worker, task: Task, tick: Any) -> bytes:
         if len(done) == after:
             raise StopError
         done.append(task)
         return work(self, task, tick)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring.Worker, "__call__", stopping)
+        patch.setattr(shard_worker.Worker, "__call__", stopping)
         with pytest.raises(StopError):
             analyze(out, sweep, **more)
 
@@ -147,7 +147,7 @@ def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
     def again(*_: object, **__: object) -> None:
         raise AssertionError("the magnitude is chosen again")
 
-    monkeypatch.setattr("hormesis.request.automatic_epsilon", again)
+    monkeypatch.setattr("hormesis.measure.request.automatic_epsilon", again)
     same(analyze(tmp_path / "s", attack=auto), expected)
 
 
@@ -275,7 +275,7 @@ def test_a_study_is_finished_when_its_manifest_says_so(tmp_path, whole, monkeypa
     def stopped(*_: object, **__: object) -> None:
         raise StopError
 
-    monkeypatch.setattr("hormesis.pipeline.finish", stopped)
+    monkeypatch.setattr("hormesis.measure.pipeline.finish", stopped)
     with pytest.raises(StopError):
         analyze(tmp_path / "s")
     monkeypatch.undo()

@@ -8,17 +8,12 @@ import sys
 import pytest
 
 from hormesis.errors import SettingError, unknown
-from hormesis.settings import (
-    DEFAULT_KINDS,
-    FILTERS,
-    KINDS,
-    Named,
-    Run,
-    Scoring,
-    Sweep,
-    Targets,
-    check_choice,
-)
+from hormesis.settings.choices import DEFAULT_KINDS, FILTERS, KINDS, check_choice
+from hormesis.settings.execution import Run
+from hormesis.settings.network import Named
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 
 REFUSED = [
     (Targets, {"kinds": ("conv",)}, r"Unknown kind of parameter 'conv'\. Did you mean convolution"),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from handset import ROBUST, manifest, put, responses, targets, write
 from hormesis.errors import StudyError
+from hormesis.results.study import open_study
 from hormesis.storage import (
     MANIFEST,
     OUTCOMES,
@@ -39,7 +40,6 @@ from hormesis.storage import (
 )
 from hormesis.storage.atomic import write_file
 from hormesis.storage.ownership import MARKER, STUDY, claim
-from hormesis.study import open_study
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
 

@@ -8,9 +8,9 @@ import pytest
 import hormesis as hm
 from handset import study, write
 from hormesis.errors import StudyError
-from hormesis.report.epoch_table import print_evolution
-from hormesis.report.evolution import draw_evolution, telling_targets
-from hormesis.studies import Studies
+from hormesis.report.plots.evolution import draw_evolution, telling_targets
+from hormesis.report.text.epoch_table import print_evolution
+from hormesis.results.series import Studies
 
 EPOCHS = {1: (1.0, 0.2, 0.0), 3: (1.0, 0.9, 0.5), 12: (0.8, 0.8, 0.8)}
 

@@ -10,8 +10,8 @@ import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.scores import Base
 from hormesis.errors import SettingError, StudyError
-from hormesis.settings import Scoring
-from hormesis.study import Study, open_study
+from hormesis.results.study import Study, open_study
+from hormesis.settings.scoring import Scoring
 
 HEAVY = ("torch", "torchvision", "foolbox", "lightning", "sklearn")
 
@@ -145,8 +145,8 @@ def test_drawing_and_printing_needs_no_torch(folder, tmp_path):
     code = f"""
 from pathlib import Path
 import hormesis
-from hormesis.report.picture import draw_overview
-from hormesis.report.summary import print_summary
+from hormesis.report.plots.overview import draw_overview
+from hormesis.report.text.summary import print_summary
 study = hormesis.open_study({str(folder)!r})
 draw_overview(study, Path({str(tmp_path)!r}) / "drawn.png")
 print_summary(study)
@@ -157,7 +157,7 @@ print_summary(study)
 
 def test_exporting_needs_no_torch(folder, tmp_path):
     code = f"""
-from hormesis.cli import main
+from hormesis.cli.app import main
 for what in ("scores", "responses", "targets"):
     to = {str(tmp_path)!r} + "/" + what
     assert main(["export", {str(folder)!r}, "--what", what, "--to", to]) == 0

@@ -14,13 +14,13 @@ from torch import nn
 
 import handset
 import hormesis as hm
-from hormesis import measuring, pipeline
+from hormesis.data.sampling import shuffled
 from hormesis.engine.engines import Engine
 from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.errors import SettingError, StudyError
-from hormesis.inputs.subset import shuffled
-from hormesis.study import open_study
-from hormesis.study_files import RESPONSE_COLUMNS
+from hormesis.measure import pipeline, shard_worker
+from hormesis.results.study import open_study
+from hormesis.results.study_files import RESPONSE_COLUMNS
 
 SAMPLES = 1500
 QUICK = hm.Sweep(thresholds=5, until=0.2)
@@ -70,7 +70,7 @@ def test_it_stops_early_and_says_what_was_saved():
 
 def of_blocks(monkeypatch: pytest.MonkeyPatch, workers: int, most: int) -> None:
     """Let so many workers measure so many samples at a time, whatever memory there is."""
-    monkeypatch.setattr(measuring, "allotted", lambda *_: (workers, most))
+    monkeypatch.setattr(shard_worker, "allotted", lambda *_: (workers, most))
 
 
 @pytest.mark.parametrize(("workers", "most"), [(2, 100), (3, 256)])
@@ -122,7 +122,7 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
 
 def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatch):
     asked: list[tuple[int, set[str]]] = []
-    choose = measuring.choose_engine
+    choose = shard_worker.choose_engine
 
     def spied(*arguments: Any) -> Engine:
         engine = choose(*arguments)
@@ -134,7 +134,7 @@ def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatc
 
         return replace(engine, measure=measure)
 
-    monkeypatch.setattr(measuring, "choose_engine", spied)
+    monkeypatch.setattr(shard_worker, "choose_engine", spied)
     reports: list[tuple[str, int, int]] = []
 
     @contextmanager

@@ -18,7 +18,7 @@ from hormesis.analysis.chance import (
     mean_interval,
 )
 from hormesis.stress.epsilon import halfway
-from hormesis.stress.performance import accuracy_of, loss_of, top5_of
+from hormesis.stress.metrics import accuracy_of, loss_of, top5_of
 
 QUIET = hm.Run(progress=False, workers=1)
 labels = st.lists(st.integers(0, 7), min_size=1, max_size=30).map(np.array)

@@ -15,7 +15,7 @@ from hormesis.analysis.responses import Means, as_sweeps, response_table
 from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
 from hormesis.analysis.uncertainty import Sequence, Spread, Student, with_draws, with_intervals
 from hormesis.errors import SettingError
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes
 
 SAMPLES, DRAWS, CHANCE = 60, 3, 0.1

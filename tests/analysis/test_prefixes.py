@@ -15,9 +15,9 @@ import synthetic
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.errors import StudyError
-from hormesis.settings import Scoring
+from hormesis.results.study import Study
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, part_of
-from hormesis.study import Study
 
 PLANNED = 1500
 NETWORK = synthetic.network(np.random.default_rng(5), targets=5, steps=5)

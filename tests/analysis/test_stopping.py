@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import synthetic
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.stopping import FIRST_LOOK, Stopping
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, joined, part_of
 
 NETWORK = synthetic.network(np.random.default_rng(4), targets=3, steps=5)

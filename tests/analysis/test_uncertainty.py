@@ -25,7 +25,7 @@ from hormesis.analysis.uncertainty import (
     influence_sums,
     with_intervals,
 )
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes
 
 SCORINGS = [

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 import hormesis as hm
-from hormesis.cluster import _fit, _member_class, connected, imported, packed
 from hormesis.errors import MissingExtraError, ModelError, SettingError, StudyError
-from hormesis.remote import Place, member, versions
-from hormesis.settings import Run
+from hormesis.measure.ray_pool import _fit, _member_class, connected, imported, packed
+from hormesis.measure.ray_worker import Place, member, versions
+from hormesis.settings.execution import Run
 
 ray = imported()
 HERE = Run(workers=1, progress=False)
@@ -172,7 +172,7 @@ def test_a_module_that_a_node_lacks_is_named(content):
 
 
 def test_a_node_without_this_package_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "hormesis.remote", None)
+    monkeypatch.setitem(sys.modules, "hormesis.measure.ray_worker", None)
     said = _member_class()().start([None], PLACE)
     assert "cannot import hormesis" in said
     assert said.endswith("install it on all nodes, in the environment that Ray was started in.")

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hormesis import FGSM, Run, analyze
-from hormesis.engine.fitness import refuse_unfit
 from hormesis.errors import ModelError
+from hormesis.models.checks import refuse_unfit
 
 
 class Counting(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import hormesis as hm
-from hormesis.engine.flow import Node, drawn, flow_of
+from hormesis.engine.dataflow import Node, drawn, flow_of
 from hormesis.engine.graph import export
 
 QUIET = hm.Run(progress=False, workers=1)

@@ -19,8 +19,10 @@ from hormesis.engine.memory import Footprint, allotted, footprint, halving
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.errors import SettingError
-from hormesis.settings import Run, Sweep, Targets, in_bytes
-from hormesis.stress.performance import accuracy
+from hormesis.settings.execution import Run, in_bytes
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
+from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
 MIB = 2**20
@@ -164,7 +166,7 @@ def test_a_block_that_finds_no_memory_is_halved(most):
 PROMISE = """
 import resource, torch
 import hormesis as hm
-from hormesis.inputs.models import build_model
+from hormesis.models.networks import build_model
 torch.set_num_threads(1)
 network = build_model({name!r}, classes=10, channels=3, size=(64, 64), seed=0).eval()
 images = torch.rand(256, 3, 64, 64)

@@ -18,13 +18,13 @@ from jaxtyping import TypeCheckError
 from torch import nn
 
 import hormesis as hm
-from hormesis.commands.status import described
+from hormesis.cli.commands.status import described
 from hormesis.errors import HormesisError, StudyError
-from hormesis.report.summary import headline, left_out
-from hormesis.report.table import class_counts, score_overview
+from hormesis.report.text.score_table import class_counts, score_overview
+from hormesis.report.text.summary import headline, left_out
 from hormesis.storage import StoredOutcomes, examined, read_manifest
-from hormesis.storage.claims import not_to_go_on_with
 from hormesis.storage.shards import Shard, check, pack, unpack
+from hormesis.storage.table_checks import not_to_go_on_with
 from mutations import VALUES, changed, counts, damaged, fuzz
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import hormesis as hm
-from hormesis.cli import _parser, main, parsed
+from hormesis.cli.app import _parser, main, parsed
 from hormesis.errors import SettingError
-from hormesis.training.runs import open_run
+from hormesis.results.training_run import open_run
 
 EVIL = """
 from pathlib import Path

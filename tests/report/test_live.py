@@ -12,18 +12,20 @@ import torch
 from torch import nn
 
 import synthetic
-from hormesis.cli import main
-from hormesis.commands.watch import sinks_from
+from hormesis.cli.app import main
+from hormesis.cli.commands.watch import sinks_from
 from hormesis.engine.shards import Task
 from hormesis.errors import MissingExtraError, StudyError
-from hormesis.measuring import Worker
-from hormesis.pipeline import analyze
-from hormesis.report import events, live
-from hormesis.report.events import event_sink, scalars
-from hormesis.report.live import Following, following, page_sink, watch
-from hormesis.settings import Run, Sweep
-from hormesis.stress.adversaries import FGSM
-from hormesis.study import open_study
+from hormesis.measure.pipeline import analyze
+from hormesis.measure.shard_worker import Worker
+from hormesis.report import tensorboard
+from hormesis.report.html import live
+from hormesis.report.html.live import Following, following, page_sink, watch
+from hormesis.report.tensorboard import event_sink, scalars
+from hormesis.results.study import open_study
+from hormesis.settings.attacks import FGSM
+from hormesis.settings.execution import Run
+from hormesis.settings.sweep import Sweep
 
 REFRESH = re.compile(r'<meta name="again"')
 
@@ -181,7 +183,7 @@ def test_events_of_several_epochs_lie_side_by_side(tmp_path):
 
 
 def test_without_tensorboard_events_are_refused(monkeypatch):
-    monkeypatch.setattr(events, "find_spec", lambda name: None)
+    monkeypatch.setattr(tensorboard, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="install it with `pip install"):
         sinks_from(None, "events", Path("study"))
 

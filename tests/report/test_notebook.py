@@ -6,7 +6,7 @@ from pathlib import Path
 
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.studies import Studies
+from hormesis.results.series import Studies
 
 CURVES = {"conv.weight": ANTIFRAGILE, "fc.weight": FRAGILE, "w": ROBUST}
 NASTY = "<img src=x onerror=alert(1)>"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from hormesis.errors import SettingError
-from hormesis.stress.performance import (
+from hormesis.stress.metrics import (
     PERFORMANCES,
     Performance,
     accuracy,

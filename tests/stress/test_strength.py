@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.stress.adversaries import FGSM, PGD
+from hormesis.settings.attacks import FGSM, PGD
 from hormesis.stress.attacks import perturb
-from hormesis.training.evaluate import evaluated
+from hormesis.training.robustness import evaluated
 
 EPSILON = 0.1
 

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
+from hormesis.data.image_array import Pixels
 from hormesis.errors import SettingError
-from hormesis.inputs.pixels import Pixels
-from hormesis.settings import MOST_SEED
-from hormesis.stress.adversaries import PGD
-from hormesis.training.batches import (
+from hormesis.settings.attacks import PGD
+from hormesis.settings.choices import MOST_SEED
+from hormesis.training.config import Corpus, Recipe, Session, training_attack
+from hormesis.training.loaders import (
     augmented,
     derived_seed,
     epoch_order,
     plain_loader,
     training_loader,
 )
-from hormesis.training.recipe import Corpus, Recipe, Session, training_attack
 
 
 def pixels(count):

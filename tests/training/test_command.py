@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import hormesis as hm
-from hormesis.cli import main
+from hormesis.cli.app import main
 from users import forgotten, listing, settle
 
 SMALL = ["train", "--model", "my.nets:build", "--data", "my.sets:held_out", "--epochs", "2"]

@@ -7,9 +7,9 @@ import torch
 
 import hormesis as hm
 from hormesis.analysis.effects import effect_table
+from hormesis.data.sampling import drawn, stratified
 from hormesis.errors import DataError, SettingError, TrainingError
-from hormesis.inputs.checkpoints import load_checkpoint
-from hormesis.inputs.subset import drawn, stratified
+from hormesis.models.checkpoints import load_checkpoint
 from hormesis.training import controls as experiment
 from retrained import QUIET, data, network, sets, study, upper
 
@@ -111,8 +111,8 @@ def test_another_question_in_the_same_folder_is_refused(made, tmp_path):
 @pytest.mark.parametrize("draw", [drawn, stratified])
 def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path, draw):
     """The study has the first draw of the validation samples; the others are left."""
-    from hormesis.inputs.pixels import pixels_from
-    from hormesis.inputs.samples import samples_from
+    from hormesis.data.image_array import pixels_from
+    from hormesis.data.samples import samples_from
 
     validation = pixels_from(samples_from(data(30, 1)))
     chosen = draw(validation.labels, 12, 0)

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 import hormesis as hm
+from hormesis.data.samples import samples_from
 from hormesis.errors import MissingExtraError, SettingError
-from hormesis.inputs.samples import samples_from
 from hormesis.stress.attacks import perturb, random_starts
-from hormesis.training.evaluate import evaluated
+from hormesis.training.robustness import evaluated
 from retrained import data, network
 
 TRIAL = hm.Trial(epsilons=(0.02, 0.05, 0.1), steps=4, restarts=2)
@@ -111,7 +111,7 @@ def test_accuracy_falls_from_attack_to_attack_and_from_epsilon_to_epsilon(made):
 
 
 def test_samples_that_fell_are_not_attacked_again(made, monkeypatch):
-    from hormesis.training import evaluate
+    from hormesis.training import robustness
 
     tried = []
 
@@ -119,7 +119,7 @@ def test_samples_that_fell_are_not_attacked_again(made, monkeypatch):
         tried.append(len(inputs))
         return perturb(network, inputs, labels, attack, **options)
 
-    monkeypatch.setattr(evaluate, "perturb", counting)
+    monkeypatch.setattr(robustness, "perturb", counting)
     table = evaluated(made, samples_from(data()), TRIAL)
     everything = len(TRIAL.epsilons) * (1 + TRIAL.restarts) * 40
     assert sum(tried) < everything

@@ -7,9 +7,9 @@ from torch.nn.functional import cross_entropy
 
 import hormesis as hm
 from hormesis.errors import ModelError, TrainingError
-from hormesis.training.case import opened_case
 from hormesis.training.freezing import Freezing
-from hormesis.training.shares import Share
+from hormesis.training.retraining_plan import opened_case
+from hormesis.training.trainable_masks import Share
 from retrained import data, network, study, upper
 
 OPTIMIZERS = {

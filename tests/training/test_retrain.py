@@ -11,10 +11,10 @@ from torch import nn
 
 import hormesis as hm
 from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
-from hormesis.inputs.checkpoints import load_checkpoint
-from hormesis.retraining import is_retraining
-from hormesis.training import keeper
-from hormesis.training.origin import trained_on_the_spot
+from hormesis.models.checkpoints import load_checkpoint
+from hormesis.results.retraining import is_retraining
+from hormesis.training import checkpointing
+from hormesis.training.source_network import trained_on_the_spot
 from hormesis.training.train import train
 from retrained import QUIET, data, network, sets, study, upper
 
@@ -104,7 +104,7 @@ def test_the_network_given_stays_as_it_is(tmp_path):
 
 def test_it_is_the_training_of_a_plain_loop_over_the_trained_parameters(tmp_path):
     """Batch norms of frozen layers in evaluation mode, Adam over the others: eight lines."""
-    from hormesis.training.batches import epoch_order
+    from hormesis.training.loaders import epoch_order
 
     made = retrained(tmp_path / "run")
     plain = network().to(memory_format=torch.channels_last)
@@ -128,7 +128,7 @@ def test_it_is_the_training_of_a_plain_loop_over_the_trained_parameters(tmp_path
 
 def test_a_run_that_was_cut_goes_on_and_ends_alike(tmp_path, monkeypatch):
     whole = retrained(tmp_path / "whole")
-    real, calls = keeper.write_metrics, []
+    real, calls = checkpointing.write_metrics, []
 
     def failing(*arguments):
         calls.append(1)
@@ -137,7 +137,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_alike(tmp_path, monkeypatch):
         return real(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(keeper, "write_metrics", failing)
+        patched.setattr(checkpointing, "write_metrics", failing)
         with pytest.raises(RuntimeError, match="cut"):
             retrained(tmp_path / "cut")
     again = retrained(tmp_path / "cut")
@@ -218,7 +218,7 @@ def test_the_circle_closes(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_network_that_is_trained_on_the_digits_is_trained_again(tmp_path, monkeypatch):
-    from hormesis.cli import main
+    from hormesis.cli.app import main
 
     monkeypatch.chdir(tmp_path)
     words = "analyze --model squeezenet1_1 --thresholds 5 --samples 40 --out study --no-progress"

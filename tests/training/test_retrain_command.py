@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import hormesis as hm
-from hormesis.cli import main
+from hormesis.cli.app import main
 from users import forgotten, listing, settle
 
 RETRAIN = ["retrain", "studies/epoch-0002", "--no-progress", "--loggers", "{}", "--epochs", "1"]

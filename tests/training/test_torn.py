@@ -10,14 +10,14 @@ import pytest
 
 import hormesis as hm
 import torn
-from hormesis.cli import main
+from hormesis.cli.app import main
 from hormesis.errors import TrainingError
+from hormesis.results.training_records import Seal, read_record, read_records
+from hormesis.results.training_run import open_run
 from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.ownership import MARKER
-from hormesis.training import keeper
-from hormesis.training.health import examined_run
-from hormesis.training.records import Seal, read_record, read_records
-from hormesis.training.runs import open_run
+from hormesis.training import checkpointing
+from hormesis.training.verify import examined_run
 
 STATES = (torn.EPOCHS - 1, torn.EPOCHS)
 EARLIER = [f"checkpoints/epoch-{epoch:04d}.safetensors" for epoch in range(1, STATES[0])]
@@ -247,8 +247,8 @@ def test_a_kill_between_state_and_record_costs_that_epoch_alone(tmp_path, monkey
             raise StopError
         write(folder, record)
 
-    write = keeper.write_record
-    monkeypatch.setattr(keeper, "write_record", stop)
+    write = checkpointing.write_record
+    monkeypatch.setattr(checkpointing, "write_record", stop)
     with pytest.raises(StopError):
         torn.run("train", tmp_path / "run")
     monkeypatch.undo()

@@ -18,10 +18,10 @@ from torch.nn.functional import cross_entropy
 
 import hormesis as hm
 from hormesis.errors import DataError, MissingExtraError, ModelError, SettingError, TrainingError
-from hormesis.inputs.checkpoints import load_checkpoint
+from hormesis.models.checkpoints import load_checkpoint
 from hormesis.storage import locked
-from hormesis.training import keeper
-from hormesis.training.batches import epoch_order
+from hormesis.training import checkpointing
+from hormesis.training.loaders import epoch_order
 from hormesis.training.train import train
 
 QUIET = hm.Session(progress=False, loggers={}, device="cpu")
@@ -182,7 +182,7 @@ class StopError(Exception):
 @pytest.mark.parametrize("at", ["write_checkpoint", "write_metrics"])
 def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, recipe, at):
     whole = trained(tmp_path / "whole", **RECIPES[recipe])
-    real, calls = getattr(keeper, at), []
+    real, calls = getattr(checkpointing, at), []
 
     def failing(*arguments):
         calls.append(1)
@@ -191,7 +191,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, 
         return real(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(keeper, at, failing)
+        patched.setattr(checkpointing, at, failing)
         with pytest.raises(StopError):
             trained(tmp_path / "cut", **RECIPES[recipe])
     again = trained(tmp_path / "cut", **RECIPES[recipe])
@@ -272,7 +272,7 @@ def test_an_interruption_is_one(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(keeper, "write_metrics", interrupted)
+    monkeypatch.setattr(checkpointing, "write_metrics", interrupted)
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is before

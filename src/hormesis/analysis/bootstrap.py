@@ -12,7 +12,7 @@ from hormesis.analysis.moments import Blocks, Spread, Sums
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout, sweep_scores
 from hormesis.engine.controls import control_columns
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 _SEED = 0
 _MOST_CELLS = 10_000  # resampled at a time, so that memory stays in bounds

@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float, Integer
 
 from hormesis.analysis.bands import wilson
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 TOP = 5
 BINARY = ("accuracy", "top5")

@@ -10,14 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
-from hormesis.analysis.classes import (
-    ANTIFRAGILE,
-    CLASSES,
-    IMPROVING,
-    POINTS,
-    UNDECIDED,
-    UNDEFINED,
-)
+from hormesis.analysis.classes import ANTIFRAGILE, CLASSES, IMPROVING, POINTS, UNDECIDED, UNDEFINED
 from hormesis.analysis.moments import Spread, Sums
 from hormesis.analysis.scores import SCORES, classes
 from hormesis.analysis.sequence import Sequence as Anytime
@@ -29,7 +22,7 @@ from hormesis.analysis.uncertainty import (
     without_interval,
 )
 from hormesis.analysis.verdicts import Evidence, with_verdicts
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 _ABOVE = str.maketrans({CLASSES[name].letter.lower(): "a" for name in IMPROVING})
 _ALL_PAIRS = 10  # of studies; with more, each is compared with the first

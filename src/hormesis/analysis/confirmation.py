@@ -13,7 +13,7 @@ from hormesis.analysis.prefixes import Prefix, prefix_scores, prefix_sums
 from hormesis.analysis.scores import COMBINED, Base
 from hormesis.analysis.uncertainty import Blocks, Student, with_intervals
 from hormesis.analysis.verdicts import ATTACKED, Claim
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes
 
 FILTER, NOISE, RANDOM = "filter", "noise", "random"

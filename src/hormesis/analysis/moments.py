@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from hormesis.analysis.influence import Gradient, gradient, influence_values, off_target
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, part_of
 
 _FEW = 5

@@ -14,7 +14,7 @@ from hormesis.analysis.moments import Spread
 from hormesis.analysis.scores import SCORES, classes
 from hormesis.analysis.uncertainty import Law, Student, with_intervals
 from hormesis.analysis.verdicts import ATTACKED, summed_up
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 _EXACT = 1 << 40  # stands for as many samples as make no difference
 

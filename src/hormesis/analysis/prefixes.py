@@ -17,7 +17,8 @@ from hormesis.analysis.responses import as_sweeps
 from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
 from hormesis.engine.controls import control_columns
 from hormesis.errors import StudyError
-from hormesis.settings import UNFILTERED, Scoring
+from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, part_of
 
 

@@ -14,7 +14,8 @@ from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.scores import COMBINED, SCORES, Base
 from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import with_intervals
-from hormesis.settings import CERTAIN, Scoring
+from hormesis.settings.choices import CERTAIN
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import Shard, StoredOutcomes, only_of, pack, part_of, unpack
 
 FIRST_LOOK = 256

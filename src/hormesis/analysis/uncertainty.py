@@ -11,7 +11,7 @@ from scipy import stats
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, UNDECIDED
 from hormesis.analysis.moments import Blocks, RunningSums, Spread, Sums, Values, influence_sums
 from hormesis.analysis.sequence import Sequence
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 __all__ = [
     "Blocks",

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hormesis.engine.plan import Removal
-from hormesis.stress.adversaries import FGSM, PGD, RandomSigns
-from hormesis.stress.performance import Performance
+from hormesis.settings.attacks import FGSM, PGD, RandomSigns
+from hormesis.stress.metrics import Performance
 
 
 @dataclass(frozen=True)

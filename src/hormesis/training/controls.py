@@ -11,32 +11,29 @@ import torch
 from torch import nn
 
 from hormesis.analysis.effects import accuracy_table, effect_table
+from hormesis.data.samples import Samples, samples_from, take
+from hormesis.data.sampling import drawn, stratified
+from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, SettingError, TrainingError
-from hormesis.inputs.checkpoints import load_weights
-from hormesis.inputs.samples import Samples, samples_from, take
-from hormesis.inputs.subset import drawn, stratified
-from hormesis.manifest import environment, first_difference, network_fingerprint
-from hormesis.report.progress import Report, shown
-from hormesis.retraining import ACCURACY, EFFECTS, OUTCOMES, Retraining, open_retraining
-from hormesis.settings import check_choice
+from hormesis.models.checkpoints import load_weights
+from hormesis.models.fingerprint import network_fingerprint
+from hormesis.results.retraining import ACCURACY, EFFECTS, OUTCOMES, Retraining, open_retraining
+from hormesis.results.study import Study
+from hormesis.results.training_run import open_run
+from hormesis.settings.choices import check_choice
+from hormesis.storage.differences import first_difference
+from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
 from hormesis.storage.rules import plainly
-from hormesis.study import Study
-from hormesis.training.case import opened_case
-from hormesis.training.evaluate import Trial, evaluated
-from hormesis.training.health import examined_run
-from hormesis.training.origin import Origin
-from hormesis.training.recipe import Corpus, Recipe, Session, check_count
-from hormesis.training.retrain import (
-    Ready,
-    carry_out_arm,
-    described_recipe,
-    prepared,
-)
-from hormesis.training.runs import open_run
+from hormesis.training.config import Corpus, Recipe, Session, check_count
+from hormesis.training.retrain import Ready, carry_out_arm, described_recipe, prepared
+from hormesis.training.retraining_plan import opened_case
+from hormesis.training.robustness import Trial, evaluated
+from hormesis.training.run_folder import alone, spelled
 from hormesis.training.selection import ARMS, Selection
-from hormesis.training.tables import MEASURED, Tables, check_out, opened_tables
-from hormesis.training.working import alone, spelled
+from hormesis.training.source_network import Origin
+from hormesis.training.trial_tables import MEASURED, Tables, check_out, opened_tables
+from hormesis.training.verify import examined_run
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,21 @@ from typing import Any
 
 from torch import nn
 
+from hormesis.data.splits import Parts
+from hormesis.engine.progress import Report, shown
 from hormesis.errors import SettingError
-from hormesis.inputs.parts import Parts
-from hormesis.manifest import describe_attack
-from hormesis.report.progress import Report, shown
-from hormesis.retraining import Retraining, open_retraining, write_retraining
+from hormesis.results.retraining import Retraining, open_retraining, write_retraining
+from hormesis.results.study import Study
+from hormesis.results.training_run import TrainingRun
+from hormesis.settings.attacks import describe_attack
 from hormesis.storage.rules import plainly
-from hormesis.study import Study
-from hormesis.training.case import Arm, Case, opened_case
+from hormesis.training.config import Corpus, Recipe, Session
 from hormesis.training.freezing import Freezing
-from hormesis.training.origin import (
+from hormesis.training.retraining_plan import Arm, Case, opened_case
+from hormesis.training.run_folder import spelled
+from hormesis.training.run_state import check_folder
+from hormesis.training.selection import Selection
+from hormesis.training.source_network import (
     Origin,
     corpus_of,
     network_again,
@@ -24,13 +29,8 @@ from hormesis.training.origin import (
     trained_on_the_spot,
     training_of,
 )
-from hormesis.training.recipe import Corpus, Recipe, Session
-from hormesis.training.runs import TrainingRun
-from hormesis.training.selection import Selection
-from hormesis.training.shares import Share
-from hormesis.training.standing import check_folder
 from hormesis.training.train import Task, carry_out, parts_of
-from hormesis.training.working import spelled
+from hormesis.training.trainable_masks import Share
 
 
 def retrain(

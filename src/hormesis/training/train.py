@@ -11,26 +11,26 @@ from typing import Any
 import torch
 from torch import nn
 
+from hormesis.data.image_array import pixels_from
+from hormesis.data.samples import samples_from
+from hormesis.data.splits import Parts, load_parts
+from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, SettingError
-from hormesis.inputs.devices import device_named
-from hormesis.inputs.models import build_model, check_network
-from hormesis.inputs.normalize import normalised_by_default, normalized
-from hormesis.inputs.parts import Parts, load_parts
-from hormesis.inputs.pixels import pixels_from
-from hormesis.inputs.samples import samples_from
-from hormesis.report.progress import Report, shown
+from hormesis.models.devices import device_named
+from hormesis.models.networks import build_model, check_network
+from hormesis.models.normalization import normalised_by_default, normalized
+from hormesis.results.training_run import TrainingRun, open_run, write_manifest
 from hormesis.storage.ownership import TRAINING
 from hormesis.storage.rules import plainly
+from hormesis.training.config import Corpus, Recipe, Session
 from hormesis.training.fit import Kept, fit, make_loggers, quiet
 from hormesis.training.freezing import Freezing
-from hormesis.training.identity import question, session_of, settled
-from hormesis.training.ingredients import make_optimizer, make_schedule
-from hormesis.training.learner import Learner
-from hormesis.training.mending import Point, mended
-from hormesis.training.recipe import Corpus, Recipe, Session
-from hormesis.training.runs import TrainingRun, open_run, write_manifest
-from hormesis.training.standing import check_folder, standing
-from hormesis.training.working import alone, spelled
+from hormesis.training.lit_module import Learner
+from hormesis.training.optimizers import make_optimizer, make_schedule
+from hormesis.training.resume import Point, mended
+from hormesis.training.run_folder import alone, spelled
+from hormesis.training.run_manifest import question, session_of, settled
+from hormesis.training.run_state import check_folder, standing
 
 
 def train(

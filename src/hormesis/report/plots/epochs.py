@@ -1,11 +1,11 @@
 """The picture of scores over the epochs of a training, for papers."""
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.figures import main_filter
-from hormesis.report.heat import draw_epochs as draw_maps
-from hormesis.report.heat import explain_colours
-from hormesis.report.style import WIDTHS, Picture, finished, paper, picture
-from hormesis.studies import Studies
+from hormesis.report.plots.heat import draw_epochs as draw_maps
+from hormesis.report.plots.heat import explain_colours
+from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture
+from hormesis.report.views.figures import main_filter
+from hormesis.results.series import Studies
 
 _ROW = 0.115  # inches
 _REST = 0.95  # for names and colours

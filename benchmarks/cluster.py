@@ -30,7 +30,7 @@ from hormesis.measure.shard_worker import Worker, equipped
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import build_model
 from hormesis.settings.attacks import FGSM
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -86,7 +86,7 @@ def _samples() -> Samples:
 
 
 def _prepared(network: torch.nn.Module, samples: Samples) -> tuple[Plan, Worker]:
-    sweep, run = Sweep(thresholds=THRESHOLDS), Run(workers=1)
+    sweep, run = Sweep(thresholds=THRESHOLDS), Execution(workers=1)
     targets = find_targets(network, samples.inputs[:2], Targets())
     plan = make_plan(network, targets, sweep)
     question = Question(accuracy, FGSM(8 / 255), adaptive=False, bounds=(0.0, 1.0), seed=0)
@@ -105,7 +105,7 @@ def _swept(
     made = Cluster(initialize_head=True, head_node_args=node)
     for _ in range(1, nodes):
         made.add_node(num_cpus=1, object_store_memory=256 << 20)
-    run = Run(engine="ray", address=made.address)
+    run = Execution(engine="ray", address=made.address)
     every = np.ones(len(worker.work.removals), dtype=bool)
     tasks = [Task(place * SHARD, (place + 1) * SHARD, every) for place in range(SHARDS)]
     usual = ray_pool._member_class

@@ -85,8 +85,10 @@ def main() -> None:
             "mnist",
             out=f"{folder}/run",
             recipe=hm.Recipe(epochs=asked.epochs),
-            corpus=hm.Corpus(root=asked.data_root, samples=asked.samples),
-            session=hm.Session(progress=False, loggers={}, validation_samples=100, device="cpu"),
+            corpus=hm.DataConfig(root=asked.data_root, samples=asked.samples),
+            session=hm.TrainerConfig(
+                progress=False, loggers={}, validation_samples=100, device="cpu"
+            ),
         )
         epoch = sum(run.metrics["seconds"]) / asked.epochs
     seconds = time.perf_counter() - began

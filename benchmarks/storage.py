@@ -79,7 +79,7 @@ def step(what, run):
     rows.append((what, time.perf_counter() - began, highest() - held))
     return found
 
-study = step("open_study", lambda: hormesis.open_study(sys.argv[1]))
+study = step("open_study", lambda: hormesis.load_study(sys.argv[1]))
 step("and all scores with intervals", lambda: study.scores)
 print(json.dumps(rows))
 """
@@ -134,7 +134,7 @@ def overhead(name: str, include: str, folder: Path) -> str:
             held_out,
             attack=hm.FGSM(0.05),
             targets=hm.Targets(include=(include,), kinds=("convolution",)),
-            run=hm.Run(progress=False, workers=1),
+            run=hm.Execution(progress=False, workers=1),
             out=folder / name,
         )
     elapsed = time.perf_counter() - began

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hormesis.cli.app import main
-from hormesis.stress.metrics import Performance
+from hormesis.stress.metrics import Metric
 from hormesis.training import digits
 from users import forgotten, listing, settle
 
@@ -388,8 +388,8 @@ def test_an_interruption_during_the_sweep(engine, monkeypatch, capsys):
             os.kill(os.getpid(), todo.pop())
         return function(self, outputs, labels)
 
-    function = Performance.measure
-    monkeypatch.setattr(Performance, "measure", interrupted)
+    function = Metric.measure
+    monkeypatch.setattr(Metric, "measure", interrupted)
     assert main(small(f"--engine {engine} --workers 2")) == 130
     said = capsys.readouterr()
     assert said.out == ""

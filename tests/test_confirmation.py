@@ -35,7 +35,7 @@ SWEEP = hm.Sweep(thresholds=5)
 
 def analysed(network: nn.Module, out: Path | None = None, **asked: Any) -> hm.Study:
     options = {"confirmation": FEW, "scoring": BY_BASE, "sweep": SWEEP} | asked
-    run = hm.Run(progress=False, workers=1, engine=options.pop("engine", "auto"))
+    run = hm.Execution(progress=False, workers=1, engine=options.pop("engine", "auto"))
     attack = options.pop("attack", hm.FGSM(0.06))
     return hm.analyze(network, known.data(240), attack=attack, out=out, run=run, **options)
 
@@ -71,7 +71,7 @@ def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(confirm._Trial, "_measured", until_pgd)
     with pytest.raises(KeyboardInterrupt):
         analysed(known.Noise(), killed)
-    assert verdict(hm.open_study(killed), "noise") == UNCONFIRMED
+    assert verdict(hm.load_study(killed), "noise") == UNCONFIRMED
     assert (killed / "confirmation" / "filter-adaptive" / "outcomes").is_dir()
     monkeypatch.setattr(confirm._Trial, "_measured", usual)
     counted = remeasure.Worker.__call__
@@ -92,7 +92,7 @@ def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
 
 
 def test_a_study_read_back_says_the_same(whole):
-    made, read = whole, hm.open_study(whole.folder)
+    made, read = whole, hm.load_study(whole.folder)
     pd.testing.assert_frame_equal(made.confirmation, read.confirmation)
     pd.testing.assert_frame_equal(made.scores, read.scores)
     assert made.notes == read.notes
@@ -261,4 +261,4 @@ def test_steps_are_written_through_no_link(claiming, tmp_path, where):
         analysed(known.Noise(), claiming)
     assert list((tmp_path / "precious").iterdir()) == []
     assert (claiming / where).is_symlink()
-    assert verdict(hm.open_study(claiming), "noise") == UNCONFIRMED
+    assert verdict(hm.load_study(claiming), "noise") == UNCONFIRMED

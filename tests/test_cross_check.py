@@ -32,7 +32,7 @@ CHECK = hm.Confirmation(when="never", samples=240, cross_check=True)
 
 def analysed(network: nn.Module, out: Path | None = None, **asked: Any) -> hm.Study:
     sweep = hm.Sweep(thresholds=5, adversary=asked.pop("adversary", "fixed"))
-    run = hm.Run(
+    run = hm.Execution(
         progress=False, workers=asked.pop("workers", 1), engine=asked.pop("engine", "auto")
     )
     options = {"confirmation": CHECK, "attack": hm.FGSM(0.06)} | asked

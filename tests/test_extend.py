@@ -16,13 +16,13 @@ from hormesis.engine.outcomes import Outcomes
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import StudyError
 from hormesis.measure import shard_worker
-from hormesis.results.study import open_study
+from hormesis.results.study import load_study
 from hormesis.settings.choices import UNFILTERED
 from hormesis.storage import CELLS, MANIFEST, OUTCOMES, read_table
 from killed import data, network
 
 ALL = 300
-QUIET = hm.Run(progress=False, engine="plain")
+QUIET = hm.Execution(progress=False, engine="plain")
 SMALL: dict[str, Any] = {
     "count": 100,
     "targets": hm.Targets(include=("3.weight",)),
@@ -53,7 +53,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return done
 
 
-def analyze(out: Path, run: hm.Run = QUIET, **asked: Any) -> hm.Study:
+def analyze(out: Path, run: hm.Execution = QUIET, **asked: Any) -> hm.Study:
     asked = {**SMALL, **asked}
     count = asked.pop("count")
     samples = hm.samples_from(data(ALL), count=count)
@@ -166,7 +166,7 @@ def test_in_its_own_folder_the_old_one_stays_until_the_new_one_is_whole(
         with pytest.raises(KeyboardInterrupt):
             analyze(out, itself, count=200)
     assert shards(out) == shards(small)
-    assert open_study(out).finished
+    assert load_study(out).finished
     analyze(out, itself, count=200)
     assert shards(out) == shards(tmp_path / "scratch")
     assert work["full"] == len(removals(out)) * 100
@@ -189,7 +189,7 @@ def test_one_that_died_before_it_took_its_place_takes_it_at_last(tmp_path, work,
     found = analyze(out, itself, count=200)
     assert work["full"] == 0
     assert found.manifest["base"]["samples"] == 200
-    assert open_study(out).manifest["base"]["samples"] == 200
+    assert load_study(out).manifest["base"]["samples"] == 200
 
 
 def test_an_unfinished_or_damaged_study_gives_what_it_has(tmp_path, small, work):

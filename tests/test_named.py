@@ -14,8 +14,8 @@ from hormesis.models.networks import build_model
 from hormesis.models.normalization import Normalized
 from hormesis.results.study import Study
 from hormesis.settings.attacks import FGSM
-from hormesis.settings.execution import Run
-from hormesis.settings.network import Named
+from hormesis.settings.execution import Execution
+from hormesis.settings.network import ModelAndData
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -49,9 +49,9 @@ def analyzed(monkeypatch):
     return seen
 
 
-def analyze(home, *, seed=0, out="out", run=Run(progress=False), **named):
+def analyze(home, *, seed=0, out="out", run=Execution(progress=False), **named):
     return analyze_named(
-        Named(**named),
+        ModelAndData(**named),
         FGSM(0.1),
         (Targets(include=("*.weight",)), Sweep(thresholds=3, seed=seed), Scoring()),
         performance="accuracy",
@@ -175,12 +175,12 @@ def test_an_unknown_data_set_is_told_before_missing_weights(home):
 def test_a_performance_of_the_users_own(home, analyzed):
     with pytest.raises(SettingError, match=r"'my\.sets' has no 'margn'"):
         analyze_named(
-            Named(model="my.nets:build", data="my.sets:held_out"),
+            ModelAndData(model="my.nets:build", data="my.sets:held_out"),
             FGSM(0.1),
             (Targets(), Sweep(), Scoring()),
             performance="my.sets:margn",
             out=home / "out",
-            run=Run(progress=False),
+            run=Execution(progress=False),
         )
     assert analyzed == []
 

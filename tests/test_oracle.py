@@ -180,7 +180,7 @@ def measured_of(
         sweep=sweep,
         confirmation=hm.Confirmation(when="never"),
         out=out,
-        run=hm.Run(engine=engine, workers=1, progress=False),
+        run=hm.Execution(engine=engine, workers=1, progress=False),
     )
 
 

@@ -80,7 +80,7 @@ def study():
         (inputs, labels),
         attack=hm.FGSM(0.012),
         sweep=hm.Sweep(thresholds=9, control=True),
-        run=hm.Run(progress=False),
+        run=hm.Execution(progress=False),
     )
 
 

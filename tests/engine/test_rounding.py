@@ -150,7 +150,7 @@ def test_few_rows_are_different_ones_from_both_ends(rows: int):
 
 def _study(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> hm.Study:
     sweep = hm.Sweep(thresholds=4)
-    run = hm.Run(progress=False)
+    run = hm.Execution(progress=False)
     return hm.analyze(network, (inputs, labels), attack=hm.FGSM(0.05), sweep=sweep, run=run)
 
 

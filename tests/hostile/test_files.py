@@ -19,7 +19,7 @@ from hormesis.data.images import read_images, read_pixels
 from hormesis.data.tiny_imagenet import training_files, validation_files
 from hormesis.errors import DataError, ModelError, TrainingError
 from hormesis.models.checkpoints import load_checkpoint
-from hormesis.results.training_run import open_run, write_manifest, write_metrics
+from hormesis.results.training_run import load_run, write_manifest, write_metrics
 
 
 def png(path: Path, width: int, height: int) -> Path:
@@ -242,4 +242,4 @@ def test_a_safetensors_header_larger_than_its_file_is_refused(tmp_path, claimed)
 def test_a_manifest_of_a_training_is_read_within_bounds(tmp_path, text, words):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(TrainingError, match=words):
-        open_run(tmp_path)
+        load_run(tmp_path)

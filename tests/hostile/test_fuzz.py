@@ -26,7 +26,7 @@ from hormesis.data.image_cache import decoded
 from hormesis.data.images import read_pixels
 from hormesis.errors import DataError, HormesisError, ModelError
 from hormesis.models.checkpoints import load_weights
-from hormesis.results.training_run import TrainingRun, open_run
+from hormesis.results.training_run import TrainingRun, load_run
 from hormesis.settings.attacks import make_attack
 from mutations import changed, counts, damaged, fuzz, texts_of
 
@@ -154,7 +154,7 @@ def test_manifests_of_trainings(tmp_path, examples):
     def check(content: bytes) -> None:
         (tmp_path / "manifest.json").write_bytes(content)
         with suppress(HormesisError):
-            looked_at(open_run(tmp_path))
+            looked_at(load_run(tmp_path))
 
     fuzz(texts_of(RUN), examples, check)
 

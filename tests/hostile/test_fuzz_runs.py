@@ -21,7 +21,7 @@ import torn
 from hormesis.cli.commands.status import described_run
 from hormesis.errors import HormesisError, TrainingError
 from hormesis.results.training_records import state_path
-from hormesis.results.training_run import open_run
+from hormesis.results.training_run import load_run
 from hormesis.storage.sealed_json import sealed
 from hormesis.training.resume_state import epochs_of, load_state, weights_in
 from hormesis.training.run_state import standing
@@ -61,7 +61,7 @@ def read(folder: Path) -> None:
         with suppress(HormesisError):
             described_run(examined_run(folder))
         with suppress(HormesisError):
-            found = open_run(folder)
+            found = load_run(folder)
             repr(found)
             found.code()
             for epoch in found.chosen():

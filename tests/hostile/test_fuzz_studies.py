@@ -43,7 +43,7 @@ def made(tmp_path_factory):
             attack=hm.FGSM(0.1),
             sweep=hm.Sweep(thresholds=3, until=until),
             out=folder / name,
-            run=hm.Run(progress=False, workers=1),
+            run=hm.Execution(progress=False, workers=1),
         )
     shutil.copytree(folder / "finished", folder / "unfinished")
     rewritten(folder / "unfinished", lambda said: {**said, "state": "unfinished"})
@@ -88,7 +88,7 @@ def as_users_have_it() -> Iterator[None]:
 def read(folder: Path) -> None:
     """Look at all that the command line shows of a study."""
     with as_users_have_it(), suppress(HormesisError):
-        found = hm.open_study(folder)
+        found = hm.load_study(folder)
         repr(found)
         assert isinstance(found, hm.Study)
         headline(found)
@@ -100,7 +100,7 @@ def read(folder: Path) -> None:
 
 @each
 def test_the_studies_are_whole(study):
-    assert len(hm.open_study(study).scores) > 0
+    assert len(hm.load_study(study).scores) > 0
 
 
 @counts

@@ -21,7 +21,7 @@ from hormesis.engine.memory import Footprint
 from hormesis.errors import HormesisError, StudyError
 from hormesis.measure import shard_worker
 from hormesis.report.html.live import Following, page_sink
-from hormesis.results.study import open_study
+from hormesis.results.study import load_study
 from hormesis.storage import LOCK, MANIFEST, begun, lock
 from hormesis.storage.atomic import TEMPORARY, temporary_beside
 from hormesis.storage.ownership import COMPARISON, MARKER, STUDY, TRAINING, claim, owner
@@ -148,7 +148,7 @@ def check_links(place: str, leads: str, kind: str, home: Path, precious: Path) -
     said = harmless(lambda: killed.analyze(home / "study", kind), precious)
     assert not any("\n" in line for line in (said,))
     if not said:
-        assert open_study(home / "study").finished
+        assert load_study(home / "study").finished
         assert not (home / "study" / "outcomes").is_symlink()
 
 
@@ -174,7 +174,7 @@ def test_a_link_is_no_place_for_a_study(leads, home, precious):
 def test_a_folder_below_a_link_is_one_s_own_choice(home, precious):
     (home / "disk").symlink_to(precious / "folder")
     assert killed.analyze(home / "disk" / "new", "usual").finished
-    assert open_study(precious / "folder" / "new").finished
+    assert load_study(precious / "folder" / "new").finished
 
 
 @pytest.mark.parametrize("name", ["pipe", "folder"])

@@ -17,7 +17,7 @@ from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.text.comparison import POOLED
 from hormesis.report.views.sources import gather, scored, varying
 from hormesis.results.comparison import compare
-from hormesis.results.retraining import open_retraining
+from hormesis.results.retraining import load_retraining
 from hormesis.settings.scoring import Scoring
 
 
@@ -138,7 +138,7 @@ def test_accuracy_on_clean_inputs_is_where_every_line_begins(tmp_path):
     )
     retrained(tmp_path)
     accuracy.to_parquet(tmp_path / "accuracy.parquet")
-    lines = retraining_payload(open_retraining(tmp_path))["lines"]
+    lines = retraining_payload(load_retraining(tmp_path))["lines"]
     assert [(line["attack"], line["epsilon"], line["accuracy"]) for line in lines] == [
         ("fgsm", [0.0, 0.1], [0.9, 0.5]),
         ("pgd", [0.0, 0.1], [0.9, 0.2]),

@@ -11,7 +11,7 @@ from hormesis.measure.pipeline import analyze
 from hormesis.report.views.histogram import Histogram, weight_histogram
 from hormesis.results.study import Study
 from hormesis.settings.attacks import FGSM
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 
@@ -29,7 +29,7 @@ def measured(sweep: Sweep, targets: Targets = Targets(), weights: torch.Tensor =
         attack=FGSM(0.1),
         targets=targets,
         sweep=sweep,
-        run=Run(engine="plain", workers=1, progress=False),
+        run=Execution(engine="plain", workers=1, progress=False),
     )
 
 

@@ -22,7 +22,7 @@ from hormesis.report.plots.heat import luminance
 from hormesis.report.plots.style import Picture, save
 from hormesis.report.views.layers import Group, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
-from hormesis.results.series import Studies
+from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
 
@@ -44,8 +44,8 @@ def many(names: list[str] = NAMES, **changes) -> Study:
     return handset.study(curves, **changes)
 
 
-def studies(count: int = 3) -> Studies:
-    return Studies({epoch: many() for epoch in range(1, count + 1)}, Path("runs"))
+def studies(count: int = 3) -> StudySeries:
+    return StudySeries({epoch: many() for epoch in range(1, count + 1)}, Path("runs"))
 
 
 def words(figure: Picture, folder: Path) -> list[str]:

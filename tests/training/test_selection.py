@@ -85,7 +85,7 @@ def test_a_global_study_has_no_targets_to_choose_from():
         attack=hm.FGSM(0.05),
         targets=hm.Targets(scope="global"),
         sweep=hm.Sweep(thresholds=3),
-        run=hm.Run(engine="plain", progress=False),
+        run=hm.Execution(engine="plain", progress=False),
     )
     with pytest.raises(StudyError, match="Expected a study of single targets"):
         opened_case(whole, hm.Selection())

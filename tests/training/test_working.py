@@ -11,7 +11,7 @@ import pytest
 import hormesis as hm
 import torn
 from hormesis.errors import SettingError, TrainingError
-from hormesis.results.training_run import open_run
+from hormesis.results.training_run import load_run
 from hormesis.storage.ownership import MARKER, TRAINING
 from hormesis.training import checkpointing
 from hormesis.training.run_folder import alone, spelled
@@ -96,7 +96,7 @@ def test_too_few_open_files_lose_nothing(tmp_path, monkeypatch, at):
     monkeypatch.setattr(checkpointing, at, failing)
     with pytest.raises(TrainingError, match=rf"cannot be written .*allow more open files.*{AGAIN}"):
         torn.run("train", tmp_path / "run")
-    assert open_run(tmp_path / "run").record is not None
+    assert load_run(tmp_path / "run").record is not None
     torn.run("train", tmp_path / "run")
     assert torn.kept(tmp_path / "run") == torn.kept(tmp_path / "peace")
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from hormesis.analysis.moments import Blocks, Spread, Sums
+from hormesis.analysis.moments import Blocks, InfluenceMoments, StandardErrors
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout, sweep_scores
 from hormesis.engine.controls import control_columns
@@ -24,10 +24,10 @@ def bootstrap_spread(
     base: Base,
     scoring: Scoring,
     blocks: Blocks,
-    sums: Sums,
+    sums: InfluenceMoments,
     *,
     replicates: int = 1000,
-) -> Spread:
+) -> StandardErrors:
     """Return the spread of the scores over samples drawn anew, with replacement.
 
     Percentiles of the replicates give either side. What unseen samples could add is as with the

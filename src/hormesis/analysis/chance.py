@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Integer
 
-from hormesis.analysis.bands import wilson
+from hormesis.analysis.response_intervals import wilson
 from hormesis.settings.scoring import Scoring
 
 TOP = 5

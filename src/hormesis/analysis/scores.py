@@ -107,7 +107,7 @@ def known_chance(base: Base) -> float:
     if base.chance is None:
         raise SettingError(
             "Scores counted from chance need the performance of guessing, which is not known here: "
-            "give it with `Performance(chance=...)`, or leave out `chance`."
+            "give it with `Metric(chance=...)`, or leave out `chance`."
         )
     return base.chance
 

@@ -199,11 +199,11 @@ def _analyze(given: Namespace) -> int | None:
 def _show(given: Namespace) -> None:
     from hormesis.report.text.epoch_table import print_evolution
     from hormesis.report.text.summary import print_summary
-    from hormesis.results.series import Studies, open_study
+    from hormesis.results.series import StudySeries, load_study_or_series
 
-    study = open_study(given.study)
+    study = load_study_or_series(given.study)
     study = study.scored(scoring_from(given, study.scoring))
-    if isinstance(study, Studies):
+    if isinstance(study, StudySeries):
         print_evolution(study)
     else:
         print_summary(study)
@@ -214,9 +214,9 @@ def _export(given: Namespace) -> None:
     check_choice("format", given.format, FORMATS)
 
     from hormesis.report.text.export import write_table
-    from hormesis.results.series import open_study
+    from hormesis.results.series import load_study_or_series
 
-    study = open_study(given.study)
+    study = load_study_or_series(given.study)
     study = study.scored(scoring_from(given, study.scoring))
     write_table(getattr(study, given.what), given.format, given.to)
 

@@ -5,16 +5,16 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from hormesis.settings.execution import Run
-from hormesis.settings.network import Named
+from hormesis.settings.execution import Execution
+from hormesis.settings.network import ModelAndData
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 
 
-def named_from(given: Namespace) -> Named:
+def named_from(given: Namespace) -> ModelAndData:
     """Return the network and data that were asked for by name."""
-    return Named(
+    return ModelAndData(
         model=given.model,
         weights=given.weights,
         data=given.data,
@@ -67,9 +67,9 @@ def scoring_from(given: Namespace, default: Scoring = Scoring()) -> Scoring:
     return replace(default, **scoring_flags(given))
 
 
-def run_from(given: Namespace) -> Run:
+def run_from(given: Namespace) -> Execution:
     """Return how the study is to be carried out."""
-    return Run(
+    return Execution(
         engine=given.engine,
         workers=given.workers,
         memory=given.memory,

@@ -26,7 +26,7 @@ from hormesis.settings.choices import (
     STEMS,
     USUAL_DRAWS,
 )
-from hormesis.settings.network import Named
+from hormesis.settings.network import ModelAndData
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -89,7 +89,7 @@ def analyze_parser() -> ArgumentParser:
 
 
 def _add_inputs(parser: ArgumentParser) -> None:
-    default = Named()
+    default = ModelAndData()
     add = parser.add_argument_group("network and data").add_argument
     add(
         "--model",

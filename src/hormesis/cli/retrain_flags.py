@@ -9,7 +9,7 @@ from jsonargparse import (
 from hormesis.cli.commands.train import add_recipe, add_session
 from hormesis.cli.flags import STEP_SIZE, add_allow_code, add_scoring, make_parser
 from hormesis.settings.choices import STEMS
-from hormesis.training.config import PGD_STEPS, Corpus
+from hormesis.training.config import PGD_STEPS, DataConfig
 from hormesis.training.selection import BATCHNORMS, CLASSES, OTHERS, UNDECIDEDS, Selection
 
 
@@ -109,7 +109,7 @@ def _add_origin(made: ArgumentParser) -> None:
     add(
         "--normalize",
         action=ActionYesNo(no_prefix="no-"),
-        default=Corpus().normalize,
+        default=DataConfig().normalize,
         help="put the normalisation of a named data set in front of the network (default: yes for "
         "networks by name, no for module:factory; else as the study has it)",
     )

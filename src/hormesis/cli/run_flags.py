@@ -5,7 +5,7 @@ from collections.abc import Callable
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from hormesis.settings.choices import ENGINES
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 
 
 def add_run(parser: ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_run(parser: ArgumentParser) -> None:
         "--engine",
         type=str,
         metavar="NAME",
-        default=Run().engine,
+        default=Execution().engine,
         help=f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]} (default: %(default)s)",
     )
     add("--workers", type=int | None, metavar="N", help="threads (default: one a core)")
@@ -50,7 +50,7 @@ def add_run(parser: ArgumentParser) -> None:
         "--cpus-per-task",
         type=float,
         metavar="X",
-        default=Run().cpus_per_task,
+        default=Execution().cpus_per_task,
         help="cores of a task of --engine ray (default: %(default)s)",
     )
     add(

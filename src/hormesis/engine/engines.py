@@ -14,7 +14,7 @@ from hormesis.engine.graph import NotExportable, Program
 from hormesis.engine.memory import Measure, halving
 from hormesis.engine.suffix import compile_network
 from hormesis.errors import SettingError
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.sweep import Sweep
 
 INEXACT = "Logits were computed in bfloat16: outcomes are not exact."
@@ -88,7 +88,10 @@ def _notes(program: Program) -> tuple[str, ...]:
 
 
 def choose_engine(
-    network: nn.Module, example: Float[Tensor, " batch *shape"], run: Run, sweep: Sweep = Sweep()
+    network: nn.Module,
+    example: Float[Tensor, " batch *shape"],
+    run: Execution,
+    sweep: Sweep = Sweep(),
 ) -> Engine:
     """Return the engine that a run asks for, or the plain loop with a note why it has to be that.
 

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from hormesis.report.text.console import printable
+from hormesis.errors import printable
 
 Report = Callable[[str, int, int], None]
 """Called with the name of a stage, the work done and the work in total; where ``SENTENCE`` stands

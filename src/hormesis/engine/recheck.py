@@ -14,7 +14,7 @@ from hormesis.engine.plain import filtered
 from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
-from hormesis.stress.metrics import Performance, accuracy_of, top5_of
+from hormesis.stress.metrics import Metric, accuracy_of, top5_of
 
 # In 25,000 rows of the paper's networks rounding moved no logit by more than 1e-5 of the largest in
 # its row, and so no gap between two by more than 2e-5 (`test_rounding_stays_within_the_margin`).
@@ -80,7 +80,7 @@ def lent(network: nn.Module, removal: Removal | None = None) -> Iterator[None]:
 def undecided(
     logits: Float[Tensor, "rows classes"],
     labels: Int[Tensor, " rows"],
-    performance: Performance,
+    performance: Metric,
     *,
     before: Float[Tensor, "rows classes"] | None = None,
     rounding: Rounding = Rounding(),
@@ -161,7 +161,7 @@ def settled(
     parts: Sequence[Float[Tensor, " rows *shape"]],
     answer: Answer,
     labels: Int[Tensor, " all_rows"],
-    performance: Performance,
+    performance: Metric,
     *,
     rounding: Rounding,
 ) -> Float[Tensor, "all_rows classes"]:

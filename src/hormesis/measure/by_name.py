@@ -17,9 +17,9 @@ from hormesis.models.normalization import normalised_by_default, normalized
 from hormesis.results.study import Study
 from hormesis.settings.attacks import Attack
 from hormesis.settings.confirmation import Confirmation
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.factory import is_factory
-from hormesis.settings.network import Named
+from hormesis.settings.network import ModelAndData
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -31,13 +31,13 @@ RANDOM = "random"
 
 
 def analyze_named(
-    named: Named,
+    named: ModelAndData,
     attack: Attack,
     measured: tuple[Targets, Sweep, Scoring],
     *,
     performance: str,
     out: Path,
-    run: Run,
+    run: Execution,
     confirmation: Confirmation = Confirmation(),
 ) -> Study:
     """Load the data, build the network, give it weights, and analyse it.
@@ -86,7 +86,7 @@ def analyze_named(
     )
 
 
-def _check_names(named: Named) -> None:
+def _check_names(named: ModelAndData) -> None:
     """Refuse, before anything slow, what can be known to fail from the names alone."""
     check_name(named.model)
     known = named.data in NAMES or is_factory(named.data) or Path(named.data).expanduser().is_dir()
@@ -108,7 +108,7 @@ def _check_names(named: Named) -> None:
     load_checkpoint(named.weights)
 
 
-def _behind_normalisation(network: nn.Module, named: Named, samples: Samples) -> nn.Module:
+def _behind_normalisation(network: nn.Module, named: ModelAndData, samples: Samples) -> nn.Module:
     """Return the network with a normalisation in front, if it gets one.
 
     Raises:
@@ -126,7 +126,7 @@ def _behind_normalisation(network: nn.Module, named: Named, samples: Samples) ->
     return normalized(network, samples.mean, samples.std) if wanted and samples.mean else network
 
 
-def _network(named: Named, samples: Samples, seed: int, report: Report) -> nn.Module:
+def _network(named: ModelAndData, samples: Samples, seed: int, report: Report) -> nn.Module:
     shape = samples.inputs.shape[1:]
     height_width = (shape[1], shape[2]) if len(shape) == 3 else None
     network = build_model(

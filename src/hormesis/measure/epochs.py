@@ -17,24 +17,25 @@ from hormesis.models.checkpoints import load_weights
 from hormesis.models.devices import device_named
 from hormesis.models.networks import build_model
 from hormesis.models.normalization import as_recorded, normalized
-from hormesis.results.series import Studies, epoch_folder, epoch_folders, open_study
-from hormesis.results.training_run import TrainingRun, checkpoint_path, open_run
+from hormesis.results.series import StudySeries, load_series
+from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
 from hormesis.settings.attacks import FGSM, Attack
 from hormesis.settings.confirmation import Confirmation
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.storage import is_study, opened, place_of_study, read_manifest
 from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.differences import first_difference
+from hormesis.storage.epoch_folders import epoch_folder, epoch_folders
 from hormesis.storage.ownership import SERIES, claimed, owner, spelled_kind
 from hormesis.storage.removal import names_in
 from hormesis.training.checkpoints import checkpoint_fault
 
 
 @dataclass(frozen=True)
-class Trained:
+class CheckpointSelection:
     """Which checkpoints of a training are measured, and on what.
 
     Args:
@@ -46,7 +47,7 @@ class Trained:
         allow_code: Import the ``module:factory`` of network or data that the run's manifest names.
 
     Example:
-        >>> Trained("runs/r18-mnist", epochs=(1, 2, 5, 10)).samples
+        >>> CheckpointSelection("runs/r18-mnist", epochs=(1, 2, 5, 10)).samples
     """
 
     run: str | Path
@@ -58,7 +59,7 @@ class Trained:
 
 
 def analyze_epochs(
-    trained: Trained,
+    trained: CheckpointSelection,
     *,
     out: str | Path,
     attack: Attack = FGSM(),
@@ -66,9 +67,9 @@ def analyze_epochs(
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
     performance: Any = "accuracy",  # noqa: ANN401
-    run: Run = Run(),
+    run: Execution = Execution(),
     confirmation: Confirmation = Confirmation(),
-) -> tuple[Studies, dict[int, str]]:
+) -> tuple[StudySeries, dict[int, str]]:
     """Analyse the checkpoints of a training, each attacked on its own.
 
     Network and data are those that the run's manifest names; the validation samples are measured,
@@ -96,7 +97,7 @@ def analyze_epochs(
         ModelError: If every checkpoint is damaged.
         StudyError: If ``out`` holds something else.
     """
-    training, folder = open_run(trained.run), Path(out)
+    training, folder = load_run(trained.run), Path(out)
     chosen = training.chosen(trained.epochs)
     _check_named(training, trained.allow_code)
     _check_out(folder, training)
@@ -131,14 +132,14 @@ def analyze_epochs(
             )
     if len(damaged) == len(chosen):
         raise ModelError(f"No checkpoint can be analysed: {' '.join(damaged.values())}")
-    studies = open_study(folder)
-    if not isinstance(studies, Studies):
+    studies = load_series(folder)
+    if not isinstance(studies, StudySeries):
         raise StudyError(f"The folder {folder} holds a single study.")
     members = {epoch: studies.members[epoch] for epoch in chosen if epoch not in damaged}
-    return Studies(members, folder), damaged
+    return StudySeries(members, folder), damaged
 
 
-def _extending(run: Run, epoch: int) -> Run:
+def _extending(run: Execution, epoch: int) -> Execution:
     """Return the run such that the study of an epoch extends that of the same epoch, if any."""
     if run.extend is None:
         return run
@@ -202,7 +203,9 @@ def _same(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**question, "recipe": {**question.get("recipe", {}), "epochs": None}}
 
 
-def _samples(training: TrainingRun, trained: Trained, seed: int, report: Report) -> Samples:
+def _samples(
+    training: TrainingRun, trained: CheckpointSelection, seed: int, report: Report
+) -> Samples:
     """Return the validation samples of a training, or a choice of them."""
     data = training.manifest["question"]["data"]
     root = trained.data_root or training.data_root

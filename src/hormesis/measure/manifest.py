@@ -9,7 +9,7 @@ import numpy as np
 from hormesis.analysis.chance import chance_notes, guessing_level
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
-from hormesis.analysis.uncertainty import law_of
+from hormesis.analysis.uncertainty import interval_method_of
 from hormesis.data.samples import Samples
 from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.scoring import Scoring
@@ -17,14 +17,14 @@ from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.storage.rules import plain, plainly
 from hormesis.stress.epsilon import EpsilonChoice
-from hormesis.stress.metrics import PERFORMANCES, Performance
+from hormesis.stress.metrics import NAMED_METRICS, Metric
 
 
 def question(
     network: Mapping[str, str],
     samples: Samples,
     attack: Attack,
-    measured: tuple[Targets, Sweep, Performance],
+    measured: tuple[Targets, Sweep, Metric],
 ) -> dict[str, Any]:
     """Return what a study asks, as plain values: two studies with the same question agree.
 
@@ -55,7 +55,7 @@ def question(
     }
 
 
-def describe_base(means: Means, performance: Performance) -> dict[str, Any]:
+def describe_base(means: Means, performance: Metric) -> dict[str, Any]:
     """Return how the unfiltered network does, as plain values."""
     return {
         "clean": float(means.of("base_clean")),
@@ -76,16 +76,16 @@ def _idle(means: Means) -> dict[str, float]:
     return dict(zip(COLUMNS, shares.tolist(), strict=True))
 
 
-def chance_of(samples: Samples, performance: Performance) -> float | None:
+def chance_of(samples: Samples, performance: Metric) -> float | None:
     """Return the performance of guessing on these samples; None where that is not known."""
     if performance.chance is not None:
         return performance.chance
-    own = PERFORMANCES.get(performance.name) == performance
+    own = NAMED_METRICS.get(performance.name) == performance
     return guessing_level(samples.labels.numpy(), performance.name) if own else None
 
 
 def notes(
-    means: Means, attack: Attack, choice: EpsilonChoice | None, performance: Performance
+    means: Means, attack: Attack, choice: EpsilonChoice | None, performance: Metric
 ) -> list[str]:
     """Return what a reader has to know about the unfiltered network, in sentences."""
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
@@ -142,6 +142,6 @@ def notes_on_chance(
     """
     question = known["question"]
     planned = question["data"]["samples"] if question["sweep"]["until"] is not None else None
-    law = law_of(base["samples"], planned, scoring)
+    law = interval_method_of(base["samples"], planned, scoring)
     name, chance = question["performance"]["name"], known.get("chance")
     return chance_notes(base, name, chance, float(law.critical()))

@@ -42,10 +42,10 @@ from hormesis.models.eval_mode import evaluating
 from hormesis.models.fingerprint import network_fingerprint, network_name
 from hormesis.models.networks import check_network
 from hormesis.models.normalization import normalization_of
-from hormesis.results.study import Study, open_study
+from hormesis.results.study import Study, load_study
 from hormesis.settings.attacks import FGSM, Attack
 from hormesis.settings.confirmation import Confirmation
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -80,7 +80,7 @@ def analyze(
     scoring: Scoring = Scoring(),
     performance: Any = "accuracy",  # noqa: ANN401
     out: str | Path | None = None,
-    run: Run = Run(),
+    run: Execution = Execution(),
     confirmation: Confirmation = Confirmation(),
     name: str = "",
     origin: Mapping[str, Any] | None = None,
@@ -98,7 +98,7 @@ def analyze(
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: Base, reference and tolerance; ``Study.score`` can change them afterwards.
-        performance: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Performance``, or a function of
+        performance: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Metric``, or a function of
             logits and labels that returns one number a sample, where more is better.
         out: Folder for the study; None keeps tables and outcomes in memory only. A study of the
             same question in that folder is opened if it is finished, and else gone on with.
@@ -120,7 +120,7 @@ def analyze(
         >>> _ = network[1].weight.data.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
         >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.3], [0.4, 0.45]])
         >>> study = analyze(network, (images, torch.tensor([0, 1, 0, 1])), attack=FGSM(0.2),
-        ...                 run=Run(progress=False))
+        ...                 run=Execution(progress=False))
         >>> study.base
         Base(clean=1.0, adversarial=0.5, higher_is_better=True, chance=0.5)
         >>> study.scores["target"].unique().tolist()
@@ -183,7 +183,7 @@ def _kept(planned: Planned, request: Request, report: Report, out: Path) -> Stud
 
     def finished(folder: Path, known: dict[str, Any]) -> Study | None:
         whole = known and known.get("state", FINISHED) == FINISHED and is_whole(folder, known)
-        return open_study(folder).scored(request.scoring) if whole else None
+        return load_study(folder).scored(request.scoring) if whole else None
 
     recover(out)
     folder, known = place()

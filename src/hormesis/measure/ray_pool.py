@@ -28,10 +28,10 @@ from hormesis.engine.sweep import Measure, Report, Sweeper
 from hormesis.engine.sweep import sweep as by_threads
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, StudyError
 from hormesis.measure.ray_address import JOIN, knock, same_signals, within
-from hormesis.measure.ray_worker import Kit, Place, versions
+from hormesis.measure.ray_worker import Place, WorkerSpec, versions
 from hormesis.measure.shard_worker import Worker
 from hormesis.settings.choices import RAY
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.sweep import Sweep
 
 ATTEMPTS = 4  # of a shard, whose member is lost every time
@@ -58,7 +58,7 @@ def imported() -> Any:  # noqa: ANN401  (a module)
 
 
 @contextmanager
-def connected(run: Run) -> Iterator[None]:
+def connected(run: Execution) -> Iterator[None]:
     """Be connected to the cluster of a run while the block runs; a connection that is there stays.
 
     Args:
@@ -73,7 +73,7 @@ def connected(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def _session(run: Run) -> Iterator[None]:
+def _session(run: Execution) -> Iterator[None]:
     ray = imported()
 
     def join() -> None:
@@ -107,7 +107,7 @@ def packed(kit: object) -> bytes:
     """Return what goes to every node.
 
     Args:
-        kit: A ``Kit``.
+        kit: A ``WorkerSpec``.
 
     Raises:
         SettingError: If network or performance cannot be sent.
@@ -122,7 +122,7 @@ def packed(kit: object) -> bytes:
 
 
 @dataclass
-class Crew:
+class ActorPool:
     """The processes that measure.
 
     Args:
@@ -131,9 +131,9 @@ class Crew:
         run: What each of them gets, and how many there are at most.
     """
 
-    kit: Kit
+    kit: WorkerSpec
     samples: Samples
-    run: Run
+    run: Execution
     _busy: dict[Any, tuple[Any, Task | None]] = field(default_factory=dict)
     _idle: deque[Any] = field(default_factory=deque)
     _losses: int = 0
@@ -265,7 +265,9 @@ class Crew:
         self._busy.clear()
 
 
-def crew_of(network: nn.Module, worker: Worker, asked: tuple[Sweep, Run], shard: int) -> Crew:
+def crew_of(
+    network: nn.Module, worker: Worker, asked: tuple[Sweep, Execution], shard: int
+) -> ActorPool:
     """Return a crew that measures what a worker of this process would.
 
     Args:
@@ -280,11 +282,15 @@ def crew_of(network: nn.Module, worker: Worker, asked: tuple[Sweep, Run], shard:
         run = replace(run, gpus_per_task=float(work.device.type == "cuda"))
     here = network if work.device.type == "cpu" else deepcopy(network).cpu()
     few = take(work.samples, torch.arange(min(2, len(work.samples))))
-    kit = Kit(here, work.removals, work.question, sweep, run, few, shard, work.batch, worker.study)
-    return Crew(kit, work.samples, run)
+    kit = WorkerSpec(
+        here, work.removals, work.question, sweep, run, few, shard, work.batch, worker.study
+    )
+    return ActorPool(kit, work.samples, run)
 
 
-def sweeper_of(network: nn.Module, worker: Worker, asked: tuple[Sweep, Run], shard: int) -> Sweeper:
+def sweeper_of(
+    network: nn.Module, worker: Worker, asked: tuple[Sweep, Execution], shard: int
+) -> Sweeper:
     """Return what measures many shards: threads of this machine, or a crew of a cluster.
 
     Args:
@@ -325,11 +331,11 @@ def _member_class() -> type:
     return Member
 
 
-def _fit(resources: dict[str, float], run: Run) -> int:
+def _fit(resources: dict[str, float], run: Execution) -> int:
     """Return how many tasks a node has room for.
 
     Example:
-        >>> _fit({"CPU": 16.0, "GPU": 2.0}, Run(engine="ray", gpus_per_task=0.5))
+        >>> _fit({"CPU": 16.0, "GPU": 2.0}, Execution(engine="ray", gpus_per_task=0.5))
         4
     """
     needs = {"CPU": run.cpus_per_task, "GPU": run.gpus_per_task or 0}
@@ -337,7 +343,7 @@ def _fit(resources: dict[str, float], run: Run) -> int:
     return int(min(fits) + 1e-9)
 
 
-def _place(run: Run, neighbours: int) -> Place:
+def _place(run: Execution, neighbours: int) -> Place:
     gpus = run.gpus_per_task or 0
     share = min(gpus, 1) if gpus else 1 / neighbours
     return Place(share, max(1, int(run.cpus_per_task)), gpus > 0)

@@ -21,7 +21,7 @@ from hormesis.engine.plan import Removal
 from hormesis.engine.shards import Task
 from hormesis.errors import ModelError, StudyError
 from hormesis.measure.shard_worker import Worker, equipped
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.sweep import Sweep
 
 # Of which another version might count otherwise.
@@ -29,7 +29,7 @@ PACKAGES = ("hormesis", "torch")
 
 
 @dataclass(frozen=True)
-class Kit:
+class WorkerSpec:
     """All that a worker needs besides the tasks, small enough to lie on every node.
 
     Args:
@@ -48,7 +48,7 @@ class Kit:
     removals: Sequence[Removal]
     question: Question
     sweep: Sweep
-    run: Run
+    run: Execution
     few: Samples
     shard: int
     batch: int
@@ -79,7 +79,7 @@ def member(packed: bytes, wanted: dict[str, str], place: Place) -> Worker:
     """Return what measures shards in this process, its engine made.
 
     Args:
-        packed: A ``Kit``, pickled by the driver.
+        packed: A ``WorkerSpec``, pickled by the driver.
         wanted: The driver's versions.
         place: What the process has of its node.
 
@@ -94,7 +94,7 @@ def member(packed: bytes, wanted: dict[str, str], place: Place) -> Worker:
                 "install the same version on all nodes."
             )
     try:
-        kit: Kit = pickle.loads(packed)  # noqa: S301  (from the driver, whose code runs here anyway)
+        kit: WorkerSpec = pickle.loads(packed)  # noqa: S301  (from the driver, whose code runs here anyway)
     except (ImportError, AttributeError) as error:
         raise StudyError(
             f"The node {platform.node()} cannot make the network ({error}): install the module it "
@@ -108,7 +108,7 @@ def member(packed: bytes, wanted: dict[str, str], place: Place) -> Worker:
             "or pass `gpus_per_task` 0."
         )
     memory = kit.run.memory or max(int(room(None, device) * place.share), 1)
-    run = Run(workers=1, memory=memory)
+    run = Execution(workers=1, memory=memory)
     work = equipped(
         kit.network.to(device), kit.few, kit.removals, (kit.question, kit.sweep, run), kit.shard
     )

@@ -26,7 +26,7 @@ from hormesis.measure.shard_worker import Worker, equipped
 from hormesis.measure.study_writer import Outline, grow, hashed
 from hormesis.results.study import Study
 from hormesis.settings.choices import UNFILTERED
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.sweep import Sweep
 from hormesis.storage import (
     CELLS,
@@ -63,7 +63,7 @@ class Subject:
     plan: Plan
     cells: pd.DataFrame
     question: Question
-    asked: tuple[Sweep, Run]
+    asked: tuple[Sweep, Execution]
 
     def cells_of(self, targets: Sequence[str]) -> tuple[pd.DataFrame, list[Removal]]:
         """Return the cells of some targets, controls apart, and the removals that they read."""
@@ -158,7 +158,7 @@ class Remeasuring:
         return equipped(self.subject.network, self.samples, removals, asked, self._largest)
 
     @property
-    def _asked(self) -> tuple[Sweep, Run]:
+    def _asked(self) -> tuple[Sweep, Execution]:
         sweep, run = self.subject.asked
         return replace(sweep, adversary="adaptive"), replace(run, extend=None)
 

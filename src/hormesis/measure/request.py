@@ -25,7 +25,7 @@ from hormesis.measure import manifest
 from hormesis.measure.study_writer import Outline, identified
 from hormesis.settings.attacks import AUTO, Attack, describe_attack
 from hormesis.settings.confirmation import Confirmation
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -33,7 +33,7 @@ from hormesis.storage import CELLS, REMOVALS, SAMPLES, TARGETS
 from hormesis.storage.environment import environment
 from hormesis.storage.rules import plainly
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
-from hormesis.stress.metrics import Performance, accuracy
+from hormesis.stress.metrics import Metric, accuracy
 
 _USUAL_TRIALS = 12  # of magnitudes, until one fits
 
@@ -46,9 +46,9 @@ class Request:
     targets: Targets
     sweep: Sweep
     scoring: Scoring
-    performance: Performance
+    performance: Metric
     out: Path | None
-    run: Run
+    run: Execution
     confirmation: Confirmation
     name: str
     origin: dict[str, Any]

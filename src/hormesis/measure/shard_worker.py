@@ -16,7 +16,7 @@ from hormesis.engine.shards import Task, Work
 from hormesis.errors import ModelError
 from hormesis.measure.extend import Source
 from hormesis.settings.choices import RAY
-from hormesis.settings.execution import Run
+from hormesis.settings.execution import Execution
 from hormesis.settings.sweep import Sweep
 from hormesis.storage import Shard, StoredOutcomes, pack
 
@@ -68,7 +68,7 @@ def equipped(
     network: nn.Module,
     samples: Samples,
     removals: Sequence[Removal],
-    asked: tuple[Question, Sweep, Run],
+    asked: tuple[Question, Sweep, Execution],
     shard: int,
 ) -> Work:
     """Return what measures a study, with as many workers as memory holds.

@@ -13,7 +13,7 @@ from hormesis.report.html.live import Sink
 from hormesis.report.plots.chosen import MOST_ROWS
 from hormesis.report.text.score_table import class_counts
 from hormesis.report.views.figures import main_filter, score_rows
-from hormesis.results.series import Studies, open_study
+from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.results.study import Study
 
 _MOST_TARGETS = 300  # with curves of their own
@@ -45,8 +45,8 @@ def event_sink(folder: Path, name: str) -> Sink:
     written: dict[Path, int] = {}
 
     def write(source: Path, last: bool) -> None:
-        opened = open_study(source)
-        members = opened.members if isinstance(opened, Studies) else {None: opened}
+        opened = load_study_or_series(source)
+        members = opened.members if isinstance(opened, StudySeries) else {None: opened}
         for epoch, study in members.items():
             place = folder / name / ("" if epoch is None else f"epoch-{epoch:04d}")
             _refuse_links(folder / name, place)

@@ -25,7 +25,7 @@ from hormesis.results.comparability import (
     described,
     labels,
 )
-from hormesis.results.study import Study, open_study
+from hormesis.results.study import Study, load_study
 from hormesis.settings.choices import check_choice
 from hormesis.settings.scoring import Scoring
 from hormesis.storage import OUTCOMES, is_study, merged
@@ -111,7 +111,7 @@ def compare(
         >>> for shift in (0.0, 0.5):
         ...     torch.nn.init.constant_(network[1].bias, shift)[0].item()
         ...     studies.append(hm.analyze(network, data, attack=hm.FGSM(0.1),
-        ...                               run=hm.Run(progress=False)))
+        ...                               run=hm.Execution(progress=False)))
         0.0
         0.5
         >>> found = compare(studies, over="seeds")
@@ -183,7 +183,7 @@ def open_all(
             folder = Path(one).expanduser()
             inside = [folder] if is_study(folder) else sorted(_folders(folder))
             found = [path for path in inside if is_study(path)]
-            opened.extend(open_study(path) for path in found or [folder])
+            opened.extend(load_study(path) for path in found or [folder])
             unfinished.extend(
                 f"{path} is not finished and was left out."
                 for path in inside

@@ -94,7 +94,7 @@ class Retraining:
         return f"Retraining({self.manifest['study']['network']}, {arms})"
 
 
-def open_retraining(folder: str | Path) -> Retraining:
+def load_retraining(folder: str | Path) -> Retraining:
     """Open what ``hormesis retrain`` has written. Needs no network and no torch.
 
     Args:

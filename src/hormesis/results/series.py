@@ -1,29 +1,22 @@
 """The studies of one training, epoch by epoch, as one object."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hormesis.errors import StudyError
-from hormesis.results import study as one
-from hormesis.results.study import Study
+from hormesis.results.display import Display, displayed
+from hormesis.results.study import Study, load_study
 from hormesis.settings.scoring import Scoring
 from hormesis.storage import is_study
-from hormesis.storage.safe_read import names_in
-
-if TYPE_CHECKING:
-    from hormesis.report.plots.accessor import StudiesPlots
-
-_MEMBER = re.compile(r"epoch-(\d{4}|[1-9]\d{4,8})", re.ASCII)
+from hormesis.storage.epoch_folders import epoch_folders
 
 
 @dataclass(frozen=True)
-class Studies:
+class StudySeries:
     """Studies of the same network after different numbers of epochs.
 
     Args:
@@ -78,10 +71,10 @@ class Studies:
         """
         return self._joined(lambda study: study.score(scoring))
 
-    def scored(self, scoring: Scoring) -> "Studies":
+    def scored(self, scoring: Scoring) -> "StudySeries":
         """Return the same studies with another scoring as their own."""
         scored = {epoch: study.scored(scoring) for epoch, study in self.members.items()}
-        return Studies(scored, self.folder)
+        return StudySeries(scored, self.folder)
 
     def _joined(self, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
         parts = []
@@ -91,78 +84,55 @@ class Studies:
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
 
-    @property
-    def plot(self) -> "StudiesPlots":
-        """Pictures of the studies, as figures of Matplotlib: ``studies.plot.epochs()``."""
-        from hormesis.report.plots.accessor import StudiesPlots
-
-        return StudiesPlots(self)
+    plot = Display("series.plot")
+    """Pictures of the studies, as figures of Matplotlib: ``studies.plot.epochs()``."""
 
     def _repr_html_(self) -> str:
         """Return what a notebook displays."""
-        from hormesis.report.html.notebook import studies_html
-
-        return studies_html(self)
+        return displayed("series.html", self)
 
     def __repr__(self) -> str:
         """Say what the studies are about."""
         first = next(iter(self.members.values()))
-        return f"Studies({first!r}, epochs {', '.join(map(str, self.members))})"
+        return f"StudySeries({first!r}, epochs {', '.join(map(str, self.members))})"
 
 
-def open_study(folder: str | Path) -> Study | Studies:
-    """Open what ``analyze`` has written: a study, or a folder with one for each epoch.
+def load_series(folder: str | Path) -> StudySeries:
+    """Load what ``analyze_epochs`` has written: a folder with a study for each epoch.
 
     Needs no network and no torch.
 
     Args:
-        folder: The folder of a study, or of the studies of a training.
+        folder: The folder of the studies of a training.
 
     Returns:
-        A ``Study``, or ``Studies``, whose tables have an ``epoch`` column.
+        The studies, whose tables have an ``epoch`` column.
+
+    Raises:
+        StudyError: If it holds none, or one that is damaged or of a later format.
+    """
+    folder = Path(folder)
+    members = epoch_folders(folder)
+    if not members:
+        raise StudyError(f"The folder {folder} holds no studies of the epochs of a training.")
+    studies = {epoch: load_study(member) for epoch, member in members.items()}
+    for epoch, study in studies.items():
+        recorded = study.manifest.get("origin", {}).get("epoch", epoch)
+        if recorded != epoch:
+            raise StudyError(
+                f"The study {members[epoch]} is of epoch {recorded}: give the folder its own name "
+                "back."
+            )
+    return StudySeries(studies, folder)
+
+
+def load_study_or_series(folder: str | Path) -> Study | StudySeries:
+    """Load a study, or the studies of a training, whichever a folder holds.
 
     Raises:
         StudyError: If it is neither, damaged, or of a later format.
     """
     folder = Path(folder)
-    if is_study(folder):
-        return one.open_study(folder)
-    members = epoch_folders(folder)
-    if not members:
-        return one.open_study(folder)  # which says what the folder lacks
-    studies = {epoch: one.open_study(member) for epoch, member in members.items()}
-    for epoch, study in studies.items():
-        said = study.manifest.get("origin", {}).get("epoch", epoch)
-        if said != epoch:
-            raise StudyError(
-                f"The study {members[epoch]} is of epoch {said}: give the folder its own name back."
-            )
-    return Studies(studies, folder)
-
-
-def epoch_folders(folder: Path) -> dict[int, Path]:
-    """Return the studies in a folder by their epochs, in order.
-
-    Raises:
-        StudyError: If the folder cannot be read, or holds too many names.
-    """
-    try:
-        names = names_in(folder)
-    except OSError as error:
-        raise StudyError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-    found = {
-        int(match[1]): folder / name
-        for name in names
-        if (match := _MEMBER.fullmatch(name)) and is_study(folder / name)
-    }
-    return dict(sorted(found.items()))
-
-
-def epoch_folder(folder: Path, epoch: int) -> Path:
-    """Return the folder of the study of one epoch.
-
-    Example:
-        >>> epoch_folder(Path("studies"), 3).name
-        'epoch-0003'
-    """
-    return folder / f"epoch-{epoch:04d}"
+    if is_study(folder) or not epoch_folders(folder):
+        return load_study(folder)  # which says what the folder lacks
+    return load_series(folder)

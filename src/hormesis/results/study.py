@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from hormesis.analysis.bootstrap import bootstrap_spread
 from hormesis.analysis.chance import bases_at_chance, chance_of, population_of, tied_share
 from hormesis.analysis.evidence import claim_notes, judged
 from hormesis.analysis.prefixes import (
-    Prefix,
+    SettledGroup,
     prefix_estimates,
     prefix_influence,
     prefix_scores,
@@ -25,9 +25,15 @@ from hormesis.analysis.prefixes import (
 from hormesis.analysis.readings import beside, moved, with_words
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.analysis.scores import SCORES, Base, plain_scoring
-from hormesis.analysis.uncertainty import Law, Sums, law_of, with_intervals
+from hormesis.analysis.uncertainty import (
+    InfluenceMoments,
+    IntervalMethod,
+    interval_method_of,
+    with_intervals,
+)
 from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.errors import StudyError
+from hormesis.results.display import Display, displayed
 from hormesis.results.study_files import read_files
 from hormesis.settings.scoring import Scoring
 from hormesis.storage import (
@@ -36,16 +42,15 @@ from hormesis.storage import (
     Span,
     Store,
     StoredOutcomes,
+    is_study,
     joined,
     read_blocks,
     read_manifest,
     read_spans,
 )
+from hormesis.storage.epoch_folders import epoch_folders
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.table_checks import removals_of
-
-if TYPE_CHECKING:
-    from hormesis.report.plots.accessor import StudyPlots
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ class Study:
         """
         return prefix_estimates(self.responses, self.prefixes, self.scoring, filter_name)
 
-    def law(self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]) -> Law:
+    def law(self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]) -> IntervalMethod:
         """Return Student's t, or what holds at any time for a sweep that chose when to stop.
 
         Args:
@@ -152,21 +157,21 @@ class Study:
             samples = np.repeat(samples, len(SCORES))
         if self.planned is None:
             samples = int(self.manifest["base"]["samples"])
-        return law_of(samples, self.planned, scoring)
+        return interval_method_of(samples, self.planned, scoring)
 
     @cached_property
-    def prefixes(self) -> tuple[Prefix, ...]:
+    def prefixes(self) -> tuple[SettledGroup, ...]:
         """Which samples count for which targets.
 
         Of a sweep that chose when to stop, targets that were settled before others keep the
         responses and scores of their samples up to there. All others count all samples.
         """
-        whole = Prefix(int(self.manifest["base"].get("samples", 0)), self.base, ())
+        whole = SettledGroup(int(self.manifest["base"].get("samples", 0)), self.base, ())
         swept = self.responses["target"].unique().tolist()
         return prefixes_of(self.manifest.get("settled", ()), whole, swept)
 
     @cached_property
-    def prefix_of(self) -> dict[str, Prefix]:
+    def prefix_of(self) -> dict[str, SettledGroup]:
         """Which samples count for each target, and the unfiltered network's performance there."""
         return {target: prefix for prefix in self.prefixes for target in prefix.targets}
 
@@ -185,7 +190,7 @@ class Study:
 
     def influence(
         self, filter_name: str
-    ) -> tuple[Float[np.ndarray, "three targets samples"], Sums]:
+    ) -> tuple[Float[np.ndarray, "three targets samples"], InfluenceMoments]:
         """Return what each sample contributes to the scores, by the study's own scoring.
 
         Args:
@@ -318,18 +323,12 @@ class Study:
         """
         return joined(list(self.blocks()))
 
-    @property
-    def plot(self) -> "StudyPlots":
-        """Pictures of the study, as figures of Matplotlib: ``study.plot.responses("conv1")``."""
-        from hormesis.report.plots.accessor import StudyPlots
-
-        return StudyPlots(self)
+    plot = Display("study.plot")
+    """Pictures of the study, as figures of Matplotlib: ``study.plot.responses("conv1")``."""
 
     def _repr_html_(self) -> str:
         """Return what a notebook displays."""
-        from hormesis.report.html.notebook import study_html
-
-        return study_html(self)
+        return displayed("study.html", self)
 
     def __repr__(self) -> str:
         """Say what the study is about."""
@@ -341,7 +340,7 @@ class Study:
         )
 
 
-def open_study(folder: str | Path) -> Study:
+def load_study(folder: str | Path) -> Study:
     """Open a study that ``analyze`` has written, or is writing. Needs no network and no torch.
 
     Of one that is not finished, tables and scores are estimates from the shards that are there.
@@ -352,7 +351,13 @@ def open_study(folder: str | Path) -> Study:
     Raises:
         StudyError: If it is no study, damaged, or of a later format.
     """
-    files = read_files(Path(folder))
+    folder = Path(folder)
+    if not is_study(folder) and folder.is_dir() and epoch_folders(folder):
+        raise StudyError(
+            f"The folder {folder} holds the studies of several epochs: load them with "
+            "`load_series`, or one of them."
+        )
+    files = read_files(folder)
     return Study(
         files.manifest,
         files.targets,

@@ -177,7 +177,7 @@ class TrainingRun:
         return f"TrainingRun({network} on {data}, epochs {', '.join(map(str, self.checkpoints))})"
 
 
-def open_run(folder: str | Path) -> TrainingRun:
+def load_run(folder: str | Path) -> TrainingRun:
     """Open the folder of a training. Needs no network and no torch.
 
     Args:

@@ -32,6 +32,7 @@ STEMS = ("standard", "small")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
 UNFILTERED = -1  # in place of a row of outcomes: a cell that removes nothing has the network's own
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
+MOST_EPOCHS = 30_000  # of a training, whose table and checksums a record holds
 POPULATIONS = ("infinite", "finite")
 USUAL_DRAWS, MOST_DRAWS = 5, 1000  # of random controls; few say little about their variance
 

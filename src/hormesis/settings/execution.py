@@ -10,7 +10,7 @@ from hormesis.settings.choices import ENGINES, RAY, check_choice
 
 
 @dataclass(frozen=True)
-class Run:
+class Execution:
     """How a study is carried out; nothing here changes its results.
 
     Args:
@@ -35,7 +35,7 @@ class Run:
             be read, or shares of a cluster that no task can have.
 
     Example:
-        >>> Run(engine="plain", workers=1).progress
+        >>> Execution(engine="plain", workers=1).progress
         True
     """
 

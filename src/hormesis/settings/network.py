@@ -7,7 +7,7 @@ from hormesis.errors import SettingError
 
 
 @dataclass(frozen=True)
-class Named:
+class ModelAndData:
     """Network and data by name, as the command line and the configuration file give them.
 
     Args:
@@ -32,7 +32,7 @@ class Named:
         SettingError: For a ``mean`` without a ``std``, or either beside ``normalize=False``.
 
     Example:
-        >>> Named(model="resnet50", data="cifar10").study_name("fgsm")
+        >>> ModelAndData(model="resnet50", data="cifar10").study_name("fgsm")
         'cifar10-resnet50-fgsm'
     """
 

@@ -13,9 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from hormesis.settings.choices import MOST_SEED, STEMS
+from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS
 from hormesis.storage.rules import Exactly, Flag, Many, Named, Number, Table, Text, Whole, either
-from hormesis.training.config import MOST_EPOCHS
 
 MEASURED = (
     "train_loss",

@@ -16,7 +16,7 @@ PerSample = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Performance:
+class Metric:
     """A score that a network gets for each sample, averaged over samples later on.
 
     Args:
@@ -29,7 +29,7 @@ class Performance:
             of ``accuracy``, ``top5`` and ``loss`` follow from the labels of a study.
 
     Example:
-        >>> margin = Performance("top score", lambda outputs, labels: outputs.amax(dim=1))
+        >>> margin = Metric("top score", lambda outputs, labels: outputs.amax(dim=1))
         >>> margin.measure(torch.tensor([[1.0, 2.0]]), torch.tensor([0]))
         tensor([2.])
     """
@@ -134,18 +134,18 @@ def loss_of(
     return cross_entropy(outputs, labels.long(), reduction="none")
 
 
-accuracy = Performance("accuracy", accuracy_of, binary=True)
-top5 = Performance("top5", top5_of, binary=True)
-loss = Performance("loss", loss_of, higher_is_better=False)
-PERFORMANCES = {kind.name: kind for kind in (accuracy, top5, loss)}
+accuracy = Metric("accuracy", accuracy_of, binary=True)
+top5 = Metric("top5", top5_of, binary=True)
+loss = Metric("loss", loss_of, higher_is_better=False)
+NAMED_METRICS = {kind.name: kind for kind in (accuracy, top5, loss)}
 
 
-def performance_named(name: str) -> Performance:
+def performance_named(name: str) -> Metric:
     """Return the performance that the command line or a configuration file names.
 
     Args:
-        name: One of ``PERFORMANCES``, or ``module:function`` for a function of logits and labels
-            or a ``Performance`` of the user's.
+        name: One of ``NAMED_METRICS``, or ``module:function`` for a function of logits and labels
+            or a ``Metric`` of the user's.
 
     Raises:
         SettingError: For an unknown name, with the nearest known ones.
@@ -160,16 +160,16 @@ Known: accuracy, top5, loss, module:function.
     """
     if ":" in name:
         return _made(load_factory(name, "performance"), name)
-    if name not in PERFORMANCES:
-        raise SettingError(unknown("performance", name, [*PERFORMANCES, "module:function"]))
-    return PERFORMANCES[name]
+    if name not in NAMED_METRICS:
+        raise SettingError(unknown("performance", name, [*NAMED_METRICS, "module:function"]))
+    return NAMED_METRICS[name]
 
 
-def as_performance(value: Performance | str | PerSample) -> Performance:
+def as_performance(value: Metric | str | PerSample) -> Metric:
     """Return the performance that was given in one of three ways.
 
     Args:
-        value: A ``Performance``, the name of one, or a function of logits and labels that returns
+        value: A ``Metric``, the name of one, or a function of logits and labels that returns
             one number a sample; higher is then taken to be better, and its name is the function's.
 
     Raises:
@@ -186,12 +186,12 @@ def as_performance(value: Performance | str | PerSample) -> Performance:
     return _made(value, getattr(value, "__name__", type(value).__name__))
 
 
-def _made(value: object, name: str) -> Performance:
-    if isinstance(value, Performance):
+def _made(value: object, name: str) -> Metric:
+    if isinstance(value, Metric):
         return value
     if not callable(value):
         raise SettingError(
             "Expected a performance to be a name or a function of outputs and labels, got "
             f"{type(value).__name__}."
         )
-    return Performance(name, cast(PerSample, value))
+    return Metric(name, cast(PerSample, value))

@@ -7,11 +7,10 @@ from typing import Any
 
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import AUTO, PGD, Attack, make_attack
-from hormesis.settings.choices import MOST_SEED, STEMS, check_choice
+from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS, check_choice
 
 Options = Mapping[str, Any]
 PGD_STEPS = 10
-MOST_EPOCHS = 30_000  # whose table and checksums a record holds
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class DataConfig:
     """Which part of a named data set a network is trained on, and where it lies.
 
     Args:
@@ -109,7 +108,7 @@ class Corpus:
         SettingError: For a number outside these bounds.
 
     Example:
-        >>> Corpus(samples=20_000).split
+        >>> DataConfig(samples=20_000).split
         'standard'
     """
 
@@ -128,7 +127,7 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Session:
+class TrainerConfig:
     """How a training is carried out; nothing here changes its result.
 
     Args:
@@ -146,7 +145,7 @@ class Session:
         SettingError: For a number outside these bounds.
 
     Example:
-        >>> Session(loggers={"CSVLogger": None}).checkpoint_every
+        >>> TrainerConfig(loggers={"CSVLogger": None}).checkpoint_every
         1
     """
 

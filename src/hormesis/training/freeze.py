@@ -42,14 +42,14 @@ def freeze(
 
     Example:
         >>> import torch
-        >>> from hormesis import FGSM, Run, Scoring, Sweep, analyze
+        >>> from hormesis import FGSM, Execution, Scoring, Sweep, analyze
         >>> first, last = (nn.Linear(2, 2, bias=False) for _ in range(2))
         >>> for layer in (first, last):
         ...     _ = layer.weight.data.copy_(torch.tensor([[1.0, -1.0], [-0.5, 0.5]]))
         >>> network = nn.Sequential(nn.Flatten(), first, last)
         >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(9, 1)
         >>> study = analyze(network, (images, torch.arange(18) % 2), attack=FGSM(0.01),
-        ...                 sweep=Sweep(thresholds=5), run=Run(progress=False))
+        ...                 sweep=Sweep(thresholds=5), run=Execution(progress=False))
         >>> selection = Selection(("antifragile",), undecided="estimate",
         ...                       scoring=Scoring(reference="density", tolerance=0.4))
         >>> frozen = freeze(network, study, selection)

@@ -13,7 +13,7 @@ from hormesis.data.splits import Parts
 from hormesis.errors import TrainingError
 from hormesis.models.networks import logits_of
 from hormesis.stress.attacks import perturb
-from hormesis.training.config import Recipe, Session
+from hormesis.training.config import Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
 from hormesis.training.loaders import plain_loader, step_seed, training_loader
 from hormesis.training.optimizers import make_optimizer, make_schedule, make_transforms
@@ -39,7 +39,7 @@ class Learner(lightning.LightningModule):
         network: nn.Module,
         parts: Parts,
         recipe: Recipe,
-        session: Session,
+        session: TrainerConfig,
         freezing: Freezing | None = None,
     ) -> None:
         """Check what can be checked before anything is trained."""

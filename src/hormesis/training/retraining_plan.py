@@ -8,7 +8,7 @@ import pandas as pd
 
 from hormesis.analysis.scores import plain_scoring
 from hormesis.errors import StudyError
-from hormesis.results.series import Studies, open_study
+from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.results.study import Study
 from hormesis.training.arms import arm_targets, counts, selected, target_classes
 from hormesis.training.selection import Selection
@@ -72,8 +72,8 @@ def opened_case(study: Study | str | Path, selection: Selection) -> Case:
         StudyError: If it cannot be read, or is several.
         SettingError: If nothing would be trained, or nothing frozen.
     """
-    opened = study if isinstance(study, Study) else open_study(study)
-    if isinstance(opened, Studies):
+    opened = study if isinstance(study, Study) else load_study_or_series(study)
+    if isinstance(opened, StudySeries):
         epochs = ", ".join(map(str, opened.members))
         raise StudyError(
             f"The folder {study} holds the studies of epochs {epochs}: name that of one epoch, "

@@ -27,7 +27,7 @@ _BATCH = 100
 
 
 @dataclass(frozen=True)
-class Trial:
+class EvaluationConfig:
     """How hard a network is tried.
 
     Args:
@@ -43,7 +43,7 @@ class Trial:
         SettingError: For a value outside these bounds.
 
     Example:
-        >>> Trial(epsilons=("8/255", 0.01)).epsilons[0]
+        >>> EvaluationConfig(epsilons=("8/255", 0.01)).epsilons[0]
         0.01
     """
 
@@ -85,7 +85,7 @@ class Trial:
 def evaluated(
     network: nn.Module,
     samples: Samples,
-    trial: Trial,
+    trial: EvaluationConfig,
     report: Report = lambda done, total: None,
 ) -> pd.DataFrame:
     """Return which samples a network gets right, clean and under each attack.
@@ -109,7 +109,8 @@ def evaluated(
         >>> _ = network[1].weight.data.copy_(torch.tensor([[-1.0], [0.0]]))
         >>> inputs, labels = torch.tensor([[0.2], [-0.4]]), torch.tensor([1, 0])
         >>> samples = Samples(inputs, labels, (-1.0, 1.0), 2, "two points")
-        >>> table = evaluated(network, samples, Trial(epsilons=(0.1, 0.3), steps=2, restarts=1))
+        >>> config = EvaluationConfig(epsilons=(0.1, 0.3), steps=2, restarts=1)
+        >>> table = evaluated(network, samples, config)
         >>> table.groupby(["attack", "epsilon"], sort=False)["right"].mean().tolist()
         [1.0, 1.0, 0.5, 1.0, 0.5]
     """

@@ -15,11 +15,11 @@ from hormesis.models.normalization import normalised_by_default, normalization_o
 from hormesis.settings.attacks import describe_attack
 from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
-from hormesis.training.config import Corpus, Recipe
+from hormesis.training.config import DataConfig, Recipe
 
 
 def question(
-    model: str | nn.Module, network: nn.Module, parts: Parts, asked: tuple[Recipe, Corpus]
+    model: str | nn.Module, network: nn.Module, parts: Parts, asked: tuple[Recipe, DataConfig]
 ) -> dict[str, Any]:
     """Return what a training asks, as plain values: the weights of two that agree are the same.
 

@@ -19,7 +19,7 @@ from hormesis.results.training_run import (
     METRICS,
     MOST_BYTES,
     RESUME,
-    open_run,
+    load_run,
     read_metrics,
 )
 from hormesis.storage.atomic import TEMPORARY
@@ -120,7 +120,7 @@ def _manifest(
     """Return what was asked before, and a note if it had to be read from a record."""
     fault = manifest_fault(folder)
     if not fault:
-        return open_run(folder).manifest, []
+        return load_run(folder).manifest, []
     there = os.path.lexists(folder / MANIFEST)
     if records:
         said = f"The manifest was damaged ({fault}) and was written anew, from the record after "
@@ -202,7 +202,7 @@ def check_folder(folder: Path) -> None:
     if marked is not None and marked.kind == TRAINING:
         return
     if os.path.lexists(folder / MANIFEST):
-        open_run(folder)  # of an earlier version, which marked nothing
+        load_run(folder)  # of an earlier version, which marked nothing
         return
     free(folder)
 

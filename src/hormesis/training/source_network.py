@@ -15,15 +15,15 @@ from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.networks import check_name
 from hormesis.models.normalization import Normalized, as_recorded, normalized
 from hormesis.results.study import Study
-from hormesis.results.training_run import TrainingRun, open_run
+from hormesis.results.training_run import TrainingRun, load_run
 from hormesis.settings.factory import is_code
-from hormesis.training.config import Corpus, Recipe
+from hormesis.training.config import DataConfig, Recipe
 from hormesis.training.digits import trained_on_digits
 from hormesis.training.train import network_of
 
 
 @dataclass(frozen=True)
-class Origin:
+class SourceNetwork:
     """Where the network of a study comes from. One of these is enough, or none if a study knows.
 
     Args:
@@ -35,7 +35,7 @@ class Origin:
         allow_code: Import the ``module:factory`` of network or data that a manifest names.
 
     Example:
-        >>> Origin(weights="r18.safetensors").stem
+        >>> SourceNetwork(weights="r18.safetensors").stem
         'standard'
     """
 
@@ -47,7 +47,7 @@ class Origin:
     allow_code: bool = False
 
 
-def code_of(study: Study, origin: Origin, data: object) -> dict[str, str]:
+def code_of(study: Study, origin: SourceNetwork, data: object) -> dict[str, str]:
     """Return the ``module:factory`` that a manifest, and nobody else, names for model or data.
 
     Args:
@@ -71,7 +71,7 @@ def code_of(study: Study, origin: Origin, data: object) -> dict[str, str]:
     }
 
 
-def refuse_code(study: Study, origin: Origin, data: object) -> None:
+def refuse_code(study: Study, origin: SourceNetwork, data: object) -> None:
     """Refuse to import what only a manifest names.
 
     Raises:
@@ -87,7 +87,7 @@ def refuse_code(study: Study, origin: Origin, data: object) -> None:
         )
 
 
-def training_of(study: Study, origin: Origin) -> TrainingRun | None:
+def training_of(study: Study, origin: SourceNetwork) -> TrainingRun | None:
     """Return the training that a study's network comes from, or None if it comes from elsewhere.
 
     Raises:
@@ -110,7 +110,7 @@ def training_of(study: Study, origin: Origin) -> TrainingRun | None:
             f"The study is of the training {folder}, which is not there: name its folder with "
             "`run`, or a checkpoint with `weights`."
         )
-    return open_run(folder)
+    return load_run(folder)
 
 
 def trained_on_the_spot(study: Study) -> bool:
@@ -127,7 +127,7 @@ def trained_on_the_spot(study: Study) -> bool:
     return True
 
 
-def corpus_of(training: TrainingRun, root: str | None = None) -> Corpus:
+def corpus_of(training: TrainingRun, root: str | None = None) -> DataConfig:
     """Return which part of its data a training was made with.
 
     Args:
@@ -135,7 +135,7 @@ def corpus_of(training: TrainingRun, root: str | None = None) -> Corpus:
         root: Folder of the named data sets; None takes the one that the training read.
     """
     data = training.manifest["question"]["data"]
-    return Corpus(
+    return DataConfig(
         root=root or training.data_root,
         split=data["split"],
         split_seed=data["split_seed"],
@@ -145,7 +145,11 @@ def corpus_of(training: TrainingRun, root: str | None = None) -> Corpus:
 
 
 def network_again(
-    study: Study, origin: Origin, parts: Parts, corpus: Corpus, training: TrainingRun | None
+    study: Study,
+    origin: SourceNetwork,
+    parts: Parts,
+    corpus: DataConfig,
+    training: TrainingRun | None,
 ) -> tuple[str | nn.Module, nn.Module, str]:
     """Return the network of a study, as it was measured.
 
@@ -232,7 +236,7 @@ def check_shape(study: Study, parts: Parts) -> None:
 
 
 def _named(
-    study: Study, origin: Origin, training: TrainingRun | None
+    study: Study, origin: SourceNetwork, training: TrainingRun | None
 ) -> tuple[str, str, Path | str | None]:
     """Return what the network is built by, its stem, and the file with its weights, if any."""
     name = study.manifest["question"]["network"]["name"]
@@ -253,7 +257,7 @@ def _named(
     return question["network"]["name"], question["recipe"]["stem"], training.whole(epoch)
 
 
-def _place(origin: Origin, training: TrainingRun | None) -> str:
+def _place(origin: SourceNetwork, training: TrainingRun | None) -> str:
     if origin.network is not None:
         return "the one given"
     if origin.weights is not None:

@@ -12,7 +12,7 @@ from hormesis.errors import TrainingError
 from hormesis.results.retraining import (
     KEY,
     MANIFEST,
-    open_retraining,
+    load_retraining,
     write_retraining,
     write_table,
 )
@@ -132,7 +132,7 @@ def opened_tables(folder: Path, about: Mapping[str, Any]) -> Tables:
     """
     fault = _manifest_fault(folder)
     if not fault:
-        return Tables(folder, about, open_retraining(folder).manifest)
+        return Tables(folder, about, load_retraining(folder).manifest)
     if fault == _ABSENT:
         return Tables(folder, about, None)
     note = f"The manifest was damaged ({fault}) and was written anew, and all tables with it."
@@ -168,4 +168,4 @@ def check_out(folder: Path) -> None:
 
 
 def _is_experiment(folder: Path) -> bool:
-    return _manifest_fault(folder) == "" and "arms" in open_retraining(folder).manifest
+    return _manifest_fault(folder) == "" and "arms" in load_retraining(folder).manifest

@@ -11,7 +11,7 @@ from hormesis.cli.confirmation_flags import confirmation_from
 from hormesis.cli.epoch_flags import epochs_from
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings.attacks import make_attack
-from hormesis.settings.network import Named
+from hormesis.settings.network import ModelAndData
 
 PICTURE = "epochs.png"
 
@@ -22,9 +22,9 @@ def run(given: Namespace) -> int:
     attack = make_attack(given.attack, given.epsilon, steps=given.steps, step_size=given.step_size)
     targets, sweep, scoring = targets_from(given), sweep_from(given), scoring_from(given)
 
-    from hormesis.results.training_run import open_run
+    from hormesis.results.training_run import load_run
 
-    training = open_run(given.run)
+    training = load_run(given.run)
     _check_alike(given, training.manifest["question"])
     training.chosen(epochs)
     usual = Path("studies") / f"{training.folder.resolve().name}-{attack.name}"
@@ -32,7 +32,7 @@ def run(given: Namespace) -> int:
     sinks = sinks_from(given.live, given.tensorboard, out)
 
     from hormesis.measure.epochs import (  # imports torch, which takes seconds
-        Trained,
+        CheckpointSelection,
         analyze_epochs,
     )
     from hormesis.report.html.live import following
@@ -44,7 +44,7 @@ def run(given: Namespace) -> int:
 
     with following(out, sinks) as follower:
         studies, damaged = analyze_epochs(
-            Trained(
+            CheckpointSelection(
                 given.run,
                 epochs,
                 given.samples,
@@ -79,7 +79,7 @@ def run(given: Namespace) -> int:
 
 def _check_alike(given: Namespace, question: dict[str, dict[str, object]]) -> None:
     """Refuse network, weights and data of another origin than the training's."""
-    usual = Named()
+    usual = ModelAndData()
     said = {
         "model": question["network"]["name"],
         "data": question["data"]["name"],

@@ -12,7 +12,7 @@ from hormesis.settings.choices import check_choice
 
 if TYPE_CHECKING:
     from hormesis.report.plots.style import Picture
-    from hormesis.results.series import Studies
+    from hormesis.results.series import StudySeries
     from hormesis.results.study import Study
 
 KINDS = ("network", "responses", "heatmap", "epochs", "weights")
@@ -73,10 +73,10 @@ def run(given: Namespace) -> None:
 
     from hormesis.report.plots.style import save
     from hormesis.report.text.console import printable
-    from hormesis.results.series import open_study
+    from hormesis.results.series import load_study_or_series
     from hormesis.storage.user_files import replacing
 
-    study = open_study(given.study)
+    study = load_study_or_series(given.study)
     scored = study.scored(scoring_from(given, study.scoring))
     picture = _drawn(scored, given)
     with replacing(out, "picture") as partial:
@@ -86,11 +86,11 @@ def run(given: Namespace) -> None:
         print(printable(note))
 
 
-def _unfinished(study: "Study | Studies") -> list[str]:
+def _unfinished(study: "Study | StudySeries") -> list[str]:
     """Return what a reader has to know of studies that are not finished."""
-    from hormesis.results.series import Studies
+    from hormesis.results.series import StudySeries
 
-    members = study.members.values() if isinstance(study, Studies) else [study]
+    members = study.members.values() if isinstance(study, StudySeries) else [study]
     return [note for member in members if not member.finished for note in member.notes]
 
 
@@ -109,10 +109,11 @@ def _file(given: Namespace) -> Path:
     return out
 
 
-def _drawn(study: "Study | Studies", given: Namespace) -> "Picture":
-    from hormesis.results.series import Studies, epoch_folder
+def _drawn(study: "Study | StudySeries", given: Namespace) -> "Picture":
+    from hormesis.results.series import StudySeries
+    from hormesis.storage.epoch_folders import epoch_folder
 
-    if isinstance(study, Studies):
+    if isinstance(study, StudySeries):
         if given.what == "epochs":
             return study.plot.epochs(*given.target, width=given.width)
         last = epoch_folder(study.folder, max(study.members))

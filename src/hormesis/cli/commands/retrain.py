@@ -12,8 +12,8 @@ from hormesis.cli.flags import check_given
 from hormesis.cli.retrain_flags import parser
 from hormesis.errors import SettingError
 from hormesis.settings.choices import check_choice
-from hormesis.settings.network import Named
-from hormesis.training.config import Corpus, Recipe, check_count, training_attack
+from hormesis.settings.network import ModelAndData
+from hormesis.training.config import DataConfig, Recipe, check_count, training_attack
 from hormesis.training.selection import Selection
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def run(given: Namespace) -> int:
     with needing_lightning():
         from hormesis.training.controls import Controls, retrain_with_controls
         from hormesis.training.retrain import retrain
-        from hormesis.training.robustness import Trial
-        from hormesis.training.source_network import Origin, training_of
+        from hormesis.training.robustness import EvaluationConfig
+        from hormesis.training.source_network import SourceNetwork, training_of
     from hormesis.cli.commands.run_text import tell_mended
     from hormesis.report.text.retraining import print_retraining
 
-    origin = Origin(
+    origin = SourceNetwork(
         weights=given.weights,
         model=given.model,
         stem=given.stem,
@@ -58,7 +58,7 @@ def run(given: Namespace) -> int:
             case.study,
             given.data,
             out=out,
-            controls=Controls(seeds=_seeds(given.seeds), trial=Trial(**_trial(given))),
+            controls=Controls(seeds=_seeds(given.seeds), trial=EvaluationConfig(**_trial(given))),
             selection=selection,
             recipe=recipe,
             origin=origin,
@@ -79,9 +79,9 @@ def run(given: Namespace) -> int:
     print_retraining(made, picture=_drawn(made))
     if given.controls:
         return 0  # what was mended is among the notes
-    from hormesis.results.training_run import open_run
+    from hormesis.results.training_run import load_run
 
-    run = open_run(made.folder)
+    run = load_run(made.folder)
     return tell_mended(run.told, run.lost)
 
 
@@ -111,9 +111,11 @@ def _selection(given: Namespace) -> Selection:
     )
     if not changed:
         return selection
-    from hormesis.results.series import open_study
+    from hormesis.results.series import load_study_or_series
 
-    return replace(selection, scoring=scoring_from(given, open_study(given.study).scoring))
+    return replace(
+        selection, scoring=scoring_from(given, load_study_or_series(given.study).scoring)
+    )
 
 
 def _recipe(given: Namespace) -> Recipe:
@@ -131,10 +133,10 @@ def _recipe(given: Namespace) -> Recipe:
     return Recipe(attack=attack, adversarial=True, **recipe_of(given))
 
 
-def _corpus(given: Namespace, training: "TrainingRun | None") -> Corpus | None:
+def _corpus(given: Namespace, training: "TrainingRun | None") -> DataConfig | None:
     """Return which part of the data was asked for; None for that of the study's training."""
     if given.data is not None:
-        made = Corpus(normalize=given.normalize)
+        made = DataConfig(normalize=given.normalize)
     elif training is not None:
         from hormesis.training.source_network import corpus_of
 
@@ -172,5 +174,5 @@ def _trial(given: Namespace) -> dict[str, Any]:
 def _name(case: "Case", controls: bool) -> str:
     """Return the name of the folder that a retraining gets unless it is given one."""
     about = case.described()["study"]
-    named = Named(model=about["network"], data=about["data"])
+    named = ModelAndData(model=about["network"], data=about["data"])
     return named.study_name("controls" if controls else "selective")

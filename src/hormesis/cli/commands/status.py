@@ -39,7 +39,7 @@ def status(given: Namespace) -> None:
     """Print how far a study is, and its estimates."""
     from hormesis.report.text.console import console
     from hormesis.report.text.summary import print_summary
-    from hormesis.results.study import open_study
+    from hormesis.results.study import load_study
     from hormesis.storage import examined
     from hormesis.training.verify import is_run
 
@@ -56,7 +56,7 @@ def status(given: Namespace) -> None:
         for line in described(health):
             out.print(line, markup=False)
         if len(members) == 1 and health.whole and not (health.finished and health.damaged):
-            print_summary(open_study(folder))
+            print_summary(load_study(folder))
 
 
 def verify(given: Namespace) -> int:
@@ -172,8 +172,8 @@ def described_run(health: "RunHealth") -> list[str]:
 
 def _members(folder: Path) -> list[Path]:
     """Return the study in a folder, or those of the epochs of a training."""
-    from hormesis.results.series import epoch_folders
     from hormesis.storage import is_study
+    from hormesis.storage.epoch_folders import epoch_folders
 
     if is_study(folder):
         return [folder]

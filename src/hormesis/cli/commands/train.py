@@ -16,8 +16,8 @@ from hormesis.cli.flags import STEP_SIZE, add_allow_code, check_given, make_pars
 from hormesis.cli.run_flags import add_normalize
 from hormesis.errors import MissingExtraError, SettingError
 from hormesis.settings.choices import STEMS
-from hormesis.settings.network import Named
-from hormesis.training.config import PGD_STEPS, Corpus, Recipe, Session, training_attack
+from hormesis.settings.network import ModelAndData
+from hormesis.training.config import PGD_STEPS, DataConfig, Recipe, TrainerConfig, training_attack
 
 # What the training needs and a plain installation does not have.
 EXTRAS = ("lightning", "tensorboard")
@@ -45,7 +45,7 @@ def parser() -> ArgumentParser:
 
 
 def _add_data(made: ArgumentParser) -> None:
-    default, named = Corpus(), Named()
+    default, named = DataConfig(), ModelAndData()
     add = made.add_argument_group("network and data").add_argument
     add(
         "--model",
@@ -157,8 +157,8 @@ def _add_adversary(made: ArgumentParser) -> None:
 
 
 def add_session(made: ArgumentParser) -> None:
-    """Add the flags of ``Session``, and ``--out``."""
-    default = Session()
+    """Add the flags of ``TrainerConfig``, and ``--out``."""
+    default = TrainerConfig()
     add = made.add_argument_group("session").add_argument
     add(
         "--out",
@@ -225,7 +225,7 @@ def run(given: Namespace) -> int:
     """Train, print how it went, and return 1 if a checkpoint is damaged and cannot be made anew."""
     check_given(given, parser())
     recipe, corpus, session = _recipe(given), _corpus(given), session_of(given)
-    named = Named(model=given.model, data=given.data)
+    named = ModelAndData(model=given.model, data=given.data)
     out = Path(given.out or Path("runs") / named.study_name("").rstrip("-"))
     with needing_lightning():
         from hormesis.training.train import train  # imports torch, which takes seconds
@@ -265,8 +265,8 @@ def recipe_of(given: Namespace) -> dict[str, Any]:
     return {name: _plain(given[name]) for name in names}
 
 
-def _corpus(given: Namespace) -> Corpus:
-    return Corpus(
+def _corpus(given: Namespace) -> DataConfig:
+    return DataConfig(
         root=given.data_root,
         split=given.split,
         split_seed=given.split_seed,
@@ -276,10 +276,10 @@ def _corpus(given: Namespace) -> Corpus:
     )
 
 
-def session_of(given: Namespace) -> Session:
+def session_of(given: Namespace) -> TrainerConfig:
     """Return what the flags of ``add_session`` say."""
     names = ("checkpoint_every", "validation_samples", "device", "loaders", "loggers", "progress")
-    return Session(**{name: _plain(given[name]) for name in names})
+    return TrainerConfig(**{name: _plain(given[name]) for name in names})
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

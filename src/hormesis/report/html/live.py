@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hormesis.errors import HormesisError, StudyError
 from hormesis.report.html.page import write_report
-from hormesis.results.series import epoch_folders
 from hormesis.storage import MANIFEST, FolderStore, growing, is_study, read_manifest
+from hormesis.storage.epoch_folders import epoch_folders
 
 SHARE = 0.02
 """Of the time of one core, at most, goes into showing what is there."""

@@ -22,7 +22,7 @@ from hormesis.report.text.score_table import class_counts
 from hormesis.report.text.summary import headline
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
-from hormesis.results.series import Studies
+from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
 _MOST_ROWS = 200
@@ -75,7 +75,7 @@ def study_html(study: Study) -> str:
     return _page(title, [*lines, *counts, *contradictions(study)], heat, [made, said, *rest])
 
 
-def studies_html(studies: Studies) -> str:
+def series_html(studies: StudySeries) -> str:
     """Return the adversarial scores of several epochs as a heat map.
 
     Args:

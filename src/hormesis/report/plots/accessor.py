@@ -13,7 +13,7 @@ from hormesis.report.plots.responses import draw_responses
 from hormesis.report.plots.style import WIDTHS, Picture
 from hormesis.report.plots.weights import draw_weights
 from hormesis.report.views.figures import telling_targets
-from hormesis.results.series import Studies
+from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.settings.choices import check_choice
 
@@ -105,14 +105,14 @@ class StudyPlots:
 
 
 @dataclass(frozen=True)
-class StudiesPlots:
+class SeriesPlots:
     """Pictures of the studies of several epochs.
 
     Args:
         studies: What they show.
     """
 
-    studies: Studies
+    studies: StudySeries
 
     def epochs(self, *targets: str, width: str = "single") -> Picture:
         """Draw the three scores of targets over epochs, a heat map each.

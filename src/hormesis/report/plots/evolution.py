@@ -11,14 +11,14 @@ from hormesis.report.plots.heat import draw_epochs, explain_colours
 from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
 from hormesis.report.views.figures import main_filter
-from hormesis.results.series import Studies
+from hormesis.results.series import StudySeries
 
 _MOST_ROWS = 60
 _MANY_ROWS = 40  # of more, the letters are smaller
 _DPI = 110.0
 
 
-def draw_evolution(studies: Studies, path: Path) -> None:
+def draw_evolution(studies: StudySeries, path: Path) -> None:
     """Draw heat maps of scores over epochs, and the responses of three telling targets.
 
     Args:
@@ -81,7 +81,7 @@ def telling_targets(scores: pd.DataFrame) -> list[str]:
     return []
 
 
-def _draw_responses(panels: np.ndarray, studies: Studies, target: str, *, last: bool) -> None:
+def _draw_responses(panels: np.ndarray, studies: StudySeries, target: str, *, last: bool) -> None:
     """Draw relative performance, one colour an epoch."""
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(studies.members)))
     for colour, (epoch, study) in zip(colours, studies.members.items(), strict=True):
@@ -97,7 +97,7 @@ def _draw_responses(panels: np.ndarray, studies: Studies, target: str, *, last: 
     panels[0].set_ylabel("relative to unfiltered")
 
 
-def _title(studies: Studies) -> str:
+def _title(studies: StudySeries) -> str:
     manifest = next(iter(studies.members.values())).manifest
     question = manifest["question"]
     return (

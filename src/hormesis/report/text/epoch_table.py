@@ -10,10 +10,10 @@ from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import class_counts
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
-from hormesis.results.series import Studies
+from hormesis.results.series import StudySeries
 
 
-def print_evolution(studies: Studies, *, picture: Path | None = None) -> None:
+def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> None:
     """Print the unfiltered networks and the classes of their targets, epoch by epoch.
 
     Args:

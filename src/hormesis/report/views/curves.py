@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from hormesis.analysis.bands import KINDS, around_mean, mean_squares, wilson
+from hormesis.analysis.response_intervals import KINDS, around_mean, mean_squares, wilson
 from hormesis.analysis.scores import relative
 from hormesis.results.study import Study
 

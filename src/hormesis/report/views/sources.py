@@ -8,7 +8,7 @@ from typing import Any
 from hormesis.errors import StudyError
 from hormesis.results.comparability import described, labels
 from hormesis.results.comparison import open_all
-from hormesis.results.retraining import Retraining, is_retraining, open_retraining
+from hormesis.results.retraining import Retraining, is_retraining, load_retraining
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
 
@@ -54,7 +54,7 @@ def gather(given: Any) -> Gathered:  # noqa: ANN401
         if isinstance(one, Retraining):
             retrainings.append(one)
         elif isinstance(one, str | Path) and is_retraining(Path(one).expanduser()):
-            retrainings.append(open_retraining(one))
+            retrainings.append(load_retraining(one))
         else:
             opened, said = open_all(one)
             studies += opened

@@ -21,7 +21,7 @@ _TUNED = 0.1  # of the samples there are: where the sequence is to be tightest
 
 
 @dataclass(frozen=True)
-class Sequence:
+class ConfidenceSequence:
     """The boundary of an asymptotic confidence sequence (Theorem 2.2 of the paper).
 
     After ``t`` samples the interval is the estimate plus and minus its standard error times
@@ -35,12 +35,12 @@ class Sequence:
         planned: How many there are. The sequence is tightest around a tenth of them.
         level: The confidence level ``1 − α`` it is tuned for.
         finite: Whether the mean of just those that there are is meant. Its standard error then has
-            the factor ``√(1 − n/N)``, see ``Sums.spread``.
+            the factor ``√(1 − n/N)``, see ``InfluenceMoments.spread``.
 
     Example:
-        >>> round(float(Sequence(1000, 10_000, 0.95).critical()), 3)
+        >>> round(float(ConfidenceSequence(1000, 10_000, 0.95).critical()), 3)
         3.035
-        >>> round(float(Sequence(5000, 10_000, 0.95, finite=True).critical()), 3)
+        >>> round(float(ConfidenceSequence(5000, 10_000, 0.95, finite=True).critical()), 3)
         3.242
     """
 

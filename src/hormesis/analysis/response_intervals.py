@@ -21,7 +21,7 @@ def wilson(share: Values, samples: int, factor: float) -> tuple[Values, Values]:
     Args:
         share: Shares of samples, 0 to 1.
         samples: Of how many, at least 1.
-        factor: How many standard errors an interval extends, as ``Law.critical`` says.
+        factor: How many standard errors an interval extends, as ``IntervalMethod.critical`` says.
 
     Example:
         >>> low, high = wilson(np.array([0.0, 0.5]), 10, 1.96)

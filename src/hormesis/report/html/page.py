@@ -135,4 +135,4 @@ def _hash(text: str) -> str:
 
 
 def _template(name: str) -> str:
-    return (files("hormesis.report") / "templates" / name).read_text(encoding="utf-8")
+    return (files("hormesis.report.html") / "templates" / name).read_text(encoding="utf-8")

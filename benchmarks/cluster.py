@@ -19,20 +19,23 @@ import numpy as np
 import torch
 
 from benchmarks.sweep import _machine
-from hormesis import cluster
 from hormesis.analysis.stopping import Stopping
+from hormesis.data.samples import Samples, samples_from
 from hormesis.engine.outcomes import Question
 from hormesis.engine.plan import Plan, make_plan
 from hormesis.engine.shards import Task, shard_edges
 from hormesis.engine.tables import cell_table
-from hormesis.inputs.models import build_model
-from hormesis.inputs.samples import Samples, samples_from
-from hormesis.measuring import Worker, equipped
-from hormesis.settings import Run, Scoring, Sweep, Targets
+from hormesis.measure import ray_pool
+from hormesis.measure.shard_worker import Worker, equipped
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import build_model
+from hormesis.settings.attacks import FGSM
+from hormesis.settings.execution import Execution
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.storage import FolderStore, Shard, StoredOutcomes, pack, unpack
-from hormesis.stress.adversaries import FGSM
-from hormesis.stress.guard import evaluating
-from hormesis.stress.performance import accuracy
+from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
 RESULTS = Path(__file__).with_name("CLUSTER.md")
@@ -83,7 +86,7 @@ def _samples() -> Samples:
 
 
 def _prepared(network: torch.nn.Module, samples: Samples) -> tuple[Plan, Worker]:
-    sweep, run = Sweep(thresholds=THRESHOLDS), Run(workers=1)
+    sweep, run = Sweep(thresholds=THRESHOLDS), Execution(workers=1)
     targets = find_targets(network, samples.inputs[:2], Targets())
     plan = make_plan(network, targets, sweep)
     question = Question(accuracy, FGSM(8 / 255), adaptive=False, bounds=(0.0, 1.0), seed=0)
@@ -102,21 +105,21 @@ def _swept(
     made = Cluster(initialize_head=True, head_node_args=node)
     for _ in range(1, nodes):
         made.add_node(num_cpus=1, object_store_memory=256 << 20)
-    run = Run(engine="ray", address=made.address)
+    run = Execution(engine="ray", address=made.address)
     every = np.ones(len(worker.work.removals), dtype=bool)
     tasks = [Task(place * SHARD, (place + 1) * SHARD, every) for place in range(SHARDS)]
-    usual = cluster._member_class
-    cluster._member_class = lambda: _timed(usual())  # pyright: ignore[reportPrivateUsage]
+    usual = ray_pool._member_class
+    ray_pool._member_class = lambda: _timed(usual())  # pyright: ignore[reportPrivateUsage]
     came, took = list[float](), list[float]()
     try:
-        with cluster.connected(run):
-            crew = cluster.crew_of(network, worker, (Sweep(), run), SHARD)
+        with ray_pool.connected(run):
+            crew = ray_pool.crew_of(network, worker, (Sweep(), run), SHARD)
             started = time.monotonic()
             for _, content in crew.sweep(worker, tasks):
                 came.append(time.monotonic() - started)
                 took.append(np.frombuffer(content[:8]).item())
     finally:
-        cluster._member_class = usual
+        ray_pool._member_class = usual
         made.shutdown()
     return came, took, came[0] - took[0]
 

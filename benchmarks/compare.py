@@ -15,7 +15,10 @@ import numpy as np
 import pandas as pd
 
 from hormesis.analysis.responses import Means, response_table
-from hormesis.settings import FILTERS, Scoring, Sweep, Targets
+from hormesis.settings.choices import FILTERS
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.storage import (
     OUTCOMES,
     FolderStore,

@@ -21,8 +21,8 @@ import torch
 
 import hormesis as hm
 from benchmarks.sweep import _machine
-from hormesis.training import keeper
-from hormesis.training.states import StateFiles
+from hormesis.training import checkpointing
+from hormesis.training.resume_state import StateFiles
 
 RESULTS = Path(__file__).with_name("TRAINING.md")
 TEXT = """
@@ -44,9 +44,9 @@ def timed(spent: dict[str, float]) -> Iterator[None]:
     """Add up the seconds within what an epoch leaves behind, and within ``fsync``."""
     calls = [
         (os, "fsync"),
-        (keeper, "write_checkpoint"),
-        (keeper, "write_record"),
-        (keeper, "write_metrics"),
+        (checkpointing, "write_checkpoint"),
+        (checkpointing, "write_record"),
+        (checkpointing, "write_metrics"),
         (StateFiles, "save_checkpoint"),
     ]
     before = [getattr(owner, name) for owner, name in calls]
@@ -85,8 +85,10 @@ def main() -> None:
             "mnist",
             out=f"{folder}/run",
             recipe=hm.Recipe(epochs=asked.epochs),
-            corpus=hm.Corpus(root=asked.data_root, samples=asked.samples),
-            session=hm.Session(progress=False, loggers={}, validation_samples=100, device="cpu"),
+            corpus=hm.DataConfig(root=asked.data_root, samples=asked.samples),
+            session=hm.TrainerConfig(
+                progress=False, loggers={}, validation_samples=100, device="cpu"
+            ),
         )
         epoch = sum(run.metrics["seconds"]) / asked.epochs
     seconds = time.perf_counter() - began

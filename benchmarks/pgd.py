@@ -8,10 +8,10 @@ import argparse
 import torch
 
 import hormesis as hm
-from hormesis.inputs.models import build_model
-from hormesis.inputs.normalize import normalized
-from hormesis.inputs.samples import take
-from hormesis.stress.adversaries import FGSM, PGD, Attack
+from hormesis.data.samples import take
+from hormesis.models.networks import build_model
+from hormesis.models.normalization import normalized
+from hormesis.settings.attacks import FGSM, PGD, Attack
 from hormesis.stress.attacks import perturb
 from hormesis.training.digits import trained_on_digits
 

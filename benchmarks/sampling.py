@@ -81,7 +81,7 @@ def main() -> None:
     parts = [MNIST(root, train=part) for part in (True, False)]
     training, test = ((part.data[:, None].float() / 255, part.targets) for part in parts)
     made = network(*training)
-    study = hm.analyze(made, test, sweep=hm.Sweep(thresholds=9), run=hm.Run(progress=False))
+    study = hm.analyze(made, test, sweep=hm.Sweep(thresholds=9), run=hm.Execution(progress=False))
     outcomes = study.outcomes()
     print(study.base, "ε", study.manifest["attack"]["epsilon"])
     print("| until | about | work | orders with a miss |")

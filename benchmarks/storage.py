@@ -24,12 +24,12 @@ import torch
 import hormesis as hm
 from benchmarks.compare import INPUTS, STEPS, TARGETS, cells, outcomes
 from benchmarks.sweep import _machine
-from hormesis import growing, measuring, pipeline
 from hormesis.analysis.responses import Means, response_table
+from hormesis.data.datasets import digits
+from hormesis.data.samples import Samples
 from hormesis.engine.shards import shard_edges
-from hormesis.inputs.data import digits
-from hormesis.inputs.models import build_model
-from hormesis.inputs.samples import Samples
+from hormesis.measure import pipeline, shard_worker, study_writer
+from hormesis.models.networks import build_model
 from hormesis.storage import OUTCOMES, FolderStore, Shard, pack, write_manifest, write_tables
 
 RESULTS = Path(__file__).with_name("STORAGE.md")
@@ -64,7 +64,7 @@ memory at its highest.
 """
 OPEN = """
 import json, sys, time
-import hormesis, hormesis.study, hormesis.analysis.stopping
+import hormesis, hormesis.results.study, hormesis.analysis.stopping
 from pathlib import Path
 
 def highest():
@@ -79,7 +79,7 @@ def step(what, run):
     rows.append((what, time.perf_counter() - began, highest() - held))
     return found
 
-study = step("open_study", lambda: hormesis.open_study(sys.argv[1]))
+study = step("open_study", lambda: hormesis.load_study(sys.argv[1]))
 step("and all scores with intervals", lambda: study.scores)
 print(json.dumps(rows))
 """
@@ -92,14 +92,14 @@ def timed(spent: dict[str, float]) -> Iterator[None]:
         (FolderStore, "put"),
         (FolderStore, "get"),
         (Samples, "part_fingerprint"),
-        (measuring, "pack"),
-        (growing, "unpack"),
-        (growing, "whole_shards"),
-        (growing.Stopping, "update"),
+        (shard_worker, "pack"),
+        (study_writer, "unpack"),
+        (study_writer, "whole_shards"),
+        (study_writer.Stopping, "update"),
         (pipeline, "begin"),
         (pipeline, "place_of"),
-        (growing, "write_tables"),
-        (growing, "write_manifest"),
+        (study_writer, "write_tables"),
+        (study_writer, "write_manifest"),
     ]
     before = [getattr(owner, name) for owner, name in calls]
 
@@ -134,7 +134,7 @@ def overhead(name: str, include: str, folder: Path) -> str:
             held_out,
             attack=hm.FGSM(0.05),
             targets=hm.Targets(include=(include,), kinds=("convolution",)),
-            run=hm.Run(progress=False, workers=1),
+            run=hm.Execution(progress=False, workers=1),
             out=folder / name,
         )
     elapsed = time.perf_counter() - began

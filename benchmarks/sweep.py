@@ -21,15 +21,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hormesis.engine import plain, suffix
+from hormesis.engine.executor import whole
 from hormesis.engine.graph import Program
 from hormesis.engine.memory import allocations, most_samples
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
-from hormesis.engine.walk import whole
-from hormesis.inputs.models import build_model
-from hormesis.settings import Sweep, Targets
-from hormesis.stress.adversaries import FGSM
-from hormesis.stress.performance import accuracy
+from hormesis.models.networks import build_model
+from hormesis.settings.attacks import FGSM
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
+from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
 CASES = (  # network, side of the images, samples in a block, removals of each target in a pair

@@ -18,11 +18,11 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.profilers import SimpleProfiler
 
-from hormesis.inputs.models import PAPER
-from hormesis.inputs.parts import Parts, load_parts
+from hormesis.data.splits import Parts, load_parts
+from hormesis.models.networks import PAPER
+from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.fit import quiet
-from hormesis.training.learner import Learner
-from hormesis.training.recipe import Corpus, Recipe, Session
+from hormesis.training.lit_module import Learner
 from hormesis.training.train import network_of
 
 DATA = ("mnist", "cifar10", "tiny-imagenet")
@@ -75,8 +75,8 @@ def _measured(
 ) -> tuple[float, float]:
     """Return images a second, and the share of a step that is spent waiting for its batch."""
     recipe = Recipe(epochs=1, batch=asked.batch)
-    network = network_of(model, parts, Corpus(), recipe).to(memory_format=torch.channels_last)
-    learner = Learner(network, parts, recipe, Session())
+    network = network_of(model, parts, DataConfig(), recipe).to(memory_format=torch.channels_last)
+    learner = Learner(network, parts, recipe, TrainerConfig())
     profiler = SimpleProfiler()
     with TemporaryDirectory() as folder, quiet():
         trainer = lightning.Trainer(

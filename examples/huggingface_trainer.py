@@ -95,7 +95,7 @@ def trained(
 
 def main() -> None:
     """Train, analyse, and go on training the half of the layers with the higher scores."""
-    from hormesis.inputs.data import digits
+    from hormesis.data.datasets import digits
 
     samples, held_out = digits("train"), digits("test")
     folder = Path(tempfile.mkdtemp())

@@ -26,14 +26,14 @@ from scipy.stats import t
 
 import hormesis as hm
 from hormesis.analysis.effects import effect_table, pooled_accuracy
+from hormesis.data.splits import load_parts
 from hormesis.errors import SettingError
-from hormesis.inputs.parts import load_parts
-from hormesis.report.retrained_picture import draw_attack
-from hormesis.report.style import STYLE, picture, save
-from hormesis.retraining import EFFECTS
-from hormesis.training.origin import corpus_of
-from hormesis.training.recipe import training_attack
+from hormesis.report.plots.retraining import draw_attack
+from hormesis.report.plots.style import STYLE, picture, save
+from hormesis.results.retraining import EFFECTS
+from hormesis.training.config import training_attack
 from hormesis.training.selection import ARMS
+from hormesis.training.source_network import corpus_of
 
 SEEDS = (1, 2, 3)
 TRAINED, STUDIED, SEARCHED = 4000, 150, 150
@@ -50,7 +50,7 @@ BASES = {
 EPSILONS = {"mnist": (0.02, 0.04, 0.08), "cifar10": (0.5 / 255, 1 / 255, 2 / 255)}
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "selective-retraining.png"
 SHARED = ("everything", "none")  # arms that are the same for any selection
-QUIET = hm.Session(
+QUIET = hm.TrainerConfig(
     progress=False, loggers={}, device="cpu", validation_samples=200, checkpoint_every=1000
 )
 PLAIN = hm.Selection(undecided="estimate", scoring=hm.Scoring(reference="base"))
@@ -96,11 +96,11 @@ def base(case: Case) -> None:
         case.data,
         out=case.run,
         recipe=case.recipe,
-        corpus=hm.Corpus(root=str(case.root), samples=TRAINED),
+        corpus=hm.DataConfig(root=str(case.root), samples=TRAINED),
         session=replace(QUIET, validation_samples=500),
     )
     hm.analyze_epochs(
-        hm.Trained(
+        hm.CheckpointSelection(
             case.run,
             epochs=(case.recipe.epochs,),
             samples=STUDIED,
@@ -109,7 +109,7 @@ def base(case: Case) -> None:
         ),
         out=case.study.parent,
         sweep=hm.Sweep(thresholds=9),
-        run=hm.Run(workers=1, progress=False),
+        run=hm.Execution(workers=1, progress=False),
     )
 
 
@@ -174,14 +174,14 @@ def retrained(
     **recipe: Any,  # noqa: ANN401
 ) -> hm.Retraining:
     usual = {"epochs": 1, "rate": case.recipe.rate / variant.slower} | recipe
-    corpus = replace(corpus_of(hm.open_run(case.run), str(case.root)), samples=images)
+    corpus = replace(corpus_of(hm.load_run(case.run), str(case.root)), samples=images)
     return hm.retrain_with_controls(
         case.study,
         out=out,
         controls=controls,
-        selection=variant.selection(hm.open_study(case.study)),
+        selection=variant.selection(hm.load_study(case.study)),
         recipe=hm.Recipe(**usual),
-        origin=hm.Origin(run=case.run),
+        origin=hm.SourceNetwork(run=case.run),
         corpus=corpus,
         session=QUIET,
     )
@@ -189,7 +189,7 @@ def retrained(
 
 def search(case: Case) -> None:
     """Try every variant, and regular training at the same rates."""
-    trial = hm.Trial(epsilons=EPSILONS[case.data][:2], steps=10, restarts=1)
+    trial = hm.EvaluationConfig(epsilons=EPSILONS[case.data][:2], steps=10, restarts=1)
     controls = hm.Controls(arms=("selective",), seeds=(case.seed,), trial=trial, test=unused(case))
     home = case.home / "search" / case.name
     for slower in (1, 10):
@@ -217,14 +217,14 @@ def choose(home: Path, root: Path) -> Variant:
 
 def pgd(folder: Path) -> float:
     """Mean accuracy under PGD over epsilons, of a folder with a single arm."""
-    accuracy = hm.open_retraining(folder).accuracy
+    accuracy = hm.load_retraining(folder).accuracy
     assert accuracy is not None
     return float(accuracy.loc[accuracy["attack"] == "pgd", "accuracy"].mean())
 
 
 def final(case: Case, variant: Variant) -> None:
     """Every arm, tried on test images that the study has not seen."""
-    trial = hm.Trial(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
+    trial = hm.EvaluationConfig(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
     there = case.home / "final" / case.name
     arms = ARMS
     if variant != PLAINLY:
@@ -242,7 +242,7 @@ def final(case: Case, variant: Variant) -> None:
 
 def hardened(case: Case, variant: Variant) -> None:
     """Adversarial training of the selection and of everything, as a yardstick."""
-    trial = hm.Trial(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
+    trial = hm.EvaluationConfig(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
     controls = hm.Controls(arms=("selective", "everything"), seeds=(case.seed,), trial=trial)
     attack = training_attack("pgd", EPSILONS[case.data][1], steps=3)
     out = case.home / "hardened" / case.name
@@ -257,9 +257,9 @@ def gathered(home: Path, variant: Variant) -> pd.DataFrame:
         there = home / "final" / case.name
         if not (there / variant.name / EFFECTS).is_file():
             continue
-        table = hm.open_retraining(there / variant.name).outcomes
+        table = hm.load_retraining(there / variant.name).outcomes
         if not set(SHARED) <= set(table["arm"]):
-            shared = hm.open_retraining(there / PLAINLY.name).outcomes
+            shared = hm.load_retraining(there / PLAINLY.name).outcomes
             shared = shared[shared["arm"].isin(SHARED)]
             table = pd.concat([table, shared], ignore_index=True)
         parts.append(table.assign(data=case.data, model=case.model))

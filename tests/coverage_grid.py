@@ -1,7 +1,8 @@
 """Coverage on a grid of bases and samples: ``python tests/coverage_grid.py`` prints the tables.
 
 Many studies at once, one a row. Their influence values are written out here, independently of
-``analysis.influence``; what is made of them, from ``Sums`` to the interval, is that of the package.
+``analysis.influence``; what is made of them, from ``InfluenceMoments`` to the interval, is that of
+the package.
 
 A sample has a margin ``z``: the network is right where it lies below a quantile, and under attack
 below a lower one. A filter moves the threshold step by step to any other performance, better or
@@ -17,11 +18,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.influence import simpson_weights
-from hormesis.analysis.moments import Sums, _Draws
-from hormesis.analysis.sequence import Sequence
+from hormesis.analysis.moments import InfluenceMoments, _Draws
 from hormesis.analysis.stopping import looks
-from hormesis.analysis.uncertainty import Law, Student, _reach, with_draws
+from hormesis.analysis.uncertainty import IntervalMethod, Student, _reach, with_draws
 
 STEPS, MOST = 7, 3_000_000
 WEIGHTS = simpson_weights(STEPS)
@@ -74,7 +75,7 @@ def _of_some(case: Case, studies: int, draw: np.random.Generator) -> tuple[np.nd
     drawn = _Studies(case, studies, draw)
     truth = drawn.truth()
     value, sums = drawn.estimates()
-    law: Law = Student(case.samples, 0.95)
+    law: IntervalMethod = Student(case.samples, 0.95)
     spread = with_draws(sums.spread(), law)
     down, up = (side.reshape(studies, 3).T for side in _reach(spread, law))
     there = ~np.isnan(down) & ~np.isnan(up)
@@ -140,7 +141,7 @@ class _Studies:
     def _control(self, kind: int) -> np.ndarray:
         return self.thresholds(kind, 0.0) - 0.3 * self.moved
 
-    def estimates(self) -> tuple[np.ndarray, Sums]:
+    def estimates(self) -> tuple[np.ndarray, InfluenceMoments]:
         """Return the scores as they are found, and the sums of influence values."""
         studies = len(self.margin)
         attack, limits = self._chosen()
@@ -215,7 +216,7 @@ class _Studies:
         unfiltered: list[np.ndarray],
         reach: list[np.ndarray],
         between: np.ndarray | None,
-    ) -> Sums:
+    ) -> InfluenceMoments:
         divisors = [right.astype(float) for right in unfiltered]
         if self.case.reference == "auto":
             divisors[1] = divisors[0] / 2
@@ -227,7 +228,7 @@ class _Studies:
             for score, sign in scores:
                 shared[place, score] = sign * (psi[score] * middle).sum(axis=1)
                 squares[place, score] = np.square(middle).sum(axis=1)
-        found = Sums(
+        found = InfluenceMoments(
             np.square(psi).sum(axis=2),
             (psi**4).sum(axis=2),
             np.stack([*reach, np.hypot(*reach)]),
@@ -263,8 +264,8 @@ def finite_misses(planned: int, studies: int, seed: int = 0) -> dict[str, float]
         for look in looks(planned):
             value, sums = drawn.after(look).estimates()
             for name, finite in (("finite", True), ("infinite", False), ("plain", True)):
-                sequence = Sequence(look, planned, 0.95, finite)
-                law: Law = Student(look, 0.95) if name == "plain" else sequence
+                sequence = ConfidenceSequence(look, planned, 0.95, finite)
+                law: IntervalMethod = Student(look, 0.95) if name == "plain" else sequence
                 spread = sums.spread(planned if finite else None)
                 down, up = (side.reshape(some, 3).T[1] for side in _reach(spread, law))
                 found[name] |= (truth < value[1] - down) | (truth > value[1] + up)

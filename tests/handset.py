@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hormesis.settings import FILTERS, Scoring, Sweep, Targets
+from hormesis.results.study import Study
+from hormesis.settings.choices import FILTERS
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.storage import (
     OUTCOMES,
     RESPONSES,
@@ -19,7 +23,6 @@ from hormesis.storage import (
     write_manifest,
     write_tables,
 )
-from hormesis.study import Study
 
 STEPS = 3
 DENSITY = (1.0, 0.5, 0.0)

@@ -12,7 +12,7 @@ from torch import nn
 
 import hormesis as hm
 from hormesis.engine.shards import Task
-from hormesis.measuring import Worker
+from hormesis.measure.shard_worker import Worker
 
 # Everything that a study does to its folder.
 EVENTS = (
@@ -56,7 +56,9 @@ def analyze(out: Path, kind: str) -> hm.Study:
         data(1500 if until else 32 * SHARDS),
         attack=hm.FGSM(0.05),
         sweep=hm.Sweep(thresholds=9 if extend else 5, filters=FILTERS, until=until),
-        run=hm.Run(progress=False, engine="plain", overwrite=kind == "overwrite", extend=extend),
+        run=hm.Execution(
+            progress=False, engine="plain", overwrite=kind == "overwrite", extend=extend
+        ),
         out=out,
     )
 

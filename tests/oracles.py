@@ -17,7 +17,7 @@ from torch.nn import functional
 HIGH_PASS, LOW_PASS, PULSE_WAVE = "high_pass", "low_pass", "pulse_wave"
 FILTERS = (HIGH_PASS, LOW_PASS, PULSE_WAVE)
 
-Performance = Callable[[Tensor, Tensor], Tensor]
+Metric = Callable[[Tensor, Tensor], Tensor]
 Keep = dict[str, Tensor]
 
 
@@ -87,9 +87,7 @@ def fgsm(network: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> 
     return (images + epsilon * gradient.sign()).clamp(0.0, 1.0)
 
 
-def measured(
-    network: nn.Module, images: Tensor, labels: Tensor, performance: Performance
-) -> np.ndarray:
+def measured(network: nn.Module, images: Tensor, labels: Tensor, performance: Metric) -> np.ndarray:
     """The performance of every sample."""
     with torch.no_grad():
         return performance(network(images), labels).double().numpy()
@@ -166,7 +164,7 @@ def responses(
     keeps: Iterator[tuple[float, Keep]],
     *,
     size: int,
-    performance: Performance = correct,
+    performance: Metric = correct,
 ) -> list[OracleRow]:
     """Every filtered network on the clean and on the fixed adversarial images.
 

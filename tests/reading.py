@@ -23,33 +23,22 @@ from torch import nn
 import harmless
 import hormesis as hm
 from fresh import processes
+from hormesis.cli.app import main
+from hormesis.errors import HormesisError
 
 # What the commands import only when they need it, here once for all processes.
-from hormesis import cluster, comparison  # noqa: F401
-from hormesis.cli import main
-from hormesis.errors import HormesisError
-from hormesis.report import (  # noqa: F401  # noqa: F401
-    comparison_pictures,
-    export,
-    live,
-    notebook,
-    page,
-    picture,
-    shown,
-    style,
-    summary,
-)
-from hormesis.report.plots import heatmap, responses, weights  # noqa: F401
+from hormesis.report.plots import accessor, comparison, heatmap, overview, responses, style, weights  # noqa: F401
+from hormesis.results import comparison as _comparison  # noqa: F401
 from hormesis.storage import FORMAT, write_manifest
-from hormesis.training.case import opened_case
-from hormesis.training.origin import Origin, code_of
+from hormesis.training.retraining_plan import opened_case
 from hormesis.training.selection import Selection
+from hormesis.training.source_network import SourceNetwork, code_of
 
 SECONDS, MEBIBYTES = 1.0, 500  # what reading a study may take beyond the start of the program
 SAMPLES = 70
 KINDS = ("finished", "until", "unfinished")
 TABLES = ("targets", "cells", "samples", "removals", "responses")
-_QUIET = hm.Run(progress=False, workers=1)
+_QUIET = hm.Execution(progress=False, workers=1)
 
 
 def network() -> nn.Module:
@@ -65,7 +54,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
     return inputs, torch.arange(SAMPLES) % 2
 
 
-def analyze(out: Path, *, until: float | None = None, run: hm.Run = _QUIET) -> hm.Study:
+def analyze(out: Path, *, until: float | None = None, run: hm.Execution = _QUIET) -> hm.Study:
     """Make a study, or go on with it."""
     sweep = hm.Sweep(thresholds=3, until=until)
     origin = {"epoch": 1, "training": {"question": {"recipe": {"seed": 3}}}, "run": "nowhere"}
@@ -104,7 +93,7 @@ def _cli(*words: str) -> Callable[[Path, Path], object]:
 
 
 def _opened(study: Path, scratch: Path) -> None:
-    found = hm.open_study(study)
+    found = hm.load_study(study)
     repr(found)
     if isinstance(found, hm.Study):
         assert found.score(hm.Scoring(reference="base", interval="bootstrap")) is not None
@@ -113,13 +102,13 @@ def _opened(study: Path, scratch: Path) -> None:
 
 
 def _extended(study: Path, scratch: Path) -> None:
-    analyze(scratch / "new", run=hm.Run(progress=False, workers=1, extend=study))
+    analyze(scratch / "new", run=hm.Execution(progress=False, workers=1, extend=study))
 
 
 def _retrained(study: Path, scratch: Path) -> None:
     case = opened_case(study, Selection(by="clean", keep=("fragile", "robust", "antifragile")))
     case.described()
-    code_of(case.study, Origin(), None)
+    code_of(case.study, SourceNetwork(), None)
 
 
 COMMANDS: Mapping[str, Callable[[Path, Path], object]] = {

@@ -8,7 +8,7 @@ from torch import nn
 
 import hormesis as hm
 
-QUIET = hm.Session(progress=False, loggers={}, device="cpu")
+QUIET = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
 
 
 def data(count=40, seed=0):
@@ -44,7 +44,7 @@ def study(per="tensor"):
         attack=hm.FGSM(0.05),
         targets=hm.Targets(per=per),
         sweep=hm.Sweep(thresholds=5),
-        run=hm.Run(engine="plain", progress=False),
+        run=hm.Execution(engine="plain", progress=False),
     )
 
 

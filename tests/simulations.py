@@ -1,17 +1,17 @@
 """Coverage by simulation, over networks whose true scores are known: ``python simulations.py``."""
 
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 import synthetic
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.responses import Means, Sweeps, as_sweeps, response_table
 from hormesis.analysis.scores import Base, Layout, classify, layout, sweep_scores
-from hormesis.analysis.sequence import Sequence
-from hormesis.analysis.uncertainty import Law, Student, Sums, influence_sums
-from hormesis.settings import Scoring
+from hormesis.analysis.uncertainty import InfluenceMoments, IntervalMethod, Student, influence_sums
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import part_of
 
 STEPS = 9
@@ -43,7 +43,7 @@ class Drawn:
     def values(self, sweeps: Sweeps, base: Base) -> np.ndarray:
         return (self.rows.mean @ sweep_scores(sweeps, base, Scoring()).T).ravel()
 
-    def after(self, samples: int, law: Law) -> tuple[np.ndarray, np.ndarray]:
+    def after(self, samples: int, law: IntervalMethod) -> tuple[np.ndarray, np.ndarray]:
         """Values and half-widths, both by target, filter and score."""
         seen = part_of(self.outcomes, 0, samples)
         base = Base(float(seen.base_clean.mean()), float(seen.base_adversarial.mean()))
@@ -70,7 +70,7 @@ def coverage(networks: int, samples: int, level: float = 0.95) -> tuple[np.ndarr
 
 
 def looked_at(
-    networks: int, looks: Several[int], planned: int, level: float = 0.95
+    networks: int, looks: Sequence[int], planned: int, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return, by combined score, how often all looks hold the truth.
 
@@ -84,7 +84,7 @@ def looked_at(
         truth = drawn.truth[-3:]
         true_class = np.array([classify(value, 0.05) for value in truth])
         for samples in looks:
-            law = Sequence(samples, planned, level)
+            law = ConfidenceSequence(samples, planned, level)
             value, half = (part[-3:] for part in drawn.after(samples, law))
             always[seed] &= np.abs(value - truth) <= half
             plain = drawn.after(samples, Student(samples, level))[1][-3:]
@@ -117,7 +117,7 @@ def rare(samples: int, expected: float, draws: int = 20_000) -> float:
     fourth = count * lost**2 + (samples - count) * kept**2
     rows = (np.tile(part, (3, 1)) for part in (second, fourth, np.ones(draws)))
     second, fourth, most = rows
-    spread = Sums(second, fourth, most, samples).spread()
+    spread = InfluenceMoments(second, fourth, most, samples).spread()
     error, unseen = spread.above[::3], spread.unseen[::3]
     half = np.maximum(Student(samples, 0.95).critical() * error, np.log(40) * unseen)
     return float((np.abs(mean - share) <= half).mean())

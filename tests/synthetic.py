@@ -19,9 +19,11 @@ import handset
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.scores import Base
 from hormesis.analysis.stopping import Stopping
-from hormesis.settings import FILTERS, Scoring, Sweep
+from hormesis.results.study import Study
+from hormesis.settings.choices import FILTERS
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
 from hormesis.storage import Shard, StoredOutcomes, pack, part_of
-from hormesis.study import Study
 
 SHARED = 0.9  # of a removal's noise
 

@@ -23,7 +23,7 @@ from hormesis.storage.atomic import (
     temporary_beside,
     write_file,
 )
-from hormesis.storage.bounded import (
+from hormesis.storage.safe_read import (
     MOST_DEPTH,
     MOST_VALUES,
     UnreadableFile,

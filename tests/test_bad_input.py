@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hormesis.cli import main
-from hormesis.stress.performance import Performance
+from hormesis.cli.app import main
+from hormesis.stress.metrics import Metric
 from hormesis.training import digits
 from users import forgotten, listing, settle
 
@@ -278,7 +278,9 @@ def test_data_sets_weights_and_functions(arguments, words, capsys):
 )
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_folders_that_cannot_take_a_study(out, words, overwrite, capsys, monkeypatch):
-    monkeypatch.setattr("hormesis.named.load_data", lambda *_, **__: pytest.fail("too late"))
+    monkeypatch.setattr(
+        "hormesis.measure.by_name.load_data", lambda *_, **__: pytest.fail("too late")
+    )
     check([*SMALL, "--out", out, *(["--overwrite"] if overwrite else [])], words, capsys)
 
 
@@ -358,12 +360,12 @@ def test_a_full_disk_when_only_the_picture_is_missing(home, monkeypatch, capsys,
 
     out = tmp_path / "out"
     with monkeypatch.context() as full:
-        full.setattr("hormesis.report.picture.draw_overview", draw)
+        full.setattr("hormesis.report.plots.overview.draw_overview", draw)
         words = "is complete, but its picture cannot be written: No space left|Free some space"
         check(small(f"--engine plain --out {out}"), words, capsys)
     assert not [path for path in out.iterdir() if "partial" in path.name]
     with monkeypatch.context() as freed:
-        freed.setattr("hormesis.report.picture.draw_overview", lambda _, path: path.touch())
+        freed.setattr("hormesis.report.plots.overview.draw_overview", lambda _, path: path.touch())
         assert main(small(f"--engine plain --out {out}")) == 0  # opens the study
     assert (out / "overview.png").is_file()
 
@@ -386,8 +388,8 @@ def test_an_interruption_during_the_sweep(engine, monkeypatch, capsys):
             os.kill(os.getpid(), todo.pop())
         return function(self, outputs, labels)
 
-    function = Performance.measure
-    monkeypatch.setattr(Performance, "measure", interrupted)
+    function = Metric.measure
+    monkeypatch.setattr(Metric, "measure", interrupted)
     assert main(small(f"--engine {engine} --workers 2")) == 130
     said = capsys.readouterr()
     assert said.out == ""
@@ -410,6 +412,6 @@ def test_a_bug_of_our_own_shows_where_it_is(monkeypatch):
     def broken(*given, **options):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("hormesis.named.load_data", broken)
+    monkeypatch.setattr("hormesis.measure.by_name.load_data", broken)
     with pytest.raises(ZeroDivisionError, match="ours"):
         main(SMALL)

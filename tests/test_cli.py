@@ -15,12 +15,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from hormesis.cli import FORMATS, TABLES, main
-from hormesis.options import analyze_parser
-from hormesis.report import picture, progress
-from hormesis.report.picture import draw_overview
-from hormesis.settings import Named, Run, Scoring, Sweep, Targets
-from hormesis.study import open_study
+from hormesis.cli.app import FORMATS, TABLES, main
+from hormesis.cli.flags import analyze_parser
+from hormesis.engine import progress
+from hormesis.report.plots import overview
+from hormesis.report.plots.overview import draw_overview
+from hormesis.results.study import load_study
+from hormesis.settings.execution import Execution
+from hormesis.settings.network import ModelAndData
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from users import forgotten, listing, settle
 
 NETWORK = ["analyze", "--model", "my.nets:build", "--data", "my.sets:held_out"]
@@ -37,7 +42,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(progress, "_QUIET_SECONDS", math.inf)  # on a busy machine too
     # One test draws; the others need not wait for it.
-    monkeypatch.setattr(picture, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
+    monkeypatch.setattr(overview, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
     with forgotten():
         yield folder
 
@@ -74,7 +79,7 @@ def alone(code, *arguments, home, check=True):
 
 
 def test_a_study_is_made_printed_and_opened_again(home, monkeypatch, capsys):
-    monkeypatch.setattr(picture, "draw_overview", draw_overview)
+    monkeypatch.setattr(overview, "draw_overview", draw_overview)
     out = run([*SMALL, "--out", "deep/study"], capsys)
     lines = out.splitlines()
     assert lines[1] == "my.nets:build on my.sets:held_out: 40 samples, 4 classes"
@@ -114,7 +119,7 @@ def test_another_question_in_the_same_folder_is_refused_or_replaces_it(home, cap
     assert "`--out`" in said
     assert listing(home) == before
     run([*SMALL, "--out", "study", "--filters", "low_pass", "--overwrite"], capsys)
-    assert open_study("study").manifest["question"]["sweep"]["filters"] == ["low_pass"]
+    assert load_study("study").manifest["question"]["sweep"]["filters"] == ["low_pass"]
     assert listing(home).keys() == before.keys()
 
 
@@ -126,7 +131,7 @@ def test_without_out_the_folder_is_named_after_the_question(home, capsys):
 
 def test_a_fraction_is_a_magnitude(capsys):
     run([*SMALL, "--epsilon", "8/255", "--out", "study"], capsys)
-    assert open_study("study").manifest["attack"]["epsilon"] == 8 / 255
+    assert load_study("study").manifest["attack"]["epsilon"] == 8 / 255
 
 
 @pytest.mark.parametrize(
@@ -151,7 +156,7 @@ def test_a_fraction_is_a_magnitude(capsys):
 def test_every_kind_of_analysis(words, filters, targets, capsys):
     out = run([*SMALL, "--out", "study", *words.split()], capsys)
     assert "study:   study\n" in out
-    scores = open_study("study").scores
+    scores = load_study("study").scores
     assert scores["filter"].nunique() == filters
     assert scores["target"].unique().tolist() == targets
     assert scores["score"].unique().tolist() == ["clean", "adversarial", "difference"]
@@ -169,7 +174,7 @@ def test_a_printed_configuration_gives_the_same_study(home, capsys):
     Path("study.yaml").write_text(printed_config([*words, "--out", "second"], capsys))
     second = run(["analyze", "--config", "study.yaml", "--allow-code"], capsys)
     assert second == first.replace("first", "second")
-    one, two = open_study("first"), open_study("second")
+    one, two = load_study("first"), load_study("second")
     assert one.manifest["question"] == two.manifest["question"]
     assert one.manifest["scoring"] == two.manifest["scoring"]
     assert one.responses.equals(two.responses)
@@ -191,7 +196,7 @@ def test_the_keys_of_a_configuration_are_the_flags_and_print_the_defaults(capsys
     text = capsys.readouterr().out
     missing = [key for key in given if f"--{key.replace('_', '-')}" not in text]
     assert missing == []
-    for settings in (Named(), Targets(), Sweep(), Scoring(), Run()):
+    for settings in (ModelAndData(), Targets(), Sweep(), Scoring(), Execution()):
         for name, default in vars(settings).items():
             expected = list(default) if isinstance(default, tuple) else default
             assert given[name] == expected, name
@@ -240,7 +245,7 @@ def test_export_writes_every_table_in_every_format(what, form, made, home, capsy
     assert run(["export", made, "--what", what, "--format", form, "--to", "table"], capsys) == ""
     read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[form]
     table = read("table", **({"precise_float": True} if form == "json" else {}))
-    expected = getattr(open_study(made), what)
+    expected = getattr(load_study(made), what)
     assert list(table.columns) == list(expected.columns)
     filled = table.fillna("").astype(expected.fillna("").dtypes)
     pd.testing.assert_frame_equal(filled, expected.fillna(""), check_exact=form == "parquet")
@@ -252,7 +257,7 @@ def test_export_writes_every_table_in_every_format(what, form, made, home, capsy
 
 def test_export_is_exact_and_takes_another_scoring(made, capsys):
     words = ["export", made, "--reference", "base", "--format"]
-    expected = open_study(made).score(Scoring(reference="base"))["value"].tolist()
+    expected = load_study(made).score(Scoring(reference="base"))["value"].tolist()
     assert [row["value"] for row in json.loads(run([*words, "json"], capsys))] == expected
     rows = csv.DictReader(io.StringIO(run([*words, "csv"], capsys)))
     assert [float(row["value"]) for row in rows] == expected
@@ -294,7 +299,7 @@ def test_the_version(capsys):
 
 WITHOUT_TORCH = """
 import sys
-from hormesis.cli import main
+from hormesis.cli.app import main
 try:
     main(sys.argv[1:])
 except SystemExit:
@@ -319,7 +324,7 @@ def test_python_m_is_the_same_command(home):
     assert said.stderr.count("\n") == 1
 
 
-MAIN = "import sys; from hormesis.cli import main; sys.exit(main())"
+MAIN = "import sys; from hormesis.cli.app import main; sys.exit(main())"
 
 
 def test_output_that_nobody_reads_or_that_has_no_room_shows_no_traceback(made, home):

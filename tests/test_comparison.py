@@ -16,9 +16,9 @@ import hormesis as hm
 import synthetic
 from hormesis.analysis.classes import CLASSES, IMPROVING
 from hormesis.analysis.compare import pairs_of
-from hormesis.cli import main
+from hormesis.cli.app import main
 from hormesis.errors import SettingError, StudyError
-from hormesis.study import Study
+from hormesis.results.study import Study
 
 NETWORK = synthetic.network(np.random.default_rng(3), targets=5, steps=5)
 

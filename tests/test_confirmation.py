@@ -14,17 +14,18 @@ from torch import nn
 
 import hormesis as hm
 import known_answers as known
-from hormesis import confirm, remeasuring
 from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED
 from hormesis.analysis.confirmation import same_as_controls, verdicts
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError, StudyError
-from hormesis.settings import Sweep, Targets
+from hormesis.measure import confirm, remeasure
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.storage import Shard, StoredOutcomes, pack, unpack
-from hormesis.storage.places import LAYOUT
+from hormesis.storage.folders import LAYOUT
 from hormesis.storage.removal import foreign
 from hormesis.stress.attacks import perturb, perturb_noted
-from hormesis.stress.performance import accuracy_of
+from hormesis.stress.metrics import accuracy_of
 from hormesis.stress.targets import find_targets
 
 BY_BASE = hm.Scoring(reference="base")
@@ -34,7 +35,7 @@ SWEEP = hm.Sweep(thresholds=5)
 
 def analysed(network: nn.Module, out: Path | None = None, **asked: Any) -> hm.Study:
     options = {"confirmation": FEW, "scoring": BY_BASE, "sweep": SWEEP} | asked
-    run = hm.Run(progress=False, workers=1, engine=options.pop("engine", "auto"))
+    run = hm.Execution(progress=False, workers=1, engine=options.pop("engine", "auto"))
     attack = options.pop("attack", hm.FGSM(0.06))
     return hm.analyze(network, known.data(240), attack=attack, out=out, run=run, **options)
 
@@ -70,16 +71,16 @@ def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(confirm._Trial, "_measured", until_pgd)
     with pytest.raises(KeyboardInterrupt):
         analysed(known.Noise(), killed)
-    assert verdict(hm.open_study(killed), "noise") == UNCONFIRMED
+    assert verdict(hm.load_study(killed), "noise") == UNCONFIRMED
     assert (killed / "confirmation" / "filter-adaptive" / "outcomes").is_dir()
     monkeypatch.setattr(confirm._Trial, "_measured", usual)
-    counted = remeasuring.Worker.__call__
+    counted = remeasure.Worker.__call__
 
     def count(self: Any, task: Any, tick: Any = lambda samples: None) -> bytes:
         measured.append(self.study)
         return counted(self, task, tick)
 
-    monkeypatch.setattr(remeasuring.Worker, "__call__", count)
+    monkeypatch.setattr(remeasure.Worker, "__call__", count)
     again = analysed(known.Noise(), killed)
     steps = whole.confirmation[["stress", "attack"]].drop_duplicates()
     assert len(set(measured)) == len(steps) - 1  # the first was there
@@ -91,7 +92,7 @@ def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
 
 
 def test_a_study_read_back_says_the_same(whole):
-    made, read = whole, hm.open_study(whole.folder)
+    made, read = whole, hm.load_study(whole.folder)
     pd.testing.assert_frame_equal(made.confirmation, read.confirmation)
     pd.testing.assert_frame_equal(made.scores, read.scores)
     assert made.notes == read.notes
@@ -260,4 +261,4 @@ def test_steps_are_written_through_no_link(claiming, tmp_path, where):
         analysed(known.Noise(), claiming)
     assert list((tmp_path / "precious").iterdir()) == []
     assert (claiming / where).is_symlink()
-    assert verdict(hm.open_study(claiming), "noise") == UNCONFIRMED
+    assert verdict(hm.load_study(claiming), "noise") == UNCONFIRMED

@@ -13,17 +13,18 @@ from torch import nn
 
 import hormesis as hm
 import known_answers as known
-from hormesis import remeasuring
 from hormesis.analysis.classes import FIXED_ONLY, FRAGILE, MASKED, ROBUST
 from hormesis.analysis.cross_check import Figures, crossed_rows
 from hormesis.engine import plain
 from hormesis.engine.outcomes import Block, Question
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError
-from hormesis.settings import Sweep, Targets
-from hormesis.stress.adversaries import RandomSigns
+from hormesis.measure import remeasure
+from hormesis.settings.attacks import RandomSigns
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.stress.attacks import perturb, perturb_noted
-from hormesis.stress.performance import accuracy
+from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
 CHECK = hm.Confirmation(when="never", samples=240, cross_check=True)
@@ -31,7 +32,7 @@ CHECK = hm.Confirmation(when="never", samples=240, cross_check=True)
 
 def analysed(network: nn.Module, out: Path | None = None, **asked: Any) -> hm.Study:
     sweep = hm.Sweep(thresholds=5, adversary=asked.pop("adversary", "fixed"))
-    run = hm.Run(
+    run = hm.Execution(
         progress=False, workers=asked.pop("workers", 1), engine=asked.pop("engine", "auto")
     )
     options = {"confirmation": CHECK, "attack": hm.FGSM(0.06)} | asked
@@ -131,7 +132,7 @@ def test_asked_for_later_it_alone_is_measured_and_goes_on_after_a_kill(tmp_path,
         known.Noise(), tmp_path / "whole", confirmation=hm.Confirmation(**few, cross_check=True)
     )
     before = analysed(known.Noise(), tmp_path / "study", confirmation=hm.Confirmation(**few))
-    steps, usual = list[str](), remeasuring.Remeasuring.blocks
+    steps, usual = list[str](), remeasure.Remeasuring.blocks
 
     def killed(self: Any, step: Any) -> Any:
         steps.append(step.name)
@@ -140,19 +141,19 @@ def test_asked_for_later_it_alone_is_measured_and_goes_on_after_a_kill(tmp_path,
         return usual(self, step)
 
     both = hm.Confirmation(**few, cross_check=True)
-    monkeypatch.setattr(remeasuring.Remeasuring, "blocks", killed)
+    monkeypatch.setattr(remeasure.Remeasuring, "blocks", killed)
     with pytest.raises(KeyboardInterrupt):
         analysed(known.Noise(), tmp_path / "study", confirmation=both)
     assert steps == ["cross-noise", "cross-surrogates"]
     assert (tmp_path / "study" / "confirmation" / "cross-noise" / "outcomes").is_dir()
-    monkeypatch.setattr(remeasuring.Remeasuring, "blocks", usual)
-    measured, worker = set[str](), remeasuring.Worker.__call__
+    monkeypatch.setattr(remeasure.Remeasuring, "blocks", usual)
+    measured, worker = set[str](), remeasure.Worker.__call__
 
     def counted(self: Any, task: Any, tick: Any = lambda samples: None) -> bytes:
         measured.add(self.study)
         return worker(self, task, tick)
 
-    monkeypatch.setattr(remeasuring.Worker, "__call__", counted)
+    monkeypatch.setattr(remeasure.Worker, "__call__", counted)
     again = analysed(known.Noise(), tmp_path / "study", confirmation=both)
     assert len(measured) == 1  # noise was there
     assert not (tmp_path / "study" / "confirmation").exists()

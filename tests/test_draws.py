@@ -10,14 +10,16 @@ import torch
 from torch import nn
 
 import hormesis as hm
+from hormesis.cli.flags import analyze_parser
 from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError
-from hormesis.options import analyze_parser
-from hormesis.settings import UNFILTERED, Sweep, Targets
+from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.stress.targets import find_targets
 
-QUIET = hm.Run(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, workers=1)
 RANDOM = hm.Scoring(reference="random")
 
 
@@ -91,7 +93,7 @@ def test_the_reference_is_the_mean_over_draws(tmp_path, engine):
     outcomes = study.outcomes()
     rows = np.vstack([outcomes.clean, outcomes.base_clean])[study.responses[names].to_numpy()]
     assert study.responses["random_clean"].tolist() == pytest.approx(rows.mean(axis=(1, 2)))
-    opened = hm.open_study(tmp_path / "s")
+    opened = hm.load_study(tmp_path / "s")
     assert isinstance(opened, hm.Study)
     assert opened.responses.equals(study.responses)
     assert opened.scores.equals(study.scores)

@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from hormesis.cli import main
-from hormesis.measuring import Worker
-from hormesis.report import picture
-from hormesis.training.keeper import Keeper
+from hormesis.cli.app import main
+from hormesis.measure.shard_worker import Worker
+from hormesis.report.plots import overview
+from hormesis.training.checkpointing import Keeper
 from users import forgotten, listing, settle
 
 INPUTS = ["--model", "my.nets:build", "--data", "my.sets:held_out", "--no-progress"]
@@ -21,7 +21,7 @@ AGAIN = "run the same command again to go on.\n"
 def home(tmp_path, monkeypatch):
     settle(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(picture, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
+    monkeypatch.setattr(overview, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
     with forgotten():
         yield tmp_path
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hormesis.cli import main
+from hormesis.cli.app import main
 from users import forgotten, settle
 
 pytestmark = pytest.mark.slow

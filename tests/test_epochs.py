@@ -10,20 +10,20 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import hormesis as hm
-from hormesis.cli import main
-from hormesis.epoch_options import epochs_from
+from hormesis.cli.app import main
+from hormesis.cli.epoch_flags import epochs_from
+from hormesis.data.splits import load_parts
 from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
-from hormesis.inputs.checkpoints import load_weights
-from hormesis.inputs.models import build_model
-from hormesis.inputs.parts import load_parts
-from hormesis.studies import Studies
+from hormesis.models.checkpoints import load_weights
+from hormesis.models.networks import build_model
+from hormesis.results.series import StudySeries
 from users import forgotten, listing, settle
 
 TRAIN = ["train", "--model", "my.nets:build", "--data", "my.sets:held_out", "--batch", "10"]
 RUN = ["--run", "run", "--allow-code"]
 SMALL = ["--thresholds", "3", "--epsilon", "0.1", "--engine", "plain", "--confirm", "never"]
 SWEEP = hm.Sweep(thresholds=3)
-PLAIN = hm.Run(engine="plain", progress=False)
+PLAIN = hm.Execution(engine="plain", progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def home(made, tmp_path, monkeypatch):
 
 def analyze(out="studies", run="run", **options):
     settings: dict[str, Any] = {"attack": hm.FGSM(0.1), "sweep": SWEEP, "run": PLAIN} | options
-    trained = hm.Trained(run, settings.pop("epochs", None), allow_code=True)
+    trained = hm.CheckpointSelection(run, settings.pop("epochs", None), allow_code=True)
     return hm.analyze_epochs(trained, out=out, **settings)
 
 
@@ -65,8 +65,8 @@ def test_each_study_is_that_of_its_checkpoint_alone(home):
         alone = hm.analyze(network, samples, attack=hm.FGSM(0.1), sweep=SWEEP, run=PLAIN)
         assert alone.responses.equals(study.responses)
         assert alone.base == study.base
-    again = hm.open_study("studies")
-    assert isinstance(again, Studies)
+    again = hm.load_series("studies")
+    assert isinstance(again, StudySeries)
     assert again.scores.equals(studies.scores)
     assert sorted(again.scores["epoch"].unique()) == [1, 3]
 
@@ -74,7 +74,7 @@ def test_each_study_is_that_of_its_checkpoint_alone(home):
 def test_the_manifest_of_the_training_travels_into_each_study(home):
     studies, _ = analyze(epochs=[2])
     origin = studies.members[2].manifest["origin"]
-    training = hm.open_run("run").manifest
+    training = hm.load_run("run").manifest
     assert origin == {"epoch": 2, "training": training, "run": str(home / "run")}
     assert origin["training"]["question"]["recipe"]["rate"] == 0.1
     assert "torch" in origin["training"]["sessions"][0]["versions"]
@@ -111,8 +111,8 @@ def test_a_damaged_checkpoint_is_named_and_the_others_are_analysed(home, how, me
     assert said.err.startswith("hormesis: epoch 2 was left out: Checkpoint ")
     assert message in said.err
     assert said.err.count("\n") == 1
-    studies = hm.open_study("studies")
-    assert isinstance(studies, Studies)
+    studies = hm.load_series("studies")
+    assert isinstance(studies, StudySeries)
     assert list(studies.members) == [3]
 
 
@@ -211,11 +211,11 @@ def test_studies_of_another_training_stay(home):
 def test_a_training_from_python_has_no_name_to_analyse_it_by(tmp_path):
     data = (torch.rand(20, 1, 2, 2), torch.arange(20) % 2)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
-    session = hm.Session(progress=False, loggers={}, device="cpu")
+    session = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
     recipe = hm.Recipe(epochs=1)
     hm.train(network, (data, data), out=tmp_path / "run", recipe=recipe, session=session)
     with pytest.raises(TrainingError, match=r"The network of .* came from Python"):
-        hm.analyze_epochs(hm.Trained(tmp_path / "run"), out=tmp_path / "out", run=PLAIN)
+        hm.analyze_epochs(hm.CheckpointSelection(tmp_path / "run"), out=tmp_path / "out", run=PLAIN)
 
 
 @pytest.mark.parametrize("given", ["", "1,", "x", "1-3", 1.5, [], [1.5]])

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from hormesis import cli
-from hormesis.cli import main
-from hormesis.exits import guarded
-from hormesis.signals import SIGNALS
-from hormesis.troubles import sentence_of
+from hormesis.cli import app
+from hormesis.cli.app import main
+from hormesis.cli.exits import guarded
+from hormesis.cli.os_errors import sentence_of
+from hormesis.cli.signals import SIGNALS
 
 LEAST = {
     "analyze": [],
@@ -49,9 +49,9 @@ def said(words, capsys):
 
 @pytest.mark.parametrize("command", LEAST)
 def test_an_error_of_the_system_is_a_sentence_for_every_command(command, monkeypatch, capsys):
-    assert LEAST.keys() == cli._COMMANDS.keys()
+    assert LEAST.keys() == app._COMMANDS.keys()
     error = OSError(errno.EIO, "Input/output error", "there/a.bin")
-    monkeypatch.setitem(cli._COMMANDS, command, raising(error))
+    monkeypatch.setitem(app._COMMANDS, command, raising(error))
     assert said([command, *LEAST[command]], capsys) == (
         2,
         "hormesis: error: there/a.bin cannot be used (Input/output error): look after the disk, "
@@ -116,7 +116,7 @@ def test_a_long_name_is_cut_in_the_middle():
 
 def test_a_name_that_steers_a_terminal_or_is_no_text_is_spelled_out(monkeypatch, capsys):
     error = OSError(errno.EIO, "x", b"\x1b[2J\xff")
-    monkeypatch.setitem(cli._COMMANDS, "show", raising(error))
+    monkeypatch.setitem(app._COMMANDS, "show", raising(error))
     code, line = said(["show", "a"], capsys)
     assert code == 2
     assert line.startswith("hormesis: error: \\x1b[2J\\udcff cannot be used")
@@ -189,7 +189,7 @@ def asking(number, then=None):
 def test_signals_let_a_command_clean_up(number, code, line, monkeypatch, capsys):
     cleaned = []
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    monkeypatch.setitem(cli._COMMANDS, "show", asking(number, lambda: cleaned.append(True)))
+    monkeypatch.setitem(app._COMMANDS, "show", asking(number, lambda: cleaned.append(True)))
     assert said(["show", "a"], capsys) == (code, line)
     assert cleaned == [True]
     after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
@@ -197,17 +197,17 @@ def test_signals_let_a_command_clean_up(number, code, line, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, "full"), RuntimeError("lost"), cli.SettingError("no")]
+    "error", [OSError(errno.ENOSPC, "full"), RuntimeError("lost"), app.SettingError("no")]
 )
 def test_a_signal_is_said_whatever_it_led_to(error, monkeypatch, capsys):
     command = asking(signal.SIGTERM, lambda: raising(error)(None))
-    monkeypatch.setitem(cli._COMMANDS, "show", command)
+    monkeypatch.setitem(app._COMMANDS, "show", command)
     assert said(["show", "a"], capsys) == (143, f"hormesis: ended by SIGTERM; {AGAIN}")
 
 
 def test_several_at_once_are_one(monkeypatch, capsys):
     command = asking(signal.SIGINT, lambda: os.kill(os.getpid(), signal.SIGINT))
-    monkeypatch.setitem(cli._COMMANDS, "show", command)
+    monkeypatch.setitem(app._COMMANDS, "show", command)
     assert said(["show", "a"], capsys) == (130, f"hormesis: interrupted; {AGAIN}")
 
 
@@ -230,8 +230,8 @@ def child(code, *words, **options):
 
 LATER = """
 import os, signal, sys, time
-from hormesis.exits import guarded
-from hormesis.signals import SIGNALS
+from hormesis.cli.exits import guarded
+from hormesis.cli.signals import SIGNALS
 
 def command():
     SIGNALS.started()
@@ -253,8 +253,8 @@ def test_a_later_one_ends_the_process_at_once():
 
 HIDDEN = """
 import os, signal, sys, time
-from hormesis.exits import guarded
-from hormesis.signals import SIGNALS
+from hormesis.cli.exits import guarded
+from hormesis.cli.signals import SIGNALS
 
 class Removed:
     def __del__(self):
@@ -277,8 +277,8 @@ def test_one_that_came_where_nothing_can_be_raised_is_not_lost():
 
 COPIED = """
 import os, signal, sys, time
-from hormesis.exits import guarded
-from hormesis.signals import SIGNALS
+from hormesis.cli.exits import guarded
+from hormesis.cli.signals import SIGNALS
 
 def command():
     SIGNALS.started()

@@ -10,19 +10,19 @@ import pytest
 import torch
 
 import hormesis as hm
-from hormesis import measuring
 from hormesis.engine.controls import control_columns
 from hormesis.engine.memory import Footprint
 from hormesis.engine.outcomes import Outcomes
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import StudyError
-from hormesis.settings import UNFILTERED
+from hormesis.measure import shard_worker
+from hormesis.results.study import load_study
+from hormesis.settings.choices import UNFILTERED
 from hormesis.storage import CELLS, MANIFEST, OUTCOMES, read_table
-from hormesis.study import open_study
 from killed import data, network
 
 ALL = 300
-QUIET = hm.Run(progress=False, engine="plain")
+QUIET = hm.Execution(progress=False, engine="plain")
 SMALL: dict[str, Any] = {
     "count": 100,
     "targets": hm.Targets(include=("3.weight",)),
@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {
 @pytest.fixture(autouse=True, scope="module")
 def _memory_is_no_matter() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
+        patch.setattr(shard_worker, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
         yield
 
 
@@ -53,7 +53,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return done
 
 
-def analyze(out: Path, run: hm.Run = QUIET, **asked: Any) -> hm.Study:
+def analyze(out: Path, run: hm.Execution = QUIET, **asked: Any) -> hm.Study:
     asked = {**SMALL, **asked}
     count = asked.pop("count")
     samples = hm.samples_from(data(ALL), count=count)
@@ -153,20 +153,20 @@ def test_in_its_own_folder_the_old_one_stays_until_the_new_one_is_whole(
     analyze(tmp_path / "scratch", count=200)
     work.update(full=0)
     itself, done = replace(QUIET, extend=out), []
-    measure = measuring.Worker.__call__
+    measure = shard_worker.Worker.__call__
 
-    def dying(self: measuring.Worker, task: Task, tick: Any) -> bytes:
+    def dying(self: shard_worker.Worker, task: Task, tick: Any) -> bytes:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(task)
         return measure(self, task, tick)
 
     with monkeypatch.context() as patch:
-        patch.setattr(measuring.Worker, "__call__", dying)
+        patch.setattr(shard_worker.Worker, "__call__", dying)
         with pytest.raises(KeyboardInterrupt):
             analyze(out, itself, count=200)
     assert shards(out) == shards(small)
-    assert open_study(out).finished
+    assert load_study(out).finished
     analyze(out, itself, count=200)
     assert shards(out) == shards(tmp_path / "scratch")
     assert work["full"] == len(removals(out)) * 100
@@ -182,14 +182,14 @@ def test_one_that_died_before_it_took_its_place_takes_it_at_last(tmp_path, work,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("hormesis.pipeline.swap", dying)
+        patch.setattr("hormesis.measure.pipeline.swap", dying)
         with pytest.raises(KeyboardInterrupt):
             analyze(out, itself, count=200)
     work.update(full=0)
     found = analyze(out, itself, count=200)
     assert work["full"] == 0
     assert found.manifest["base"]["samples"] == 200
-    assert open_study(out).manifest["base"]["samples"] == 200
+    assert load_study(out).manifest["base"]["samples"] == 200
 
 
 def test_an_unfinished_or_damaged_study_gives_what_it_has(tmp_path, small, work):

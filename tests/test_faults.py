@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 
 import killed
-from hormesis import measuring
-from hormesis.cli import main
+from hormesis.cli.app import main
 from hormesis.engine.memory import Footprint
 from hormesis.errors import StudyError
+from hormesis.measure import shard_worker
+from hormesis.results.study import load_study
 from hormesis.storage import MANIFEST, OUTCOMES, files
 from hormesis.storage.ownership import NEXT, STUDY, claim, owner
-from hormesis.study import open_study
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _memory_is_no_matter() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
+        patch.setattr(shard_worker, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
         yield
 
 
@@ -190,8 +190,8 @@ def harm(folder: Path, seed: int) -> list[str]:
 
 def harmless(copy: Path, whole: Path, names: list[str]) -> bool:
     """Return whether what was changed means nothing, as blanks in a header do."""
-    return not any(name.endswith(".parquet") for name in names) and open_study(copy).scores.equals(
-        open_study(whole).scores
+    return not any(name.endswith(".parquet") for name in names) and load_study(copy).scores.equals(
+        load_study(whole).scores
     )
 
 
@@ -222,7 +222,7 @@ def check_damage(copy: Path, whole: Path, capsys: Any, seed: int) -> None:
     killed.analyze(copy, "usual")
     assert main(["verify", str(copy)]) == 0
     assert shards(copy) == shards(whole)
-    assert open_study(copy).scores.equals(open_study(whole).scores)
+    assert load_study(copy).scores.equals(load_study(whole).scores)
 
 
 @pytest.mark.parametrize("how", [cut, flip, overwrite])
@@ -230,10 +230,10 @@ def check_damage(copy: Path, whole: Path, capsys: Any, seed: int) -> None:
 def test_a_damaged_manifest_is_refused_or_read_rightly(copy, whole, how, seed):
     how(copy / MANIFEST, random.Random(seed))
     try:
-        assert open_study(copy).scores.equals(open_study(whole).scores)
+        assert load_study(copy).scores.equals(load_study(whole).scores)
     except StudyError:
         with pytest.raises(StudyError, match="Still whole are 5 of 5 shards, of 160 samples"):
-            open_study(copy)
+            load_study(copy)
         (copy / MANIFEST).unlink()
         killed.analyze(copy, "usual")
         assert shards(copy) == shards(whole)

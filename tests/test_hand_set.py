@@ -49,7 +49,7 @@ def measure(network: nn.Module, data: Any, engine: str, **options: Any) -> hm.St
         sweep=options.get("sweep", hm.Sweep(thresholds=3)),
         performance=options.get("performance", "accuracy"),
         confirmation=hm.Confirmation(when="never"),
-        run=hm.Run(engine=engine, workers=1, progress=False),
+        run=hm.Execution(engine=engine, workers=1, progress=False),
     )
 
 

@@ -10,9 +10,9 @@ import pytest
 
 import killed
 from fresh import processes
+from hormesis.results.study import load_study
 from hormesis.storage import MANIFEST, OUTCOMES, FolderStore, read_manifest, whole_shards
 from hormesis.storage.ownership import MARKER
-from hormesis.study import open_study
 
 KINDS = ("usual", "until", "overwrite", "extend")
 REPLACED = ("overwrite", "extend")  # an old study by a new one
@@ -56,7 +56,7 @@ def check_nothing_is_half_there(folder: Path) -> None:
     _, damaged = whole_shards(FolderStore(folder), edges, manifest["study"])
     assert not damaged
     if manifest["state"] == "finished" or shards(folder):
-        assert len(open_study(folder).scores)
+        assert len(load_study(folder).scores)
 
 
 def endured(out: Path, kind: str, moments: list[float], log: Path) -> int:
@@ -68,7 +68,7 @@ def endured(out: Path, kind: str, moments: list[float], log: Path) -> int:
         assert code in (0, -9, -14)
         check_nothing_is_half_there(out)
         if kind in REPLACED:
-            assert open_study(out).finished
+            assert load_study(out).finished
         if code == 0:
             break
     assert process(out, kind, None, log) == 0
@@ -90,7 +90,7 @@ def check(folder: Path, peace: Path, kind: str, seed: int, kills: int) -> None:
     ours, theirs = (json.loads((place / MANIFEST).read_text()) for place in (out, expected))
     for key in ("state", "study", "base", "notes", "shards"):
         assert ours[key] == theirs[key]
-    assert open_study(out).scores.equals(open_study(expected).scores)
+    assert load_study(out).scores.equals(load_study(expected).scores)
     assert {path.name for path in folder.iterdir()} == {"study", "log", "log.events"}
     assert [path.name for path in out.rglob(".*")] == [MARKER]
     if kind == "usual":  # one worker: each death costs the shard under way, and no other

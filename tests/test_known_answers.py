@@ -20,7 +20,7 @@ from hormesis.analysis.classes import (
 )
 from hormesis.errors import ModelError
 
-QUIET = hm.Run(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, workers=1)
 BY_BASE = hm.Scoring(reference="base")
 
 

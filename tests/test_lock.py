@@ -18,11 +18,11 @@ import pytest
 
 import killed
 from hormesis.errors import StudyError, TrainingError
+from hormesis.results.study import load_study
 from hormesis.storage import LOCK, lock, locked, read_holder, successor
 from hormesis.storage.atomic import TEMPORARY
-from hormesis.storage.health import examined
 from hormesis.storage.replacement import predecessor
-from hormesis.study import open_study
+from hormesis.storage.verify import examined
 
 HOLD = """
 import sys, time
@@ -104,7 +104,7 @@ def test_readers_see_one_study_or_the_other_while_it_is_replaced(tmp_path):
     def read() -> None:
         while not ended.is_set():
             try:
-                study = open_study(out)
+                study = load_study(out)
                 seen.add(len(study.responses))
                 study.score(study.scoring)
             except StudyError as error:
@@ -390,10 +390,10 @@ def test_a_study_is_read_after_a_death_in_the_instant_of_its_replacement(
 ) -> None:
     out = tmp_path / "study"
     killed.analyze(out, "usual")
-    expected = open_study(out).responses
+    expected = load_study(out).responses
     out.rename(predecessor(out))
     if whole:
         shutil.copytree(predecessor(out), successor(out))
         (predecessor(out) / "manifest.json").unlink()
-    assert open_study(out).responses.equals(expected)
+    assert load_study(out).responses.equals(expected)
     assert not examined(out).missing

@@ -7,15 +7,19 @@ import pytest
 import torch
 from torch import nn
 
+from hormesis.data.datasets import load_data
 from hormesis.errors import HormesisError, SettingError
-from hormesis.inputs.data import load_data
-from hormesis.inputs.models import build_model
-from hormesis.inputs.normalize import Normalized
-from hormesis.named import analyze_named
-from hormesis.settings import Named, Run, Scoring, Sweep, Targets
-from hormesis.stress.adversaries import FGSM
-from hormesis.stress.performance import accuracy
-from hormesis.study import Study
+from hormesis.measure.by_name import analyze_named
+from hormesis.models.networks import build_model
+from hormesis.models.normalization import Normalized
+from hormesis.results.study import Study
+from hormesis.settings.attacks import FGSM
+from hormesis.settings.execution import Execution
+from hormesis.settings.network import ModelAndData
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
+from hormesis.stress.metrics import accuracy
 from users import forgotten, settle
 
 SQUEEZENET = "squeezenet1_1"
@@ -41,13 +45,13 @@ def analyzed(monkeypatch):
         seen.append((network, samples))
         return Study({}, pd.DataFrame(), pd.DataFrame())
 
-    monkeypatch.setattr("hormesis.named.analyze", note)
+    monkeypatch.setattr("hormesis.measure.by_name.analyze", note)
     return seen
 
 
-def analyze(home, *, seed=0, out="out", run=Run(progress=False), **named):
+def analyze(home, *, seed=0, out="out", run=Execution(progress=False), **named):
     return analyze_named(
-        Named(**named),
+        ModelAndData(**named),
         FGSM(0.1),
         (Targets(include=("*.weight",)), Sweep(thresholds=3, seed=seed), Scoring()),
         performance="accuracy",
@@ -110,7 +114,7 @@ def test_on_the_digits_a_named_network_is_trained_once_and_kept(home, tmp_path, 
         return nn.Sequential(nn.Flatten(), nn.Linear(1024, 10))
 
     with pytest.MonkeyPatch.context() as patched, torch.random.fork_rng(devices=[]):
-        patched.setattr("hormesis.named.build_model", tiny)
+        patched.setattr("hormesis.measure.by_name.build_model", tiny)
         for _ in range(2):
             torch.manual_seed(0)
             analyze(home)
@@ -156,7 +160,9 @@ def test_names_of_timm(home, analyzed):
     ids=str,
 )
 def test_what_the_names_tell_is_refused_before_the_data_are_read(home, named, message, monkeypatch):
-    monkeypatch.setattr("hormesis.named.load_data", lambda *_, **__: pytest.fail("too late"))
+    monkeypatch.setattr(
+        "hormesis.measure.by_name.load_data", lambda *_, **__: pytest.fail("too late")
+    )
     with pytest.raises(HormesisError, match=message):
         analyze(home, **named)
 
@@ -169,12 +175,12 @@ def test_an_unknown_data_set_is_told_before_missing_weights(home):
 def test_a_performance_of_the_users_own(home, analyzed):
     with pytest.raises(SettingError, match=r"'my\.sets' has no 'margn'"):
         analyze_named(
-            Named(model="my.nets:build", data="my.sets:held_out"),
+            ModelAndData(model="my.nets:build", data="my.sets:held_out"),
             FGSM(0.1),
             (Targets(), Sweep(), Scoring()),
             performance="my.sets:margn",
             out=home / "out",
-            run=Run(progress=False),
+            run=Execution(progress=False),
         )
     assert analyzed == []
 

@@ -10,11 +10,11 @@ import torch
 from torchvision import datasets
 
 import hormesis as hm
-from hormesis.cli import main
+from hormesis.cli.app import main
+from hormesis.data.datasets import NORMALISATIONS
 from hormesis.errors import SettingError, StudyError
-from hormesis.inputs.data import NORMALISATIONS
-from hormesis.inputs.models import build_model
-from hormesis.settings import Named
+from hormesis.models.networks import build_model
+from hormesis.settings.network import ModelAndData
 from hormesis.storage import read_manifest, write_manifest
 from made_sets import write_mnist, write_tiny_imagenet
 
@@ -92,7 +92,7 @@ def built(name):
 
 
 def open_one(folder) -> hm.Study:
-    study = hm.open_study(folder)
+    study = hm.load_study(folder)
     assert isinstance(study, hm.Study)
     return study
 
@@ -184,7 +184,7 @@ def test_other_numbers_can_be_asked_for(capsys):
         assert typed(*words, *wrong, out="wrong") is None
         assert message in capsys.readouterr().err
     with pytest.raises(SettingError, match="Expected one `mean` and one `std`"):
-        Named(std=(1.0,))
+        ModelAndData(std=(1.0,))
 
 
 def test_a_normalisation_that_nobody_knows_is_refused(home, capsys):
@@ -218,20 +218,20 @@ def test_a_manifest_with_another_kind_of_normalisation_is_refused(home):
         manifest["question"]["network"]["normalization"] = wrong
         write_manifest(home / "s", manifest)
         with pytest.raises(StudyError, match=r"question\.network\.normalization"):
-            hm.open_study(home / "s")
+            hm.load_study(home / "s")
 
 
 @pytest.mark.parametrize("asked", [None, True])
 def test_a_run_of_one_s_own_network_is_analysed_as_it_was_trained(home, asked):
     pytest.importorskip("lightning")
-    recipe, quiet = hm.Recipe(epochs=1, attack=None), hm.Session(progress=False, loggers={})
-    corpus = hm.Corpus(samples=40, normalize=asked)
+    recipe, quiet = hm.Recipe(epochs=1, attack=None), hm.TrainerConfig(progress=False, loggers={})
+    corpus = hm.DataConfig(samples=40, normalize=asked)
     run = hm.train("mine:grey", "digits", out="run", recipe=recipe, corpus=corpus, session=quiet)
     said = run.manifest["question"]
     assert said["data"]["normalize"] is (asked is True)
     numbers = {"mean": [0.3053], "std": [0.3237]} if asked else None
     assert said["network"].get("normalization") == numbers
-    trained = hm.Trained("run", epochs=(1,), samples=20, allow_code=True)
+    trained = hm.CheckpointSelection("run", epochs=(1,), samples=20, allow_code=True)
     studies, _ = hm.analyze_epochs(trained, out="epochs", **SWEEP)
     network = studies.members[1].manifest["question"]["network"]
     assert network.get("normalization") == numbers

@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 
 import hormesis as hm
 import oracles
-from hormesis.inputs.data import digits
+from hormesis.data.datasets import digits
 
 DATA = os.environ.get("HORMESIS_DATA")
 ENGINES = ("plain", "auto")
@@ -180,7 +180,7 @@ def measured_of(
         sweep=sweep,
         confirmation=hm.Confirmation(when="never"),
         out=out,
-        run=hm.Run(engine=engine, workers=1, progress=False),
+        run=hm.Execution(engine=engine, workers=1, progress=False),
     )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import hormesis as hm
-from hormesis.inputs.models import PAPER
-from hormesis.studies import Studies
+from hormesis.models.networks import PAPER
+from hormesis.results.series import StudySeries
 from made_sets import write_mnist, write_tiny_imagenet
 
 DATA = os.environ.get("HORMESIS_DATA")
@@ -21,23 +21,23 @@ SETS = {
 def goes_all_the_way(out, model, data, root, *, samples, stem="standard", measured=20):
     """Train two epochs, analyse both by three thresholds of the last layer, and read that back."""
     recipe = hm.Recipe(epochs=2, batch=20, stem=stem)
-    corpus = hm.Corpus(root=str(root), samples=samples)
-    few = hm.Session(validation_samples=measured, progress=False, loggers={}, device="cpu")
+    corpus = hm.DataConfig(root=str(root), samples=samples)
+    few = hm.TrainerConfig(validation_samples=measured, progress=False, loggers={}, device="cpu")
     run = hm.train(model, data, out=out / "run", recipe=recipe, corpus=corpus, session=few)
     assert list(run.checkpoints) == [0, 1, 2]
     assert run.metrics["epoch"].tolist() == [1, 2]
     last = "classifier.1.weight" if model.startswith("squeezenet") else "fc.weight"
     made, damaged = hm.analyze_epochs(
-        hm.Trained(run.folder, samples=measured),
+        hm.CheckpointSelection(run.folder, samples=measured),
         out=out / "studies",
         attack=hm.FGSM(0.02),
         targets=hm.Targets(include=(last,)),
         sweep=hm.Sweep(thresholds=3),
-        run=hm.Run(engine="plain", progress=False),
+        run=hm.Execution(engine="plain", progress=False),
     )
     assert damaged == {}
-    studies = hm.open_study(out / "studies")
-    assert isinstance(studies, Studies)
+    studies = hm.load_series(out / "studies")
+    assert isinstance(studies, StudySeries)
     assert studies.responses.equals(made.responses)
     assert studies.responses["epoch"].value_counts().to_dict() == {1: 9, 2: 9}
     first, second = (study.manifest["question"] for study in studies.members.values())

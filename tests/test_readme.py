@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hormesis.cli import _parser
+from hormesis.cli.app import _parser
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,18 +13,18 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis import measuring
 from hormesis.engine.engines import Engine
 from hormesis.engine.memory import Footprint
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import StudyError
+from hormesis.measure import shard_worker
+from hormesis.results.study import load_study
 from hormesis.storage import MANIFEST, OUTCOMES
-from hormesis.study import open_study
 
 SAMPLES = 300  # ten shards
 SWEEP = hm.Sweep(thresholds=5)
 CERTAIN = replace(SWEEP, until="certain")
-QUIET = hm.Run(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, workers=1)
 
 
 class StopError(BaseException):
@@ -58,16 +58,18 @@ def analyze(out: Path | None, sweep: hm.Sweep = SWEEP, **more: Any) -> hm.Study:
 def _compiled_once() -> Iterator[None]:
     """Compile the network once, and look once what it takes: that is slower than all the rest."""
     known: dict[int | None, Engine] = {}
-    choose = measuring.choose_engine
+    choose = shard_worker.choose_engine
 
-    def chosen(network: nn.Module, example: torch.Tensor, run: hm.Run, sweep: hm.Sweep) -> Engine:
+    def chosen(
+        network: nn.Module, example: torch.Tensor, run: hm.Execution, sweep: hm.Sweep
+    ) -> Engine:
         if run.workers not in known:
             known[run.workers] = choose(network, example, run, sweep)
         return known[run.workers]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "choose_engine", chosen)
-        patch.setattr(measuring, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
+        patch.setattr(shard_worker, "choose_engine", chosen)
+        patch.setattr(shard_worker, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
         yield
 
 
@@ -87,16 +89,16 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
 
 def interrupted(out: Path, after: int, sweep: hm.Sweep = SWEEP, **more: Any) -> None:
     """Begin a study, or go on with it, and end after so many shards."""
-    work, done = measuring.Worker.__call__, []
+    work, done = shard_worker.Worker.__call__, []
 
-    def stopping(self: measuring.Worker, task: Task, tick: Any) -> bytes:
+    def stopping(self: shard_worker.Worker, task: Task, tick: Any) -> bytes:
         if len(done) == after:
             raise StopError
         done.append(task)
         return work(self, task, tick)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring.Worker, "__call__", stopping)
+        patch.setattr(shard_worker.Worker, "__call__", stopping)
         with pytest.raises(StopError):
             analyze(out, sweep, **more)
 
@@ -135,8 +137,8 @@ def test_what_was_measured_is_not_measured_again(tmp_path, whole, measured, stop
     assert sorted(set(firsts)) == list(range(0, SAMPLES, 32))
     assert len(firsts) <= len(set(firsts)) + workers * len(stops)
     assert shards(out) == shards(whole)
-    same(found, open_study(whole))
-    same(open_study(out), open_study(whole))
+    same(found, load_study(whole))
+    same(load_study(out), load_study(whole))
 
 
 def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
@@ -147,7 +149,7 @@ def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
     def again(*_: object, **__: object) -> None:
         raise AssertionError("the magnitude is chosen again")
 
-    monkeypatch.setattr("hormesis.request.automatic_epsilon", again)
+    monkeypatch.setattr("hormesis.measure.request.automatic_epsilon", again)
     same(analyze(tmp_path / "s", attack=auto), expected)
 
 
@@ -157,7 +159,7 @@ def test_a_sweep_that_chooses_when_to_stop_stops_at_the_same_place(tmp_path, wor
     expected = analyze(tmp_path / "whole", CERTAIN, **more)
     for after in (5, 1):
         interrupted(tmp_path / "s", after, CERTAIN, **more)
-        so_far = open_study(tmp_path / "s")
+        so_far = load_study(tmp_path / "s")
         assert not so_far.finished
         assert so_far.planned == 1500
     found = analyze(tmp_path / "s", CERTAIN, **more)
@@ -168,14 +170,14 @@ def test_a_sweep_that_chooses_when_to_stop_stops_at_the_same_place(tmp_path, wor
 
 def test_an_unfinished_study_says_what_it_is_of(tmp_path, whole):
     interrupted(tmp_path / "s", 4)
-    so_far = open_study(tmp_path / "s")
+    so_far = load_study(tmp_path / "s")
     assert not so_far.finished
     assert so_far.manifest["base"]["samples"] == 128
     assert so_far.notes[-1] == (
         "Unfinished: 128 of 300 samples so far (4 of 10 shards); the command that began it goes on."
     )
     # The numbers are those of a study of these very samples.
-    finished = open_study(whole)
+    finished = load_study(whole)
     assert so_far.samples is not None
     places = so_far.samples["place"].to_numpy(copy=True)[:128]
     own = analyze(None, data=tuple(values[places] for values in data()))
@@ -193,7 +195,7 @@ def test_before_the_first_shard_there_is_nothing_to_open(tmp_path, whole):
     for path in (tmp_path / "s" / OUTCOMES).iterdir():
         path.unlink()
     with pytest.raises(StudyError, match="is unfinished and has no whole shard yet"):
-        open_study(tmp_path / "s")
+        load_study(tmp_path / "s")
     analyze(tmp_path / "s")
     assert shards(tmp_path / "s") == shards(whole)
 
@@ -227,7 +229,7 @@ def test_what_is_replaced_stays_until_the_new_one_is_whole(tmp_path, whole):
     over = replace(QUIET, overwrite=True)
     interrupted(out, 3, run=over)
     assert shards(out) == before
-    assert open_study(out).manifest["attack"]["epsilon"] == 0.1
+    assert load_study(out).manifest["attack"]["epsilon"] == 0.1
     interrupted(out, 1, run=over, attack=hm.FGSM(0.2))  # yet another question: begun anew
     interrupted(out, 3, run=over)
     found = analyze(out, run=over)
@@ -263,26 +265,26 @@ def test_damaged_shards_are_measured_again(tmp_path, whole, measured, harm):
         path.write_bytes((tmp_path / "other" / OUTCOMES / path.name).read_bytes())
     words = "are missing" if harm == "gone" else "are damaged: "
     with pytest.raises(StudyError, match=rf"00000064\.safetensors {words}.*measures them again"):
-        open_study(out).scores  # noqa: B018
+        load_study(out).scores  # noqa: B018
     measured.clear()
     found = analyze(out)
     assert [task.first for task in measured] == [64]
     assert shards(out) == shards(whole)
-    same(found, open_study(whole))
+    same(found, load_study(whole))
 
 
 def test_a_study_is_finished_when_its_manifest_says_so(tmp_path, whole, monkeypatch):
     def stopped(*_: object, **__: object) -> None:
         raise StopError
 
-    monkeypatch.setattr("hormesis.pipeline.finish", stopped)
+    monkeypatch.setattr("hormesis.measure.pipeline.finish", stopped)
     with pytest.raises(StopError):
         analyze(tmp_path / "s")
     monkeypatch.undo()
-    so_far = open_study(tmp_path / "s")
+    so_far = load_study(tmp_path / "s")
     assert not so_far.finished
-    pd.testing.assert_frame_equal(so_far.responses, open_study(whole).responses)
-    same(analyze(tmp_path / "s"), open_study(whole))
+    pd.testing.assert_frame_equal(so_far.responses, load_study(whole).responses)
+    same(analyze(tmp_path / "s"), load_study(whole))
 
 
 def test_without_its_manifest_a_study_is_taken_over(tmp_path, whole, measured):
@@ -307,5 +309,5 @@ def test_damaged_tables_are_told_and_written_again(tmp_path, whole, name):
     content = (out / name).read_bytes()
     (out / name).write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
     with pytest.raises(StudyError, match=rf"{name} is missing or damaged: its checksum"):
-        open_study(out)
-    same(analyze(out), open_study(whole))
+        load_study(out)
+    same(analyze(out), load_study(whole))

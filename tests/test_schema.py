@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import handset
-from hormesis.storage.claims import wrong_column, wrong_study
 from hormesis.storage.rules import (
     Exactly,
     Flag,
@@ -27,6 +26,7 @@ from hormesis.storage.rules import (
     plainly,
 )
 from hormesis.storage.schema import faults, not_to_go_on_with, retraining_fault
+from hormesis.storage.table_checks import wrong_column, wrong_study
 
 
 def said(**changes: Any) -> dict[str, Any]:

@@ -8,17 +8,12 @@ import sys
 import pytest
 
 from hormesis.errors import SettingError, unknown
-from hormesis.settings import (
-    DEFAULT_KINDS,
-    FILTERS,
-    KINDS,
-    Named,
-    Run,
-    Scoring,
-    Sweep,
-    Targets,
-    check_choice,
-)
+from hormesis.settings.choices import DEFAULT_KINDS, FILTERS, KINDS, check_choice
+from hormesis.settings.execution import Execution
+from hormesis.settings.network import ModelAndData
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 
 REFUSED = [
     (Targets, {"kinds": ("conv",)}, r"Unknown kind of parameter 'conv'\. Did you mean convolution"),
@@ -51,8 +46,8 @@ REFUSED = [
     (Scoring, {"tolerance": -0.01}, r"`tolerance` to be at least 0, got -0\.01\."),
     (Scoring, {"tolerance": math.nan}, r"`tolerance` to be at least 0, got nan\."),
     (Scoring, {"tolerance": math.inf}, r"`tolerance` to be at least 0, got inf\."),
-    (Run, {"engine": "plane"}, r"Unknown engine 'plane'\. Did you mean plain"),
-    (Run, {"workers": 0}, r"`workers` to be at least 1, got 0\."),
+    (Execution, {"engine": "plane"}, r"Unknown engine 'plane'\. Did you mean plain"),
+    (Execution, {"workers": 0}, r"`workers` to be at least 1, got 0\."),
 ]
 
 
@@ -86,7 +81,7 @@ def test_a_text_is_not_taken_letter_by_letter(call, words):
         (Sweep, {"seed": 0}),
         (Sweep, {"span": None}),
         (Scoring, {"tolerance": 0.0}),
-        (Run, {"workers": 1}),
+        (Execution, {"workers": 1}),
         (Targets, {"kinds": KINDS}),
     ],
 )
@@ -113,10 +108,13 @@ def test_settings_cannot_be_changed():
 @pytest.mark.parametrize(
     ("named", "expected"),
     [
-        (Named(), "digits-resnet18-fgsm"),
-        (Named(data="/home/me/photos/"), "photos-resnet18-fgsm"),
-        (Named(model="my.nets:build", data="my.data:test"), "my.data-test-my.nets-build-fgsm"),
-        (Named(model="timm:vit tiny", data="../../x"), "x-timm-vit-tiny-fgsm"),
+        (ModelAndData(), "digits-resnet18-fgsm"),
+        (ModelAndData(data="/home/me/photos/"), "photos-resnet18-fgsm"),
+        (
+            ModelAndData(model="my.nets:build", data="my.data:test"),
+            "my.data-test-my.nets-build-fgsm",
+        ),
+        (ModelAndData(model="timm:vit tiny", data="../../x"), "x-timm-vit-tiny-fgsm"),
     ],
 )
 def test_a_study_name_is_one_plain_folder_name(named, expected):

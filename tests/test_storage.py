@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from handset import ROBUST, manifest, put, responses, targets, write
 from hormesis.errors import StudyError
+from hormesis.results.study import load_study
 from hormesis.storage import (
     MANIFEST,
     OUTCOMES,
@@ -39,7 +40,6 @@ from hormesis.storage import (
 )
 from hormesis.storage.atomic import write_file
 from hormesis.storage.ownership import MARKER, STUDY, claim
-from hormesis.study import open_study
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
 
@@ -141,7 +141,7 @@ def test_a_manifest_changed_by_hand_is_taken_without_its_checksum(folder):
     refused(folder, "is damaged: its checksum does not fit")
     del said["sha256"]
     (folder / MANIFEST).write_text(json.dumps(said))
-    assert open_study(folder).notes == ("Mine.",)
+    assert load_study(folder).notes == ("Mine.",)
 
 
 @pytest.mark.parametrize(
@@ -523,7 +523,7 @@ def test_checking_leaves_no_trace(tmp_path):
 
 def refused(folder: Path, words: str) -> None:
     with pytest.raises(StudyError, match=words):
-        open_study(folder)
+        load_study(folder)
 
 
 def test_no_study_at_all(tmp_path):
@@ -602,7 +602,7 @@ def test_a_table_without_one_of_its_columns(folder, name, column):
 def test_a_study_whose_outcomes_are_gone_still_opens(folder):
     for path in (folder / OUTCOMES).iterdir():
         path.unlink()
-    study = open_study(folder)
+    study = load_study(folder)
     assert len(study.scores) == 12
     with pytest.raises(StudyError, match="has no outcomes"):
         study.outcomes()
@@ -618,13 +618,13 @@ def test_a_study_whose_outcomes_are_gone_still_opens(folder):
 def test_a_missing_block(folder, gone, words):
     (folder / OUTCOMES / f"{gone}.safetensors").unlink()
     with pytest.raises(StudyError, match=words):
-        open_study(folder).outcomes()
+        load_study(folder).outcomes()
 
 
 def test_a_block_of_another_study(folder):
     put(folder, 6, tiny(4, 8))
     with pytest.raises(StudyError, match="a file is missing, or is from another study"):
-        open_study(folder).outcomes()
+        load_study(folder).outcomes()
 
 
 def test_outcomes_cut_off_anywhere(folder):

@@ -8,9 +8,9 @@ import pytest
 import hormesis as hm
 from handset import study, write
 from hormesis.errors import StudyError
-from hormesis.report.epoch_table import print_evolution
-from hormesis.report.evolution import draw_evolution, telling_targets
-from hormesis.studies import Studies
+from hormesis.report.plots.evolution import draw_evolution, telling_targets
+from hormesis.report.text.epoch_table import print_evolution
+from hormesis.results.series import StudySeries
 
 EPOCHS = {1: (1.0, 0.2, 0.0), 3: (1.0, 0.9, 0.5), 12: (0.8, 0.8, 0.8)}
 
@@ -27,10 +27,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def opened(folder: Path) -> Studies:
-    found = hm.open_study(folder)
-    assert isinstance(found, Studies)
-    return found
+def opened(folder: Path) -> StudySeries:
+    return hm.load_series(folder)
 
 
 @pytest.mark.parametrize("table", ["scores", "responses", "targets"])
@@ -40,14 +38,14 @@ def test_every_table_is_that_of_the_studies_with_their_epochs(folder, table):
     assert joined.columns[0] == "epoch"
     assert list(dict.fromkeys(joined["epoch"])) == [1, 3, 12]
     for epoch in EPOCHS:
-        alone = getattr(hm.open_study(folder / f"epoch-{epoch:04d}"), table)
+        alone = getattr(hm.load_study(folder / f"epoch-{epoch:04d}"), table)
         rows = joined.loc[joined["epoch"] == epoch].drop(columns="epoch").reset_index(drop=True)
         pd.testing.assert_frame_equal(rows, alone)
 
 
 def test_another_scoring_holds_for_all(folder):
     studies, scoring = opened(folder), hm.Scoring(reference="base", tolerance=0.2)
-    alone = hm.open_study(folder / "epoch-0003").score(scoring)
+    alone = hm.load_study(folder / "epoch-0003").score(scoring)
     anew = studies.score(scoring)
     rows = anew.loc[anew["epoch"] == 3].drop(columns="epoch").reset_index(drop=True)
     pd.testing.assert_frame_equal(rows, alone)
@@ -63,23 +61,31 @@ def test_the_unfiltered_networks_are_a_table(folder):
 
 
 def test_a_single_study_is_still_one(folder):
-    assert isinstance(hm.open_study(folder / "epoch-0001"), hm.Study)
+    assert isinstance(hm.load_study(folder / "epoch-0001"), hm.Study)
     assert (
-        repr(opened(folder)) == "Studies(Study(tiny on made up, fgsm, 2 targets), epochs 1, 3, 12)"
+        repr(opened(folder))
+        == "StudySeries(Study(tiny on made up, fgsm, 2 targets), epochs 1, 3, 12)"
     )
 
 
 def test_a_folder_without_studies_is_refused(tmp_path):
     with pytest.raises(StudyError, match=r"is no study: it has no manifest\.json"):
-        hm.open_study(tmp_path)
+        hm.load_study(tmp_path)
     with pytest.raises(StudyError, match="is no study"):
-        hm.open_study(tmp_path / "nowhere")
+        hm.load_study(tmp_path / "nowhere")
+
+
+def test_each_loader_names_the_other(folder):
+    with pytest.raises(StudyError, match="several epochs: load them with `load_series`"):
+        hm.load_study(folder)
+    with pytest.raises(StudyError, match="holds no studies of the epochs"):
+        hm.load_series(folder / "epoch-0001")
 
 
 def test_a_study_under_the_name_of_another_epoch_is_refused(folder):
     (folder / "epoch-0003").rename(folder / "epoch-0004")
     with pytest.raises(StudyError, match=r"epoch-0004 is of epoch 3"):
-        hm.open_study(folder)
+        hm.load_series(folder)
 
 
 def test_the_picture_and_the_table_show_every_epoch(folder, tmp_path, capsys):

@@ -10,8 +10,8 @@ import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.scores import Base
 from hormesis.errors import SettingError, StudyError
-from hormesis.settings import Scoring
-from hormesis.study import Study, open_study
+from hormesis.results.study import Study, load_study
+from hormesis.settings.scoring import Scoring
 
 HEAVY = ("torch", "torchvision", "foolbox", "lightning", "sklearn")
 
@@ -28,7 +28,7 @@ def folder(tmp_path, study):
 
 
 def test_columns_come_in_the_promised_order(folder):
-    found = open_study(folder)
+    found = load_study(folder)
     assert found.scores.columns.tolist() == [
         "target",
         "filter",
@@ -75,7 +75,7 @@ def test_names_of_filters_and_scores(study):
 
 
 def test_what_was_written_is_what_is_opened(folder, study):
-    found = open_study(str(folder))
+    found = load_study(str(folder))
     assert found.folder == folder
     assert found.scores.equals(study.scores)
     assert found.base == study.base == Base(0.8, 0.4, higher_is_better=True)
@@ -134,7 +134,7 @@ def loaded(code: str) -> list[str]:
 def test_opening_and_scoring_needs_no_torch(folder):
     code = f"""
 import hormesis
-study = hormesis.open_study({str(folder)!r})
+study = hormesis.load_study({str(folder)!r})
 assert len(study.scores) == 36
 assert len(study.score(hormesis.Scoring(reference="base"))) == 36
 """
@@ -145,9 +145,9 @@ def test_drawing_and_printing_needs_no_torch(folder, tmp_path):
     code = f"""
 from pathlib import Path
 import hormesis
-from hormesis.report.picture import draw_overview
-from hormesis.report.summary import print_summary
-study = hormesis.open_study({str(folder)!r})
+from hormesis.report.plots.overview import draw_overview
+from hormesis.report.text.summary import print_summary
+study = hormesis.load_study({str(folder)!r})
 draw_overview(study, Path({str(tmp_path)!r}) / "drawn.png")
 print_summary(study)
 """
@@ -157,7 +157,7 @@ print_summary(study)
 
 def test_exporting_needs_no_torch(folder, tmp_path):
     code = f"""
-from hormesis.cli import main
+from hormesis.cli.app import main
 for what in ("scores", "responses", "targets"):
     to = {str(tmp_path)!r} + "/" + what
     assert main(["export", {str(folder)!r}, "--what", what, "--to", to]) == 0

@@ -136,7 +136,7 @@ def analyze(network: nn.Module, engine: str, **options: Any) -> hm.Study:
         targets=options.get("targets", hm.Targets()),
         sweep=hm.Sweep(thresholds=3, adversary=options.get("adversary", "fixed"), control=True),
         performance=options.get("performance", "accuracy"),
-        run=hm.Run(engine=engine, workers=options.get("workers", 1), progress=False),
+        run=hm.Execution(engine=engine, workers=options.get("workers", 1), progress=False),
     )
 
 

@@ -14,18 +14,18 @@ from torch import nn
 
 import handset
 import hormesis as hm
-from hormesis import measuring, pipeline
+from hormesis.data.sampling import shuffled
 from hormesis.engine.engines import Engine
 from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.errors import SettingError, StudyError
-from hormesis.inputs.subset import shuffled
-from hormesis.study import open_study
-from hormesis.study_files import RESPONSE_COLUMNS
+from hormesis.measure import pipeline, shard_worker
+from hormesis.results.study import load_study
+from hormesis.results.study_files import RESPONSE_COLUMNS
 
 SAMPLES = 1500
 QUICK = hm.Sweep(thresholds=5, until=0.2)
 CERTAIN = replace(QUICK, until="certain")  # the first target after 256 samples, the other after 512
-RUN = hm.Run(progress=False, workers=1)
+RUN = hm.Execution(progress=False, workers=1)
 
 
 def network() -> nn.Module:
@@ -70,7 +70,7 @@ def test_it_stops_early_and_says_what_was_saved():
 
 def of_blocks(monkeypatch: pytest.MonkeyPatch, workers: int, most: int) -> None:
     """Let so many workers measure so many samples at a time, whatever memory there is."""
-    monkeypatch.setattr(measuring, "allotted", lambda *_: (workers, most))
+    monkeypatch.setattr(shard_worker, "allotted", lambda *_: (workers, most))
 
 
 @pytest.mark.parametrize(("workers", "most"), [(2, 100), (3, 256)])
@@ -122,7 +122,7 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
 
 def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatch):
     asked: list[tuple[int, set[str]]] = []
-    choose = measuring.choose_engine
+    choose = shard_worker.choose_engine
 
     def spied(*arguments: Any) -> Engine:
         engine = choose(*arguments)
@@ -134,7 +134,7 @@ def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatc
 
         return replace(engine, measure=measure)
 
-    monkeypatch.setattr(measuring, "choose_engine", spied)
+    monkeypatch.setattr(shard_worker, "choose_engine", spied)
     reports: list[tuple[str, int, int]] = []
 
     @contextmanager
@@ -154,7 +154,7 @@ def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatc
 
 def test_the_study_on_disk_says_what_was_measured(tmp_path: Path):
     first = study(CERTAIN, out=tmp_path / "s")
-    opened = open_study(tmp_path / "s")
+    opened = load_study(tmp_path / "s")
     assert opened.scores.equals(settling().scores)
     assert opened.responses.equals(first.responses)
     scoring = hm.Scoring(reference="base")
@@ -184,13 +184,13 @@ def test_damage_is_one_sentence(tmp_path: Path, settled: object):
     assert made.samples is not None
     made.samples.to_parquet(tmp_path / "s" / "samples.parquet")
     with pytest.raises(StudyError, match=r"is damaged.*`settled`"):
-        hm.open_study(tmp_path / "s")
+        hm.load_study(tmp_path / "s")
 
 
 def test_a_stopped_study_is_opened_again_and_not_with_another_scoring(tmp_path):
     first = study(out=tmp_path / "s")
     assert first.scores.equals(study(out=tmp_path / "s").scores)
-    assert hm.open_study(tmp_path / "s").scores.equals(first.scores)
+    assert hm.load_study(tmp_path / "s").scores.equals(first.scores)
     with pytest.raises(StudyError, match=r"until\.tolerance is 0\.2 here and 0\.05 there"):
         study(out=tmp_path / "s", scoring=hm.Scoring(reference="density", tolerance=0.2))
 

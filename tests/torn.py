@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 
 import hormesis as hm
-from hormesis.training.evaluate import Trial
 from hormesis.training.retrain import retrain
+from hormesis.training.robustness import EvaluationConfig
 from hormesis.training.train import train
 from retrained import network, sets, study, upper
 
 KINDS = ("train", "retrain", "controls")
 EPOCHS = 3
-QUIET = hm.Session(progress=False, loggers={}, device="cpu")
+QUIET = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
 RECIPE = hm.Recipe(epochs=EPOCHS, batch=8, seed=3)
 
 
@@ -35,14 +35,14 @@ def run(kind: str, out: Path, epochs: int = EPOCHS) -> None:
         "out": out,
         "selection": upper(of),
         "recipe": recipe,
-        "origin": hm.Origin(network=network()),
+        "origin": hm.SourceNetwork(network=network()),
         "session": QUIET,
     }
     if kind == "retrain":
         retrain(of, sets(), **asked)
         return
     arms = ("selective", "everything", "none")
-    trial = Trial(epsilons=(0.05,), steps=2, restarts=1)
+    trial = EvaluationConfig(epsilons=(0.05,), steps=2, restarts=1)
     controls = hm.Controls(arms=arms, seeds=(1,), trial=trial)
     hm.retrain_with_controls(of, sets(), controls=controls, **asked)
 

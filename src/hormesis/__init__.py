@@ -6,121 +6,141 @@ reading a study needs no torch.
 
 from importlib import import_module
 
+from hormesis.results.display import register_display
+
 TYPE_CHECKING = False  # as checkers of types know it; `typing` takes a while to import
 if TYPE_CHECKING:
-    from hormesis.comparison import Comparison, compare
-    from hormesis.confirmation import Confirmation
-    from hormesis.epochs import Trained, analyze_epochs
+    from hormesis.data.datasets import load_data
+    from hormesis.data.samples import Samples, samples_from
     from hormesis.errors import HormesisError
-    from hormesis.inputs.data import load_data
-    from hormesis.inputs.models import build_model
-    from hormesis.inputs.normalize import normalized
-    from hormesis.inputs.samples import Samples, samples_from
-    from hormesis.pipeline import analyze
-    from hormesis.report.page import write_report
-    from hormesis.retraining import Retraining, open_retraining
-    from hormesis.settings import Run, Scoring, Sweep, Targets
-    from hormesis.stress.adversaries import FGSM, PGD
-    from hormesis.stress.performance import Performance
-    from hormesis.studies import Studies, open_study
-    from hormesis.study import Study
+    from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
+    from hormesis.measure.pipeline import analyze
+    from hormesis.models.networks import build_model
+    from hormesis.models.normalization import normalized
+    from hormesis.report.html.page import write_report
+    from hormesis.results.comparison import Comparison, compare
+    from hormesis.results.retraining import Retraining, load_retraining
+    from hormesis.results.series import StudySeries, load_series
+    from hormesis.results.study import Study, load_study
+    from hormesis.results.training_run import TrainingRun, load_run
+    from hormesis.settings.attacks import FGSM, PGD
+    from hormesis.settings.confirmation import Confirmation
+    from hormesis.settings.execution import Execution
+    from hormesis.settings.scoring import Scoring
+    from hormesis.settings.sweep import Sweep
+    from hormesis.settings.targets import Targets
+    from hormesis.stress.metrics import Metric
+    from hormesis.training.callback import SelectiveTraining
+    from hormesis.training.config import DataConfig, Recipe, TrainerConfig
     from hormesis.training.controls import Controls, retrain_with_controls
-    from hormesis.training.evaluate import Trial
+    from hormesis.training.freeze import freeze
     from hormesis.training.freezing import Freezing
-    from hormesis.training.loops import freeze
-    from hormesis.training.origin import Origin
-    from hormesis.training.recipe import Corpus, Recipe, Session
     from hormesis.training.retrain import retrain
-    from hormesis.training.runs import TrainingRun, open_run
+    from hormesis.training.robustness import EvaluationConfig
     from hormesis.training.selection import Selection
-    from hormesis.training.selective import SelectiveTraining
+    from hormesis.training.source_network import SourceNetwork
     from hormesis.training.train import train
 
 _HOMES = {
-    "analyze": "pipeline",
-    "analyze_epochs": "epochs",
-    "Trained": "epochs",
-    "Comparison": "comparison",
-    "Confirmation": "confirmation",
-    "compare": "comparison",
+    "analyze": "measure.pipeline",
+    "analyze_epochs": "measure.epochs",
+    "CheckpointSelection": "measure.epochs",
+    "Comparison": "results.comparison",
+    "Confirmation": "settings.confirmation",
+    "compare": "results.comparison",
     "HormesisError": "errors",
-    "load_data": "inputs.data",
-    "build_model": "inputs.models",
-    "normalized": "inputs.normalize",
-    "Samples": "inputs.samples",
-    "samples_from": "inputs.samples",
-    "Run": "settings",
-    "Scoring": "settings",
-    "Sweep": "settings",
-    "Targets": "settings",
-    "FGSM": "stress.adversaries",
-    "PGD": "stress.adversaries",
-    "Performance": "stress.performance",
-    "Study": "study",
-    "Studies": "studies",
-    "open_study": "studies",
-    "Corpus": "training.recipe",
-    "Recipe": "training.recipe",
-    "Session": "training.recipe",
-    "TrainingRun": "training.runs",
-    "open_run": "training.runs",
+    "load_data": "data.datasets",
+    "build_model": "models.networks",
+    "normalized": "models.normalization",
+    "Samples": "data.samples",
+    "samples_from": "data.samples",
+    "Execution": "settings.execution",
+    "Scoring": "settings.scoring",
+    "Sweep": "settings.sweep",
+    "Targets": "settings.targets",
+    "FGSM": "settings.attacks",
+    "PGD": "settings.attacks",
+    "Metric": "stress.metrics",
+    "Study": "results.study",
+    "StudySeries": "results.series",
+    "load_series": "results.series",
+    "load_study": "results.study",
+    "DataConfig": "training.config",
+    "Recipe": "training.config",
+    "TrainerConfig": "training.config",
+    "TrainingRun": "results.training_run",
+    "load_run": "results.training_run",
     "train": "training.train",
     "Controls": "training.controls",
     "retrain_with_controls": "training.controls",
-    "Trial": "training.evaluate",
-    "Origin": "training.origin",
+    "EvaluationConfig": "training.robustness",
+    "SourceNetwork": "training.source_network",
     "retrain": "training.retrain",
     "Selection": "training.selection",
-    "SelectiveTraining": "training.selective",
+    "SelectiveTraining": "training.callback",
     "Freezing": "training.freezing",
-    "freeze": "training.loops",
-    "Retraining": "retraining",
-    "open_retraining": "retraining",
-    "write_report": "report.page",
+    "freeze": "training.freeze",
+    "Retraining": "results.retraining",
+    "load_retraining": "results.retraining",
+    "write_report": "report.html.page",
 }
 
 __all__ = [
     "FGSM",
     "PGD",
+    "CheckpointSelection",
     "Comparison",
     "Confirmation",
     "Controls",
-    "Corpus",
+    "DataConfig",
+    "EvaluationConfig",
+    "Execution",
     "Freezing",
     "HormesisError",
-    "Origin",
-    "Performance",
+    "Metric",
     "Recipe",
     "Retraining",
-    "Run",
     "Samples",
     "Scoring",
     "Selection",
     "SelectiveTraining",
-    "Session",
-    "Studies",
+    "SourceNetwork",
     "Study",
+    "StudySeries",
     "Sweep",
     "Targets",
-    "Trained",
+    "TrainerConfig",
     "TrainingRun",
-    "Trial",
     "analyze",
     "analyze_epochs",
     "build_model",
     "compare",
     "freeze",
     "load_data",
+    "load_retraining",
+    "load_run",
+    "load_series",
+    "load_study",
     "normalized",
-    "open_retraining",
-    "open_run",
-    "open_study",
     "retrain",
     "retrain_with_controls",
     "samples_from",
     "train",
     "write_report",
 ]
+
+
+def _register(display: str, module: str, maker: str) -> None:
+    """Register what shows a result, imported when it is first asked for."""
+    register_display(
+        display, lambda result: getattr(import_module(f"{__name__}.{module}"), maker)(result)
+    )
+
+
+_register("study.plot", "report.plots.accessor", "StudyPlots")
+_register("series.plot", "report.plots.accessor", "SeriesPlots")
+_register("study.html", "report.html.notebook", "study_html")
+_register("series.html", "report.html.notebook", "series_html")
 
 
 def __getattr__(name: str) -> object:

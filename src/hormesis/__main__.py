@@ -4,7 +4,7 @@ import os
 import sys
 
 try:
-    from hormesis.exits import guarded
+    from hormesis.cli.exits import guarded
 except KeyboardInterrupt:
     os.write(2, b"hormesis: interrupted; run the same command again to go on.\n")
     os._exit(130)
@@ -16,7 +16,7 @@ def main() -> int:
 
 
 def _run() -> int:
-    from hormesis.cli import run  # what reads the command line takes a while to import
+    from hormesis.cli.app import run  # what reads the command line takes a while to import
 
     return run(None)
 

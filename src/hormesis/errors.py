@@ -1,6 +1,7 @@
 """Every error a user can meet, each a single sentence that names the culprit and the remedy."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -52,3 +53,24 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"Unknown {what} {given!r}.{hint} Known: {', '.join(names)}."
+
+
+# Letters that turn the direction of what follows, so that a reader sees another text.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def printable(text: str) -> str:
+    r"""Return a text with its control characters spelled out; line ends stay.
+
+    Example:
+        >>> printable("fc\x1b[2J.weight")
+        'fc\\x1b[2J.weight'
+    """
+    return "".join(
+        letter.encode("ascii", "backslashreplace").decode()
+        if letter in _TURNING
+        else f"\\x{ord(letter):02x}"
+        if unicodedata.category(letter) == "Cc" and letter != "\n"
+        else letter
+        for letter in text
+    )

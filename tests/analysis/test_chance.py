@@ -18,9 +18,9 @@ from hormesis.analysis.chance import (
     mean_interval,
 )
 from hormesis.stress.epsilon import halfway
-from hormesis.stress.performance import accuracy_of, loss_of, top5_of
+from hormesis.stress.metrics import accuracy_of, loss_of, top5_of
 
-QUIET = hm.Run(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, workers=1)
 labels = st.lists(st.integers(0, 7), min_size=1, max_size=30).map(np.array)
 
 
@@ -135,7 +135,7 @@ def test_auto_goes_half_way_to_chance_and_not_below_it(tmp_path):
     assert study.manifest["attack"]["chosen"]["chance"] == share
     assert study.at_chance == (False, False)
     assert not [note for note in study.notes if "chance" in note]
-    opened = hm.open_study(tmp_path / "s")
+    opened = hm.load_study(tmp_path / "s")
     assert isinstance(opened, hm.Study)
     assert opened.base == study.base
 
@@ -174,7 +174,7 @@ def test_the_loss_is_compared_with_that_of_the_shares():
 
 def test_users_say_what_guessing_gives():
     network, data = linear()
-    margin = hm.Performance("margin", lambda logits, truth: logits.softmax(1)[:, 0], chance=0.4)
+    margin = hm.Metric("margin", lambda logits, truth: logits.softmax(1)[:, 0], chance=0.4)
     study = hm.analyze(network, data, attack=hm.FGSM(0.1), performance=margin, run=QUIET)
     assert study.base.chance == 0.4
     unknown = replace(margin, chance=None)

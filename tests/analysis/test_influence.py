@@ -9,13 +9,19 @@ import pytest
 from scipy import stats
 
 import synthetic
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.influence import gradient, influence_values
 from hormesis.analysis.moments import influence_sums
 from hormesis.analysis.responses import Means, as_sweeps, response_table
 from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
-from hormesis.analysis.uncertainty import Sequence, Spread, Student, with_draws, with_intervals
+from hormesis.analysis.uncertainty import (
+    StandardErrors,
+    Student,
+    with_draws,
+    with_intervals,
+)
 from hormesis.errors import SettingError
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes
 
 SAMPLES, DRAWS, CHANCE = 60, 3, 0.1
@@ -193,15 +199,15 @@ def test_one_draw_says_nothing_of_the_variance_between_draws():
 
 def test_draws_widen_an_interval_by_their_own_law():
     one = np.ones(1)
-    spread = Spread(one, one, 0 * one, draws=2 * one, freedom=4)
-    for law in (Student(50, 0.95), Sequence(500, 1000, 0.95)):
+    spread = StandardErrors(one, one, 0 * one, draws=2 * one, freedom=4)
+    for law in (Student(50, 0.95), ConfidenceSequence(500, 1000, 0.95)):
         wide = with_draws(spread, law).above * law.critical()
         expected = np.hypot(law.critical(), 2 * stats.t.ppf(0.975, 4))
         assert wide[0] == pytest.approx(float(expected))
     assert with_draws(replace(spread, draws=None), Student(50, 0.95)).above[0] == 1
 
 
-def interval(spread: Spread, value: float = 0.2) -> pd.Series:
+def interval(spread: StandardErrors, value: float = 0.2) -> pd.Series:
     row = {"target": "w", "filter": "low_pass", "score": "clean", "value": value}
     table = pd.DataFrame([{**row, "class": "antifragile" if value > 0.05 else "fragile"}])
     return with_intervals(table, spread, Student(1000, 0.95), Scoring()).iloc[0]
@@ -218,7 +224,7 @@ def test_the_ends_are_where_fiellers_theorem_puts_them(ratio, right):
     covariance, relative = (both - ratio * bottom) / share**2, bottom / share**2
     error = np.sqrt([variance])
     pair = [np.array([[part], [0.0]]) for part in (covariance, relative)]
-    spread = Spread(error, error, 0 * error, pair[0], pair[1])
+    spread = StandardErrors(error, error, 0 * error, pair[0], pair[1])
     found = interval(spread, ratio - 1)
     c2 = stats.t.ppf(0.975, 999) ** 2
     a, b, c = share**2 - c2 * bottom, -2 * (other * share - c2 * both), other**2 - c2 * top
@@ -235,7 +241,7 @@ def test_the_ends_are_where_fiellers_theorem_puts_them(ratio, right):
 def test_of_a_base_that_may_be_zero_there_is_no_interval_and_no_certain_class():
     error = np.array([1e-6])
     pair = [np.array([[0.0], [0.0]]), np.array([[0.3], [0.0]])]  # three right answers of many
-    found = interval(Spread(error, error, 0 * error, pair[0], pair[1]))
+    found = interval(StandardErrors(error, error, 0 * error, pair[0], pair[1]))
     assert np.isnan(found["low"])
     assert np.isnan(found["high"])
     assert (found["class"], found["certain"]) == ("undecided", False)
@@ -244,7 +250,7 @@ def test_of_a_base_that_may_be_zero_there_is_no_interval_and_no_certain_class():
 def test_a_border_far_on_the_other_side_does_not_overflow():
     tiny = np.array([1e-9])
     with np.errstate(over="raise"):
-        found = interval(Spread(tiny, tiny, tiny), value=-5.0)
+        found = interval(StandardErrors(tiny, tiny, tiny), value=-5.0)
     assert found["certain"]  # pyright: ignore[reportGeneralTypeIssues]
 
 
@@ -264,9 +270,9 @@ def test_all_samples_of_a_finite_set_leave_nothing_open():
 
 
 def test_a_sequence_without_replacement_runs_on_the_time_of_the_bridge():
-    far = Sequence(1000, 10**9, 0.95, finite=True).critical()
-    assert far == pytest.approx(Sequence(1000, 10**9, 0.95).critical(), rel=1e-6)
+    far = ConfidenceSequence(1000, 10**9, 0.95, finite=True).critical()
+    assert far == pytest.approx(ConfidenceSequence(1000, 10**9, 0.95).critical(), rel=1e-6)
     # Half of the samples are at the time of all of them.
-    half = Sequence(500, 1000, 0.95, finite=True).critical()
-    assert half == pytest.approx(Sequence(1000, 1000, 0.95).critical())
-    assert np.isfinite(Sequence(1000, 1000, 0.95, finite=True).critical())
+    half = ConfidenceSequence(500, 1000, 0.95, finite=True).critical()
+    assert half == pytest.approx(ConfidenceSequence(1000, 1000, 0.95).critical())
+    assert np.isfinite(ConfidenceSequence(1000, 1000, 0.95, finite=True).critical())

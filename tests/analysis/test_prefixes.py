@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 import hormesis as hm
 import synthetic
-from hormesis.analysis.sequence import Sequence
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.errors import StudyError
-from hormesis.settings import Scoring
+from hormesis.results.study import Study
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, part_of
-from hormesis.study import Study
 
 PLANNED = 1500
 NETWORK = synthetic.network(np.random.default_rng(5), targets=5, steps=5)
@@ -130,8 +130,8 @@ def test_a_study_of_others_is_told_what_it_lacks():
 
 def test_rows_of_a_table_have_the_law_of_their_own_samples():
     counts = np.array([256, 1000, 256])
-    law = Sequence(counts, PLANNED, 0.95)
-    single = [Sequence(int(count), PLANNED, 0.95) for count in counts]
+    law = ConfidenceSequence(counts, PLANNED, 0.95)
+    single = [ConfidenceSequence(int(count), PLANNED, 0.95) for count in counts]
     distance = np.array([2.0, 3.0, 4.0])
     assert law.critical().tolist() == [float(one.critical()) for one in single]
     expected = [one.p_value(distance)[place] for place, one in enumerate(single)]
@@ -184,5 +184,5 @@ def test_a_difference_of_unequal_samples_by_hand():
         variance = values[0].var(ddof=1) / n + values[1].var(ddof=1) / m - 2 * common
         variance += sum(1 / (3 * b * k) ** 2 for b, k in zip(bases, counts, strict=True))
         row = changes.loc[("clean", target)]
-        half = Sequence(both, PLANNED, 0.95).critical() * np.sqrt(variance)
+        half = ConfidenceSequence(both, PLANNED, 0.95).critical() * np.sqrt(variance)
         assert row["high"] - row["difference"] == pytest.approx(float(half), rel=0.02)

@@ -13,9 +13,10 @@ import hormesis as hm
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from handset import study as hand_set
 from hormesis.analysis.readings import SAYS, beside, emptied, with_words
-from hormesis.report.contradictions import contradictions
-from hormesis.report.table import reading_lines
-from hormesis.settings import FILTERS, Scoring
+from hormesis.report.text.score_table import reading_lines
+from hormesis.report.views.contradictions import contradictions
+from hormesis.settings.choices import FILTERS
+from hormesis.settings.scoring import Scoring
 
 BASE, DENSITY = Scoring(reference="base"), Scoring(reference="density")
 
@@ -79,7 +80,7 @@ def study():
         (inputs, labels),
         attack=hm.FGSM(0.012),
         sweep=hm.Sweep(thresholds=9, control=True),
-        run=hm.Run(progress=False),
+        run=hm.Execution(progress=False),
     )
 
 

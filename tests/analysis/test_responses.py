@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from hormesis.analysis.responses import COLUMNS, Means, response_table
-from hormesis.settings import UNFILTERED
+from hormesis.settings.choices import UNFILTERED
 from hormesis.storage import StoredOutcomes
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")

@@ -23,7 +23,8 @@ from hormesis.analysis.scores import (
     sweep_scores,
 )
 from hormesis.errors import SettingError
-from hormesis.settings import FILTERS, Scoring
+from hormesis.settings.choices import FILTERS
+from hormesis.settings.scoring import Scoring
 
 DENSITY = Scoring(reference="density")
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synthetic
-from hormesis.analysis.sequence import Sequence
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.stopping import FIRST_LOOK, Stopping
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, joined, part_of
 
 NETWORK = synthetic.network(np.random.default_rng(4), targets=3, steps=5)
@@ -77,7 +77,7 @@ def test_certain_classes_are_certain_by_the_sequence():
         assert table["certain"].to_numpy().all()
     else:
         assert not table["certain"].to_numpy().all()
-    law = Sequence(stopping.samples, 3000, 0.95)
+    law = ConfidenceSequence(stopping.samples, 3000, 0.95)
     assert law.critical() > 2.5
 
 
@@ -105,16 +105,23 @@ def test_the_boundary_is_that_of_the_paper(samples: int, level: float):
     printed = math.sqrt(
         2 * (t * rho**2 + 1) / (t**2 * rho**2) * math.log(math.sqrt(t * rho**2 + 1) / alpha)
     )
-    law = Sequence(samples, planned, level)
+    law = ConfidenceSequence(samples, planned, level)
     assert law.critical() / math.sqrt(t) == pytest.approx(printed, rel=1e-9)
 
 
 def test_the_boundary_is_tightest_around_a_tenth():
     planned = 10_000
     relative = {
-        t: Sequence(t, planned, 0.95).critical() / math.sqrt(2 * math.log(math.log(t) + 3))
+        t: ConfidenceSequence(t, planned, 0.95).critical()
+        / math.sqrt(2 * math.log(math.log(t) + 3))
         for t in (10, 1000, 10**7)
     }
-    assert Sequence(1000, planned, 0.95).critical() < Sequence(10, planned, 0.95).critical()
-    assert Sequence(1000, planned, 0.95).critical() < Sequence(10**7, planned, 0.95).critical()
+    assert (
+        ConfidenceSequence(1000, planned, 0.95).critical()
+        < ConfidenceSequence(10, planned, 0.95).critical()
+    )
+    assert (
+        ConfidenceSequence(1000, planned, 0.95).critical()
+        < ConfidenceSequence(10**7, planned, 0.95).critical()
+    )
     assert min(relative.values()) > 1

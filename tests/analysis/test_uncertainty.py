@@ -14,18 +14,18 @@ from statsmodels.stats.multitest import multipletests
 import synthetic
 from hormesis.analysis import moments
 from hormesis.analysis.classes import UNDECIDED
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.responses import Means, as_sweeps, response_table
 from hormesis.analysis.scores import Base, score_table
-from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import (
-    Spread,
+    InfluenceMoments,
+    StandardErrors,
     Student,
-    Sums,
     adjusted,
     influence_sums,
     with_intervals,
 )
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes
 
 SCORINGS = [
@@ -76,7 +76,7 @@ def without(outcomes: StoredOutcomes, sample: int) -> StoredOutcomes:
 
 def influence(
     responses: pd.DataFrame, base: Base, scoring: Scoring, blocks: list[StoredOutcomes]
-) -> tuple[np.ndarray, Sums]:
+) -> tuple[np.ndarray, InfluenceMoments]:
     found: list[np.ndarray] = []
     sums = influence_sums(as_sweeps(responses), base, scoring, lambda: blocks, keep=found.append)
     values = np.concatenate(found, axis=-1)
@@ -256,7 +256,7 @@ def table_of(values: list[float], error: float, scoring: Scoring) -> pd.DataFram
     table = pd.DataFrame(rows, columns=["target", "filter", "score", "value", "class"])
     errors = np.full(len(values), error)
     return with_intervals(
-        table, Spread(errors, errors, 0 * errors), Student(10**6, scoring.level), scoring
+        table, StandardErrors(errors, errors, 0 * errors), Student(10**6, scoring.level), scoring
     )
 
 
@@ -304,7 +304,7 @@ def test_a_study_without_outcomes_has_points_and_no_certainty():
 
 @given(st.integers(2, 10**6), st.floats(0, 30))
 def test_p_values_fit_the_intervals(samples: int, distance: float):
-    for law in (Student(samples, 0.95), Sequence(samples, 2 * samples, 0.95)):
+    for law in (Student(samples, 0.95), ConfidenceSequence(samples, 2 * samples, 0.95)):
         outside = law.p_value(np.array([distance]))[0] <= 0.05
         assert outside == (distance >= law.critical()) or abs(distance - law.critical()) < 1e-6
         assert law.p_value(np.array([-1.0]))[0] >= 0.95

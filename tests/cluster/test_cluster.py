@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 import hormesis as hm
-from hormesis.cluster import _fit, _member_class, connected, imported, packed
 from hormesis.errors import MissingExtraError, ModelError, SettingError, StudyError
-from hormesis.remote import Place, member, versions
-from hormesis.settings import Run
+from hormesis.measure.ray_pool import _fit, _member_class, connected, imported, packed
+from hormesis.measure.ray_worker import Place, member, versions
+from hormesis.settings.execution import Execution
 
 ray = imported()
-HERE = Run(workers=1, progress=False)
+HERE = Execution(workers=1, progress=False)
 STORE = 80 << 20  # bytes, the least that Ray takes
 PLACE = Place(share=1, cores=1, gpu=False)
 
@@ -42,11 +42,11 @@ def cluster():
             made.shutdown()
 
 
-def on(cluster: Any, **options: Any) -> Run:
-    return Run(engine="ray", address=cluster.address, progress=False, **options)
+def on(cluster: Any, **options: Any) -> Execution:
+    return Execution(engine="ray", address=cluster.address, progress=False, **options)
 
 
-def analyze(out: Path, run: Run, count: int = 160, **options: Any) -> hm.Study:
+def analyze(out: Path, run: Execution, count: int = 160, **options: Any) -> hm.Study:
     """Measure a tiny network; a shard has 32 samples."""
     inputs = torch.rand(count, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng():
@@ -141,7 +141,7 @@ def test_a_task_that_fits_no_node_is_refused(cluster, tmp_path):
 def test_no_cluster_at_an_address():
     with (
         pytest.raises(StudyError, match=r"no Ray cluster at 127\.0\.0\.1:1 that can be used"),
-        connected(Run(engine="ray", address="127.0.0.1:1")),
+        connected(Execution(engine="ray", address="127.0.0.1:1")),
     ):
         pass
 
@@ -149,7 +149,7 @@ def test_no_cluster_at_an_address():
 def test_ray_that_is_not_installed(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"run `pip install 'hormesis\[ray\]'`"):
-        analyze(tmp_path / "out", Run(engine="ray", progress=False))
+        analyze(tmp_path / "out", Execution(engine="ray", progress=False))
     assert not (tmp_path / "out").exists()
 
 
@@ -172,7 +172,7 @@ def test_a_module_that_a_node_lacks_is_named(content):
 
 
 def test_a_node_without_this_package_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "hormesis.remote", None)
+    monkeypatch.setitem(sys.modules, "hormesis.measure.ray_worker", None)
     said = _member_class()().start([None], PLACE)
     assert "cannot import hormesis" in said
     assert said.endswith("install it on all nodes, in the environment that Ray was started in.")
@@ -190,7 +190,7 @@ def test_a_node_without_this_package_says_so(monkeypatch):
     ],
 )
 def test_how_many_tasks_fit_a_node(resources, options, fit):
-    assert _fit(resources, Run(engine="ray", **options)) == fit
+    assert _fit(resources, Execution(engine="ray", **options)) == fit
 
 
 @pytest.mark.parametrize(
@@ -205,4 +205,4 @@ def test_how_many_tasks_fit_a_node(resources, options, fit):
 )
 def test_shares_that_no_task_can_have(options, message):
     with pytest.raises(SettingError, match=message):
-        Run(**options)
+        Execution(**options)

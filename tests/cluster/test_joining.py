@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from hormesis import cluster, joining
 from hormesis.errors import StudyError
-from hormesis.joining import knock, same_signals, within
-from hormesis.settings import Run
+from hormesis.measure import ray_address, ray_pool
+from hormesis.measure.ray_address import knock, same_signals, within
+from hormesis.settings.execution import Execution
 
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
@@ -73,17 +73,17 @@ def test_what_answers_otherwise_is_no_head(words):
     with (
         listening(says(*words)) as address,
         pytest.raises(StudyError, match=r"no Ray cluster at 127.*(no head of Ray|reset by peer)"),
-        cluster.connected(Run(engine="ray", address=address)),
+        ray_pool.connected(Execution(engine="ray", address=address)),
     ):
         pass
 
 
 def test_who_accepts_and_is_silent_is_waited_for_as_long_as_is_said(monkeypatch):
-    monkeypatch.setattr(joining, "KNOCK", 0.2)
+    monkeypatch.setattr(ray_address, "KNOCK", 0.2)
     with (
         listening(silent) as address,
         pytest.raises(StudyError, match=r"at 127.*does not answer\): start one with `ray start"),
-        cluster.connected(Run(engine="ray", address=address)),
+        ray_pool.connected(Execution(engine="ray", address=address)),
     ):
         pass
 
@@ -102,7 +102,7 @@ def test_an_address_that_no_way_leads_to(monkeypatch):
     monkeypatch.setattr(socket, "create_connection", unroutable)
     with (
         pytest.raises(StudyError, match=r"at there:6379 that can be used \(timed out\)"),
-        cluster.connected(Run(engine="ray", address="there:6379")),
+        ray_pool.connected(Execution(engine="ray", address="there:6379")),
     ):
         pass
 
@@ -115,12 +115,12 @@ def test_other_addresses_are_left_to_ray(address, monkeypatch):
 
 def test_a_head_that_lets_nobody_join_is_given_up(monkeypatch):
     ended = threading.Event()
-    monkeypatch.setattr(cluster, "JOIN", 0.05)
-    monkeypatch.setattr(cluster.imported(), "init", lambda **_: ended.wait(60))
+    monkeypatch.setattr(ray_pool, "JOIN", 0.05)
+    monkeypatch.setattr(ray_pool.imported(), "init", lambda **_: ended.wait(60))
     with (
         listening(says(SETTINGS)) as address,
         pytest.raises(StudyError, match="its head answers, but lets nobody join"),
-        cluster.connected(Run(engine="ray", address=address)),
+        ray_pool.connected(Execution(engine="ray", address=address)),
     ):
         pass
     ended.set()

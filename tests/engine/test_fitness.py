@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hormesis import FGSM, Run, analyze
-from hormesis.engine.fitness import refuse_unfit
+from hormesis import FGSM, Execution, analyze
 from hormesis.errors import ModelError
+from hormesis.models.checks import refuse_unfit
 
 
 class Counting(nn.Module):
@@ -69,5 +69,5 @@ def test_an_analysis_refuses_them_before_anything_is_measured(engine: str, tmp_p
     network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
     data = torch.rand(12, 4), torch.arange(12) % 3
     with pytest.raises(ModelError, match="samples of a batch change each other's logits"):
-        analyze(network, data, attack=FGSM(0.1), out=tmp_path / "s", run=Run(engine=engine))
+        analyze(network, data, attack=FGSM(0.1), out=tmp_path / "s", run=Execution(engine=engine))
     assert not list(tmp_path.iterdir())

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 import hormesis as hm
-from hormesis.engine.flow import Node, drawn, flow_of
+from hormesis.engine.dataflow import Node, drawn, flow_of
 from hormesis.engine.graph import export
 
-QUIET = hm.Run(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, workers=1)
 
 
 class Shortcut(nn.Module):
@@ -110,7 +110,7 @@ def test_names_are_those_of_the_targets():
 
 def test_the_plain_loop_and_a_global_analysis_know_no_way():
     data = torch.rand(12, 1, 2, 2), torch.arange(12) % 2
-    plain = analyzed(Shortcut(), data, run=hm.Run(progress=False, engine="plain"))
+    plain = analyzed(Shortcut(), data, run=hm.Execution(progress=False, engine="plain"))
     assert "flow" not in plain.manifest
     together = analyzed(Shortcut(), data, targets=hm.Targets(scope="global"))
     assert "flow" not in together.manifest

@@ -19,8 +19,10 @@ from hormesis.engine.memory import Footprint, allotted, footprint, halving
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.errors import SettingError
-from hormesis.settings import Run, Sweep, Targets, in_bytes
-from hormesis.stress.performance import accuracy
+from hormesis.settings.execution import Execution, in_bytes
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
+from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
 MIB = 2**20
@@ -93,7 +95,7 @@ def test_too_little_memory_says_how_much_it_takes():
         allotted(taken, 100 * MIB, 2)
     images = torch.rand(4, 3, 16, 16), torch.arange(4)
     with pytest.raises(SettingError, match="promise at least"):
-        analyze(small(), images, attack=FGSM(0.1), run=Run(memory="1MiB", progress=False))
+        analyze(small(), images, attack=FGSM(0.1), run=Execution(memory="1MiB", progress=False))
 
 
 def test_little_memory_changes_no_number():
@@ -101,9 +103,9 @@ def test_little_memory_changes_no_number():
     images = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     data = images, network(images).argmax(dim=1)
     asked = {"attack": FGSM(0.05), "sweep": Sweep(("high_pass",), thresholds=3)}
-    whole = analyze(network, data, run=Run(workers=1, progress=False), **asked)
+    whole = analyze(network, data, run=Execution(workers=1, progress=False), **asked)
     little = psutil.Process().memory_info().rss + 72 * MIB
-    parts = analyze(network, data, run=Run(workers=1, memory=little, progress=False), **asked)
+    parts = analyze(network, data, run=Execution(workers=1, memory=little, progress=False), **asked)
     assert parts.responses.equals(whole.responses)
 
 
@@ -114,13 +116,13 @@ def test_amounts_of_memory(number, unit):
         assert in_bytes(f"{number} {unit}") == number * factors[unit]
     else:
         with pytest.raises(SettingError, match="Expected `memory` to be an amount such as 4GiB"):
-            Run(memory=f"{number}{unit}")
+            Execution(memory=f"{number}{unit}")
 
 
 @pytest.mark.parametrize("wrong", ["", "GiB", "-1GiB", "0", "nan", "1e3", "four", 0, -5])
 def test_what_is_no_amount_of_memory_is_refused(wrong):
     with pytest.raises(SettingError, match="Expected `memory`"):
-        Run(memory=wrong)
+        Execution(memory=wrong)
 
 
 def test_half_of_what_is_free_is_promised_by_itself(monkeypatch, tmp_path):
@@ -164,13 +166,13 @@ def test_a_block_that_finds_no_memory_is_halved(most):
 PROMISE = """
 import resource, torch
 import hormesis as hm
-from hormesis.inputs.models import build_model
+from hormesis.models.networks import build_model
 torch.set_num_threads(1)
 network = build_model({name!r}, classes=10, channels=3, size=(64, 64), seed=0).eval()
 images = torch.rand(256, 3, 64, 64)
 study = hm.analyze(network, (images, torch.arange(256) % 10), attack=hm.FGSM(0.01),
                    sweep=hm.Sweep(("high_pass",), thresholds=2),
-                   run=hm.Run(memory="{promise}MiB", workers=2, progress=False))
+                   run=hm.Execution(memory="{promise}MiB", workers=2, progress=False))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 

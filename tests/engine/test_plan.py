@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from hormesis.engine.plan import Cell, Plan, Removal, make_plan
 from hormesis.errors import SettingError
-from hormesis.settings import FILTERS, UNFILTERED, Sweep, Targets
+from hormesis.settings.choices import FILTERS, UNFILTERED
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.stress.filters import Threshold, keep
 from hormesis.stress.targets import find_targets
 

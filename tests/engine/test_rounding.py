@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.engine import audit, plain, suffix, ties
+from hormesis.engine import audit, plain, recheck, suffix
+from hormesis.engine.executor import Answer, Stage, checked_rows, few_of
 from hormesis.engine.graph import NotExportable, Schedule
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import make_plan
 from hormesis.engine.suffix import compile_network
-from hormesis.engine.walk import Answer, Stage, checked_rows, few_of
-from hormesis.stress.performance import accuracy
+from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
 SHAPE = (3, 8, 8)
@@ -118,7 +118,7 @@ def test_a_study_of_such_a_network_says_so():
 def test_rounding_within_the_margin_changes_nothing():
     own = torch.tensor([[10.0, 1.0], [5.0, 4.0]])
     answer = Answer(own + torch.tensor([[1e-5, 0.0], [0.0, 0.0]]), None)
-    rounding = ties.Rounding(usual=10.0)
+    rounding = recheck.Rounding(usual=10.0)
     assert rounding.after(answer, own) == rounding
     assert not rounding.coarse
 
@@ -126,7 +126,7 @@ def test_rounding_within_the_margin_changes_nothing():
 def test_rounding_beyond_the_margin_widens_it_by_what_was_seen():
     own = torch.tensor([[10.0, 1.0], [0.01, 0.0]])
     answer = Answer(own + torch.tensor([[0.0, 0.0], [0.0, 1e-3]]), None)
-    rounding = ties.Rounding(usual=10.0).after(answer, own)
+    rounding = recheck.Rounding(usual=10.0).after(answer, own)
     assert rounding.floor == pytest.approx(8e-3, rel=1e-4)
     assert rounding.margins(own, None).flatten().tolist() == pytest.approx([8e-3] * 2, rel=1e-4)
     assert not rounding.coarse
@@ -136,7 +136,7 @@ def test_rounding_beyond_the_margin_widens_it_by_what_was_seen():
 
 def test_logits_that_are_not_finite_do_not_widen_the_margin():
     own = torch.tensor([[torch.nan, 1.0], [torch.inf, 0.0]])
-    rounding = ties.Rounding(usual=1.0)
+    rounding = recheck.Rounding(usual=1.0)
     assert rounding.after(Answer(own, None), own).floor == 0
 
 
@@ -150,7 +150,7 @@ def test_few_rows_are_different_ones_from_both_ends(rows: int):
 
 def _study(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> hm.Study:
     sweep = hm.Sweep(thresholds=4)
-    run = hm.Run(progress=False)
+    run = hm.Execution(progress=False)
     return hm.analyze(network, (inputs, labels), attack=hm.FGSM(0.05), sweep=sweep, run=run)
 
 
@@ -160,13 +160,13 @@ def test_an_engine_that_is_wrong_is_found_by_the_audit(monkeypatch: pytest.Monke
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     assert _study(network, inputs, labels).manifest["audit"]["different"] == 0
-    settled = ties.settled
+    settled = recheck.settled
 
     def wrong(network, removal, *rest, **kind):
         logits = settled(network, removal, *rest, **kind)
         return logits if removal is None else logits.roll(1, dims=1)
 
-    monkeypatch.setattr(ties, "settled", wrong)
+    monkeypatch.setattr(recheck, "settled", wrong)
     study = _study(network, inputs, labels)
     assert study.manifest["audit"]["different"] > 0
     assert any("measured again" in note for note in study.manifest["notes"])

@@ -13,18 +13,19 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from hormesis import settings as asked
-from hormesis.engine import plain, ties
+import hormesis as hm
+from hormesis.engine import plain, recheck
+from hormesis.engine.executor import whole
 from hormesis.engine.graph import NotExportable, Program
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.engine.suffix import compile_network, measure
-from hormesis.engine.walk import whole
-from hormesis.inputs.models import build_model, logits_of
-from hormesis.inputs.normalize import normalized
-from hormesis.stress.adversaries import FGSM, PGD
+from hormesis.models.networks import build_model, logits_of
+from hormesis.models.normalization import normalized
+from hormesis.settings.attacks import FGSM, PGD
+from hormesis.settings.choices import KINDS
 from hormesis.stress.filters import Threshold
-from hormesis.stress.performance import accuracy, as_performance, loss, top5
+from hormesis.stress.metrics import accuracy, as_performance, loss, top5
 from hormesis.stress.targets import find_targets
 
 STATISTICS = (
@@ -261,9 +262,9 @@ def compiled(name: str, fast: bool = True) -> Program:
 
 
 def removals_of(
-    network: nn.Module, block: Block, sweep: asked.Sweep, **selection: object
+    network: nn.Module, block: Block, sweep: hm.Sweep, **selection: object
 ) -> tuple[Removal, ...]:
-    targets = find_targets(network, block.inputs[:1], asked.Targets(**selection))  # pyright: ignore
+    targets = find_targets(network, block.inputs[:1], hm.Targets(**selection))  # pyright: ignore
     return make_plan(network, targets, sweep).removals
 
 
@@ -279,7 +280,7 @@ def assert_same(found: Outcomes, expected: Outcomes) -> None:
         assert torch.equal(one, other), name
 
 
-EVERY = {"kinds": asked.KINDS}
+EVERY = {"kinds": KINDS}
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ EVERY = {"kinds": asked.KINDS}
 )
 def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool) -> None:
     network, block = made(name)
-    removals = removals_of(network, block, asked.Sweep(thresholds=2), **EVERY)
+    removals = removals_of(network, block, hm.Sweep(thresholds=2), **EVERY)
     program = compiled(name, fast)
     expected = plain.measure(network, removals, block, question())
     assert_same(measure(program, network, removals, block, question()), expected)
@@ -300,7 +301,7 @@ def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool) -> None:
 @pytest.mark.parametrize("name", ["tiny maps", "tied"])
 def test_global_targets_and_channels(name: str, selection: dict[str, str]) -> None:
     network, block = made(name)
-    sweep = asked.Sweep(("pulse_wave",), thresholds=2, control=True, span=(-0.3, 0.3))
+    sweep = hm.Sweep(("pulse_wave",), thresholds=2, control=True, span=(-0.3, 0.3))
     removals = removals_of(network, block, sweep, **selection)
     program = compiled(name)
     expected = plain.measure(network, removals, block, question())
@@ -311,7 +312,7 @@ def test_global_targets_and_channels(name: str, selection: dict[str, str]) -> No
 @pytest.mark.parametrize("name", ["tiny maps", "attention"])
 def test_every_adversary(name: str, changes: dict[str, object]) -> None:
     network, block = made(name)
-    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    removals = removals_of(network, block, hm.Sweep(thresholds=3))
     program = compiled(name)
     # PyTorch attends by another path without gradients: there the plain loop has to measure.
     assert (program.literal is None) == (name == "attention")
@@ -322,7 +323,7 @@ def test_every_adversary(name: str, changes: dict[str, object]) -> None:
 @pytest.mark.parametrize("name", ["tiny maps", "branches", "residual", "vision transformer"])
 def test_bfloat16_filters_exactly_and_rounds_logits(name: str) -> None:
     network, block = made(name)
-    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    removals = removals_of(network, block, hm.Sweep(thresholds=3))
     program = compile_network(network, block.inputs[:2], dtype=torch.bfloat16)
     asking = question(performance=loss, attack=FGSM(1e-3))
     exact = plain.measure(network, removals, block, asking)
@@ -335,7 +336,7 @@ def test_bfloat16_filters_exactly_and_rounds_logits(name: str) -> None:
 
 def test_loss_agrees_up_to_rounding() -> None:
     network, block = made("tiny maps")
-    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    removals = removals_of(network, block, hm.Sweep(thresholds=3))
     program = compile_network(network, block.inputs[:2])
     expected = plain.measure(network, removals, block, question(performance=loss))
     found = measure(program, network, removals, block, question(performance=loss))
@@ -347,7 +348,7 @@ def test_loss_agrees_up_to_rounding() -> None:
 @settings(max_examples=3, deadline=None)
 def test_order_of_removals_and_size_of_blocks_do_not_matter(data: st.DataObject) -> None:
     network, block = made("residual")
-    removals = removals_of(network, block, asked.Sweep(thresholds=2), **EVERY)
+    removals = removals_of(network, block, hm.Sweep(thresholds=2), **EVERY)
     program = compiled("residual")
     order = data.draw(st.permutations(range(len(removals))))
     cut = data.draw(st.integers(1, len(block.labels) - 1))
@@ -363,7 +364,7 @@ def test_order_of_removals_and_size_of_blocks_do_not_matter(data: st.DataObject)
 
 def test_network_and_its_modes_are_left_alone() -> None:
     network, block = made("residual")
-    removals = removals_of(network, block, asked.Sweep(thresholds=2))
+    removals = removals_of(network, block, hm.Sweep(thresholds=2))
     network.get_submodule("branch").train()
     before = copy.deepcopy(network.state_dict())
     ticks: list[None] = []
@@ -379,7 +380,7 @@ def test_network_and_its_modes_are_left_alone() -> None:
 
 def test_threads_share_a_program() -> None:
     network, block = made("convolutions", count=40)
-    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    removals = removals_of(network, block, hm.Sweep(thresholds=3))
     program = compiled("convolutions")
     blocks = [Block(block.inputs[i : i + 10], block.labels[i : i + 10], i) for i in (0, 10, 20, 30)]
     expected = [plain.measure(network, removals, part, question()) for part in blocks]
@@ -391,7 +392,7 @@ def test_threads_share_a_program() -> None:
 
 def test_what_reaches_no_logit_is_unchanged() -> None:
     network, block = made("tied")
-    removals = removals_of(network, block, asked.Sweep(thresholds=3), include=("unused.weight",))
+    removals = removals_of(network, block, hm.Sweep(thresholds=3), include=("unused.weight",))
     program = compiled("tied")
     found = measure(program, network, removals, block, question())
     assert not found.changed.any()
@@ -402,7 +403,7 @@ def test_a_mask_that_removes_zeros_is_unchanged() -> None:
     network, block = made("tiny maps")
     with torch.no_grad():
         network.get_parameter("3.weight")[0] = 0.0
-    found = find_targets(network, block.inputs[:1], asked.Targets(include=("3.weight",)))
+    found = find_targets(network, block.inputs[:1], hm.Targets(include=("3.weight",)))
     (target,) = (target for target in found if target.tested)
     removal = Removal(target, Threshold("pulse_wave", 0, 0.0, -1e-9, 1e-9), count=72)
     program = compile_network(network, block.inputs[:2])
@@ -416,7 +417,7 @@ def test_rows_that_tie_are_settled_by_the_network() -> None:
         weight, bias = network.get_parameter("17.weight"), network.get_parameter("17.bias")
         weight[1] = weight[0]
         bias[:2] = 1.0
-    removals = removals_of(network, block, asked.Sweep(thresholds=4))
+    removals = removals_of(network, block, hm.Sweep(thresholds=4))
     program = compile_network(network, block.inputs[:2])
     for performance in (accuracy, as_performance("accuracy")):
         asking = question(performance=performance)
@@ -426,7 +427,7 @@ def test_rows_that_tie_are_settled_by_the_network() -> None:
 
 def test_a_program_works_for_a_single_sample() -> None:
     network, block = made("tiny maps", count=1)
-    removals = removals_of(network, block, asked.Sweep(thresholds=3))
+    removals = removals_of(network, block, hm.Sweep(thresholds=3))
     program = compile_network(network, block.inputs)
     for adaptive in (False, True):
         expected = plain.measure(network, removals, block, question(adaptive=adaptive))
@@ -485,9 +486,9 @@ def test_zeros_behind_a_relu_are_equal_without_rounding() -> None:
     logits = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     before = torch.tensor([[-1.0, -2.0, 1.0], [-1.0, -1.0, -1.0], [-1.0, -1.0, -1e-7]])
     labels = torch.tensor([0, 1, 2])
-    assert not ties.undecided(logits, labels, accuracy, before=before)[:2].any()
-    assert ties.undecided(logits, labels, accuracy).tolist() == [False, True, True]
-    assert ties.undecided(logits, labels, accuracy, before=before)[2]
+    assert not recheck.undecided(logits, labels, accuracy, before=before)[:2].any()
+    assert recheck.undecided(logits, labels, accuracy).tolist() == [False, True, True]
+    assert recheck.undecided(logits, labels, accuracy, before=before)[2]
 
 
 PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
@@ -503,7 +504,7 @@ def test_every_outcome_of_the_papers_networks(name: str, channels: int) -> None:
     with torch.inference_mode():
         labels = network(inputs).argmax(dim=1)
     block = Block(inputs, labels)
-    removals = removals_of(network, block, asked.Sweep(thresholds=9, control=True))
+    removals = removals_of(network, block, hm.Sweep(thresholds=9, control=True))
     step = max(1, len(removals) // 500)
     program = compile_network(network, inputs[:2])
     expected = plain.measure(network, removals[::step], block, question())
@@ -520,11 +521,11 @@ def test_rounding_stays_within_the_margin(name: str) -> None:
     program = compile_network(network, inputs[:2])
     with torch.inference_mode():
         usual = network(inputs).abs().max().item()
-    for removal in removals_of(network, block, asked.Sweep(thresholds=3))[::3]:
+    for removal in removals_of(network, block, hm.Sweep(thresholds=3))[::3]:
         weights = removal.apply(program.weights({part.parameter for part in removal.target.parts}))
         with torch.inference_mode(), plain.filtered(network, removal):
             expected, answer = network(inputs), whole(program, inputs, weights)
-        margins = ties.Rounding(usual).margins(expected, answer.before)
+        margins = recheck.Rounding(usual).margins(expected, answer.before)
         assert ((answer.logits - expected).abs() <= margins / 4).all()
 
 
@@ -532,7 +533,7 @@ def test_top5_depends_on_the_true_class_alone() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 9))
     inputs = torch.rand(20, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     block = Block(inputs, torch.arange(20) % 9)
-    removals = removals_of(network, block, asked.Sweep(thresholds=4))
+    removals = removals_of(network, block, hm.Sweep(thresholds=4))
     program = compile_network(network, inputs)
     expected = plain.measure(network, removals, block, question(performance=top5))
     assert_same(measure(program, network, removals, block, question(performance=top5)), expected)

@@ -2,8 +2,8 @@
 
 Reads requests from standard input and answers on standard output, one JSON object a line. Runs with
 ``LD_PRELOAD``. What a child runs is the real command line: the words are parsed once, and the
-process is forked where ``hormesis.cli`` calls the command. Only the pixels of pictures are those of
-an empty one: to draw them takes longer than all the rest, and touches no file.
+process is forked where ``hormesis.cli.app`` calls the command. Only the pixels of pictures are
+those of an empty one: to draw them takes longer than all the rest, and touches no file.
 """
 
 import functools
@@ -35,7 +35,7 @@ def prepare() -> None:
     import pandas as pd
     import torch
 
-    import hormesis.options
+    import hormesis.cli.flags
 
     torch.set_num_threads(1)
     for module in pkgutil.walk_packages(hormesis.__path__, "hormesis."):
@@ -43,8 +43,8 @@ def prepare() -> None:
             importlib.import_module(module.name)
     importlib.import_module("tiny")
     importlib.import_module("lightning.pytorch")
-    hormesis.options.analyze_parser = functools.cache(hormesis.options.analyze_parser)
-    hormesis.options.analyze_parser()
+    hormesis.cli.flags.analyze_parser = functools.cache(hormesis.cli.flags.analyze_parser)
+    hormesis.cli.flags.analyze_parser()
     matplotlib.use("agg")
     leave_pictures_empty()
     pd.DataFrame({"a": [1], "b": ["x"]}).to_parquet(None, index=False)
@@ -54,7 +54,7 @@ def leave_pictures_empty() -> None:
     """Let every picture be one of a few pixels, under whatever name or in whatever file."""
     from matplotlib.figure import Figure
 
-    from hormesis.report import picture, retrained_picture, style
+    from hormesis.report.plots import overview, retraining, style
 
     save = Figure.savefig
 
@@ -63,7 +63,7 @@ def leave_pictures_empty() -> None:
 
     Figure.savefig = saved  # pyright: ignore[reportAttributeAccessIssue]
     saved(Figure(), BytesIO(), format="png")
-    for module in (picture, retrained_picture):
+    for module in (overview, retraining):
         for name in ("draw_overview", "draw_arms"):
             if hasattr(module, name):
                 setattr(module, name, lambda _, path: style.save(Figure(), path, dpi=10))
@@ -81,16 +81,16 @@ class Server:
 
     def serve(self) -> None:
         """Answer until there are no more requests."""
-        from hormesis import cli
+        from hormesis.cli import app
 
-        for name, command in cli._COMMANDS.items():
-            cli._COMMANDS[name] = self._forking(command)
+        for name, command in app._COMMANDS.items():
+            app._COMMANDS[name] = self._forking(command)
         self._answer({"threads": len(list(Path("/proc/self/task").iterdir()))})
         self._next()
         while self._asked:
             code = 1
             try:
-                code = cli.main(list(self._asked["words"]))
+                code = app.main(list(self._asked["words"]))
             except OtherWords:
                 continue
             except SystemExit as end:
@@ -129,7 +129,7 @@ class Server:
         sys.argv = ["hormesis", *asked["words"]]
         self._known = set(sys.modules)
         if asked["quiet"]:
-            summary: Any = importlib.import_module("hormesis.report.summary")
+            summary: Any = importlib.import_module("hormesis.report.text.summary")
             summary.print_summary = _silent
         self._shim.arm(asked["root"], Fault(*asked["fault"]), asked["at"], asked["journal"])
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
+from hormesis.data import images
+from hormesis.data.datasets import load_data
+from hormesis.data.image_cache import decoded
+from hormesis.data.images import read_images, read_pixels
+from hormesis.data.tiny_imagenet import training_files, validation_files
 from hormesis.errors import DataError, ModelError, TrainingError
-from hormesis.inputs import images
-from hormesis.inputs.checkpoints import load_checkpoint
-from hormesis.inputs.data import load_data
-from hormesis.inputs.decoded import decoded
-from hormesis.inputs.images import read_images, read_pixels
-from hormesis.inputs.tiny_imagenet import training_files, validation_files
-from hormesis.training.runs import open_run, write_manifest, write_metrics
+from hormesis.models.checkpoints import load_checkpoint
+from hormesis.results.training_run import load_run, write_manifest, write_metrics
 
 
 def png(path: Path, width: int, height: int) -> Path:
@@ -242,4 +242,4 @@ def test_a_safetensors_header_larger_than_its_file_is_refused(tmp_path, claimed)
 def test_a_manifest_of_a_training_is_read_within_bounds(tmp_path, text, words):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(TrainingError, match=words):
-        open_run(tmp_path)
+        load_run(tmp_path)

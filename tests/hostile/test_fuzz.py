@@ -18,16 +18,16 @@ from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
-from hormesis.cli import _parser, main, parsed
+from hormesis.cli.app import _parser, main, parsed
+from hormesis.cli.config import named_from, run_from, scoring_from, sweep_from, targets_from
+from hormesis.cli.flags import check_given
+from hormesis.data.download import Archive, _unpack
+from hormesis.data.image_cache import decoded
+from hormesis.data.images import read_pixels
 from hormesis.errors import DataError, HormesisError, ModelError
-from hormesis.given import named_from, run_from, scoring_from, sweep_from, targets_from
-from hormesis.inputs.checkpoints import load_weights
-from hormesis.inputs.decoded import decoded
-from hormesis.inputs.download import Archive, _unpack
-from hormesis.inputs.images import read_pixels
-from hormesis.options import check_given
-from hormesis.stress.adversaries import make_attack
-from hormesis.training.runs import TrainingRun, open_run
+from hormesis.models.checkpoints import load_weights
+from hormesis.results.training_run import TrainingRun, load_run
+from hormesis.settings.attacks import make_attack
 from mutations import changed, counts, damaged, fuzz, texts_of
 
 MOST = 8 << 30  # bytes that a process may address more than it does; no parser needs a tenth
@@ -154,7 +154,7 @@ def test_manifests_of_trainings(tmp_path, examples):
     def check(content: bytes) -> None:
         (tmp_path / "manifest.json").write_bytes(content)
         with suppress(HormesisError):
-            looked_at(open_run(tmp_path))
+            looked_at(load_run(tmp_path))
 
     fuzz(texts_of(RUN), examples, check)
 

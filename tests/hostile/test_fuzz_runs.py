@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 import hormesis as hm
 import torn
-from hormesis.commands.status import described_run
+from hormesis.cli.commands.status import described_run
 from hormesis.errors import HormesisError, TrainingError
-from hormesis.storage.sealed import sealed
-from hormesis.training.health import examined_run
-from hormesis.training.records import state_path
-from hormesis.training.runs import open_run
-from hormesis.training.standing import standing
-from hormesis.training.states import epochs_of, load_state, weights_in
+from hormesis.results.training_records import state_path
+from hormesis.results.training_run import load_run
+from hormesis.storage.sealed_json import sealed
+from hormesis.training.resume_state import epochs_of, load_state, weights_in
+from hormesis.training.run_state import standing
+from hormesis.training.verify import examined_run
 from mutations import changed, counts, damaged, fuzz
 
 SECONDS, MEBIBYTES = 1.0, 500
@@ -61,7 +61,7 @@ def read(folder: Path) -> None:
         with suppress(HormesisError):
             described_run(examined_run(folder))
         with suppress(HormesisError):
-            found = open_run(folder)
+            found = load_run(folder)
             repr(found)
             found.code()
             for epoch in found.chosen():

@@ -18,13 +18,13 @@ from jaxtyping import TypeCheckError
 from torch import nn
 
 import hormesis as hm
-from hormesis.commands.status import described
+from hormesis.cli.commands.status import described
 from hormesis.errors import HormesisError, StudyError
-from hormesis.report.summary import headline, left_out
-from hormesis.report.table import class_counts, score_overview
+from hormesis.report.text.score_table import class_counts, score_overview
+from hormesis.report.text.summary import headline, left_out
 from hormesis.storage import StoredOutcomes, examined, read_manifest
-from hormesis.storage.claims import not_to_go_on_with
 from hormesis.storage.shards import Shard, check, pack, unpack
+from hormesis.storage.table_checks import not_to_go_on_with
 from mutations import VALUES, changed, counts, damaged, fuzz
 
 
@@ -43,7 +43,7 @@ def made(tmp_path_factory):
             attack=hm.FGSM(0.1),
             sweep=hm.Sweep(thresholds=3, until=until),
             out=folder / name,
-            run=hm.Run(progress=False, workers=1),
+            run=hm.Execution(progress=False, workers=1),
         )
     shutil.copytree(folder / "finished", folder / "unfinished")
     rewritten(folder / "unfinished", lambda said: {**said, "state": "unfinished"})
@@ -88,7 +88,7 @@ def as_users_have_it() -> Iterator[None]:
 def read(folder: Path) -> None:
     """Look at all that the command line shows of a study."""
     with as_users_have_it(), suppress(HormesisError):
-        found = hm.open_study(folder)
+        found = hm.load_study(folder)
         repr(found)
         assert isinstance(found, hm.Study)
         headline(found)
@@ -100,7 +100,7 @@ def read(folder: Path) -> None:
 
 @each
 def test_the_studies_are_whole(study):
-    assert len(hm.open_study(study).scores) > 0
+    assert len(hm.load_study(study).scores) > 0
 
 
 @counts

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 
 import killed
-from hormesis import measuring
-from hormesis.cli import main
+from hormesis.cli.app import main
 from hormesis.engine.memory import Footprint
 from hormesis.errors import HormesisError, StudyError
-from hormesis.report.live import Following, page_sink
+from hormesis.measure import shard_worker
+from hormesis.report.html.live import Following, page_sink
+from hormesis.results.study import load_study
 from hormesis.storage import LOCK, MANIFEST, begun, lock
 from hormesis.storage.atomic import TEMPORARY, temporary_beside
 from hormesis.storage.ownership import COMPARISON, MARKER, STUDY, TRAINING, claim, owner
-from hormesis.study import open_study
 
 KINDS = ("usual", "overwrite", "extend")
 LEFT = f"{TEMPORARY}00000000-4711-0-abcd"
@@ -55,7 +55,7 @@ PLANTED = [*BESIDE, *(f"study/{name}" for name in WITHIN)]
 @pytest.fixture(autouse=True, scope="module")
 def _at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
+        patch.setattr(shard_worker, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
         patch.setattr(lock, "SETTLE", 0.01)
         patch.setattr("hormesis.storage.replacement._PATIENCE", 2)
         yield
@@ -148,7 +148,7 @@ def check_links(place: str, leads: str, kind: str, home: Path, precious: Path) -
     said = harmless(lambda: killed.analyze(home / "study", kind), precious)
     assert not any("\n" in line for line in (said,))
     if not said:
-        assert open_study(home / "study").finished
+        assert load_study(home / "study").finished
         assert not (home / "study" / "outcomes").is_symlink()
 
 
@@ -174,7 +174,7 @@ def test_a_link_is_no_place_for_a_study(leads, home, precious):
 def test_a_folder_below_a_link_is_one_s_own_choice(home, precious):
     (home / "disk").symlink_to(precious / "folder")
     assert killed.analyze(home / "disk" / "new", "usual").finished
-    assert open_study(precious / "folder" / "new").finished
+    assert load_study(precious / "folder" / "new").finished
 
 
 @pytest.mark.parametrize("name", ["pipe", "folder"])
@@ -211,14 +211,14 @@ def test_a_study_with_a_file_of_the_user_s_is_not_replaced(name, kind, home, pre
 
 
 def test_what_is_put_into_a_study_while_its_successor_grows_stays(home, monkeypatch):
-    measure, mine = measuring.Worker.__call__, home / "study" / "notes.txt"
+    measure, mine = shard_worker.Worker.__call__, home / "study" / "notes.txt"
 
     def noted(*given):
         mine.write_text("mine")
         return measure(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(measuring.Worker, "__call__", noted)
+        patch.setattr(shard_worker.Worker, "__call__", noted)
         with pytest.raises(StudyError, match=r"holds 'notes\.txt', which hormesis did not"):
             killed.analyze(home / "study", "overwrite")
     assert mine.read_text() == "mine"
@@ -316,7 +316,7 @@ def test_an_interruption_before_the_first_shard_deletes_nothing_of_the_user_s(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measuring.Worker, "__call__", stopped)
+    monkeypatch.setattr(shard_worker.Worker, "__call__", stopped)
     before = tree(tmp_path)
     for out in (Path(), Path("new"), Path("deep/new")):
         with pytest.raises((KeyboardInterrupt, StudyError)):
@@ -356,19 +356,19 @@ def test_an_old_study_without_a_marker_is_replaced_by_its_checksum(home):
 
 
 def test_who_may_not_work_there_deletes_nothing_that_grows(home, monkeypatch):
-    measure, seen = measuring.Worker.__call__, list[bool]()
+    measure, seen = shard_worker.Worker.__call__, list[bool]()
     grows = home / ".study.next" / "outcomes" / "00000000.safetensors"
 
     def second(*given):
         if grows.exists() and not seen:
             with monkeypatch.context() as patch:
-                patch.setattr(measuring.Worker, "__call__", measure)
+                patch.setattr(shard_worker.Worker, "__call__", measure)
                 with pytest.raises(StudyError, match="is being worked on by process"):
                     killed.analyze(home / "study", "until_overwrite")
             seen.append(grows.exists())
         return measure(*given)
 
-    monkeypatch.setattr(measuring.Worker, "__call__", second)
+    monkeypatch.setattr(shard_worker.Worker, "__call__", second)
     assert killed.analyze(home / "study", "overwrite").finished
     assert seen == [True]
 

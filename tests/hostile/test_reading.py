@@ -15,8 +15,8 @@ import pytest
 import forged
 import hormesis as hm
 import reading
-from hormesis.retraining import write_retraining
-from hormesis.storage.bounded import UnreadableFile, names_in
+from hormesis.results.retraining import write_retraining
+from hormesis.storage.safe_read import UnreadableFile, names_in
 from hormesis.storage.shards import file_of, firsts_in
 from mutations import MANY
 from reading import COMMANDS, KINDS, PLACES, PLANTS, Ended, ended, plant

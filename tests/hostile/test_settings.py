@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import hormesis as hm
-from hormesis.cli import _parser, main, parsed
+from hormesis.cli.app import _parser, main, parsed
 from hormesis.errors import SettingError
-from hormesis.training.runs import open_run
+from hormesis.results.training_run import load_run
 
 EVIL = """
 from pathlib import Path
@@ -175,7 +175,7 @@ def test_a_training_from_elsewhere_runs_no_code(network, data, setting, capsys):
     assert f"The training run names code for its {setting}, 'evil:build'" in said
     assert f"name it as `--{setting}`, or pass `--allow-code` if you trust that folder." in said
     with pytest.raises(SettingError, match="pass `allow_code` if you trust that folder"):
-        hm.analyze_epochs(hm.Trained("run"), out="studies")
+        hm.analyze_epochs(hm.CheckpointSelection("run"), out="studies")
     Path("study.yaml").write_text("run: run\n")
     assert "names code" in refused(["analyze", "--config", "study.yaml"], capsys)
-    assert open_run("run").code() == {setting: "evil:build"}
+    assert load_run("run").code() == {setting: "evil:build"}

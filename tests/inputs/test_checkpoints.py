@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hormesis.errors import ModelError
-from hormesis.inputs.checkpoints import load_checkpoint, load_weights
-from hormesis.inputs.normalize import normalized
+from hormesis.models.checkpoints import load_checkpoint, load_weights
+from hormesis.models.normalization import normalized
 
 
 class Net(nn.Module):
@@ -492,7 +492,7 @@ def test_what_the_disk_does_is_not_taken_for_damage(save, monkeypatch, error, sa
         raise error
 
     path = save(state())
-    monkeypatch.setattr("hormesis.inputs.checkpoints.torch.load", failing)
+    monkeypatch.setattr("hormesis.models.checkpoints.torch.load", failing)
     with pytest.raises(ModelError, match=said):
         load_checkpoint(path)
 

@@ -12,10 +12,10 @@ from sklearn.datasets import load_digits
 from torchvision import datasets
 from torchvision.transforms import ToTensor
 
+from hormesis.data.datasets import NORMALISATIONS, digits, load_data
+from hormesis.data.samples import take
+from hormesis.data.sampling import drawn, stratified
 from hormesis.errors import DataError, SettingError
-from hormesis.inputs.data import NORMALISATIONS, digits, load_data
-from hormesis.inputs.samples import take
-from hormesis.inputs.subset import drawn, stratified
 
 DATA = os.environ.get("HORMESIS_DATA")
 needs_data = pytest.mark.skipif(DATA is None, reason="HORMESIS_DATA names no folder of data sets")
@@ -267,7 +267,7 @@ def test_a_folder_without_classes_or_a_class_without_images_is_refused(folder):
 MODULE = """
 import torch
 from torch.utils.data import Dataset
-from hormesis.inputs.samples import samples_from
+from hormesis.data.samples import samples_from
 
 PAIR = (torch.linspace(-1, 1, 8).reshape(4, 2), torch.tensor([0, 1, 2, 1]))
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from hormesis.data.download import Archive, download
 from hormesis.errors import DataError
-from hormesis.inputs.download import Archive, download
 
 CONTENTS = {"set/a.txt": b"alpha", "set/in/b.bin": bytes(range(256)) * 400}
 

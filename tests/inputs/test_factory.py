@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from hormesis.errors import DataError, SettingError
-from hormesis.inputs.factory import call_factory, is_factory, load_factory, users_code
+from hormesis.settings.factory import call_factory, is_factory, load_factory, users_code
 
 MODULE = """
 from os.path import sep

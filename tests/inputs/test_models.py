@@ -11,8 +11,8 @@ from torch import nn
 from torchvision.models import get_model
 
 from hormesis.errors import MissingExtraError, ModelError, SettingError
-from hormesis.inputs.models import build_model, check_network, logits_of
-from hormesis.inputs.normalize import normalized
+from hormesis.models.networks import build_model, check_network, logits_of
+from hormesis.models.normalization import normalized
 
 PAPER = ["resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0"]
 # The smallest of each other family of torchvision that runs at 32x32, or at the size given.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hormesis.errors import ModelError
-from hormesis.inputs.normalize import Normalized, normalized
+from hormesis.models.normalization import Normalized, normalized
 
 
 def small(channels: int = 3) -> nn.Sequential:

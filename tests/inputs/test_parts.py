@@ -11,13 +11,13 @@ from PIL import Image
 from torchvision import datasets
 from torchvision.transforms import ToTensor
 
+from hormesis.data import image_cache as module
+from hormesis.data.datasets import digits, load_data
+from hormesis.data.image_array import Pixels, pixels_from
+from hormesis.data.image_cache import decoded
+from hormesis.data.samples import samples_from
+from hormesis.data.splits import held_out, load_parts
 from hormesis.errors import DataError
-from hormesis.inputs import decoded as module
-from hormesis.inputs.data import digits, load_data
-from hormesis.inputs.decoded import decoded
-from hormesis.inputs.parts import held_out, load_parts
-from hormesis.inputs.pixels import Pixels, pixels_from
-from hormesis.inputs.samples import samples_from
 from made_sets import write_tiny_imagenet
 
 

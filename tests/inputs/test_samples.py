@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
+from hormesis.data.samples import Samples, check_form, mixed, samples_from, take
+from hormesis.data.sampling import balanced, drawn, stratified
 from hormesis.errors import DataError
-from hormesis.inputs.samples import Samples, check_form, mixed, samples_from, take
-from hormesis.inputs.subset import balanced, drawn, stratified
 
 
 def images(count=4, seed=0):

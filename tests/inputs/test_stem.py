@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from hormesis.errors import ModelError, SettingError
-from hormesis.inputs.models import PAPER, build_model
-from hormesis.inputs.stem import with_small_stem
+from hormesis.models.networks import PAPER, build_model
+from hormesis.models.small_stem import with_small_stem
 
 
 @pytest.mark.parametrize("name", PAPER)

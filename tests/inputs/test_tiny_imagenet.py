@@ -11,10 +11,10 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import to_tensor
 
+from hormesis.data import tiny_imagenet
+from hormesis.data.datasets import load_data
+from hormesis.data.tiny_imagenet import ARCHIVE, find_tiny_imagenet, validation_files
 from hormesis.errors import DataError
-from hormesis.inputs import tiny_imagenet
-from hormesis.inputs.data import load_data
-from hormesis.inputs.tiny_imagenet import ARCHIVE, find_tiny_imagenet, validation_files
 
 DATA = os.environ.get("HORMESIS_DATA")
 CLASSES = ["n30", "n10", "n20"]  # as in wnids.txt: in no order

@@ -14,10 +14,10 @@ import handset
 import synthetic
 from browser import chromium
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.comparison import compare
-from hormesis.report.page import write_report
-from hormesis.settings import Scoring
-from hormesis.study import Study
+from hormesis.report.html.page import write_report
+from hormesis.results.comparison import compare
+from hormesis.results.study import Study
+from hormesis.settings.scoring import Scoring
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 NAMES = ["conv1.weight", HOSTILE, "</script><b>bold</b>", "=SUM(A1)", "layer.0.conv.weight", "fc"]

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-CSS = (files("hormesis.report") / "templates" / "page.css").read_text(encoding="utf-8")
+CSS = (files("hormesis.report.html") / "templates" / "page.css").read_text(encoding="utf-8")
 TEXT = ("ink", "soft", "fragile", "robust", "antifragile", "undecided")
 LINES = ("clean", "adversarial", "reference", "focus")
 

@@ -7,8 +7,8 @@ from scipy import stats
 import handset
 import synthetic
 from handset import FRAGILE, ROBUST
-from hormesis.report.curves import relative_responses, with_bands
-from hormesis.settings import Scoring
+from hormesis.report.views.curves import relative_responses, with_bands
+from hormesis.settings.scoring import Scoring
 
 ENDS = ["clean_low", "clean_high", "adversarial_low", "adversarial_high"]
 

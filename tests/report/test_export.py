@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hormesis.errors import StudyError
-from hormesis.report.export import write_table
+from hormesis.report.text.export import write_table
 
 TABLE = pd.DataFrame(
     {

@@ -6,7 +6,7 @@ import pytest
 
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.report.figures import (
+from hormesis.report.views.figures import (
     ResponseCurves,
     main_filter,
     response_curves,

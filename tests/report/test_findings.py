@@ -8,7 +8,7 @@ import pytest
 import handset
 import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.report.findings import ClassCount, class_counts, findings, headline
+from hormesis.report.views.findings import ClassCount, class_counts, findings, headline
 
 THIN = "\u202f"
 

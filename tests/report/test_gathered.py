@@ -10,15 +10,15 @@ import handset
 import synthetic
 from handset import FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
-from hormesis.comparison import compare
 from hormesis.errors import StudyError, TrainingError
-from hormesis.report.comparison import POOLED
-from hormesis.report.gathered import gather, scored, varying
-from hormesis.report.payload import study_payload
-from hormesis.report.retraining import retraining_payload
-from hormesis.report.several import several_payload
-from hormesis.retraining import open_retraining
-from hormesis.settings import Scoring
+from hormesis.report.html.comparison_payload import several_payload
+from hormesis.report.html.payload import study_payload
+from hormesis.report.html.retraining_payload import retraining_payload
+from hormesis.report.text.comparison import POOLED
+from hormesis.report.views.sources import gather, scored, varying
+from hormesis.results.comparison import compare
+from hormesis.results.retraining import load_retraining
+from hormesis.settings.scoring import Scoring
 
 
 def study(seed: int = 0, **about):
@@ -138,7 +138,7 @@ def test_accuracy_on_clean_inputs_is_where_every_line_begins(tmp_path):
     )
     retrained(tmp_path)
     accuracy.to_parquet(tmp_path / "accuracy.parquet")
-    lines = retraining_payload(open_retraining(tmp_path))["lines"]
+    lines = retraining_payload(load_retraining(tmp_path))["lines"]
     assert [(line["attack"], line["epsilon"], line["accuracy"]) for line in lines] == [
         ("fgsm", [0.0, 0.1], [0.9, 0.5]),
         ("pgd", [0.0, 0.1], [0.9, 0.2]),

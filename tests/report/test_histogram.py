@@ -7,11 +7,13 @@ from torch import nn
 
 import handset
 from handset import ROBUST
-from hormesis.pipeline import analyze
-from hormesis.report.histogram import Histogram, weight_histogram
-from hormesis.settings import Run, Sweep, Targets
-from hormesis.stress.adversaries import FGSM
-from hormesis.study import Study
+from hormesis.measure.pipeline import analyze
+from hormesis.report.views.histogram import Histogram, weight_histogram
+from hormesis.results.study import Study
+from hormesis.settings.attacks import FGSM
+from hormesis.settings.execution import Execution
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 
 WEIGHTS = torch.tensor([[-1.0, -0.5, -0.5], [0.0, 0.25, 1.0]])
 
@@ -27,7 +29,7 @@ def measured(sweep: Sweep, targets: Targets = Targets(), weights: torch.Tensor =
         attack=FGSM(0.1),
         targets=targets,
         sweep=sweep,
-        run=Run(engine="plain", workers=1, progress=False),
+        run=Execution(engine="plain", workers=1, progress=False),
     )
 
 

@@ -12,18 +12,20 @@ import torch
 from torch import nn
 
 import synthetic
-from hormesis.cli import main
-from hormesis.commands.watch import sinks_from
+from hormesis.cli.app import main
+from hormesis.cli.commands.watch import sinks_from
 from hormesis.engine.shards import Task
 from hormesis.errors import MissingExtraError, StudyError
-from hormesis.measuring import Worker
-from hormesis.pipeline import analyze
-from hormesis.report import events, live
-from hormesis.report.events import event_sink, scalars
-from hormesis.report.live import Following, following, page_sink, watch
-from hormesis.settings import Run, Sweep
-from hormesis.stress.adversaries import FGSM
-from hormesis.study import open_study
+from hormesis.measure.pipeline import analyze
+from hormesis.measure.shard_worker import Worker
+from hormesis.report import tensorboard
+from hormesis.report.html import live
+from hormesis.report.html.live import Following, following, page_sink, watch
+from hormesis.report.tensorboard import event_sink, scalars
+from hormesis.results.study import load_study
+from hormesis.settings.attacks import FGSM
+from hormesis.settings.execution import Execution
+from hormesis.settings.sweep import Sweep
 
 REFRESH = re.compile(r'<meta name="again"')
 
@@ -148,7 +150,7 @@ def test_events_are_the_scores_over_the_samples(study, tmp_path):
     sink(study, True)  # nothing new
     read = accumulator.EventAccumulator(str(tmp_path / "events" / "study"))
     read.Reload()
-    opened = open_study(study)
+    opened = load_study(study)
     expected = dict(scalars(opened))
     assert set(read.Tags()["scalars"]) == set(expected)
     assert read.Tags()["images"] == ["scores"]
@@ -160,7 +162,7 @@ def test_events_are_the_scores_over_the_samples(study, tmp_path):
 
 
 def test_scalars_name_scores_and_counts(study):
-    opened = open_study(study)
+    opened = load_study(study)
     found = dict(scalars(opened))
     assert found["network/clean"] == opened.base.clean
     chosen = opened.scores.query("filter == 'combined' and score == 'difference'")
@@ -181,7 +183,7 @@ def test_events_of_several_epochs_lie_side_by_side(tmp_path):
 
 
 def test_without_tensorboard_events_are_refused(monkeypatch):
-    monkeypatch.setattr(events, "find_spec", lambda name: None)
+    monkeypatch.setattr(tensorboard, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="install it with `pip install"):
         sinks_from(None, "events", Path("study"))
 
@@ -214,7 +216,7 @@ class Growing:
 
     def analyze(self, most: int = 300, *, overwrite: bool = False) -> None:
         self.most = most
-        run = Run(engine="plain", workers=1, progress=False, overwrite=overwrite)
+        run = Execution(engine="plain", workers=1, progress=False, overwrite=overwrite)
         with suppress(KeyboardInterrupt):
             analyze(
                 self.network,
@@ -237,7 +239,7 @@ def test_a_study_is_shown_as_it_grows(growing, tmp_path, monkeypatch):
     page, samples = tmp_path / "page.html", []
 
     def noted(folder: Path, last: bool) -> None:
-        samples.append((open_study(folder).manifest["base"]["samples"], last))
+        samples.append((load_study(folder).manifest["base"]["samples"], last))
 
     def pause(seconds: float) -> None:
         clock.now += 100.0
@@ -274,7 +276,7 @@ def test_what_replaces_a_study_is_shown_while_it_grows_beside_it(growing, monkey
     growing.analyze(64, overwrite=True)
     shown = []
     Following(growing.folder, [lambda folder, last: shown.append(folder)]).look()
-    assert [open_study(folder).manifest["base"]["samples"] for folder in shown] == [64]
+    assert [load_study(folder).manifest["base"]["samples"] for folder in shown] == [64]
     growing.analyze(overwrite=True)
     Following(growing.folder, [lambda folder, last: shown.append(folder)]).look()
     assert shown[1] == growing.folder

@@ -7,9 +7,16 @@ import pytest
 
 import handset
 from handset import ROBUST
-from hormesis.cli import _parser
-from hormesis.report.measured import command, epsilon_text, facts, left_out, performance_text
-from hormesis.settings import Scoring, Sweep
+from hormesis.cli.app import _parser
+from hormesis.report.views.method_text import (
+    command,
+    epsilon_text,
+    facts,
+    left_out,
+    performance_text,
+)
+from hormesis.settings.scoring import Scoring
+from hormesis.settings.sweep import Sweep
 
 
 def study(**changes):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import handset
 from handset import ROBUST
-from hormesis.report.network import NetworkRow, lanes, network_picture
+from hormesis.report.views.network import NetworkRow, lanes, network_picture
 
 
 def study(names: list[str], flow: list | None = None, **changes):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.studies import Studies
+from hormesis.results.series import StudySeries
 
 CURVES = {"conv.weight": ANTIFRAGILE, "fc.weight": FRAGILE, "w": ROBUST}
 NASTY = "<img src=x onerror=alert(1)>"
@@ -59,7 +59,7 @@ def test_a_score_that_is_none_is_a_word():
 
 
 def test_studies_of_epochs_show_theirs():
-    studies = Studies({1: handset.study(CURVES), 5: handset.study(CURVES)}, Path("run"))
+    studies = StudySeries({1: handset.study(CURVES), 5: handset.study(CURVES)}, Path("run"))
     found = Reader(studies._repr_html_())
     assert {"epoch 1", "epoch 5", "combined filter, adversarial score"} <= set(found.texts)
     assert found.texts.count("+0.50 U") == 2

@@ -11,7 +11,7 @@ import handset
 import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.errors import StudyError
-from hormesis.report.page import embedded, write_report
+from hormesis.report.html.page import embedded, write_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028"
 

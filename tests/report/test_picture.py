@@ -9,8 +9,8 @@ import pytest
 
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.report.picture import draw_overview
-from hormesis.study import Study
+from hormesis.report.plots.overview import draw_overview
+from hormesis.results.study import Study
 
 CURVES = (ANTIFRAGILE, FRAGILE, ROBUST)
 

@@ -15,16 +15,16 @@ import handset
 import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
-from hormesis.cli import main
+from hormesis.cli.app import main
 from hormesis.errors import SettingError, StudyError
-from hormesis.report.heat import luminance
-from hormesis.report.layers import Group, Shortcut, layer_groups, shortcuts
-from hormesis.report.network import network_picture
 from hormesis.report.plots.chosen import chosen
-from hormesis.report.style import Picture, save
-from hormesis.settings import Scoring
-from hormesis.studies import Studies
-from hormesis.study import Study
+from hormesis.report.plots.heat import luminance
+from hormesis.report.plots.style import Picture, save
+from hormesis.report.views.layers import Group, Shortcut, layer_groups, shortcuts
+from hormesis.report.views.network import network_picture
+from hormesis.results.series import StudySeries
+from hormesis.results.study import Study
+from hormesis.settings.scoring import Scoring
 
 CURVES = (ANTIFRAGILE, FRAGILE, ROBUST)
 NAMES = [
@@ -44,8 +44,8 @@ def many(names: list[str] = NAMES, **changes) -> Study:
     return handset.study(curves, **changes)
 
 
-def studies(count: int = 3) -> Studies:
-    return Studies({epoch: many() for epoch in range(1, count + 1)}, Path("runs"))
+def studies(count: int = 3) -> StudySeries:
+    return StudySeries({epoch: many() for epoch in range(1, count + 1)}, Path("runs"))
 
 
 def words(figure: Picture, folder: Path) -> list[str]:

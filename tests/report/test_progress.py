@@ -2,8 +2,8 @@
 
 import pytest
 
-from hormesis.report import progress
-from hormesis.report.progress import shown, silent
+from hormesis.engine import progress
+from hormesis.engine.progress import shown, silent
 
 
 class Clock:

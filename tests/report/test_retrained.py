@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from hormesis.analysis.effects import effect_table
-from hormesis.report.retrained import comparison_table, headline
-from hormesis.report.retrained_picture import LOOKS, draw_arms
-from hormesis.retraining import Retraining, write_retraining, write_table
+from hormesis.report.plots.retraining import LOOKS, draw_arms
+from hormesis.report.text.retraining import comparison_table, headline
+from hormesis.results.retraining import Retraining, write_retraining, write_table
 from hormesis.training.selection import ARMS
 
 RIGHT = {"selective": 0.9, "everything": 0.5, "random-size": 0.4, "none": 0.3}

@@ -10,8 +10,8 @@ from rich.table import Table
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
-from hormesis.report.table import class_counts, score_overview
-from hormesis.study import Study
+from hormesis.report.text.score_table import class_counts, score_overview
+from hormesis.results.study import Study
 
 
 def resnet_names() -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from hormesis.report.terminal import console, printable
+from hormesis.report.text.console import console, printable
 
 HOSTILE = "fc\x1b[2J\x1b]0;title\x07\r\x9b31m\u202egnp\x00.weight"
 SPELLED = r"fc\x1b[2J\x1b]0;title\x07\x0d\x9b31m\u202egnp\x00.weight"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hormesis.errors import SettingError
-from hormesis.stress.adversaries import ATTACKS, FGSM, PGD, as_epsilon, make_attack, parse_epsilon
+from hormesis.settings.attacks import ATTACKS, FGSM, PGD, as_epsilon, make_attack, parse_epsilon
 
 
 @pytest.mark.parametrize(
@@ -137,5 +137,5 @@ def test_an_unknown_attack_is_refused_with_the_nearest_name():
 
 
 def test_attacks_can_be_named_without_torch():
-    code = "import sys, hormesis.stress.adversaries; sys.exit('torch' in sys.modules)"
+    code = "import sys, hormesis.settings.attacks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

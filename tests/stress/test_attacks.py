@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hormesis.errors import AttackError, DataError, ModelError, SettingError
+from hormesis.settings.attacks import FGSM, PGD
 from hormesis.stress import attacks
-from hormesis.stress.adversaries import FGSM, PGD
 from hormesis.stress.attacks import clip, perturb, random_starts
 
 torch.set_num_threads(1)

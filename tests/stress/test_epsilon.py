@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from hormesis.data.samples import Samples
 from hormesis.errors import ModelError
-from hormesis.inputs.samples import Samples
-from hormesis.stress.adversaries import FGSM, PGD
+from hormesis.settings.attacks import FGSM, PGD
 from hormesis.stress.attacks import perturb
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
-from hormesis.stress.performance import accuracy
+from hormesis.stress.metrics import accuracy
 
 torch.set_num_threads(1)
 

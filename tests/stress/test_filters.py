@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hormesis.errors import SettingError
-from hormesis.settings import FILTERS
+from hormesis.settings.choices import FILTERS
 from hormesis.stress.filters import (
     Threshold,
     keep,

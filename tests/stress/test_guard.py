@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from hormesis.stress.guard import evaluating
+from hormesis.models.eval_mode import evaluating
 
 
 def mixed_network():

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from hormesis.stress.adversaries import PGD
+from hormesis.settings.attacks import PGD
 from hormesis.stress.attacks import perturb
-from hormesis.stress.halt import halting, step
+from hormesis.stress.cancellation import halting, step
 
 
 class EnoughError(Exception):

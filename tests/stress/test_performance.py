@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from hormesis.errors import SettingError
-from hormesis.stress.performance import (
-    PERFORMANCES,
-    Performance,
+from hormesis.stress.metrics import (
+    NAMED_METRICS,
+    Metric,
     accuracy,
     as_performance,
     loss,
@@ -35,14 +35,14 @@ tables = st.integers(1, 5).flatmap(
 )
 
 
-@pytest.mark.parametrize("kind", PERFORMANCES.values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", NAMED_METRICS.values(), ids=lambda kind: kind.name)
 def test_every_performance_returns_one_float_a_sample(kind):
     outputs = torch.randn(4, 7, requires_grad=True)
     values = kind.measure(outputs, torch.tensor([0, 1, 2, 6]))
     assert values.shape == (4,)
     assert values.dtype == torch.float32
     assert not values.requires_grad
-    assert PERFORMANCES[kind.name] is kind
+    assert NAMED_METRICS[kind.name] is kind
 
 
 @given(tables)
@@ -98,7 +98,7 @@ def test_loss_is_the_cross_entropy_and_lower_is_better():
 )
 def test_what_is_no_number_a_sample_is_refused(function, match):
     with pytest.raises(SettingError, match=f"Expected the performance 'mine' to return {match}"):
-        Performance("mine", function).measure(torch.ones(3, 2), torch.tensor([0, 1, 1]))
+        Metric("mine", function).measure(torch.ones(3, 2), torch.tensor([0, 1, 1]))
 
 
 @pytest.mark.parametrize("value", [0.5, -1.0, NAN])
@@ -108,8 +108,8 @@ def test_a_binary_performance_returns_zeros_and_ones(value):
 
     outputs, labels = torch.zeros(2, 2), torch.tensor([0, 1])
     with pytest.raises(SettingError, match="'mine' to return 0 or 1 for each sample"):
-        Performance("mine", mine, binary=True).measure(outputs, labels)
-    assert Performance("mine", mine).measure(outputs, labels)[0] == 1
+        Metric("mine", mine, binary=True).measure(outputs, labels)
+    assert Metric("mine", mine).measure(outputs, labels)[0] == 1
 
 
 def test_performances_are_frozen():
@@ -138,7 +138,7 @@ def module(monkeypatch):
     made = types.ModuleType("mine")
     vars(made).update(
         certainty=certainty,
-        ready=Performance("ready", certainty, higher_is_better=False),
+        ready=Metric("ready", certainty, higher_is_better=False),
         number=3,
     )
     monkeypatch.setitem(sys.modules, "mine", made)
@@ -147,7 +147,7 @@ def module(monkeypatch):
 
 def test_a_function_of_the_users_is_loaded(module):
     found = performance_named("mine:certainty")
-    assert found == Performance("mine:certainty", certainty)
+    assert found == Metric("mine:certainty", certainty)
     assert performance_named("mine:ready") is module.ready
 
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.stress.adversaries import FGSM, PGD
+from hormesis.settings.attacks import FGSM, PGD
 from hormesis.stress.attacks import perturb
-from hormesis.training.evaluate import evaluated
+from hormesis.training.robustness import evaluated
 
 EPSILON = 0.1
 
@@ -60,9 +60,12 @@ def test_steps_that_cannot_cross_the_ball_are_weaker(made):
 
 def test_a_trial_takes_the_same_steps(made):
     network, samples = made
-    for trial in (hm.Trial((EPSILON,), 10, 1), hm.Trial((EPSILON,), 10, 1, step_size=1 / 30)):
+    for trial in (
+        hm.EvaluationConfig((EPSILON,), 10, 1),
+        hm.EvaluationConfig((EPSILON,), 10, 1, step_size=1 / 30),
+    ):
         table = evaluated(network, samples, trial)
         alone = right(made, PGD(EPSILON, steps=10, step_size=trial.step_size))
         rows = table[table["attack"] == "pgd"]["right"]
         assert sum(rows.tolist()) <= min(alone, right(made, FGSM(EPSILON)))
-    assert hm.Trial(steps=10).step_size == PGD(steps=10).step_size == 0.25
+    assert hm.EvaluationConfig(steps=10).step_size == PGD(steps=10).step_size == 0.25

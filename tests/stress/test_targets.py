@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from hormesis.errors import ModelError, SettingError
-from hormesis.inputs.normalize import normalized
-from hormesis.settings import Targets
+from hormesis.models.normalization import normalized
+from hormesis.settings.targets import Targets
 from hormesis.stress.targets import Part, Target, find_targets
 
 EVERYTHING = Targets(include=("*",))

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
+from hormesis.data.image_array import Pixels
 from hormesis.errors import SettingError
-from hormesis.inputs.pixels import Pixels
-from hormesis.settings import MOST_SEED
-from hormesis.stress.adversaries import PGD
-from hormesis.training.batches import (
+from hormesis.settings.attacks import PGD
+from hormesis.settings.choices import MOST_SEED
+from hormesis.training.config import DataConfig, Recipe, TrainerConfig, training_attack
+from hormesis.training.loaders import (
     augmented,
     derived_seed,
     epoch_order,
     plain_loader,
     training_loader,
 )
-from hormesis.training.recipe import Corpus, Recipe, Session, training_attack
 
 
 def pixels(count):
@@ -83,11 +83,11 @@ def test_the_global_state_stays():
         (lambda: Recipe(schedule_options={"a": 1}), "Expected a `schedule`"),
         (lambda: Recipe(adversarial=True), "an `attack` to train against"),
         (lambda: Recipe(attack=PGD()), "`epsilon` to be a number for an attack during training"),
-        (lambda: Corpus(samples=1), "`samples` to be a whole number of at least 2"),
-        (lambda: Corpus(split_seed=-1), "`split_seed` to be a whole number"),
-        (lambda: Session(checkpoint_every=0), "`checkpoint_every` to be a whole number"),
-        (lambda: Session(loaders=-1), "`loaders` to be a whole number"),
-        (lambda: Session(validation_samples=1), "`validation_samples` to be a whole number"),
+        (lambda: DataConfig(samples=1), "`samples` to be a whole number of at least 2"),
+        (lambda: DataConfig(split_seed=-1), "`split_seed` to be a whole number"),
+        (lambda: TrainerConfig(checkpoint_every=0), "`checkpoint_every` to be a whole number"),
+        (lambda: TrainerConfig(loaders=-1), "`loaders` to be a whole number"),
+        (lambda: TrainerConfig(validation_samples=1), "`validation_samples` to be a whole number"),
     ],
 )
 def test_values_that_cannot_be_used_are_refused(wrong, message):

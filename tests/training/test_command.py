@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import hormesis as hm
-from hormesis.cli import main
+from hormesis.cli.app import main
 from users import forgotten, listing, settle
 
 SMALL = ["train", "--model", "my.nets:build", "--data", "my.sets:held_out", "--epochs", "2"]
@@ -43,7 +43,7 @@ def test_a_run_is_made_printed_and_taken_up_again(home, capsys):
     ]
     assert max(map(len, lines)) <= 80
     assert "adversarial" in said.out
-    run = hm.open_run("run")
+    run = hm.load_run("run")
     assert list(run.checkpoints) == [0, 1, 2]
     assert any((home / "run" / "logs").rglob("events.out.tfevents*"))
     kept = {name: value for name, value in listing(home / "run").items() if "manifest" not in name}
@@ -66,7 +66,7 @@ def test_a_configuration_gives_the_same_run_as_its_flags(home, capsys):
         main(["train", "--config", "train.yaml", "--allow-code", "--out", "two", "--no-progress"])
         == 0
     )
-    one, two = hm.open_run("one"), hm.open_run("two")
+    one, two = hm.load_run("one"), hm.load_run("two")
     assert one.manifest["question"] == two.manifest["question"]
     assert one.checkpoints[2].read_bytes() == two.checkpoints[2].read_bytes()
 
@@ -135,7 +135,7 @@ def test_a_training_that_diverges_ends_with_a_sentence(home, capsys):
     said = capsys.readouterr().err
     assert said.startswith("hormesis: error: Training diverged in epoch 1")
     assert said.count("\n") == 1
-    assert list(hm.open_run("run").checkpoints) == [0]
+    assert list(hm.load_run("run").checkpoints) == [0]
 
 
 def test_without_lightning_the_extra_is_named(monkeypatch, capsys):

@@ -7,13 +7,13 @@ import torch
 
 import hormesis as hm
 from hormesis.analysis.effects import effect_table
+from hormesis.data.sampling import drawn, stratified
 from hormesis.errors import DataError, SettingError, TrainingError
-from hormesis.inputs.checkpoints import load_checkpoint
-from hormesis.inputs.subset import drawn, stratified
+from hormesis.models.checkpoints import load_checkpoint
 from hormesis.training import controls as experiment
 from retrained import QUIET, data, network, sets, study, upper
 
-TRIAL = hm.Trial(epsilons=(0.02, 0.05), steps=2, restarts=1)
+TRIAL = hm.EvaluationConfig(epsilons=(0.02, 0.05), steps=2, restarts=1)
 RECIPE = hm.Recipe(epochs=1, batch=10, rate=0.01)
 
 
@@ -22,7 +22,7 @@ def compared(out, **options):
         "controls": hm.Controls(seeds=(1, 2), trial=TRIAL),
         "selection": upper(study()),
         "recipe": RECIPE,
-        "origin": hm.Origin(network=network()),
+        "origin": hm.SourceNetwork(network=network()),
         "session": QUIET,
     }
     return hm.retrain_with_controls(study(), sets(), out=out, **settings | options)
@@ -34,7 +34,7 @@ def made(tmp_path_factory):
 
 
 def last(made, arm, seed):
-    run = hm.open_run(made.folder / arm / f"seed-{seed}")
+    run = hm.load_run(made.folder / arm / f"seed-{seed}")
     return load_checkpoint(run.checkpoints[max(run.checkpoints)])
 
 
@@ -111,8 +111,8 @@ def test_another_question_in_the_same_folder_is_refused(made, tmp_path):
 @pytest.mark.parametrize("draw", [drawn, stratified])
 def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path, draw):
     """The study has the first draw of the validation samples; the others are left."""
-    from hormesis.inputs.pixels import pixels_from
-    from hormesis.inputs.samples import samples_from
+    from hormesis.data.image_array import pixels_from
+    from hormesis.data.samples import samples_from
 
     validation = pixels_from(samples_from(data(30, 1)))
     chosen = draw(validation.labels, 12, 0)
@@ -122,7 +122,7 @@ def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path, dra
         seen.samples(),
         attack=hm.FGSM(0.05),
         sweep=hm.Sweep(thresholds=5),
-        run=hm.Run(engine="plain", progress=False),
+        run=hm.Execution(engine="plain", progress=False),
     )
     made = hm.retrain_with_controls(
         of,
@@ -131,7 +131,7 @@ def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path, dra
         controls=hm.Controls(("selective",), (1,), TRIAL),
         selection=upper(of),
         recipe=RECIPE,
-        origin=hm.Origin(network=network()),
+        origin=hm.SourceNetwork(network=network()),
         session=QUIET,
     )
     left = torch.ones(30, dtype=torch.bool)
@@ -149,7 +149,7 @@ def test_a_draw_that_nobody_knows_is_noted(tmp_path):
         controls=hm.Controls(("none",), (1,), TRIAL),
         selection=upper(study()),
         recipe=RECIPE,
-        origin=hm.Origin(network=network()),
+        origin=hm.SourceNetwork(network=network()),
         session=QUIET,
     )
     (note,) = made.manifest["notes"]
@@ -158,7 +158,7 @@ def test_a_draw_that_nobody_knows_is_noted(tmp_path):
 
 
 def test_test_data_of_ones_own_are_taken_and_drawn_from(tmp_path):
-    trial = hm.Trial(epsilons=(0.02,), steps=1, restarts=1, samples=9)
+    trial = hm.EvaluationConfig(epsilons=(0.02,), steps=1, restarts=1, samples=9)
     controls = hm.Controls(("none",), (1,), trial, test=data(20, 7))
     made = compared(tmp_path / "out", controls=controls)
     assert made.manifest["controls"]["samples"] == 9

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from hormesis.data.datasets import digits
 from hormesis.errors import ModelError
-from hormesis.inputs.data import digits
-from hormesis.inputs.normalize import normalized
+from hormesis.models.normalization import normalized
 from hormesis.training import digits as module
 from hormesis.training.digits import cache_folder, train_on_digits, trained_on_digits
 

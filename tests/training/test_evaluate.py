@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 import hormesis as hm
+from hormesis.data.samples import samples_from
 from hormesis.errors import MissingExtraError, SettingError
-from hormesis.inputs.samples import samples_from
 from hormesis.stress.attacks import perturb, random_starts
-from hormesis.training.evaluate import evaluated
+from hormesis.training.robustness import evaluated
 from retrained import data, network
 
-TRIAL = hm.Trial(epsilons=(0.02, 0.05, 0.1), steps=4, restarts=2)
+TRIAL = hm.EvaluationConfig(epsilons=(0.02, 0.05, 0.1), steps=4, restarts=2)
 
 
 def trained():
@@ -93,7 +93,7 @@ class Band(nn.Module):
 def test_a_sample_that_fell_at_a_smaller_epsilon_has_fallen_at_a_larger_one():
     """From 0.4, FGSM's step of 0.1 ends in the band; that of 0.3, and PGD's, beyond it."""
     samples = samples_from((torch.full((2, 1), 0.4), torch.tensor([0, 0])), classes=2)
-    made, trial = Band(), hm.Trial(epsilons=(0.1, 0.3), steps=1, restarts=1)
+    made, trial = Band(), hm.EvaluationConfig(epsilons=(0.1, 0.3), steps=1, restarts=1)
     alone = right(made, lambda width: hm.PGD(width, steps=1, step_size=1.0), 0.3, 0, samples)
     assert alone.all()
     table = evaluated(made, samples, trial)
@@ -111,7 +111,7 @@ def test_accuracy_falls_from_attack_to_attack_and_from_epsilon_to_epsilon(made):
 
 
 def test_samples_that_fell_are_not_attacked_again(made, monkeypatch):
-    from hormesis.training import evaluate
+    from hormesis.training import robustness
 
     tried = []
 
@@ -119,7 +119,7 @@ def test_samples_that_fell_are_not_attacked_again(made, monkeypatch):
         tried.append(len(inputs))
         return perturb(network, inputs, labels, attack, **options)
 
-    monkeypatch.setattr(evaluate, "perturb", counting)
+    monkeypatch.setattr(robustness, "perturb", counting)
     table = evaluated(made, samples_from(data()), TRIAL)
     everything = len(TRIAL.epsilons) * (1 + TRIAL.restarts) * 40
     assert sum(tried) < everything
@@ -135,7 +135,9 @@ def test_a_random_start_belongs_to_its_sample():
 def test_the_network_comes_back_as_it_was(made):
     before = {name: value.clone() for name, value in made.state_dict().items()}
     made.train()
-    evaluated(made, samples_from(data(12)), hm.Trial(epsilons=(0.1,), steps=2, restarts=1))
+    evaluated(
+        made, samples_from(data(12)), hm.EvaluationConfig(epsilons=(0.1,), steps=2, restarts=1)
+    )
     assert made.training
     made.eval()
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
@@ -155,17 +157,17 @@ def test_the_network_comes_back_as_it_was(made):
 )
 def test_what_is_no_trial_is_refused(settings, message):
     with pytest.raises(SettingError, match=message):
-        hm.Trial(**settings)
+        hm.EvaluationConfig(**settings)
 
 
 def test_without_autoattack_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyautoattack", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'hormesis\[autoattack\]'"):
-        hm.Trial(autoattack=True)
+        hm.EvaluationConfig(autoattack=True)
 
 
 def test_autoattack_needs_images_of_several_classes(made):
-    trial = hm.Trial(epsilons=(0.02,), steps=2, restarts=1, autoattack=True)
+    trial = hm.EvaluationConfig(epsilons=(0.02,), steps=2, restarts=1, autoattack=True)
     with pytest.raises(SettingError, match=r"AutoAttack knows images in .* at least 4"):
         evaluated(made, samples_from(data(12)), trial)
 
@@ -176,7 +178,7 @@ def test_autoattack_is_at_least_as_strong_as_pgd():
     made = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)).eval()
     inputs = torch.rand(10, 1, 8, 8)
     samples = samples_from((inputs, made(inputs).argmax(dim=1)), classes=5)
-    trial = hm.Trial(epsilons=(0.005, 0.02), steps=3, restarts=1, autoattack=True)
+    trial = hm.EvaluationConfig(epsilons=(0.005, 0.02), steps=3, restarts=1, autoattack=True)
     state = torch.get_rng_state()
     table = evaluated(made, samples, trial)
     assert torch.equal(torch.get_rng_state(), state)

@@ -7,9 +7,9 @@ from torch.nn.functional import cross_entropy
 
 import hormesis as hm
 from hormesis.errors import ModelError, TrainingError
-from hormesis.training.case import opened_case
 from hormesis.training.freezing import Freezing
-from hormesis.training.shares import Share
+from hormesis.training.retraining_plan import opened_case
+from hormesis.training.trainable_masks import Share
 from retrained import data, network, study, upper
 
 OPTIMIZERS = {
@@ -196,7 +196,7 @@ def test_normalisation_around_the_network_changes_no_name():
         data(12, 1),
         attack=hm.FGSM(0.05),
         sweep=hm.Sweep(thresholds=3),
-        run=hm.Run(engine="plain", progress=False),
+        run=hm.Execution(engine="plain", progress=False),
     )
     frozen = hm.freeze(model, of, upper(of))
     optimizer = torch.optim.SGD(frozen.parameters, lr=0.1, weight_decay=0.1)

@@ -11,10 +11,10 @@ from torch import nn
 
 import hormesis as hm
 from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
-from hormesis.inputs.checkpoints import load_checkpoint
-from hormesis.retraining import is_retraining
-from hormesis.training import keeper
-from hormesis.training.origin import trained_on_the_spot
+from hormesis.models.checkpoints import load_checkpoint
+from hormesis.results.retraining import is_retraining
+from hormesis.training import checkpointing
+from hormesis.training.source_network import trained_on_the_spot
 from hormesis.training.train import train
 from retrained import QUIET, data, network, sets, study, upper
 
@@ -26,7 +26,7 @@ def retrained(out, *, of=None, **options):
     settings: dict[str, Any] = {
         "selection": upper(of),
         "recipe": RECIPE,
-        "origin": hm.Origin(network=network()),
+        "origin": hm.SourceNetwork(network=network()),
         "session": QUIET,
     }
     return hm.retrain(of, sets(), out=out, **settings | options)
@@ -51,7 +51,7 @@ def test_what_is_frozen_is_equal_in_every_checkpoint_and_the_rest_has_moved(
     made = retrained(tmp_path / "run", of=study(per), selection=selection, recipe=recipe)
     start = network().state_dict()
     trained = made.manifest["question"]["retraining"]["trained"]
-    checkpoints = hm.open_run(made.folder).checkpoints
+    checkpoints = hm.load_run(made.folder).checkpoints
     assert list(checkpoints) == [0, 1, 2]
     for epoch, path in checkpoints.items():
         now = load_file(path)
@@ -74,7 +74,7 @@ def test_what_is_frozen_is_equal_in_every_checkpoint_and_the_rest_has_moved(
 
 def test_the_manifest_says_what_was_frozen_and_that_it_stayed(tmp_path):
     made = retrained(tmp_path / "run")
-    again = hm.open_retraining(tmp_path / "run")
+    again = hm.load_retraining(tmp_path / "run")
     assert again.manifest == json.loads(json.dumps(made.manifest))
     assert again.manifest["retraining"] == 1
     assert again.manifest["frozen"]["equal"].startswith("bit for bit")
@@ -93,7 +93,7 @@ def test_the_manifest_says_what_was_frozen_and_that_it_stayed(tmp_path):
 
 def test_the_network_given_stays_as_it_is(tmp_path):
     given = network()
-    retrained(tmp_path / "run", origin=hm.Origin(network=given))
+    retrained(tmp_path / "run", origin=hm.SourceNetwork(network=given))
     assert all(
         torch.equal(value, other)
         for value, other in zip(
@@ -104,7 +104,7 @@ def test_the_network_given_stays_as_it_is(tmp_path):
 
 def test_it_is_the_training_of_a_plain_loop_over_the_trained_parameters(tmp_path):
     """Batch norms of frozen layers in evaluation mode, Adam over the others: eight lines."""
-    from hormesis.training.batches import epoch_order
+    from hormesis.training.loaders import epoch_order
 
     made = retrained(tmp_path / "run")
     plain = network().to(memory_format=torch.channels_last)
@@ -121,14 +121,14 @@ def test_it_is_the_training_of_a_plain_loop_over_the_trained_parameters(tmp_path
             optimizer.zero_grad()
             nn.functional.cross_entropy(plain(inputs[rows]), labels[rows]).backward()
             optimizer.step()
-    found = load_checkpoint(hm.open_run(made.folder).checkpoints[2])
+    found = load_checkpoint(hm.load_run(made.folder).checkpoints[2])
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7)
 
 
 def test_a_run_that_was_cut_goes_on_and_ends_alike(tmp_path, monkeypatch):
     whole = retrained(tmp_path / "whole")
-    real, calls = keeper.write_metrics, []
+    real, calls = checkpointing.write_metrics, []
 
     def failing(*arguments):
         calls.append(1)
@@ -137,11 +137,11 @@ def test_a_run_that_was_cut_goes_on_and_ends_alike(tmp_path, monkeypatch):
         return real(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(keeper, "write_metrics", failing)
+        patched.setattr(checkpointing, "write_metrics", failing)
         with pytest.raises(RuntimeError, match="cut"):
             retrained(tmp_path / "cut")
     again = retrained(tmp_path / "cut")
-    one, two = (load_checkpoint(hm.open_run(made.folder).checkpoints[2]) for made in (whole, again))
+    one, two = (load_checkpoint(hm.load_run(made.folder).checkpoints[2]) for made in (whole, again))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert again.manifest["frozen"] == whole.manifest["frozen"]
 
@@ -151,11 +151,11 @@ def test_it_can_be_trained_against_an_attack(tmp_path):
     hardened = retrained(tmp_path / "hardened", recipe=recipe)
     plain = retrained(tmp_path / "plain", recipe=hm.Recipe(epochs=1, batch=8))
     one, two = (
-        load_checkpoint(hm.open_run(made.folder).checkpoints[1]) for made in (hardened, plain)
+        load_checkpoint(hm.load_run(made.folder).checkpoints[1]) for made in (hardened, plain)
     )
     trained = trained_names(hardened)
     assert all(torch.equal(one[name], two[name]) == (name not in trained) for name in trained)
-    assert hm.open_run(hardened.folder).metrics["adversarial_accuracy"].between(0, 1).all()
+    assert hm.load_run(hardened.folder).metrics["adversarial_accuracy"].between(0, 1).all()
 
 
 # --- from a training to studies to a retraining to studies --------------------------------------
@@ -174,29 +174,33 @@ def test_the_circle_closes(tmp_path, monkeypatch):
         "        return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4))\n"
     )
     monkeypatch.chdir(tmp_path)
-    plain = hm.Run(engine="plain", progress=False)
+    plain = hm.Execution(engine="plain", progress=False)
     sweep, attack = hm.Sweep(thresholds=5), hm.FGSM(0.05)
     with forgotten():
         recipe = hm.Recipe(epochs=2, rate=0.05, batch=10)
         hm.train("my.nets:two_layers", "my.sets:held_out", out="run", recipe=recipe, session=QUIET)
         hm.analyze_epochs(
-            hm.Trained("run", epochs=(2,), allow_code=True),
+            hm.CheckpointSelection("run", epochs=(2,), allow_code=True),
             out="studies",
             attack=attack,
             sweep=sweep,
             run=plain,
         )
-        of = hm.open_study("studies/epoch-0002")
+        of = hm.load_study("studies/epoch-0002")
         assert isinstance(of, hm.Study)
         with pytest.raises(SettingError, match=r"names code for its model, .*`allow_code`"):
             hm.retrain(of, out="again", selection=upper(of), recipe=RECIPE, session=QUIET)
-        trusted = hm.Origin(allow_code=True)
+        trusted = hm.SourceNetwork(allow_code=True)
         made = hm.retrain(
             of, out="again", selection=upper(of), recipe=RECIPE, origin=trusted, session=QUIET
         )
-        assert hm.open_run("again").manifest["question"]["network"]["name"] == "my.nets:two_layers"
+        assert hm.load_run("again").manifest["question"]["network"]["name"] == "my.nets:two_layers"
         studies, damaged = hm.analyze_epochs(
-            hm.Trained("again", allow_code=True), out="later", attack=attack, sweep=sweep, run=plain
+            hm.CheckpointSelection("again", allow_code=True),
+            out="later",
+            attack=attack,
+            sweep=sweep,
+            run=plain,
         )
         assert damaged == {}
         assert list(studies.members) == [1, 2]
@@ -208,7 +212,7 @@ def test_the_circle_closes(tmp_path, monkeypatch):
             out="b",
             selection=upper(of),
             recipe=RECIPE,
-            origin=hm.Origin(run="moved", allow_code=True),
+            origin=hm.SourceNetwork(run="moved", allow_code=True),
             session=QUIET,
         )
         assert found.manifest["study"] == made.manifest["study"]
@@ -218,14 +222,14 @@ def test_the_circle_closes(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_network_that_is_trained_on_the_digits_is_trained_again(tmp_path, monkeypatch):
-    from hormesis.cli import main
+    from hormesis.cli.app import main
 
     monkeypatch.chdir(tmp_path)
     words = "analyze --model squeezenet1_1 --thresholds 5 --samples 40 --out study --no-progress"
     assert main(words.split()) == 0
     words = "retrain study --epochs 1 --reference base --undecided estimate --out run --no-progress"
     assert main(words.split()) == 0
-    made = hm.open_retraining("run")
+    made = hm.load_retraining("run")
     assert made.manifest["frozen"]["values"] > 0
     assert made.manifest["question"]["data"]["name"] == "digits"
 
@@ -256,12 +260,20 @@ def test_only_a_named_network_on_the_digits_can_be_trained_again(name, data, exp
     ("options", "error", "message"),
     [
         (
-            {"origin": hm.Origin()},
+            {"origin": hm.SourceNetwork()},
             TrainingError,
             r"Sequential, is not at hand: name its checkpoint",
         ),
-        ({"origin": hm.Origin(network=network(1))}, ModelError, "another network than the one giv"),
-        ({"origin": hm.Origin(run="nowhere")}, TrainingError, "no folder nowhere of a training"),
+        (
+            {"origin": hm.SourceNetwork(network=network(1))},
+            ModelError,
+            "another network than the one giv",
+        ),
+        (
+            {"origin": hm.SourceNetwork(run="nowhere")},
+            TrainingError,
+            "no folder nowhere of a training",
+        ),
         (
             {"selection": hm.Selection(scoring=hm.Scoring(tolerance=9.0), undecided="estimate")},
             SettingError,
@@ -281,7 +293,7 @@ def test_what_cannot_be_retrained_is_refused_and_leaves_nothing(tmp_path, option
 
 
 def test_data_of_another_shape_or_classes_are_refused(tmp_path):
-    origin = hm.Origin(network=network())
+    origin = hm.SourceNetwork(network=network())
     for inputs, labels, message in (
         (torch.rand(40, 1, 9, 9), data()[1], r"shape \[1, 8, 8\], as the study .* got \[1, 9, 9\]"),
         (data()[0], torch.arange(40) % 4, "a number of classes of 3, .* got 4"),
@@ -329,5 +341,5 @@ def test_a_folder_that_is_no_retraining_is_refused(tmp_path, text, message):
     if text is not None:
         (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(TrainingError, match=message):
-        hm.open_retraining(tmp_path)
+        hm.load_retraining(tmp_path)
     assert is_retraining(tmp_path) == (text is not None and "retraining" in text)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import hormesis as hm
-from hormesis.cli import main
+from hormesis.cli.app import main
 from users import forgotten, listing, settle
 
 RETRAIN = ["retrain", "studies/epoch-0002", "--no-progress", "--loggers", "{}", "--epochs", "1"]
@@ -45,7 +45,7 @@ def made(tmp_path_factory):
         assert main(["train", *words.split(), "--loggers", "{}", "--out", "run", *quiet]) == 0
         words = "--run run --epochs 2 --thresholds 5 --epsilon 0.05 --engine plain --allow-code"
         assert main(["analyze", *words.split(), "--out", "studies", *quiet]) == 0
-        of = hm.open_study("studies/epoch-0002").score(hm.Scoring(reference="base"))
+        of = hm.load_study("studies/epoch-0002").score(hm.Scoring(reference="base"))
         clean = of.query("filter == 'combined' and score == 'clean'")["value"]
         (folder / "middle").write_text(str(abs(clean.mean())))
     return folder
@@ -101,10 +101,10 @@ def test_controls_print_a_table_and_draw_a_picture(home, capsys):
     assert "95% interval over seeds and samples" in said
     assert "picture: out/accuracy.png" in said
     assert (home / "out" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
-    made = hm.open_retraining("out")
+    made = hm.load_retraining("out")
     assert made.manifest["controls"]["seeds"] == [1, 2]
     assert isinstance(made.accuracy, pd.DataFrame)
-    assert list(hm.open_run("out/selective/seed-2").checkpoints) == [0, 1]
+    assert list(hm.load_run("out/selective/seed-2").checkpoints) == [0, 1]
 
 
 def test_weights_of_ones_own_will_do(home, capsys):
@@ -113,7 +113,7 @@ def test_weights_of_ones_own_will_do(home, capsys):
     assert main([*words, "--out", "again"]) == 2
     assert "names code for its model, 'my.nets:two_layers'" in capsys.readouterr().err
     assert main([*words, "--model", "my.nets:two_layers", "--out", "again"]) == 0
-    assert hm.open_retraining("again").manifest["frozen"]["values"]
+    assert hm.load_retraining("again").manifest["frozen"]["values"]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import hormesis as hm
 from hormesis.errors import SettingError, StudyError
 from hormesis.training.arms import arm_targets, selected, target_classes
-from hormesis.training.case import opened_case
+from hormesis.training.retraining_plan import opened_case
 from hormesis.training.selection import ARMS
-from hormesis.training.shares import everything, shares_of
+from hormesis.training.trainable_masks import everything, shares_of
 from retrained import data, network, study, table, upper
 
 FOUR = table(
@@ -85,7 +85,7 @@ def test_a_global_study_has_no_targets_to_choose_from():
         attack=hm.FGSM(0.05),
         targets=hm.Targets(scope="global"),
         sweep=hm.Sweep(thresholds=3),
-        run=hm.Run(engine="plain", progress=False),
+        run=hm.Execution(engine="plain", progress=False),
     )
     with pytest.raises(StudyError, match="Expected a study of single targets"):
         opened_case(whole, hm.Selection())

@@ -10,14 +10,14 @@ import pytest
 
 import hormesis as hm
 import torn
-from hormesis.cli import main
+from hormesis.cli.app import main
 from hormesis.errors import TrainingError
+from hormesis.results.training_records import Seal, read_record, read_records
+from hormesis.results.training_run import load_run
 from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.ownership import MARKER
-from hormesis.training import keeper
-from hormesis.training.health import examined_run
-from hormesis.training.records import Seal, read_record, read_records
-from hormesis.training.runs import open_run
+from hormesis.training import checkpointing
+from hormesis.training.verify import examined_run
 
 STATES = (torn.EPOCHS - 1, torn.EPOCHS)
 EARLIER = [f"checkpoints/epoch-{epoch:04d}.safetensors" for epoch in range(1, STATES[0])]
@@ -37,7 +37,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 
 def rows(folder: Path) -> Any:
-    return open_run(folder).metrics.drop(columns="seconds")
+    return load_run(folder).metrics.drop(columns="seconds")
 
 
 def put(path: Path, content: bytes | None) -> None:
@@ -80,7 +80,7 @@ def tear_all(whole: Path, tmp_path: Path, kinds: list[str]) -> int:
             shutil.copytree(whole, out)
             put(out / name, content)
             torn.run("train", out)
-            run, count = open_run(out), count + 1
+            run, count = load_run(out), count + 1
             if name in EARLIER:
                 assert [Path(name).name in said for said in run.lost] == [True], (name, kind)
                 assert examined_run(out).damaged
@@ -112,7 +112,7 @@ def test_an_epoch_is_trained_again_from_the_other_state(copy, state):
     (copy / "checkpoints" / "epoch-0003.safetensors").unlink()
     torn.run("train", copy)
     assert torn.kept(copy) == expected
-    (said,) = open_run(copy).told
+    (said,) = load_run(copy).told
     assert said.startswith(f"The state after epoch 3 was damaged ({state}: ")
     assert said.endswith("trained again from the state after epoch 2.")
 
@@ -142,7 +142,7 @@ def test_a_first_state_that_is_torn_is_no_loss(tmp_path):
     (tmp_path / "one" / "resume-0001.ckpt").write_bytes(b"")
     torn.run("train", tmp_path / "one", epochs=1)
     assert torn.kept(tmp_path / "one") == expected
-    assert "trained again from the start" in open_run(tmp_path / "one").told[0]
+    assert "trained again from the start" in load_run(tmp_path / "one").told[0]
 
 
 def test_states_of_another_training_are_not_taken(copy, tmp_path):
@@ -160,19 +160,19 @@ def test_states_of_another_training_are_not_taken(copy, tmp_path):
 
 def test_a_table_that_is_not_the_one_written_is_named(copy):
     path = copy / "metrics.csv"
-    usual = open_run(copy).metrics
+    usual = load_run(copy).metrics
     path.write_text(path.read_text().replace("1,", "1,0", 1))
     with pytest.raises(TrainingError, match=r"table .*metrics.csv is damaged: it is not the one"):
-        open_run(copy).metrics  # noqa: B018
+        load_run(copy).metrics  # noqa: B018
     path.write_text("epoch,rate\n1,0.1\n3,")
     with pytest.raises(TrainingError, match=r"damaged: line 3 is not of epoch 2; run the same"):
-        open_run(copy).metrics  # noqa: B018
+        load_run(copy).metrics  # noqa: B018
     path.unlink()
-    assert open_run(copy).metrics.equals(usual)  # as long as a record has it
+    assert load_run(copy).metrics.equals(usual)  # as long as a record has it
 
 
 def test_a_checkpoint_that_is_not_the_one_written_is_named(copy):
-    run = open_run(copy)
+    run = load_run(copy)
     assert [run.fault(epoch) for epoch in range(4)] == [""] * 4
     path = run.checkpoints[1]
     other = run.checkpoints[2].read_bytes()
@@ -192,7 +192,7 @@ def test_a_manifest_that_is_not_the_one_written_is_named(copy):
     path = copy / "manifest.json"
     path.write_text(path.read_text().replace('"batch": 8', '"batch": 9'))
     with pytest.raises(TrainingError, match=r"checksum does not fit. It can be mended: run the"):
-        open_run(copy)
+        load_run(copy)
 
 
 def test_verify_and_status_take_a_training(copy, capsys):
@@ -225,14 +225,14 @@ def test_verify_takes_a_retraining_with_its_arms(tmp_path, capsys):
     assert said.count("checksum does not fit") + said.count("missing") + said.count("bytes in") >= 4
     torn.run("controls", out)
     assert torn.kept(out) == expected
-    notes = " ".join(hm.open_retraining(out).manifest["notes"])
+    notes = " ".join(hm.load_retraining(out).manifest["notes"])
     assert "The table selective/seed-1/outcomes.parquet was damaged" in notes
     assert "everything, seed 1: The state after epoch 3 was damaged" in notes
     (out / "manifest.json").write_text("{")
     torn.run("controls", out)
     assert torn.kept(out) == expected
     assert main(["verify", str(out)]) == 0
-    assert "The manifest was damaged" in " ".join(hm.open_retraining(out).manifest["notes"])
+    assert "The manifest was damaged" in " ".join(hm.load_retraining(out).manifest["notes"])
 
 
 # --- what lies there ----------------------------------------------------------------------------
@@ -247,8 +247,8 @@ def test_a_kill_between_state_and_record_costs_that_epoch_alone(tmp_path, monkey
             raise StopError
         write(folder, record)
 
-    write = keeper.write_record
-    monkeypatch.setattr(keeper, "write_record", stop)
+    write = checkpointing.write_record
+    monkeypatch.setattr(checkpointing, "write_record", stop)
     with pytest.raises(StopError):
         torn.run("train", tmp_path / "run")
     monkeypatch.undo()
@@ -258,7 +258,7 @@ def test_a_kill_between_state_and_record_costs_that_epoch_alone(tmp_path, monkey
     (tmp_path / "run" / "checkpoints" / f"{TEMPORARY}0-1-1-b").write_bytes(b"of a dead process")
     torn.run("train", tmp_path / "run")
     assert torn.kept(tmp_path / "run") == torn.kept(whole)
-    assert not open_run(tmp_path / "run").told
+    assert not load_run(tmp_path / "run").told
     assert names(tmp_path / "run") == names(whole)
 
 
@@ -316,7 +316,7 @@ def as_earlier(folder: Path, epoch: int) -> None:
 def test_a_run_of_an_earlier_version_opens_and_goes_on(copy, whole, tmp_path, epoch):
     torn.run("train", tmp_path / "longer", epochs=5)
     as_earlier(copy, epoch)
-    assert len(open_run(copy).metrics) == epoch
+    assert len(load_run(copy).metrics) == epoch
     assert not examined_run(copy).damaged
     assert not examined_run(copy).sealed
     torn.run("train", copy, epochs=5)

@@ -18,13 +18,13 @@ from torch.nn.functional import cross_entropy
 
 import hormesis as hm
 from hormesis.errors import DataError, MissingExtraError, ModelError, SettingError, TrainingError
-from hormesis.inputs.checkpoints import load_checkpoint
+from hormesis.models.checkpoints import load_checkpoint
 from hormesis.storage import locked
-from hormesis.training import keeper
-from hormesis.training.batches import epoch_order
+from hormesis.training import checkpointing
+from hormesis.training.loaders import epoch_order
 from hormesis.training.train import train
 
-QUIET = hm.Session(progress=False, loggers={}, device="cpu")
+QUIET = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
 
 
 def data(count=30, seed=0):
@@ -112,7 +112,7 @@ def test_the_seed_alone_decides_and_the_global_state_stays(tmp_path):
 def test_the_number_of_loaders_changes_nothing(tmp_path):
     augment = {"RandomCrop": {"size": 8, "padding": 2}, "RandomHorizontalFlip": None}
     one = trained(tmp_path / "one", epochs=2, augment=augment)
-    session = hm.Session(progress=False, loggers={}, device="cpu", loaders=2)
+    session = hm.TrainerConfig(progress=False, loggers={}, device="cpu", loaders=2)
     two = trained(tmp_path / "two", epochs=2, augment=augment, session=session)
     assert equal(weights(one), weights(two))
     plain = trained(tmp_path / "plain", epochs=2)
@@ -150,7 +150,7 @@ def test_a_network_in_evaluation_mode_is_trained_all_the_same(tmp_path):
 
 @pytest.mark.parametrize(("every", "there"), [(1, [0, 1, 2, 3, 4]), (3, [0, 3, 4])])
 def test_checkpoints_are_kept_as_often_as_asked_and_at_both_ends(tmp_path, every, there):
-    session = hm.Session(progress=False, loggers={}, device="cpu", checkpoint_every=every)
+    session = hm.TrainerConfig(progress=False, loggers={}, device="cpu", checkpoint_every=every)
     assert list(trained(tmp_path / "run", session=session).checkpoints) == there
 
 
@@ -182,7 +182,7 @@ class StopError(Exception):
 @pytest.mark.parametrize("at", ["write_checkpoint", "write_metrics"])
 def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, recipe, at):
     whole = trained(tmp_path / "whole", **RECIPES[recipe])
-    real, calls = getattr(keeper, at), []
+    real, calls = getattr(checkpointing, at), []
 
     def failing(*arguments):
         calls.append(1)
@@ -191,7 +191,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, 
         return real(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(keeper, at, failing)
+        patched.setattr(checkpointing, at, failing)
         with pytest.raises(StopError):
             trained(tmp_path / "cut", **RECIPES[recipe])
     again = trained(tmp_path / "cut", **RECIPES[recipe])
@@ -272,7 +272,7 @@ def test_an_interruption_is_one(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(keeper, "write_metrics", interrupted)
+    monkeypatch.setattr(checkpointing, "write_metrics", interrupted)
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is before
@@ -348,7 +348,7 @@ class Exploding(nn.Module):
 def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     with pytest.raises(TrainingError, match=r"diverged in epoch 3: .* NaN or infinite.*`rate`"):
         trained(tmp_path / "run", model=Exploding(9))
-    run = hm.open_run(tmp_path / "run")
+    run = hm.load_run(tmp_path / "run")
     assert list(run.checkpoints) == [0, 1, 2]
     assert run.metrics["epoch"].tolist() == [1, 2]
     last = load_checkpoint(run.checkpoints[2])
@@ -360,7 +360,7 @@ def test_weights_that_overflow_in_the_last_step_are_not_kept(tmp_path):
     recipe = {"batch": 30, "optimizer": "SGD", "rate": 3e38}
     with pytest.raises(TrainingError, match="diverged in epoch 1"):
         trained(tmp_path / "run", optimizer_options={"weight_decay": 1e3}, **recipe)
-    assert list(hm.open_run(tmp_path / "run").checkpoints) == [0]
+    assert list(hm.load_run(tmp_path / "run").checkpoints) == [0]
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_ingredients_that_there_are_not_are_refused(tmp_path, recipe, message):
 
 
 def test_a_logger_that_there_is_not_is_refused(tmp_path):
-    session = hm.Session(progress=False, loggers={"TensorBordLogger": None}, device="cpu")
+    session = hm.TrainerConfig(progress=False, loggers={"TensorBordLogger": None}, device="cpu")
     with pytest.raises(
         SettingError, match=r"Unknown logger 'TensorBordLogger'\. Did you mean Tensor"
     ):
@@ -414,7 +414,7 @@ def test_a_network_that_does_not_fit_is_refused_before_anything_is_written(tmp_p
 
 
 def test_loggers_write_into_the_run(tmp_path):
-    session = hm.Session(
+    session = hm.TrainerConfig(
         progress=False, device="cpu", loggers={"TensorBoardLogger": None, "CSVLogger": None}
     )
     run = trained(tmp_path / "run", epochs=1, session=session)
@@ -425,7 +425,7 @@ def test_loggers_write_into_the_run(tmp_path):
 
 def test_a_logger_whose_package_is_missing_names_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    session = hm.Session(progress=False, device="cpu", loggers={"WandbLogger": None})
+    session = hm.TrainerConfig(progress=False, device="cpu", loggers={"WandbLogger": None})
     with pytest.raises(MissingExtraError, match="WandbLogger needs more"):
         trained(tmp_path / "run", epochs=1, session=session)
 
@@ -447,7 +447,7 @@ def test_a_folder_that_is_no_training_is_refused(tmp_path, text, message):
     if text is not None:
         (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(TrainingError, match=message):
-        hm.open_run(tmp_path)
+        hm.load_run(tmp_path)
 
 
 def test_epochs_without_a_checkpoint_are_named_with_those_that_have_one(tmp_path):

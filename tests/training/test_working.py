@@ -11,10 +11,10 @@ import pytest
 import hormesis as hm
 import torn
 from hormesis.errors import SettingError, TrainingError
+from hormesis.results.training_run import load_run
 from hormesis.storage.ownership import MARKER, TRAINING
-from hormesis.training import keeper
-from hormesis.training.runs import open_run
-from hormesis.training.working import alone, spelled
+from hormesis.training import checkpointing
+from hormesis.training.run_folder import alone, spelled
 
 AGAIN = r"run the same command again"
 
@@ -84,7 +84,7 @@ def few_files() -> Iterator[None]:
 @pytest.mark.parametrize("at", ["write_checkpoint", "write_record", "write_metrics"])
 def test_too_few_open_files_lose_nothing(tmp_path, monkeypatch, at):
     torn.run("train", tmp_path / "peace")
-    real, calls = getattr(keeper, at), []
+    real, calls = getattr(checkpointing, at), []
 
     def failing(*given):
         calls.append(at)
@@ -93,10 +93,10 @@ def test_too_few_open_files_lose_nothing(tmp_path, monkeypatch, at):
         with few_files():
             return real(*given)
 
-    monkeypatch.setattr(keeper, at, failing)
+    monkeypatch.setattr(checkpointing, at, failing)
     with pytest.raises(TrainingError, match=rf"cannot be written .*allow more open files.*{AGAIN}"):
         torn.run("train", tmp_path / "run")
-    assert open_run(tmp_path / "run").record is not None
+    assert load_run(tmp_path / "run").record is not None
     torn.run("train", tmp_path / "run")
     assert torn.kept(tmp_path / "run") == torn.kept(tmp_path / "peace")
 

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from hormesis.analysis.moments import Blocks, Spread, Sums
+from hormesis.analysis.moments import Blocks, InfluenceMoments, StandardErrors
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout, sweep_scores
 from hormesis.engine.controls import control_columns
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 _SEED = 0
 _MOST_CELLS = 10_000  # resampled at a time, so that memory stays in bounds
@@ -24,10 +24,10 @@ def bootstrap_spread(
     base: Base,
     scoring: Scoring,
     blocks: Blocks,
-    sums: Sums,
+    sums: InfluenceMoments,
     *,
     replicates: int = 1000,
-) -> Spread:
+) -> StandardErrors:
     """Return the spread of the scores over samples drawn anew, with replacement.
 
     Percentiles of the replicates give either side. What unseen samples could add is as with the

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Integer
 
-from hormesis.analysis.bands import wilson
-from hormesis.settings import Scoring
+from hormesis.analysis.response_intervals import wilson
+from hormesis.settings.scoring import Scoring
 
 TOP = 5
 BINARY = ("accuracy", "top5")

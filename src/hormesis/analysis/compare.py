@@ -10,26 +10,19 @@ import pandas as pd
 from jaxtyping import Float
 
 from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
-from hormesis.analysis.classes import (
-    ANTIFRAGILE,
-    CLASSES,
-    IMPROVING,
-    POINTS,
-    UNDECIDED,
-    UNDEFINED,
-)
-from hormesis.analysis.moments import Spread, Sums
+from hormesis.analysis.classes import ANTIFRAGILE, CLASSES, IMPROVING, POINTS, UNDECIDED, UNDEFINED
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
+from hormesis.analysis.moments import InfluenceMoments, StandardErrors
 from hormesis.analysis.scores import SCORES, classes
-from hormesis.analysis.sequence import Sequence as Anytime
 from hormesis.analysis.uncertainty import (
-    Law,
+    IntervalMethod,
     adjusted,
     with_draws,
     with_intervals,
     without_interval,
 )
 from hormesis.analysis.verdicts import Evidence, with_verdicts
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 _ABOVE = str.maketrans({CLASSES[name].letter.lower(): "a" for name in IMPROVING})
 _ALL_PAIRS = 10  # of studies; with more, each is compared with the first
@@ -53,13 +46,13 @@ class Measured:
     label: str
     values: Float[np.ndarray, "three matches"]
     influence: Float[np.ndarray, "three matches samples"] | None
-    sums: Sums | None
-    law: Law | None
+    sums: InfluenceMoments | None
+    law: IntervalMethod | None
     samples: tuple[Any, ...]
     evidence: Evidence = field(default_factory=Evidence)
     population: int | None = None
 
-    def spread(self) -> Spread:
+    def spread(self) -> StandardErrors:
         """Return how far the scores may lie from their estimates; only with ``sums``."""
         assert self.sums is not None
         return self.sums.spread(self.population)
@@ -70,7 +63,9 @@ class Measured:
         return kept and self.samples == other.samples
 
 
-def averaged(sums: Sums, influence: np.ndarray, groups: Sequence[Sequence[int]]) -> Sums:
+def averaged(
+    sums: InfluenceMoments, influence: np.ndarray, groups: Sequence[Sequence[int]]
+) -> InfluenceMoments:
     """Return the sums for means over groups of targets.
 
     Args:
@@ -97,7 +92,7 @@ def averaged(sums: Sums, influence: np.ndarray, groups: Sequence[Sequence[int]])
     )
 
 
-def sums_of(influence: np.ndarray, most: np.ndarray) -> Sums:
+def sums_of(influence: np.ndarray, most: np.ndarray) -> InfluenceMoments:
     """Return the sums of influence values.
 
     Args:
@@ -109,7 +104,7 @@ def sums_of(influence: np.ndarray, most: np.ndarray) -> Sums:
         squares = np.square(influence[:, place], dtype=np.float64)
         second[:, place] = squares.sum(axis=-1)
         fourth[:, place] = np.square(squares).sum(axis=-1)
-    return Sums(second, fourth, most, influence.shape[-1])
+    return InfluenceMoments(second, fourth, most, influence.shape[-1])
 
 
 def score_rows(
@@ -283,7 +278,7 @@ def _width_and_p(one: Measured, other: Measured, level: float) -> tuple[np.ndarr
     else:
         error = np.hypot(sides[0].above, sides[1].above)
         unseen = np.hypot(sides[0].unseen, sides[1].unseen)
-        spread = Spread(error, error, unseen)
+        spread = StandardErrors(error, error, unseen)
     draws = [side.draws for side in sides if side.draws is not None]
     if draws:
         freedom = min(side.freedom for side in sides if side.draws is not None)
@@ -299,10 +294,10 @@ def _width_and_p(one: Measured, other: Measured, level: float) -> tuple[np.ndarr
     return np.where(nowhere, np.nan, half), np.where(nowhere, np.nan, p)
 
 
-def of_fewer(one: Law, other: Law) -> Law:
+def of_fewer(one: IntervalMethod, other: IntervalMethod) -> IntervalMethod:
     """Return the law of fewer samples, row by row where those of a study differ."""
     law = min(one, other, key=lambda law: np.min(law.samples))
-    if isinstance(one, Anytime) and isinstance(other, Anytime):
+    if isinstance(one, ConfidenceSequence) and isinstance(other, ConfidenceSequence):
         fewer = np.minimum(one.samples, other.samples)
         return replace(law, samples=fewer if fewer.ndim else int(fewer))
     return law

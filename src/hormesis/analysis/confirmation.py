@@ -9,11 +9,11 @@ import pandas as pd
 
 from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED, UNDECIDED
 from hormesis.analysis.masking import without_masked_gains
-from hormesis.analysis.prefixes import Prefix, prefix_scores, prefix_sums
+from hormesis.analysis.prefixes import SettledGroup, prefix_scores, prefix_sums
 from hormesis.analysis.scores import COMBINED, Base
 from hormesis.analysis.uncertainty import Blocks, Student, with_intervals
 from hormesis.analysis.verdicts import ATTACKED, Claim
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes
 
 FILTER, NOISE, RANDOM = "filter", "noise", "random"
@@ -76,7 +76,7 @@ def measured_rows(
     guessing = chance is not None and (base.adversarial < chance) is better
     if guessing:
         base = replace(base, adversarial=chance)
-    prefix = Prefix(samples, base, tuple(responses["target"].unique().tolist()))
+    prefix = SettledGroup(samples, base, tuple(responses["target"].unique().tolist()))
 
     def counted() -> Iterator[StoredOutcomes]:
         for block in blocks():

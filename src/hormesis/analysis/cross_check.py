@@ -16,7 +16,7 @@ from scipy import stats
 
 from hormesis.analysis.confirmation import COLUMNS, NOISE, TRANSFER
 from hormesis.analysis.scores import Base
-from hormesis.settings import UNFILTERED
+from hormesis.settings.choices import UNFILTERED
 
 CROSS = "cross"
 """What ``stress`` says of rows that belong to the cross-check."""

@@ -19,7 +19,7 @@ from hormesis.analysis.cross_check import (
 from hormesis.analysis.masking import COLUMNS, is_masked, masked_cells, without_masked_gains
 from hormesis.analysis.prefixes import prefix_scores
 from hormesis.analysis.verdicts import Evidence, with_verdicts
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 Judged = Any
 """A ``Study``, which stands behind this module."""

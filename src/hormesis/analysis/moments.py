@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from hormesis.analysis.influence import Gradient, gradient, influence_values, off_target
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, part_of
 
 _FEW = 5
@@ -25,7 +25,7 @@ Blocks = Callable[[], Iterable[StoredOutcomes]]
 
 
 @dataclass(frozen=True)
-class Spread:
+class StandardErrors:
     """How far scores may lie from their estimates, one value a row of the table of scores.
 
     Args:
@@ -49,7 +49,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Sums:
+class InfluenceMoments:
     """What intervals need of influence values: sums over samples, three scores × rows.
 
     Args:
@@ -75,7 +75,7 @@ class Sums:
     freedom: int = 0
     extra: Moments | None = None
 
-    def spread(self, population: int | None = None) -> Spread:
+    def spread(self, population: int | None = None) -> StandardErrors:
         """Return standard errors by the delta method, and what unseen samples could add.
 
         The variance of a score is ``Σψ²/(n(n−1)) + (B/3n)²``, with influence values ``ψ`` and ``B``
@@ -103,7 +103,7 @@ class Sums:
             rarer = np.where(share > 0, share / -np.log1p(-np.minimum(share, 1 - 1e-16)), 1.0)
         error = np.where(np.greater(n, 1), np.sqrt(variance), np.nan).T.ravel()
         unseen = np.where(few & (left > 0), rarer * self.most / n, 0.0).T.ravel()
-        found = Spread(error, error, unseen)
+        found = StandardErrors(error, error, unseen)
         if self.draws is not None:
             found = replace(found, draws=np.sqrt(self.draws).T.ravel(), freedom=self.freedom)
         if self.shared is None or self.divisor is None:
@@ -128,7 +128,7 @@ def influence_sums(
     *,
     only: str | None = None,
     keep: Callable[[np.ndarray], None] = lambda values: None,
-) -> Sums:
+) -> InfluenceMoments:
     """Return the sums of influence values over all samples.
 
     Args:
@@ -198,12 +198,12 @@ class RunningSums:
         ):
             of_kind.add([draw[kind] @ outcomes for draw in slopes.draws])
 
-    def sums(self) -> Sums:
+    def sums(self) -> InfluenceMoments:
         """Return the sums over the samples so far, at least one."""
         assert self._slopes is not None
         most = _most_carried(self._slopes, self._ranges.widths())
         shared, divisor = _of_divisors(self._shared, self._divisors.squares())
-        found = Sums(self._second, self._fourth, most, self._samples, shared, divisor)
+        found = InfluenceMoments(self._second, self._fourth, most, self._samples, shared, divisor)
         tied, n = self._slopes.tied, self._samples
         if 0 < tied < 1:  # the others that chose the magnitude
             off = float(self._off.squares()[0]) / max(n - 1, 1)

@@ -10,11 +10,11 @@ from scipy import stats
 
 from hormesis.analysis.classes import ANTIFRAGILE
 from hormesis.analysis.compare import Measured, of_fewer, points_of, sums_of
-from hormesis.analysis.moments import Spread
+from hormesis.analysis.moments import StandardErrors
 from hormesis.analysis.scores import SCORES, classes
-from hormesis.analysis.uncertainty import Law, Student, with_intervals
+from hormesis.analysis.uncertainty import IntervalMethod, Student, with_intervals
 from hormesis.analysis.verdicts import ATTACKED, summed_up
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 _EXACT = 1 << 40  # stands for as many samples as make no difference
 
@@ -64,12 +64,12 @@ def pooled(
     )
     if sampling is None:
         nothing = np.zeros_like(mean)
-        whole = Spread(nothing, nothing, nothing, draws=np.sqrt(between), freedom=count - 1)
+        whole = StandardErrors(nothing, nothing, nothing, draws=np.sqrt(between), freedom=count - 1)
         half = np.full_like(mean, np.nan)
     else:
         more = np.sqrt(np.maximum(between - shared, 0.0))
         error, unseen = sampling.above, sampling.unseen
-        whole = Spread(error, error, unseen, draws=more, freedom=count - 1)
+        whole = StandardErrors(error, error, unseen, draws=more, freedom=count - 1)
         log = np.log(2 / (1 - scoring.level))
         half = np.maximum(law.critical() * error, log * unseen)
     # One family a score, as in the table of the studies' own scores.
@@ -98,14 +98,14 @@ def _confirmed(
     return label
 
 
-def _law(runs: Sequence[Measured], scoring: Scoring) -> Law:
+def _law(runs: Sequence[Measured], scoring: Scoring) -> IntervalMethod:
     laws = [run.law for run in runs if run.law is not None]
     if len(laws) < len(runs):
         return Student(_EXACT, scoring.level)
     return reduce(of_fewer, laws)
 
 
-def _sampling(runs: Sequence[Measured]) -> tuple[Spread | None, np.ndarray]:
+def _sampling(runs: Sequence[Measured]) -> tuple[StandardErrors | None, np.ndarray]:
     """Return the spread of the mean that samples carry, and what runs and samples share.
 
     The second is a variance, one a row; no spread where a run has no outcomes.
@@ -117,7 +117,7 @@ def _sampling(runs: Sequence[Measured]) -> tuple[Spread | None, np.ndarray]:
         each = [run.spread() for run in runs]
         errors = np.sqrt(np.square([one.above for one in each]).sum(axis=0)) / len(runs)
         unseen = np.sqrt(np.square([one.unseen for one in each]).sum(axis=0)) / len(runs)
-        return Spread(errors, errors, unseen), np.square(errors)
+        return StandardErrors(errors, errors, unseen), np.square(errors)
     influence = [run.influence for run in runs if run.influence is not None]
     together = np.asarray(sum(influence)) / len(runs)
     most = np.mean([each.most for each in sums], axis=0)

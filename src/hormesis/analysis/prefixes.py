@@ -12,17 +12,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from hormesis.analysis.moments import Blocks, RunningSums, Sums
+from hormesis.analysis.moments import Blocks, InfluenceMoments, RunningSums
 from hormesis.analysis.responses import as_sweeps
 from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
 from hormesis.engine.controls import control_columns
 from hormesis.errors import StudyError
-from hormesis.settings import UNFILTERED, Scoring
+from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, part_of
 
 
 @dataclass(frozen=True)
-class Prefix:
+class SettledGroup:
     """The first samples, and the targets whose numbers are theirs.
 
     Args:
@@ -46,12 +47,12 @@ class Prefix:
 
 
 def prefixes_of(
-    settled: Sequence[Mapping[str, Any]], whole: Prefix, swept: Sequence[str]
-) -> tuple[Prefix, ...]:
+    settled: Sequence[Mapping[str, Any]], whole: SettledGroup, swept: Sequence[str]
+) -> tuple[SettledGroup, ...]:
     """Return which samples count for which targets.
 
     Args:
-        settled: What ``Prefix.described`` returned of targets that were settled before others.
+        settled: What ``SettledGroup.described`` returned of targets settled before others.
         whole: All samples, for all other targets.
         swept: Names of all targets.
 
@@ -59,7 +60,7 @@ def prefixes_of(
         ValueError: For numbers of samples that cannot be.
     """
     found = [
-        Prefix(
+        SettledGroup(
             int(one["samples"]),
             replace(
                 whole.base,
@@ -78,7 +79,7 @@ def prefixes_of(
     return (*found, *([replace(whole, targets=rest)] if rest else []))
 
 
-Prefixes = Sequence[Prefix]
+Prefixes = Sequence[SettledGroup]
 """Every swept target is in one of them."""
 
 
@@ -123,7 +124,7 @@ def prefix_sums(
     *,
     only: str | None = None,
     keep: Callable[[int, np.ndarray], None] = lambda place, values: None,
-) -> Sums:
+) -> InfluenceMoments:
     """Return the sums of influence values, each over the samples of its target's prefix.
 
     Args:
@@ -173,14 +174,14 @@ def prefix_sums(
     extra = np.concatenate(
         [np.zeros_like(sums.most) if sums.extra is None else sums.extra for sums in found], axis=1
     )
-    return Sums(
+    return InfluenceMoments(
         second, fourth, most, counts[order], **rest, freedom=found[0].freedom, extra=extra[:, order]
     )
 
 
 def prefix_influence(
     responses: pd.DataFrame, prefixes: Prefixes, scoring: Scoring, blocks: Blocks, only: str
-) -> tuple[Float[np.ndarray, "three targets samples"], Sums]:
+) -> tuple[Float[np.ndarray, "three targets samples"], InfluenceMoments]:
     """Return what each sample contributes to the scores by one filter, and the sums of that.
 
     Values of targets that were settled before are zero for the samples that followed, and scaled so
@@ -219,7 +220,9 @@ def prefix_influence(
     )
 
 
-def _parts(responses: pd.DataFrame, prefixes: Prefixes) -> Iterator[tuple[Prefix, pd.DataFrame]]:
+def _parts(
+    responses: pd.DataFrame, prefixes: Prefixes
+) -> Iterator[tuple[SettledGroup, pd.DataFrame]]:
     """Yield each prefix with the responses of its targets."""
     if len(prefixes) == 1:
         yield prefixes[0], responses

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from hormesis.analysis.classes import AT_CHANCE, FRAGILE, IMPROVING
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, integral, layout
-from hormesis.settings import Scoring
+from hormesis.settings.scoring import Scoring
 
 SAYS = {"density": ("faster", "even", "slower"), "base": ("worse", "as good", "better")}
 """What a reading says of a score below, within and above the tolerance, in a word."""

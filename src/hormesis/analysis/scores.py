@@ -13,7 +13,8 @@ from hormesis.analysis.chance import corrected
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, ROBUST, UNDEFINED, UNTESTED
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.errors import SettingError
-from hormesis.settings import FILTERS, POPULATIONS, Scoring
+from hormesis.settings.choices import FILTERS, POPULATIONS
+from hormesis.settings.scoring import Scoring
 
 COMBINED = "combined"
 SCORES = ("clean", "adversarial", "difference")
@@ -106,7 +107,7 @@ def known_chance(base: Base) -> float:
     if base.chance is None:
         raise SettingError(
             "Scores counted from chance need the performance of guessing, which is not known here: "
-            "give it with `Performance(chance=...)`, or leave out `chance`."
+            "give it with `Metric(chance=...)`, or leave out `chance`."
         )
     return base.chance
 

@@ -9,12 +9,13 @@ import pandas as pd
 from jaxtyping import Bool
 
 from hormesis.analysis.classes import UNTESTED
-from hormesis.analysis.prefixes import Prefix, prefix_scores, prefix_sums, removals_of
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
+from hormesis.analysis.prefixes import SettledGroup, prefix_scores, prefix_sums, removals_of
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.scores import COMBINED, SCORES, Base
-from hormesis.analysis.sequence import Sequence
 from hormesis.analysis.uncertainty import with_intervals
-from hormesis.settings import CERTAIN, Scoring
+from hormesis.settings.choices import CERTAIN
+from hormesis.settings.scoring import Scoring
 from hormesis.storage import Shard, StoredOutcomes, only_of, pack, part_of, unpack
 
 FIRST_LOOK = 256
@@ -78,7 +79,7 @@ class Stopping:
     done: bool = False
     wanted: Bool[np.ndarray, " removals"] = field(init=False, repr=False)
     means: Means = field(default_factory=Means, repr=False)
-    prefixes: list[Prefix] = field(default_factory=list, repr=False)
+    prefixes: list[SettledGroup] = field(default_factory=list, repr=False)
     _kept: list[pd.DataFrame] = field(default_factory=list, repr=False)
     _packed: list[bytes] = field(default_factory=list, repr=False)
     _work: int = 0  # removals × samples that were counted
@@ -123,7 +124,7 @@ class Stopping:
         if new and not self.done:
             responses = self.responses()
             self._kept.append(responses.loc[responses["target"].isin(new)])
-            self.prefixes.append(Prefix(self.samples, self._base(), tuple(new)))
+            self.prefixes.append(SettledGroup(self.samples, self._base(), tuple(new)))
             wanted = self.wanted.copy()  # whoever reads it meanwhile sees the old or the new one
             wanted[removals_of(self.cells.loc[self.cells["target"].isin(new)])] = False
             self.wanted = wanted
@@ -150,14 +151,14 @@ class Stopping:
         responses = self.responses()
         kept = {name for prefix in self.prefixes for name in prefix.targets}
         rest = tuple(name for name in self.cells["target"].unique().tolist() if name not in kept)
-        prefixes = [*self.prefixes, Prefix(self.samples, self._base(), rest)]
+        prefixes = [*self.prefixes, SettledGroup(self.samples, self._base(), rest)]
         scores = prefix_scores(responses, prefixes, self.scoring)
         sums = prefix_sums(responses, prefixes, self.scoring, self._blocks)
         samples = sums.samples
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
         finite = self.scoring.population == "finite"
-        law = Sequence(samples, self.planned, self.scoring.level, finite)
+        law = ConfidenceSequence(samples, self.planned, self.scoring.level, finite)
         joint = replace(self.scoring, interval="delta")
         alone = replace(joint, multiplicity="none")
         if joint.multiplicity != "none" and self.until == CERTAIN:

@@ -9,21 +9,28 @@ from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, UNDECIDED
-from hormesis.analysis.moments import Blocks, RunningSums, Spread, Sums, Values, influence_sums
-from hormesis.analysis.sequence import Sequence
-from hormesis.settings import Scoring
+from hormesis.analysis.confidence_sequence import ConfidenceSequence
+from hormesis.analysis.moments import (
+    Blocks,
+    InfluenceMoments,
+    RunningSums,
+    StandardErrors,
+    Values,
+    influence_sums,
+)
+from hormesis.settings.scoring import Scoring
 
 __all__ = [
     "Blocks",
-    "Law",
+    "InfluenceMoments",
+    "IntervalMethod",
     "RunningSums",
-    "Spread",
+    "StandardErrors",
     "Student",
-    "Sums",
     "adjusted",
     "class_p_values",
     "influence_sums",
-    "law_of",
+    "interval_method_of",
     "with_draws",
     "with_intervals",
     "without_interval",
@@ -57,12 +64,12 @@ class Student:
         return np.minimum(1.0, 2 * stats.t.sf(distance, self.samples - 1))
 
 
-Law = Student | Sequence
+IntervalMethod = Student | ConfidenceSequence
 
 
-def law_of(
+def interval_method_of(
     samples: int | Int[np.ndarray, " rows"], planned: int | None, scoring: Scoring
-) -> Student | Sequence:
+) -> Student | ConfidenceSequence:
     """Return Student's t, or what holds at any time for a sweep that chooses when to stop.
 
     Args:
@@ -71,16 +78,23 @@ def law_of(
         scoring: The level, and of what the intervals are.
 
     Example:
-        >>> law_of(10, None, Scoring()), law_of(256, 1000, Scoring()).planned
-        (Student(samples=10, level=0.95), 1000)
+        >>> interval_method_of(10, None, Scoring())
+        Student(samples=10, level=0.95)
+        >>> interval_method_of(256, 1000, Scoring()).planned
+        1000
     """
     if planned is None:
         return Student(int(np.max(samples)), scoring.level)
-    return Sequence(samples, planned, scoring.level, finite=scoring.population == "finite")
+    return ConfidenceSequence(
+        samples, planned, scoring.level, finite=scoring.population == "finite"
+    )
 
 
 def with_intervals(
-    scores: pd.DataFrame, spread: Spread | None, law: Law | None, scoring: Scoring
+    scores: pd.DataFrame,
+    spread: StandardErrors | None,
+    law: IntervalMethod | None,
+    scoring: Scoring,
 ) -> pd.DataFrame:
     """Return a table of scores with intervals, and classes that admit to be undecided.
 
@@ -122,7 +136,7 @@ def with_intervals(
     return table
 
 
-def with_draws(spread: Spread, law: Law) -> Spread:
+def with_draws(spread: StandardErrors, law: IntervalMethod) -> StandardErrors:
     """Return a spread that includes the variance between draws.
 
     Each source has its own law, the draws Student's t of their number, and half-lengths add up in
@@ -141,7 +155,7 @@ def with_draws(spread: Spread, law: Law) -> Spread:
     return replace(spread, below=below, above=above, draws=None)
 
 
-def _reach(spread: Spread, law: Law) -> tuple[Values, Values]:
+def _reach(spread: StandardErrors, law: IntervalMethod) -> tuple[Values, Values]:
     """Return how far the interval extends below and above; NaN where there is none.
 
     At least as far as the rule of three says and, where the standard error of the base is more than
@@ -170,7 +184,7 @@ def _reach(spread: Spread, law: Law) -> tuple[Values, Values]:
     return found[0], found[1]
 
 
-def _precise(spread: Spread) -> Bool[np.ndarray, " rows"]:
+def _precise(spread: StandardErrors) -> Bool[np.ndarray, " rows"]:
     """Return where what is divided by is known so well that Fieller's interval will do alone."""
     assert spread.divisor is not None
     known = (spread.divisor <= _PRECISE) & (spread.divisor > 0)
@@ -178,7 +192,7 @@ def _precise(spread: Spread) -> Bool[np.ndarray, " rows"]:
 
 
 def class_p_values(
-    scores: pd.DataFrame, spread: Spread, law: Law, tolerance: float
+    scores: pd.DataFrame, spread: StandardErrors, law: IntervalMethod, tolerance: float
 ) -> Float[np.ndarray, " rows"]:
     """Return for every score how probable so clear a class would be at one of its borders.
 
@@ -210,7 +224,7 @@ def class_p_values(
     return np.where(without_interval(spread, law), 1.0, found)
 
 
-def without_interval(spread: Spread, law: Law) -> Bool[np.ndarray, " rows"]:
+def without_interval(spread: StandardErrors, law: IntervalMethod) -> Bool[np.ndarray, " rows"]:
     """Return where what is divided by cannot be told from zero, so that there is no interval.
 
     At 95 % that is a base of fewer than some five right answers.
@@ -220,7 +234,7 @@ def without_interval(spread: Spread, law: Law) -> Bool[np.ndarray, " rows"]:
     return np.any(np.square(law.critical()) * spread.divisor >= 1, axis=0)
 
 
-def _error_at(spread: Spread, distance: Values, sign: int) -> Values:
+def _error_at(spread: StandardErrors, distance: Values, sign: int) -> Values:
     """Return the standard error of the scores if they were as far away, see ``_reach``."""
     error = spread.below if sign < 0 else spread.above
     if spread.shared is None or spread.divisor is None:

@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from hormesis.engine import ties
+from hormesis.engine import recheck
+from hormesis.engine.executor import Answer, Walk, same, stages, whole
 from hormesis.engine.graph import EXPORT_ERRORS, Program
 from hormesis.engine.outcomes import Block, Outcomes, Question, Result
 from hormesis.engine.plain import attacked
 from hormesis.engine.plan import Removal
-from hormesis.engine.walk import Answer, Walk, same, stages, whole
-from hormesis.inputs.models import logits_of
-from hormesis.stress.guard import evaluating
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
 
 
 def measure(
@@ -47,25 +47,25 @@ def measure(
         tick: Called after each removal.
     """
     labels, performance = block.labels, question.performance
-    looked_at = partial(ties.checked, network) if program.exact else _unchecked
+    looked_at = partial(recheck.checked, network) if program.exact else _unchecked
 
     def scored(
-        inputs: Tensor, answer: Answer, removal: Removal | None, rounding: ties.Rounding
+        inputs: Tensor, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> Tensor:
-        logits = ties.settled(
+        logits = recheck.settled(
             network, removal, [inputs], answer, labels, performance, rounding=rounding
         )
         return performance.measure(logits, labels)
 
     with torch.inference_mode(False), torch.no_grad():
-        with ties.lent(network):
+        with recheck.lent(network):
             inputs, base_idle = attacked(network, block, question)
         clean = block.inputs.detach().clone().requires_grad_()
         with torch.enable_grad():  # rounding may depend on it, and `changed` compares bits
             base = _cut(whole(literal, clean))
         answer = whole(program, inputs)
         usual = max(part.logits.abs().max().item() for part in (base, answer))
-        usually = looked_at(None, inputs, answer, ties.Rounding(usual))
+        usually = looked_at(None, inputs, answer, recheck.Rounding(usual))
         unfiltered = (
             scored(block.inputs, base, None, usually),
             scored(inputs, answer, None, usually),
@@ -98,8 +98,8 @@ def measure(
 
 
 def _unchecked(
-    removal: Removal | None, inputs: Tensor, answer: Answer, rounding: ties.Rounding
-) -> ties.Rounding:
+    removal: Removal | None, inputs: Tensor, answer: Answer, rounding: recheck.Rounding
+) -> recheck.Rounding:
     """Return what was known of rounding: a program in another data type is not exact anyhow."""
     return rounding
 
@@ -154,7 +154,12 @@ def differentiates_as(
         example: At least two inputs.
     """
     answers = []
-    with torch.inference_mode(False), torch.enable_grad(), ties.lent(network), evaluating(network):
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        recheck.lent(network),
+        evaluating(network),
+    ):
         for run in (
             lambda rows: logits_of(network(rows)),
             lambda rows: whole(literal, rows).logits,

@@ -9,12 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.engine import plain, suffix
-from hormesis.engine.flow import Flow
+from hormesis.engine.dataflow import Flow
 from hormesis.engine.graph import NotExportable, Program
 from hormesis.engine.memory import Measure, halving
 from hormesis.engine.suffix import compile_network
 from hormesis.errors import SettingError
-from hormesis.settings import Run, Sweep
+from hormesis.settings.execution import Execution
+from hormesis.settings.sweep import Sweep
 
 INEXACT = "Logits were computed in bfloat16: outcomes are not exact."
 _TELLING = 1e-4  # rounding of logits, as a share of the largest, that a reader should know of
@@ -92,7 +93,10 @@ def _notes(program: Program) -> tuple[str, ...]:
 
 
 def choose_engine(
-    network: nn.Module, example: Float[Tensor, " batch *shape"], run: Run, sweep: Sweep = Sweep()
+    network: nn.Module,
+    example: Float[Tensor, " batch *shape"],
+    run: Execution,
+    sweep: Sweep = Sweep(),
 ) -> Engine:
     """Return the engine that a run asks for, or the plain loop with a note why it has to be that.
 

@@ -13,10 +13,10 @@ from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
-from hormesis.engine.flow import Flow
+from hormesis.engine.dataflow import Flow
 from hormesis.errors import ModelError
-from hormesis.inputs.models import logits_of
-from hormesis.stress.guard import evaluating
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
 
 EXPORT_ERRORS = (
     RuntimeError,  # torch.export's own errors derive from it, or from one of the others

@@ -21,10 +21,10 @@ from torch.utils._pytree import tree_leaves
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
 from hormesis.errors import SettingError
-from hormesis.settings import in_bytes
-from hormesis.stress.adversaries import PGD
+from hormesis.settings.attacks import PGD
+from hormesis.settings.execution import in_bytes
 from hormesis.stress.filters import Threshold
-from hormesis.stress.performance import loss
+from hormesis.stress.metrics import loss
 
 MOST = 256  # samples in a block; more are no faster
 _VALUES = 2 * MOST * 3 * 32 * 32  # of inputs in a block: more fall out of a processor's cache

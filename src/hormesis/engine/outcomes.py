@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hormesis.engine.plan import Removal
-from hormesis.stress.adversaries import FGSM, PGD, RandomSigns
-from hormesis.stress.performance import Performance
+from hormesis.settings.attacks import FGSM, PGD, RandomSigns
+from hormesis.stress.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Question:
             removals instead of the network itself: each sample with the next one in turn.
     """
 
-    performance: Performance
+    performance: Metric
     attack: FGSM | PGD | RandomSigns
     adaptive: bool
     bounds: tuple[float, float]

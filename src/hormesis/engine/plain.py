@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
-from hormesis.inputs.models import logits_of
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
 from hormesis.stress.attacks import perturb_noted
-from hormesis.stress.guard import evaluating
 
 
 @contextmanager

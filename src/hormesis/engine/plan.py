@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.errors import SettingError
-from hormesis.settings import UNFILTERED, Sweep
+from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.sweep import Sweep
 from hormesis.stress.filters import Threshold, keep, thresholds
 from hormesis.stress.targets import Target
 

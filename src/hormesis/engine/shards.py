@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool
 from numpy import ndarray
 
+from hormesis.data.samples import Samples
 from hormesis.engine.engines import Engine
 from hormesis.engine.memory import FEWEST, MOST
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
-from hormesis.inputs.samples import Samples
 
 _VALUES = MOST * 3 * 32 * 32  # of inputs in a shard: larger inputs take longer
 _FEW = 16  # samples that a shard of large inputs has nevertheless

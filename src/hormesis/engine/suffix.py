@@ -9,23 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from hormesis.engine import adaptive, plain, ties
-from hormesis.engine.flow import flow_of
+from hormesis.engine import adaptive, plain, recheck
+from hormesis.engine.dataflow import flow_of
+from hormesis.engine.executor import Answer, Stage, Walk, checked_rows, same, stages, whole
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
 from hormesis.engine.outcomes import Block, Outcomes, Question, Result
 from hormesis.engine.plan import Removal
 from hormesis.engine.rewrite import rewrite, round_to
-from hormesis.engine.walk import (
-    Answer,
-    Stage,
-    Walk,
-    checked_rows,
-    same,
-    stages,
-    whole,
-)
-from hormesis.inputs.models import logits_of
-from hormesis.stress.guard import evaluating
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
 
 # Largest difference, in units of the largest logit, that the program of a network may show.
 _FAITHFUL = 1e-3
@@ -129,32 +121,32 @@ class _Work:
         self, program: Program, network: nn.Module, block: Block, question: Question
     ) -> None:
         self.program, self.network, self.question = program, network, question
-        with ties.lent(network):
+        with recheck.lent(network):
             attacked, self.idle = plain.attacked(network, block, question)
         clean = [block.inputs] if question.clean else []
         self.parts = (*clean, attacked)
         self.inputs = torch.cat(self.parts)
         self.labels = torch.cat([block.labels] * len(self.parts))
         self.answer = whole(program, self.inputs)
-        rounding = ties.Rounding(self.answer.logits.abs().max().item())
+        rounding = recheck.Rounding(self.answer.logits.abs().max().item())
         self.rounding = rounding
         if program.exact:
-            self.rounding = ties.checked(network, None, self.inputs, self.answer, rounding)
+            self.rounding = recheck.checked(network, None, self.inputs, self.answer, rounding)
         self.unfiltered = (*self.scored(self.answer, None, self.rounding), False)
 
     def rounding_behind(
         self, walk: Walk, stage: Stage, removals: Sequence[Removal]
-    ) -> ties.Rounding:
+    ) -> recheck.Rounding:
         """Return how far rounding moves logits by a look at a few removals of a stage."""
         rounding = self.rounding
         for row in checked_rows(stage, removals) if self.program.exact else ():
             removal = removals[row]
             answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
-            rounding = ties.checked(self.network, removal, self.inputs, answer, rounding)
+            rounding = recheck.checked(self.network, removal, self.inputs, answer, rounding)
         return rounding
 
     def removal(
-        self, walk: Walk, stage: Stage, removal: Removal, rounding: ties.Rounding
+        self, walk: Walk, stage: Stage, removal: Removal, rounding: recheck.Rounding
     ) -> Result:
         answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
         if same(answer.logits, self.answer.logits):
@@ -162,11 +154,11 @@ class _Work:
         return (*self.scored(answer, removal, rounding), True)
 
     def scored(
-        self, answer: Answer, removal: Removal | None, rounding: ties.Rounding
+        self, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> tuple[Tensor, Tensor]:
         """Return the performance on each clean sample, and on each perturbed one."""
         performance = self.question.performance
-        logits = ties.settled(
+        logits = recheck.settled(
             self.network,
             removal,
             self.parts,
@@ -206,7 +198,7 @@ def _rounding(program: Program, network: nn.Module, example: Tensor, tolerance: 
         NotExportable: If that is more than rounding.
     """
     rows = _twice(example)
-    with ties.lent(network), evaluating(network), torch.inference_mode():
+    with recheck.lent(network), evaluating(network), torch.inference_mode():
         expected = logits_of(network(rows))
         try:
             found = whole(program, rows).logits

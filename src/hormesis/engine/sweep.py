@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from hormesis.engine.shards import Task
-from hormesis.stress.halt import halting
+from hormesis.stress.cancellation import halting
 
 Found = TypeVar("Found")
 Measure = Callable[[Task, Callable[[int], None]], Found]

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 import torch
 
+from hormesis.data.samples import Samples
 from hormesis.engine.controls import control_names
-from hormesis.engine.flow import Flow, drawn
+from hormesis.engine.dataflow import Flow, drawn
 from hormesis.engine.plan import Plan
-from hormesis.inputs.samples import Samples
 from hormesis.stress.targets import Target
 
 

@@ -29,11 +29,7 @@ from hormesis.storage.files import (
     write_manifest,
     write_tables,
 )
-from hormesis.storage.health import Health, examined, spelled_seconds
-from hormesis.storage.lock import LOCK, holder_of, locked, read_holder, spelled_holder
-from hormesis.storage.outcomes import StoredOutcomes, joined, only_of, part_of
-from hormesis.storage.ownership import NEXT
-from hormesis.storage.places import (
+from hormesis.storage.folders import (
     begun,
     check_free,
     check_kind,
@@ -42,6 +38,9 @@ from hormesis.storage.places import (
     place_of_study,
     tidy,
 )
+from hormesis.storage.lock import LOCK, holder_of, locked, read_holder, spelled_holder
+from hormesis.storage.outcomes import StoredOutcomes, joined, only_of, part_of
+from hormesis.storage.ownership import NEXT
 from hormesis.storage.replacement import (
     check_beside,
     discard,
@@ -64,6 +63,7 @@ from hormesis.storage.store import (
     strangers,
     whole_shards,
 )
+from hormesis.storage.verify import Health, examined, spelled_seconds
 
 __all__ = [
     "CELLS",

@@ -10,10 +10,10 @@ import pandas as pd
 
 from hormesis.errors import StudyError
 from hormesis.storage.atomic import write_file
-from hormesis.storage.bounded import parse_json, read_bytes
-from hormesis.storage.claims import TABLE_ERRORS, table_of, wrong_column
+from hormesis.storage.safe_read import parse_json, read_bytes
 from hormesis.storage.schema import faults
 from hormesis.storage.shards import check, firsts_in, read_shard
+from hormesis.storage.table_checks import TABLE_ERRORS, table_of, wrong_column
 
 FORMAT = 2
 MANIFEST = "manifest.json"

@@ -26,7 +26,7 @@ import psutil
 
 from hormesis.errors import HormesisError, StudyError
 from hormesis.storage.atomic import temporary_beside
-from hormesis.storage.bounded import UnreadableFile, parse_json, read_bytes
+from hormesis.storage.safe_read import UnreadableFile, parse_json, read_bytes
 
 try:
     import fcntl

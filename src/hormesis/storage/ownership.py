@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hormesis.errors import HormesisError, StudyError
 from hormesis.storage.atomic import make_folder, remove_leftovers, sync_folder, write_file
-from hormesis.storage.bounded import parse_json, read_bytes
+from hormesis.storage.safe_read import parse_json, read_bytes
 
 MARKER = ".hormesis.json"
 FORMAT = 1

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from hormesis.errors import StudyError
 from hormesis.storage.atomic import TEMPORARY, sync_folder
+from hormesis.storage.folders import LAYOUT, check_replaceable, is_ours, is_study
 from hormesis.storage.lock import holder_of
 from hormesis.storage.ownership import NEXT, OLD, STUDY, claim, owner
-from hormesis.storage.places import LAYOUT, check_replaceable, is_ours, is_study
 from hormesis.storage.removal import check_ours, foreign, names_in, remove, remove_remains
 
 _PATIENCE = 100  # hundredths of a second

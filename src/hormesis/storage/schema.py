@@ -13,7 +13,7 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
-from hormesis.settings import (
+from hormesis.settings.choices import (
     ADVERSARIES,
     BASES,
     CERTAIN,
@@ -29,8 +29,8 @@ from hormesis.settings import (
     PRECISIONS,
     REFERENCES,
     SCOPES,
-    Scoring,
 )
+from hormesis.settings.scoring import Scoring
 from hormesis.storage.rules import (
     LARGEST,
     Exactly,

@@ -17,8 +17,8 @@ import safetensors
 import safetensors.numpy
 
 from hormesis.errors import StudyError
-from hormesis.storage.bounded import names_in, parse_json, read_bytes
 from hormesis.storage.outcomes import IDLE, NAMES, StoredOutcomes
+from hormesis.storage.safe_read import names_in, parse_json, read_bytes
 
 FORMAT = 2
 MOST_HEADER = 1 << 16  # bytes

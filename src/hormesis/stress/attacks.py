@@ -17,11 +17,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hormesis.errors import AttackError, DataError, ModelError, SettingError
-from hormesis.inputs.models import logits_of
-from hormesis.stress.adversaries import FGSM, PGD, Attack, RandomSigns, as_step_size
-from hormesis.stress.guard import evaluating
-from hormesis.stress.halt import step
-from hormesis.stress.performance import accuracy_of
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
+from hormesis.settings.attacks import FGSM, PGD, Attack, RandomSigns, as_step_size
+from hormesis.stress.cancellation import step
+from hormesis.stress.metrics import accuracy_of
 
 with warnings.catch_warnings():
     # Foolbox 3.3.4 imports a SciPy name from its old place, for an attack that is not used here.

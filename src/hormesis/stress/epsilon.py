@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from hormesis.data.samples import Samples
 from hormesis.errors import ModelError
-from hormesis.inputs.models import logits_of
-from hormesis.inputs.samples import Samples
-from hormesis.stress.adversaries import FGSM, Attack
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
+from hormesis.settings.attacks import FGSM, Attack
 from hormesis.stress.attacks import perturb
-from hormesis.stress.guard import evaluating
-from hormesis.stress.performance import accuracy_of
+from hormesis.stress.metrics import accuracy_of
 
 Change = Callable[[Tensor, Tensor, int], Tensor]
 """Takes inputs, labels and the index of the first row; returns inputs."""

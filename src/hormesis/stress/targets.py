@@ -14,8 +14,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from hormesis.errors import ModelError, SettingError
-from hormesis.inputs.normalize import Normalized
-from hormesis.settings import DEFAULT_KINDS, Targets
+from hormesis.models.normalization import Normalized
+from hormesis.settings.choices import DEFAULT_KINDS
+from hormesis.settings.targets import Targets
 
 ALL = "all"
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)

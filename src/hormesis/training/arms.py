@@ -17,7 +17,7 @@ from hormesis.analysis.classes import (
     UNTESTED,
 )
 from hormesis.errors import SettingError, StudyError, unknown
-from hormesis.study import Study
+from hormesis.results.study import Study
 from hormesis.training.selection import ARMS, Selection
 
 OPEN = (UNDECIDED, UNTESTED, UNDEFINED, MASKED, AT_CHANCE)

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from hormesis.data.samples import Samples
 from hormesis.errors import MissingExtraError, SettingError
-from hormesis.inputs.models import logits_of
-from hormesis.inputs.samples import Samples
-from hormesis.stress.guard import evaluating
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
 
 _TARGETED = 9  # classes that the standard version aims at, of ten or more
 _FEWEST = 4  # classes that its targeted loss can tell apart

@@ -11,13 +11,13 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from hormesis.errors import ModelError, TrainingError
-from hormesis.inputs.checkpoints import READ_ERRORS, load_weights
-from hormesis.inputs.normalize import Normalized
-from hormesis.manifest import network_fingerprint
+from hormesis.models.checkpoints import READ_ERRORS, load_weights
+from hormesis.models.fingerprint import network_fingerprint
+from hormesis.models.normalization import Normalized
+from hormesis.results.training_records import Seal, seal_of
+from hormesis.results.training_run import checkpoint_path
 from hormesis.storage.atomic import make_folder
-from hormesis.training.records import Seal, seal_of
-from hormesis.training.runs import checkpoint_path
-from hormesis.training.writing import write
+from hormesis.storage.training_files import write
 
 
 def write_checkpoint(network: nn.Module, folder: Path, epoch: int) -> Seal:

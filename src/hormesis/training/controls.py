@@ -11,32 +11,29 @@ import torch
 from torch import nn
 
 from hormesis.analysis.effects import accuracy_table, effect_table
+from hormesis.data.samples import Samples, samples_from, take
+from hormesis.data.sampling import drawn, stratified
+from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, SettingError, TrainingError
-from hormesis.inputs.checkpoints import load_weights
-from hormesis.inputs.samples import Samples, samples_from, take
-from hormesis.inputs.subset import drawn, stratified
-from hormesis.manifest import environment, first_difference, network_fingerprint
-from hormesis.report.progress import Report, shown
-from hormesis.retraining import ACCURACY, EFFECTS, OUTCOMES, Retraining, open_retraining
-from hormesis.settings import check_choice
+from hormesis.models.checkpoints import load_weights
+from hormesis.models.fingerprint import network_fingerprint
+from hormesis.results.retraining import ACCURACY, EFFECTS, OUTCOMES, Retraining, load_retraining
+from hormesis.results.study import Study
+from hormesis.results.training_run import load_run
+from hormesis.settings.choices import check_choice
+from hormesis.storage.differences import first_difference
+from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
 from hormesis.storage.rules import plainly
-from hormesis.study import Study
-from hormesis.training.case import opened_case
-from hormesis.training.evaluate import Trial, evaluated
-from hormesis.training.health import examined_run
-from hormesis.training.origin import Origin
-from hormesis.training.recipe import Corpus, Recipe, Session, check_count
-from hormesis.training.retrain import (
-    Ready,
-    carry_out_arm,
-    described_recipe,
-    prepared,
-)
-from hormesis.training.runs import open_run
+from hormesis.training.config import DataConfig, Recipe, TrainerConfig, check_count
+from hormesis.training.retrain import Ready, carry_out_arm, described_recipe, prepared
+from hormesis.training.retraining_plan import opened_case
+from hormesis.training.robustness import EvaluationConfig, evaluated
+from hormesis.training.run_folder import alone, spelled
 from hormesis.training.selection import ARMS, Selection
-from hormesis.training.tables import MEASURED, Tables, check_out, opened_tables
-from hormesis.training.working import alone, spelled
+from hormesis.training.source_network import SourceNetwork
+from hormesis.training.trial_tables import MEASURED, Tables, check_out, opened_tables
+from hormesis.training.verify import examined_run
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Controls:
 
     arms: Sequence[str] = ARMS
     seeds: Sequence[int] = (1, 2, 3)
-    trial: Trial = Trial()
+    trial: EvaluationConfig = EvaluationConfig()
     test: Any = None
 
     def __post_init__(self) -> None:
@@ -82,9 +79,9 @@ def retrain_with_controls(
     controls: Controls = Controls(),
     selection: Selection = Selection(),
     recipe: Recipe = Recipe(),
-    origin: Origin = Origin(),
-    corpus: Corpus | None = None,
-    session: Session = Session(),
+    origin: SourceNetwork = SourceNetwork(),
+    corpus: DataConfig | None = None,
+    session: TrainerConfig = TrainerConfig(),
 ) -> Retraining:
     """Retrain the network of a study selectively and by every control, and compare what comes out.
 
@@ -120,7 +117,7 @@ def retrain_with_controls(
         with alone(folder, RETRAINING):
             kept = _settled(folder, about)
             _carry_out(ready, controls, samples, kept, notes, report)
-    return open_retraining(folder)
+    return load_retraining(folder)
 
 
 def _carry_out(
@@ -173,7 +170,7 @@ def tried_on(ready: Ready, controls: Controls) -> tuple[Samples, list[str]]:
     return rest.subset(_drawn(rest.labels, trial)).samples(), [note] if note else []
 
 
-def _drawn(labels: torch.Tensor, trial: Trial) -> torch.Tensor:
+def _drawn(labels: torch.Tensor, trial: EvaluationConfig) -> torch.Tensor:
     if trial.samples is None or trial.samples >= len(labels):
         return torch.arange(len(labels))
     return stratified(labels, trial.samples, trial.seed)
@@ -219,7 +216,7 @@ def _arm(
     ready: Ready,
     kept: Tables,
     which: tuple[str, int],
-    tried: tuple[Trial, Samples],
+    tried: tuple[EvaluationConfig, Samples],
     report: Report,
 ) -> pd.DataFrame:
     """Train and try one arm with one seed, or read what was found before."""
@@ -268,7 +265,7 @@ def _load_last(folder: Path, network: nn.Module) -> list[str]:
     Returns:
         What of the run was damaged, a sentence each.
     """
-    run = open_run(folder)
+    run = load_run(folder)
     load_weights(network, run.whole(max(run.checkpoints)))
     return [*run.told, *run.lost]
 

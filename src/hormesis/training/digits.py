@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from hormesis.data.datasets import digits
 from hormesis.errors import ModelError
-from hormesis.inputs.checkpoints import load_weights
-from hormesis.inputs.data import digits
-from hormesis.inputs.models import check_network, logits_of
+from hormesis.models.checkpoints import load_weights
+from hormesis.models.networks import check_network, logits_of
 
 EPOCHS = 5
 BATCH = 100

@@ -16,13 +16,13 @@ from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.loggers import Logger
 
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, unknown
-from hormesis.inputs.checkpoints import READ_ERRORS
-from hormesis.training.keeper import Keeper, Progress
-from hormesis.training.learner import Learner
-from hormesis.training.mending import Point, loaded, not_resumed
-from hormesis.training.recipe import Session
-from hormesis.training.runs import LOGS
-from hormesis.training.states import StateFiles
+from hormesis.models.checkpoints import READ_ERRORS
+from hormesis.results.training_run import LOGS
+from hormesis.training.checkpointing import Keeper, Progress
+from hormesis.training.config import TrainerConfig
+from hormesis.training.lit_module import Learner
+from hormesis.training.resume import Point, loaded, not_resumed
+from hormesis.training.resume_state import StateFiles
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def fit(learner: Learner, kept: Kept, loggers: list[Logger], device: torch.devic
         learner.network.zero_grad(set_to_none=True)
 
 
-def make_loggers(session: Session, folder: Path) -> list[Logger]:
+def make_loggers(session: TrainerConfig, folder: Path) -> list[Logger]:
     """Return Lightning's loggers of these names, which write into the run's folder.
 
     Raises:

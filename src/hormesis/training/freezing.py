@@ -8,9 +8,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
 from hormesis.errors import ModelError, TrainingError
-from hormesis.inputs.normalize import Normalized
+from hormesis.models.normalization import Normalized
 from hormesis.stress.targets import channel_axis
-from hormesis.training.shares import Share
+from hormesis.training.trainable_masks import Share
 
 
 class Freezing:

@@ -7,30 +7,30 @@ from typing import Any
 
 from torch import nn
 
+from hormesis.data.splits import Parts
+from hormesis.engine.progress import Report, shown
 from hormesis.errors import SettingError
-from hormesis.inputs.parts import Parts
-from hormesis.manifest import describe_attack
-from hormesis.report.progress import Report, shown
-from hormesis.retraining import Retraining, open_retraining, write_retraining
+from hormesis.results.retraining import Retraining, load_retraining, write_retraining
+from hormesis.results.study import Study
+from hormesis.results.training_run import TrainingRun
+from hormesis.settings.attacks import describe_attack
 from hormesis.storage.rules import plainly
-from hormesis.study import Study
-from hormesis.training.case import Arm, Case, opened_case
+from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
-from hormesis.training.origin import (
-    Origin,
+from hormesis.training.retraining_plan import Arm, Case, opened_case
+from hormesis.training.run_folder import spelled
+from hormesis.training.run_state import check_folder
+from hormesis.training.selection import Selection
+from hormesis.training.source_network import (
+    SourceNetwork,
     corpus_of,
     network_again,
     refuse_code,
     trained_on_the_spot,
     training_of,
 )
-from hormesis.training.recipe import Corpus, Recipe, Session
-from hormesis.training.runs import TrainingRun
-from hormesis.training.selection import Selection
-from hormesis.training.shares import Share
-from hormesis.training.standing import check_folder
 from hormesis.training.train import Task, carry_out, parts_of
-from hormesis.training.working import spelled
+from hormesis.training.trainable_masks import Share
 
 
 def retrain(
@@ -40,9 +40,9 @@ def retrain(
     out: str | Path,
     selection: Selection = Selection(),
     recipe: Recipe = Recipe(),
-    origin: Origin = Origin(),
-    corpus: Corpus | None = None,
-    session: Session = Session(),
+    origin: SourceNetwork = SourceNetwork(),
+    corpus: DataConfig | None = None,
+    session: TrainerConfig = TrainerConfig(),
 ) -> Retraining:
     """Go on training the network of a study, but only the parameters that the selection keeps.
 
@@ -80,7 +80,7 @@ def retrain(
         carry_out_arm(
             ready, folder, ready.case.arm("selective", ready.recipe.seed), ready.recipe, report
         )
-    return open_retraining(folder)
+    return load_retraining(folder)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Ready:
     network: nn.Module
     parts: Parts
     source: str | None
-    asked: tuple[Recipe, Corpus, Session]
+    asked: tuple[Recipe, DataConfig, TrainerConfig]
 
     @property
     def recipe(self) -> Recipe:
@@ -112,8 +112,8 @@ class Ready:
 def prepared(
     case: Case,
     data: Any,  # noqa: ANN401
-    origin: Origin,
-    asked: tuple[Recipe, Corpus | None, Session],
+    origin: SourceNetwork,
+    asked: tuple[Recipe, DataConfig | None, TrainerConfig],
     report: Report,
 ) -> Ready:
     """Read the data, and find the network of the study.
@@ -202,8 +202,8 @@ def _spelled(share: Share) -> str:
     return "".join(str(int(on)) for on in share.channels) if share.partly else "all"
 
 
-def _corpus(training: TrainingRun | None) -> Corpus:
-    return Corpus() if training is None else corpus_of(training)
+def _corpus(training: TrainingRun | None) -> DataConfig:
+    return DataConfig() if training is None else corpus_of(training)
 
 
 def _source(case: Case, data: Any, training: TrainingRun | None) -> Any:  # noqa: ANN401

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hormesis.errors import SettingError
-from hormesis.settings import Scoring, check_choice
+from hormesis.settings.choices import check_choice
+from hormesis.settings.scoring import Scoring
 
 CLASSES = ("fragile", "robust", "antifragile")
 SCORES = ("clean", "adversarial", "difference")

@@ -11,26 +11,26 @@ from typing import Any
 import torch
 from torch import nn
 
+from hormesis.data.image_array import pixels_from
+from hormesis.data.samples import samples_from
+from hormesis.data.splits import Parts, load_parts
+from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, SettingError
-from hormesis.inputs.devices import device_named
-from hormesis.inputs.models import build_model, check_network
-from hormesis.inputs.normalize import normalised_by_default, normalized
-from hormesis.inputs.parts import Parts, load_parts
-from hormesis.inputs.pixels import pixels_from
-from hormesis.inputs.samples import samples_from
-from hormesis.report.progress import Report, shown
+from hormesis.models.devices import device_named
+from hormesis.models.networks import build_model, check_network
+from hormesis.models.normalization import normalised_by_default, normalized
+from hormesis.results.training_run import TrainingRun, load_run, write_manifest
 from hormesis.storage.ownership import TRAINING
 from hormesis.storage.rules import plainly
+from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.fit import Kept, fit, make_loggers, quiet
 from hormesis.training.freezing import Freezing
-from hormesis.training.identity import question, session_of, settled
-from hormesis.training.ingredients import make_optimizer, make_schedule
-from hormesis.training.learner import Learner
-from hormesis.training.mending import Point, mended
-from hormesis.training.recipe import Corpus, Recipe, Session
-from hormesis.training.runs import TrainingRun, open_run, write_manifest
-from hormesis.training.standing import check_folder, standing
-from hormesis.training.working import alone, spelled
+from hormesis.training.lit_module import Learner
+from hormesis.training.optimizers import make_optimizer, make_schedule
+from hormesis.training.resume import Point, mended
+from hormesis.training.run_folder import alone, spelled
+from hormesis.training.run_manifest import question, session_of, settled
+from hormesis.training.run_state import check_folder, standing
 
 
 def train(
@@ -39,8 +39,8 @@ def train(
     *,
     out: str | Path,
     recipe: Recipe = Recipe(),
-    corpus: Corpus = Corpus(),
-    session: Session = Session(),
+    corpus: DataConfig = DataConfig(),
+    session: TrainerConfig = TrainerConfig(),
 ) -> TrainingRun:
     """Train a network and keep it at many epochs.
 
@@ -72,7 +72,7 @@ def train(
         >>> from tempfile import TemporaryDirectory
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
         >>> data = (torch.rand(8, 1, 2, 2), torch.arange(8) % 2)
-        >>> quiet = Session(progress=False, loggers={}, device="cpu")
+        >>> quiet = TrainerConfig(progress=False, loggers={}, device="cpu")
         >>> with TemporaryDirectory() as folder:
         ...     train(network, (data, data), out=f"{folder}/run", recipe=Recipe(epochs=2),
         ...           session=quiet)
@@ -113,7 +113,7 @@ class Task:
     network: nn.Module
     parts: Parts
     source: str | None
-    asked: tuple[Recipe, Corpus, Session]
+    asked: tuple[Recipe, DataConfig, TrainerConfig]
     freezing: Freezing | None = None
     besides: Mapping[str, Any] = field(default_factory=dict)
 
@@ -156,7 +156,7 @@ def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
                 every = session.checkpoint_every
                 kept = Kept(folder, point, said, every, partial(report, stage))
                 fit(learner, kept, loggers, device)
-    return open_run(folder)
+    return load_run(folder)
 
 
 def _begun(
@@ -205,12 +205,12 @@ def _part(freezing: Freezing | None) -> str:
     return f", {trained / sum(share.size for share in freezing.shares):.1%} of it"
 
 
-def _place(corpus: Corpus) -> str | None:
+def _place(corpus: DataConfig) -> str | None:
     known = corpus.root or os.environ.get("HORMESIS_DATA")
     return None if known is None else str(Path(known).expanduser().resolve())
 
 
-def parts_of(data: Any, corpus: Corpus, report: Report) -> Parts:  # noqa: ANN401
+def parts_of(data: Any, corpus: DataConfig, report: Report) -> Parts:  # noqa: ANN401
     """Return both parts of the data, the training part as small as it was asked for.
 
     Args:
@@ -242,7 +242,9 @@ def parts_of(data: Any, corpus: Corpus, report: Report) -> Parts:  # noqa: ANN40
     return replace(parts, train=parts.train.drawn(corpus.samples, corpus.split_seed))
 
 
-def network_of(model: str | nn.Module, parts: Parts, corpus: Corpus, recipe: Recipe) -> nn.Module:
+def network_of(
+    model: str | nn.Module, parts: Parts, corpus: DataConfig, recipe: Recipe
+) -> nn.Module:
     """Return the untrained network, on the CPU, with the normalisation of its data inside.
 
     Args:

@@ -1,18 +1,18 @@
 """The picture of scores over the epochs of a training, for papers."""
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.figures import main_filter
-from hormesis.report.heat import draw_epochs as draw_maps
-from hormesis.report.heat import explain_colours
-from hormesis.report.style import WIDTHS, Picture, finished, paper, picture
-from hormesis.studies import Studies
+from hormesis.report.plots.heat import draw_epochs as draw_maps
+from hormesis.report.plots.heat import explain_colours
+from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture
+from hormesis.report.views.figures import main_filter
+from hormesis.results.series import StudySeries
 
 _ROW = 0.115  # inches
 _REST = 0.95  # for names and colours
 _SIZES = {"single": (4.5, 6.0), "double": (5.5, 7.0)}  # of letters, in points
 
 
-def draw_epochs(studies: Studies, targets: list[str], width: str) -> Picture:
+def draw_epochs(studies: StudySeries, targets: list[str], width: str) -> Picture:
     """Draw the three scores of targets over epochs, a heat map each.
 
     Args:

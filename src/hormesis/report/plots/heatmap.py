@@ -7,8 +7,7 @@ import numpy as np
 from hormesis.analysis.classes import UNDECIDED
 from hormesis.analysis.readings import beside
 from hormesis.analysis.scores import SCORES
-from hormesis.report.figures import ScoreRow, main_filter, score_rows
-from hormesis.report.heat import (
+from hormesis.report.plots.heat import (
     draw_heat,
     explain_colours,
     reach_of,
@@ -16,8 +15,9 @@ from hormesis.report.heat import (
     write_beside,
     write_cells,
 )
-from hormesis.report.style import WIDTHS, Picture, finished, paper, picture, short
-from hormesis.study import Study
+from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture, short
+from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
+from hormesis.results.study import Study
 
 _ROW = 0.115  # inches
 _REST = 0.85  # for names and colours

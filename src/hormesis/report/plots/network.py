@@ -9,11 +9,11 @@ from matplotlib.ticker import EngFormatter
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
-from hormesis.report.figures import ScoreRow, score_rows
-from hormesis.report.layers import Group, Shortcut, layer_groups, shortcuts
-from hormesis.report.network import network_picture
-from hormesis.report.style import WIDTHS, Picture, finished, paper, picture, short
-from hormesis.study import Study
+from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture, short
+from hormesis.report.views.figures import ScoreRow, score_rows
+from hormesis.report.views.layers import Group, Shortcut, layer_groups, shortcuts
+from hormesis.report.views.network import network_picture
+from hormesis.results.study import Study
 
 _HEIGHT = 2.0  # inches
 _FLOOR = 0.5  # of a layer's size: where bars begin on their logarithmic axis

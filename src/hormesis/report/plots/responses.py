@@ -4,8 +4,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from hormesis.report.curves import Curve, RelativeResponses, relative_responses
-from hormesis.report.style import (
+from hormesis.report.plots.style import (
     ADVERSARIAL,
     CLEAN,
     REFERENCE,
@@ -16,7 +15,8 @@ from hormesis.report.style import (
     picture,
     short,
 )
-from hormesis.study import Study
+from hormesis.report.views.curves import Curve, RelativeResponses, relative_responses
+from hormesis.results.study import Study
 
 _ROW = 1.05  # inches
 _REST = 0.65  # for names and the legend

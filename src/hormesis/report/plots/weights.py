@@ -5,11 +5,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from hormesis.errors import StudyError
-from hormesis.report.curves import RelativeResponses, relative_responses
-from hormesis.report.histogram import Histogram, weight_histogram
 from hormesis.report.plots.responses import draw_curve
-from hormesis.report.style import FILTERS, WIDTHS, Picture, finished, paper, picture, short
-from hormesis.study import Study
+from hormesis.report.plots.style import FILTERS, WIDTHS, Picture, finished, paper, picture, short
+from hormesis.report.views.curves import RelativeResponses, relative_responses
+from hormesis.report.views.histogram import Histogram, weight_histogram
+from hormesis.results.study import Study
 
 _HEIGHT = 3.3  # inches
 _LETTERS = 28

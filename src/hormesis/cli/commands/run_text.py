@@ -1,0 +1,72 @@
+"""What ``hormesis train`` prints of a run."""
+
+import sys
+from collections.abc import Iterable
+
+from rich.table import Table
+from rich.text import Text
+
+from hormesis.report.text.console import console as terminal
+from hormesis.report.text.console import printable
+from hormesis.results.training_run import TrainingRun
+
+COLUMNS = {
+    "epoch": "{:.0f}",
+    "train_loss": "{:.4f}",
+    "train_accuracy": "{:.1%}",
+    "validation_accuracy": "{:.1%}",
+    "adversarial_accuracy": "{:.1%}",
+    "seconds": "{:.0f}",
+}
+
+
+def print_run(made: TrainingRun) -> None:
+    """Print how the epochs of a training went, and where to go on.
+
+    Args:
+        made: The run, with at least one epoch.
+    """
+    console = terminal(soft_wrap=True)
+    question = made.manifest["question"]
+    data, metrics, last = question["data"], made.metrics, made.manifest["sessions"][-1]
+    console.print()
+    console.print(
+        Text(
+            f"{question['network']['name']} on {data['name']}: {data['samples']} training and "
+            f"{last['validated_on']} validation samples"
+        )
+    )
+    said = question["network"].get("normalization")
+    if said:
+        mean, std = (" ".join(f"{value:g}" for value in said[name]) for name in ("mean", "std"))
+        console.print(
+            Text(f"in front of the network: (input − mean) / std, mean {mean}, std {std}")
+        )
+    for note in last["notes"]:
+        console.print(Text(note))
+    console.print()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    there = [name for name in COLUMNS if name in metrics.columns]
+    for name in there:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in metrics.to_dict("records"):
+        table.add_row(*(COLUMNS[name].format(row[name]) for name in there))
+    console.print(table)
+    epochs = ",".join(map(str, [epoch for epoch in made.checkpoints if epoch][-5:]))
+    allowed = " --allow-code" if made.code() else ""
+    console.print()
+    console.print(Text(f"run:     {made.folder}"))
+    console.print(Text(f"next:    hormesis analyze --run {made.folder} --epochs {epochs}{allowed}"))
+
+
+def tell_mended(mended: Iterable[str], lost: Iterable[str]) -> int:
+    """Say on standard error what of a run was damaged, and return 1 if some of it still is.
+
+    Args:
+        mended: What is whole again, a sentence each.
+        lost: What is not.
+    """
+    left = list(lost)
+    for sentence in (*mended, *left):
+        print(f"hormesis: {printable(sentence)}", file=sys.stderr)
+    return 1 if left else 0

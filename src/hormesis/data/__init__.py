@@ -1,0 +1,1 @@
+"""Labelled samples: named sets, images, arrays, splits and their caches."""

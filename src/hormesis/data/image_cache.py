@@ -1,0 +1,246 @@
+"""Image files decoded once, kept as one array that is mapped into memory.
+
+The array lies beside the data, is safe to delete, and is made anew when a file has changed: its
+name holds a digest over names, sizes and times of all files.
+"""
+
+import errno
+import hashlib
+import math
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedWriter
+from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
+import psutil
+from jaxtyping import UInt8
+
+from hormesis.data.images import check_room, read_pixels
+from hormesis.data.readers import Progress
+from hormesis.errors import DataError
+
+FOLDER = ".hormesis"
+_CHUNK = 2048  # images between two reports
+_ZEROS = 2**20  # bytes written at a time where the system reserves no room
+# A folder that cannot hold the array, as against a fault of the data.
+UNUSABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+)
+# What NumPy raises for an array that is missing, cut short, or crafted to look like one.
+HEADER_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    SyntaxError,
+    ValueError,
+    TokenError,
+)
+Images = UInt8[np.ndarray, "images 3 height width"]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The pixels of image files, and what a user has to know about where they are kept.
+
+    Args:
+        pixels: Red, green and blue of every image; mapped from a file if that could be written.
+        note: A sentence, or empty if they lie beside the data.
+    """
+
+    pixels: Images
+    note: str = ""
+
+
+def decoded(
+    files: Sequence[Path], name: str, *, beside: Path, progress: Progress | None = None
+) -> Decoded:
+    """Return the pixels of image files of one size, decoded at most once.
+
+    Args:
+        files: The images, at least one.
+        name: What the array is called, such as ``labelled``.
+        beside: The data's folder. Where it cannot be written, the user's cache folder keeps the
+            array, and where that fails too, memory does.
+        progress: Called with images decoded and in all; not at all if they were decoded before.
+
+    Raises:
+        DataError: If a file is missing or damaged, or two differ in size; the message names them.
+    """
+    key = _key(files, beside)
+    homes = (beside / FOLDER, cache_folder() / "decoded")
+    for home in homes:
+        kept = _mapped(home / f"{name}-{key}.npy", len(files))
+        if kept is not None:
+            return Decoded(kept, _note(home, homes[0]))
+    for home in homes:
+        path = home / f"{name}-{key}.npy"
+        try:
+            _write(files, path, progress)
+        except OSError as error:
+            if error.errno not in UNUSABLE:
+                raise
+            continue
+        _forget(home, name, path)
+        kept = _mapped(path, len(files))
+        if kept is not None:
+            return Decoded(kept, _note(home, homes[0]))
+    shape = (len(files), *_shape(files[0]))
+    check_room(math.prod(shape), f"images of {name}")
+    pixels = np.empty(shape, np.uint8)
+    _decode(files, pixels, progress)
+    return Decoded(
+        pixels,
+        f"Neither '{beside}' nor '{cache_folder()}' can be written: the images of {name} were "
+        "decoded into memory, and will be again.",
+    )
+
+
+def cache_folder() -> Path:
+    """Return where what can be made again is kept: ``hormesis`` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hormesis"
+
+
+def _note(home: Path, usual: Path) -> str:
+    if home == usual:
+        return ""
+    return f"The folder '{usual.parent}' cannot be written: decoded images are kept in '{home}'."
+
+
+def _key(files: Sequence[Path], beside: Path) -> str:
+    """Return what changes with the name, size or time of any file."""
+    digest = hashlib.sha256(b"v1")
+    for folder, names in _by_folder(files):
+        try:
+            stats = {entry.name: entry.stat() for entry in os.scandir(folder)}
+        except OSError as error:
+            raise DataError(f"The folder '{folder}' cannot be read: {error.strerror}.") from error
+        for name in names:
+            if name not in stats:
+                raise DataError(f"There is no image '{folder / name}'.")
+            said = f"{os.path.relpath(folder, beside)}/{name} {stats[name].st_size} "
+            digest.update(f"{said}{stats[name].st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _by_folder(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the names in each folder, in order; neighbours share a folder."""
+    names: list[str] = []
+    for number, file in enumerate(files):
+        if number and file.parent != files[number - 1].parent:
+            yield files[number - 1].parent, names
+            names = []
+        names.append(file.name)
+    yield files[-1].parent, names
+
+
+def _mapped(path: Path, count: int) -> Images | None:
+    """Return the array of a file, or None if it is missing, cut short or another's."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a pipe or a link that came with the data
+            return None
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            start = file.tell()
+    except HEADER_ERRORS:
+        return None
+    if kind != np.uint8 or len(shape) != 4 or shape[:2] != (count, 3):
+        return None
+    whole = path.stat().st_size == start + math.prod(shape)
+    return np.memmap(path, np.uint8, "r", start, shape) if whole else None
+
+
+def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None:
+    """Decode all files into an array that appears whole or not at all."""
+    shape = (len(files), *_shape(files[0]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:  # never through a link that came with the data
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            start = file.tell()
+            size = start + math.prod(shape)
+            _reserve(file, size)  # a full disk shows here, not in the map
+        array = np.memmap(partial, np.uint8, "r+", start, shape)
+        _decode(files, array, progress)
+        array.flush()
+        del array
+        partial.replace(path)
+    finally:
+        with _whatever_the_disk_says():
+            partial.unlink(missing_ok=True)
+
+
+def _reserve(file: BufferedWriter, size: int) -> None:
+    """Take room on the disk for so many bytes, of which the first are written already."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    zeros = bytes(_ZEROS)
+    for start in range(file.tell(), size, _ZEROS):
+        file.write(zeros[: size - start])
+
+
+def _decode(files: Sequence[Path], into: np.ndarray, progress: Progress | None) -> None:
+    shape = into.shape[1:]
+
+    def one(row: int) -> None:
+        pixels = read_pixels(files[row]).transpose(2, 0, 1)
+        if pixels.shape != shape:
+            raise DataError(
+                f"Expected images of one size, got {shape[2]}x{shape[1]} in '{files[0]}' and "
+                f"{pixels.shape[2]}x{pixels.shape[1]} in '{files[row]}'; resize them first."
+            )
+        into[row] = pixels
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(files), _CHUNK):
+            rows = range(start, min(start + _CHUNK, len(files)))
+            list(pool.map(one, rows))
+            if progress:
+                progress(rows.stop, len(files))
+
+
+def _shape(file: Path) -> tuple[int, int, int]:
+    height, width, channels = read_pixels(file).shape
+    return channels, height, width
+
+
+def _forget(home: Path, name: str, kept: Path) -> None:
+    """Delete arrays of the same name that are stale, and what a killed process has left."""
+    with _whatever_the_disk_says():
+        for old in [*home.glob(f"{name}-*.npy"), *home.glob(f".{name}-*.partial")]:
+            if old != kept and not _in_use(old):
+                old.unlink(missing_ok=True)
+
+
+def _in_use(path: Path) -> bool:
+    """Return whether the process that writes this partial file is alive."""
+    number = path.name.rpartition(".partial")[0].rpartition(".")[2]
+    return number.isdecimal() and len(number) < 10 and psutil.pid_exists(int(number))
+
+
+@contextmanager
+def _whatever_the_disk_says() -> Iterator[None]:
+    """Go on after an error of the file system, which takes away no result."""
+    try:
+        yield
+    except OSError:
+        return

@@ -1,0 +1,134 @@
+"""Image files, decoded into one tensor of pixels."""
+
+import stat
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from hormesis.data.readers import Progress
+from hormesis.errors import DataError
+
+# What `torchvision.datasets.ImageFolder` takes. Pillow knows others, and would run Ghostscript for
+# an EPS file of any name.
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# What Pillow raises for files that are damaged, or crafted to look like an image.
+IMAGE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,  # for those who turn warnings into errors
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+MOST_BYTES = 1 << 29  # of a file: one of so many pixels, not compressed, is smaller
+MOST_PIXELS = 1 << 26  # of an image; an empty one of any size takes a few bytes in a file
+
+
+def read_images(
+    paths: Sequence[Path], progress: Progress | None = None
+) -> Float[Tensor, "images 3 height width"]:
+    """Return images of one size as red, green and blue from 0 to 1.
+
+    Greyscale images get three equal channels, as torchvision's ``ImageFolder`` has it.
+
+    Args:
+        paths: Files with 8 bits a channel, at least one.
+        progress: Called with images read and in all.
+
+    Raises:
+        DataError: If a file is missing, damaged or has more than 8 bits a channel, or if two files
+            differ in size; the message names them.
+    """
+    first = _read_image(paths[0])
+    check_room(len(paths) * first.numel() * first.element_size(), f"{len(paths):,} images")
+    images = torch.empty(len(paths), *first.shape)
+    for row, path in enumerate(paths):
+        pixels = first if row == 0 else _read_image(path)
+        if pixels.shape != first.shape:
+            raise DataError(
+                f"Expected images of one size, got {_size(first)} in '{paths[0]}' and "
+                f"{_size(pixels)} in '{path}'; resize them to one size first."
+            )
+        images[row] = pixels
+        if progress:
+            progress(row + 1, len(paths))
+    return images
+
+
+def read_pixels(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Return the red, green and blue of one file, greyscale as three equal channels.
+
+    Raises:
+        DataError: If it is missing, damaged, has more than ``MOST_PIXELS`` pixels, or more than 8
+            bits a channel.
+    """
+    _check_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            mode, (width, height) = image.mode, image.size
+            if width * height > MOST_PIXELS:
+                raise ValueError(f"{width}x{height} pixels are more than {MOST_PIXELS:,}")
+            pixels = np.array(image.convert("RGB"))
+    except IMAGE_ERRORS as error:
+        raise DataError(f"The image '{path}' cannot be read: {error}.") from error
+    if mode.startswith(("I", "F")):  # the conversion clips them
+        raise DataError(f"Expected 8 bits a channel, got an image of mode {mode} in '{path}'.")
+    return pixels
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no regular file, and a file larger than any image that is decoded."""
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise DataError(f"There is no image '{path}'.") from error
+    except OSError as error:
+        raise DataError(f"The image '{path}' cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"Expected an image file, got '{path}', which is none.")
+    if found.st_size > MOST_BYTES:
+        raise DataError(
+            f"The image '{path}' cannot be read: it is larger than {MOST_BYTES:,} bytes."
+        )
+
+
+def check_room(size: int, what: str) -> None:
+    """Refuse to take more memory than is free.
+
+    Args:
+        size: In bytes.
+        what: What would take it, for the message.
+
+    Raises:
+        DataError: It says how much there is.
+    """
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise DataError(
+            f"The {what} take {size / 2**30:.1f} GiB of memory, but {free / 2**30:.1f} GiB are "
+            "free: draw fewer with `samples`, or resize them."
+        )
+
+
+def _read_image(path: Path) -> Float[Tensor, "3 height width"]:
+    """Decode one file, from 0 to 1."""
+    return torch.from_numpy(read_pixels(path)).permute(2, 0, 1).to(torch.float32).div(255)
+
+
+def _size(pixels: Tensor) -> str:
+    """Return width and height: ``64x48``."""
+    return f"{pixels.shape[2]}x{pixels.shape[1]}"

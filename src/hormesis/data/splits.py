@@ -1,0 +1,155 @@
+"""A data set in two parts: what a network is trained on, and what it is validated on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from hormesis.data.datasets import (
+    NAMES,
+    NORMALISATIONS,
+    data_folder,
+    digits,
+    load_data,
+    torchvision_pixels,
+)
+from hormesis.data.image_array import Pixels, pixels_from
+from hormesis.data.image_cache import decoded
+from hormesis.data.sampling import stratified
+from hormesis.data.tiny_imagenet import find_tiny_imagenet, training_files, validation_files
+from hormesis.errors import DataError, unknown
+
+SPLITS = ("standard", "paper", "paper-80")
+# Of 110,000 labelled images in all, the paper validates on 10,000 or 20,000 and trains on 90,000
+# or 80,000 (METHOD, section 7): shares of the whole in elevenths.
+_ELEVENTHS = {"paper": (9, 1), "paper-80": (8, 2)}
+_HELD_OUT = 10  # one in so many, where a data set has no validation part of its own
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Training and validation part of a data set.
+
+    Args:
+        train: What networks are trained on.
+        validation: What they are validated and analysed on; no sample is in both.
+        notes: What a user has to know, in sentences.
+    """
+
+    train: Pixels
+    validation: Pixels
+    notes: tuple[str, ...] = ()
+
+
+def load_parts(
+    name: str,
+    *,
+    root: Path | None = None,
+    split: str = "standard",
+    seed: int = 0,
+    download: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Parts:
+    """Return both parts of a data set.
+
+    Args:
+        name: What ``load_data`` takes. Of a folder of images, and of ``module:attribute``, a
+            seeded and stratified tenth is held out for validation.
+        root: Folder of the named sets; by default what ``HORMESIS_DATA`` names.
+        split: ``"standard"`` for the parts that the data set comes in; ``"paper"`` pools all
+            labelled images of Tiny ImageNet and draws 10,000 to validate and 90,000 to train on,
+            ``"paper-80"`` draws 20,000 and 80,000.
+        seed: Seed of what is drawn, at least 0.
+        download: Fetch a named set that is not in ``root``.
+        progress: Called with a stage, the work done and in all.
+
+    Raises:
+        DataError: If the set is unknown, missing, incomplete or damaged, or has no such split.
+
+    Example:
+        >>> parts = load_parts("digits")
+        >>> len(parts.train), len(parts.validation)
+        (1617, 180)
+    """
+    if split not in SPLITS:
+        raise DataError(unknown("split", split, SPLITS))
+    if split != "standard" and name != "tiny-imagenet":
+        raise DataError(
+            f"Expected `split` to be 'standard' for {name!r}, got {split!r}, which pools the "
+            "labelled images of tiny-imagenet."
+        )
+    if name == "digits":
+        return Parts(pixels_from(digits("train")), pixels_from(digits("test")))
+    if name == "tiny-imagenet":
+        return _tiny_imagenet(data_folder(name, root), split, seed, download, progress)
+    if name in NAMES:
+        return _torchvision(name, data_folder(name, root), download)
+    whole = load_data(name, progress=lambda done, all_: progress("Reading the data", done, all_))
+    return held_out(pixels_from(whole), seed=seed)
+
+
+def held_out(whole: Pixels, *, seed: int) -> Parts:
+    """Return a tenth of the samples, every class in its share, and the others.
+
+    Raises:
+        DataError: If there are fewer than 20.
+    """
+    if len(whole) < 2 * _HELD_OUT:
+        raise DataError(
+            f"Expected at least {2 * _HELD_OUT} samples, of which a tenth is held out for "
+            f"validation, got {len(whole)}."
+        )
+    chosen = stratified(whole.labels, len(whole) // _HELD_OUT, seed)
+    return Parts(whole.subset(_others(chosen, len(whole))), whole.subset(chosen))
+
+
+def _torchvision(name: str, root: Path, download: bool) -> Parts:
+    mean, std = NORMALISATIONS[name]
+
+    def part(train: bool) -> Pixels:
+        values, labels, classes = torchvision_pixels(name, root, train=train, fetch=download)
+        stored = values.contiguous().numpy()
+        return Pixels(stored, labels, (0.0, 1.0), classes, name, mean, std)
+
+    return Parts(part(True), part(False))
+
+
+def _tiny_imagenet(root: Path, split: str, seed: int, download: bool, progress: Progress) -> Parts:
+    folder = find_tiny_imagenet(
+        root, fetch=download, progress=lambda done, total: progress("Downloading", done, total)
+    )
+    train, labels, classes = training_files(folder)
+    validation, others, _ = validation_files(folder)
+    stage = "Decoding the images, once"
+    found = decoded(
+        [*train, *validation],
+        "labelled",
+        beside=folder,
+        progress=lambda done, total: progress(stage, done, total),
+    )
+    mean, std = NORMALISATIONS["tiny-imagenet"]
+    every = torch.cat([labels, others])
+    pooled = Pixels(found.pixels, every, (0.0, 1.0), classes, "tiny-imagenet", mean, std)
+    notes = (found.note,) if found.note else ()
+    if split != "standard":
+        return Parts(*_drawn(pooled, split, seed), notes)
+    first = torch.arange(len(train))
+    return Parts(pooled.subset(first), pooled.subset(_others(first, len(pooled))), notes)
+
+
+def _drawn(pooled: Pixels, split: str, seed: int) -> tuple[Pixels, Pixels]:
+    """Return as many training and validation samples as the paper's split has."""
+    train, validation = (len(pooled) * share // 11 for share in _ELEVENTHS[split])
+    chosen = stratified(pooled.labels, validation, seed)
+    rest = pooled.subset(_others(chosen, len(pooled)))
+    return rest.drawn(train, seed), pooled.subset(chosen)
+
+
+def _others(chosen: Int[Tensor, " chosen"], count: int) -> Int[Tensor, " others"]:
+    left = torch.ones(count, dtype=torch.bool)
+    left[chosen] = False
+    return left.nonzero().flatten()

@@ -1,0 +1,200 @@
+"""Rows whose outcome hangs on rounding, and their logits from the given network itself."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from hormesis.engine.executor import Answer, few_of
+from hormesis.engine.plain import filtered
+from hormesis.engine.plan import Removal
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
+from hormesis.stress.metrics import Metric, accuracy_of, top5_of
+
+# In 25,000 rows of the paper's networks rounding moved no logit by more than 1e-5 of the largest in
+# its row, and so no gap between two by more than 2e-5 (`test_rounding_stays_within_the_margin`).
+MARGIN = 1e-4
+# Where a removal leaves next to nothing, logits are small, yet their rounding is that of larger
+# values further up: a row counts as at least this share of the unfiltered network's logits.
+_LEAST = 1e-2
+# Where values cancel, as behind an offset of 10,000 that a batch norm takes away, the rounding of
+# logits is that of the offset. So it is measured on some rows: a gap may close by this many times
+# what was seen there, twice for its two logits.
+_SAFETY = 4.0
+_COARSE = 1e-3  # rounding of more than this share of the logits may differ with the batch, too
+_LENT = threading.Lock()  # who filters or attacks the network must have it alone
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How far rounding may move the logits of a network, filtered or not.
+
+    Args:
+        usual: Largest absolute logit of the unfiltered network.
+        floor: Gap between two logits that rounding may close, however small the logits are; 0
+            where a check found no more than ``MARGIN`` allows for.
+    """
+
+    usual: float = 0.0
+    floor: float = 0.0
+
+    @property
+    def coarse(self) -> bool:
+        """Whether even the network itself may answer differently in batches of other sizes."""
+        return self.floor > _COARSE * self.usual
+
+    def margins(
+        self, logits: Float[Tensor, "rows classes"], before: Float[Tensor, "rows classes"] | None
+    ) -> Float[Tensor, "rows 1"]:
+        """Return, for each row, the gap between two logits below which rounding might close it."""
+        scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
+        scale = scale.amax(dim=1, keepdim=True).clamp_min(_LEAST * self.usual)
+        return (MARGIN * scale).clamp_min(self.floor)
+
+    def after(self, answer: Answer, own: Float[Tensor, "rows classes"]) -> "Rounding":
+        """Return what is known once some rows were compared with the network itself.
+
+        Args:
+            answer: What the program says of these rows.
+            own: The network's own logits.
+        """
+        moved = (answer.logits - own).abs().nan_to_num(0.0, 0.0).amax(dim=1, keepdim=True)
+        closed = 2 * _SAFETY * moved
+        if (closed <= self.margins(own, answer.before)).all():
+            return self
+        return replace(self, floor=max(self.floor, closed.max().item()))
+
+
+@contextmanager
+def lent(network: nn.Module, removal: Removal | None = None) -> Iterator[None]:
+    """Lend the network, filtered if so asked, to one thread at a time."""
+    with _LENT, filtered(network, removal) if removal else nullcontext():
+        yield
+
+
+def undecided(
+    logits: Float[Tensor, "rows classes"],
+    labels: Int[Tensor, " rows"],
+    performance: Metric,
+    *,
+    before: Float[Tensor, "rows classes"] | None = None,
+    rounding: Rounding = Rounding(),
+) -> Bool[Tensor, " rows"]:
+    """Return where rounding might change the outcome, and where a logit is not finite.
+
+    Accuracy and top-5 compare the logit of the true class with the others: a row is undecided if
+    the others that rounding might move past it (see ``Rounding``) could make the
+    difference. Another binary performance may depend on the order of all of the six largest
+    logits: a row is undecided if two neighbours among them lie that close. Other performances
+    are numbers, which rounding moves by as little as the logits.
+
+    Where logits are averages of a ReLU's outputs, one that is zero because all the ReLU's inputs
+    lie well below zero is zero without rounding: two such are equal for the network itself too.
+
+    Args:
+        logits: From the fast engine.
+        labels: True class of each row.
+        performance: The per-sample score.
+        before: Largest input, over all positions, of the ReLU behind each logit, if there is one.
+        rounding: How far it may move logits.
+
+    Example:
+        >>> from hormesis.stress.metrics import accuracy
+        >>> logits = torch.tensor([[1.0, 1.00001], [1.0, 2.0], [1.0, torch.nan]])
+        >>> undecided(logits, torch.tensor([0, 0, 0]), accuracy)
+        tensor([ True, False,  True])
+    """
+    broken = ~logits.isfinite().all(dim=1)
+    if not performance.binary or logits.shape[1] < 2:
+        return broken
+    margin = rounding.margins(logits, before)
+    zero = torch.zeros_like(logits, dtype=torch.bool) if before is None else before < -margin
+    compared: dict[object, int] = {accuracy_of: 1, top5_of: 5}
+    places = compared.get(performance.function)
+    if places is None:
+        best, order = logits.topk(min(6, logits.shape[1]), dim=1)
+        close = best[:, :-1] - best[:, 1:] <= margin
+        return broken | (close & ~_neighbours(zero.gather(1, order))).any(dim=1)
+    own = labels[:, None].long()
+    lead = logits - logits.gather(1, own)
+    equal = zero & zero.gather(1, own)  # the lower index counts
+    ahead = equal & (torch.arange(logits.shape[1], device=logits.device) < own)
+    surely = (lead > margin) | ahead
+    perhaps = ((lead >= -margin) & ~equal) | ahead
+    perhaps.scatter_(1, own, torch.zeros_like(own, dtype=torch.bool))
+    return broken | ((surely.sum(dim=1) < places) & (perhaps.sum(dim=1) >= places))
+
+
+def checked(
+    network: nn.Module,
+    removal: Removal | None,
+    inputs: Float[Tensor, " rows *shape"],
+    answer: Answer,
+    rounding: Rounding,
+) -> Rounding:
+    """Return how far rounding moves logits, after a look at a few rows of an answer.
+
+    Args:
+        network: The network; the same afterwards, bit for bit.
+        removal: What is removed, or None.
+        inputs: What was answered.
+        answer: What the program says.
+        rounding: What was known before.
+    """
+    few = few_of(len(inputs)).to(inputs.device)
+    return rounding.after(answer.of(few), own_logits(network, removal, inputs[few]))
+
+
+def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
+    """Return which neighbours are both zero without rounding."""
+    return zero[:, :-1] & zero[:, 1:]
+
+
+def settled(
+    network: nn.Module,
+    removal: Removal | None,
+    parts: Sequence[Float[Tensor, " rows *shape"]],
+    answer: Answer,
+    labels: Int[Tensor, " all_rows"],
+    performance: Metric,
+    *,
+    rounding: Rounding,
+) -> Float[Tensor, "all_rows classes"]:
+    """Return an answer's logits, those of undecided rows from the given network itself.
+
+    Where rounding is coarse, the network answers to all rows, in the batches of the plain loop.
+
+    Args:
+        network: The network; the same afterwards, bit for bit.
+        removal: What is removed, or None.
+        parts: What was answered, in the batches that the plain loop would take.
+        answer: What the program says to all of them.
+        labels: True class of each row.
+        performance: The per-sample score.
+        rounding: How far it may move logits.
+    """
+    rows = undecided(answer.logits, labels, performance, before=answer.before, rounding=rounding)
+    if rounding.coarse and (rows.any() or not performance.binary):
+        return torch.cat([own_logits(network, removal, part) for part in parts])
+    if not rows.any():
+        return answer.logits
+    logits = answer.logits.clone()
+    logits[rows] = own_logits(network, removal, torch.cat(list(parts))[rows])
+    return logits
+
+
+def own_logits(
+    network: nn.Module, removal: Removal | None, inputs: Float[Tensor, " rows *shape"]
+) -> Float[Tensor, "rows classes"]:
+    """Return the logits of the given network on some rows, filtered or not.
+
+    One row alone is doubled, for networks that treat a batch of one differently.
+    """
+    rows = inputs if len(inputs) > 1 else inputs.repeat(2, *([1] * (inputs.ndim - 1)))
+    with lent(network, removal), evaluating(network), torch.no_grad():
+        return logits_of(network(rows))[: len(inputs)]

@@ -1,1 +1,0 @@
-"""Networks and data: what a study starts from."""

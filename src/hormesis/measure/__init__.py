@@ -1,0 +1,1 @@
+"""From a request to a finished study, on this machine or on a Ray cluster."""

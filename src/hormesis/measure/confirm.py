@@ -1,0 +1,277 @@
+"""Claims of a finished study put to the test: attacked anew, and harder, beside controls.
+
+Each step is measured as a study is, shard by shard, in a folder of its own within the study's: what
+was measured before a kill counts. The folder goes when the results are in the study's own table.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from hormesis.analysis.confirmation import (
+    ADAPTIVE,
+    COLUMNS,
+    CONTROLS,
+    FILTER,
+    NOISE,
+    RANDOM,
+    RESTARTS,
+    TRANSFER,
+    by_base,
+    claims,
+    holds,
+    measured_rows,
+)
+from hormesis.analysis.cross_check import CROSS, joined
+from hormesis.analysis.responses import Means, response_table
+from hormesis.analysis.verdicts import Claim
+from hormesis.engine.outcomes import Question
+from hormesis.engine.plan import Removal
+from hormesis.engine.progress import SENTENCE, Report
+from hormesis.measure.cross_check import cross_checked, open_cross_check
+from hormesis.measure.remeasure import Remeasuring, Step, Subject, forget_steps, time_of
+from hormesis.measure.study_writer import hashed
+from hormesis.results.study import Study
+from hormesis.settings.attacks import PGD
+from hormesis.settings.confirmation import ALWAYS, NEVER, Confirmation
+from hormesis.storage import (
+    CONFIRMATION,
+    StoredOutcomes,
+    read_manifest,
+    spelled_seconds,
+    write_manifest,
+    write_tables,
+)
+
+_DRAWS = 2**31  # seeds of controls
+_CROSSING = 2.5  # radii that the steps of PGD add up to
+_STRESSES = {FILTER: "the filters", NOISE: "noise instead", RANDOM: "random removal instead"}
+_ATTACKS = {
+    ADAPTIVE: "attacked anew",
+    TRANSFER: "attacked beforehand",
+    RESTARTS: "attacked anew by PGD",
+}
+
+
+def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
+    """Return the claims of a study that are still to be put to the test.
+
+    Args:
+        study: A finished study.
+        confirmation: How; nothing is left to do for a study that says it was done this way.
+    """
+    if confirmation.when == NEVER or _key(study, confirmation) == _known(study).get("key"):
+        return []
+    unconfirmed = replace(study, confirmation=None)
+    scores = unconfirmed.score(by_base(study.scoring))
+    return claims(scores, every=confirmation.when == ALWAYS)
+
+
+def is_left(study: Study, confirmation: Confirmation) -> bool:
+    """Return whether a finished study has claims to be tested, or is to be cross-checked."""
+    return bool(open_claims(study, confirmation)) or open_cross_check(study, confirmation)
+
+
+def confirmed(
+    study: Study,
+    subject: Subject,
+    confirmation: Confirmation,
+    report: Report,
+    check: Callable[[], None] = lambda: None,
+) -> Study:
+    """Return a study with what other attacks say of it, written where it lies.
+
+    Claims are put to the test; the cross-check comes first, if it is asked for.
+
+    Args:
+        study: A finished study.
+        subject: What it was measured on.
+        confirmation: How that is done.
+        report: Shows what that costs, and how far it is.
+        check: Makes sure that the folder is still ours.
+    """
+    if open_cross_check(study, confirmation):
+        rows, said = cross_checked(study, subject, confirmation, report, check)
+        study = _with(study, rows, {"cross_check": said}, check)
+    claimed = open_claims(study, confirmation)
+    if not claimed:
+        return study
+    began = time.monotonic()
+    table = _Trial(study, subject, confirmation, report, check).table(claimed)
+    said = {
+        **confirmation.described(),
+        "key": _key(study, confirmation),
+        "targets": sorted({target for target, _, _ in claimed}),
+        "level": study.scoring.level,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    return _with(study, table, {"confirmation": said}, check)
+
+
+def _with(
+    study: Study, rows: pd.DataFrame, said: Mapping[str, Any], check: Callable[[], None]
+) -> Study:
+    """Return a study with new rows in place of its old ones of the same kind, written."""
+    table = joined(study.confirmation, rows)
+    manifest = {**study.manifest, **said}
+    if study.folder is not None:
+        check()
+        known = read_manifest(study.folder)
+        tables = known["tables"] | write_tables(study.folder, {CONFIRMATION: table})
+        write_manifest(study.folder, {**known, **said, "tables": tables})
+        manifest["tables"] = tables
+        crossed = set(rows["stress"]) == {CROSS}
+        forget_steps(study.folder, f"{CROSS}-" if crossed else "")
+    return replace(study, manifest=manifest, confirmation=table)
+
+
+def _key(study: Study, confirmation: Confirmation) -> str:
+    """Return what tells one way to confirm one study from all others."""
+    scoring = study.scoring
+    return hashed(
+        {
+            "study": study.manifest.get("study"),
+            "confirmation": confirmation.described(),
+            "scoring": [scoring.tolerance, scoring.level, scoring.multiplicity],
+        }
+    )
+
+
+def _known(study: Study) -> Mapping[str, Any]:
+    return study.manifest.get("confirmation", {})
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The steps of a confirmation: what fails one is not measured in the next."""
+
+    study: Study
+    subject: Subject
+    confirmation: Confirmation
+    report: Report
+    check: Callable[[], None]
+
+    def table(self, claimed: Sequence[Claim]) -> pd.DataFrame:
+        """Return the scores under each attack, see ``analysis.confirmation.COLUMNS``."""
+        self._tell_cost(claimed)
+        first = TRANSFER if self.subject.question.adaptive else ADAPTIVE
+        left, parts = self._through(claimed, FILTER, (first, RESTARTS))
+        for control in CONTROLS if self.confirmation.draws else ():
+            parts += self._through(left, control, (ADAPTIVE, RESTARTS))[1]
+        table = pd.concat(parts, ignore_index=True)
+        return table.loc[:, list(COLUMNS)].reset_index(drop=True)
+
+    def _through(
+        self, claimed: Sequence[Claim], stress: str, attacks: Sequence[str]
+    ) -> tuple[list[Claim], list[pd.DataFrame]]:
+        """Return which claims hold against all attacks, and the scores under each."""
+        parts, left = [], list(claimed)
+        for attack in attacks:
+            targets = list(dict.fromkeys(target for target, _, _ in left))
+            if not targets:
+                break
+            rows = self._measured(targets, stress, attack).assign(stress=stress, attack=attack)
+            parts.append(rows)
+            by = {
+                (row["target"], row["filter"], row["score"]): row for row in rows.to_dict("records")
+            }
+            left = [key for key in left if holds(by[key], self.study.scoring.tolerance)]
+        return left, parts
+
+    def _measured(self, targets: Sequence[str], stress: str, attack: str) -> pd.DataFrame:
+        """Return the scores of some targets under one attack; of controls, the mean over draws."""
+        cells, removals = self.subject.cells_of(targets)
+        draws = 1 if stress == FILTER else self.confirmation.draws
+        if stress != FILTER:
+            removals = [
+                replace(one, draw=_draw(one, stress, draw), noise=stress == NOISE)
+                for one in removals
+                for draw in range(draws)
+            ]
+        stage = f"Confirming: {_STRESSES[stress]}, {_ATTACKS[attack]}"
+        step = Step(f"{stress}-{attack}", stage, cells, removals, self._question(attack))
+        read = self._again.blocks(step)
+
+        def blocks() -> Iterator[StoredOutcomes]:
+            for block in read():
+                yield _over_draws(block, draws)
+
+        means = Means()
+        for block in blocks():
+            means.add(block)
+        base = replace(
+            self.study.base,
+            clean=float(means.of("base_clean")),
+            adversarial=float(means.of("base_adversarial")),
+        )
+        responses = response_table(cells, means)
+        return measured_rows(
+            responses, base, blocks, by_base(self.study.scoring), len(self._again.samples)
+        )
+
+    def _question(self, attack: str) -> Question:
+        own = self.subject.question
+        if attack == RESTARTS:
+            steps, restarts = self.confirmation.steps, self.confirmation.restarts
+            if isinstance(own.attack, PGD):
+                steps, restarts = max(steps, own.attack.steps), max(restarts, own.attack.restarts)
+            strong = PGD(
+                own.attack.epsilon, steps=steps, step_size=_CROSSING / steps, restarts=restarts
+            )
+            own = replace(own, attack=strong)
+        return replace(own, adaptive=attack != TRANSFER)
+
+    @cached_property
+    def _again(self) -> Remeasuring:
+        key, most = _key(self.study, self.confirmation), self.confirmation.samples
+        return Remeasuring(self.study, self.subject, most, key, self.report, self.check)
+
+    def _tell_cost(self, claimed: Sequence[Claim]) -> None:
+        """Show what the confirmation takes at most, from the time of one removal."""
+        targets = list(dict.fromkeys(target for target, _, _ in claimed))
+        _, removals = self.subject.cells_of(targets)
+        strong = self._question(RESTARTS).attack
+        assert isinstance(strong, PGD)
+        steps = strong.steps * strong.restarts
+        again = self._again
+        # The unfiltered network is attacked, too.
+        once = time_of(again, removals[:1], self._question(ADAPTIVE)) / 2
+        cells, runs = len(removals), 1 + len(CONTROLS) * self.confirmation.draws
+        work = cells * len(again.samples) * once * (1 + steps) / again.work.engine.workers
+        names = "1 target" if len(targets) == 1 else f"{len(targets)} targets"
+        self.report(
+            f"Confirming {names}, antifragile under attack as it seems: {cells} cells × "
+            f"{1 + steps} attack steps on {len(again.samples)} samples, about "
+            f"{spelled_seconds(work)}; where that holds, {runs - 1} times as much for controls. "
+            "`--confirm never` leaves it out.",
+            0,
+            SENTENCE,
+        )
+
+
+def _draw(removal: Removal, stress: str, number: int) -> int:
+    """Return the seed of a control: it depends on what is removed, not on the order."""
+    digest = hashlib.sha256(f"{stress}/{number}/{removal.key()}".encode()).digest()
+    return int.from_bytes(digest[:7]) % _DRAWS
+
+
+def _over_draws(block: StoredOutcomes, draws: int) -> StoredOutcomes:
+    """Return outcomes whose rows are the means over draws that follow on each other."""
+    if draws == 1:
+        return block
+
+    def mean(values: Any) -> Any:  # noqa: ANN401
+        return values.reshape(-1, draws, *values.shape[1:]).mean(axis=1)
+
+    return replace(
+        block,
+        clean=mean(block.clean),
+        adversarial=mean(block.adversarial),
+        changed=block.changed.reshape(-1, draws).any(axis=1),
+        idle=None if block.idle is None else mean(block.idle) > 0.5,
+    )

@@ -1,0 +1,194 @@
+"""The cross-check: every figure under random noise, and under inputs perturbed elsewhere."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from hormesis.analysis.confirmation import NOISE, TRANSFER
+from hormesis.analysis.cross_check import (
+    CROSS,
+    MARGIN,
+    SURROGATES,
+    Figures,
+    crossed_rows,
+    still_working,
+)
+from hormesis.engine.outcomes import Question
+from hormesis.engine.plan import Removal
+from hormesis.engine.progress import SENTENCE, Report
+from hormesis.measure.remeasure import Remeasuring, Step, Subject, time_of
+from hormesis.measure.study_writer import hashed
+from hormesis.results.study import Study
+from hormesis.settings.attacks import RandomSigns
+from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.confirmation import Confirmation
+from hormesis.storage import StoredOutcomes, spelled_seconds
+
+_DRAWS = 10  # of noise
+_MOST = 4  # filtered versions of the network that inputs are perturbed on
+_STAGES = {
+    NOISE: "random noise",
+    TRANSFER: "perturbed on the unfiltered network",
+    SURROGATES: "perturbed on filtered networks",
+}
+
+
+def open_cross_check(study: Study, confirmation: Confirmation) -> bool:
+    """Return whether a cross-check is asked for that a finished study does not have.
+
+    Args:
+        study: A finished study.
+        confirmation: What is asked for.
+    """
+    if not confirmation.cross_check or not study.has_outcomes:
+        return False
+    return study.manifest.get("cross_check", {}).get("key") != _key(study, confirmation)
+
+
+def cross_checked(
+    study: Study,
+    subject: Subject,
+    confirmation: Confirmation,
+    report: Report,
+    check: Callable[[], None],
+) -> tuple[pd.DataFrame, dict[str, object]]:
+    """Return the rows of a cross-check, and what the manifest says of it.
+
+    Args:
+        study: A finished study, with its outcomes.
+        subject: What it was measured on.
+        confirmation: On how many samples.
+        report: Shows what that costs, and how far it is.
+        check: Makes sure that the folder is still ours.
+    """
+    began, key = time.monotonic(), _key(study, confirmation)
+    again = Remeasuring(study, subject, confirmation.samples, key, report, check)
+    made = _CrossCheck(again)
+    made.tell_cost()
+    rows = made.rows()
+    return rows, {
+        "key": key,
+        "level": study.scoring.level,
+        "margin": MARGIN * abs(study.base.clean),
+        "seconds": round(time.monotonic() - began, 1),
+        "samples": len(again.samples),
+        "draws": _DRAWS,
+        "surrogates": [f"{one.target.name}, {one.count} values" for one in made.surrogates],
+    }
+
+
+def _key(study: Study, confirmation: Confirmation) -> str:
+    """Return what tells one cross-check of one study from all others."""
+    said = [study.manifest.get("study"), confirmation.samples, study.scoring.level]
+    return hashed([*said, _DRAWS, MARGIN, _MOST])
+
+
+@dataclass(frozen=True)
+class _CrossCheck:
+    """The steps of a cross-check."""
+
+    again: Remeasuring
+
+    def rows(self) -> pd.DataFrame:
+        """Return rows of all attacks."""
+        question = self.again.subject.question
+        parts = [self._against(NOISE, self._noise)]
+        if question.adaptive:
+            crossed = self._against(TRANSFER, replace(question, adaptive=False))
+            parts.append(crossed.loc[crossed["target"] != ""])
+        if self.surrogates:
+            fixed = replace(question, adaptive=False, surrogates=self.surrogates)
+            rows = self._against(SURROGATES, fixed)
+            parts.append(rows.loc[rows["target"] == ""] if question.adaptive else rows)
+        return pd.concat(parts, ignore_index=True)
+
+    def _against(self, attack: str, question: Question) -> pd.DataFrame:
+        cells, removals = self._cells
+        stage = f"Cross-check: {_STAGES[attack]}"
+        step = Step(f"{CROSS}-{attack}", stage, cells, removals, question)
+        other = _figures(self.again.blocks(step)(), len(self.again.samples))
+        study = self.again.study
+        better = study.base.higher_is_better
+        rows = crossed_rows(cells, self._own, other, study.scoring.level, higher_is_better=better)
+        return rows.assign(stress=CROSS, attack=attack)
+
+    @property
+    def _noise(self) -> Question:
+        """A sample survives every draw of the network that the study's own attack is made on."""
+        question = self.again.subject.question
+        attack = RandomSigns(question.attack.epsilon, _DRAWS)
+        return replace(question, attack=attack)
+
+    @cached_property
+    def _cells(self) -> tuple[pd.DataFrame, list[Removal]]:
+        cells, removals = self.again.subject.cells_of(self.again.subject.every_target)
+        study = self.again.study
+        keys = ["target", "filter", "step"]
+        working = study.responses[keys].assign(working=still_working(study.responses, study.base))
+        return cells.merge(working, on=keys, how="left", validate="one_to_one"), removals
+
+    @cached_property
+    def _own(self) -> Figures:
+        """What the study's own attack left right, which it has stored."""
+        outcomes = self.again.subject.cells["outcome"].tolist()
+        rows = sorted(set(outcomes) - {UNFILTERED})
+        return _figures(self.again.study.blocks(), len(self.again.samples), rows)
+
+    @cached_property
+    def surrogates(self) -> tuple[Removal, ...]:
+        """Filtered versions of the network that still work, of targets that lie far apart.
+
+        Of each target the version that lacks most values, see ``still_working``.
+        """
+        subject, table = self.again.subject, self.again.study.responses
+        good = still_working(table, self.again.study.base)
+        table = table.loc[good & table["changed"] & (table["outcome"] != UNFILTERED)]
+        emptiest = table.sort_values("zeroed", kind="stable").groupby("target", sort=False).tail(1)
+        found = dict(zip(emptiest["target"], emptiest["outcome"], strict=True))
+        names = [name for name in subject.every_target if name in found]
+        few = min(len(names), _MOST)
+        chosen = [names[place * (len(names) - 1) // max(few - 1, 1)] for place in range(few)]
+        return tuple(subject.plan.removals[found[name]] for name in chosen)
+
+    def tell_cost(self) -> None:
+        """Show what the cross-check takes, from the time of one removal."""
+        _, removals = self._cells
+        few = removals[:: max(len(removals) // 4, 1)][:5]
+        first, all_of_them = (time_of(self.again, some, self._noise) for some in (few[:1], few))
+        each = max(all_of_them - first, 0.0) / max(len(few) - 1, 1)
+        times = 1.2 if self._noise.adaptive else 2.0  # the second step is not attacked anew
+        work = len(removals) * len(self.again.samples) * each / self.again.work.engine.workers
+        self.again.report(
+            f"Cross-check of {len(removals)} cells by random noise, {_DRAWS} draws each, and by "
+            f"inputs perturbed on another network, on {len(self.again.samples)} samples: about "
+            f"{spelled_seconds(times * work)}.",
+            0,
+            SENTENCE,
+        )
+
+
+def _figures(
+    blocks: Iterable[StoredOutcomes], samples: int, rows: list[int] | None = None
+) -> Figures:
+    """Return the adversarial figures of the first samples.
+
+    Args:
+        blocks: Outcomes.
+        samples: How many.
+        rows: Of which removals; by default of all.
+    """
+    base, removals, there = [], [], 0
+    for block in blocks:
+        found = block.adversarial.astype(np.float64)
+        if block.measured is not None:
+            found[~block.measured] = np.nan
+        base.append(block.base_adversarial.astype(np.float64))
+        removals.append(found if rows is None else found[rows])
+        there += len(block.base_adversarial)
+        if there >= samples:
+            break
+    return Figures(np.concatenate(base)[:samples], np.hstack(removals)[:, :samples])

@@ -1,0 +1,125 @@
+"""What measures the shards of a study: an engine, with as much at a time as memory holds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hormesis.data.samples import Samples
+from hormesis.engine.engines import choose_engine
+from hormesis.engine.memory import allotted, footprint, most_samples, room
+from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.plan import Removal
+from hormesis.engine.shards import Task, Work
+from hormesis.errors import ModelError
+from hormesis.measure.extend import Source
+from hormesis.settings.choices import RAY
+from hormesis.settings.execution import Execution
+from hormesis.settings.sweep import Sweep
+from hormesis.storage import Shard, StoredOutcomes, pack
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Measures shards into the bytes of their files: all that a machine needs besides the tasks.
+
+    Args:
+        work: Engine, samples, removals and question.
+        study: Identity of the study.
+        source: Another study, of which what it shares is taken over.
+    """
+
+    work: Work
+    study: str
+    source: Source | None = None
+
+    def __call__(self, task: Task, tick: Callable[[int], None] = lambda samples: None) -> bytes:
+        """Measure a shard.
+
+        Args:
+            task: The shard.
+            tick: Called after each removal with the number of samples it was measured on.
+
+        Raises:
+            ModelError: If the unfiltered network's performance is not finite.
+        """
+
+        def measure(part: Task, clean: bool) -> StoredOutcomes:
+            return _stored(self.work.measure(part, tick, clean=clean), part.wanted)
+
+        if self.source is None:
+            outcomes = measure(task, True)
+        else:
+            outcomes = self.source.shard(task, self.work.samples, measure)
+        for name in ("clean", "adversarial"):
+            if not np.isfinite(getattr(outcomes, f"base_{name}")).all():
+                raise ModelError(
+                    f"The {name} {self.work.question.performance.name} of the unfiltered network "
+                    "is NaN or infinite: measure another performance, or check the network on all "
+                    "samples."
+                )
+        inputs = self.work.part_fingerprint(task)
+        return pack(Shard(task.first, outcomes, self.study, inputs))
+
+
+def equipped(
+    network: nn.Module,
+    samples: Samples,
+    removals: Sequence[Removal],
+    asked: tuple[Question, Sweep, Execution],
+    shard: int,
+) -> Work:
+    """Return what measures a study, with as many workers as memory holds.
+
+    Args:
+        network: The network, in evaluation mode.
+        samples: All samples, in the order of the study.
+        removals: What is removed.
+        asked: How cells are measured, and by which engine.
+        shard: Samples in the largest shard.
+
+    Raises:
+        SettingError: If not even two samples fit at a time.
+    """
+    question, sweep, run = asked
+    device = device_of(network)
+    few = Block(samples.inputs[:2], samples.labels[:2]).to(device)
+    engine = choose_engine(network, few.inputs, run, sweep)
+    taken = footprint(engine.measure, removals, few, question)
+    free = room(run.memory, device)
+    most = min(most_samples(few.inputs), max(shard, 2))
+    workers, batch = allotted(replace(taken, kept=shard), free, engine.workers, most)
+    name = f"{engine.name} on ray" if run.engine == RAY else engine.name
+    engine = replace(engine, name=name, workers=workers)
+    return Work(engine, samples, removals, question, batch, device)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Return where a network's parameters are."""
+    parameter = next(network.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _stored(outcomes: Outcomes, measured: np.ndarray) -> StoredOutcomes:
+    """Return the outcomes of those removals that were measured, in the rows of all."""
+
+    def spread(values: Tensor) -> np.ndarray:
+        found = values.cpu().numpy()
+        if measured.all():
+            return found
+        rows = np.zeros((len(measured), *found.shape[1:]), dtype=found.dtype)
+        rows[measured] = found
+        return rows
+
+    return StoredOutcomes(
+        base_clean=outcomes.base_clean.cpu().numpy(),
+        base_adversarial=outcomes.base_adversarial.cpu().numpy(),
+        clean=spread(outcomes.clean),
+        adversarial=spread(outcomes.adversarial),
+        changed=spread(outcomes.changed),
+        measured=None if measured.all() else measured,
+        base_idle=outcomes.base_idle.cpu().numpy(),
+        idle=None if outcomes.idle is None else spread(outcomes.idle),
+    )

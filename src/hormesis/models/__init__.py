@@ -1,0 +1,1 @@
+"""Networks: built by name, loaded from checkpoints, checked and lent out in evaluation mode."""

@@ -1,0 +1,106 @@
+"""A cheap check, before anything is measured, that a network can be measured at all."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hormesis.errors import ModelError
+from hormesis.models.eval_mode import evaluating
+from hormesis.models.networks import logits_of
+
+_BY_RANK = ("accuracy", "top5")
+_ROUNDING = 1e-3  # in units of the largest logit; batches of different size round differently
+
+
+def refuse_unfit(
+    network: nn.Module, example: Float[Tensor, " batch *shape"], performance: str = ""
+) -> None:
+    """Refuse a network whose answer to a sample depends on anything but the sample.
+
+    It runs four times on a few rows, in evaluation mode. Its buffers and modes, and the global
+    random state, are afterwards what they were.
+
+    Args:
+        network: Any network.
+        example: At least two different inputs, on the network's device.
+        performance: Name of what is measured; by accuracy, a single output is always right.
+
+    Raises:
+        ModelError: If the network has a single output where accuracy is measured, changes a buffer
+            or parameter of its own when it runs, gives two answers to one input, or mixes the
+            samples of a batch.
+
+    Example:
+        >>> refuse_unfit(nn.Linear(3, 2), torch.rand(2, 3))
+        >>> refuse_unfit(nn.BatchNorm1d(3, track_running_stats=False), torch.rand(4, 3))
+        Traceback (most recent call last):
+        hormesis.errors.ModelError: The network lets the samples of a batch change each other's \
+logits in evaluation mode, the first suspect being the module itself (BatchNorm1d): use running \
+statistics, or another normalisation.
+    """
+    state = [(name, tensor, tensor.detach().clone()) for name, tensor in _tensors(network)]
+    devices = [example.device] if example.device.type == "cuda" else []
+    rows = example if len(example) > 1 else torch.cat([example, example.flip(-1)])
+    with torch.random.fork_rng(devices=devices), evaluating(network), torch.no_grad():
+        try:
+            first = logits_of(network(rows))
+            changed = [name for name, tensor, before in state if not _equal(tensor, before)]
+            second = logits_of(network(rows))
+        finally:
+            for _, tensor, before in state:
+                tensor.copy_(before)
+        if performance in _BY_RANK and first.shape[1] < 2:
+            raise ModelError(
+                f"The network has a single output, so that every answer is right by {performance}: "
+                "give it an output for each class, two for yes or no, or measure another "
+                "performance."
+            )
+        if changed:
+            raise ModelError(
+                f"The network changes its own {changed[0]!r} when it runs in evaluation mode, so "
+                "that results would depend on the order of the samples: freeze it."
+            )
+        if not _close(first, second):
+            raise ModelError(
+                "The network gives two answers to the same input in evaluation mode"
+                f"{_suspect(network, _RANDOM)}: make it deterministic."
+            )
+        _refuse_coupling(network, rows, first)
+
+
+def _refuse_coupling(network: nn.Module, rows: Tensor, logits: Tensor) -> None:
+    # The same first rows among others: what a sample's neighbours are must not matter.
+    count = max(1, len(rows) // 2)
+    others = torch.cat([rows[:count], rows[count:].flip(0), rows[count:] * 0.5])
+    found = logits_of(network(others))
+    if not _close(found[:count], logits[:count]):
+        raise ModelError(
+            "The network lets the samples of a batch change each other's logits in evaluation mode"
+            f"{_suspect(network, _COUPLING)}: use running statistics, or another normalisation."
+        )
+
+
+_RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
+_COUPLING = (nn.modules.batchnorm._NormBase,)
+
+
+def _suspect(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> str:
+    """Return the first module that may be to blame, as part of a sentence."""
+    for name, module in network.named_modules():
+        if isinstance(module, kinds) and getattr(module, "running_mean", None) is None:
+            where = repr(name) if name else "the module itself"
+            return f", the first suspect being {where} ({type(module).__name__})"
+    return ""
+
+
+def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*network.named_buffers(), *network.named_parameters()]
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    scale = max(one.nan_to_num().abs().max().item(), torch.finfo(one.dtype).tiny)
+    return bool(((one - other).nan_to_num().abs() <= _ROUNDING * scale).all())

@@ -1,0 +1,30 @@
+"""What tells a network from all others: its name, and a hash of every value it holds."""
+
+import hashlib
+
+import torch
+from torch import nn
+
+from hormesis.models.normalization import Normalized
+
+
+def network_name(network: nn.Module) -> str:
+    """Return the name of a network's class, without the normalisation around it.
+
+    Example:
+        >>> network_name(nn.Linear(1, 1))
+        'Linear'
+    """
+    inner = network.network if isinstance(network, Normalized) else network
+    return type(inner).__name__
+
+
+def network_fingerprint(network: nn.Module) -> str:
+    """Return a SHA-256 over the names, types, shapes and bytes of all parameters and buffers."""
+    digest = hashlib.sha256()
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)};".encode())
+        digest.update(values.view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

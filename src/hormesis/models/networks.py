@@ -1,0 +1,325 @@
+"""Networks by name, and the check that a network fits its data."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+import torchvision
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torchvision.models import get_model, list_models
+
+from hormesis.errors import HormesisError, MissingExtraError, ModelError, unknown
+from hormesis.models.small_stem import with_small_stem
+from hormesis.settings.choices import STEMS, check_choice
+from hormesis.settings.factory import load_factory, users_code
+
+PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
+OTHERS = ("any other torchvision classification name", "timm:NAME", "module:factory")
+# What torchvision and timm raise for a size that a family cannot be built for.
+BUILD_ERRORS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+CHANNELS = re.compile(r"expected input\[([\d, ]+)\] to have (\d+) channels?, but got (\d+)")
+
+
+def build_model(
+    name: str,
+    *,
+    classes: int,
+    channels: int,
+    size: tuple[int, int] | None = None,
+    seed: int = 0,
+    stem: str = "standard",
+) -> nn.Module:
+    """Return a network with fresh random weights; nothing is ever downloaded.
+
+    A first convolution that takes another number of channels is replaced by one with PyTorch's
+    default weights and everything else equal, as the authors do for MNIST (METHOD, section 7).
+    GoogLeNet and Inception come without their auxiliary heads, which only training uses.
+
+    Args:
+        name: A torchvision classification name, ``timm:NAME``, or ``module:factory``: a function
+            without arguments, a class, or a network, which has to fit the data by itself.
+        classes: Number of classes of the data, at least 1.
+        channels: Number of input channels of the data, at least 1.
+        size: Height and width of the data in pixels, for the families that are built for one size
+            (ViT, MaxViT and many of timm's); ``None`` keeps the family's own.
+        seed: Seed of the weights; the global random state stays as it was.
+        stem: ``"small"`` takes a first layer for images of some 32×32 pixels, see
+            ``with_small_stem``.
+
+    Raises:
+        SettingError: For another stem.
+        ModelError: For an unknown name, or a network that cannot be built so.
+        MissingExtraError: When timm is needed and not installed.
+        SettingError: When ``module:factory`` does not exist, or fails.
+
+    Example:
+        >>> network = build_model("resnet18", classes=10, channels=1, size=(32, 32))
+        >>> network.conv1.in_channels, network.fc.out_features
+        (1, 10)
+    """
+    for what, count in (("classes", classes), ("channels", channels)):
+        if count < 1:
+            raise ModelError(f"Expected `{what}` to be at least 1, got {count}.")
+    check_choice("stem", stem, STEMS)
+    with _seeded(seed):
+        if name.startswith("timm:"):
+            network = _from_timm(name, classes, channels, size)
+        elif ":" in name:
+            network = _from_factory(name)
+        else:
+            network = _from_torchvision(name, classes, channels, size)
+        return with_small_stem(network) if stem == "small" else network
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that ``build_model`` does not know, without building the network.
+
+    Raises:
+        ModelError: For an unknown name.
+        MissingExtraError: When timm is needed and not installed.
+        SettingError: When the attribute that ``module:factory`` names does not exist.
+
+    Example:
+        >>> check_name("resnet18")
+    """
+    if name.startswith("timm:"):
+        _timm_name(name)
+    elif ":" in name:
+        load_factory(name, "model")
+    elif name not in _torchvision_names():
+        raise ModelError(_unknown(name, _torchvision_names()))
+
+
+def logits_of(output: object) -> Float[Tensor, "batch classes"]:
+    """Return the logits within what a network returned.
+
+    Args:
+        output: The logits themselves, a mapping or object with ``logits``, or a tuple or list
+            whose first entry they are.
+
+    Raises:
+        ModelError: When there are none, or they are no floating-point ``[batch, classes]``.
+
+    Example:
+        >>> logits_of({"logits": torch.zeros(2, 3), "loss": None}).shape
+        torch.Size([2, 3])
+    """
+    found = output
+    if isinstance(output, Mapping):
+        found = output.get("logits")
+    elif hasattr(output, "logits"):
+        found = output.logits  # pyright: ignore[reportAttributeAccessIssue]
+    elif isinstance(output, tuple | list) and output:
+        found = output[0]
+    if not isinstance(found, Tensor):
+        raise ModelError(
+            "Expected the network to return logits: a tensor, an object or mapping with `logits`, "
+            f"or a tuple that starts with them, got {type(output).__name__}."
+        )
+    if found.ndim != 2 or not found.is_floating_point():
+        raise ModelError(
+            "Expected the network to return floating-point logits of shape [batch, classes], got "
+            f"{found.dtype} of shape {list(found.shape)}."
+        )
+    return found
+
+
+def check_network(network: nn.Module, inputs: Shaped[Tensor, "batch ..."], classes: int) -> None:
+    """Refuse a network that cannot be measured on these data.
+
+    The network runs once, in evaluation mode and without gradients; the mode of each of its
+    modules is restored. More outputs than classes are allowed: a subset of ImageNet's classes.
+
+    Args:
+        network: The network, normalisation included.
+        inputs: A small batch, in input units, on the network's device.
+        classes: Number of classes of the data.
+
+    Raises:
+        ModelError: For weights or logits that are not finite, a forward pass that fails, an output
+            that holds no logits, or fewer outputs than classes.
+
+    Example:
+        >>> check_network(nn.Linear(4, 2), torch.zeros(1, 4), classes=3)
+        Traceback (most recent call last):
+        hormesis.errors.ModelError: The network has 2 output(s) and the data have 3 classes: ...
+    """
+    _check_weights(network)
+    logits = logits_of(_outputs(network, inputs))
+    if len(logits) != len(inputs):
+        raise ModelError(
+            f"Expected one row of logits for each of the {len(inputs)} inputs, got {len(logits)}."
+        )
+    if logits.shape[1] < classes:
+        raise ModelError(
+            f"The network has {logits.shape[1]} output(s) and the data have {classes} classes: "
+            "pass a network, and weights, made for these data."
+        )
+    if not bool(logits.isfinite().all()):
+        raise ModelError(
+            "The network returns NaN or infinite logits: check its weights, and that the inputs "
+            "are in the range it was trained with."
+        )
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw from ``seed`` on the CPU, so that every machine gets the same weights."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        # Not torch.manual_seed: it would seed the accelerators too, which are not forked.
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def _torchvision_names() -> list[str]:
+    return list_models(module=torchvision.models)
+
+
+def _from_torchvision(
+    name: str, classes: int, channels: int, size: tuple[int, int] | None
+) -> nn.Module:
+    check_name(name)
+    options: dict[str, Any] = {"weights": None, "num_classes": classes}
+    if name in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": False, "init_weights": True}
+    if size is not None and name.startswith("maxvit"):
+        options["input_size"] = size
+    if size is not None and name.startswith("vit_"):
+        if size[0] != size[1]:
+            raise ModelError(f"Expected square inputs for {name!r}, got {size[0]}x{size[1]}.")
+        options["image_size"] = size[0]
+    try:
+        network = get_model(name, **options)
+    except BUILD_ERRORS as error:
+        raise ModelError(_failed(name, size, error)) from error
+    _set_channels(network, channels)
+    return network
+
+
+def _set_channels(network: nn.Module, channels: int) -> None:
+    """Replace the first convolution unless it takes ``channels`` already."""
+    for name, old in network.named_modules():
+        if not isinstance(old, nn.Conv2d):
+            continue
+        if old.in_channels != channels:
+            new = nn.Conv2d(
+                channels,
+                old.out_channels,
+                kernel_size=old.kernel_size,  # pyright: ignore[reportArgumentType]
+                stride=old.stride,  # pyright: ignore[reportArgumentType]
+                padding=old.padding,  # pyright: ignore[reportArgumentType]
+                dilation=old.dilation,  # pyright: ignore[reportArgumentType]
+                groups=old.groups,
+                bias=old.bias is not None,
+                padding_mode=old.padding_mode,  # pyright: ignore[reportArgumentType]
+            )
+            network.set_submodule(name, new)
+        return
+
+
+def _import_timm() -> ModuleType:
+    try:
+        import timm
+    except ImportError as error:
+        raise MissingExtraError(
+            "Names that start with 'timm:' need timm: run `pip install hormesis[timm]`."
+        ) from error
+    return timm
+
+
+def _timm_name(name: str) -> tuple[ModuleType, str]:
+    """Return timm, and what timm calls ``timm:NAME``."""
+    timm = _import_timm()
+    short = name.removeprefix("timm:")
+    if not timm.is_model(short):  # also refuses `hf-hub:`, which would ask the network
+        raise ModelError(_unknown(name, [f"timm:{known}" for known in timm.list_models()]))
+    return timm, short
+
+
+def _from_timm(name: str, classes: int, channels: int, size: tuple[int, int] | None) -> nn.Module:
+    timm, short = _timm_name(name)
+    options: dict[str, Any] = {"pretrained": False, "num_classes": classes, "in_chans": channels}
+    config = timm.get_pretrained_cfg(short)
+    if size is not None and config is not None and config.fixed_input_size:
+        options["img_size"] = size
+    try:
+        return timm.create_model(short, **options)
+    except BUILD_ERRORS as error:
+        raise ModelError(_failed(name, size, error)) from error
+
+
+def _from_factory(spec: str) -> nn.Module:
+    made = load_factory(spec, "model")
+    if callable(made) and not isinstance(made, nn.Module):
+        with users_code(spec, "model"):
+            made = made()
+    if not isinstance(made, nn.Module):
+        raise ModelError(
+            f"Expected {spec!r} to be, or to return, a torch.nn.Module, got {type(made).__name__}."
+        )
+    return made
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    """Return the refusal of a name, with the nearest of very many."""
+    near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    names = dict.fromkeys([*near, *PAPER, *OTHERS])
+    return unknown("model", name, names)
+
+
+def _line(error: BaseException) -> str:
+    """Return the first line of an error, as one sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{type(error).__name__}: {lines[0].strip().rstrip('.')}."
+
+
+def _failed(name: str, size: tuple[int, int] | None, error: BaseException) -> str:
+    inputs = "" if size is None else f" for inputs of {size[0]}x{size[1]} pixels"
+    return f"Cannot build {name!r}{inputs}: {_line(error)}"
+
+
+def _check_weights(network: nn.Module) -> None:
+    for name, value in network.named_parameters():
+        if is_lazy(value) or value.is_meta:
+            raise ModelError(
+                f"Parameter {name!r} of the network holds no values yet: load weights, or run a "
+                "lazy network once, before it is measured."
+            )
+        if not bool(value.isfinite().all()):
+            raise ModelError(f"Parameter {name!r} of the network holds NaN or infinite values.")
+    for name, value in network.named_buffers():
+        # An attention mask may hold -inf on purpose; NaN is never meant.
+        if not value.is_meta and bool(value.isnan().any()):
+            raise ModelError(f"Buffer {name!r} of the network holds NaN.")
+
+
+@torch.no_grad()
+def _outputs(network: nn.Module, inputs: Tensor) -> object:
+    """Return the outputs in evaluation mode; every module's mode is restored."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        return network.eval()(inputs)
+    except HormesisError:
+        raise
+    except Exception as error:  # anything may come out of code that is not ours
+        raise ModelError(_forward_failed(list(inputs.shape), error)) from error
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _forward_failed(shape: list[int], error: BaseException) -> str:
+    found = CHANNELS.search(str(error))
+    # Only the first layer sees the inputs' own shape; deeper mismatches are the network's fault.
+    if found and [int(length) for length in found[1].split(",")] == shape:
+        return (
+            f"The network takes {found[2]} input channel(s) and the data have {found[3]}, in "
+            f"inputs of shape {shape}: pass a network made for {found[3]} channel(s)."
+        )
+    return f"The network cannot run on inputs of shape {shape}: {_line(error)}"

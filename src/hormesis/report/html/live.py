@@ -1,0 +1,165 @@
+"""Looking on while a study is measured: pages and TensorBoard follow its shards as they arrive."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hormesis.errors import HormesisError, StudyError
+from hormesis.report.html.page import write_report
+from hormesis.storage import MANIFEST, FolderStore, growing, is_study, read_manifest
+from hormesis.storage.epoch_folders import epoch_folders
+
+SHARE = 0.02
+"""Of the time of one core, at most, goes into showing what is there."""
+
+UNFINISHED = "unfinished"
+_LOOK = 1.0  # seconds between looks at the folder
+_SHOWN = 5.0  # seconds at least between two pages: nobody reads faster
+_WAIT = 60.0  # seconds for the last page
+Sink = Callable[[Path, bool], None]
+"""Shows the study, or the studies, in a folder; called with the folder and whether it is the last
+time."""
+
+
+def page_sink(page: Path, *, title: str = "") -> Sink:
+    """Return what keeps a page up to date, which reads itself anew until the study is finished.
+
+    Args:
+        page: The file.
+        title: Its heading; by default network and data.
+    """
+
+    def write(folder: Path, last: bool) -> None:
+        write_report(folder, page, title=title, refresh=None if last else _SHOWN)
+
+    return write
+
+
+class Following:
+    """Shows a study again and again, whenever there is more of it.
+
+    It takes no more than ``SHARE`` of the time: after a page that took a second to compute, the
+    next one comes 50 seconds later. What cannot be shown is no reason for a study to fail.
+
+    Args:
+        folder: Where the study grows, or the studies of several epochs do.
+        sinks: What shows it.
+        share: At most so much of the time is used.
+    """
+
+    def __init__(self, folder: Path, sinks: Sequence[Sink], *, share: float = SHARE) -> None:
+        """Show nothing yet."""
+        self.seconds = 0.0
+        self.trouble = ""
+        self._folder, self._sinks, self._share = folder, sinks, share
+        self._seen: tuple[object, ...] = ()
+        self._next = 0.0
+
+    def look(self) -> bool:
+        """Show the study if there is more of it and enough time has passed.
+
+        Returns:
+            Whether it was shown.
+        """
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        seen = _there(growing(self._folder))
+        if not seen or seen == self._seen:
+            return False
+        self._seen = seen
+        taken = self.show(last=False)
+        self._next = time.monotonic() + max(_SHOWN, taken / self._share)
+        return True
+
+    def show(self, *, last: bool) -> float:
+        """Show what is there.
+
+        Args:
+            last: Whether the study is finished.
+
+        Returns:
+            The seconds of computing that it took.
+        """
+        started = time.thread_time()
+        self.trouble = ""
+        for sink in self._sinks:
+            try:
+                sink(growing(self._folder), last)
+            except (HormesisError, OSError) as error:  # before the first shard, or a full disk
+                self.trouble = str(error)
+        taken = time.thread_time() - started
+        self.seconds += taken
+        return taken
+
+
+def _there(folder: Path) -> tuple[object, ...]:
+    """Return what tells whether there is more: shards, and the state of each study."""
+    try:
+        studies = [folder] if is_study(folder) else [*epoch_folders(folder).values()]
+        return tuple(
+            (path.name, path.stat().st_mtime_ns)
+            for study in studies
+            for path in [*_shards(study), study / MANIFEST]
+        )
+    except (OSError, StudyError):  # a file that was there a moment ago
+        return ()
+
+
+def _shards(study: Path) -> list[Path]:
+    store = FolderStore(study)
+    return [store.path(first) for first in store.firsts()]
+
+
+@contextmanager
+def following(folder: Path, sinks: Sequence[Sink]) -> Iterator[Following]:
+    """Show a study while the block measures it, and once more when it is finished.
+
+    Args:
+        folder: Where it grows.
+        sinks: What shows it; nothing is done without any.
+
+    Yields:
+        What follows it; ``trouble`` says afterwards why the last page is not there, if so.
+    """
+    following = Following(folder, sinks)
+    ended = threading.Event()
+
+    def follow() -> None:
+        while not ended.wait(_LOOK):
+            following.look()
+
+    thread = threading.Thread(target=follow, name="hormesis-live", daemon=True)
+    if not sinks:
+        yield following
+        return
+    thread.start()
+    try:
+        yield following
+    finally:
+        ended.set()
+        thread.join(_WAIT)
+    following.show(last=True)
+
+
+def watch(
+    folder: Path, sinks: Sequence[Sink], *, pause: Callable[[float], None] = time.sleep
+) -> Following:
+    """Show a study until it is finished, whichever process measures it.
+
+    Args:
+        folder: Folder of the study.
+        sinks: What shows it.
+        pause: How to wait so many seconds.
+
+    Raises:
+        StudyError: If the folder holds no study.
+    """
+    following = Following(folder, sinks)
+    while read_manifest(folder).get("state") == UNFINISHED:
+        following.look()
+        pause(_LOOK)
+    following.show(last=True)
+    return following

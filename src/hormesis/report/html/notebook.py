@@ -1,0 +1,155 @@
+"""What a notebook displays of a study: a summary, and the scores as a heat map.
+
+Plain tables with colours of their own, letters included, so that they read the same on light and on
+dark, in exported pages, and where styles are taken out.
+"""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_hex
+
+from hormesis.analysis.classes import legend, letter
+from hormesis.analysis.readings import MEANINGS, beside
+from hormesis.analysis.scores import SCORES
+from hormesis.report.plots.heat import MIDDLE, luminance, reach_of, spelled
+from hormesis.report.plots.style import DIVERGING
+from hormesis.report.text.score_table import class_counts
+from hormesis.report.text.summary import headline
+from hormesis.report.views.contradictions import contradictions
+from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
+from hormesis.results.series import StudySeries
+from hormesis.results.study import Study
+
+_MOST_ROWS = 200
+_BOX = "max-height:32em;overflow:auto;display:inline-block"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a heat map.
+
+    Args:
+        value: A score; NaN where there is none.
+        text: What it says.
+        hint: What it says to who asks, in full.
+        plain: Whether it stands without any colour.
+    """
+
+    value: float
+    text: str
+    hint: str
+    plain: bool = False
+
+
+def study_html(study: Study) -> str:
+    """Return a summary of a study and the heat map of its scores.
+
+    Args:
+        study: Any study.
+    """
+    rows = score_rows(study)
+    title, *lines = headline(study)
+    counts = [
+        f"{score}: {', '.join(f'{count} {name}' for name, count in found.items())}"
+        for score, found in class_counts(study).items()
+    ]
+    scoring = study.scoring
+    made = (
+        f"{main_filter(study.scores)} filter, base {scoring.base}, reference {scoring.reference}, "
+        f"robust within ±{scoring.tolerance:g}; "
+        f"{legend(name for row in rows for name in row.classes)}, f? r? a? undecided"
+    )
+    reading = beside(scoring)
+    heat = _heat_map(
+        [*SCORES, f"by {reading}"],
+        [(row.target, [*_cells(row), _beside(row)]) for row in rows[:_MOST_ROWS]],
+    )
+    more = len(rows) - _MOST_ROWS
+    rest = [f"{more} more targets are in study.scores"] if more > 0 else []
+    said = f"by {reading}: {MEANINGS[reading]} (adversarial score); no class"
+    return _page(title, [*lines, *counts, *contradictions(study)], heat, [made, said, *rest])
+
+
+def series_html(studies: StudySeries) -> str:
+    """Return the adversarial scores of several epochs as a heat map.
+
+    Args:
+        studies: Studies of several epochs.
+    """
+    first = next(iter(studies.members.values()))
+    by_epoch = {epoch: score_rows(study) for epoch, study in studies.members.items()}
+    place = SCORES.index("adversarial")
+    rows: dict[str, list[Cell]] = {}
+    for members in by_epoch.values():
+        for row in members:
+            rows.setdefault(row.target, []).append(_cells(row)[place])
+    bases = [
+        f"epoch {row['epoch']}: {row['clean']:.4g} clean, {row['adversarial']:.4g} adversarial, "
+        f"ε = {row['epsilon']:.4g}"
+        for row in studies.base.to_dict("records")
+    ]
+    heat = _heat_map([f"epoch {epoch}" for epoch in by_epoch], list(rows.items())[:_MOST_ROWS])
+    made = f"{main_filter(first.scores)} filter, adversarial score"
+    scoring = first.scoring
+    said = f"reference {scoring.reference}; under the pointer: by {beside(scoring)}, no class"
+    return _page(headline(first)[0], bases, heat, [made, said])
+
+
+def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> str:
+    said = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+    small = "".join(f"<small>{html.escape(line)}</small><br>" for line in below)
+    return f"<div><strong>{html.escape(title)}</strong>{said}{heat}<br>{small}</div>"
+
+
+def _cells(row: ScoreRow) -> list[Cell]:
+    cells = []
+    every = zip(row.values, row.classes, row.points, row.widths, strict=True)
+    for place, (value, label, point, width) in enumerate(every):
+        between = "" if math.isnan(width) else f" ±{width:.2f}"
+        text = label if math.isnan(value) else f"{spelled(value)} {letter(label, point)}"
+        said = row.says[place]
+        other = f"; beside it {spelled(row.beside[place])} {said}" if said else ""
+        hint = f"{row.target}: {spelled(value)}{between} {label}{other}"
+        cells.append(Cell(value, text, hint))
+    return cells
+
+
+def _beside(row: ScoreRow) -> Cell:
+    """Return the other reading of a target: without a colour, as it is no class."""
+    hint = "; ".join(
+        f"{score} {spelled(value)} {said}"
+        for score, value, said in zip(SCORES, row.beside, row.says, strict=True)
+        if said
+    )
+    return Cell(math.nan, row.reading, f"{row.target}: {hint}", plain=True)
+
+
+def _heat_map(columns: Sequence[str], rows: Sequence[tuple[str, list[Cell]]]) -> str:
+    reach = reach_of(np.array([[cell.value for cell in cells] for _, cells in rows], dtype=float))
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ("", *columns))
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left">{html.escape(name)}</th>'
+        f"{''.join(_drawn(cell, reach) for cell in cells)}</tr>"
+        for name, cells in rows
+    )
+    return (
+        f'<div style="{_BOX}"><table style="color:inherit"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _drawn(cell: Cell, reach: float) -> str:
+    style = ""
+    if not math.isnan(cell.value):
+        colour = mpl.colormaps[DIVERGING]((cell.value / reach + 1) / 2)
+        letters = "#fff" if luminance(np.array(colour)) < MIDDLE else "#000"
+        style = f"background:{to_hex(colour)};color:{letters};"
+    hint = html.escape(cell.hint, quote=True)
+    if cell.plain:
+        return f'<td title="{hint}"><small>{html.escape(cell.text)}</small></td>'
+    return f'<td style="{style}text-align:right" title="{hint}">{html.escape(cell.text)}</td>'

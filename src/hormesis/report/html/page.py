@@ -1,0 +1,138 @@
+"""The report: one file with everything in it, opened without a server or a network."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hormesis.analysis import classes
+from hormesis.report.html.comparison_payload import several_payload
+from hormesis.report.html.payload import FEWEST_CURVES, MOST_CURVES, study_payload
+from hormesis.report.html.retraining_payload import retraining_payload
+from hormesis.report.views.sources import Gathered, gather
+from hormesis.storage.user_files import replacing
+
+_SCRIPTS = (
+    *("base", "axes", "answer", "network", "curves", "weights"),
+    *("heat", "table", "several", "pooled", "ranks", "retrain", "main"),
+)
+_SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+
+
+def write_report(
+    studies: Any,  # noqa: ANN401
+    path: str | Path,
+    *,
+    title: str = "",
+    refresh: int | float | None = None,
+) -> Path:
+    """Write a report on studies as one HTML file, which needs no server and no network.
+
+    Args:
+        studies: A study, studies of several epochs, a retraining, a folder of any of these, or a
+            list of them. An unfinished study is shown with what is there.
+        path: The file. One that is there is replaced when the new one is complete.
+        title: Heading of the page; by default network and data.
+        refresh: Seconds after which a browser reads the page again, for a study that is measured
+            while one looks on; None for never.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        StudyError: If there is nothing to show, a folder holds something else or is damaged, or the
+            file cannot be written.
+    """
+    path = Path(path).expanduser()
+    text = report_text(gather(studies), title=title, refresh=refresh)
+    with replacing(path, "report") as partial:
+        partial.write_text(text, encoding="utf-8", errors="replace")  # names of files
+    return path
+
+
+def report_text(gathered: Gathered, *, title: str = "", refresh: int | float | None = None) -> str:
+    """Return the page.
+
+    Args:
+        gathered: What it is about.
+        title: Heading of the page; by default network and data.
+        refresh: See ``write_report``.
+    """
+    labels = gathered.labels
+    most = max(FEWEST_CURVES, MOST_CURVES // max(1, len(labels)))
+    own = [
+        study_payload(study, label, most_curves=most)
+        for label, study in zip(labels, gathered.studies, strict=True)
+    ]
+    shared = {
+        "title": title,
+        "classes": classes.pages(),
+        "studies": labels,
+        "several": several_payload(gathered),
+        "retraining": [retraining_payload(each) for each in gathered.retrainings],
+        "version": version("hormesis"),
+    }
+    heading = title or (own[0]["title"] if own else "Selective retraining")
+    return _filled(_template("page.html"), _parts(heading, shared, own, refresh))
+
+
+def _parts(
+    heading: str,
+    shared: Mapping[str, Any],
+    own: Sequence[Mapping[str, Any]],
+    refresh: int | float | None,
+) -> dict[str, str]:
+    """Return what takes the place of each marker of the template."""
+    style = _template("page.css")
+    script = "\n".join(_template(f"{name}.js") for name in _SCRIPTS)
+    again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
+    blocks = [_block("shared", shared)]
+    blocks += [_block(f"study-{place}", each) for place, each in enumerate(own)]
+    return {
+        "title": html.escape(f"{heading} · Hormesis"),
+        "refresh": again,
+        "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'",
+        "style": style,
+        "data": "\n".join(blocks),
+        "script": script,
+    }
+
+
+def _filled(template: str, parts: Mapping[str, str]) -> str:
+    """Return the template with each ``{{marker}}`` replaced; what is filled in is not searched."""
+    pieces = template.split("{{")
+    found = [pieces[0]]
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition("}}")
+        found += [parts[name], rest]
+    return "".join(found)
+
+
+def _block(name: str, values: Mapping[str, Any]) -> str:
+    return f'<script type="application/json" id="{name}">{embedded(values)}</script>'
+
+
+def embedded(values: Any) -> str:  # noqa: ANN401
+    r"""Return values as JSON that can stand in a page: no name in it can end the script.
+
+    Example:
+        >>> embedded({"name": "</script>"})
+        '{"name":"\\u003c/script\\u003e"}'
+    """
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_SAFE)
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _template(name: str) -> str:
+    return (files("hormesis.report.html") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,106 @@
+"""The picture of how scores and responses change over the epochs of a training."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from hormesis.analysis.scores import SCORES
+from hormesis.report.plots.heat import draw_epochs, explain_colours
+from hormesis.report.plots.style import STYLE, picture, save
+from hormesis.report.views.curves import relative_responses
+from hormesis.report.views.figures import main_filter
+from hormesis.results.series import StudySeries
+
+_MOST_ROWS = 60
+_MANY_ROWS = 40  # of more, the letters are smaller
+_DPI = 110.0
+
+
+def draw_evolution(studies: StudySeries, path: Path) -> None:
+    """Draw heat maps of scores over epochs, and the responses of three telling targets.
+
+    Args:
+        studies: Studies of several epochs, with at least one swept target.
+        path: File to write; its suffix chooses the format.
+    """
+    scores = studies.scores
+    chosen = scores.loc[scores["filter"] == main_filter(scores)]
+    targets = list(dict.fromkeys(chosen["target"]))
+    shown = targets[:_MOST_ROWS]
+    telling = telling_targets(chosen)
+    with mpl.rc_context(STYLE):
+        height = max(4.6, 1.3 + min(0.2 * len(shown), 7.0))
+        figure = picture(12.0, height)
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.2))[0]
+        maps = list(left.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
+        sizes = (5.0, 6.0) if len(shown) > _MANY_ROWS else (6.0, 8.0)
+        image = draw_epochs(maps, chosen.loc[chosen["target"].isin(shown)], sizes)
+        explain_colours(maps, image, main_filter(scores))
+        if telling:
+            columns = studies.responses["filter"].nunique()
+            panels = right.subplots(len(telling), columns, sharex=True, sharey=True, squeeze=False)
+            for place, target in enumerate(telling):
+                _draw_responses(panels[place], studies, target, last=target == telling[-1])
+            right.legend(
+                *panels[0, 0].get_legend_handles_labels(),
+                loc="outside upper center",
+                ncols=4,
+                frameon=False,
+            )
+        cut = f"; the first {len(shown)} of {len(targets)}" if len(targets) > len(shown) else ""
+        figure.suptitle(_title(studies) + cut, fontsize=9)
+        save(figure, path, dpi=_DPI)
+
+
+def telling_targets(scores: pd.DataFrame) -> list[str]:
+    """Return up to three targets: the lowest and highest at the end, and the one that moved most.
+
+    Args:
+        scores: Of one filter: ``epoch``, ``target``, ``score``, ``value``. The adversarial score
+            decides, or the clean one where that is undefined.
+
+    Example:
+        >>> rows = [(epoch, name, "adversarial", value * epoch)
+        ...         for epoch in (1, 2) for name, value in (("a", 0.1), ("b", -0.4), ("c", 0.0))]
+        >>> telling_targets(pd.DataFrame(rows, columns=["epoch", "target", "score", "value"]))
+        ['b', 'a']
+    """
+    for score in ("adversarial", "clean"):
+        rows = scores.loc[scores["score"] == score]
+        wide = rows.pivot_table(index="target", columns="epoch", values="value", sort=False)
+        if wide.empty:
+            continue
+        last = wide.iloc[:, -1].dropna()
+        moved = (wide.max(axis=1) - wide.min(axis=1)).dropna()
+        if len(last):
+            return list(
+                dict.fromkeys([str(last.idxmin()), str(moved.idxmax()), str(last.idxmax())])
+            )
+    return []
+
+
+def _draw_responses(panels: np.ndarray, studies: StudySeries, target: str, *, last: bool) -> None:
+    """Draw relative performance, one colour an epoch."""
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(studies.members)))
+    for colour, (epoch, study) in zip(colours, studies.members.items(), strict=True):
+        responses = relative_responses(study, target, bands=False)
+        for axes, response in zip(panels, responses, strict=True):
+            for kind, line in (("clean", "-"), ("adversarial", "--")):
+                values, label = getattr(response, kind).values, f"epoch {epoch}, {kind}"
+                axes.plot(response.progress, values, ls=line, color=colour, lw=1.2, label=label)
+            name = target.removesuffix(".weight")
+            axes.set_title(f"{name}\n{response.filter.replace('_', ' ')}", fontsize=8)
+            if last:
+                axes.set_xlabel("normalised threshold")
+    panels[0].set_ylabel("relative to unfiltered")
+
+
+def _title(studies: StudySeries) -> str:
+    manifest = next(iter(studies.members.values())).manifest
+    question = manifest["question"]
+    return (
+        f"{question['network']['name']} on {question['data']['name']}, "
+        f"{question['data']['samples']} samples; {question['attack']['name'].upper()}"
+    )

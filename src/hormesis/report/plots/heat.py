@@ -1,0 +1,165 @@
+"""A heat map of scores, as every picture draws it."""
+
+import math
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from hormesis.analysis.scores import SCORES
+from hormesis.report.plots.style import DIVERGING, MISSING, short
+
+_MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
+_BAR = 0.09  # inches that the bar of colours is high
+MIDDLE = 0.179
+"""The luminance from which black and white stand out alike."""
+Scores = Float[np.ndarray, "rows columns"]
+
+
+def reach_of(values: Scores) -> float:
+    """Return the value at either end of the colours: the largest there is, at least 0.1.
+
+    Example:
+        >>> reach_of(np.array([[0.02, -0.4, float("nan")]]))
+        0.4
+    """
+    return max(0.1, float(np.nanmax(np.abs(values), initial=0.0)))
+
+
+def draw_heat(
+    axes: Axes, values: Scores, rows: list[str], columns: list[str], reach: float
+) -> AxesImage:
+    """Draw scores as colours, fragile orange and antifragile purple.
+
+    Args:
+        axes: Where to.
+        values: Scores; NaN where there is none.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        reach: The value at either end of the colours.
+    """
+    colours = mpl.colormaps[DIVERGING].with_extremes(bad=MISSING)
+    image = axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def write_cells(axes: Axes, image: AxesImage, texts: list[list[str]], size: float) -> None:
+    """Write a text on each cell, black or white, whichever stands out more from its colour.
+
+    Args:
+        axes: Where the image was drawn.
+        image: What ``draw_heat`` returned.
+        texts: What is written, rows of columns.
+        size: Of the letters, in points.
+    """
+    colours = image.to_rgba(np.ma.asarray(image.get_array()))
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            letters = "white" if luminance(colours[row, column]) < MIDDLE else "black"
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=letters)
+
+
+def draw_epochs(panels: list[Axes], scores: pd.DataFrame, sizes: tuple[float, float]) -> AxesImage:
+    """Draw the three scores of targets over epochs, a heat map each.
+
+    Where the cells are too narrow for numbers, scores below zero are hatched.
+
+    Args:
+        panels: Three, for the clean, adversarial and difference score.
+        scores: Of one filter: ``epoch``, ``target``, ``score``, ``value``.
+        sizes: Of the letters in the cells and of the targets' names, in points.
+
+    Returns:
+        One of the images, for ``explain_colours``.
+    """
+    epochs = sorted(scores["epoch"].unique())
+    targets = list(dict.fromkeys(scores["target"]))
+    reach = reach_of(scores["value"].to_numpy(float)[:, None])
+    names = [short(name.removesuffix(".weight")) for name in targets]
+    images = []
+    for axes, score in zip(panels, SCORES, strict=True):
+        rows = scores.loc[scores["score"] == score]
+        wide = rows.pivot(index="target", columns="epoch", values="value")
+        values = wide.reindex(index=targets, columns=epochs).to_numpy(float)
+        images.append(draw_heat(axes, values, names, [str(epoch) for epoch in epochs], reach))
+        step = -(-len(epochs) // _MOST_WRITTEN)
+        axes.set_xticks(range(0, len(epochs), step), [str(epoch) for epoch in epochs[::step]])
+        axes.tick_params(axis="y", labelsize=sizes[1])
+        axes.set_title(score)
+        axes.set_xlabel("epoch")
+        if len(epochs) <= _MOST_WRITTEN:
+            write_cells(axes, images[-1], [list(map(spelled, line)) for line in values], sizes[0])
+        else:
+            _hatch_negative(axes, values)
+    return images[0]
+
+
+def spelled(value: float) -> str:
+    """Return a score as cells show it; nothing where there is none.
+
+    Example:
+        >>> spelled(-0.123), spelled(float("nan"))
+        ('−0.12', '')
+    """
+    return "" if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
+
+
+def _hatch_negative(axes: Axes, values: Scores) -> None:
+    for row, column in np.argwhere(values < 0):
+        box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="/////", linewidth=0)
+        axes.add_patch(box)
+
+
+def luminance(colour: Float[np.ndarray, "*rgb"]) -> float:
+    """Return the relative luminance of a colour (WCAG 2.2), 0 for black and 1 for white.
+
+    Args:
+        colour: Red, green, blue, and whatever follows, 0 to 1.
+
+    Example:
+        >>> round(luminance(np.array([1.0, 0.0, 0.0])), 4)
+        0.2126
+    """
+    sent = np.asarray(colour[:3])
+    linear = np.where(sent <= 0.04045, sent / 12.92, ((sent + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def explain_colours(axes: list[Axes], image: AxesImage, name: str = "filtering") -> None:
+    """Draw the bar that says what the colours mean, below.
+
+    Args:
+        axes: The heat maps that it explains.
+        image: One of them.
+        name: Which scores they show.
+    """
+    figure = axes[0].figure
+    share = _BAR * figure.dpi / figure.bbox.height  # of the height, whatever that is
+    bar = figure.colorbar(image, ax=axes, location="bottom", fraction=share, pad=share, aspect=22)
+    bar.set_label(f"fragile  ←  {name} score  →  antifragile")
+
+
+def write_beside(axes: Axes, texts: Sequence[str], reading: str, *, size: float) -> None:
+    """Write the other reading of each row at its right, in grey: it is no class.
+
+    Args:
+        axes: Those of a heat map.
+        texts: One a row.
+        reading: What it is by.
+        size: Of the letters, in points.
+    """
+    look = {"fontsize": size, "color": "0.45", "va": "center", "ha": "left"}
+    right = len(axes.get_xticks()) - 0.42
+    for row, text in enumerate(texts):
+        axes.text(right, row, text.replace("-", "−"), **look)
+    above = axes.xaxis.get_ticks_position() == "top"
+    axes.text(right, -0.75 if above else len(texts) - 0.25, f"by {reading}", **look)

@@ -1,0 +1,109 @@
+"""The picture that every study ends with: scores of all targets, responses of the telling ones."""
+
+import math
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+
+from hormesis.analysis.classes import CLASSES
+from hormesis.analysis.readings import beside
+from hormesis.analysis.scores import SCORES
+from hormesis.report.plots.heat import (
+    draw_heat,
+    explain_colours,
+    reach_of,
+    write_beside,
+    write_cells,
+)
+from hormesis.report.plots.style import ADVERSARIAL, CLEAN, REFERENCE, STYLE, picture, save, short
+from hormesis.report.views.figures import (
+    ScoreRow,
+    main_filter,
+    response_curves,
+    score_rows,
+    telling_targets,
+)
+from hormesis.results.study import Study
+
+_MOST_ROWS = 60
+_DPI = 150.0
+
+
+def draw_overview(study: Study, path: Path) -> None:
+    """Draw a study's overview: a heat map of scores, and response curves of three targets.
+
+    Args:
+        study: Any study with at least one swept target.
+        path: File to write; its suffix (``.png``, ``.svg``, ``.pdf``) chooses the format.
+    """
+    every = score_rows(study)
+    rows = every[:_MOST_ROWS]
+    telling = telling_targets(study)
+    height = max(4.2, 1.3 + 0.24 * len(rows))
+    with mpl.rc_context(STYLE):
+        figure = picture(11.0, height)
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1.25))[0]
+        _draw_scores(left.subplots(), rows, study)
+        if telling:
+            columns = study.responses["filter"].nunique()
+            panels = right.subplots(len(telling), columns, sharex=True, sharey=True, squeeze=False)
+            for place, target in enumerate(telling):
+                _draw_responses(panels[place], study, target, last=place == len(telling) - 1)
+            right.legend(
+                *panels[0, 0].get_legend_handles_labels(),
+                loc="outside upper center",
+                ncols=4,
+                frameon=False,
+            )
+        shown = f"; the first {len(rows)} of {len(every)} targets" if len(every) > len(rows) else ""
+        figure.suptitle(_title(study) + shown, fontsize=9)
+        save(figure, path, dpi=_DPI)
+
+
+def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
+    values = np.array([row.values for row in rows], dtype=float)
+    names = [short(row.target) for row in rows]
+    image = draw_heat(axes, values, names, list(SCORES), reach_of(values))
+    write_cells(axes, image, [_texts(row) for row in rows], size=5.4)
+    axes.set_title(
+        f"{main_filter(study.scores)} scores\nreference {study.scoring.reference}".replace("_", " ")
+    )
+    write_beside(axes, [row.reading for row in rows], beside(study.scoring), size=5.4)
+    explain_colours([axes], image)
+
+
+def _texts(row: ScoreRow) -> list[str]:
+    texts = []
+    for value, label, width in zip(row.values, row.classes, row.widths, strict=True):
+        between = "" if math.isnan(width) else f" ±{width:.2f}"
+        texts.append(
+            label if math.isnan(value) else f"{value:+.2f}{between} {CLASSES[label].short}"
+        )
+    return texts
+
+
+def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool) -> None:
+    curves = response_curves(study, target)
+    for axes, curve in zip(panels, curves, strict=True):
+        axes.plot(curve.progress, curve.clean, label="clean", **CLEAN)
+        axes.plot(curve.progress, curve.adversarial, label="adversarial", **ADVERSARIAL)
+        axes.plot(curve.progress, curve.density, label="density (share kept)", **REFERENCE)
+        base = study.prefix_of[target].base
+        axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
+        axes.axhline(base.adversarial, color=ADVERSARIAL["color"], linewidth=0.6, zorder=0)
+        name = short(target.removesuffix(".weight"))
+        axes.set_title(f"{name}\n{curve.filter.replace('_', ' ')}", fontsize=8)
+        if last:
+            axes.set_xlabel("normalised threshold")
+    panels[0].set_ylabel(study.manifest["question"]["performance"]["name"])
+
+
+def _title(study: Study) -> str:
+    question, attack = study.manifest["question"], study.manifest["attack"]
+    return (
+        f"{question['network']['name']} on {question['data']['name']}, "
+        f"{question['data']['samples']} samples; {attack['name'].upper()}, "
+        f"ε = {float(attack['epsilon']):.3g}"
+    )

@@ -1,0 +1,86 @@
+"""The picture of a retraining with controls: accuracy against epsilon, a line for each arm."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+
+from hormesis.analysis.effects import CLEAN, pooled_accuracy
+from hormesis.report.plots.style import STYLE, picture, save
+from hormesis.results.retraining import Retraining
+
+# Okabe and Ito, and a mark and dash of their own: no arm is told by its colour alone.
+LOOKS = {
+    "selective": ("#D55E00", "o", "-"),
+    "everything": ("#0072B2", "s", "-"),
+    "fragile": ("#009E73", "v", "--"),
+    "random-size": ("#CC79A7", "D", ":"),
+    "random-layers": ("#E69F00", "^", ":"),
+    "none": ("#777777", "x", "-."),
+}
+_OTHER = ("#000000", ".", "-")
+
+
+def draw_arms(made: Retraining, path: Path) -> None:
+    """Draw accuracy against epsilon for every arm, a panel for each attack.
+
+    Args:
+        made: A retraining with controls.
+        path: File to write; its suffix chooses the format.
+    """
+    if made.outcomes is None:
+        raise ValueError("a retraining without controls has no picture")
+    pooled = pooled_accuracy(made.outcomes)
+    attacks = [name for name in dict.fromkeys(pooled["attack"]) if name != CLEAN]
+    with mpl.rc_context(STYLE):
+        figure = picture(3.6 * len(attacks) + 0.6, 3.6)
+        panels = figure.subplots(1, len(attacks), sharey=True, squeeze=False)[0]
+        for axes, attack in zip(panels, attacks, strict=True):
+            draw_attack(axes, pooled, attack)
+        panels[0].set_ylabel("accuracy, mean and 95% interval")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+        about = made.manifest["study"]
+        seeds = len(made.manifest["controls"]["seeds"])
+        figure.suptitle(
+            f"{about['network']} on {about['data']}, {made.manifest['controls']['samples']} "
+            f"samples, {seeds} seed(s)",
+            fontsize=9,
+        )
+        save(figure, path, dpi=130.0)
+
+
+def draw_attack(axes: Axes, pooled: pd.DataFrame, attack: str) -> None:
+    """Draw the arms under one attack, from clean samples to the largest epsilon.
+
+    Args:
+        axes: Where.
+        pooled: What ``pooled_accuracy`` returned.
+        attack: Which attack.
+    """
+    arms = list(dict.fromkeys(pooled["arm"]))
+    widest = max(pooled["epsilon"].tolist())
+    for place, arm in enumerate(arms):
+        colour, mark, dash = LOOKS.get(arm, _OTHER)
+        rows = pooled.loc[
+            (pooled["arm"] == arm) & pooled["attack"].isin((CLEAN, attack))
+        ].sort_values("epsilon")
+        # Side by side, so that intervals do not hide each other.
+        where = rows["epsilon"] + (place - len(arms) / 2) * 0.006 * widest
+        below, above = rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]
+        axes.errorbar(
+            where,
+            rows["accuracy"],
+            yerr=[below.clip(lower=0), above.clip(lower=0)],
+            color=colour,
+            marker=mark,
+            markersize=4,
+            ls=dash,
+            lw=1.3,
+            elinewidth=0.7,
+            label=arm,
+        )
+    axes.set_title(attack.upper(), fontsize=9)
+    axes.set_xlabel("ε, input units")
+    axes.set_ylim(-0.02, 1.02)

@@ -1,0 +1,112 @@
+"""Studies in TensorBoard: scalars over the samples measured, and the heat map; needs no torch."""
+
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hormesis.analysis.scores import SCORES
+from hormesis.errors import MissingExtraError, StudyError
+from hormesis.report.html.live import Sink
+from hormesis.report.plots.chosen import MOST_ROWS
+from hormesis.report.text.score_table import class_counts
+from hormesis.report.views.figures import main_filter, score_rows
+from hormesis.results.series import StudySeries, load_study_or_series
+from hormesis.results.study import Study
+
+_MOST_TARGETS = 300  # with curves of their own
+_PROTO = "tensorboard.compat.proto"
+
+
+def check_tensorboard() -> None:
+    """Refuse to write for TensorBoard where it is not installed.
+
+    Raises:
+        MissingExtraError: Naming what to install.
+    """
+    if find_spec("tensorboard") is None:
+        raise MissingExtraError(
+            "Events for TensorBoard need TensorBoard: install it with `pip install "
+            "'hormesis[train]'`."
+        )
+
+
+def event_sink(folder: Path, name: str) -> Sink:
+    """Return what adds to the events of a study whenever there is more of it.
+
+    Its steps are the samples measured. Several epochs have a folder of events each.
+
+    Args:
+        folder: What ``tensorboard --logdir`` is given.
+        name: Of the study, and of its folder of events.
+    """
+    written: dict[Path, int] = {}
+
+    def write(source: Path, last: bool) -> None:
+        opened = load_study_or_series(source)
+        members = opened.members if isinstance(opened, StudySeries) else {None: opened}
+        for epoch, study in members.items():
+            place = folder / name / ("" if epoch is None else f"epoch-{epoch:04d}")
+            _refuse_links(folder / name, place)
+            samples = int(study.manifest["base"]["samples"])
+            if written.get(place) != samples:
+                write_events(study, place)
+                written[place] = samples
+
+    return write
+
+
+def _refuse_links(*places: Path) -> None:
+    """Refuse folders of events that are links, as events would be written wherever these lead.
+
+    Raises:
+        StudyError: Naming the link.
+    """
+    for place in places:
+        if place.is_symlink():
+            raise StudyError(f"The events cannot be written to {place}, as it is a link.")
+
+
+def write_events(study: Study, folder: Path) -> None:
+    """Add what is known of a study to the events in a folder.
+
+    Args:
+        study: Any study, finished or not.
+        folder: Where its events lie; they are added to.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
+    writer_of = import_module("tensorboard.summary.writer.event_file_writer").EventFileWriter
+    event = import_module(f"{_PROTO}.event_pb2").Event
+    summary = import_module(f"{_PROTO}.summary_pb2").Summary
+    values = [summary.Value(tag=tag, simple_value=value) for tag, value in scalars(study)]
+    if len(study.prefix_of) <= MOST_ROWS:
+        content, _ = study.plot.heatmap(width="double")._repr_png_()
+        image = summary.Image(encoded_image_string=content)
+        values.append(summary.Value(tag="scores", image=image))
+    step = int(study.manifest["base"]["samples"])
+    writer: Any = writer_of(str(folder), filename_suffix=f".{step}")
+    try:
+        writer.add_event(event(wall_time=time.time(), step=step, summary=summary(value=values)))
+    finally:
+        writer.close()
+
+
+def scalars(study: Study) -> Iterator[tuple[str, float]]:
+    """Yield names and values of everything that TensorBoard draws as a curve.
+
+    Args:
+        study: Any study.
+    """
+    yield "network/clean", study.base.clean
+    yield "network/adversarial", study.base.adversarial
+    for score, counts in class_counts(study).items():
+        for name, count in counts.items():
+            yield f"classes/{score}, {name}", float(count)
+    main = main_filter(study.scores)
+    for row in score_rows(study, main)[:_MOST_TARGETS]:
+        for score, value in zip(SCORES, row.values, strict=True):
+            yield f"{score}/{row.target}", value

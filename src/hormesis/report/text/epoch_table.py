@@ -1,0 +1,70 @@
+"""What the command line prints of the studies of several epochs."""
+
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from hormesis.analysis.readings import MEANINGS, beside, counted
+from hormesis.report.text.console import console as terminal
+from hormesis.report.text.score_table import class_counts
+from hormesis.report.views.contradictions import contradictions
+from hormesis.report.views.figures import main_filter
+from hormesis.results.series import StudySeries
+
+
+def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> None:
+    """Print the unfiltered networks and the classes of their targets, epoch by epoch.
+
+    Args:
+        studies: Studies of several epochs.
+        picture: Where their picture lies, if one was drawn.
+    """
+    first = next(iter(studies.members.values()))
+    question = first.manifest["question"]
+    console = terminal()
+    console.print()
+    console.print(
+        Text(
+            f"{question['network']['name']} on {question['data']['name']}: "
+            f"{question['data']['samples']} samples; {question['attack']['name'].upper()}, "
+            f"{question['sweep']['adversary']} adversary"
+        )
+    )
+    console.print()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("epoch", "ε", "clean", "adversarial"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("targets by adversarial score")
+    reading = beside(first.scoring)
+    table.add_column(f"by {reading}", header_style="dim", style="dim")
+    rows = studies.base.to_dict("records")
+    for row, study in zip(rows, studies.members.values(), strict=True):
+        counts = class_counts(study)["adversarial"]
+        table.add_row(
+            str(row["epoch"]),
+            f"{row['epsilon']:.4g}",
+            f"{row['clean']:.4g}",
+            f"{row['adversarial']:.4g}",
+            ", ".join(f"{count} {name}" for name, count in counts.items()),
+            counted(study.readings, main_filter(study.scores)),
+        )
+    console.print(table)
+    scoring = first.scoring
+    console.print(
+        Text(
+            f"base {scoring.base}, reference {scoring.reference}, robust within "
+            f"±{scoring.tolerance:g}\nby {reading}: {MEANINGS[reading]}; no class",
+            style="dim",
+        )
+    )
+    console.print()
+    for epoch, study in studies.members.items():
+        for note in (*study.notes, *contradictions(study)):
+            console.print(Text(f"epoch {epoch}: {note}"))
+    lines = [f"studies: {studies.folder}"]
+    if picture is not None:
+        lines.append(f"picture: {picture}")
+    lines.append(f"next:    hormesis export {studies.folder} --what scores --format csv")
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)

@@ -1,0 +1,155 @@
+"""What the command line prints of a retraining: what is trained, and how the arms compare."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from hormesis.analysis.effects import MASKING, NOTHING, pooled_accuracy
+from hormesis.report.text.console import console as terminal
+from hormesis.results.retraining import Retraining
+from hormesis.settings.factory import is_code
+
+
+def selection_lines(about: Mapping[str, Any], described: Mapping[str, Any]) -> list[str]:
+    """Return what is trained and frozen, and by which rules, in lines.
+
+    Example:
+        >>> about = {"study": {"network": "resnet18", "data": "mnist"},
+        ...          "selection": {"by": "clean", "filter": "combined", "others": "follow",
+        ...                        "undecided": "freeze", "batchnorm": "frozen",
+        ...                        "scoring": {"reference": "base", "tolerance": 0.05}}}
+        >>> described = {"trained_targets": {"robust": 3}, "frozen_targets": {"fragile": 18},
+        ...              "trained_parameters": 1000, "frozen_parameters": 9000}
+        >>> for line in selection_lines(about, described)[:4]:
+        ...     print(line)
+        resnet18 on mnist
+        classes: by the clean score of the combined filter, base ±0.05
+        trained: 1,000 parameters (10.0%): 3 robust
+        frozen:  9,000 parameters (90.0%): 18 fragile
+    """
+    study, chosen = about["study"], about["selection"]
+    trained, left = described["trained_parameters"], described["frozen_parameters"]
+    scoring = chosen["scoring"]
+    norms = {
+        "frozen": "batch norms of frozen layers keep their running statistics",
+        "follow": "running statistics of all batch norms follow the data",
+    }
+    others = {
+        "follow": "biases and norms do as their layer",
+        "freeze": "biases and norms are frozen",
+        "train": "biases and norms are trained",
+    }
+    undecided = {
+        "freeze": "weights without a certain class are frozen",
+        "train": "weights without a certain class are trained",
+        "estimate": "classes are those of the estimates",
+    }
+    return [
+        f"{study['network']} on {study['data']}",
+        f"classes: by the {chosen['by']} score of the {chosen['filter'].replace('_', ' ')} filter, "
+        f"{scoring['reference']} ±{scoring['tolerance']:.3g}",
+        f"trained: {_counted(trained, trained + left, described['trained_targets'])}",
+        f"frozen:  {_counted(left, trained + left, described['frozen_targets'])}",
+        f"{undecided[chosen['undecided']]}; {others[chosen['others']]};",
+        norms[chosen["batchnorm"]],
+    ]
+
+
+def _counted(parameters: int, every: int, targets: Mapping[str, int]) -> str:
+    named = ", ".join(f"{count} {name}" for name, count in targets.items()) or "no target"
+    return f"{parameters:,} parameters ({parameters / every:.1%}): {named}"
+
+
+def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
+    """Print what came of a retraining, and where to go on.
+
+    Args:
+        made: The retraining.
+        picture: Where its picture lies, if one was drawn.
+    """
+    console = terminal()
+    console.print()
+    for line in selection_lines(made.manifest, described(made)):
+        console.print(Text(line))
+    console.print()
+    if made.outcomes is not None and made.effects is not None:
+        for line in headline(made):
+            console.print(Text(line))
+        console.print()
+        console.print(comparison_table(made.outcomes, made.effects))
+        console.print()
+        for note in made.manifest["notes"]:
+            console.print(Text(note))
+        run = made.folder / "selective" / f"seed-{made.manifest['controls']['seeds'][0]}"
+    else:
+        frozen = made.manifest["frozen"]
+        console.print(Text(f"frozen:  {frozen['values']:,} values, equal {frozen['equal']}"))
+        run = made.folder
+    about = made.manifest["study"]
+    code = is_code("model", about["network"]) or is_code("data", about["data"])
+    allowed = " --allow-code" if code else ""
+    console.print(Text(f"run:     {made.folder}"), soft_wrap=True)
+    if picture is not None:
+        console.print(Text(f"picture: {picture}"), soft_wrap=True)
+    console.print(Text(f"next:    hormesis analyze --run {run}{allowed}"), soft_wrap=True)
+
+
+def described(made: Retraining) -> Mapping[str, Any]:
+    """Return what the selective arm trains and what it freezes."""
+    arms = made.manifest.get("arms")
+    return arms["selective"][0] if arms else made.selection
+
+
+def headline(made: Retraining) -> list[str]:
+    """Return what the arms were tried on, and how the intervals are meant, in lines."""
+    controls = made.manifest["controls"]
+    trial, seeds = controls["trial"], len(controls["seeds"])
+    size = f" of {trial['step_size']:.3g} ε" if "step_size" in trial else ""
+    over = "seeds and samples" if seeds > 1 else "samples; one seed says nothing about others"
+    return [
+        f"{controls['samples']} samples, {seeds} seed(s), PGD of {trial['steps']} steps{size} from "
+        f"{trial['restarts']} start(s)",
+        f"difference: from the arm everything, paired; 95% interval over {over}",
+    ]
+
+
+def comparison_table(outcomes: pd.DataFrame, effects: pd.DataFrame) -> Table:
+    """Return accuracy and difference of every arm, attack and epsilon; it fits 80 columns."""
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
+    for name in ("attack", "ε", "arm"):
+        table.add_column(name, no_wrap=True)
+    for name in ("accuracy", "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    found = {(row["arm"], row["attack"], row["epsilon"]): row for row in effects.to_dict("records")}
+    last = None
+    for row in _by_attack(pooled_accuracy(outcomes)).to_dict("records"):
+        place = row["attack"], row["epsilon"]
+        heads = ("", "") if place == last else (row["attack"], f"{row['epsilon']:.3g}")
+        effect = found.get((row["arm"], *place))
+        said = ("", "") if effect is None else _effect(effect)
+        style = "red" if effect is not None and effect["verdict"] == MASKING else None
+        cells = (*heads, row["arm"], f"{row['accuracy']:.1%}", *said)
+        table.add_row(*map(Text, cells), style=style)
+        last = place
+    return table
+
+
+def _by_attack(pooled: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with all arms of one attack and epsilon beneath each other."""
+    attacks = list(dict.fromkeys(pooled["attack"]))
+    arms = list(dict.fromkeys(pooled["arm"]))
+    order = pooled.assign(
+        first=pooled["attack"].map(attacks.index), last=pooled["arm"].map(arms.index)
+    )
+    return order.sort_values(["first", "epsilon", "last"], kind="stable")
+
+
+def _effect(row: Mapping[Any, Any]) -> tuple[str, str]:
+    low, high = 100 * row["low"], 100 * row["high"]
+    verdict = "no difference" if row["verdict"] == NOTHING else str(row["verdict"])
+    return f"{100 * row['difference']:+.1f} [{low:+.1f}, {high:+.1f}]", verdict

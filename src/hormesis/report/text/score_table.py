@@ -1,0 +1,90 @@
+"""The layers of a study as a table for the terminal."""
+
+import math
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hormesis.analysis.classes import CLASSES, legend, letter
+from hormesis.analysis.readings import MEANINGS, beside, counted
+from hormesis.analysis.scores import SCORES
+from hormesis.report.views.contradictions import contradictions
+from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
+from hormesis.results.study import Study
+
+_MOST_ROWS = 200
+
+
+def score_overview(study: Study) -> RenderableType:
+    """Return the table of all swept targets, with three scores and a class each.
+
+    It fits 80 columns; long names are folded. Classes are told by a letter and a sign as well as
+    by colour: ``F``, ``R`` and ``A`` are certain, ``f?``, ``r?`` and ``a?`` are by the estimate
+    alone. Beside them stands the other reading of the adversarial score, in its own words. Without
+    intervals there is room for classes in words, and none for that.
+    """
+    rows = score_rows(study)
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
+    table.add_column("target", overflow="fold", min_width=12)
+    for score in SCORES:
+        table.add_column(score, no_wrap=True)
+    other = study.has_outcomes
+    if other:
+        table.add_column(f"by {beside(study.scoring)}", no_wrap=True, header_style="dim")
+    for row in rows[:_MOST_ROWS]:
+        cells = [_cell(row, place) for place in range(len(SCORES))]
+        table.add_row(Text(row.target), *cells, *([Text(row.reading, style="dim")] * other))
+    footer = f"{main_filter(study.scores)} filter; {_explain(study)}"
+    if len(rows) > _MOST_ROWS:
+        footer = f"{len(rows) - _MOST_ROWS} more targets are in the study; {footer}"
+    return Group(table, Text(footer, style="dim"))
+
+
+def class_counts(study: Study) -> dict[str, dict[str, int]]:
+    """Return, for each score, how many targets fall into each class."""
+    rows = score_rows(study)
+    return {
+        score: {
+            name: count
+            for name in CLASSES
+            if (count := sum(row.classes[place] == name for row in rows))
+        }
+        for place, score in enumerate(SCORES)
+    }
+
+
+def _cell(row: ScoreRow, place: int) -> Text:
+    value, label, width = row.values[place], row.classes[place], row.widths[place]
+    style = CLASSES[label].style
+    if math.isnan(value):
+        return Text(f"      {label}", style=style)
+    if math.isnan(width):
+        return Text(f"{value:+.2f} {CLASSES[label].short}", style=style)
+    return Text(f"{value:+.2f} ±{width:.2f} {letter(label, row.points[place])}", style=style)
+
+
+def _explain(study: Study) -> str:
+    scoring = study.scoring
+    made = (
+        f"base {scoring.base}, reference {scoring.reference}, robust within ±{scoring.tolerance:g}"
+    )
+    if not study.has_outcomes:
+        return made
+    adjusted = "" if scoring.multiplicity == "none" else f", {scoring.multiplicity}"
+    return (
+        f"{made}\n{legend(name for row in score_rows(study) for name in row.classes)}; "
+        "f? r? a? undecided; "
+        f"± {100 * scoring.level:g}% interval{adjusted}\n"
+        f"by {beside(scoring)}: {MEANINGS[beside(scoring)]}; no class"
+    )
+
+
+def reading_lines(study: Study) -> list[str]:
+    """Return what the other reading says, and where it contradicts the classes, in lines."""
+    lines = []
+    for score in ("clean", "adversarial"):
+        found = counted(study.readings, main_filter(study.scores), score)
+        if found:
+            lines.append(f"{score} by {beside(study.scoring)}: {found}")
+    return [*lines, *contradictions(study)]

@@ -1,0 +1,88 @@
+"""What the command line prints of a study."""
+
+from pathlib import Path
+
+from rich.text import Text
+
+from hormesis.report.text.console import console as terminal
+from hormesis.report.text.score_table import class_counts, reading_lines, score_overview
+from hormesis.report.views.method_text import choice_text, idle_text, normalization_text
+from hormesis.results.study import Study
+
+
+def print_summary(study: Study, *, picture: Path | None = None) -> None:
+    """Print a study: what was measured, the scores of all targets, and where to go on.
+
+    Args:
+        study: Any study.
+        picture: Where its picture lies, if one was drawn.
+    """
+    table, classes = score_overview(study), class_counts(study)  # what may fail comes first
+    console = terminal()
+    console.print()
+    for line in headline(study):
+        console.print(Text(line))
+    console.print()
+    console.print(table)
+    console.print()
+    for score, counts in classes.items():
+        found = ", ".join(f"{count} {name}" for name, count in counts.items())
+        console.print(Text(f"{score + ':':<13}{found}"))
+    for line in reading_lines(study):
+        console.print(Text(line, style="dim"))
+    if not study.has_outcomes:
+        console.print(Text("no intervals, and no class is certain: the outcomes were not kept"))
+    for line in left_out(study):
+        console.print(Text(line))
+    if study.folder is not None:
+        console.print()
+        for line in next_steps(study.folder, picture):
+            console.print(Text(line), soft_wrap=True)
+
+
+def headline(study: Study) -> list[str]:
+    """Return what was measured, and how the unfiltered network does, in lines."""
+    question, attack = study.manifest["question"], study.manifest["attack"]
+    data, measured = question["data"], question["performance"]["name"]
+    epsilon = float(attack["epsilon"])
+    percent = measured in ("accuracy", "top5")
+    form = "{:.1%}" if percent else "{:.4g}"
+    clean, adversarial = map(form.format, (study.base.clean, study.base.adversarial))
+    chance = study.base.chance
+    guessing = "" if chance is None else f"; guessing: {form.format(chance)}"
+    adversary = question["sweep"]["adversary"]
+    choice = choice_text(attack)
+    chosen = f", chosen {choice}" if choice.startswith("to ") else ""
+    return [
+        f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
+        f"{data['classes']} classes",
+        *normalization_lines(study),
+        f"{attack['name'].upper()}, ε = {epsilon:.4g} in input units ({epsilon * 255:.3g}/255)"
+        f"{chosen}; {adversary} adversary",
+        f"unfiltered {measured}: {clean} clean, {adversarial} adversarial{guessing}",
+        *([f"reach of the attack: {idle}"] if (idle := idle_text(study)) else []),
+        *study.notes,
+    ]
+
+
+def normalization_lines(study: Study) -> list[str]:
+    """Return what stands in front of the network, in a line, or nothing."""
+    said = normalization_text(study)
+    return [f"in front of the network: {said}"] if said else []
+
+
+def left_out(study: Study) -> list[str]:
+    """Return how many parameters were not tested, by reason, in lines."""
+    reasons = study.targets.loc[~study.targets["tested"], "reason"].value_counts()
+    return [f"{count} not tested: {reason}" for reason, count in reasons.items()]
+
+
+def next_steps(folder: Path, picture: Path | None) -> list[str]:
+    """Return where the study lies and what to do with it, in lines."""
+    drawn = [] if picture is None else [f"picture: {picture}"]
+    return [
+        f"study:   {folder}",
+        *drawn,
+        f"next:    hormesis show {folder} --reference density",
+        f"         hormesis export {folder} --what scores --format csv",
+    ]

@@ -1,0 +1,1 @@
+"""What a picture, a page or a table shows, as plain data; drawing it comes second."""

@@ -1,0 +1,50 @@
+"""Where the two readings of a response contradict each other, in sentences."""
+
+import pandas as pd
+
+from hormesis.analysis.classes import FRAGILE
+from hormesis.analysis.readings import beside
+from hormesis.report.views.figures import main_filter
+from hormesis.results.study import Study
+
+_NAMED = 3
+_WHERE = {"clean": "on clean inputs", "adversarial": "under attack"}
+_YET = {  # by the reading beside, and whether the class is fragile
+    ("density", True): "performance falls more slowly than {it} emptied",
+    ("density", False): "performance falls faster than {it} emptied",
+    ("base", True): "the network does better without what is removed",
+    ("base", False): "the network does worse without what is removed",
+}
+
+
+def contradictions(study: Study) -> list[str]:
+    """Return a sentence for each way in which classes and the other reading contradict each other.
+
+    Both are certain, by the study's main filter, and point in opposite directions: as where the
+    filtered network does worse for certain, and yet performance falls more slowly than the tensor
+    is emptied.
+    """
+    scores = study.scores
+    rows = scores.loc[scores["filter"] == main_filter(scores)]
+    readings = study.readings.loc[rows.index]
+    said = []
+    for score, where in _WHERE.items():
+        own = rows.loc[(rows["score"] == score) & readings["contradicts"]]
+        for fragile in (True, False):
+            part = own.loc[(own["class"] == FRAGILE) == fragile]
+            if len(part):
+                total = int((rows["score"] == score).sum())
+                said.append(_sentence(study, part, where, total))
+    return said
+
+
+def _sentence(study: Study, part: pd.DataFrame, where: str, total: int) -> str:
+    names = [str(name).removesuffix(".weight") for name in part["target"]]
+    shown = ", ".join(names[:_NAMED]) + (" and others" if names[_NAMED:] else "")
+    label, reading = str(part["class"].iloc[0]), beside(study.scoring)
+    verb, it = ("is", "it is") if len(names) == 1 else ("are", "they are")
+    yet = _YET[reading, label == FRAGILE].format(it=it)
+    return (
+        f"{len(names)} of {total} {verb} {label} {where} by {study.scoring.reference}, and yet "
+        f"{yet}, both for certain: {shown}."
+    )

@@ -1,0 +1,149 @@
+"""The numbers of each picture, as plain data; drawing them comes second."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hormesis.analysis.scores import COMBINED, SCORES
+from hormesis.results.study import Study
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One target in the table and the heat map.
+
+    Args:
+        target: Name of the target, without a trailing ``.weight``.
+        size: Number of values.
+        values: Clean, adversarial and difference score; NaN where there is none.
+        classes: Their classes, ``undecided`` among them.
+        points: Their classes by the estimate alone.
+        widths: Half the width of their intervals, the wider side; NaN where there is none.
+        beside: The same scores by the other reading; NaN where there is none.
+        says: What that reading says.
+    """
+
+    target: str
+    size: int
+    values: tuple[float, float, float]
+    classes: tuple[str, str, str]
+    points: tuple[str, str, str]
+    widths: tuple[float, float, float]
+    beside: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    says: tuple[str, str, str] = ("", "", "")
+
+    @property
+    def reading(self) -> str:
+        """The other reading of the adversarial score or, where it has none, of the clean one."""
+        for place in (1, 0):
+            if self.says[place]:
+                return f"{self.beside[place]:+.2f} {self.says[place]}"
+        return ""
+
+
+@dataclass(frozen=True)
+class ResponseCurves:
+    """The responses of one target to one filter.
+
+    Args:
+        target: Name of the target.
+        filter: Name of the filter.
+        progress: Normalised thresholds, 0 to 1.
+        clean: Mean performance on clean inputs at each.
+        adversarial: Mean performance on perturbed inputs at each.
+        density: Share of values kept at each.
+    """
+
+    target: str
+    filter: str
+    progress: tuple[float, ...]
+    clean: tuple[float, ...]
+    adversarial: tuple[float, ...]
+    density: tuple[float, ...]
+
+
+def main_filter(scores: pd.DataFrame) -> str:
+    """Return the filter to show where one has to do: the combined one, or else the first.
+
+    Example:
+        >>> main_filter(pd.DataFrame({"filter": ["low_pass", "high_pass"]}))
+        'low_pass'
+    """
+    names = scores["filter"].tolist()
+    return COMBINED if COMBINED in names else str(names[0])
+
+
+def score_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
+    """Return the scores of every swept target, in the order in which data reach it.
+
+    Args:
+        study: Any study.
+        filter_name: Which filter's scores; by default the combined ones.
+    """
+    scores = study.scores
+    chosen = scores.loc[scores["filter"] == (filter_name or main_filter(scores))]
+    readings = study.readings.loc[chosen.index]
+    chosen = chosen.assign(beside=readings["value"], says=readings["says"])
+    sizes = dict(zip(study.targets["target"], study.targets["size"], strict=True))
+    sides = chosen["value"] - chosen["low"], chosen["high"] - chosen["value"]
+    chosen = chosen.assign(width=np.maximum(*sides)).set_index(["target", "score"])
+    rows = []
+    for target in chosen.index.unique("target"):
+        three = chosen.loc[target].loc[list(SCORES)]
+        rows.append(
+            ScoreRow(
+                target=str(target).removesuffix(".weight"),
+                size=int(sizes[target]),
+                values=_triple(three["value"]),
+                classes=_triple(three["class"]),
+                points=_triple(three["point"]),
+                widths=_triple(three["width"]),
+                beside=_triple(three["beside"]),
+                says=_triple(three["says"]),
+            )
+        )
+    return rows
+
+
+def _triple(column: pd.Series) -> tuple[Any, Any, Any]:
+    clean, adversarial, difference = column.tolist()
+    return clean, adversarial, difference
+
+
+def response_curves(study: Study, target: str) -> list[ResponseCurves]:
+    """Return the responses of one target, one entry a filter.
+
+    Args:
+        study: Any study.
+        target: Name of a swept target.
+    """
+    rows = study.responses.loc[study.responses["target"] == target].sort_values("step")
+    return [
+        ResponseCurves(
+            target,
+            str(name),
+            *(
+                tuple(map(float, sweep[column]))
+                for column in ("progress", "clean", "adversarial", "density")
+            ),
+        )
+        for name, sweep in rows.groupby("filter", sort=False)
+    ]
+
+
+def telling_targets(study: Study) -> list[str]:
+    """Return up to three targets worth a look: lowest, median and highest adversarial score.
+
+    Where the adversarial score is undefined, the clean one decides.
+    """
+    scores = study.scores
+    chosen = scores.loc[scores["filter"] == main_filter(scores)].dropna(subset=["value"])
+    for score in ("adversarial", "clean"):
+        ranked = chosen.loc[chosen["score"] == score].sort_values("value", kind="stable")
+        if len(ranked):
+            places = sorted({0, len(ranked) // 2, len(ranked) - 1})
+            return [str(ranked["target"].iloc[place]) for place in places]
+    return []

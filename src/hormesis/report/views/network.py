@@ -1,0 +1,116 @@
+"""The network as a picture: its layers in the order in which data flow, branches side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any
+
+from hormesis.results.study import Study
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """One layer, or a place where branches meet.
+
+    Args:
+        name: Name of the parameter; empty where branches meet.
+        targets: Its targets: itself, or the channels of it that were swept.
+        lane: Which of the parallel lines it lies on, from 0.
+        after: Rows whose results reach it.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    lane: int
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NetworkPicture:
+    """The rows of the picture, from the input to the output.
+
+    Args:
+        rows: In the order in which they are computed.
+        known: Whether the study says which layer feeds which; otherwise the rows are one chain, in
+            the order in which the network first uses them.
+    """
+
+    rows: tuple[NetworkRow, ...]
+    known: bool
+
+
+def network_picture(study: Study) -> NetworkPicture:
+    """Return a study's network as rows and lanes.
+
+    Args:
+        study: Any study.
+    """
+    members: dict[str, list[str]] = {}
+    for target in study.responses["target"].unique().tolist():
+        members.setdefault(parameter_of(target, study), []).append(target)
+    nodes = study.manifest.get("flow", [])
+    named = {name for node in nodes for name in node["targets"]}
+    known = bool(named) and set(members) <= named
+    if known:
+        names, after = _spelled(nodes, members)
+    else:
+        names = list(members)
+        after = [(place - 1,) if place else () for place in range(len(names))]
+    rows = zip(names, lanes(after), after, strict=True)
+    return NetworkPicture(
+        tuple(
+            NetworkRow(name, tuple(members.get(name, ())), lane, way) for name, lane, way in rows
+        ),
+        known,
+    )
+
+
+def parameter_of(target: str, study: Study) -> str:
+    """Return the parameter that a target is a channel of, or the target itself."""
+    per_channel = study.manifest["question"]["targets"].get("per") == "channel"
+    return target.rpartition("[")[0] or target if per_channel else target
+
+
+def _spelled(
+    nodes: Sequence[dict[str, Any]], members: dict[str, list[str]]
+) -> tuple[list[str], list[tuple[int, ...]]]:
+    """Return one row a name: of an operation that uses two targets, one follows the other."""
+    names: list[str] = []
+    after: list[tuple[int, ...]] = []
+    last: list[int] = []  # for each node, its last row
+    for node in nodes:
+        way = tuple(last[place] for place in node["after"])
+        for name in [name for name in node["targets"] if name in members] or [""]:
+            names.append(name)
+            after.append(way)
+            way = (len(names) - 1,)
+        last.append(len(names) - 1)
+    return names, after
+
+
+def lanes(after: Sequence[Sequence[int]]) -> list[int]:
+    """Return the line on which each row lies, such that no line runs through a row of another.
+
+    A row's result runs down its own line until the last row that reads it. That one may take the
+    line over; any other reader branches off to the leftmost free one.
+
+    Args:
+        after: For each row, those that it reads, all before it.
+
+    Example:
+        >>> lanes([(), (0,), (1,), (0, 2), (3,)])  # a shortcut around two layers
+        [0, 1, 1, 0, 0]
+    """
+    last = {source: row for row, sources in enumerate(after) for source in sources}
+    found: list[int] = []
+    free = list[int]()  # a heap of lines on which nothing runs; nothing does from `lines` on
+    lines = 0
+    for row, sources in enumerate(after):
+        ending = sorted({found[source] for source in sources if last[source] == row})
+        if not ending and not free:
+            ending, lines = [lines], lines + 1
+        line = ending.pop(0) if ending else heappop(free)
+        for each in ending if row in last else [*ending, line]:
+            heappush(free, each)
+        found.append(line)
+    return found

@@ -1,0 +1,1 @@
+"""What was measured, read back: studies, series, comparisons, training runs; free of torch."""

@@ -1,0 +1,173 @@
+"""The folder of a retraining: which parameters were trained, and how the arms of it compare.
+
+    manifest.json        the study, the selection, the recipe; with controls, every arm of them
+    checkpoints/ ...     of a single retraining, which is a run like those of ``hormesis train``
+    ARM/seed-1/          with controls, such a run for each arm and seed
+    outcomes.parquet     with controls: every arm, seed, attack, epsilon and sample
+    accuracy.parquet     with controls: one row an arm, seed, attack and epsilon
+    effects.parquet      with controls: differences from the arm ``everything``
+
+Nothing here needs torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hormesis.errors import TrainingError
+from hormesis.storage.atomic import make_folder, write_file
+from hormesis.storage.files import MOST_MANIFEST, MOST_TABLE
+from hormesis.storage.safe_read import parse_json, read_bytes
+from hormesis.storage.schema import retraining_fault
+from hormesis.storage.sealed_json import sealed, unsealed
+from hormesis.storage.table_checks import TABLE_ERRORS, table_of, wrong_retrained
+
+FORMAT = 1
+KEY = "retraining"
+MANIFEST = "manifest.json"
+OUTCOMES, ACCURACY, EFFECTS = "outcomes.parquet", "accuracy.parquet", "effects.parquet"
+_COLUMNS = {
+    OUTCOMES: ("arm", "seed", "attack", "epsilon", "sample", "right"),
+    ACCURACY: ("arm", "seed", "attack", "epsilon", "samples", "accuracy", "low", "high"),
+    EFFECTS: ("arm", "attack", "epsilon", "difference", "low", "high", "verdict"),
+}
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """A network whose training went on with a part of its parameters, and its controls.
+
+    Args:
+        folder: Where it lies.
+        manifest: The study, the selection and what came of it, the recipe.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What was asked to be trained, and how many parameters of which class were."""
+        return self.manifest["selection"]
+
+    @property
+    def accuracy(self) -> pd.DataFrame | None:
+        """Accuracy from 0 to 1 of each arm and seed, with an interval over samples.
+
+        Columns ``arm``, ``seed``, ``attack`` (``clean``, ``fgsm``, ``pgd``, ``autoattack``),
+        ``epsilon`` in input units, ``samples``, ``accuracy``, ``low``, ``high``; None without
+        controls.
+        """
+        return self._table(ACCURACY)
+
+    @property
+    def effects(self) -> pd.DataFrame | None:
+        """Differences in accuracy from the arm ``everything``, paired by seed and sample.
+
+        Columns ``arm``, ``attack``, ``epsilon``, ``difference``, ``low``, ``high``, ``verdict``;
+        the interval is over seeds and samples. None without controls.
+        """
+        return self._table(EFFECTS)
+
+    @property
+    def outcomes(self) -> pd.DataFrame | None:
+        """Whether each sample was classified correctly, and stood.
+
+        Columns ``arm``, ``seed``, ``attack``, ``epsilon``, ``sample``, ``right``; None without
+        controls.
+        """
+        return self._table(OUTCOMES)
+
+    def _table(self, name: str) -> pd.DataFrame | None:
+        try:
+            return _read_table(self.folder / name, _COLUMNS[name])
+        except FileNotFoundError:
+            return None
+
+    def __repr__(self) -> str:
+        """Say what was retrained, and with which controls."""
+        arms = ", ".join(self.manifest.get("arms", {})) or "no controls"
+        return f"Retraining({self.manifest['study']['network']}, {arms})"
+
+
+def load_retraining(folder: str | Path) -> Retraining:
+    """Open what ``hormesis retrain`` has written. Needs no network and no torch.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        TrainingError: If it is no such folder, damaged, or of a later format.
+    """
+    folder = Path(folder).expanduser()
+    path = folder / MANIFEST
+    try:
+        content = read_bytes(path, MOST_MANIFEST)
+        manifest = parse_json(content)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TrainingError(
+            f"The folder {folder} is no retraining: it has no {MANIFEST}."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise TrainingError(f"The manifest {path} is damaged: {error}.") from error
+    if not isinstance(manifest, dict) or type(manifest.get(KEY)) is not int:
+        raise TrainingError(f"The folder {folder} is no retraining: its {MANIFEST} is another's.")
+    if manifest[KEY] > FORMAT:
+        raise TrainingError(
+            f"The retraining {folder} has format {manifest[KEY]}, this version reads up to "
+            f"{FORMAT}; install a newer hormesis."
+        )
+    try:
+        manifest = unsealed(content)
+        fault = retraining_fault(manifest)
+    except ValueError as error:
+        fault = str(error)
+    if fault:
+        raise TrainingError(f"The manifest {path} is damaged: {fault}.")
+    return Retraining(folder, manifest)
+
+
+def is_retraining(folder: str | Path) -> bool:
+    """Return whether a folder holds a retraining, damaged or not."""
+    try:
+        manifest = parse_json(read_bytes(Path(folder) / MANIFEST, MOST_MANIFEST))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and KEY in manifest
+
+
+def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = table_of(read_bytes(path, MOST_TABLE))
+    except FileNotFoundError:
+        raise
+    except TABLE_ERRORS as error:
+        raise _damaged(path, str(error)) from error
+    wrong = wrong_retrained(table, columns)
+    if wrong:
+        raise _damaged(path, f"it {wrong}")
+    return table
+
+
+def _damaged(path: Path, wrong: str) -> TrainingError:
+    return TrainingError(
+        f"The table {path} is damaged: {wrong}; delete it and run `hormesis retrain` again."
+    )
+
+
+def write_retraining(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest, down to the disk, with a checksum of itself."""
+    make_folder(folder)
+    write_file(folder / MANIFEST, sealed({**manifest, KEY: FORMAT}))
+
+
+def write_table(table: pd.DataFrame, path: Path) -> str:
+    """Write a table as Parquet, down to the disk, and return its SHA-256 for the manifest."""
+    content = table.to_parquet(None, index=False)
+    make_folder(path.parent)
+    write_file(path, content)
+    return sha256(content).hexdigest()

@@ -1,0 +1,369 @@
+"""A study as its users hold it: what was asked, and tables of what came out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from hormesis.analysis.bootstrap import bootstrap_spread
+from hormesis.analysis.chance import bases_at_chance, chance_of, population_of, tied_share
+from hormesis.analysis.evidence import claim_notes, judged
+from hormesis.analysis.prefixes import (
+    SettledGroup,
+    prefix_estimates,
+    prefix_influence,
+    prefix_scores,
+    prefix_sums,
+    prefixes_of,
+)
+from hormesis.analysis.readings import beside, moved, with_words
+from hormesis.analysis.responses import Sweeps, as_sweeps
+from hormesis.analysis.scores import SCORES, Base, plain_scoring
+from hormesis.analysis.uncertainty import (
+    InfluenceMoments,
+    IntervalMethod,
+    interval_method_of,
+    with_intervals,
+)
+from hormesis.engine.controls import ONE_DRAW, control_columns
+from hormesis.errors import StudyError
+from hormesis.results.display import Display, displayed
+from hormesis.results.study_files import read_files
+from hormesis.settings.scoring import Scoring
+from hormesis.storage import (
+    FolderStore,
+    MemoryStore,
+    Span,
+    Store,
+    StoredOutcomes,
+    is_study,
+    joined,
+    read_blocks,
+    read_manifest,
+    read_spans,
+)
+from hormesis.storage.epoch_folders import epoch_folders
+from hormesis.storage.shards import most_bytes
+from hormesis.storage.table_checks import removals_of
+
+
+@dataclass(frozen=True)
+class Study:
+    """One network, one data set, one attack, and everything that was measured about them.
+
+    Args:
+        manifest: What was asked, fingerprints, versions, and the unfiltered network's results.
+        targets: One row a target: ``target``, ``kind``, ``shape``, ``size``, ``depth``,
+            ``minimum``, ``maximum``, ``tested``, ``reason``.
+        responses: One row a target, filter and step; see ``analysis.responses.response_table``.
+        folder: Where the study lies, or None if it was not written.
+        packed: The outcomes of a study that was not written, as its files would hold them, by the
+            place of their first sample.
+        samples: One row a sample, in the order in which they are measured: ``place`` in the data
+            set, and ``label``. None where that is not known.
+        confirmation: What stronger attacks said of claims, see ``analysis.confirmation.COLUMNS``;
+            None where there were no claims, or they were not put to the test.
+    """
+
+    manifest: dict[str, Any]
+    targets: pd.DataFrame
+    responses: pd.DataFrame
+    folder: Path | None = None
+    packed: Mapping[int, bytes] = field(default_factory=dict, repr=False, compare=False)
+    samples: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    confirmation: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Scores, intervals and classes, by the scoring that the study was made with.
+
+        Columns ``target``, ``filter``, ``score``, ``value``, ``class``, ``low``, ``high``,
+        ``level``, ``certain``, ``point``: ``class`` is ``undecided`` where the interval from
+        ``low`` to ``high`` straddles a border, ``point`` is the class by the estimate alone. All
+        classes are those of ``analysis.classes``.
+        """
+        return self.score(self.scoring)
+
+    def score(self, scoring: Scoring) -> pd.DataFrame:
+        """Return scores, intervals and classes by another scoring, see ``scores``.
+
+        Args:
+            scoring: How responses become scores.
+
+        Raises:
+            SettingError: If the reference needs a control that was not measured.
+            StudyError: If the outcomes, which the intervals are made from, are damaged.
+        """
+        return judged(self._scored(scoring), self, scoring)
+
+    def _scored(self, scoring: Scoring) -> pd.DataFrame:
+        """Return scores with intervals, and their classes by these alone."""
+        scores = prefix_scores(self.responses, self.prefixes, scoring)
+        if not self.has_outcomes:
+            return with_intervals(scores, None, None, scoring)
+        sums = prefix_sums(self.responses, self.prefixes, scoring, self.blocks)
+        if scoring.interval == "bootstrap" and self.planned is None:
+            spread = bootstrap_spread(self.sweeps, self.base, scoring, self.blocks, sums)
+        else:
+            spread = sums.spread(population_of(self.manifest, scoring))
+        return with_intervals(scores, spread, self.law(scoring, sums.samples), scoring)
+
+    @cached_property
+    def readings(self) -> pd.DataFrame:
+        """The other reading of every score: by ``density`` beside scores by ``base``.
+
+        Beside scores by another reference it is the one by ``base``. Columns ``target``,
+        ``filter``, ``score``, ``value``, ``low``, ``high``, ``says`` and ``contradicts``, in the
+        order of ``scores``; see ``analysis.readings.with_words``.
+        """
+        reading, scoring = beside(self.scoring), self.scoring
+        if scoring.reference == "random":
+            table = self.score(replace(scoring, reference=reading))
+            table = table.loc[:, ["target", "filter", "score", "value", "low", "high"]].copy()
+            table.loc[table["score"] == "difference", ["value", "low", "high"]] = np.nan
+        else:
+            table = moved(self.scores, self.sweeps, scoring)
+        return with_words(table, self.scores, reading, scoring.tolerance)
+
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        """The responses as arrays."""
+        return as_sweeps(self.responses)
+
+    def estimates(
+        self, filter_name: str
+    ) -> tuple[tuple[str, ...], Float[np.ndarray, "three targets"]]:
+        """Return the names of the swept targets, and their scores without intervals.
+
+        Args:
+            filter_name: A filter that was swept, or ``combined``.
+        """
+        return prefix_estimates(self.responses, self.prefixes, self.scoring, filter_name)
+
+    def law(self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]) -> IntervalMethod:
+        """Return Student's t, or what holds at any time for a sweep that chose when to stop.
+
+        Args:
+            scoring: The level.
+            samples: How many were measured: of all targets, or of each in a table of all scores.
+        """
+        if isinstance(samples, np.ndarray):
+            samples = np.repeat(samples, len(SCORES))
+        if self.planned is None:
+            samples = int(self.manifest["base"]["samples"])
+        return interval_method_of(samples, self.planned, scoring)
+
+    @cached_property
+    def prefixes(self) -> tuple[SettledGroup, ...]:
+        """Which samples count for which targets.
+
+        Of a sweep that chose when to stop, targets that were settled before others keep the
+        responses and scores of their samples up to there. All others count all samples.
+        """
+        whole = SettledGroup(int(self.manifest["base"].get("samples", 0)), self.base, ())
+        swept = self.responses["target"].unique().tolist()
+        return prefixes_of(self.manifest.get("settled", ()), whole, swept)
+
+    @cached_property
+    def prefix_of(self) -> dict[str, SettledGroup]:
+        """Which samples count for each target, and the unfiltered network's performance there."""
+        return {target: prefix for prefix in self.prefixes for target in prefix.targets}
+
+    @property
+    def planned(self) -> int | None:
+        """Number of samples there were, if the sweep chose when to stop; else None."""
+        question = self.manifest["question"]
+        stopping = question["sweep"].get("until") is not None
+        return int(question["data"]["samples"]) if stopping else None
+
+    @property
+    def order(self) -> int | None:
+        """Seed of the order in which samples were drawn; None for that of the data set."""
+        sweep = self.manifest["question"]["sweep"]
+        return None if self.planned is None else int(sweep["seed"])
+
+    def influence(
+        self, filter_name: str
+    ) -> tuple[Float[np.ndarray, "three targets samples"], InfluenceMoments]:
+        """Return what each sample contributes to the scores, by the study's own scoring.
+
+        Args:
+            filter_name: A filter that was swept, or ``combined``.
+
+        Returns:
+            The influence values of the clean, adversarial and difference score, for targets in the
+            order of the table of scores, and their sums. See ``prefix_influence`` for targets that
+            were settled before others.
+
+        Raises:
+            StudyError: If the study keeps no outcomes, or they are damaged.
+        """
+        return prefix_influence(
+            self.responses, self.prefixes, self.scoring, self.blocks, filter_name
+        )
+
+    def scored(self, scoring: Scoring) -> "Study":
+        """Return the same study with another scoring as its own."""
+        return replace(self, manifest={**self.manifest, "scoring": plain_scoring(scoring)})
+
+    @property
+    def scoring(self) -> Scoring:
+        """The scoring that the study was made with."""
+        said: dict[str, Any] = dict(self.manifest["scoring"])
+        said |= {name: float(value) for name, value in said.items() if type(value) is int}
+        return Scoring(**said)
+
+    @property
+    def base(self) -> Base:
+        """Performance of the unfiltered network."""
+        known = {field.name for field in fields(Base)}
+        stored = {"chance": self.chance, "tied": tied_share(self.manifest), **self.manifest["base"]}
+        found: dict[str, Any] = {name: stored[name] for name in known if name in stored}
+        found |= {name: float(stored[name]) for name in ("clean", "adversarial")}
+        return Base(**found)
+
+    @cached_property
+    def chance(self) -> float | None:
+        """Performance of guessing, see ``analysis.chance``; None where that is not known."""
+        return chance_of(self.manifest, self.samples)
+
+    @property
+    def at_chance(self) -> tuple[bool, bool]:
+        """Whether the unfiltered network cannot be told from guessing: clean, adversarial."""
+        if self.chance is None:
+            return False, False
+        base, asked = self.manifest["base"], self.manifest["question"]
+        factor = float(self.law(self.scoring, int(base["samples"])).critical())
+        return bases_at_chance(base, asked["performance"]["name"], self.chance, factor)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know about this study, in sentences."""
+        told = (*self.manifest["notes"], *claim_notes(self))
+        if self.scoring.reference == "random" and len(control_columns(self.responses)) == 1:
+            told += (ONE_DRAW,)
+        return told
+
+    @property
+    def finished(self) -> bool:
+        """Whether all was measured that was asked for; if not, tables and scores are estimates."""
+        return self.manifest.get("state", "finished") == "finished"
+
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether per-sample outcomes were kept, as intervals need."""
+        store = self._store
+        return store is not None and bool(store.firsts())
+
+    @property
+    def _store(self) -> Store | None:
+        if self.packed:
+            return MemoryStore(dict(self.packed))
+        if self.folder is None:
+            return None
+        return FolderStore(self.folder, most=most_bytes(8 * len(self.responses)))
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Of which samples the shards behind the responses are: first, and the one behind the last.
+
+        Places are those in the order in which samples are measured.
+        """
+        shards, samples = self.manifest.get("shards"), int(self.manifest["base"]["samples"])
+        if shards is None:
+            return ((0, samples),)
+        if "there" in shards:
+            return tuple((first, end) for first, end in shards["there"])
+        return tuple(pairwise([*(edge for edge in shards["edges"] if edge < samples), samples]))
+
+    def blocks(self) -> Iterator[StoredOutcomes]:
+        """Read the per-sample outcomes behind the responses, block by block.
+
+        Raises:
+            StudyError: If there are none, or a file is damaged or missing.
+        """
+        store = self._store
+        if store is None:
+            raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
+        blocks = self._shards(store) if "shards" in self.manifest else read_blocks(store)
+        found, removals = 0, removals_of(self.responses)
+        for block in blocks:
+            if len(block.clean) < removals:
+                raise StudyError(f"The study {self.folder} has outcomes of too few removals.")
+            found += len(block.base_clean)
+            yield block
+        samples = self.manifest["base"]["samples"]
+        if found != samples:
+            raise StudyError(
+                f"The study {self.folder} has the outcomes of {found} samples out of {samples}."
+            )
+
+    def _shards(self, store: Store) -> Iterator[StoredOutcomes]:
+        identity = self.manifest["study"]
+        try:
+            yield from read_spans(store, self.spans, identity)
+        except StudyError as error:
+            if self.folder is None or read_manifest(self.folder).get("study") == identity:
+                raise
+            raise StudyError(
+                f"The study {self.folder} was replaced by another one: open it again."
+            ) from error
+
+    def outcomes(self) -> StoredOutcomes:
+        """Read all per-sample outcomes at once; NaN where a target was settled before.
+
+        Raises:
+            StudyError: If there are none, or a file is damaged or missing.
+        """
+        return joined(list(self.blocks()))
+
+    plot = Display("study.plot")
+    """Pictures of the study, as figures of Matplotlib: ``study.plot.responses("conv1")``."""
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook displays."""
+        return displayed("study.html", self)
+
+    def __repr__(self) -> str:
+        """Say what the study is about."""
+        question = self.manifest["question"]
+        tested = sum(self.targets["tested"].tolist())
+        return (
+            f"Study({question['network']['name']} on {question['data']['name']}, "
+            f"{question['attack']['name']}, {tested} targets)"
+        )
+
+
+def load_study(folder: str | Path) -> Study:
+    """Open a study that ``analyze`` has written, or is writing. Needs no network and no torch.
+
+    Of one that is not finished, tables and scores are estimates from the shards that are there.
+
+    Args:
+        folder: The study's folder.
+
+    Raises:
+        StudyError: If it is no study, damaged, or of a later format.
+    """
+    folder = Path(folder)
+    if not is_study(folder) and folder.is_dir() and epoch_folders(folder):
+        raise StudyError(
+            f"The folder {folder} holds the studies of several epochs: load them with "
+            "`load_series`, or one of them."
+        )
+    files = read_files(folder)
+    return Study(
+        files.manifest,
+        files.targets,
+        files.responses,
+        files.folder,
+        {},
+        files.samples,
+        files.confirmation,
+    )

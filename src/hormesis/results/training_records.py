@@ -1,0 +1,175 @@
+"""What is known for certain of a training: a sealed record beside each state that it can resume.
+
+    resume-0003.ckpt   what Lightning needs to go on after the third epoch
+    resume-0003.json   its checksum, those of all checkpoints until then, the table, the manifest
+
+The last two epochs have such a pair. A record is written last: whatever interrupts an epoch, the
+pairs before it are whole. Nothing here needs torch.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from hormesis.storage.safe_read import digest
+from hormesis.storage.sealed_json import read_sealed, sealed
+from hormesis.storage.training_files import write
+from hormesis.storage.training_schema import MOST_EPOCHS, wrong_record
+
+KEPT = 2
+"""How many of the last states are kept."""
+MOST_BYTES = 1 << 23  # of a record, and of a manifest
+MISSING = "it is missing"
+_RECORD = re.compile(r"resume-(\d{4}|[1-9]\d{4,6})\.json", re.ASCII)
+_PAIR = re.compile(r"resume-(\d{4}|[1-9]\d{4,6})\.(?:ckpt|json)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Seal:
+    """How a file has to be.
+
+    Args:
+        bytes: Its size.
+        sha256: Its checksum, in hexadecimal digits.
+    """
+
+    bytes: int
+    sha256: str
+
+    def fault(self, path: Path) -> str:
+        """Return what is wrong with a file, in a few words, or nothing; links are not followed.
+
+        Args:
+            path: The file.
+        """
+        try:
+            found = digest(path, self.bytes)
+        except FileNotFoundError:
+            return MISSING
+        except OSError as error:
+            return error.strerror or str(error)
+        return "" if found == self.sha256 else "its checksum does not fit"
+
+
+def seal_of(content: bytes) -> Seal:
+    """Return the seal of a file with this content.
+
+    Example:
+        >>> seal_of(b"weights").bytes
+        7
+    """
+    return Seal(len(content), sha256(content).hexdigest())
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was there after an epoch.
+
+    Args:
+        epoch: Number of epochs that were done.
+        state: Seal of what Lightning needs to go on.
+        checkpoints: Seals of the checkpoints that were kept until then, by epoch.
+        metrics: The table until then, as ``metrics.csv`` holds it.
+        manifest: The question and the sessions, as ``manifest.json`` holds them.
+    """
+
+    epoch: int
+    state: Seal
+    checkpoints: Mapping[int, Seal]
+    metrics: str
+    manifest: Mapping[str, Any]
+
+
+def state_path(folder: Path, epoch: int) -> Path:
+    """Return the file with what Lightning needs to go on after so many epochs.
+
+    Example:
+        >>> state_path(Path("run"), 3).name
+        'resume-0003.ckpt'
+    """
+    return folder / f"resume-{epoch:04d}.ckpt"
+
+
+def record_path(folder: Path, epoch: int) -> Path:
+    """Return the file with the record of a state."""
+    return state_path(folder, epoch).with_suffix(".json")
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write a record; its state is on the disk already."""
+    said = {
+        "epoch": record.epoch,
+        "state": vars(record.state),
+        "checkpoints": {str(epoch): vars(seal) for epoch, seal in record.checkpoints.items()},
+        "metrics": record.metrics,
+        "manifest": dict(record.manifest),
+    }
+    write(record_path(folder, record.epoch), sealed(said))
+
+
+def read_record(folder: Path, epoch: int) -> Record:
+    """Return the record of a state.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is damaged.
+    """
+    said = read_sealed(record_path(folder, epoch), MOST_BYTES)
+    wrong = wrong_record(said)
+    if wrong or said["epoch"] != epoch:
+        raise ValueError(f"it lacks a proper {wrong or 'epoch'!r}")
+    checkpoints = {int(name): _seal(seal) for name, seal in said["checkpoints"].items()}
+    return Record(epoch, _seal(said["state"]), checkpoints, said["metrics"], said["manifest"])
+
+
+def _seal(said: Mapping[str, Any]) -> Seal:
+    return Seal(said["bytes"], said["sha256"])
+
+
+def recorded_epochs(folder: Path) -> list[int]:
+    """Return the epochs of which there is a record, whole or damaged, the last one first."""
+    try:
+        found = [_RECORD.fullmatch(path.name) for path in folder.iterdir()]
+    except OSError:
+        return []
+    epochs = {int(match[1]) for match in found if match}
+    return sorted((epoch for epoch in epochs if 0 < epoch <= MOST_EPOCHS), reverse=True)
+
+
+def forget(folder: Path, kept: Collection[int]) -> None:
+    """Delete older states than those that are kept, and their records: by names that only we give.
+
+    Args:
+        folder: The folder of a run, held by the caller and marked as ours.
+        kept: The epochs whose states stay; nothing happens if there are none.
+    """
+    for path in sorted(folder.iterdir()):
+        match = _PAIR.fullmatch(path.name)
+        if match and int(match[1]) not in kept and int(match[1]) < max(kept, default=0):
+            path.unlink(missing_ok=True)
+
+
+def read_records(folder: Path) -> tuple[list[Record], dict[int, str]]:
+    """Return the records of the last epochs that are whole, the last one first, at most two.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        The records, and what is wrong with those that are damaged, by epoch. Whether their states
+        are whole is not looked at.
+    """
+    records, damaged = list[Record](), dict[int, str]()
+    for epoch in recorded_epochs(folder):
+        if len(records) == KEPT or len(damaged) > KEPT:
+            break
+        try:
+            records.append(read_record(folder, epoch))
+        except FileNotFoundError:
+            continue  # its training goes on this very moment
+        except (OSError, ValueError) as error:
+            damaged[epoch] = str(error)
+    return records, damaged

@@ -1,0 +1,247 @@
+"""The folder of a training: what was asked, a network for every epoch kept, and a table.
+
+    .hormesis.json                     that the folder is ours
+    manifest.json                      what was asked, fingerprints, versions
+    checkpoints/epoch-0003.safetensors the network's weights after its third epoch; 0 is untrained
+    metrics.csv                        one row an epoch
+    resume-0003.ckpt, resume-0003.json the last two states to go on from, and their records
+    logs/                              of the loggers
+
+Nothing here needs torch.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hormesis.errors import SettingError, TrainingError
+from hormesis.results.training_records import MISSING, Record, read_records
+from hormesis.settings.factory import is_code
+from hormesis.storage.safe_read import read_bytes
+from hormesis.storage.sealed_json import read_sealed, sealed
+from hormesis.storage.training_files import write
+from hormesis.storage.training_schema import MOST_TABLE, metrics_of, wrong_manifest
+
+FORMAT = 2
+MANIFEST = "manifest.json"
+CHECKPOINTS = "checkpoints"
+METRICS = "metrics.csv"
+RESUME = "resume.ckpt"  # the only state of a training of format 1, which no record seals
+LOGS = "logs"
+_CHECKPOINT = re.compile(r"epoch-(\d{4}|[1-9]\d{4,6})\.safetensors", re.ASCII)
+MOST_BYTES = 1 << 24  # of a manifest
+_AGAIN = "run the same `hormesis train` again, which mends it"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One network, trained on one data set, with checkpoints by epoch.
+
+    Args:
+        folder: Where it lies.
+        manifest: What was asked, fingerprints and versions.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def checkpoints(self) -> dict[int, Path]:
+        """The files with the network's weights, by epoch; 0 is the untrained network."""
+        found = {
+            int(match[1]): path
+            for path in (self.folder / CHECKPOINTS).glob("epoch-*.safetensors")
+            if (match := _CHECKPOINT.fullmatch(path.name))
+        }
+        return dict(sorted(found.items()))
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """One row an epoch: ``epoch``, losses and accuracies from 0 to 1, rate, seconds.
+
+        Raises:
+            TrainingError: If the table is damaged: no table, or not the one that was written.
+        """
+        path = self.folder / METRICS
+        fault = ""
+        for _ in range(3):  # an epoch may end between two looks
+            text, fault = read_metrics(path)
+            records, _ = read_records(self.folder)
+            tables = [record.metrics for record in records]
+            if fault == MISSING:
+                return metrics_of(tables[0] if tables else "epoch\n")[0]
+            if not fault and (not tables or text in tables):
+                return metrics_of(text)[0]
+        fault = fault or "it is not the one that was written"
+        raise TrainingError(f"The table {path} is damaged: {fault}; {_AGAIN}.")
+
+    def fault(self, epoch: int) -> str:
+        """Return what is wrong with the checkpoint of an epoch, in a few words, or nothing.
+
+        One that no record seals, as of an earlier version, or of the epoch under way, passes.
+
+        Args:
+            epoch: Any that has a checkpoint, or had one.
+        """
+        seal = self.record.checkpoints.get(epoch) if self.record else None
+        path = checkpoint_path(self.folder, epoch)
+        if seal is not None:
+            return seal.fault(path)
+        return "" if path.is_file() else MISSING
+
+    def whole(self, epoch: int) -> Path:
+        """Return the checkpoint of an epoch, if it is as it was written.
+
+        Args:
+            epoch: One of ``checkpoints``.
+
+        Raises:
+            TrainingError: If it is damaged.
+        """
+        fault, path = self.fault(epoch), checkpoint_path(self.folder, epoch)
+        if fault:
+            raise TrainingError(
+                f"The checkpoint {path} is damaged: {fault}; {_AGAIN}, or says how."
+            )
+        return path
+
+    @cached_property
+    def record(self) -> Record | None:
+        """The record of the last epoch that has a whole one; None for a training without."""
+        return next(iter(read_records(self.folder)[0]), None)
+
+    @property
+    def source(self) -> str | None:
+        """The name that the data were asked for by, or None if they came from Python."""
+        sessions = self.manifest.get("sessions") or [{}]
+        return sessions[-1].get("data")
+
+    @property
+    def data_root(self) -> str | None:
+        """The folder of the named data sets that the training read last."""
+        sessions = self.manifest.get("sessions") or [{}]
+        return sessions[-1].get("data_root")
+
+    @property
+    def told(self) -> list[str]:
+        """What the last session found damaged and has mended, a sentence each."""
+        sessions = self.manifest.get("sessions") or [{}]
+        return list(sessions[-1].get("mended", []))
+
+    @property
+    def lost(self) -> list[str]:
+        """What the last session found damaged and could not mend, a sentence each."""
+        sessions = self.manifest.get("sessions") or [{}]
+        return list(sessions[-1].get("damaged", []))
+
+    def code(self) -> dict[str, str]:
+        """Return the ``module:factory`` of network and data, where the manifest names one."""
+        named = {"model": self.manifest["question"]["network"]["name"], "data": self.source}
+        return {key: name for key, name in named.items() if name and is_code(key, name)}
+
+    def chosen(self, epochs: Iterable[int] | None = None) -> dict[int, Path]:
+        """Return the checkpoints of these epochs; of all but the untrained one by default.
+
+        Those that were written and are missing or damaged are among them, see ``fault``.
+
+        Raises:
+            SettingError: For epochs without a checkpoint; it names those that have one.
+            TrainingError: If there are no checkpoints at all.
+        """
+        known = {*self.checkpoints, *(self.record.checkpoints if self.record else ())}
+        there = {epoch: checkpoint_path(self.folder, epoch) for epoch in sorted(known)}
+        if not self.checkpoints:
+            raise TrainingError(
+                f"The run {self.folder} has no checkpoints yet: train it with `hormesis train`."
+            )
+        if epochs is None:
+            return {epoch: path for epoch, path in there.items() if epoch} or there
+        wanted = sorted(set(epochs))
+        missing = [epoch for epoch in wanted if epoch not in there]
+        if missing:
+            raise SettingError(
+                f"The run {self.folder} has no checkpoint of epoch "
+                f"{', '.join(map(str, missing))}. Its `epochs`: {', '.join(map(str, there))}."
+            )
+        return {epoch: there[epoch] for epoch in wanted}
+
+    def __repr__(self) -> str:
+        """Say what was trained on what."""
+        question = self.manifest["question"]
+        network, data = question["network"]["name"], question["data"]["name"]
+        return f"TrainingRun({network} on {data}, epochs {', '.join(map(str, self.checkpoints))})"
+
+
+def load_run(folder: str | Path) -> TrainingRun:
+    """Open the folder of a training. Needs no network and no torch.
+
+    Args:
+        folder: The folder that ``train`` has written.
+
+    Raises:
+        TrainingError: If it is no such folder, damaged, or of a later format.
+    """
+    folder = Path(folder).expanduser()
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise TrainingError(f"There is no folder {folder} of a training.")
+    try:
+        manifest = read_sealed(path, MOST_BYTES)
+    except FileNotFoundError as error:
+        raise TrainingError(f"The folder {folder} is no training: it has no {MANIFEST}.") from error
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"The manifest {path} is damaged: {error}.{_remedy(folder)}") from error
+    if type(manifest.get("training")) is not int:
+        raise TrainingError(f"The folder {folder} is no training: its {MANIFEST} is another's.")
+    if manifest["training"] > FORMAT:
+        raise TrainingError(
+            f"The training {folder} has format {manifest['training']}, this version reads up to "
+            f"{FORMAT}; install a newer hormesis."
+        )
+    wrong = wrong_manifest(manifest)
+    if wrong:
+        raise TrainingError(
+            f"The manifest {path} is damaged: it lacks a proper {wrong!r}.{_remedy(folder)}"
+        )
+    return TrainingRun(folder, manifest)
+
+
+def _remedy(folder: Path) -> str:
+    """Say how a damaged manifest is mended, where a record knows what it said."""
+    return f" It can be mended: {_AGAIN}." if read_records(folder)[0] else ""
+
+
+def read_metrics(path: Path) -> tuple[str, str]:
+    """Return the text of a table of metrics, and what is wrong with it, or nothing."""
+    try:
+        text = read_bytes(path, MOST_TABLE).decode("ascii")
+    except FileNotFoundError:
+        return "", MISSING
+    except (OSError, ValueError) as error:
+        return "", str(error)
+    return text, metrics_of(text)[1]
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """Return the file for the network's weights after so many epochs.
+
+    Example:
+        >>> checkpoint_path(Path("run"), 3).name
+        'epoch-0003.safetensors'
+    """
+    return folder / CHECKPOINTS / f"epoch-{epoch:04d}.safetensors"
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest, down to the disk, with a checksum of itself."""
+    write(folder / MANIFEST, sealed({**manifest, "training": FORMAT}))
+
+
+def write_metrics(folder: Path, text: str) -> None:
+    """Write the table of all epochs, down to the disk."""
+    write(folder / METRICS, text.encode("ascii"))

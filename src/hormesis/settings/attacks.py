@@ -1,0 +1,263 @@
+"""Which attack is asked for: plain frozen values, checked when they are made, free of torch.
+
+``attacks.py`` runs them.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from numbers import Real
+from typing import Any, ClassVar
+
+from hormesis.errors import SettingError, unknown
+
+AUTO = "auto"
+
+
+def parse_epsilon(text: str) -> float | str:
+    """Return the magnitude that ``text`` names, in input units, or ``"auto"``.
+
+    Args:
+        text: A number (``"0.03"``), a fraction (``"8/255"``) or ``"auto"``, which asks for the
+            magnitude at which adversarial accuracy is half-way between clean accuracy and that of
+            guessing.
+
+    Returns:
+        A finite number above 0, or ``"auto"``.
+
+    Raises:
+        SettingError: For anything else.
+
+    Example:
+        >>> parse_epsilon("0.03")
+        0.03
+        >>> parse_epsilon("51/255")
+        0.2
+        >>> parse_epsilon("auto")
+        'auto'
+    """
+    if text.strip() == AUTO:
+        return AUTO
+    above, slash, below = text.partition("/")
+    try:
+        value = float(above) / float(below) if slash else float(above)
+    except (ValueError, ZeroDivisionError):
+        raise SettingError(_refusal(text)) from None
+    if not 0 < value < math.inf:
+        raise SettingError(_refusal(text))
+    return value
+
+
+def _refusal(given: object) -> str:
+    return (
+        "Expected `epsilon` to be a number above 0 in input units, such as 0.03 or 8/255, or "
+        f"'auto', got {given!r}."
+    )
+
+
+def as_epsilon(given: object) -> float | str:
+    """Return a magnitude that was given as a number or as text (see ``parse_epsilon``).
+
+    Raises:
+        SettingError: For anything but a finite number above 0, or text that says one or ``"auto"``.
+
+    Example:
+        >>> as_epsilon(1), as_epsilon("51/255")
+        (1.0, 0.2)
+    """
+    if isinstance(given, str):
+        return parse_epsilon(given)
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise SettingError(_refusal(given))
+    value = float(given)
+    if not 0 < value < math.inf:
+        raise SettingError(_refusal(given))
+    return value
+
+
+@dataclass(frozen=True)
+class FGSM:
+    """The fast gradient sign method: one step of size ``epsilon`` along the sign of the gradient.
+
+    Perturbed inputs are ``clip(x + epsilon * sign(d loss / d x))``, where the loss is the
+    cross-entropy with the true label (Goodfellow et al. 2015, arXiv:1412.6572, section 4).
+
+    Args:
+        epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
+            understood; ``"auto"`` takes the magnitude half-way between clean accuracy and
+            that of guessing.
+
+    Raises:
+        SettingError: For an epsilon that is zero, negative, infinite or no number.
+
+    Example:
+        >>> FGSM("0.25")
+        FGSM(epsilon=0.25)
+        >>> FGSM(-1)
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected `epsilon` to be a number above 0 in input units, \
+such as 0.03 or 8/255, or 'auto', got -1.
+    """
+
+    name: ClassVar[str] = "fgsm"
+    epsilon: float | int | str = AUTO
+
+    def __post_init__(self) -> None:
+        """Check the field."""
+        object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+
+
+_CROSSING = 2.5  # radii that the steps of PGD add up to
+
+
+def as_step_size(given: object, *, name: str = "step_size") -> float:
+    """Return the size of a step as a share of the magnitude.
+
+    Args:
+        given: The size.
+        name: What the setting is called.
+
+    Raises:
+        SettingError: For anything but a finite number above 0.
+
+    Example:
+        >>> as_step_size(1)
+        1.0
+    """
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < float(given) < math.inf:
+        raise SettingError(
+            f"Expected `{name}`, a share of `epsilon`, to be a number above 0, got {given}."
+        )
+    return float(given)
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Projected gradient descent: many small steps of FGSM from a random start, each projected.
+
+    Madry et al. 2018 (arXiv:1706.06083, section 2.1), with the maximum norm. The last step is
+    returned, whether or not it changes the prediction.
+
+    Args:
+        epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
+            understood; ``"auto"`` takes the magnitude half-way between clean accuracy and
+            that of guessing.
+        steps: Number of steps, at least 1.
+        step_size: Size of one step as a share of ``epsilon``, above 0; None takes 2.5 divided by
+            ``steps``, with which any number of steps can cross the ball (ibid., section 5). The
+            field then holds that number: a copy with other ``steps`` needs a new ``step_size``.
+        random_start: Start from a point drawn evenly from the ball around each input, rather than
+            from the input itself.
+        restarts: Attack so many times, each from another start, those samples that are still
+            right; at least 1.
+
+    Raises:
+        SettingError: For a value outside these bounds.
+
+    Example:
+        >>> PGD(epsilon=8 / 255, steps=10)
+        PGD(epsilon=0.03137254901960784, steps=10, step_size=0.25, random_start=True, restarts=1)
+    """
+
+    name: ClassVar[str] = "pgd"
+    epsilon: float | int | str = AUTO
+    steps: int = 40
+    step_size: float | int | None = None
+    random_start: bool = True
+    restarts: int = 1
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        if self.steps < 1:
+            raise SettingError(f"Expected `steps` to be at least 1, got {self.steps}.")
+        if self.restarts < 1 or (self.restarts > 1 and not self.random_start):
+            raise SettingError(
+                "Expected `restarts` to be 1, or more with a random start, got "
+                f"{self.restarts}{'' if self.random_start else ' without one'}."
+            )
+        if self.step_size is None:
+            object.__setattr__(self, "step_size", _CROSSING / self.steps)
+        object.__setattr__(self, "step_size", as_step_size(self.step_size))
+
+
+@dataclass(frozen=True)
+class RandomSigns:
+    """Every value moved by ``epsilon``, up or down by chance: no attack, but what it has to beat.
+
+    A gradient that shows the way does more harm than chance of the same magnitude; where it does
+    not, it is masked (Carlini et al. 2019, arXiv:1902.06705, section 4).
+
+    Args:
+        epsilon: Change of every input value, in input units, above 0; less at the bounds.
+        draws: How many are tried, of which a sample has to survive every one; at least 1.
+
+    Raises:
+        SettingError: For a value outside these bounds.
+
+    Example:
+        >>> RandomSigns("51/255")
+        RandomSigns(epsilon=0.2, draws=10)
+    """
+
+    name: ClassVar[str] = "random_signs"
+    epsilon: float | int | str
+    draws: int = 10
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        if self.draws < 1:
+            raise SettingError(f"Expected `draws` to be at least 1, got {self.draws}.")
+
+
+Attack = FGSM | PGD
+ATTACKS: dict[str, type[FGSM] | type[PGD]] = {FGSM.name: FGSM, PGD.name: PGD}
+
+
+def make_attack(
+    name: str,
+    epsilon: float | int | str = AUTO,
+    *,
+    steps: int | None = None,
+    step_size: float | None = None,
+) -> Attack:
+    """Return the attack that the command line or a configuration file names.
+
+    Args:
+        name: One of ``ATTACKS``.
+        epsilon: Magnitude in input units, above 0, as a number or as text, or ``"auto"``.
+        steps: Number of steps of an attack that takes several; ``None`` keeps its default.
+        step_size: Size of one of them as a share of ``epsilon``; ``None`` takes 2.5 divided by
+            their number.
+
+    Raises:
+        SettingError: For an unknown name (with the nearest known ones), an epsilon that cannot be
+            used, or ``steps`` or ``step_size`` for an attack that takes one step.
+
+    Example:
+        >>> make_attack("fgsm", "51/255")
+        FGSM(epsilon=0.2)
+        >>> make_attack("fgms")
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Unknown attack 'fgms'. Did you mean fgsm? Known: fgsm, pgd.
+    """
+    if name not in ATTACKS:
+        raise SettingError(unknown("attack", name, ATTACKS))
+    if name == PGD.name:
+        return PGD(epsilon, steps=PGD.steps if steps is None else steps, step_size=step_size)
+    for setting, value in (("steps", steps), ("step_size", step_size)):
+        if value is not None:
+            raise SettingError(
+                f"Expected no `{setting}` for the attack 'fgsm', which takes a single step, got "
+                f"{value}."
+            )
+    return FGSM(epsilon)
+
+
+def describe_attack(attack: Attack, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return an attack's name and settings as plain values, and how its magnitude was chosen."""
+    described = {"name": attack.name, **asdict(attack)}
+    if described.get("restarts") == 1:  # studies from before do not know the word
+        del described["restarts"]
+    return described if chosen is None else {**described, "chosen": dict(chosen)}

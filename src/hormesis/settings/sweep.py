@@ -1,0 +1,114 @@
+"""How the thresholds sweep over the weights, and what is measured at each."""
+
+import math
+from dataclasses import dataclass
+
+from hormesis.errors import SettingError
+from hormesis.settings.choices import (
+    ADVERSARIES,
+    CERTAIN,
+    COMPARED,
+    FILTERS,
+    MOST_DRAWS,
+    MOST_SEED,
+    MOST_THRESHOLDS,
+    PRECISIONS,
+    USUAL_DRAWS,
+    check_choice,
+    check_several,
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How the thresholds sweep over the weights, and what is measured at each.
+
+    Args:
+        filters: Some of ``FILTERS``.
+        thresholds: Number of thresholds, evenly spaced over the target's range; at least 2.
+        compare: ``"signed"`` filters the weights as they are (the paper); ``"magnitude"`` compares
+            their absolute values with the threshold.
+        span: Range of the thresholds of a global analysis, in units of the weights; ``None`` takes
+            the network's own range. The authors use -1 to 1.
+        adversary: ``"fixed"`` attacks the unfiltered network once; ``"adaptive"`` attacks every
+            filtered network anew.
+        precision: ``"exact"`` gives the outcomes of the plain loop; ``"bf16"`` computes logits in
+            bfloat16, which some devices do faster, and is inexact.
+        control: Also measure the random removal of as many values at every threshold, in so many
+            draws; True takes five. Intervals know nothing of the variance between draws from one.
+        seed: Seed of everything drawn at random, at least 0.
+        until: Stop before all samples are measured: ``"certain"``, when every class is, or a number
+            such as ``0.01``, when no interval extends further than that to either side. Samples are
+            then measured in a random order.
+
+    Raises:
+        SettingError: For a value outside these bounds.
+
+    Example:
+        >>> Sweep(until="±0.01").until
+        0.01
+        >>> Sweep(thresholds=1)
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected `thresholds` to be at least 2, got 1.
+    """
+
+    filters: tuple[str, ...] = FILTERS
+    thresholds: int = 25
+    compare: str = "signed"
+    span: tuple[float, float] | None = (-1.0, 1.0)
+    adversary: str = "fixed"
+    precision: str = "exact"
+    control: bool | int = False
+    seed: int = 0
+    until: str | float | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_several("filters", self.filters, "pulse_wave")
+        if not self.filters:
+            raise SettingError("Expected `filters` to name at least one filter, got none.")
+        for name in self.filters:
+            check_choice("filter", name, FILTERS)
+        if len(set(self.filters)) < len(self.filters):
+            raise SettingError(f"Expected `filters` to differ, got {', '.join(self.filters)}.")
+        if self.thresholds < 2:
+            raise SettingError(f"Expected `thresholds` to be at least 2, got {self.thresholds}.")
+        if self.thresholds > MOST_THRESHOLDS:
+            raise SettingError(
+                f"Expected `thresholds` to be at most {MOST_THRESHOLDS}, got {self.thresholds}."
+            )
+        check_choice("choice of `compare`", self.compare, COMPARED)
+        if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
+            raise SettingError(
+                f"Expected `span` to run from low to high and to be finite, got {self.span}."
+            )
+        check_choice("adversary", self.adversary, ADVERSARIES)
+        check_choice("precision", self.precision, PRECISIONS)
+        object.__setattr__(self, "control", _draws(self.control))
+        if self.seed < 0:
+            raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")
+        if self.seed > MOST_SEED:
+            raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
+        if self.until not in (None, CERTAIN):
+            object.__setattr__(self, "until", _half_width(self.until))
+
+
+def _draws(control: bool | int) -> bool | int:
+    """Return how many draws of the random control, False for none, as studies have it."""
+    if isinstance(control, bool):
+        return USUAL_DRAWS if control else False
+    if not 0 <= control <= MOST_DRAWS:
+        raise SettingError(f"Expected `control` to be from 0 to {MOST_DRAWS} draws, got {control}.")
+    return control or False
+
+
+def _half_width(until: str | float) -> float:
+    try:
+        width = float(until.removeprefix("±") if isinstance(until, str) else until)
+    except ValueError:
+        width = math.nan
+    if not 0 < width < math.inf:
+        raise SettingError(
+            f"Expected `until` to be 'certain' or a number above 0 such as 0.01, got {until!r}."
+        )
+    return width

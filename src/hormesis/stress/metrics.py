@@ -1,0 +1,197 @@
+"""How well a network does on each sample: accuracy, top-5, loss, or a function of the user's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from hormesis.errors import SettingError, unknown
+from hormesis.settings.factory import load_factory
+
+PerSample = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score that a network gets for each sample, averaged over samples later on.
+
+    Args:
+        name: What tables and the manifest call it.
+        function: Takes logits ``[batch, classes]`` and labels ``[batch]``; returns one number a
+            sample, ``[batch]``.
+        higher_is_better: False for a loss or an error.
+        binary: True if every number is 0 or 1, so that outcomes can be stored as bits.
+        chance: Mean of a guess that never looks at the input; None where that is not known. Those
+            of ``accuracy``, ``top5`` and ``loss`` follow from the labels of a study.
+
+    Example:
+        >>> margin = Metric("top score", lambda outputs, labels: outputs.amax(dim=1))
+        >>> margin.measure(torch.tensor([[1.0, 2.0]]), torch.tensor([0]))
+        tensor([2.])
+    """
+
+    name: str
+    function: PerSample
+    higher_is_better: bool = True
+    binary: bool = False
+    chance: float | None = None
+
+    def measure(
+        self, outputs: Float[Tensor, " batch classes"], labels: Int[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        """Return one number a sample, in 32-bit floating point and detached.
+
+        Args:
+            outputs: Logits.
+            labels: True class of each sample.
+
+        Raises:
+            SettingError: If the function returns anything but one real number a sample, or, where
+                ``binary`` is set, a number other than 0 and 1.
+        """
+        given = self.function(outputs, labels)
+        wanted = f"Expected the performance {self.name!r} to return "
+        if not isinstance(given, Tensor) or given.is_complex():
+            kind = given.dtype if isinstance(given, Tensor) else type(given).__name__
+            raise SettingError(f"{wanted}a tensor of real numbers, got {kind}.")
+        if given.shape != labels.shape:
+            raise SettingError(
+                f"{wanted}one number a sample, shape {list(labels.shape)}, got shape "
+                f"{list(given.shape)}."
+            )
+        values = given.detach().to(torch.float32)
+        if self.binary and not bool(((values == 0) | (values == 1)).all()):
+            raise SettingError(f"{wanted}0 or 1 for each sample, as `binary` says, got others.")
+        return values
+
+
+def accuracy_of(
+    outputs: Float[Tensor, " batch classes"], labels: Int[Tensor, " batch"]
+) -> Bool[Tensor, " batch"]:
+    """Return whether the largest logit is that of the true class.
+
+    Of equal largest logits the one with the lowest index counts, as in ``torch.argmax``. A row
+    that holds a NaN is wrong.
+
+    Args:
+        outputs: Logits.
+        labels: True class of each sample.
+
+    Example:
+        >>> accuracy_of(torch.tensor([[2.0, 2.0], [0.0, torch.nan]]), torch.tensor([0, 1]))
+        tensor([ True, False])
+    """
+    return (outputs.argmax(dim=1) == labels) & ~outputs.isnan().any(dim=1)
+
+
+def top5_of(
+    outputs: Float[Tensor, " batch classes"], labels: Int[Tensor, " batch"]
+) -> Bool[Tensor, " batch"]:
+    """Return whether the true class is among those of the five largest logits.
+
+    Of equal logits those with lower indices come first. A row that holds a NaN is wrong.
+
+    Args:
+        outputs: Logits, of at least six classes.
+        labels: True class of each sample.
+
+    Raises:
+        SettingError: For five classes or fewer, where every sample would be right.
+
+    Example:
+        >>> top5_of(torch.arange(7.0).repeat(2, 1), torch.tensor([1, 2]))
+        tensor([False,  True])
+    """
+    classes = outputs.shape[1]
+    if classes < 6:
+        raise SettingError(
+            f"Expected at least 6 classes for the performance 'top5', got {classes}; use "
+            "'accuracy' instead."
+        )
+    own = outputs.gather(1, labels[:, None].long())
+    index = torch.arange(classes, device=outputs.device)
+    before = (outputs > own) | ((outputs == own) & (index < labels[:, None]))
+    return (before.sum(dim=1) < 5) & ~outputs.isnan().any(dim=1)
+
+
+def loss_of(
+    outputs: Float[Tensor, " batch classes"], labels: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Return the cross-entropy of each sample, in nats, at least 0; lower is better.
+
+    Args:
+        outputs: Logits; NaN or infinite ones may give a loss that is NaN or infinite.
+        labels: True class of each sample.
+
+    Example:
+        >>> loss_of(torch.zeros(1, 2), torch.tensor([0])).exp().round(decimals=4)
+        tensor([2.])
+    """
+    return cross_entropy(outputs, labels.long(), reduction="none")
+
+
+accuracy = Metric("accuracy", accuracy_of, binary=True)
+top5 = Metric("top5", top5_of, binary=True)
+loss = Metric("loss", loss_of, higher_is_better=False)
+NAMED_METRICS = {kind.name: kind for kind in (accuracy, top5, loss)}
+
+
+def performance_named(name: str) -> Metric:
+    """Return the performance that the command line or a configuration file names.
+
+    Args:
+        name: One of ``NAMED_METRICS``, or ``module:function`` for a function of logits and labels
+            or a ``Metric`` of the user's.
+
+    Raises:
+        SettingError: For an unknown name, with the nearest known ones.
+
+    Example:
+        >>> performance_named("accuracy").binary
+        True
+        >>> performance_named("acuracy")
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Unknown performance 'acuracy'. Did you mean accuracy? \
+Known: accuracy, top5, loss, module:function.
+    """
+    if ":" in name:
+        return _made(load_factory(name, "performance"), name)
+    if name not in NAMED_METRICS:
+        raise SettingError(unknown("performance", name, [*NAMED_METRICS, "module:function"]))
+    return NAMED_METRICS[name]
+
+
+def as_performance(value: Metric | str | PerSample) -> Metric:
+    """Return the performance that was given in one of three ways.
+
+    Args:
+        value: A ``Metric``, the name of one, or a function of logits and labels that returns
+            one number a sample; higher is then taken to be better, and its name is the function's.
+
+    Raises:
+        SettingError: For an unknown name, or a value that cannot be called.
+
+    Example:
+        >>> as_performance("loss").higher_is_better
+        False
+        >>> as_performance(torch.dot).name
+        'dot'
+    """
+    if isinstance(value, str):
+        return performance_named(value)
+    return _made(value, getattr(value, "__name__", type(value).__name__))
+
+
+def _made(value: object, name: str) -> Metric:
+    if isinstance(value, Metric):
+        return value
+    if not callable(value):
+        raise SettingError(
+            "Expected a performance to be a name or a function of outputs and labels, got "
+            f"{type(value).__name__}."
+        )
+    return Metric(name, cast(PerSample, value))

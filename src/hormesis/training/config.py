@@ -1,0 +1,228 @@
+"""What can be asked of a training: plain frozen values, checked when they are made, no torch."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hormesis.errors import SettingError
+from hormesis.settings.attacks import AUTO, PGD, Attack, make_attack
+from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS, check_choice
+
+Options = Mapping[str, Any]
+PGD_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: everything that its weights depend on besides network and data.
+
+    The defaults are the paper's: Adam at 1e-3, batches of 100, cross-entropy (METHOD, section 7).
+
+    Args:
+        epochs: How often every training sample is shown, from 1 to 30,000.
+        batch: Samples in a step, at least 1; the last step of an epoch takes what is left.
+        rate: Learning rate at the start, above 0.
+        optimizer: A class of ``torch.optim`` such as ``"SGD"``, or ``module:factory``.
+        optimizer_options: What it takes besides, such as ``{"momentum": 0.9}``.
+        schedule: A class of ``torch.optim.lr_scheduler``, or ``module:factory``, or None for a
+            constant rate. It steps once an epoch; one that takes ``total_steps`` steps with every
+            batch. ``total_steps``, ``T_max`` and ``max_lr`` are filled in unless they are given.
+        schedule_options: What it takes besides.
+        augment: Names of classes of ``torchvision.transforms.v2``, or ``module:factory``, each with
+            its options, in the order in which they change a training image.
+        attack: Adversary that the validation meets too, with a number as ``epsilon``; or None.
+        adversarial: Train on adversarial instead of clean samples (Madry et al. 2018,
+            arXiv:1706.06083); needs ``attack``.
+        stem: ``"small"`` takes a first layer for images of some 32x32 pixels.
+        seed: Seed of weights, order, augmentation and dropout, at least 0.
+
+    Raises:
+        SettingError: For a value outside these bounds.
+
+    Example:
+        >>> Recipe(optimizer="SGD", rate=0.1, optimizer_options={"momentum": 0.9}).batch
+        100
+        >>> Recipe(rate=-1)
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected `rate` to be a finite number above 0, got -1.
+    """
+
+    epochs: int = 10
+    batch: int = 100
+    rate: float | int = 1e-3
+    optimizer: str = "Adam"
+    optimizer_options: Options = field(default_factory=dict)
+    schedule: str | None = None
+    schedule_options: Options = field(default_factory=dict)
+    augment: Mapping[str, Options | None] = field(default_factory=dict)
+    attack: Attack | None = None
+    adversarial: bool = False
+    stem: str = "standard"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_count("epochs", self.epochs)
+        if self.epochs > MOST_EPOCHS:
+            raise SettingError(
+                f"Expected `epochs` to be at most {MOST_EPOCHS:,}, got {self.epochs}."
+            )
+        check_count("batch", self.batch)
+        if not 0 < self.rate < math.inf:
+            raise SettingError(f"Expected `rate` to be a finite number above 0, got {self.rate}.")
+        check_choice("stem", self.stem, STEMS)
+        check_count("seed", self.seed, least=0)
+        if self.seed > MOST_SEED:
+            raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
+        for name in ("optimizer_options", "schedule_options"):
+            check_mapping(name, getattr(self, name))
+        check_options("augment", self.augment)
+        if self.schedule_options and self.schedule is None:
+            raise SettingError("Expected a `schedule` for the `schedule_options`, got none.")
+        if self.adversarial and self.attack is None:
+            raise SettingError(
+                "Expected an `attack` to train against with `adversarial`, such as pgd, got none."
+            )
+        if self.attack is not None and self.attack.epsilon == AUTO:
+            raise SettingError(
+                "Expected `epsilon` to be a number for an attack during training, such as 8/255, "
+                "got 'auto'."
+            )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which part of a named data set a network is trained on, and where it lies.
+
+    Args:
+        root: Folder of the named data sets; by default what ``HORMESIS_DATA`` names.
+        split: ``"standard"``, or ``"paper"`` or ``"paper-80"`` for those of Tiny ImageNet.
+        split_seed: Seed of what is drawn from the data, at least 0.
+        samples: Size of a seeded, stratified choice of the training samples; None takes all.
+        normalize: Put the named data set's normalisation in front of the network. None does so for
+            a network that is built here by name, and never for a ``module:factory`` or a module.
+        download: Fetch a named data set that is not there.
+
+    Raises:
+        SettingError: For a number outside these bounds.
+
+    Example:
+        >>> DataConfig(samples=20_000).split
+        'standard'
+    """
+
+    root: str | None = None
+    split: str = "standard"
+    split_seed: int = 0
+    samples: int | None = None
+    normalize: bool | None = None
+    download: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every number."""
+        check_count("split_seed", self.split_seed, least=0)
+        if self.samples is not None:
+            check_count("samples", self.samples, least=2)
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How a training is carried out; nothing here changes its result.
+
+    Args:
+        checkpoint_every: Epochs between two checkpoints that are kept, at least 1. The last
+            epoch's is kept too.
+        validation_samples: Size of a seeded, stratified choice of the validation samples; None
+            takes all. (``ReduceLROnPlateau`` alone makes weights depend on them.)
+        device: ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
+        loaders: Processes that prepare batches; 0 prepares them in between.
+        loggers: Classes of ``lightning.pytorch.loggers``, each with its options. A table of all
+            epochs, ``metrics.csv``, is written in any case.
+        progress: Show progress on standard error.
+
+    Raises:
+        SettingError: For a number outside these bounds.
+
+    Example:
+        >>> TrainerConfig(loggers={"CSVLogger": None}).checkpoint_every
+        1
+    """
+
+    checkpoint_every: int = 1
+    validation_samples: int | None = None
+    device: str | None = None
+    loaders: int = 0
+    loggers: Mapping[str, Options | None] = field(
+        default_factory=lambda: {"TensorBoardLogger": None}
+    )
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_count("checkpoint_every", self.checkpoint_every)
+        check_count("loaders", self.loaders, least=0)
+        check_options("loggers", self.loggers)
+        if self.validation_samples is not None:
+            check_count("validation_samples", self.validation_samples, least=2)
+
+
+def training_attack(
+    name: str,
+    epsilon: float | int | str,
+    *,
+    steps: int | None = None,
+    step_size: float | None = None,
+) -> Attack:
+    """Return an attack for training, whose PGD takes ten steps unless it is told otherwise.
+
+    Args:
+        name: ``fgsm`` or ``pgd``.
+        epsilon: Magnitude in input units.
+        steps: Number of steps of PGD.
+        step_size: Size of one as a share of ``epsilon``; None takes 2.5 divided by their number.
+
+    Raises:
+        SettingError: For an unknown name, or a value that cannot be used.
+
+    Example:
+        >>> training_attack("pgd", "8/255", steps=5).step_size
+        0.5
+    """
+    if name == PGD.name and steps is None:
+        steps = PGD_STEPS
+    return make_attack(name, epsilon, steps=steps, step_size=step_size)
+
+
+def check_count(what: str, given: int, *, least: int = 1) -> None:
+    """Refuse anything but a whole number of at least ``least``.
+
+    Raises:
+        SettingError: With the name of the setting.
+    """
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise SettingError(
+            f"Expected `{what}` to be a whole number of at least {least}, got {given}."
+        )
+
+
+def check_mapping(what: str, given: object) -> None:
+    """Refuse anything but a mapping of texts to values.
+
+    Raises:
+        SettingError: With the name of the setting.
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise SettingError(f"Expected `{what}` to be a mapping of names to values, got {given!r}.")
+
+
+def check_options(what: str, given: object) -> None:
+    """Refuse anything but a mapping of names to their options, or to None for no options.
+
+    Raises:
+        SettingError: With the name of the setting, and of the entry that is no mapping.
+    """
+    check_mapping(what, given)
+    for name, options in given.items() if isinstance(given, Mapping) else ():
+        if options is not None:
+            check_mapping(f"{what}.{name}", options)

@@ -81,7 +81,8 @@ def pretend(system: str, folder: Path) -> None:
         _without(select, ("poll", "epoll"))
         for functions in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
             functions.clear()
-        sys.modules.update(dict.fromkeys(MODULES_NOT_ON_WINDOWS))
+        for name in MODULES_NOT_ON_WINDOWS:
+            sys.modules[name] = None  # pyright: ignore[reportArgumentType] - there is no such
         sys.addaudithook(_refuse_opened)
 
 
@@ -140,7 +141,7 @@ def main(system: str, home: str) -> None:
     sys.stdout.write(f"{len(import_everything())} modules\n")
     (folder / "held").mkdir()
     hold(folder / "held")
-    run = importlib.import_module("hormesis.cli").main
+    run = importlib.import_module("hormesis.cli.app").main
     for words in commands(folder):
         code = run(words)
         assert code == 0, (words, code)

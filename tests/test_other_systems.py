@@ -10,7 +10,7 @@ import pytest
 
 import hormesis
 import users
-from hormesis.inputs import decoded
+from hormesis.data import image_cache
 
 PRETENDER = Path(__file__).parent / "elsewhere.py"
 
@@ -43,10 +43,10 @@ def test_room_is_taken_on_the_disk(
 ) -> None:
     if not reserves:
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    monkeypatch.setattr(decoded, "_ZEROS", 1000)
+    monkeypatch.setattr(image_cache, "_ZEROS", 1000)
     with (tmp_path / "array").open("xb") as file:
         file.write(b"header")
-        decoded._reserve(file, 12_345)
+        image_cache._reserve(file, 12_345)
     assert (tmp_path / "array").read_bytes() == b"header" + bytes(12_339)
     assert (tmp_path / "array").stat().st_blocks * 512 >= 12_345
 
@@ -55,7 +55,7 @@ def test_the_partial_array_of_a_living_process_is_kept(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         dead.wait()
     path = tmp_path / f".labelled-0.npy.{os.getpid()}.partial"
-    assert decoded._in_use(path)
-    assert not decoded._in_use(path.with_name(f".labelled-0.npy.{dead.pid}.partial"))
-    assert not decoded._in_use(path.with_name(f".labelled-0.npy.{'9' * 30}.partial"))
-    assert not decoded._in_use(path.with_name(".labelled-0.npy.²³.partial"))
+    assert image_cache._in_use(path)
+    assert not image_cache._in_use(path.with_name(f".labelled-0.npy.{dead.pid}.partial"))
+    assert not image_cache._in_use(path.with_name(f".labelled-0.npy.{'9' * 30}.partial"))
+    assert not image_cache._in_use(path.with_name(".labelled-0.npy.²³.partial"))

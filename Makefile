@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow faults lint format docs clean
+.PHONY: demo test slow faults lint format docs build clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hormesis analyze
@@ -31,6 +31,13 @@ format: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "The site is in build/docs: open build/docs/index.html."
+
+# What a release consists of: the sdist, and the wheel that is built from it, both looked into.
+build: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python tests/packaged.py dist
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

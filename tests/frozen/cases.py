@@ -142,14 +142,12 @@ def opened(folder: Path) -> Any:
     return hm.open_study(folder)
 
 
-def scorings(*, random: bool) -> Iterator[tuple[str, hm.Scoring]]:
+def scorings(interval: str, *, random: bool) -> Iterator[tuple[str, hm.Scoring]]:
     """Yield every combination of what scores depend on, with a name, multiplicities in turn."""
     references = ("base", "density", "random")[: 3 if random else 2]
-    choices = product(
-        ("network", "first"), references, ("delta", "bootstrap"), (False, True), ("infinite", "finite")
-    )
+    choices = product(("network", "first"), references, (False, True), ("infinite", "finite"))
     multiplicities = cycle(("none", "holm", "bh"))
-    for base, reference, interval, corrected, population in choices:
+    for base, reference, corrected, population in choices:
         scoring = hm.Scoring(
             base=base,
             reference=reference,
@@ -161,7 +159,23 @@ def scorings(*, random: bool) -> Iterator[tuple[str, hm.Scoring]]:
             population=population,
         )
         chance = "corrected" if corrected else "as measured"
-        yield f"{base}, {reference}, {interval}, {chance}, {population}", scoring
+        yield f"{base}, {reference}, {chance}, {population}", scoring
+
+
+def scored(study: Any, interval: str) -> pd.DataFrame:
+    """Return the scores by every scoring, and what is said where one is refused."""
+    parts = []
+    for name, scoring in scorings(interval, random="random_clean" in study.responses):
+        try:
+            parts.append(study.score(scoring).assign(scoring=name))
+        except hm.HormesisError as error:
+            parts.append(pd.DataFrame({"scoring": [name], "refused": [str(error)]}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def bootstrapped(name: str) -> dict[str, pd.DataFrame]:
+    """Return the scores of a study by every scoring, with intervals by bootstrap."""
+    return {"every scoring": scored(opened(STUDIES / name), "bootstrap")}
 
 
 def study_tables(study: Any, *, every: bool) -> dict[str, pd.DataFrame]:
@@ -173,14 +187,7 @@ def study_tables(study: Any, *, every: bool) -> dict[str, pd.DataFrame]:
     """
     found = {"scores": study.scores}
     if every:
-        control = "random_clean" in study.responses
-        parts = []
-        for name, scoring in scorings(random=control):
-            try:
-                parts.append(study.score(scoring).assign(scoring=name))
-            except hm.HormesisError as error:
-                parts.append(pd.DataFrame({"scoring": [name], "refused": [str(error)]}))
-        found["every scoring"] = pd.concat(parts, ignore_index=True)
+        found["every scoring"] = scored(study, "delta")
     for name in ("readings", "base"):
         if isinstance(table := getattr(study, name, None), pd.DataFrame):
             found[name] = table
@@ -200,7 +207,7 @@ def compared(which: str) -> dict[str, pd.DataFrame]:
         "seeds": ([STUDIES / "signed", STUDIES / "other"], {"over": "seeds"}),
         "seeds by density": (
             [STUDIES / "signed", STUDIES / "other"],
-            {"over": "seeds", "scoring": hm.Scoring(reference="density", interval="bootstrap")},
+            {"over": "seeds", "scoring": hm.Scoring(reference="density")},
         ),
         "epochs": ([SERIES], {"over": "epochs"}),
     }[which]
@@ -209,6 +216,7 @@ def compared(which: str) -> dict[str, pd.DataFrame]:
 
 
 EVERY_SCORING = ("signed", "channel", "margin", "until")
+BOOTSTRAPPED = ("confirmed", "signed")
 COMPARISONS = ("seeds", "seeds by density", "epochs")
 
 

@@ -22,13 +22,13 @@ def main() -> None:
         made = Path(temporary)
         for name in cases.CASES:
             if not (cases.STUDIES / name).exists():
-                cases.measured(name, "plain", made / name)
+                cases.measured(name, "auto", made / name)
                 _keep(made / name, cases.STUDIES / name)
         if not cases.TRAINING.exists():
             cases.trained(made / "training")
             _keep(made / "training", cases.TRAINING)
         if not cases.SERIES.exists():
-            cases.measured_series("plain", cases.TRAINING, made / "series")
+            cases.measured_series("auto", cases.TRAINING, made / "series")
             _keep(made / "series", cases.SERIES)
         if not cases.RETRAINING.exists():
             cases.retrained(made / "retraining")
@@ -43,6 +43,8 @@ def every_table():
     for folder in sorted(cases.STUDIES.iterdir()):
         every = folder.name in cases.EVERY_SCORING
         yield folder.name, cases.study_tables(cases.opened(folder), every=every)
+    for name in cases.BOOTSTRAPPED:
+        yield f"{name} by bootstrap", cases.bootstrapped(name)
     yield "series", cases.study_tables(cases.opened(cases.SERIES), every=True)
     for name in cases.COMPARISONS:
         yield f"comparison by {name}", cases.compared(name)

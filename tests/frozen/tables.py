@@ -1,14 +1,15 @@
 """Writing tables compactly, and comparing them with what is there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 # Estimates and intervals pass through SciPy's quantiles and NumPy's sums, which other versions and
 # processors may round another way; a change of what is computed moves them by far more.
-CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+CLOSE = 1e-12
 
 
 def write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -30,23 +31,20 @@ def check_all(found: Mapping[str, pd.DataFrame], wanted: Mapping[str, pd.DataFra
         check(found[name], table, name)
 
 
-def check(
-    found: pd.DataFrame, wanted: pd.DataFrame, name: str, close: dict[str, float] = CLOSE
-) -> None:
+def check(found: pd.DataFrame, wanted: pd.DataFrame, name: str, close: float = CLOSE) -> None:
     """Fail unless columns, order, texts and counts are equal, and real numbers close."""
     assert list(found.columns) == list(wanted.columns), name
     assert len(found) == len(wanted), name
     for column in wanted:
-        one, other = found[column], wanted[column]
+        one, other = found[column].to_numpy(), wanted[column].to_numpy()
         if other.dtype.kind == "f":
-            numbers = one.to_numpy(dtype=np.float64), other.to_numpy(dtype=np.float64)
-            np.testing.assert_allclose(*numbers, **close, err_msg=f"{name}, {column}")
+            pair = one.astype(np.float64), other.astype(np.float64)
+            np.testing.assert_allclose(*pair, rtol=close, atol=close, err_msg=f"{name}, {column}")
         else:
             assert _plain(one) == _plain(other), f"{name}, {column}"
 
 
-def _plain(column: pd.Series) -> list[object]:
+def _plain(column: Iterable[Any]) -> list[Any]:
     """Return values as lists, texts and numbers; whatever stands for nothing as None."""
-    lists = [value.tolist() if isinstance(value, np.ndarray) else value for value in column]
-    plain = [list(value) if isinstance(value, tuple) else value for value in lists]
+    plain = [list(value) if isinstance(value, np.ndarray | tuple) else value for value in column]
     return [None if not isinstance(value, list) and pd.isna(value) else value for value in plain]

@@ -175,7 +175,7 @@ def scored(study: Any, interval: str) -> pd.DataFrame:
 
 def bootstrapped(name: str) -> dict[str, pd.DataFrame]:
     """Return the scores of a study by every scoring, with intervals by bootstrap."""
-    return {"every scoring": scored(opened(STUDIES / name), "bootstrap")}
+    return {"every-scoring": scored(opened(STUDIES / name), "bootstrap")}
 
 
 def study_tables(study: Any, *, every: bool) -> dict[str, pd.DataFrame]:
@@ -187,7 +187,7 @@ def study_tables(study: Any, *, every: bool) -> dict[str, pd.DataFrame]:
     """
     found = {"scores": study.scores}
     if every:
-        found["every scoring"] = scored(study, "delta")
+        found["every-scoring"] = scored(study, "delta")
     for name in ("readings", "base"):
         if isinstance(table := getattr(study, name, None), pd.DataFrame):
             found[name] = table
@@ -205,7 +205,7 @@ def compared(which: str) -> dict[str, pd.DataFrame]:
     """Return the tables of a comparison of committed studies, and its notes."""
     folders, options = {
         "seeds": ([STUDIES / "signed", STUDIES / "other"], {"over": "seeds"}),
-        "seeds by density": (
+        "seeds-by-density": (
             [STUDIES / "signed", STUDIES / "other"],
             {"over": "seeds", "scoring": hm.Scoring(reference="density")},
         ),
@@ -216,8 +216,8 @@ def compared(which: str) -> dict[str, pd.DataFrame]:
 
 
 EVERY_SCORING = ("signed", "channel", "margin", "until")
-BOOTSTRAPPED = ("confirmed", "signed")
-COMPARISONS = ("seeds", "seeds by density", "epochs")
+BOOTSTRAPPED = ("confirmed", "global")
+COMPARISONS = ("seeds", "seeds-by-density", "epochs")
 
 
 def retraining_tables(folder: Path) -> dict[str, Any]:

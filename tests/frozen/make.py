@@ -45,10 +45,10 @@ def every_table():
         every = folder.name in cases.EVERY_SCORING
         yield folder.name, cases.study_tables(cases.opened(folder), every=every)
     for name in cases.BOOTSTRAPPED:
-        yield f"{name} by bootstrap", cases.bootstrapped(name)
+        yield f"{name}-by-bootstrap", cases.bootstrapped(name)
     yield "series", cases.study_tables(cases.opened(cases.SERIES), every=True)
     for name in cases.COMPARISONS:
-        yield f"comparison by {name}", cases.compared(name)
+        yield f"comparison-by-{name}", cases.compared(name)
 
 
 def _keep(made: Path, place: Path) -> None:

@@ -36,15 +36,15 @@ CASES: dict[str, dict[str, Any]] = {
     "magnitude": {
         "attack": hm.PGD(1 / 16, steps=2, restarts=2),
         "targets": hm.Targets(include=("second.*", "last.weight")),
-        "sweep": hm.Sweep(("high_pass",), 4, compare="magnitude", adversary="adaptive"),
-        "performance": "top5",
+        "sweep": hm.Sweep(("high_pass",), 4, by="magnitude", adversary="adaptive"),
+        "metric": "top5",
         "confirmation": SMALL,
     },
     "channel": {
         "attack": hm.FGSM("auto"),
         "targets": hm.Targets(per="channel", include=("second.*", "norm.weight", "last.bias")),
         "sweep": hm.Sweep(thresholds=3),
-        "performance": "loss",
+        "metric": "loss",
     },
     "global": {
         "attack": hm.PGD(1 / 16, steps=2, random_start=False),
@@ -55,7 +55,7 @@ CASES: dict[str, dict[str, Any]] = {
         "attack": hm.FGSM(1 / 16),
         "targets": hm.Targets(exclude=("first.*",)),
         "sweep": hm.Sweep(("pulse_wave", "low_pass"), thresholds=4, control=2, seed=3),
-        "performance": hm.Performance("margin", subject.margin, chance=-1.5),
+        "metric": hm.Metric("margin", subject.margin, chance=-1.5),
     },
     "until": {  # two targets are settled at sample 256, and keep what they have up to there
         "attack": hm.FGSM(1 / 64),
@@ -87,7 +87,7 @@ def measured(name: str, engine: str, out: Path, **execution: Any) -> hm.Study:
         **{"confirmation": NEVER, **asked},
         out=out,
         name="frozen",
-        run=hm.Run(
+        execution=hm.Execution(
             engine=engine,
             progress=False,
             extend=None if extended is None else STUDIES / extended,
@@ -102,19 +102,19 @@ def trained(out: Path) -> None:
         "frozen.subject:start",
         "frozen.subject:every_sample",
         out=out,
-        recipe=hm.Recipe(epochs=max(EPOCHS), batch=48, rate=0.02),
-        session=hm.Session(progress=False, loggers={}, device="cpu"),
+        recipe=hm.Recipe(epochs=max(EPOCHS), batch_size=48, lr=0.02),
+        session=hm.TrainerConfig(progress=False, loggers={}, device="cpu"),
     )
 
 
-def measured_series(engine: str, run: Path, out: Path) -> hm.Studies:
+def measured_series(engine: str, run: Path, out: Path) -> hm.StudySeries:
     """Measure every epoch of a training."""
     found, damaged = hm.analyze_epochs(
-        hm.Trained(run, epochs=EPOCHS, device="cpu", allow_code=True),
+        hm.CheckpointSelection(run, epochs=EPOCHS, device="cpu", allow_code=True),
         out=out,
         attack=hm.FGSM(1 / 16),
         sweep=hm.Sweep(thresholds=5),
-        run=hm.Run(engine=engine, workers=1, progress=False),
+        execution=hm.Execution(engine=engine, num_workers=1, progress=False),
         confirmation=NEVER,
     )
     assert not damaged
@@ -128,18 +128,18 @@ def retrained(out: Path) -> hm.Retraining:
         (subject.others(), subject.samples()),
         out=out,
         controls=hm.Controls(
-            seeds=(1, 2), trial=hm.Trial(epsilons=(1 / 32, 1 / 16), steps=2, restarts=1)
+            seeds=(1, 2), trial=hm.EvaluationConfig(epsilons=(1 / 32, 1 / 16), steps=2, restarts=1)
         ),
         selection=hm.Selection(("antifragile",), undecided="estimate"),
-        recipe=hm.Recipe(epochs=1, batch=48, rate=0.01),
-        origin=hm.Origin(network=subject.network(1)),
-        session=hm.Session(progress=False, loggers={}, device="cpu"),
+        recipe=hm.Recipe(epochs=1, batch_size=48, lr=0.01),
+        origin=hm.SourceNetwork(network=subject.network(1)),
+        session=hm.TrainerConfig(progress=False, loggers={}, device="cpu"),
     )
 
 
 def opened(folder: Path) -> Any:
     """Open a study or a series."""
-    return hm.open_study(folder)
+    return hm.load_study(folder)
 
 
 def scorings(interval: str, *, random: bool) -> Iterator[tuple[str, hm.Scoring]]:
@@ -167,7 +167,7 @@ def scored(study: Any, interval: str) -> pd.DataFrame:
     parts = []
     for name, scoring in scorings(interval, random="random_clean" in study.responses):
         try:
-            parts.append(study.score(scoring).assign(scoring=name))
+            parts.append(study.scores_with(scoring).assign(scoring=name))
         except hm.HormesisError as error:
             parts.append(pd.DataFrame({"scoring": [name], "refused": [str(error)]}))
     return pd.concat(parts, ignore_index=True)
@@ -222,5 +222,5 @@ COMPARISONS = ("seeds", "seeds-by-density", "epochs")
 
 def retraining_tables(folder: Path) -> dict[str, Any]:
     """Return the tables of a finished retraining, by the name of their file."""
-    found = hm.open_retraining(folder)
+    found = hm.load_retraining(folder)
     return {"accuracy": found.accuracy, "effects": found.effects, "outcomes": found.outcomes}

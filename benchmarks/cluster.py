@@ -86,11 +86,11 @@ def _samples() -> Samples:
 
 
 def _prepared(network: torch.nn.Module, samples: Samples) -> tuple[Plan, Worker]:
-    sweep, run = Sweep(thresholds=THRESHOLDS), Execution(workers=1)
+    sweep, execution = Sweep(thresholds=THRESHOLDS), Execution(num_workers=1)
     targets = find_targets(network, samples.inputs[:2], Targets())
     plan = make_plan(network, targets, sweep)
     question = Question(accuracy, FGSM(8 / 255), adaptive=False, bounds=(0.0, 1.0), seed=0)
-    work = equipped(network, samples, plan.removals, (question, sweep, run), SHARD)
+    work = equipped(network, samples, plan.removals, (question, sweep, execution), SHARD)
     return plan, Worker(work, "0" * 32)
 
 
@@ -105,15 +105,15 @@ def _swept(
     made = Cluster(initialize_head=True, head_node_args=node)
     for _ in range(1, nodes):
         made.add_node(num_cpus=1, object_store_memory=256 << 20)
-    run = Execution(engine="ray", address=made.address)
+    execution = Execution(engine="ray", address=made.address)
     every = np.ones(len(worker.work.removals), dtype=bool)
     tasks = [Task(place * SHARD, (place + 1) * SHARD, every) for place in range(SHARDS)]
     usual = ray_pool._member_class
     ray_pool._member_class = lambda: _timed(usual())  # pyright: ignore[reportPrivateUsage]
     came, took = list[float](), list[float]()
     try:
-        with ray_pool.connected(run):
-            crew = ray_pool.crew_of(network, worker, (Sweep(), run), SHARD)
+        with ray_pool.connected(execution):
+            crew = ray_pool.crew_of(network, worker, (Sweep(), execution), SHARD)
             started = time.monotonic()
             for _, content in crew.sweep(worker, tasks):
                 came.append(time.monotonic() - started)

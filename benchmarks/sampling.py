@@ -55,7 +55,7 @@ def replayed(
     What the intervals are about is taken to be the scores of all samples.
     """
     samples = len(outcomes.base_clean)
-    truth = study.score(scoring).query("filter == 'combined'").set_index(["target", "score"])
+    truth = study.scores_with(scoring).query("filter == 'combined'").set_index(["target", "score"])
     stopping = Stopping(study.responses, scoring, until, samples, chance=study.base.chance)
     missed = False
     edges = [0, *looks(samples), samples]
@@ -81,7 +81,9 @@ def main() -> None:
     parts = [MNIST(root, train=part) for part in (True, False)]
     training, test = ((part.data[:, None].float() / 255, part.targets) for part in parts)
     made = network(*training)
-    study = hm.analyze(made, test, sweep=hm.Sweep(thresholds=9), run=hm.Execution(progress=False))
+    study = hm.analyze(
+        made, test, sweep=hm.Sweep(thresholds=9), execution=hm.Execution(progress=False)
+    )
     outcomes = study.outcomes()
     print(study.base, "ε", study.manifest["attack"]["epsilon"])
     print("| until | about | work | orders with a miss |")

@@ -134,7 +134,7 @@ def overhead(name: str, include: str, folder: Path) -> str:
             held_out,
             attack=hm.FGSM(0.05),
             targets=hm.Targets(include=(include,), kinds=("convolution",)),
-            run=hm.Execution(progress=False, workers=1),
+            execution=hm.Execution(progress=False, num_workers=1),
             out=folder / name,
         )
     elapsed = time.perf_counter() - began

@@ -74,7 +74,7 @@ def _measured(
     model: str, parts: Parts, asked: argparse.Namespace, *, batches: int
 ) -> tuple[float, float]:
     """Return images a second, and the share of a step that is spent waiting for its batch."""
-    recipe = Recipe(epochs=1, batch=asked.batch)
+    recipe = Recipe(epochs=1, batch_size=asked.batch)
     network = network_of(model, parts, DataConfig(), recipe).to(memory_format=torch.channels_last)
     learner = Learner(network, parts, recipe, TrainerConfig())
     profiler = SimpleProfiler()

@@ -104,7 +104,7 @@ def main() -> None:
     study = hm.analyze(
         model, held_out, attack=hm.FGSM(0.05), sweep=hm.Sweep(thresholds=7), out=folder / "study"
     )
-    scores = study.score(hm.Scoring(reference="base"))
+    scores = study.scores_with(hm.Scoring(reference="base"))
     chosen = scores.query("filter == 'combined' and score == 'adversarial'")["value"]
     selection = hm.Selection(
         undecided="estimate",

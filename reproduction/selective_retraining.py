@@ -77,7 +77,7 @@ class Case:
     @property
     def recipe(self) -> hm.Recipe:
         epochs, rate = BASES[self.data, self.model]
-        return hm.Recipe(epochs=epochs, rate=rate, seed=self.seed)
+        return hm.Recipe(epochs=epochs, lr=rate, seed=self.seed)
 
     @property
     def study(self) -> Path:
@@ -109,7 +109,7 @@ def base(case: Case) -> None:
         ),
         out=case.study.parent,
         sweep=hm.Sweep(thresholds=9),
-        run=hm.Execution(workers=1, progress=False),
+        execution=hm.Execution(num_workers=1, progress=False),
     )
 
 
@@ -146,7 +146,7 @@ VARIANTS = (
 
 def half(study: hm.Study, by: str, reference: str) -> hm.Selection:
     """The selection whose tolerance is the median of the scores, so that it splits them evenly."""
-    scores = study.score(hm.Scoring(reference=reference))
+    scores = study.scores_with(hm.Scoring(reference=reference))
     chosen = (scores["filter"] == "combined") & (scores["score"] == by)
     middle = float(scores.loc[chosen, "value"].median())
     keep = ("antifragile",) if middle > 0 else ("robust", "antifragile")
@@ -173,7 +173,7 @@ def retrained(
     images: int = TRAINED,
     **recipe: Any,  # noqa: ANN401
 ) -> hm.Retraining:
-    usual = {"epochs": 1, "rate": case.recipe.rate / variant.slower} | recipe
+    usual = {"epochs": 1, "rate": case.recipe.lr / variant.slower} | recipe
     corpus = replace(corpus_of(hm.load_run(case.run), str(case.root)), samples=images)
     return hm.retrain_with_controls(
         case.study,

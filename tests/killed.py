@@ -56,7 +56,7 @@ def analyze(out: Path, kind: str) -> hm.Study:
         data(1500 if until else 32 * SHARDS),
         attack=hm.FGSM(0.05),
         sweep=hm.Sweep(thresholds=9 if extend else 5, filters=FILTERS, until=until),
-        run=hm.Execution(
+        execution=hm.Execution(
             progress=False, engine="plain", overwrite=kind == "overwrite", extend=extend
         ),
         out=out,

@@ -87,10 +87,10 @@ def fgsm(network: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> 
     return (images + epsilon * gradient.sign()).clamp(0.0, 1.0)
 
 
-def measured(network: nn.Module, images: Tensor, labels: Tensor, performance: Metric) -> np.ndarray:
+def measured(network: nn.Module, images: Tensor, labels: Tensor, metric: Metric) -> np.ndarray:
     """The performance of every sample."""
     with torch.no_grad():
-        return performance(network(images), labels).double().numpy()
+        return metric(network(images), labels).double().numpy()
 
 
 def copy_in_evaluation_mode(network: nn.Module) -> nn.Module:
@@ -164,7 +164,7 @@ def responses(
     keeps: Iterator[tuple[float, Keep]],
     *,
     size: int,
-    performance: Metric = correct,
+    metric: Metric = correct,
 ) -> list[OracleRow]:
     """Every filtered network on the clean and on the fixed adversarial images.
 
@@ -181,8 +181,8 @@ def responses(
                 alpha=alpha,
                 zeroed=sum(int((~mask).sum()) for mask in keep.values()),
                 size=size,
-                clean=measured(filtered, images, labels, performance),
-                adversarial=measured(filtered, adversarial, labels, performance),
+                clean=measured(filtered, images, labels, metric),
+                adversarial=measured(filtered, adversarial, labels, metric),
             )
         )
     return rows

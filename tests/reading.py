@@ -38,7 +38,7 @@ SECONDS, MEBIBYTES = 1.0, 500  # what reading a study may take beyond the start 
 SAMPLES = 70
 KINDS = ("finished", "until", "unfinished")
 TABLES = ("targets", "cells", "samples", "removals", "responses")
-_QUIET = hm.Execution(progress=False, workers=1)
+_QUIET = hm.Execution(progress=False, num_workers=1)
 
 
 def network() -> nn.Module:
@@ -54,7 +54,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
     return inputs, torch.arange(SAMPLES) % 2
 
 
-def analyze(out: Path, *, until: float | None = None, run: hm.Execution = _QUIET) -> hm.Study:
+def analyze(out: Path, *, until: float | None = None, execution: hm.Execution = _QUIET) -> hm.Study:
     """Make a study, or go on with it."""
     sweep = hm.Sweep(thresholds=3, until=until)
     origin = {"epoch": 1, "training": {"question": {"recipe": {"seed": 3}}}, "run": "nowhere"}
@@ -64,7 +64,7 @@ def analyze(out: Path, *, until: float | None = None, run: hm.Execution = _QUIET
         attack=hm.FGSM(0.1),
         sweep=sweep,
         out=out,
-        run=run,
+        execution=execution,
         origin=origin,
     )
 
@@ -96,13 +96,13 @@ def _opened(study: Path, scratch: Path) -> None:
     found = hm.load_study(study)
     repr(found)
     if isinstance(found, hm.Study):
-        assert found.score(hm.Scoring(reference="base", interval="bootstrap")) is not None
+        assert found.scores_with(hm.Scoring(reference="base", interval="bootstrap")) is not None
         found.outcomes()
     found._repr_html_()
 
 
 def _extended(study: Path, scratch: Path) -> None:
-    analyze(scratch / "new", run=hm.Execution(progress=False, workers=1, extend=study))
+    analyze(scratch / "new", execution=hm.Execution(progress=False, num_workers=1, extend=study))
 
 
 def _retrained(study: Path, scratch: Path) -> None:

@@ -44,13 +44,13 @@ def study(per="tensor"):
         attack=hm.FGSM(0.05),
         targets=hm.Targets(per=per),
         sweep=hm.Sweep(thresholds=5),
-        run=hm.Execution(engine="plain", progress=False),
+        execution=hm.Execution(engine="plain", progress=False),
     )
 
 
 def upper(of, share=0.5, **changes):
     """The selection that trains the targets whose clean score lies above a quantile."""
-    scores = of.score(hm.Scoring(reference="base"))
+    scores = of.scores_with(hm.Scoring(reference="base"))
     rows = scores.loc[(scores["filter"] == "combined") & (scores["score"] == "clean")]
     border = float(rows["value"].quantile(share))
     keep = ("antifragile",) if border > 0 else ("robust", "antifragile")

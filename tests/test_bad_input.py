@@ -116,14 +116,14 @@ def test_the_form_of_the_command(arguments, words, capsys):
         (small("--kinds conv"), "Unknown kind of parameter 'conv'. Did you mean convolution?"),
         (small("--reference densty"), "Unknown reference 'densty'. Did you mean density?"),
         (small("--base frist"), "Unknown base 'frist'. Did you mean first?"),
-        (small("--performance acuracy"), "Unknown performance 'acuracy'. Did you mean accuracy?"),
+        (small("--metric acuracy"), "Unknown performance 'acuracy'. Did you mean accuracy?"),
         (small("--engine plan"), "Unknown engine 'plan'. Did you mean plain?"),
         (small("--device cudaa"), "Unknown device 'cudaa'. Did you mean cuda"),
         (small("--device cuda:99"), "The device 'cuda:99' cannot be used here: |`--device`"),
         (small("--adversary adaptiv"), "Unknown adversary 'adaptiv'. Did you mean adaptive?"),
         (small("--scope globl"), "Unknown scope 'globl'. Did you mean global"),
         (small("--per chanel"), "Unknown |'chanel'. Did you mean channel?"),
-        (small("--compare signd"), "Unknown |'signd'. Did you mean signed?"),
+        (small("--by signd"), "Unknown |'signd'. Did you mean signed?"),
     ],
     ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else "",
 )
@@ -147,7 +147,7 @@ def test_unknown_names_bring_the_nearest_known_ones(arguments, words, capsys):
         ("--seed -1", "Expected `--seed` to be at least 0, got -1"),
         ("--seed 18446744073709551616", "Expected `--seed` to be at most"),
         ("--seed 1.5", "Expected `--seed` to be a whole number, got '1.5'"),
-        *((f"--workers {value}", "Expected `--workers` to be at least 1, got " + value)
+        *((f"--num-workers {value}", "Expected `--num-workers` to be at least 1, got " + value)
           for value in ("0", "-1")),
         *((f"--samples {value}", "Expected `--samples` from 2 to 40, the number there is, got")
           for value in ("41", "1", "0", "-3")),
@@ -162,7 +162,7 @@ def test_unknown_names_bring_the_nearest_known_ones(arguments, words, capsys):
         ("--scope global --per channel", "Expected `--per` to be 'tensor' for a global analysis"),
         ("--include nothing.*", "No parameter of the network matches `--include`"),
         ("--kinds embedding", "No parameter of the network matches|`--kinds`"),
-        ("--performance top5", "Expected at least 6 classes for the performance 'top5', got 4"),
+        ("--metric top5", "Expected at least 6 classes for the performance 'top5', got 4"),
     ],
     ids=lambda value: value if value.startswith("--") else "",
 )  # fmt: skip
@@ -255,8 +255,8 @@ def test_data(name, words, capsys):
         (named("--data ./nowhere --weights random"), "There is no folder './nowhere'"),
         (named("--data a_folder --weights random"), "'a_folder' to hold one folder of images"),
         (named("--samples 181 --weights random"), "Expected `--samples` from 2 to 180"),
-        (small("--performance my.sets:one_number"), "one number a sample|got shape []"),
-        (small("--performance my.sets:nothing"), "'my.sets' has no 'nothing'"),
+        (small("--metric my.sets:one_number"), "one number a sample|got shape []"),
+        (small("--metric my.sets:nothing"), "'my.sets' has no 'nothing'"),
         (small("--model nowhere:build"), "There is no module 'nowhere'"),
     ],
     ids=lambda value: " ".join(value[3:]) if isinstance(value, list) else "",
@@ -390,7 +390,7 @@ def test_an_interruption_during_the_sweep(engine, monkeypatch, capsys):
 
     function = Metric.measure
     monkeypatch.setattr(Metric, "measure", interrupted)
-    assert main(small(f"--engine {engine} --workers 2")) == 130
+    assert main(small(f"--engine {engine} --num-workers 2")) == 130
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "hormesis: interrupted; run the same command again to go on.\n"

@@ -145,11 +145,11 @@ def test_a_fraction_is_a_magnitude(capsys):
         ("--include *.bias", 4, ["1.bias"]),
         ("--kinds linear bias --exclude *.weight", 4, ["1.bias"]),
         ("--adversary adaptive --attack pgd --steps 2", 4, ["1.weight"]),
-        ("--compare magnitude --performance loss", 4, ["1.weight"]),
-        ("--performance my.sets:margin --seed 3", 4, ["1.weight"]),
+        ("--by magnitude --metric loss", 4, ["1.weight"]),
+        ("--metric my.sets:margin --seed 3", 4, ["1.weight"]),
         ("--control --reference random --base first --tolerance 0.2", 4, ["1.weight"]),
         ("--reference random", 4, ["1.weight"]),  # brings its control
-        ("--engine auto --workers 2 --samples 20", 4, ["1.weight"]),
+        ("--engine auto --num-workers 2 --samples 20", 4, ["1.weight"]),
         ("--weights good.pt --epsilon auto", 4, ["1.weight"]),
     ],
 )
@@ -257,7 +257,7 @@ def test_export_writes_every_table_in_every_format(what, form, made, home, capsy
 
 def test_export_is_exact_and_takes_another_scoring(made, capsys):
     words = ["export", made, "--reference", "base", "--format"]
-    expected = load_study(made).score(Scoring(reference="base"))["value"].tolist()
+    expected = load_study(made).scores_with(Scoring(reference="base"))["value"].tolist()
     assert [row["value"] for row in json.loads(run([*words, "json"], capsys))] == expected
     rows = csv.DictReader(io.StringIO(run([*words, "csv"], capsys)))
     assert [float(row["value"]) for row in rows] == expected

@@ -35,9 +35,11 @@ SWEEP = hm.Sweep(thresholds=5)
 
 def analysed(network: nn.Module, out: Path | None = None, **asked: Any) -> hm.Study:
     options = {"confirmation": FEW, "scoring": BY_BASE, "sweep": SWEEP} | asked
-    run = hm.Execution(progress=False, workers=1, engine=options.pop("engine", "auto"))
+    execution = hm.Execution(progress=False, num_workers=1, engine=options.pop("engine", "auto"))
     attack = options.pop("attack", hm.FGSM(0.06))
-    return hm.analyze(network, known.data(240), attack=attack, out=out, run=run, **options)
+    return hm.analyze(
+        network, known.data(240), attack=attack, out=out, execution=execution, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> hm.Study:
 
 
 def verdict(study: hm.Study, target: str, scoring: hm.Scoring | None = None) -> str:
-    scores = study.score(scoring or study.scoring).set_index(["target", "filter", "score"])
+    scores = study.scores_with(scoring or study.scoring).set_index(["target", "filter", "score"])
     return str(scores.loc[(f"{target}.weight", "combined", "adversarial"), "class"])
 
 
@@ -103,7 +105,7 @@ def test_a_study_read_back_says_the_same(whole):
 def test_other_scorings_claim_no_more_than_was_confirmed(whole):
     assert verdict(whole, "noise", hm.Scoring(reference="base", level=0.99)) == UNCONFIRMED
     assert verdict(whole, "noise", hm.Scoring(reference="base", level=0.9)) == ANTIFRAGILE
-    by_density = whole.score(hm.Scoring(reference="density"))
+    by_density = whole.scores_with(hm.Scoring(reference="density"))
     attacked = by_density["score"] != "clean"
     assert ANTIFRAGILE not in set(by_density.loc[attacked, "class"])
 

@@ -32,11 +32,13 @@ CHECK = hm.Confirmation(when="never", samples=240, cross_check=True)
 
 def analysed(network: nn.Module, out: Path | None = None, **asked: Any) -> hm.Study:
     sweep = hm.Sweep(thresholds=5, adversary=asked.pop("adversary", "fixed"))
-    run = hm.Execution(
-        progress=False, workers=asked.pop("workers", 1), engine=asked.pop("engine", "auto")
+    execution = hm.Execution(
+        progress=False, num_workers=asked.pop("workers", 1), engine=asked.pop("engine", "auto")
     )
     options = {"confirmation": CHECK, "attack": hm.FGSM(0.06)} | asked
-    return hm.analyze(network, known.data(240), out=out, sweep=sweep, run=run, **options)
+    return hm.analyze(
+        network, known.data(240), out=out, sweep=sweep, execution=execution, **options
+    )
 
 
 def classes(study: hm.Study) -> dict[str, str]:

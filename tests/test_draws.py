@@ -19,7 +19,7 @@ from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.stress.targets import find_targets
 
-QUIET = hm.Execution(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, num_workers=1)
 RANDOM = hm.Scoring(reference="random")
 
 
@@ -41,7 +41,7 @@ def analyze(out: Path | None = None, **changes: object) -> hm.Study:
         "attack": hm.FGSM(0.05),
         "sweep": sweep,
         "confirmation": hm.Confirmation(when="never"),
-        "run": QUIET,
+        "execution": QUIET,
         **changes,
     }
     return hm.analyze(network(), data(), out=out, **asked)  # pyright: ignore[reportArgumentType]
@@ -87,7 +87,7 @@ def test_draws_differ_and_begin_with_the_same_ones():
 
 @pytest.mark.parametrize("engine", ["auto", "plain"])
 def test_the_reference_is_the_mean_over_draws(tmp_path, engine):
-    study = analyze(tmp_path / "s", run=replace(QUIET, engine=engine), scoring=RANDOM)
+    study = analyze(tmp_path / "s", execution=replace(QUIET, engine=engine), scoring=RANDOM)
     names = control_columns(study.responses)
     assert names == ["control", "control_2", "control_3"]
     outcomes = study.outcomes()
@@ -113,14 +113,14 @@ def test_the_variance_between_draws_widens_the_interval():
     narrow = replace(alone, responses=alone.responses.assign(**means)).scores
     assert (width >= 0).all()
     assert width.sum() > (narrow["high"] - narrow["low"])[clean].sum() * 0.8
-    assert ONE_DRAW not in alone.scored(hm.Scoring(reference="base")).notes
+    assert ONE_DRAW not in alone.with_scoring(hm.Scoring(reference="base")).notes
 
 
 def test_more_draws_take_over_the_first_ones(tmp_path):
     one = analyze(tmp_path / "one", sweep=Sweep(thresholds=4, control=1))
     assert len(control_columns(one.responses)) == 1
-    run = replace(QUIET, extend=tmp_path / "one")
-    extended = analyze(tmp_path / "three", run=run)
+    execution = replace(QUIET, extend=tmp_path / "one")
+    extended = analyze(tmp_path / "three", execution=execution)
     assert extended.responses.equals(analyze().responses)
     assert extended.responses["control"].nunique() > 1
 
@@ -128,11 +128,11 @@ def test_more_draws_take_over_the_first_ones(tmp_path):
 def test_a_sweep_that_chooses_when_to_stop_counts_all_draws():
     sweep = Sweep(thresholds=3, control=2, until=0.4)
     study = hm.analyze(
-        network(), data(400), attack=hm.FGSM(0.05), sweep=sweep, scoring=RANDOM, run=QUIET
+        network(), data(400), attack=hm.FGSM(0.05), sweep=sweep, scoring=RANDOM, execution=QUIET
     )
     assert study.manifest["base"]["samples"] <= 400
     assert study.scores["low"].notna().any()
-    finite = study.score(replace(RANDOM, population="finite"))
+    finite = study.scores_with(replace(RANDOM, population="finite"))
     assert (finite["high"] - finite["low"]).sum() < (
         study.scores["high"] - study.scores["low"]
     ).sum()
@@ -140,6 +140,6 @@ def test_a_sweep_that_chooses_when_to_stop_counts_all_draws():
 
 def test_the_bootstrap_knows_of_the_draws():
     study = analyze(scoring=replace(RANDOM, interval="bootstrap"))
-    delta = study.score(RANDOM)
+    delta = study.scores_with(RANDOM)
     both = [(table["high"] - table["low"]).mean() for table in (study.scores, delta)]
     assert both[0] == pytest.approx(both[1], rel=0.15)

@@ -19,7 +19,7 @@ from hormesis.models.networks import build_model
 from hormesis.results.series import StudySeries
 from users import forgotten, listing, settle
 
-TRAIN = ["train", "--model", "my.nets:build", "--data", "my.sets:held_out", "--batch", "10"]
+TRAIN = ["train", "--model", "my.nets:build", "--data", "my.sets:held_out", "--batch-size", "10"]
 RUN = ["--run", "run", "--allow-code"]
 SMALL = ["--thresholds", "3", "--epsilon", "0.1", "--engine", "plain", "--confirm", "never"]
 SWEEP = hm.Sweep(thresholds=3)
@@ -33,7 +33,7 @@ def made(tmp_path_factory):
     settle(folder)
     with pytest.MonkeyPatch.context() as patched, forgotten():
         patched.chdir(folder)
-        words = "--epochs 3 --rate 0.1 --out run --no-progress --loggers {}"
+        words = "--epochs 3 --lr 0.1 --out run --no-progress --loggers {}"
         assert main([*TRAIN, *words.split()]) == 0
     return folder
 
@@ -49,7 +49,11 @@ def home(made, tmp_path, monkeypatch):
 
 
 def analyze(out="studies", run="run", **options):
-    settings: dict[str, Any] = {"attack": hm.FGSM(0.1), "sweep": SWEEP, "run": PLAIN} | options
+    settings: dict[str, Any] = {
+        "attack": hm.FGSM(0.1),
+        "sweep": SWEEP,
+        "execution": PLAIN,
+    } | options
     trained = hm.CheckpointSelection(run, settings.pop("epochs", None), allow_code=True)
     return hm.analyze_epochs(trained, out=out, **settings)
 
@@ -62,7 +66,7 @@ def test_each_study_is_that_of_its_checkpoint_alone(home):
     for epoch, study in studies.members.items():
         network = build_model("my.nets:build", classes=4, channels=1)
         load_weights(network, home / "run" / "checkpoints" / f"epoch-{epoch:04d}.safetensors")
-        alone = hm.analyze(network, samples, attack=hm.FGSM(0.1), sweep=SWEEP, run=PLAIN)
+        alone = hm.analyze(network, samples, attack=hm.FGSM(0.1), sweep=SWEEP, execution=PLAIN)
         assert alone.responses.equals(study.responses)
         assert alone.base == study.base
     again = hm.load_series("studies")
@@ -215,7 +219,9 @@ def test_a_training_from_python_has_no_name_to_analyse_it_by(tmp_path):
     recipe = hm.Recipe(epochs=1)
     hm.train(network, (data, data), out=tmp_path / "run", recipe=recipe, session=session)
     with pytest.raises(TrainingError, match=r"The network of .* came from Python"):
-        hm.analyze_epochs(hm.CheckpointSelection(tmp_path / "run"), out=tmp_path / "out", run=PLAIN)
+        hm.analyze_epochs(
+            hm.CheckpointSelection(tmp_path / "run"), out=tmp_path / "out", execution=PLAIN
+        )
 
 
 @pytest.mark.parametrize("given", ["", "1,", "x", "1-3", 1.5, [], [1.5]])

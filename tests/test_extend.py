@@ -53,11 +53,11 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return done
 
 
-def analyze(out: Path, run: hm.Execution = QUIET, **asked: Any) -> hm.Study:
+def analyze(out: Path, execution: hm.Execution = QUIET, **asked: Any) -> hm.Study:
     asked = {**SMALL, **asked}
     count = asked.pop("count")
     samples = hm.samples_from(data(ALL), count=count)
-    return hm.analyze(network(), samples, out=out, run=run, **asked)
+    return hm.analyze(network(), samples, out=out, execution=execution, **asked)
 
 
 def shards(folder: Path) -> dict[str, bytes]:
@@ -119,8 +119,8 @@ def test_the_extended_study_is_that_from_scratch(tmp_path, small, work, wider):
 
 def test_the_fast_engine_measures_half_as_the_plain_one_does(tmp_path, small, work):
     analyze(tmp_path / "scratch", **WIDER["attack"])
-    run = replace(QUIET, engine="auto", workers=2, extend=small)
-    analyze(tmp_path / "s", run, **WIDER["attack"])
+    execution = replace(QUIET, engine="auto", num_workers=2, extend=small)
+    analyze(tmp_path / "s", execution, **WIDER["attack"])
     assert shards(tmp_path / "s") == shards(tmp_path / "scratch")
     assert work["half"] > 0
 
@@ -208,8 +208,8 @@ def test_other_samples_are_not_mistaken_for_the_same(tmp_path, small, work):
     inputs, labels = data(ALL)
     other = hm.samples_from((1 - inputs, labels), count=100)
     options = {name: value for name, value in SMALL.items() if name != "count"}
-    run = replace(QUIET, extend=small)
-    hm.analyze(network(), other, out=tmp_path / "s", run=run, **options)
+    execution = replace(QUIET, extend=small)
+    hm.analyze(network(), other, out=tmp_path / "s", execution=execution, **options)
     assert work["full"] == len(removals(small)) * 100
 
 
@@ -226,7 +226,9 @@ def test_what_nothing_can_be_taken_over_from_is_refused(tmp_path, small, what):
         samples = hm.samples_from(data(ALL), count=100, bounds=(0.0, 2.0))
     options = {name: value for name, value in SMALL.items() if name != "count"} | changed
     with pytest.raises(StudyError, match=rf"cannot be extended: its {what} has another"):
-        hm.analyze(used, samples, out=tmp_path / "s", run=replace(QUIET, extend=small), **options)
+        hm.analyze(
+            used, samples, out=tmp_path / "s", execution=replace(QUIET, extend=small), **options
+        )
     assert not (tmp_path / "s").exists()
 
 

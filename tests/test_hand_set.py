@@ -47,9 +47,9 @@ def measure(network: nn.Module, data: Any, engine: str, **options: Any) -> hm.St
         attack=hm.FGSM(epsilon=options.get("epsilon", 0.125)),
         targets=options.get("targets", hm.Targets()),
         sweep=options.get("sweep", hm.Sweep(thresholds=3)),
-        performance=options.get("performance", "accuracy"),
+        metric=options.get("performance", "accuracy"),
         confirmation=hm.Confirmation(when="never"),
-        run=hm.Execution(engine=engine, workers=1, progress=False),
+        execution=hm.Execution(engine=engine, num_workers=1, progress=False),
     )
 
 
@@ -70,7 +70,7 @@ def check_scores(
     study: hm.Study, target: str, expected: Expected, score: str | None = None, **scoring: Any
 ) -> None:
     """Compare the scores of each filter: clean, adversarial, difference, or only one of them."""
-    table: Any = study.score(hm.Scoring(**{"reference": "density"} | scoring)).set_index(  # pyright: ignore[reportArgumentType]
+    table: Any = study.scores_with(hm.Scoring(**{"reference": "density"} | scoring)).set_index(  # pyright: ignore[reportArgumentType]
         ["target", "filter", "score"]
     )
     names = ("clean", "adversarial", "difference") if score is None else (score,)
@@ -231,7 +231,7 @@ def test_classes() -> None:
         (0.01, ["fragile", "antifragile", "antifragile", "antifragile"]),
         (0.3, ["robust"] * 4),
     ):
-        table = study.score(hm.Scoring(reference="density", tolerance=tolerance))
+        table = study.scores_with(hm.Scoring(reference="density", tolerance=tolerance))
         assert table.loc[table["score"] == "clean", "point"].tolist() == wanted
 
 
@@ -259,7 +259,7 @@ def test_magnitudes(engine: str) -> None:
     Low-pass: A, F go, B to F are right (5); then B, E, C, D, F are right (3); then all (1).
     Pulse: C, D go (3); B, E go: A, C, D (3); A, F go: B to F (5).
     """
-    study = measure(Six(), six_samples(), engine, sweep=hm.Sweep(thresholds=3, compare="magnitude"))
+    study = measure(Six(), six_samples(), engine, sweep=hm.Sweep(thresholds=3, by="magnitude"))
     wanted = {
         "high_pass": {"alpha": (0.5, 1.0, 1.5), "zeroed": (2, 4, 6), "clean": (3, 1, 1)},
         "low_pass": {"alpha": (1.5, 1.0, 0.5), "zeroed": (2, 4, 6), "clean": (5, 3, 1)},
@@ -277,7 +277,7 @@ def test_a_floored_network_has_no_adversarial_scores(engine: str) -> None:
     study = measure(Six(), six_samples(TRUE_LABELS), engine, epsilon=0.5)
     assert (study.base.clean, study.base.adversarial) == (1.0, 0.0)
     check_scores(study, "linear.weight", {name: exact("0") for name in FILTERS}, "clean")
-    table: Any = study.score(hm.Scoring(reference="density"))
+    table: Any = study.scores_with(hm.Scoring(reference="density"))
     for score in ("adversarial", "difference"):
         rows = table[table["score"] == score]
         assert np.isnan(rows["value"].to_numpy()).all()
@@ -304,9 +304,9 @@ def test_random_removal_of_nothing_and_of_everything_is_the_filter(engine: str) 
     """
     sweep = hm.Sweep(thresholds=3, control=True, span=(2.0, 4.0))
     study = measure(Six(), six_samples(), engine, sweep=sweep, targets=hm.Targets(scope="global"))
-    for performance in ("clean", "adversarial"):
-        column = study.responses[performance].tolist()
-        assert study.responses[f"random_{performance}"].tolist() == column
+    for metric in ("clean", "adversarial"):
+        column = study.responses[metric].tolist()
+        assert study.responses[f"random_{metric}"].tolist() == column
     for name, right in zip(FILTERS, ((1, 1, 1), (5, 5, 5), (5, 5, 5)), strict=True):
         check_responses(study, "all", name, 6, clean=right)
     zero: Expected = {name: exact("0") for name in (*FILTERS, "combined")}
@@ -500,7 +500,7 @@ def test_what_changes_no_logit_is_untested_not_robust(engine: str) -> None:
     assert "all its values are equal" in found["reason"]["equal.weight"]
     assert found["reason"]["muted.weight"] == "no removal changed a logit"
     assert found["reason"]["unused.weight"] == "no removal changed a logit"
-    scores: Any = study.score(hm.Scoring(reference="density"))
+    scores: Any = study.scores_with(hm.Scoring(reference="density"))
     assert set(scores["target"]) == {"six.linear.weight", "muted.weight", "unused.weight"}
     for target in ("muted.weight", "unused.weight"):
         rows = scores[scores["target"] == target]
@@ -535,7 +535,7 @@ def test_loss(engine: str) -> None:
     A rising loss is a falling performance, so that the quotient is base by response.
     """
     data = torch.eye(2), torch.tensor([1, 1])
-    study = measure(Half(), data, engine, performance="loss", epsilon=0.25)
+    study = measure(Half(), data, engine, metric="loss", epsilon=0.25)
     density = {
         "high_pass": (0.5, 0.5, 0.0),
         "low_pass": (0.5, 0.5, 0.0),
@@ -555,7 +555,7 @@ def test_loss(engine: str) -> None:
             found = study.responses.loc[study.responses["filter"] == name, column]
             assert np.allclose(found, losses[name], rtol=1e-6, atol=0)
             quotients[name][column] = [base / loss for loss in losses[name]]
-    table: Any = study.score(hm.Scoring(reference="density")).set_index(["filter", "score"])[
+    table: Any = study.scores_with(hm.Scoring(reference="density")).set_index(["filter", "score"])[
         "value"
     ]
     for name in FILTERS:

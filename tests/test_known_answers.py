@@ -20,7 +20,7 @@ from hormesis.analysis.classes import (
 )
 from hormesis.errors import ModelError
 
-QUIET = hm.Execution(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, num_workers=1)
 BY_BASE = hm.Scoring(reference="base")
 
 
@@ -33,7 +33,7 @@ def _one_thread() -> Any:
 
 
 def analysed(network: nn.Module, data: Any = None, **asked: Any) -> hm.Study:
-    return hm.analyze(network, data or known.data(), scoring=BY_BASE, run=QUIET, **asked)
+    return hm.analyze(network, data or known.data(), scoring=BY_BASE, execution=QUIET, **asked)
 
 
 def found(study: hm.Study, score: str) -> dict[str, str]:
@@ -141,11 +141,11 @@ def test_two_classes_are_half_way_to_a_coin():
 
 
 @pytest.mark.parametrize("performance", ["accuracy", "top5"])
-def test_a_single_output_is_refused(performance):
+def test_a_single_output_is_refused(metric):
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
     data = torch.rand(8, 4), torch.zeros(8, dtype=torch.long)
     with pytest.raises(ModelError, match="has a single output, so that every answer is right"):
-        hm.analyze(network, data, performance=performance, run=QUIET)
+        hm.analyze(network, data, metric=metric, execution=QUIET)
 
 
 def test_nothing_is_called_antifragile_under_attack_that_was_not_confirmed():

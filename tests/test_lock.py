@@ -106,7 +106,7 @@ def test_readers_see_one_study_or_the_other_while_it_is_replaced(tmp_path):
             try:
                 study = load_study(out)
                 seen.add(len(study.responses))
-                study.score(study.scoring)
+                study.scores_with(study.scoring)
             except StudyError as error:
                 if "open it again" not in str(error):
                     wrong.append(str(error))

@@ -49,14 +49,14 @@ def analyzed(monkeypatch):
     return seen
 
 
-def analyze(home, *, seed=0, out="out", run=Execution(progress=False), **named):
+def analyze(home, *, seed=0, out="out", execution=Execution(progress=False), **named):
     return analyze_named(
         ModelAndData(**named),
         FGSM(0.1),
         (Targets(include=("*.weight",)), Sweep(thresholds=3, seed=seed), Scoring()),
-        performance="accuracy",
+        metric="accuracy",
         out=home / out,
-        run=run,
+        execution=execution,
     )
 
 
@@ -178,9 +178,9 @@ def test_a_performance_of_the_users_own(home, analyzed):
             ModelAndData(model="my.nets:build", data="my.sets:held_out"),
             FGSM(0.1),
             (Targets(), Sweep(), Scoring()),
-            performance="my.sets:margn",
+            metric="my.sets:margn",
             out=home / "out",
-            run=Execution(progress=False),
+            execution=Execution(progress=False),
         )
     assert analyzed == []
 

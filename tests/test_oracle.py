@@ -180,7 +180,7 @@ def measured_of(
         sweep=sweep,
         confirmation=hm.Confirmation(when="never"),
         out=out,
-        run=hm.Execution(engine=engine, workers=1, progress=False),
+        execution=hm.Execution(engine=engine, num_workers=1, progress=False),
     )
 
 
@@ -218,7 +218,7 @@ def check_samples(study: hm.Study, expected: Expected) -> None:
 
 
 def check_scores(study: hm.Study, expected: Expected, base: str, reference: str) -> None:
-    found = study.score(hm.Scoring(base=base, reference=reference))
+    found = study.scores_with(hm.Scoring(base=base, reference=reference))
     values = found.set_index(["target", "filter", "score"])["value"]
     targets = list(dict.fromkeys(target for target, _ in expected.rows))
     assert len(found) == len(targets) * (len(oracles.FILTERS) + 1) * 3

@@ -20,7 +20,7 @@ SETS = {
 
 def goes_all_the_way(out, model, data, root, *, samples, stem="standard", measured=20):
     """Train two epochs, analyse both by three thresholds of the last layer, and read that back."""
-    recipe = hm.Recipe(epochs=2, batch=20, stem=stem)
+    recipe = hm.Recipe(epochs=2, batch_size=20, stem=stem)
     corpus = hm.DataConfig(root=str(root), samples=samples)
     few = hm.TrainerConfig(validation_samples=measured, progress=False, loggers={}, device="cpu")
     run = hm.train(model, data, out=out / "run", recipe=recipe, corpus=corpus, session=few)
@@ -33,7 +33,7 @@ def goes_all_the_way(out, model, data, root, *, samples, stem="standard", measur
         attack=hm.FGSM(0.02),
         targets=hm.Targets(include=(last,)),
         sweep=hm.Sweep(thresholds=3),
-        run=hm.Execution(engine="plain", progress=False),
+        execution=hm.Execution(engine="plain", progress=False),
     )
     assert damaged == {}
     studies = hm.load_series(out / "studies")

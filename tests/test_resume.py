@@ -24,7 +24,7 @@ from hormesis.storage import MANIFEST, OUTCOMES
 SAMPLES = 300  # ten shards
 SWEEP = hm.Sweep(thresholds=5)
 CERTAIN = replace(SWEEP, until="certain")
-QUIET = hm.Execution(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, num_workers=1)
 
 
 class StopError(BaseException):
@@ -50,7 +50,7 @@ def data(samples: int = SAMPLES) -> tuple[torch.Tensor, torch.Tensor]:
 
 def analyze(out: Path | None, sweep: hm.Sweep = SWEEP, **more: Any) -> hm.Study:
     never = hm.Confirmation(when="never")
-    given = {"attack": hm.FGSM(0.05), "confirmation": never, "run": QUIET, **more}
+    given = {"attack": hm.FGSM(0.05), "confirmation": never, "execution": QUIET, **more}
     return hm.analyze(network(), given.pop("data", data()), sweep=sweep, out=out, **given)
 
 
@@ -61,11 +61,11 @@ def _compiled_once() -> Iterator[None]:
     choose = shard_worker.choose_engine
 
     def chosen(
-        network: nn.Module, example: torch.Tensor, run: hm.Execution, sweep: hm.Sweep
+        network: nn.Module, example: torch.Tensor, execution: hm.Execution, sweep: hm.Sweep
     ) -> Engine:
-        if run.workers not in known:
-            known[run.workers] = choose(network, example, run, sweep)
-        return known[run.workers]
+        if execution.num_workers not in known:
+            known[execution.num_workers] = choose(network, example, execution, sweep)
+        return known[execution.num_workers]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shard_worker, "choose_engine", chosen)
@@ -129,10 +129,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("stops", [(3,), (1, 4, 0, 2)])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_measured_is_not_measured_again(tmp_path, whole, measured, stops, workers):
-    out, run = tmp_path / "s", replace(QUIET, workers=workers)
+    out, execution = tmp_path / "s", replace(QUIET, num_workers=workers)
     for after in stops:
-        interrupted(out, after, run=run)
-    found = analyze(out, run=replace(QUIET, workers=3 - workers))
+        interrupted(out, after, execution=execution)
+    found = analyze(out, execution=replace(QUIET, num_workers=3 - workers))
     firsts = [task.first for task in measured]
     assert sorted(set(firsts)) == list(range(0, SAMPLES, 32))
     assert len(firsts) <= len(set(firsts)) + workers * len(stops)
@@ -155,7 +155,7 @@ def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_sweep_that_chooses_when_to_stop_stops_at_the_same_place(tmp_path, workers):
-    more = {"data": data(1500), "run": replace(QUIET, workers=workers)}
+    more = {"data": data(1500), "run": replace(QUIET, num_workers=workers)}
     expected = analyze(tmp_path / "whole", CERTAIN, **more)
     for after in (5, 1):
         interrupted(tmp_path / "s", after, CERTAIN, **more)
@@ -227,12 +227,12 @@ def test_what_is_replaced_stays_until_the_new_one_is_whole(tmp_path, whole):
     analyze(out, attack=hm.FGSM(0.1))
     before = shards(out)
     over = replace(QUIET, overwrite=True)
-    interrupted(out, 3, run=over)
+    interrupted(out, 3, execution=over)
     assert shards(out) == before
     assert load_study(out).manifest["attack"]["epsilon"] == 0.1
-    interrupted(out, 1, run=over, attack=hm.FGSM(0.2))  # yet another question: begun anew
-    interrupted(out, 3, run=over)
-    found = analyze(out, run=over)
+    interrupted(out, 1, execution=over, attack=hm.FGSM(0.2))  # yet another question: begun anew
+    interrupted(out, 3, execution=over)
+    found = analyze(out, execution=over)
     assert found.folder == out
     assert shards(out) == shards(whole)
     assert [path.name for path in tmp_path.iterdir()] == ["s"]

@@ -93,7 +93,7 @@ def test_the_border_of_what_is_allowed(kind, given):
 def test_the_defaults_are_those_of_the_paper():
     sweep, scoring, targets = Sweep(), Scoring(), Targets()
     assert sweep.filters == FILTERS == ("high_pass", "low_pass", "pulse_wave")
-    assert (sweep.thresholds, sweep.compare, sweep.adversary) == (25, "signed", "fixed")
+    assert (sweep.thresholds, sweep.by, sweep.adversary) == (25, "signed", "fixed")
     assert sweep.span == (-1.0, 1.0)
     assert (scoring.base, scoring.reference) == ("network", "base")
     assert (targets.scope, targets.per, targets.kinds) == ("local", "tensor", None)

@@ -45,12 +45,12 @@ def test_every_table_is_that_of_the_studies_with_their_epochs(folder, table):
 
 def test_another_scoring_holds_for_all(folder):
     studies, scoring = opened(folder), hm.Scoring(reference="base", tolerance=0.2)
-    alone = hm.load_study(folder / "epoch-0003").score(scoring)
-    anew = studies.score(scoring)
+    alone = hm.load_study(folder / "epoch-0003").scores_with(scoring)
+    anew = studies.scores_with(scoring)
     rows = anew.loc[anew["epoch"] == 3].drop(columns="epoch").reset_index(drop=True)
     pd.testing.assert_frame_equal(rows, alone)
-    assert studies.scored(scoring).scores.equals(anew)
-    assert studies.scored(scoring).scoring == scoring
+    assert studies.with_scoring(scoring).scores.equals(anew)
+    assert studies.with_scoring(scoring).scoring == scoring
 
 
 def test_the_unfiltered_networks_are_a_table(folder):

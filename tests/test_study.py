@@ -84,7 +84,7 @@ def test_what_was_written_is_what_is_opened(folder, study):
 
 
 def values(study: Study, scoring: Scoring | None = None) -> dict[str, float]:
-    scores = study.scores if scoring is None else study.score(scoring)
+    scores = study.scores if scoring is None else study.scores_with(scoring)
     return {
         target: value
         for target, name, score, value, *_ in scores.itertuples(index=False, name=None)
@@ -102,9 +102,9 @@ def test_scores_follow_the_studys_own_scoring(study):
 
 def test_a_study_may_be_given_another_scoring_for_good(study):
     wide = Scoring(reference="base", tolerance=2.0)
-    other = study.scored(wide)
+    other = study.with_scoring(wide)
     assert other.scoring == wide
-    assert other.scores.equals(study.score(wide))
+    assert other.scores.equals(study.scores_with(wide))
     assert set(other.scores["class"]) == {"robust"}
     assert study.scoring == Scoring(reference="density")
     assert other.responses is study.responses
@@ -112,7 +112,7 @@ def test_a_study_may_be_given_another_scoring_for_good(study):
 
 def test_another_scoring_may_need_what_was_not_measured(study):
     with pytest.raises(SettingError, match="'random' needs the random control"):
-        study.score(Scoring(reference="random"))
+        study.scores_with(Scoring(reference="random"))
 
 
 def test_a_study_in_memory_keeps_no_outcomes(study):
@@ -136,7 +136,7 @@ def test_opening_and_scoring_needs_no_torch(folder):
 import hormesis
 study = hormesis.load_study({str(folder)!r})
 assert len(study.scores) == 36
-assert len(study.score(hormesis.Scoring(reference="base"))) == 36
+assert len(study.scores_with(hormesis.Scoring(reference="base"))) == 36
 """
     assert loaded(code) == []
 

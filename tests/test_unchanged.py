@@ -135,8 +135,10 @@ def analyze(network: nn.Module, engine: str, **options: Any) -> hm.Study:
         attack=options.get("attack", hm.FGSM(epsilon=0.1)),
         targets=options.get("targets", hm.Targets()),
         sweep=hm.Sweep(thresholds=3, adversary=options.get("adversary", "fixed"), control=True),
-        performance=options.get("performance", "accuracy"),
-        run=hm.Execution(engine=engine, workers=options.get("workers", 1), progress=False),
+        metric=options.get("performance", "accuracy"),
+        execution=hm.Execution(
+            engine=engine, num_workers=options.get("workers", 1), progress=False
+        ),
     )
 
 
@@ -210,7 +212,7 @@ def test_after_an_interruption_half_way(engine: str, workers: int) -> None:
         return outputs.gather(1, labels[:, None])[:, 0]
 
     with pytest.raises(KeyboardInterrupt, match="enough"):
-        analyze(network, engine, performance=impatient, workers=workers)
+        analyze(network, engine, metric=impatient, workers=workers)
     check_same(before, snapshot(network))
     assert len(calls) > 15
 

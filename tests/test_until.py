@@ -25,7 +25,7 @@ from hormesis.results.study_files import RESPONSE_COLUMNS
 SAMPLES = 1500
 QUICK = hm.Sweep(thresholds=5, until=0.2)
 CERTAIN = replace(QUICK, until="certain")  # the first target after 256 samples, the other after 512
-RUN = hm.Execution(progress=False, workers=1)
+RUN = hm.Execution(progress=False, num_workers=1)
 
 
 def network() -> nn.Module:
@@ -51,7 +51,7 @@ def study(sweep: hm.Sweep = QUICK, **more: object) -> hm.Study:
         data(),
         attack=hm.FGSM(0.05),
         sweep=sweep,
-        run=RUN,
+        execution=RUN,
         **{"scoring": hm.Scoring(reference="density"), **more},
     )  # pyright: ignore[reportArgumentType]
 
@@ -106,7 +106,7 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
             attack=hm.FGSM(0.05),
             sweep=replace(CERTAIN, until=None),
             scoring=hm.Scoring(reference="density"),
-            run=RUN,
+            execution=RUN,
         )
         for table in ("responses", "scores"):
             ours, theirs = (
@@ -158,7 +158,7 @@ def test_the_study_on_disk_says_what_was_measured(tmp_path: Path):
     assert opened.scores.equals(settling().scores)
     assert opened.responses.equals(first.responses)
     scoring = hm.Scoring(reference="base")
-    assert opened.score(scoring).equals(settling().score(scoring))
+    assert opened.scores_with(scoring).equals(settling().scores_with(scoring))
     one, *_, other = opened.blocks()
     assert one.measured is None
     assert other.measured is not None

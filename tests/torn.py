@@ -20,13 +20,13 @@ from retrained import network, sets, study, upper
 KINDS = ("train", "retrain", "controls")
 EPOCHS = 3
 QUIET = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
-RECIPE = hm.Recipe(epochs=EPOCHS, batch=8, seed=3)
+RECIPE = hm.Recipe(epochs=EPOCHS, batch_size=8, seed=3)
 
 
 def run(kind: str, out: Path, epochs: int = EPOCHS) -> None:
     """Train, retrain, or retrain with controls; or go on with it."""
     torch.set_num_threads(1)
-    recipe = hm.Recipe(epochs=epochs, batch=8, seed=3)
+    recipe = hm.Recipe(epochs=epochs, batch_size=8, seed=3)
     if kind == "train":
         train(network(), sets(), out=out, recipe=recipe, session=QUIET)
         return

@@ -20,7 +20,7 @@ from hormesis.analysis.chance import (
 from hormesis.stress.epsilon import halfway
 from hormesis.stress.metrics import accuracy_of, loss_of, top5_of
 
-QUIET = hm.Execution(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, num_workers=1)
 labels = st.lists(st.integers(0, 7), min_size=1, max_size=30).map(np.array)
 
 
@@ -128,7 +128,7 @@ def linear(seed: int = 0, samples: int = 400) -> tuple[torch.nn.Linear, tuple]:
 
 def test_auto_goes_half_way_to_chance_and_not_below_it(tmp_path):
     network, data = linear()
-    study = hm.analyze(network, data, out=tmp_path / "s", run=QUIET)
+    study = hm.analyze(network, data, out=tmp_path / "s", execution=QUIET)
     share = np.bincount(data[1]).max() / 400
     assert study.base.chance == study.manifest["chance"] == share
     assert study.base.adversarial == pytest.approx((study.base.clean + share) / 2, abs=0.01)
@@ -143,18 +143,20 @@ def test_auto_goes_half_way_to_chance_and_not_below_it(tmp_path):
 def test_a_network_at_chance_has_no_meaningful_magnitude_and_says_so():
     network, (inputs, truth) = linear()
     drawn = torch.randint(2, (400,), generator=torch.Generator().manual_seed(1))
-    study = hm.analyze(network, (inputs, drawn), run=QUIET)
+    study = hm.analyze(network, (inputs, drawn), execution=QUIET)
     assert study.at_chance[0]
     (note,) = (note for note in study.notes if "at chance" in note)
     assert "No score of it has a meaning, and no ε has" in note
-    wrong = hm.analyze(network, (inputs, 1 - truth), run=QUIET)  # worse than guessing
+    wrong = hm.analyze(network, (inputs, 1 - truth), execution=QUIET)  # worse than guessing
     assert wrong.at_chance == (True, True)
     assert wrong.manifest["attack"]["epsilon"] == 1 / 255
 
 
 def test_labels_of_one_class_leave_nothing_to_learn():
     network, (inputs, truth) = linear()
-    study = hm.analyze(network, (inputs, torch.zeros_like(truth)), attack=hm.FGSM(0.1), run=QUIET)
+    study = hm.analyze(
+        network, (inputs, torch.zeros_like(truth)), attack=hm.FGSM(0.1), execution=QUIET
+    )
     assert study.base.chance == 1.0
     assert study.at_chance == (True, True)
 
@@ -162,12 +164,12 @@ def test_labels_of_one_class_leave_nothing_to_learn():
 def test_the_loss_is_compared_with_that_of_the_shares():
     network, data = linear()
     network.weight.data *= 3
-    known = hm.analyze(network, data, attack=hm.FGSM(0.01), performance="loss", run=QUIET)
+    known = hm.analyze(network, data, attack=hm.FGSM(0.01), metric="loss", execution=QUIET)
     shares = np.bincount(data[1]) / 400
     assert known.base.chance == pytest.approx(stats.entropy(shares))
     assert known.at_chance == (False, False)
     network.weight.data *= -1
-    wrong = hm.analyze(network, data, attack=hm.FGSM(0.01), performance="loss", run=QUIET)
+    wrong = hm.analyze(network, data, attack=hm.FGSM(0.01), metric="loss", execution=QUIET)
     assert wrong.at_chance == (True, True)
     assert "its clean loss" in " ".join(wrong.notes)
 
@@ -175,9 +177,9 @@ def test_the_loss_is_compared_with_that_of_the_shares():
 def test_users_say_what_guessing_gives():
     network, data = linear()
     margin = hm.Metric("margin", lambda logits, truth: logits.softmax(1)[:, 0], chance=0.4)
-    study = hm.analyze(network, data, attack=hm.FGSM(0.1), performance=margin, run=QUIET)
+    study = hm.analyze(network, data, attack=hm.FGSM(0.1), metric=margin, execution=QUIET)
     assert study.base.chance == 0.4
     unknown = replace(margin, chance=None)
-    study = hm.analyze(network, data, attack=hm.FGSM(0.1), performance=unknown, run=QUIET)
+    study = hm.analyze(network, data, attack=hm.FGSM(0.1), metric=unknown, execution=QUIET)
     assert study.base.chance is None
     assert "chance" not in study.manifest

@@ -66,7 +66,9 @@ def test_each_target_is_that_of_a_study_of_its_own_samples(kind: str):
         )
         for scoring in (Scoring(base="first", reference="base"), Scoring(level=0.8)):
             pd.testing.assert_frame_equal(
-                rows(study.score(scoring), target), rows(own.score(scoring), target), rtol=1e-6
+                rows(study.scores_with(scoring), target),
+                rows(own.scores_with(scoring), target),
+                rtol=1e-6,
             )
 
 
@@ -121,7 +123,7 @@ def test_a_study_of_others_is_told_what_it_lacks():
     assert np.isnan(study.outcomes().clean).any()
     liar = replace(study, manifest={**study.manifest, "settled": []})
     with pytest.raises(StudyError, match="some of a target's were not measured"):
-        liar.score(Scoring())
+        liar.scores_with(Scoring())
     without = replace(study, packed={})
     point = without.scores
     assert point["value"].equals(study.scores["value"])

@@ -80,7 +80,7 @@ def study():
         (inputs, labels),
         attack=hm.FGSM(0.012),
         sweep=hm.Sweep(thresholds=9, control=True),
-        run=hm.Execution(progress=False),
+        execution=hm.Execution(progress=False),
     )
 
 
@@ -97,8 +97,8 @@ def test_the_other_reading_is_the_score_by_the_other_reference(study, first):
     assert "at chance" not in set(study.scores["class"])
     seen = set()
     for scoring, other in ((BASE, DENSITY), (DENSITY, BASE)):
-        scored = study.scored(hm.Scoring(base=first, reference=scoring.reference))
-        expected = study.score(hm.Scoring(base=first, reference=other.reference))
+        scored = study.with_scoring(hm.Scoring(base=first, reference=scoring.reference))
+        expected = study.scores_with(hm.Scoring(base=first, reference=other.reference))
         found = scored.readings
         rows = found["score"] != "difference"
         for name in ("value", "low", "high"):
@@ -115,7 +115,7 @@ def test_the_other_reading_is_the_score_by_the_other_reference(study, first):
 
 def test_a_network_at_chance_has_no_reading_in_words():
     curves = {"kept.weight": ROBUST, "lost": FRAGILE}
-    guessing = hand_set(curves).scored(Scoring())
+    guessing = hand_set(curves).with_scoring(Scoring())
     scores = guessing.scores
     attacked = scores["score"] == "adversarial"
     scores = scores.assign(**{"class": scores["class"].where(~attacked, "at chance")})
@@ -125,8 +125,8 @@ def test_a_network_at_chance_has_no_reading_in_words():
 
 
 def test_beside_the_random_reference_stands_base(study):
-    found = study.scored(Scoring(reference="random")).readings
-    expected = study.score(BASE)
+    found = study.with_scoring(Scoring(reference="random")).readings
+    expected = study.scores_with(BASE)
     rows = found["score"] != "difference"
     np.testing.assert_allclose(found["value"][rows], expected["value"][rows], atol=1e-12)
     assert beside(Scoring(reference="random")) == "base"
@@ -135,7 +135,7 @@ def test_beside_the_random_reference_stands_base(study):
 def test_the_identity_holds_in_a_study_target_by_target(study):
     """The 11,520 values of the wide layer come close to the limit; its 72 and 200 do less."""
     by_base, by_density = (
-        study.score(scoring).query("filter == 'combined' and score != 'difference'")
+        study.scores_with(scoring).query("filter == 'combined' and score != 'difference'")
         for scoring in (BASE, DENSITY)
     )
     moved = by_density["value"].to_numpy() - by_base["value"].to_numpy()
@@ -150,16 +150,16 @@ def test_the_identity_holds_in_a_study_target_by_target(study):
 
 def test_a_layer_that_does_nothing_is_robust_by_default_and_falls_slower_than_it_is_emptied():
     """By `density`, which is the notebooks' reference, it came out antifragile."""
-    made = hand_set({"nothing": ANTIFRAGILE}).scored(Scoring())
+    made = hand_set({"nothing": ANTIFRAGILE}).with_scoring(Scoring())
     assert set(made.scores["class"]) == {"robust"}
     assert set(made.readings.query("score == 'clean'")["says"]) == {"slower"}
     assert reading_lines(made)[:1] == ["clean by density: 1 slower"]
-    by_density = made.scored(DENSITY).scores.query("score == 'clean'")
+    by_density = made.with_scoring(DENSITY).scores.query("score == 'clean'")
     assert set(by_density["class"]) == {"antifragile"}
 
 
 def test_where_both_are_certain_and_point_in_opposite_directions_it_is_said():
-    made = hand_set({"kept.weight": ROBUST, "lost": FRAGILE}).scored(Scoring())
+    made = hand_set({"kept.weight": ROBUST, "lost": FRAGILE}).with_scoring(Scoring())
     scores = made.scores.assign(certain=True)
     table = made.readings
     value = table["value"].to_numpy() + 0.2
@@ -175,7 +175,7 @@ def test_where_both_are_certain_and_point_in_opposite_directions_it_is_said():
 
 
 def test_a_contradiction_is_a_sentence(study):
-    scored = study.scored(Scoring())
+    scored = study.with_scoring(Scoring())
     found = contradictions(scored)
     readings, scores = scored.readings, scored.scores
     rows = scores["filter"] == "combined"

@@ -141,8 +141,8 @@ def test_the_bootstrap_agrees(scoring: Scoring):
     made = synthetic.study(network, network.outcomes(1500, generator))
     if scoring.reference == "random":
         scoring = replace(scoring, reference="base")
-    delta = made.score(scoring)
-    bootstrap = made.score(replace(scoring, interval="bootstrap"))
+    delta = made.scores_with(scoring)
+    bootstrap = made.scores_with(replace(scoring, interval="bootstrap"))
     widths = ((bootstrap["high"] - bootstrap["low"]) / (delta["high"] - delta["low"])).to_numpy()
     assert widths.min() > 0.88
     assert widths.max() < 1.12
@@ -239,7 +239,7 @@ def test_a_floored_base_has_no_interval():
     outcomes = network.outcomes(50, generator)
     floored = replace(outcomes, base_adversarial=0 * outcomes.base_adversarial)
     for interval in ("delta", "bootstrap"):
-        scores = synthetic.study(network, floored).score(Scoring(interval=interval))
+        scores = synthetic.study(network, floored).scores_with(Scoring(interval=interval))
         clean = scores["score"] == "clean"
         assert scores.loc[~clean, ["low", "high"]].isna().to_numpy().all()
         assert set(scores.loc[~clean, "class"]) == {"undefined"}

@@ -19,7 +19,7 @@ from hormesis.measure.ray_worker import Place, member, versions
 from hormesis.settings.execution import Execution
 
 ray = imported()
-HERE = Execution(workers=1, progress=False)
+HERE = Execution(num_workers=1, progress=False)
 STORE = 80 << 20  # bytes, the least that Ray takes
 PLACE = Place(share=1, cores=1, gpu=False)
 
@@ -46,7 +46,7 @@ def on(cluster: Any, **options: Any) -> Execution:
     return Execution(engine="ray", address=cluster.address, progress=False, **options)
 
 
-def analyze(out: Path, run: Execution, count: int = 160, **options: Any) -> hm.Study:
+def analyze(out: Path, execution: Execution, count: int = 160, **options: Any) -> hm.Study:
     """Measure a tiny network; a shard has 32 samples."""
     inputs = torch.rand(count, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng():
@@ -58,7 +58,7 @@ def analyze(out: Path, run: Execution, count: int = 160, **options: Any) -> hm.S
         attack=hm.FGSM(0.1),
         sweep=hm.Sweep(thresholds=3),
         out=out,
-        run=run,
+        execution=execution,
         **options,
     )
 
@@ -105,12 +105,12 @@ def test_a_node_that_is_killed_half_way_changes_nothing(cluster, tmp_path, capfd
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     capfd.readouterr()
-    found = analyze(out, on(cluster), count=320, performance=right_after(0.02))
+    found = analyze(out, on(cluster), count=320, metric=right_after(0.02))
     killer.join(timeout=60)
     said = capfd.readouterr()
     assert (said.out, said.err) == ("", "")
     assert killed[0] < len(shards(out)) == 10
-    alone = analyze(tmp_path / "here", HERE, count=320, performance=right_after(0))
+    alone = analyze(tmp_path / "here", HERE, count=320, metric=right_after(0))
     assert shards(out) == shards(tmp_path / "here")
     assert found.responses.equals(alone.responses)
 
@@ -121,7 +121,7 @@ def test_an_error_of_a_worker_is_one_sentence_here(cluster, tmp_path):
         return outputs.amax(1) * float("nan")
 
     with pytest.raises(ModelError, match="of the unfiltered network is NaN or infinite"):
-        analyze(tmp_path / "there", on(cluster), performance=broken)
+        analyze(tmp_path / "there", on(cluster), metric=broken)
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_a_shard_that_kills_whatever_measures_it_is_named(cluster, tmp_path):
         os._exit(1)
 
     with pytest.raises(StudyError, match=r"The shard of samples \d+ to \d+ was lost 4 times"):
-        analyze(tmp_path / "there", on(cluster), performance=deadly)
+        analyze(tmp_path / "there", on(cluster), metric=deadly)
 
 
 def test_a_task_that_fits_no_node_is_refused(cluster, tmp_path):

@@ -69,5 +69,7 @@ def test_an_analysis_refuses_them_before_anything_is_measured(engine: str, tmp_p
     network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
     data = torch.rand(12, 4), torch.arange(12) % 3
     with pytest.raises(ModelError, match="samples of a batch change each other's logits"):
-        analyze(network, data, attack=FGSM(0.1), out=tmp_path / "s", run=Execution(engine=engine))
+        analyze(
+            network, data, attack=FGSM(0.1), out=tmp_path / "s", execution=Execution(engine=engine)
+        )
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import hormesis as hm
 from hormesis.engine.dataflow import Node, drawn, flow_of
 from hormesis.engine.graph import export
 
-QUIET = hm.Execution(progress=False, workers=1)
+QUIET = hm.Execution(progress=False, num_workers=1)
 
 
 class Shortcut(nn.Module):
@@ -110,7 +110,7 @@ def test_names_are_those_of_the_targets():
 
 def test_the_plain_loop_and_a_global_analysis_know_no_way():
     data = torch.rand(12, 1, 2, 2), torch.arange(12) % 2
-    plain = analyzed(Shortcut(), data, run=hm.Execution(progress=False, engine="plain"))
+    plain = analyzed(Shortcut(), data, execution=hm.Execution(progress=False, engine="plain"))
     assert "flow" not in plain.manifest
     together = analyzed(Shortcut(), data, targets=hm.Targets(scope="global"))
     assert "flow" not in together.manifest
@@ -121,7 +121,7 @@ def analyzed(network: nn.Module, data: tuple[Tensor, Tensor], **settings: Any) -
         "attack": hm.FGSM(0.1),
         "sweep": hm.Sweep(thresholds=3),
         "confirmation": hm.Confirmation(when="never"),
-        "run": QUIET,
+        "execution": QUIET,
         **settings,
     }
     return hm.analyze(network, data, **asked)

@@ -95,7 +95,9 @@ def test_too_little_memory_says_how_much_it_takes():
         allotted(taken, 100 * MIB, 2)
     images = torch.rand(4, 3, 16, 16), torch.arange(4)
     with pytest.raises(SettingError, match="promise at least"):
-        analyze(small(), images, attack=FGSM(0.1), run=Execution(memory="1MiB", progress=False))
+        analyze(
+            small(), images, attack=FGSM(0.1), execution=Execution(memory="1MiB", progress=False)
+        )
 
 
 def test_little_memory_changes_no_number():
@@ -103,9 +105,11 @@ def test_little_memory_changes_no_number():
     images = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     data = images, network(images).argmax(dim=1)
     asked = {"attack": FGSM(0.05), "sweep": Sweep(("high_pass",), thresholds=3)}
-    whole = analyze(network, data, run=Execution(workers=1, progress=False), **asked)
+    whole = analyze(network, data, execution=Execution(num_workers=1, progress=False), **asked)
     little = psutil.Process().memory_info().rss + 72 * MIB
-    parts = analyze(network, data, run=Execution(workers=1, memory=little, progress=False), **asked)
+    parts = analyze(
+        network, data, execution=Execution(num_workers=1, memory=little, progress=False), **asked
+    )
     assert parts.responses.equals(whole.responses)
 
 
@@ -172,7 +176,7 @@ network = build_model({name!r}, classes=10, channels=3, size=(64, 64), seed=0).e
 images = torch.rand(256, 3, 64, 64)
 study = hm.analyze(network, (images, torch.arange(256) % 10), attack=hm.FGSM(0.01),
                    sweep=hm.Sweep(("high_pass",), thresholds=2),
-                   run=hm.Execution(memory="{promise}MiB", workers=2, progress=False))
+                   execution=hm.Execution(memory="{promise}MiB", num_workers=2, progress=False))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 

@@ -58,7 +58,7 @@ def test_counts_are_those_of_the_mask(values, count, compare):
     if compare == "magnitude" and len({abs(value) for value in values}) < 2:
         return
     network = weights(w=values)
-    plan = planned(network, Sweep(thresholds=count, compare=compare))
+    plan = planned(network, Sweep(thresholds=count, by=compare))
     assert len(plan.cells) == 3 * count
     for cell in plan.cells:
         kept = sum(mask(cell, network.w, compare))
@@ -214,7 +214,7 @@ def test_the_control_reaches_every_value():
 
 def test_magnitudes_are_compared_without_their_sign():
     network = weights(w=[-4.0, -1.0, 2.0, 3.0])
-    plan = planned(network, Sweep(("high_pass", "low_pass"), thresholds=4, compare="magnitude"))
+    plan = planned(network, Sweep(("high_pass", "low_pass"), thresholds=4, by="magnitude"))
     assert [cell.threshold.alpha for cell in plan.cells[:4]] == [1.0, 2.0, 3.0, 4.0]
     filtered = [
         plan.removals[cell.removal].apply(dict(network.named_parameters()))["w"].tolist()
@@ -227,7 +227,7 @@ def test_magnitudes_are_compared_without_their_sign():
 
 def test_equal_magnitudes_are_not_tested():
     network = weights(binary=[-1.0, 1.0, 1.0], other=[1.0, 2.0])
-    plan = planned(network, Sweep(thresholds=3, compare="magnitude"))
+    plan = planned(network, Sweep(thresholds=3, by="magnitude"))
     assert [(target.name, target.tested) for target in plan.targets] == [
         ("binary", False),
         ("other", True),
@@ -235,7 +235,7 @@ def test_equal_magnitudes_are_not_tested():
     assert plan.targets[0].reason == ("its magnitudes are equal, so that its thresholds coincide")
     assert {cell.target for cell in plan.cells} == {"other"}
     with pytest.raises(SettingError, match="Expected a target whose magnitudes differ"):
-        planned(weights(binary=[-1.0, 1.0]), Sweep(thresholds=3, compare="magnitude"))
+        planned(weights(binary=[-1.0, 1.0]), Sweep(thresholds=3, by="magnitude"))
 
 
 @pytest.mark.parametrize("control", [False, True])

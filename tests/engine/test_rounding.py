@@ -150,8 +150,10 @@ def test_few_rows_are_different_ones_from_both_ends(rows: int):
 
 def _study(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> hm.Study:
     sweep = hm.Sweep(thresholds=4)
-    run = hm.Execution(progress=False)
-    return hm.analyze(network, (inputs, labels), attack=hm.FGSM(0.05), sweep=sweep, run=run)
+    execution = hm.Execution(progress=False)
+    return hm.analyze(
+        network, (inputs, labels), attack=hm.FGSM(0.05), sweep=sweep, execution=execution
+    )
 
 
 def test_an_engine_that_is_wrong_is_found_by_the_audit(monkeypatch: pytest.MonkeyPatch):

@@ -25,7 +25,7 @@ from hormesis.models.normalization import normalized
 from hormesis.settings.attacks import FGSM, PGD
 from hormesis.settings.choices import KINDS
 from hormesis.stress.filters import Threshold
-from hormesis.stress.metrics import accuracy, as_performance, loss, top5
+from hormesis.stress.metrics import accuracy, as_metric, loss, top5
 from hormesis.stress.targets import find_targets
 
 STATISTICS = (
@@ -325,7 +325,7 @@ def test_bfloat16_filters_exactly_and_rounds_logits(name: str) -> None:
     network, block = made(name)
     removals = removals_of(network, block, hm.Sweep(thresholds=3))
     program = compile_network(network, block.inputs[:2], dtype=torch.bfloat16)
-    asking = question(performance=loss, attack=FGSM(1e-3))
+    asking = question(metric=loss, attack=FGSM(1e-3))
     exact = plain.measure(network, removals, block, asking)
     found = measure(program, network, removals, block, asking)
     assert not torch.allclose(found.clean, exact.clean, rtol=1e-5, atol=1e-5)
@@ -338,8 +338,8 @@ def test_loss_agrees_up_to_rounding() -> None:
     network, block = made("tiny maps")
     removals = removals_of(network, block, hm.Sweep(thresholds=3))
     program = compile_network(network, block.inputs[:2])
-    expected = plain.measure(network, removals, block, question(performance=loss))
-    found = measure(program, network, removals, block, question(performance=loss))
+    expected = plain.measure(network, removals, block, question(metric=loss))
+    found = measure(program, network, removals, block, question(metric=loss))
     torch.testing.assert_close(found.clean, expected.clean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.adversarial, expected.adversarial, rtol=1e-4, atol=1e-5)
 
@@ -419,8 +419,8 @@ def test_rows_that_tie_are_settled_by_the_network() -> None:
         bias[:2] = 1.0
     removals = removals_of(network, block, hm.Sweep(thresholds=4))
     program = compile_network(network, block.inputs[:2])
-    for performance in (accuracy, as_performance("accuracy")):
-        asking = question(performance=performance)
+    for metric in (accuracy, as_metric("accuracy")):
+        asking = question(metric=metric)
         expected = plain.measure(network, removals, block, asking)
         assert_same(measure(program, network, removals, block, asking), expected)
 
@@ -535,5 +535,5 @@ def test_top5_depends_on_the_true_class_alone() -> None:
     block = Block(inputs, torch.arange(20) % 9)
     removals = removals_of(network, block, hm.Sweep(thresholds=4))
     program = compile_network(network, inputs)
-    expected = plain.measure(network, removals, block, question(performance=top5))
-    assert_same(measure(program, network, removals, block, question(performance=top5)), expected)
+    expected = plain.measure(network, removals, block, question(metric=top5))
+    assert_same(measure(program, network, removals, block, question(metric=top5)), expected)

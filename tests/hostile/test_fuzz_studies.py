@@ -43,7 +43,7 @@ def made(tmp_path_factory):
             attack=hm.FGSM(0.1),
             sweep=hm.Sweep(thresholds=3, until=until),
             out=folder / name,
-            run=hm.Execution(progress=False, workers=1),
+            execution=hm.Execution(progress=False, num_workers=1),
         )
     shutil.copytree(folder / "finished", folder / "unfinished")
     rewritten(folder / "unfinished", lambda said: {**said, "state": "unfinished"})
@@ -95,7 +95,7 @@ def read(folder: Path) -> None:
         left_out(found)
         class_counts(found)
         score_overview(found)
-        found.score(hm.Scoring(reference="base"))
+        found.scores_with(hm.Scoring(reference="base"))
 
 
 @each

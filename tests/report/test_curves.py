@@ -80,7 +80,9 @@ def test_curves_are_relative_to_the_unfiltered_network():
 
 
 def test_curves_follow_base_and_reference():
-    study = handset.study({"w": (0.4, 0.4, 0.2)}).scored(Scoring(base="first", reference="base"))
+    study = handset.study({"w": (0.4, 0.4, 0.2)}).with_scoring(
+        Scoring(base="first", reference="base")
+    )
     first = relative_responses(study, "w", bands=False)[0]
     assert first.clean.values == (1.0, 1.0, 0.5)
     assert first.clean.reference == (1.0, 1.0, 1.0)
@@ -90,7 +92,7 @@ def test_curves_follow_base_and_reference():
 def test_the_random_reference_is_relative_too():
     study = handset.study({"w": ROBUST})
     study.responses["random_clean"], study.responses["random_adversarial"] = 0.4, 0.1
-    first = relative_responses(study.scored(Scoring(reference="random")), "w")[0]
+    first = relative_responses(study.with_scoring(Scoring(reference="random")), "w")[0]
     assert first.clean.reference == (0.5, 0.5, 0.5)
     assert first.adversarial.reference == (0.25, 0.25, 0.25)
 

@@ -29,7 +29,7 @@ def measured(sweep: Sweep, targets: Targets = Targets(), weights: torch.Tensor =
         attack=FGSM(0.1),
         targets=targets,
         sweep=sweep,
-        run=Execution(engine="plain", workers=1, progress=False),
+        execution=Execution(engine="plain", num_workers=1, progress=False),
     )
 
 
@@ -53,7 +53,7 @@ def test_every_value_is_counted_once(filters, counts):
 
 
 def test_magnitudes_are_counted_where_they_were_compared():
-    study = measured(Sweep(filters=("high_pass",), thresholds=3, compare="magnitude"))
+    study = measured(Sweep(filters=("high_pass",), thresholds=3, by="magnitude"))
     assert weight_histogram(study, "1.weight") == Histogram("1.weight", (0.0, 0.5, 1.0), (4, 2))
 
 

@@ -216,7 +216,7 @@ class Growing:
 
     def analyze(self, most: int = 300, *, overwrite: bool = False) -> None:
         self.most = most
-        run = Execution(engine="plain", workers=1, progress=False, overwrite=overwrite)
+        run = Execution(engine="plain", num_workers=1, progress=False, overwrite=overwrite)
         with suppress(KeyboardInterrupt):
             analyze(
                 self.network,
@@ -224,7 +224,7 @@ class Growing:
                 attack=FGSM(0.1),
                 sweep=Sweep(thresholds=3, seed=int(overwrite)),
                 out=self.folder,
-                run=run,
+                execution=run,
             )
 
 

@@ -13,7 +13,7 @@ from hormesis.report.views.method_text import (
     epsilon_text,
     facts,
     left_out,
-    performance_text,
+    metric_text,
 )
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
@@ -34,9 +34,9 @@ def test_epsilon_is_told_in_both_units():
 
 def test_shares_are_percent_and_losses_are_not():
     made = study()
-    assert performance_text(made, 0.8125) == "81.2\u202f%"
+    assert metric_text(made, 0.8125) == "81.2\u202f%"
     made.manifest["question"]["performance"]["name"] = "loss"
-    assert performance_text(made, 0.8125) == "0.8125"
+    assert metric_text(made, 0.8125) == "0.8125"
 
 
 def test_the_facts_say_what_was_asked():

@@ -161,7 +161,7 @@ def test_on_two_columns_the_heat_map_shows_every_filter(tmp_path):
     [("density", "density (share kept)"), ("base", "base (unfiltered)")],
 )
 def test_responses_name_their_reference(reference, words_for_it, tmp_path):
-    study = many(NAMES[:2]).scored(Scoring(reference=reference))
+    study = many(NAMES[:2]).with_scoring(Scoring(reference=reference))
     found = words(study.plot.responses("conv1"), tmp_path)
     assert {words_for_it, "clean", "adversarial", "conv1", "relative performance"} <= set(found)
     assert "layer1.0.conv1" not in found

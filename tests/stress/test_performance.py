@@ -13,9 +13,9 @@ from hormesis.stress.metrics import (
     NAMED_METRICS,
     Metric,
     accuracy,
-    as_performance,
+    as_metric,
     loss,
-    performance_named,
+    metric_named,
     top5,
 )
 
@@ -118,14 +118,14 @@ def test_performances_are_frozen():
 
 
 def test_a_performance_is_known_by_name():
-    assert performance_named("accuracy") is accuracy
-    assert as_performance("top5") is top5
-    assert as_performance(loss) is loss
+    assert metric_named("accuracy") is accuracy
+    assert as_metric("top5") is top5
+    assert as_metric(loss) is loss
 
 
 def test_an_unknown_performance_is_refused_with_the_nearest_name():
     with pytest.raises(SettingError, match=r"Unknown performance 'top-5'\. Did you mean top5\?"):
-        performance_named("top-5")
+        metric_named("top-5")
 
 
 def certainty(outputs, labels):
@@ -146,16 +146,16 @@ def module(monkeypatch):
 
 
 def test_a_function_of_the_users_is_loaded(module):
-    found = performance_named("mine:certainty")
+    found = metric_named("mine:certainty")
     assert found == Metric("mine:certainty", certainty)
-    assert performance_named("mine:ready") is module.ready
+    assert metric_named("mine:ready") is module.ready
 
 
 def test_what_cannot_be_called_is_refused(module):
     with pytest.raises(SettingError, match="a name or a function of outputs and labels, got int"):
-        performance_named("mine:number")
+        metric_named("mine:number")
 
 
 def test_a_function_is_called_by_its_name():
-    found = as_performance(certainty)
+    found = as_metric(certainty)
     assert (found.name, found.higher_is_better, found.binary) == ("certainty", True, False)

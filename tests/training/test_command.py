@@ -76,7 +76,7 @@ def test_a_configuration_gives_the_same_run_as_its_flags(home, capsys):
     [
         ("--epochs x", "Expected `--epochs` to be a whole number, got 'x'."),
         ("--epochs 0", "Expected `--epochs` to be a whole number of at least 1, got 0."),
-        ("--rate nan", "Expected `--rate` to be a finite number"),
+        ("--lr nan", "Expected `--lr` to be a finite number"),
         ("--optimizer-options 3", "Expected `--optimizer-options` to be a mapping of names"),
         ("--optimizer Adma", "Unknown optimizer 'Adma'. Did you mean Adam"),
         ("--augment [a]", "Expected `--augment` to be a mapping of names to their options"),

@@ -14,7 +14,7 @@ from hormesis.training import controls as experiment
 from retrained import QUIET, data, network, sets, study, upper
 
 TRIAL = hm.EvaluationConfig(epsilons=(0.02, 0.05), steps=2, restarts=1)
-RECIPE = hm.Recipe(epochs=1, batch=10, rate=0.01)
+RECIPE = hm.Recipe(epochs=1, batch_size=10, lr=0.01)
 
 
 def compared(out, **options):
@@ -53,7 +53,7 @@ def test_every_arm_has_the_same_seeds_samples_and_attacks(made):
 
 def test_everything_is_regular_training_from_the_network_of_the_study(made, tmp_path):
     for seed in (1, 2):
-        recipe = hm.Recipe(epochs=1, batch=10, rate=0.01, seed=seed)
+        recipe = hm.Recipe(epochs=1, batch_size=10, lr=0.01, seed=seed)
         run = hm.train(network(), sets(), out=tmp_path / str(seed), recipe=recipe, session=QUIET)
         regular = load_checkpoint(run.checkpoints[1])
         found = last(made, "everything", seed)
@@ -99,8 +99,8 @@ def test_the_same_call_measures_nothing_again_and_more_seeds_are_added(made, mon
 
 
 def test_another_question_in_the_same_folder_is_refused(made, tmp_path):
-    with pytest.raises(TrainingError, match=r"holds another retraining \(recipe.rate is 0.1 here"):
-        compared(made.folder, recipe=hm.Recipe(epochs=1, batch=10, rate=0.1))
+    with pytest.raises(TrainingError, match=r"holds another retraining \(recipe.lr is 0.1 here"):
+        compared(made.folder, recipe=hm.Recipe(epochs=1, batch_size=10, lr=0.1))
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(TrainingError, match="holds something else"):
         compared(tmp_path)
@@ -122,7 +122,7 @@ def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path, dra
         seen.samples(),
         attack=hm.FGSM(0.05),
         sweep=hm.Sweep(thresholds=5),
-        run=hm.Execution(engine="plain", progress=False),
+        execution=hm.Execution(engine="plain", progress=False),
     )
     made = hm.retrain_with_controls(
         of,

@@ -196,7 +196,7 @@ def test_normalisation_around_the_network_changes_no_name():
         data(12, 1),
         attack=hm.FGSM(0.05),
         sweep=hm.Sweep(thresholds=3),
-        run=hm.Execution(engine="plain", progress=False),
+        execution=hm.Execution(engine="plain", progress=False),
     )
     frozen = hm.freeze(model, of, upper(of))
     optimizer = torch.optim.SGD(frozen.parameters, lr=0.1, weight_decay=0.1)

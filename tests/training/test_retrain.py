@@ -18,7 +18,7 @@ from hormesis.training.source_network import trained_on_the_spot
 from hormesis.training.train import train
 from retrained import QUIET, data, network, sets, study, upper
 
-RECIPE = hm.Recipe(epochs=2, batch=8, rate=0.01, seed=3)
+RECIPE = hm.Recipe(epochs=2, batch_size=8, lr=0.01, seed=3)
 
 
 def retrained(out, *, of=None, **options):
@@ -45,7 +45,7 @@ def test_what_is_frozen_is_equal_in_every_checkpoint_and_the_rest_has_moved(
     tmp_path, per, batchnorm
 ):
     recipe = hm.Recipe(
-        epochs=2, batch=8, rate=0.01, optimizer="AdamW", optimizer_options={"weight_decay": 0.5}
+        epochs=2, batch_size=8, lr=0.01, optimizer="AdamW", optimizer_options={"weight_decay": 0.5}
     )
     selection = upper(study(per), batchnorm=batchnorm)
     made = retrained(tmp_path / "run", of=study(per), selection=selection, recipe=recipe)
@@ -147,9 +147,9 @@ def test_a_run_that_was_cut_goes_on_and_ends_alike(tmp_path, monkeypatch):
 
 
 def test_it_can_be_trained_against_an_attack(tmp_path):
-    recipe = hm.Recipe(epochs=1, batch=8, attack=hm.PGD(0.05, steps=2), adversarial=True)
+    recipe = hm.Recipe(epochs=1, batch_size=8, attack=hm.PGD(0.05, steps=2), adversarial=True)
     hardened = retrained(tmp_path / "hardened", recipe=recipe)
-    plain = retrained(tmp_path / "plain", recipe=hm.Recipe(epochs=1, batch=8))
+    plain = retrained(tmp_path / "plain", recipe=hm.Recipe(epochs=1, batch_size=8))
     one, two = (
         load_checkpoint(hm.load_run(made.folder).checkpoints[1]) for made in (hardened, plain)
     )
@@ -177,14 +177,14 @@ def test_the_circle_closes(tmp_path, monkeypatch):
     plain = hm.Execution(engine="plain", progress=False)
     sweep, attack = hm.Sweep(thresholds=5), hm.FGSM(0.05)
     with forgotten():
-        recipe = hm.Recipe(epochs=2, rate=0.05, batch=10)
+        recipe = hm.Recipe(epochs=2, lr=0.05, batch_size=10)
         hm.train("my.nets:two_layers", "my.sets:held_out", out="run", recipe=recipe, session=QUIET)
         hm.analyze_epochs(
             hm.CheckpointSelection("run", epochs=(2,), allow_code=True),
             out="studies",
             attack=attack,
             sweep=sweep,
-            run=plain,
+            execution=plain,
         )
         of = hm.load_study("studies/epoch-0002")
         assert isinstance(of, hm.Study)
@@ -200,7 +200,7 @@ def test_the_circle_closes(tmp_path, monkeypatch):
             out="later",
             attack=attack,
             sweep=sweep,
-            run=plain,
+            execution=plain,
         )
         assert damaged == {}
         assert list(studies.members) == [1, 2]
@@ -313,7 +313,7 @@ def test_data_of_another_shape_or_classes_are_refused(tmp_path):
 
 
 def test_a_training_that_diverges_stops_with_a_sentence(tmp_path):
-    recipe = hm.Recipe(optimizer="SGD", rate=3e38, optimizer_options={"weight_decay": 1e3})
+    recipe = hm.Recipe(optimizer="SGD", lr=3e38, optimizer_options={"weight_decay": 1e3})
     with pytest.raises(TrainingError, match="Training diverged in epoch"):
         retrained(tmp_path / "run", recipe=recipe)
 

@@ -39,13 +39,28 @@ def made(tmp_path_factory):
     quiet = ["--no-progress"]
     with pytest.MonkeyPatch.context() as patched, forgotten():
         patched.chdir(folder)
-        words = (
-            "--model my.nets:two_layers --data my.sets:learnable --epochs 2 --rate 0.02 --batch 10"
+        words = "--model my.nets:two_layers --data my.sets:learnable --epochs 2"
+        assert (
+            main(
+                [
+                    "train",
+                    *words.split(),
+                    "--lr",
+                    "0.02",
+                    "--batch-size",
+                    "10",
+                    "--loggers",
+                    "{}",
+                    "--out",
+                    "run",
+                    *quiet,
+                ]
+            )
+            == 0
         )
-        assert main(["train", *words.split(), "--loggers", "{}", "--out", "run", *quiet]) == 0
         words = "--run run --epochs 2 --thresholds 5 --epsilon 0.05 --engine plain --allow-code"
         assert main(["analyze", *words.split(), "--out", "studies", *quiet]) == 0
-        of = hm.load_study("studies/epoch-0002").score(hm.Scoring(reference="base"))
+        of = hm.load_study("studies/epoch-0002").scores_with(hm.Scoring(reference="base"))
         clean = of.query("filter == 'combined' and score == 'clean'")["value"]
         (folder / "middle").write_text(str(abs(clean.mean())))
     return folder

@@ -67,7 +67,7 @@ def test_what_is_no_selection_is_refused(settings: dict[str, Any], message):
 def test_the_study_decides_by_any_score_filter_and_scoring():
     chosen = hm.Selection(by="clean", filter="high_pass", scoring=hm.Scoring(reference="base"))
     found = target_classes(study(), chosen)
-    scores = study().score(hm.Scoring(reference="base"))
+    scores = study().scores_with(hm.Scoring(reference="base"))
     rows = scores.query("filter == 'high_pass' and score == 'clean'")
     assert found["target"].tolist() == ["0.weight", "3.weight", "7.weight"]
     assert found["value"].tolist() == rows["value"].tolist()
@@ -85,7 +85,7 @@ def test_a_global_study_has_no_targets_to_choose_from():
         attack=hm.FGSM(0.05),
         targets=hm.Targets(scope="global"),
         sweep=hm.Sweep(thresholds=3),
-        run=hm.Execution(engine="plain", progress=False),
+        execution=hm.Execution(engine="plain", progress=False),
     )
     with pytest.raises(StudyError, match="Expected a study of single targets"):
         opened_case(whole, hm.Selection())

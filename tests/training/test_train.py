@@ -112,7 +112,7 @@ def test_the_seed_alone_decides_and_the_global_state_stays(tmp_path):
 def test_the_number_of_loaders_changes_nothing(tmp_path):
     augment = {"RandomCrop": {"size": 8, "padding": 2}, "RandomHorizontalFlip": None}
     one = trained(tmp_path / "one", epochs=2, augment=augment)
-    session = hm.TrainerConfig(progress=False, loggers={}, device="cpu", loaders=2)
+    session = hm.TrainerConfig(progress=False, loggers={}, device="cpu", num_workers=2)
     two = trained(tmp_path / "two", epochs=2, augment=augment, session=session)
     assert equal(weights(one), weights(two))
     plain = trained(tmp_path / "plain", epochs=2)
@@ -285,9 +285,9 @@ def test_another_training_in_the_same_folder_is_refused(tmp_path):
     trained(tmp_path / "run", epochs=1)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     sets = (data(), data(12, 1))
-    recipe = hm.Recipe(epochs=1, batch=8, seed=3)
+    recipe = hm.Recipe(epochs=1, batch_size=8, seed=3)
     for changed, message in (
-        (lambda out: trained(out, epochs=1, rate=0.1), r"recipe.rate is 0.1 here and 0.001 there"),
+        (lambda out: trained(out, epochs=1, rate=0.1), r"recipe.lr is 0.1 here and 0.001 there"),
         (lambda out: trained(out, epochs=1, model=network(1)), "network.fingerprint is"),
         (
             lambda out: train(

@@ -22,12 +22,12 @@ TOP = 5
 BINARY = ("accuracy", "top5")
 
 
-def guessing_level(labels: Integer[np.ndarray, " samples"], performance: str) -> float | None:
+def guessing_level(labels: Integer[np.ndarray, " samples"], metric: str) -> float | None:
     """Return the performance of the best guess that never looks at the input.
 
     Args:
         labels: Class of each sample, at least one.
-        performance: ``"accuracy"``: the share of the most frequent class. ``"top5"``: the shares of
+        metric: ``"accuracy"``: the share of the most frequent class. ``"top5"``: the shares of
             the five most frequent ones together. ``"loss"``: the entropy of the shares in nats,
             which is the cross-entropy of predicting them for every sample.
 
@@ -42,11 +42,11 @@ def guessing_level(labels: Integer[np.ndarray, " samples"], performance: str) ->
         (0.5623, None)
     """
     counts = np.unique(labels, return_counts=True)[1]
-    if performance == "accuracy":
+    if metric == "accuracy":
         return float(counts.max() / len(labels))
-    if performance == "top5":
+    if metric == "top5":
         return float(np.sort(counts)[-TOP:].sum() / len(labels))
-    if performance == "loss":
+    if metric == "loss":
         shares = counts / len(labels)
         return float(max(-(shares * np.log(shares)).sum(), 0.0))
     return None
@@ -98,21 +98,21 @@ def at_chance(
     return low <= chance if higher_is_better else high >= chance
 
 
-def chose(attack: Mapping[str, Any], performance: str) -> bool:
+def chose(attack: Mapping[str, Any], metric: str) -> bool:
     """Return whether the accuracy that is scored chose the magnitude of the attack itself.
 
     It is then tied to the clean one, half-way to chance, see ``analysis.influence``.
 
     Args:
         attack: As a manifest holds it.
-        performance: Name of what is scored.
+        metric: Name of what is scored.
 
     Example:
         >>> chose({"chosen": {"clean": 0.9, "chance": 0.1, "unharmed": False}}, "accuracy")
         True
     """
     chosen = attack.get("chosen")
-    if not chosen or performance != "accuracy" or chosen.get("unharmed", True):
+    if not chosen or metric != "accuracy" or chosen.get("unharmed", True):
         return False
     return chosen.get("chance") is None or chosen["clean"] > chosen["chance"]
 
@@ -153,7 +153,7 @@ def chance_of(manifest: Mapping[str, Any], samples: pd.DataFrame | None) -> floa
 
 
 def bases_at_chance(
-    base: Mapping[str, Any], performance: str, chance: float | None, factor: float
+    base: Mapping[str, Any], metric: str, chance: float | None, factor: float
 ) -> tuple[bool, bool]:
     """Return whether the clean and the adversarial base of a study are at chance.
 
@@ -161,7 +161,7 @@ def bases_at_chance(
         base: As a manifest holds it: ``clean``, ``adversarial``, ``samples``,
             ``higher_is_better``; ``clean_error`` and ``adversarial_error`` for a performance that
             is no share of samples, without which nothing is said.
-        performance: Its name.
+        metric: Its name.
         chance: The guessing level, or None.
         factor: How many standard errors an interval extends.
 
@@ -172,7 +172,7 @@ def bases_at_chance(
     """
 
     def one(kind: str) -> bool:
-        error = None if performance in BINARY else base.get(f"{kind}_error", math.nan)
+        error = None if metric in BINARY else base.get(f"{kind}_error", math.nan)
         interval = mean_interval(base[kind], base["samples"], factor, error=error)
         return at_chance(interval, chance, higher_is_better=base.get("higher_is_better", True))
 
@@ -180,22 +180,22 @@ def bases_at_chance(
 
 
 def chance_notes(
-    base: Mapping[str, Any], performance: str, chance: float | None, factor: float
+    base: Mapping[str, Any], metric: str, chance: float | None, factor: float
 ) -> list[str]:
     """Return what a reader has to know about bases that are at chance, in sentences.
 
     Args:
         base: See ``bases_at_chance``.
-        performance: Its name.
+        metric: Its name.
         chance: The guessing level, or None.
         factor: How many standard errors an interval extends.
     """
-    clean, adversarial = bases_at_chance(base, performance, chance, factor)
-    form = "{:.1%}" if performance in BINARY else "{:.4g}"
+    clean, adversarial = bases_at_chance(base, metric, chance, factor)
+    form = "{:.1%}" if metric in BINARY else "{:.4g}"
     level = "" if chance is None else form.format(chance)
     if clean:
         return [
-            f"The unfiltered network is at chance: its clean {performance}, "
+            f"The unfiltered network is at chance: its clean {metric}, "
             f"{form.format(base['clean'])}, cannot be told from that of guessing, {level}, on "
             f"{base['samples']} samples. No score of it has a meaning, and no ε has: train it "
             "further, or measure more samples."
@@ -203,7 +203,7 @@ def chance_notes(
     if adversarial and base["adversarial"]:
         return [
             f"Under attack the unfiltered network is at chance or below: its adversarial "
-            f"{performance} is {form.format(base['adversarial'])}, that of guessing {level}. From "
+            f"{metric} is {form.format(base['adversarial'])}, that of guessing {level}. From "
             "there whatever is done to it brings it back, so that adversarial and difference "
             "scores have no meaning: choose a smaller ε, or measure more samples."
         ]

@@ -162,13 +162,13 @@ def base_is_masked(masked: pd.DataFrame | None) -> bool:
     return masked is not None and bool((masked["target"] == "").any())
 
 
-def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], performance: str) -> list[str]:
+def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], metric: str) -> list[str]:
     """Return what a cross-check found, in sentences; nothing if there was none.
 
     Args:
         table: A study's table of confirmations.
         said: What the manifest says of its cross-check.
-        performance: Name of the per-sample score.
+        metric: Name of the per-sample score.
     """
     masked = masked_rows(table, said)
     if table is None or masked is None:
@@ -176,7 +176,7 @@ def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], performance
     rows = table.loc[(table["stress"] == CROSS) & table["working"].astype(bool)]
     ways = ", ".join(_SPELLED[name] for name in dict.fromkeys(rows["attack"]) if name in _SPELLED)
     notes = [
-        _of_the_network(row, performance)
+        _of_the_network(row, metric)
         for row in masked.loc[masked["target"] == ""].to_dict("records")
     ]
     tried = rows.loc[rows["target"] != ""].groupby("attack").size()
@@ -204,9 +204,9 @@ def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], performance
     return notes
 
 
-def _of_the_network(row: Mapping[Any, Any], performance: str) -> str:
+def _of_the_network(row: Mapping[Any, Any], metric: str) -> str:
     return (
-        f"The unfiltered network's adversarial {performance} is masked: under "
+        f"The unfiltered network's adversarial {metric} is masked: under "
         f"{_SPELLED[str(row['attack'])]} it is worse by {_spelled(row)} than under the attack, "
         f"which leaves {row['base']:.3f}. No adversarial or difference score has a class."
     )

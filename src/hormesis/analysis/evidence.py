@@ -101,8 +101,8 @@ def claim_notes(study: Judged) -> list[str]:
     table, tolerance = study.confirmation, study.scoring.tolerance
     if table is None:
         return []
-    performance = study.manifest["question"]["performance"]["name"]
-    crossed = cross_notes(table, study.manifest.get("cross_check", {}), performance)
+    metric = study.manifest["question"]["performance"]["name"]
+    crossed = cross_notes(table, study.manifest.get("cross_check", {}), metric)
     table = table.loc[table["stress"] != CROSS]
     if not len(table) or (study.scoring.base, study.scoring.reference) != ("network", "base"):
         return crossed

@@ -175,7 +175,7 @@ def _analyze(given: Namespace) -> int | None:
     from hormesis.measure.by_name import analyze_named  # imports torch, which takes seconds
     from hormesis.report.html.live import following
 
-    asked = {"performance": given.performance, "out": out, "run": run}
+    asked = {"performance": given.metric, "out": out, "execution": run}
     asked["confirmation"] = confirmation_from(given)
     with following(out, sinks) as follower:
         study = analyze_named(named, attack, measured, **asked)
@@ -202,7 +202,7 @@ def _show(given: Namespace) -> None:
     from hormesis.results.series import StudySeries, load_study_or_series
 
     study = load_study_or_series(given.study)
-    study = study.scored(scoring_from(given, study.scoring))
+    study = study.with_scoring(scoring_from(given, study.scoring))
     if isinstance(study, StudySeries):
         print_evolution(study)
     else:
@@ -217,7 +217,7 @@ def _export(given: Namespace) -> None:
     from hormesis.results.series import load_study_or_series
 
     study = load_study_or_series(given.study)
-    study = study.scored(scoring_from(given, study.scoring))
+    study = study.with_scoring(scoring_from(given, study.scoring))
     write_table(getattr(study, given.what), given.format, given.to)
 
 

@@ -46,7 +46,7 @@ def sweep_from(given: Namespace) -> Sweep:
     return Sweep(
         filters=tuple(given.filters),
         thresholds=given.thresholds,
-        compare=given.compare,
+        by=given.by,
         span=None if given.own_span else (given.span[0], given.span[1]),
         adversary=given.adversary,
         precision=given.precision,
@@ -71,7 +71,7 @@ def run_from(given: Namespace) -> Execution:
     """Return how the study is to be carried out."""
     return Execution(
         engine=given.engine,
-        workers=given.workers,
+        num_workers=given.num_workers,
         memory=given.memory,
         progress=given.progress,
         overwrite=given.overwrite,

@@ -218,10 +218,10 @@ def _add_sweep(parser: ArgumentParser) -> None:
         help="thresholds of each filter, at least 2 (default: %(default)s)",
     )
     add(
-        "--compare",
+        "--by",
         type=str,
         metavar="VALUES",
-        default=default.compare,
+        default=default.by,
         help="filter the weights as they are, or by absolute value: signed or magnitude "
         "(default: %(default)s)",
     )
@@ -258,7 +258,7 @@ def _add_measurement(parser: ArgumentParser) -> None:
         "±0.01 (default: measure all samples)",
     )
     add(
-        "--performance",
+        "--metric",
         type=str,
         metavar="NAME",
         default="accuracy",

@@ -7,14 +7,16 @@ from hormesis.errors import unknown
 
 LISTS = ("include", "exclude", "kinds", "filters", "keep")
 _WORDS = {
-    **dict.fromkeys(("samples", "steps", "thresholds", "seed", "workers"), "a whole number"),
-    **dict.fromkeys(("batch", "checkpoint_every", "split_seed", "loaders"), "a whole number"),
+    **dict.fromkeys(("samples", "steps", "thresholds", "seed", "num_workers"), "a whole number"),
+    **dict.fromkeys(
+        ("batch_size", "checkpoint_every", "split_seed", "num_workers"), "a whole number"
+    ),
     **dict.fromkeys(("optimizer_options", "schedule_options"), "a mapping of names to values"),
     **dict.fromkeys(("augment", "loggers"), "a mapping of names to their options"),
     **dict.fromkeys(("epochs", "validation_samples"), "a whole number"),
     **dict.fromkeys(("seeds", "pgd_steps", "restarts", "eval_samples"), "a whole number"),
     "epsilons": "numbers, or fractions such as 8/255",
-    **dict.fromkeys(("rate", "gpus_per_task", "cpus_per_task"), "a finite number"),
+    **dict.fromkeys(("lr", "gpus_per_task", "cpus_per_task"), "a finite number"),
     **dict.fromkeys(("bounds", "span"), "two finite numbers"),
     **dict.fromkeys(("mean", "std"), "finite numbers, one a channel"),
     **dict.fromkeys(LISTS, "a list of names"),

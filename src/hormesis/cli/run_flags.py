@@ -32,7 +32,7 @@ def add_run(parser: ArgumentParser) -> None:
         default=Execution().engine,
         help=f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]} (default: %(default)s)",
     )
-    add("--workers", type=int | None, metavar="N", help="threads (default: one a core)")
+    add("--num-workers", type=int | None, metavar="N", help="threads (default: one a core)")
     add(
         "--address",
         type=str | None,

@@ -46,16 +46,16 @@ def measure(
         question: How they are measured.
         tick: Called after each removal.
     """
-    labels, performance = block.labels, question.performance
+    labels, metric = block.labels, question.metric
     looked_at = partial(recheck.checked, network) if program.exact else _unchecked
 
     def scored(
         inputs: Tensor, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> Tensor:
         logits = recheck.settled(
-            network, removal, [inputs], answer, labels, performance, rounding=rounding
+            network, removal, [inputs], answer, labels, metric, rounding=rounding
         )
-        return performance.measure(logits, labels)
+        return metric.measure(logits, labels)
 
     with torch.inference_mode(False), torch.no_grad():
         with recheck.lent(network):

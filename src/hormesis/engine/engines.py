@@ -95,7 +95,7 @@ def _notes(program: Program) -> tuple[str, ...]:
 def choose_engine(
     network: nn.Module,
     example: Float[Tensor, " batch *shape"],
-    run: Execution,
+    execution: Execution,
     sweep: Sweep = Sweep(),
 ) -> Engine:
     """Return the engine that a run asks for, or the plain loop with a note why it has to be that.
@@ -103,20 +103,20 @@ def choose_engine(
     Args:
         network: The network, in evaluation mode.
         example: At least one input.
-        run: Which engine, and how many workers.
+        execution: Which engine, and how many workers.
         sweep: See ``suffix_engine``.
 
     Raises:
         SettingError: If the plain loop is asked to be inexact.
     """
-    if run.engine == "plain" and sweep.precision != "exact":
+    if execution.engine == "plain" and sweep.precision != "exact":
         raise SettingError(
             f"The engine 'plain' is always exact: leave out precision {sweep.precision!r}."
         )
-    if run.engine == "plain":
+    if execution.engine == "plain":
         return plain_engine(network)
     try:
-        return suffix_engine(network, example, run.workers, sweep)
+        return suffix_engine(network, example, execution.num_workers, sweep)
     except NotExportable as reason:
         note = (
             f"Every cell ran the whole network, because {reason}. The results are the same and "

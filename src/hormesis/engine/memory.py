@@ -86,7 +86,7 @@ def footprint(
         names = frozenset(part.parameter for part in removal.target.parts)
         firsts.setdefault(names, replace(removal, threshold=_ALL, count=removal.target.size))
     # Rows that rounding might decide are few, and never the same in two blocks.
-    question = replace(question, performance=loss)
+    question = replace(question, metric=loss)
     if isinstance(question.attack, PGD):
         question = replace(question, attack=replace(question.attack, steps=1))
 

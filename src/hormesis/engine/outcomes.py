@@ -17,7 +17,7 @@ class Question:
     """How every cell is measured.
 
     Args:
-        performance: The per-sample score.
+        metric: The per-sample score.
         attack: The attack, its magnitude a number.
         adaptive: Attack every filtered network anew, instead of the unfiltered one once.
         bounds: Lowest and highest value of an input, in input units.
@@ -28,7 +28,7 @@ class Question:
             removals instead of the network itself: each sample with the next one in turn.
     """
 
-    performance: Metric
+    metric: Metric
     attack: FGSM | PGD | RandomSigns
     adaptive: bool
     bounds: tuple[float, float]

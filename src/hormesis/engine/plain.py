@@ -80,7 +80,7 @@ def _both(
 
 
 def _scored(logits: tuple[Tensor, ...], block: Block, question: Question) -> tuple[Tensor, Tensor]:
-    found = [question.performance.measure(part, block.labels) for part in logits]
+    found = [question.metric.measure(part, block.labels) for part in logits]
     return (found[0] if question.clean else torch.zeros_like(found[-1])), found[-1]
 
 

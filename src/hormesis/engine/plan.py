@@ -196,7 +196,7 @@ def _add_target(
             count = stop - start
             row, controls = UNFILTERED, [UNFILTERED] * int(sweep.control)
             if count:
-                removal = Removal(target, threshold, count, sweep.compare, start)
+                removal = Removal(target, threshold, count, sweep.by, start)
                 # A mask removes neighbours in the order of values: its ends tell masks apart.
                 row = known.setdefault((start, stop), len(removals))
                 if row == len(removals):
@@ -220,13 +220,13 @@ def _ordered(
     values = [part.of(parameters[part.parameter].detach()).flatten() for part in target.parts]
     # NumPy sorts several times as fast, and knows no bfloat16; single precision holds it exactly.
     exact = torch.promote_types(_common(values), torch.float32)
-    compared = _compared(torch.cat([value.to("cpu", exact) for value in values]), sweep.compare)
+    compared = _compared(torch.cat([value.to("cpu", exact) for value in values]), sweep.by)
     return np.sort(compared.numpy())
 
 
 def _distinct(target: Target, parameters: Mapping[str, Tensor], sweep: Sweep) -> Target:
     """Return the target, not tested if its magnitudes are compared and all equal."""
-    if not target.tested or sweep.compare == "signed":
+    if not target.tested or sweep.by == "signed":
         return target
     low, high = _range(target, _ordered(target, parameters, sweep), sweep)
     reason = "" if low < high else "its magnitudes are equal, so that its thresholds coincide"

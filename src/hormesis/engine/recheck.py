@@ -80,7 +80,7 @@ def lent(network: nn.Module, removal: Removal | None = None) -> Iterator[None]:
 def undecided(
     logits: Float[Tensor, "rows classes"],
     labels: Int[Tensor, " rows"],
-    performance: Metric,
+    metric: Metric,
     *,
     before: Float[Tensor, "rows classes"] | None = None,
     rounding: Rounding = Rounding(),
@@ -99,7 +99,7 @@ def undecided(
     Args:
         logits: From the fast engine.
         labels: True class of each row.
-        performance: The per-sample score.
+        metric: The per-sample score.
         before: Largest input, over all positions, of the ReLU behind each logit, if there is one.
         rounding: How far it may move logits.
 
@@ -110,12 +110,12 @@ def undecided(
         tensor([ True, False,  True])
     """
     broken = ~logits.isfinite().all(dim=1)
-    if not performance.binary or logits.shape[1] < 2:
+    if not metric.binary or logits.shape[1] < 2:
         return broken
     margin = rounding.margins(logits, before)
     zero = torch.zeros_like(logits, dtype=torch.bool) if before is None else before < -margin
     compared: dict[object, int] = {accuracy_of: 1, top5_of: 5}
-    places = compared.get(performance.function)
+    places = compared.get(metric.function)
     if places is None:
         best, order = logits.topk(min(6, logits.shape[1]), dim=1)
         close = best[:, :-1] - best[:, 1:] <= margin
@@ -161,7 +161,7 @@ def settled(
     parts: Sequence[Float[Tensor, " rows *shape"]],
     answer: Answer,
     labels: Int[Tensor, " all_rows"],
-    performance: Metric,
+    metric: Metric,
     *,
     rounding: Rounding,
 ) -> Float[Tensor, "all_rows classes"]:
@@ -175,11 +175,11 @@ def settled(
         parts: What was answered, in the batches that the plain loop would take.
         answer: What the program says to all of them.
         labels: True class of each row.
-        performance: The per-sample score.
+        metric: The per-sample score.
         rounding: How far it may move logits.
     """
-    rows = undecided(answer.logits, labels, performance, before=answer.before, rounding=rounding)
-    if rounding.coarse and (rows.any() or not performance.binary):
+    rows = undecided(answer.logits, labels, metric, before=answer.before, rounding=rounding)
+    if rounding.coarse and (rows.any() or not metric.binary):
         return torch.cat([own_logits(network, removal, part) for part in parts])
     if not rows.any():
         return answer.logits

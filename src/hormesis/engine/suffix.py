@@ -132,7 +132,7 @@ class _Work:
         self.rounding = rounding
         if program.exact:
             self.rounding = recheck.checked(network, None, self.inputs, self.answer, rounding)
-        self.unfiltered = (*self.scored(self.answer, None, self.rounding), False)
+        self.unfiltered = (*self.with_scoring(self.answer, None, self.rounding), False)
 
     def rounding_behind(
         self, walk: Walk, stage: Stage, removals: Sequence[Removal]
@@ -151,25 +151,25 @@ class _Work:
         answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
         if same(answer.logits, self.answer.logits):
             return self.unfiltered
-        return (*self.scored(answer, removal, rounding), True)
+        return (*self.with_scoring(answer, removal, rounding), True)
 
     def scored(
         self, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> tuple[Tensor, Tensor]:
         """Return the performance on each clean sample, and on each perturbed one."""
-        performance = self.question.performance
+        metric = self.question.metric
         logits = recheck.settled(
             self.network,
             removal,
             self.parts,
             answer,
             self.labels,
-            performance,
+            metric,
             rounding=rounding,
         )
         count = len(self.parts)
         found = [
-            performance.measure(part, labels)
+            metric.measure(part, labels)
             for part, labels in zip(logits.chunk(count), self.labels.chunk(count), strict=True)
         ]
         return (found[0] if count == 2 else torch.zeros_like(found[-1])), found[-1]

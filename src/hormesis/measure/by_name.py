@@ -24,7 +24,7 @@ from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.storage import check_free, is_study
-from hormesis.stress.metrics import performance_named
+from hormesis.stress.metrics import metric_named
 from hormesis.training.digits import trained_on_digits
 
 RANDOM = "random"
@@ -35,9 +35,9 @@ def analyze_named(
     attack: Attack,
     measured: tuple[Targets, Sweep, Scoring],
     *,
-    performance: str,
+    metric: str,
     out: Path,
-    run: Execution,
+    execution: Execution,
     confirmation: Confirmation = Confirmation(),
 ) -> Study:
     """Load the data, build the network, give it weights, and analyse it.
@@ -46,21 +46,21 @@ def analyze_named(
         named: Network and data.
         attack: The adversary.
         measured: Targets, sweep and scoring.
-        performance: Name of the performance, or ``module:function``.
+        metric: Name of the performance, or ``module:function``.
         out: Folder for the study.
-        run: Engine, workers and progress.
+        execution: Engine, workers and progress.
         confirmation: How claims are put to the test.
 
     Raises:
         HormesisError: One sentence on what cannot be found, read or measured.
     """
     targets, sweep, scoring = measured
-    wanted = performance_named(performance)
+    wanted = metric_named(metric)
     device = device_named(named.device)
-    if run.overwrite or not is_study(out):
-        check_free(out, overwrite=run.overwrite)
+    if execution.overwrite or not is_study(out):
+        check_free(out, overwrite=execution.overwrite)
     _check_names(named)
-    with shown(enabled=run.progress) as report:
+    with shown(enabled=execution.progress) as report:
         samples = load_data(
             named.data,
             root=None if named.data_root is None else Path(named.data_root).expanduser(),
@@ -78,9 +78,9 @@ def analyze_named(
         targets=targets,
         sweep=sweep,
         scoring=scoring,
-        performance=wanted,
+        metric=wanted,
         out=out,
-        run=run,
+        execution=execution,
         confirmation=confirmation,
         name=named.model,
     )

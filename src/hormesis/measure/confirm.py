@@ -68,7 +68,7 @@ def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
     if confirmation.when == NEVER or _key(study, confirmation) == _known(study).get("key"):
         return []
     unconfirmed = replace(study, confirmation=None)
-    scores = unconfirmed.score(by_base(study.scoring))
+    scores = unconfirmed.scores_with(by_base(study.scoring))
     return claims(scores, every=confirmation.when == ALWAYS)
 
 

@@ -66,8 +66,8 @@ def analyze_epochs(
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
-    performance: Any = "accuracy",  # noqa: ANN401
-    run: Execution = Execution(),
+    metric: Any = "accuracy",  # noqa: ANN401
+    execution: Execution = Execution(),
     confirmation: Confirmation = Confirmation(),
 ) -> tuple[StudySeries, dict[int, str]]:
     """Analyse the checkpoints of a training, each attacked on its own.
@@ -83,8 +83,8 @@ def analyze_epochs(
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary, control and seed.
         scoring: Base, reference and tolerance.
-        performance: What is measured, as ``analyze`` takes it.
-        run: Engine, workers and progress.
+        metric: What is measured, as ``analyze`` takes it.
+        execution: Engine, workers and progress.
         confirmation: How claims that a target is antifragile under attack are put to the test.
 
     Returns:
@@ -103,7 +103,7 @@ def analyze_epochs(
     _check_out(folder, training)
     device = device_named(trained.device)
     question = training.manifest["question"]
-    with shown(enabled=run.progress) as report:
+    with shown(enabled=execution.progress) as report:
         samples = _samples(training, trained, sweep.seed, report)
     network = _network(training, samples)
     damaged = {epoch: said for epoch in chosen if (said := _fault(training, epoch, network))}
@@ -119,9 +119,9 @@ def analyze_epochs(
                 targets=targets,
                 sweep=sweep,
                 scoring=scoring,
-                performance=performance,
+                metric=metric,
                 out=epoch_folder(folder, epoch),
-                run=_extending(run, epoch),
+                execution=_extending(execution, epoch),
                 confirmation=confirmation,
                 name=question["network"]["name"],
                 origin={
@@ -139,12 +139,12 @@ def analyze_epochs(
     return StudySeries(members, folder), damaged
 
 
-def _extending(run: Execution, epoch: int) -> Execution:
-    """Return the run such that the study of an epoch extends that of the same epoch, if any."""
-    if run.extend is None:
-        return run
-    member = epoch_folder(Path(run.extend), epoch)
-    return replace(run, extend=member if is_study(member) else None)
+def _extending(execution: Execution, epoch: int) -> Execution:
+    """Return the execution for which an epoch's study extends that of the same epoch, if any."""
+    if execution.extend is None:
+        return execution
+    member = epoch_folder(Path(execution.extend), epoch)
+    return replace(execution, extend=member if is_study(member) else None)
 
 
 def _check_named(training: TrainingRun, allow_code: bool) -> None:

@@ -34,7 +34,7 @@ def question(
         attack: As it was asked for; its magnitude may be ``auto``.
         measured: Which parameters, how, and by which performance.
     """
-    targets, sweep, performance = measured
+    targets, sweep, metric = measured
     return {
         "network": plainly(network),
         "data": {
@@ -47,20 +47,20 @@ def question(
         },
         "attack": describe_attack(attack),
         "targets": asdict(targets),
-        "sweep": asdict(sweep),
+        "sweep": sweep.described(),
         "performance": {
-            "name": plain(performance.name),
-            "higher_is_better": performance.higher_is_better,
+            "name": plain(metric.name),
+            "higher_is_better": metric.higher_is_better,
         },
     }
 
 
-def describe_base(means: Means, performance: Metric) -> dict[str, Any]:
+def describe_base(means: Means, metric: Metric) -> dict[str, Any]:
     """Return how the unfiltered network does, as plain values."""
     return {
         "clean": float(means.of("base_clean")),
         "adversarial": float(means.of("base_adversarial")),
-        "higher_is_better": performance.higher_is_better,
+        "higher_is_better": metric.higher_is_better,
         "samples": means.samples,
         "clean_error": means.error_of("base_clean"),
         "adversarial_error": means.error_of("base_adversarial"),
@@ -76,17 +76,15 @@ def _idle(means: Means) -> dict[str, float]:
     return dict(zip(COLUMNS, shares.tolist(), strict=True))
 
 
-def chance_of(samples: Samples, performance: Metric) -> float | None:
+def chance_of(samples: Samples, metric: Metric) -> float | None:
     """Return the performance of guessing on these samples; None where that is not known."""
-    if performance.chance is not None:
-        return performance.chance
-    own = NAMED_METRICS.get(performance.name) == performance
-    return guessing_level(samples.labels.numpy(), performance.name) if own else None
+    if metric.chance is not None:
+        return metric.chance
+    own = NAMED_METRICS.get(metric.name) == metric
+    return guessing_level(samples.labels.numpy(), metric.name) if own else None
 
 
-def notes(
-    means: Means, attack: Attack, choice: EpsilonChoice | None, performance: Metric
-) -> list[str]:
+def notes(means: Means, attack: Attack, choice: EpsilonChoice | None, metric: Metric) -> list[str]:
     """Return what a reader has to know about the unfiltered network, in sentences."""
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
     width = f"ε = {attack.epsilon:.4g} in input units ({float(attack.epsilon) * 255:.3g}/255)"
@@ -98,17 +96,17 @@ def notes(
         )
     if clean == 0:
         found.append(
-            f"The unfiltered network's clean {performance.name} is zero, so that clean and "
+            f"The unfiltered network's clean {metric.name} is zero, so that clean and "
             "difference scores are undefined."
         )
     if adversarial == 0:
         found.append(
-            f"The attack floors the network: its adversarial {performance.name} is zero, so that "
+            f"The attack floors the network: its adversarial {metric.name} is zero, so that "
             "adversarial and difference scores are undefined. Choose a smaller ε."
         )
     if clean < 0 or adversarial < 0:
         found.append(
-            f"The unfiltered network's mean {performance.name} is negative. Divided by it, a worse "
+            f"The unfiltered network's mean {metric.name} is negative. Divided by it, a worse "
             "performance looks better: measure one that is not negative, or read the classes the "
             "other way round."
         )
@@ -117,14 +115,14 @@ def notes(
         found.append(
             f"The attack is masked: of the samples that the unfiltered network gets right, "
             f"{idle['zero_gradient']:.1%} have a gradient of zero and {idle['unmoved']:.1%} were "
-            f"left as they are. Its adversarial {performance.name} is no evidence of what it can "
+            f"left as they are. Its adversarial {metric.name} is no evidence of what it can "
             "stand, whatever ε, and adversarial and difference scores have no class. "
             "Measure it with logits divided by a large number, or give it perturbed inputs of a "
             "smoother copy."
         )
     elif adversarial == clean != 0:
         found.append(
-            f"The attack leaves the network unharmed: clean and adversarial {performance.name} are "
+            f"The attack leaves the network unharmed: clean and adversarial {metric.name} are "
             "equal. Choose a larger ε."
         )
     return found

@@ -66,7 +66,7 @@ from hormesis.storage import (
 )
 from hormesis.storage.rules import plainly
 from hormesis.storage.shards import most_bytes
-from hormesis.stress.metrics import as_performance
+from hormesis.stress.metrics import as_metric
 from hormesis.stress.targets import find_targets
 
 
@@ -78,9 +78,9 @@ def analyze(
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
-    performance: Any = "accuracy",  # noqa: ANN401
+    metric: Any = "accuracy",  # noqa: ANN401
     out: str | Path | None = None,
-    run: Execution = Execution(),
+    execution: Execution = Execution(),
     confirmation: Confirmation = Confirmation(),
     name: str = "",
     origin: Mapping[str, Any] | None = None,
@@ -97,12 +97,12 @@ def analyze(
         attack: The adversary, ``FGSM`` or ``PGD``.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
-        scoring: Base, reference and tolerance; ``Study.score`` can change them afterwards.
-        performance: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Metric``, or a function of
+        scoring: Base, reference and tolerance; ``Study.scores_with`` can change them afterwards.
+        metric: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Metric``, or a function of
             logits and labels that returns one number a sample, where more is better.
         out: Folder for the study; None keeps tables and outcomes in memory only. A study of the
             same question in that folder is opened if it is finished, and else gone on with.
-        run: Engine, workers and progress; nothing that changes a result.
+        execution: Engine, workers and progress; nothing that changes a result.
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values that the manifest shall hold.
@@ -120,7 +120,7 @@ def analyze(
         >>> _ = network[1].weight.data.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
         >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.3], [0.4, 0.45]])
         >>> study = analyze(network, (images, torch.tensor([0, 1, 0, 1])), attack=FGSM(0.2),
-        ...                 run=Execution(progress=False))
+        ...                 execution=Execution(progress=False))
         >>> study.base
         Base(clean=1.0, adversarial=0.5, higher_is_better=True, chance=0.5)
         >>> study.scores["target"].unique().tolist()
@@ -131,14 +131,14 @@ def analyze(
         targets=targets,
         sweep=sweep,
         scoring=scoring,
-        performance=as_performance(performance),
+        metric=as_metric(metric),
         out=None if out is None else Path(out),
-        run=run,
+        execution=execution,
         confirmation=confirmation,
         name=name or network_name(network),
         origin=plainly(dict(origin or {})),
     )
-    with shown(enabled=run.progress) as report, connected(run):
+    with shown(enabled=execution.progress) as report, connected(execution):
         samples = samples_from(data, progress=partial(report, "Reading the data"))
         return _study(network, samples, request, report)
 
@@ -152,7 +152,7 @@ def _study(network: nn.Module, samples: Samples, request: Request, report: Repor
     device = device_of(network)
     example = samples.inputs[:2].to(device)
     check_network(network, example, samples.classes)
-    refuse_unfit(network, samples.inputs[:_ROWS].to(device), request.performance.name)
+    refuse_unfit(network, samples.inputs[:_ROWS].to(device), request.metric.name)
     with evaluating(network):
         targets = find_targets(network, example, request.targets)
         plan = make_plan(network, targets, request.sweep)
@@ -162,7 +162,7 @@ def _study(network: nn.Module, samples: Samples, request: Request, report: Repor
             **normalization_of(network),
         }
         question = manifest.question(
-            identity, samples, request.attack, (request.targets, request.sweep, request.performance)
+            identity, samples, request.attack, (request.targets, request.sweep, request.metric)
         )
         if request.sweep.until is not None:  # how many samples are measured depends on scores
             question["until"] = plain_scoring(request.scoring)
@@ -176,14 +176,18 @@ def _study(network: nn.Module, samples: Samples, request: Request, report: Repor
 
 def _kept(planned: Planned, request: Request, report: Report, out: Path) -> Study:
     """Return the study in a folder, finished if it was not."""
-    itself = request.run.extend is not None and Path(request.run.extend).resolve() == out
+    itself = (
+        request.execution.extend is not None and Path(request.execution.extend).resolve() == out
+    )
 
     def place() -> tuple[Path, dict[str, Any]]:
-        return place_of(out, planned.question, replaced=request.run.overwrite, extended=itself)
+        return place_of(
+            out, planned.question, replaced=request.execution.overwrite, extended=itself
+        )
 
     def finished(folder: Path, known: dict[str, Any]) -> Study | None:
         whole = known and known.get("state", FINISHED) == FINISHED and is_whole(folder, known)
-        return load_study(folder).scored(request.scoring) if whole else None
+        return load_study(folder).with_scoring(request.scoring) if whole else None
 
     recover(out)
     folder, known = place()
@@ -219,7 +223,7 @@ def _confirmed(
         planned.plan,
         cell_table(planned.plan),
         question_of(request, planned.samples, float(study.manifest["attack"]["epsilon"])),
-        (request.sweep, request.run),
+        (request.sweep, request.execution),
     )
     return confirmed(study, subject, request.confirmation, report, check)
 
@@ -249,7 +253,7 @@ def _measured(
     if known:
         edges = known["shards"]["edges"]
     shard = max(end - first for first, end in pairwise(edges))
-    equipment = question_of(request, samples, _SMALL), request.sweep, request.run
+    equipment = question_of(request, samples, _SMALL), request.sweep, request.execution
     work = equipped(planned.network, samples, plan.removals, equipment, shard)
     if known:  # numbers that are not 0 or 1 may hang on it, by their last bit
         work = replace(work, batch=min(work.batch, known["run"]["batch"]))
@@ -267,12 +271,12 @@ def _measured(
         begin(store, outline, fresh=not known)
     stopping = _stopping(request, outline, len(samples))
     worker = Worker(work, outline.identity, _source(request, planned, outline))
-    sweeper = sweeper_of(planned.network, worker, (request.sweep, request.run), shard)
+    sweeper = sweeper_of(planned.network, worker, (request.sweep, request.execution), shard)
     grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
     audit = audit_of(planned.network, work, store, edges)
-    base = manifest.describe_base(stopping.means, request.performance)
+    base = manifest.describe_base(stopping.means, request.metric)
     notes = [
-        *manifest.notes(stopping.means, attack, choice, request.performance),
+        *manifest.notes(stopping.means, attack, choice, request.metric),
         *manifest.notes_on_chance(base, outline.manifest, request.scoring),
         *work.engine.notes,
         *audit.notes(exact=request.sweep.precision == "exact"),
@@ -288,16 +292,16 @@ def _measured(
 
 def _stopping(request: Request, outline: Outline, samples: int) -> Stopping:
     """Return what counts the shards, and says when enough was seen."""
-    performance, said = request.performance, outline.manifest
-    rule = request.scoring, request.sweep.until, samples, performance.higher_is_better
-    chosen = chose(said["attack"], performance.name)
+    metric, said = request.metric, outline.manifest
+    rule = request.scoring, request.sweep.until, samples, metric.higher_is_better
+    chosen = chose(said["attack"], metric.name)
     return Stopping(outline.tables[CELLS], *rule, said.get("chance"), chosen)
 
 
 def _source(request: Request, planned: Planned, outline: Outline) -> Source | None:
     """Return the study that this one extends, if any."""
-    if request.run.extend is None:
+    if request.execution.extend is None:
         return None
     keys = outline.tables[REMOVALS]["key"].tolist()
-    folder = Path(request.run.extend)
+    folder = Path(request.execution.extend)
     return source_of(folder, planned.question, outline.manifest["attack"], keys)

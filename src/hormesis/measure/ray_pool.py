@@ -58,41 +58,45 @@ def imported() -> Any:  # noqa: ANN401  (a module)
 
 
 @contextmanager
-def connected(run: Execution) -> Iterator[None]:
+def connected(execution: Execution) -> Iterator[None]:
     """Be connected to the cluster of a run while the block runs; a connection that is there stays.
 
     Args:
-        run: Its address; None takes what ``RAY_ADDRESS`` names, or else starts Ray on this machine.
+        execution: Its address; None takes what ``RAY_ADDRESS`` names, or starts Ray here.
 
     Raises:
         MissingExtraError: If Ray is not installed.
         StudyError: If there is no cluster at that address, or it runs another version.
     """
-    with nullcontext() if run.engine != RAY or imported().is_initialized() else _session(run):
+    with (
+        nullcontext()
+        if execution.engine != RAY or imported().is_initialized()
+        else _session(execution)
+    ):
         yield
 
 
 @contextmanager
-def _session(run: Execution) -> Iterator[None]:
+def _session(execution: Execution) -> Iterator[None]:
     ray = imported()
 
     def join() -> None:
         ray.init(
-            address=run.address,
+            address=execution.address,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
 
     try:
-        knock(run.address)
+        knock(execution.address)
         with same_signals():
-            if run.address or os.environ.get("RAY_ADDRESS"):
+            if execution.address or os.environ.get("RAY_ADDRESS"):
                 within(JOIN, join)
             else:
                 join()  # starts Ray here, which it does on the main thread only
     except (OSError, RuntimeError, ValueError) as error:
-        where = f"at {run.address}" if run.address else "on this machine"
+        where = f"at {execution.address}" if execution.address else "on this machine"
         raise StudyError(
             f"There is no Ray cluster {where} that can be used ({_line(error)}): start one with "
             "`ray start --head`, or check `address`."
@@ -128,12 +132,12 @@ class ActorPool:
     Args:
         kit: What each of them needs.
         samples: All samples, in the order of the study.
-        run: What each of them gets, and how many there are at most.
+        execution: What each of them gets, and how many there are at most.
     """
 
     kit: WorkerSpec
     samples: Samples
-    run: Execution
+    execution: Execution
     _busy: dict[Any, tuple[Any, Task | None]] = field(default_factory=dict)
     _idle: deque[Any] = field(default_factory=deque)
     _losses: int = 0
@@ -197,22 +201,22 @@ class ActorPool:
         if time.monotonic() - self._looked < _SECONDS:
             return
         self._looked = time.monotonic()
-        rooms = [_fit(node["Resources"], self.run) for node in ray.nodes() if node["Alive"]]
+        rooms = [_fit(node["Resources"], self.execution) for node in ray.nodes() if node["Alive"]]
         shards = -(-len(self.samples) // self.kit.shard)
-        wanted = min(self.run.workers or sum(rooms), shards)  # those without room wait for it
+        wanted = min(self.execution.num_workers or sum(rooms), shards)  # some wait for room
         if not any(rooms):
             raise StudyError(
-                f"No node of the cluster has {self.run.cpus_per_task:g} CPU(s) and "
-                f"{self.run.gpus_per_task or 0:g} GPU(s) for a task: lower `cpus_per_task` or "
-                "`gpus_per_task`, or start nodes that have them."
+                f"No node of the cluster has {self.execution.cpus_per_task:g} CPU(s) "
+                f"and {self.execution.gpus_per_task or 0:g} GPU(s) for a task: lower "
+                "`cpus_per_task` or `gpus_per_task`, or start nodes that have them."
             )
-        place = _place(self.run, max(rooms))
+        place = _place(self.execution, max(rooms))
         kind = ray.remote(_member_class())
         there = len({id(member) for member, _ in self._busy.values()}) + len(self._idle)
         for _ in range(there, wanted):
             member = kind.options(
-                num_cpus=self.run.cpus_per_task,
-                num_gpus=self.run.gpus_per_task or 0,
+                num_cpus=self.execution.cpus_per_task,
+                num_gpus=self.execution.gpus_per_task or 0,
                 scheduling_strategy="SPREAD",
             ).remote()
             self._busy[member.start.remote([shared], place)] = (member, None)
@@ -276,16 +280,16 @@ def crew_of(
         asked: Its precision and adversary, and what each task gets.
         shard: Samples in the largest shard.
     """
-    sweep, run = asked
+    sweep, execution = asked
     work = worker.work
-    if run.gpus_per_task is None:
-        run = replace(run, gpus_per_task=float(work.device.type == "cuda"))
+    if execution.gpus_per_task is None:
+        execution = replace(execution, gpus_per_task=float(work.device.type == "cuda"))
     here = network if work.device.type == "cpu" else deepcopy(network).cpu()
     few = take(work.samples, torch.arange(min(2, len(work.samples))))
     kit = WorkerSpec(
-        here, work.removals, work.question, sweep, run, few, shard, work.batch, worker.study
+        here, work.removals, work.question, sweep, execution, few, shard, work.batch, worker.study
     )
-    return ActorPool(kit, work.samples, run)
+    return ActorPool(kit, work.samples, execution)
 
 
 def sweeper_of(
@@ -331,22 +335,22 @@ def _member_class() -> type:
     return Member
 
 
-def _fit(resources: dict[str, float], run: Execution) -> int:
+def _fit(resources: dict[str, float], execution: Execution) -> int:
     """Return how many tasks a node has room for.
 
     Example:
         >>> _fit({"CPU": 16.0, "GPU": 2.0}, Execution(engine="ray", gpus_per_task=0.5))
         4
     """
-    needs = {"CPU": run.cpus_per_task, "GPU": run.gpus_per_task or 0}
+    needs = {"CPU": execution.cpus_per_task, "GPU": execution.gpus_per_task or 0}
     fits = [resources.get(kind, 0) / need for kind, need in needs.items() if need]
     return int(min(fits) + 1e-9)
 
 
-def _place(run: Execution, neighbours: int) -> Place:
-    gpus = run.gpus_per_task or 0
+def _place(execution: Execution, neighbours: int) -> Place:
+    gpus = execution.gpus_per_task or 0
     share = min(gpus, 1) if gpus else 1 / neighbours
-    return Place(share, max(1, int(run.cpus_per_task)), gpus > 0)
+    return Place(share, max(1, int(execution.cpus_per_task)), gpus > 0)
 
 
 def _lost_again(task: Task) -> str:

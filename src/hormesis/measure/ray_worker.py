@@ -37,7 +37,7 @@ class WorkerSpec:
         removals: Those of the plan.
         question: How cells are measured.
         sweep: Its precision and adversary.
-        run: Memory, and cores of a task.
+        execution: Memory, and cores of a task.
         few: Two samples, to make the engine with.
         shard: Samples in the largest shard.
         batch: Samples measured at a time at most, as the driver has it.
@@ -48,7 +48,7 @@ class WorkerSpec:
     removals: Sequence[Removal]
     question: Question
     sweep: Sweep
-    run: Execution
+    execution: Execution
     few: Samples
     shard: int
     batch: int
@@ -107,10 +107,14 @@ def member(packed: bytes, wanted: dict[str, str], place: Place) -> Worker:
             f"PyTorch finds no GPU on the node {platform.node()}: install its CUDA version there, "
             "or pass `gpus_per_task` 0."
         )
-    memory = kit.run.memory or max(int(room(None, device) * place.share), 1)
-    run = Execution(workers=1, memory=memory)
+    memory = kit.execution.memory or max(int(room(None, device) * place.share), 1)
+    execution = Execution(num_workers=1, memory=memory)
     work = equipped(
-        kit.network.to(device), kit.few, kit.removals, (kit.question, kit.sweep, run), kit.shard
+        kit.network.to(device),
+        kit.few,
+        kit.removals,
+        (kit.question, kit.sweep, execution),
+        kit.shard,
     )
     return Worker(replace(work, batch=min(work.batch, kit.batch)), kit.study)
 

@@ -159,8 +159,8 @@ class Remeasuring:
 
     @property
     def _asked(self) -> tuple[Sweep, Execution]:
-        sweep, run = self.subject.asked
-        return replace(sweep, adversary="adaptive"), replace(run, extend=None)
+        sweep, execution = self.subject.asked
+        return replace(sweep, adversary="adaptive"), replace(execution, extend=None)
 
     @property
     def _largest(self) -> int:

@@ -46,9 +46,9 @@ class Request:
     targets: Targets
     sweep: Sweep
     scoring: Scoring
-    performance: Metric
+    metric: Metric
     out: Path | None
-    run: Execution
+    execution: Execution
     confirmation: Confirmation
     name: str
     origin: dict[str, Any]
@@ -76,7 +76,7 @@ def outline_of(
     described, plan = describe_attack(attack, choice and asdict(choice)), planned.plan
     magnitude = {"epsilon": described["epsilon"]}
     removals = removal_table(plan)
-    chance = manifest.chance_of(planned.samples, request.performance)
+    chance = manifest.chance_of(planned.samples, request.metric)
     written = {
         "study": identified(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,
@@ -107,7 +107,7 @@ def outline_of(
 def question_of(request: Request, samples: Samples, epsilon: float | str) -> Question:
     """Return how every cell is measured, with an attack of this magnitude."""
     return Question(
-        request.performance,
+        request.metric,
         replace(request.attack, epsilon=epsilon),
         adaptive=request.sweep.adversary == "adaptive",
         bounds=samples.bounds,

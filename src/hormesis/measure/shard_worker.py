@@ -56,7 +56,7 @@ class Worker:
         for name in ("clean", "adversarial"):
             if not np.isfinite(getattr(outcomes, f"base_{name}")).all():
                 raise ModelError(
-                    f"The {name} {self.work.question.performance.name} of the unfiltered network "
+                    f"The {name} {self.work.question.metric.name} of the unfiltered network "
                     "is NaN or infinite: measure another performance, or check the network on all "
                     "samples."
                 )
@@ -83,15 +83,15 @@ def equipped(
     Raises:
         SettingError: If not even two samples fit at a time.
     """
-    question, sweep, run = asked
+    question, sweep, execution = asked
     device = device_of(network)
     few = Block(samples.inputs[:2], samples.labels[:2]).to(device)
-    engine = choose_engine(network, few.inputs, run, sweep)
+    engine = choose_engine(network, few.inputs, execution, sweep)
     taken = footprint(engine.measure, removals, few, question)
-    free = room(run.memory, device)
+    free = room(execution.memory, device)
     most = min(most_samples(few.inputs), max(shard, 2))
     workers, batch = allotted(replace(taken, kept=shard), free, engine.workers, most)
-    name = f"{engine.name} on ray" if run.engine == RAY else engine.name
+    name = f"{engine.name} on ray" if execution.engine == RAY else engine.name
     engine = replace(engine, name=name, workers=workers)
     return Work(engine, samples, removals, question, batch, device)
 

@@ -13,7 +13,7 @@ _ROUNDING = 1e-3  # in units of the largest logit; batches of different size rou
 
 
 def refuse_unfit(
-    network: nn.Module, example: Float[Tensor, " batch *shape"], performance: str = ""
+    network: nn.Module, example: Float[Tensor, " batch *shape"], metric: str = ""
 ) -> None:
     """Refuse a network whose answer to a sample depends on anything but the sample.
 
@@ -23,7 +23,7 @@ def refuse_unfit(
     Args:
         network: Any network.
         example: At least two different inputs, on the network's device.
-        performance: Name of what is measured; by accuracy, a single output is always right.
+        metric: Name of what is measured; by accuracy, a single output is always right.
 
     Raises:
         ModelError: If the network has a single output where accuracy is measured, changes a buffer
@@ -49,9 +49,9 @@ statistics, or another normalisation.
         finally:
             for _, tensor, before in state:
                 tensor.copy_(before)
-        if performance in _BY_RANK and first.shape[1] < 2:
+        if metric in _BY_RANK and first.shape[1] < 2:
             raise ModelError(
-                f"The network has a single output, so that every answer is right by {performance}: "
+                f"The network has a single output, so that every answer is right by {metric}: "
                 "give it an output for each class, two for yes or no, or measure another "
                 "performance."
             )

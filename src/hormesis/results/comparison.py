@@ -111,7 +111,7 @@ def compare(
         >>> for shift in (0.0, 0.5):
         ...     torch.nn.init.constant_(network[1].bias, shift)[0].item()
         ...     studies.append(hm.analyze(network, data, attack=hm.FGSM(0.1),
-        ...                               run=hm.Execution(progress=False)))
+        ...                               execution=hm.Execution(progress=False)))
         0.0
         0.5
         >>> found = compare(studies, over="seeds")
@@ -128,7 +128,7 @@ def compare(
     check_distinct(opened)
     notes = [*unfinished, *check_comparable(opened, over, allow, scored=scoring is not None)]
     if scoring is not None:
-        opened = [study.scored(scoring) for study in opened]
+        opened = [study.with_scoring(scoring) for study in opened]
     about = described(opened)
     if over == "epochs" and bool(about["epoch"].notna().to_numpy().all()):
         order = about["epoch"].astype(int).argsort(kind="stable")

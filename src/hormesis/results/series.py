@@ -60,7 +60,7 @@ class StudySeries:
         """The scoring of the first study."""
         return next(iter(self.members.values())).scoring
 
-    def score(self, scoring: Scoring) -> pd.DataFrame:
+    def scores_with(self, scoring: Scoring) -> pd.DataFrame:
         """Return scores and classes of all by another base, reference or tolerance.
 
         Args:
@@ -69,11 +69,11 @@ class StudySeries:
         Raises:
             SettingError: If the reference needs a control that was not measured.
         """
-        return self._joined(lambda study: study.score(scoring))
+        return self._joined(lambda study: study.scores_with(scoring))
 
-    def scored(self, scoring: Scoring) -> "StudySeries":
+    def with_scoring(self, scoring: Scoring) -> "StudySeries":
         """Return the same studies with another scoring as their own."""
-        scored = {epoch: study.scored(scoring) for epoch, study in self.members.items()}
+        scored = {epoch: study.with_scoring(scoring) for epoch, study in self.members.items()}
         return StudySeries(scored, self.folder)
 
     def _joined(self, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:

@@ -88,9 +88,9 @@ class Study:
         ``low`` to ``high`` straddles a border, ``point`` is the class by the estimate alone. All
         classes are those of ``analysis.classes``.
         """
-        return self.score(self.scoring)
+        return self.scores_with(self.scoring)
 
-    def score(self, scoring: Scoring) -> pd.DataFrame:
+    def scores_with(self, scoring: Scoring) -> pd.DataFrame:
         """Return scores, intervals and classes by another scoring, see ``scores``.
 
         Args:
@@ -124,7 +124,7 @@ class Study:
         """
         reading, scoring = beside(self.scoring), self.scoring
         if scoring.reference == "random":
-            table = self.score(replace(scoring, reference=reading))
+            table = self.scores_with(replace(scoring, reference=reading))
             table = table.loc[:, ["target", "filter", "score", "value", "low", "high"]].copy()
             table.loc[table["score"] == "difference", ["value", "low", "high"]] = np.nan
         else:
@@ -208,7 +208,7 @@ class Study:
             self.responses, self.prefixes, self.scoring, self.blocks, filter_name
         )
 
-    def scored(self, scoring: Scoring) -> "Study":
+    def with_scoring(self, scoring: Scoring) -> "Study":
         """Return the same study with another scoring as its own."""
         return replace(self, manifest={**self.manifest, "scoring": plain_scoring(scoring)})
 

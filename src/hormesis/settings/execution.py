@@ -17,7 +17,7 @@ class Execution:
         engine: ``"auto"`` recomputes only what depends on the filtered parameter; ``"plain"`` runs
             the whole network for every cell, as the reference does; ``"ray"`` lets the nodes of a
             Ray cluster measure, each as ``"auto"`` does.
-        workers: Shards measured at a time, one thread each; None takes one a core, and all that a
+        num_workers: Shards measured at a time, one thread each; None takes one a core, and all a
             cluster has room for.
         memory: What the process may take at most, such as ``"4GiB"``, kept by measuring fewer
             samples at a time; on a GPU, what it may take there. None takes half of what is free.
@@ -35,12 +35,12 @@ class Execution:
             be read, or shares of a cluster that no task can have.
 
     Example:
-        >>> Execution(engine="plain", workers=1).progress
+        >>> Execution(engine="plain", num_workers=1).progress
         True
     """
 
     engine: str = "auto"
-    workers: int | None = None
+    num_workers: int | None = None
     memory: str | int | None = None
     progress: bool = True
     overwrite: bool = False
@@ -60,8 +60,8 @@ class Execution:
             )
         _check_share("cpus_per_task", self.cpus_per_task, least=0.01)
         _check_share("gpus_per_task", self.gpus_per_task or 0, least=0)
-        if self.workers is not None and self.workers < 1:
-            raise SettingError(f"Expected `workers` to be at least 1, got {self.workers}.")
+        if self.num_workers is not None and self.num_workers < 1:
+            raise SettingError(f"Expected `num_workers` to be at least 1, got {self.num_workers}.")
         if self.memory is not None:
             in_bytes(self.memory)
 

@@ -1,7 +1,8 @@
 """How the thresholds sweep over the weights, and what is measured at each."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from hormesis.errors import SettingError
 from hormesis.settings.choices import (
@@ -26,7 +27,7 @@ class Sweep:
     Args:
         filters: Some of ``FILTERS``.
         thresholds: Number of thresholds, evenly spaced over the target's range; at least 2.
-        compare: ``"signed"`` filters the weights as they are (the paper); ``"magnitude"`` compares
+        by: ``"signed"`` filters the weights as they are (the paper); ``"magnitude"`` compares
             their absolute values with the threshold.
         span: Range of the thresholds of a global analysis, in units of the weights; ``None`` takes
             the network's own range. The authors use -1 to 1.
@@ -54,7 +55,7 @@ class Sweep:
 
     filters: tuple[str, ...] = FILTERS
     thresholds: int = 25
-    compare: str = "signed"
+    by: str = "signed"
     span: tuple[float, float] | None = (-1.0, 1.0)
     adversary: str = "fixed"
     precision: str = "exact"
@@ -77,7 +78,7 @@ class Sweep:
             raise SettingError(
                 f"Expected `thresholds` to be at most {MOST_THRESHOLDS}, got {self.thresholds}."
             )
-        check_choice("choice of `compare`", self.compare, COMPARED)
+        check_choice("choice of `by`", self.by, COMPARED)
         if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
             raise SettingError(
                 f"Expected `span` to run from low to high and to be finite, got {self.span}."
@@ -91,6 +92,11 @@ class Sweep:
             raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
         if self.until not in (None, CERTAIN):
             object.__setattr__(self, "until", _half_width(self.until))
+
+    def described(self) -> dict[str, Any]:
+        """Return the fields as plain values, by the names that studies have always used."""
+        fields = asdict(self)
+        return {"compare" if name == "by" else name: value for name, value in fields.items()}
 
 
 def _draws(control: bool | int) -> bool | int:

@@ -140,7 +140,7 @@ loss = Metric("loss", loss_of, higher_is_better=False)
 NAMED_METRICS = {kind.name: kind for kind in (accuracy, top5, loss)}
 
 
-def performance_named(name: str) -> Metric:
+def metric_named(name: str) -> Metric:
     """Return the performance that the command line or a configuration file names.
 
     Args:
@@ -151,9 +151,9 @@ def performance_named(name: str) -> Metric:
         SettingError: For an unknown name, with the nearest known ones.
 
     Example:
-        >>> performance_named("accuracy").binary
+        >>> metric_named("accuracy").binary
         True
-        >>> performance_named("acuracy")
+        >>> metric_named("acuracy")
         Traceback (most recent call last):
         hormesis.errors.SettingError: Unknown performance 'acuracy'. Did you mean accuracy? \
 Known: accuracy, top5, loss, module:function.
@@ -165,7 +165,7 @@ Known: accuracy, top5, loss, module:function.
     return NAMED_METRICS[name]
 
 
-def as_performance(value: Metric | str | PerSample) -> Metric:
+def as_metric(value: Metric | str | PerSample) -> Metric:
     """Return the performance that was given in one of three ways.
 
     Args:
@@ -176,13 +176,13 @@ def as_performance(value: Metric | str | PerSample) -> Metric:
         SettingError: For an unknown name, or a value that cannot be called.
 
     Example:
-        >>> as_performance("loss").higher_is_better
+        >>> as_metric("loss").higher_is_better
         False
-        >>> as_performance(torch.dot).name
+        >>> as_metric(torch.dot).name
         'dot'
     """
     if isinstance(value, str):
-        return performance_named(value)
+        return metric_named(value)
     return _made(value, getattr(value, "__name__", type(value).__name__))
 
 

@@ -46,7 +46,7 @@ def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
             f"Expected a study of single targets, got {study.folder or 'one'} of all of them at "
             "once: analyse with --scope local."
         )
-    scores = study.score(selection.scoring or study.scoring)
+    scores = study.scores_with(selection.scoring or study.scoring)
     swept = scores["filter"].unique().tolist()
     if selection.filter not in swept:
         raise SettingError(unknown("`filter` of the study", selection.filter, swept))

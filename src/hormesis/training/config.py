@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hormesis.errors import SettingError
-from hormesis.settings.attacks import AUTO, PGD, Attack, make_attack
+from hormesis.settings.attacks import AUTO, PGD, Attack, describe_attack, make_attack
 from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS, check_choice
 
 Options = Mapping[str, Any]
@@ -21,8 +21,8 @@ class Recipe:
 
     Args:
         epochs: How often every training sample is shown, from 1 to 30,000.
-        batch: Samples in a step, at least 1; the last step of an epoch takes what is left.
-        rate: Learning rate at the start, above 0.
+        batch_size: Samples in a step, at least 1; the last step of an epoch takes what is left.
+        lr: Learning rate at the start, above 0.
         optimizer: A class of ``torch.optim`` such as ``"SGD"``, or ``module:factory``.
         optimizer_options: What it takes besides, such as ``{"momentum": 0.9}``.
         schedule: A class of ``torch.optim.lr_scheduler``, or ``module:factory``, or None for a
@@ -41,16 +41,16 @@ class Recipe:
         SettingError: For a value outside these bounds.
 
     Example:
-        >>> Recipe(optimizer="SGD", rate=0.1, optimizer_options={"momentum": 0.9}).batch
+        >>> Recipe(optimizer="SGD", lr=0.1, optimizer_options={"momentum": 0.9}).batch_size
         100
-        >>> Recipe(rate=-1)
+        >>> Recipe(lr=-1)
         Traceback (most recent call last):
-        hormesis.errors.SettingError: Expected `rate` to be a finite number above 0, got -1.
+        hormesis.errors.SettingError: Expected `lr` to be a finite number above 0, got -1.
     """
 
     epochs: int = 10
-    batch: int = 100
-    rate: float | int = 1e-3
+    batch_size: int = 100
+    lr: float | int = 1e-3
     optimizer: str = "Adam"
     optimizer_options: Options = field(default_factory=dict)
     schedule: str | None = None
@@ -68,9 +68,9 @@ class Recipe:
             raise SettingError(
                 f"Expected `epochs` to be at most {MOST_EPOCHS:,}, got {self.epochs}."
             )
-        check_count("batch", self.batch)
-        if not 0 < self.rate < math.inf:
-            raise SettingError(f"Expected `rate` to be a finite number above 0, got {self.rate}.")
+        check_count("batch_size", self.batch_size)
+        if not 0 < self.lr < math.inf:
+            raise SettingError(f"Expected `lr` to be a finite number above 0, got {self.lr}.")
         check_choice("stem", self.stem, STEMS)
         check_count("seed", self.seed, least=0)
         if self.seed > MOST_SEED:
@@ -89,6 +89,12 @@ class Recipe:
                 "Expected `epsilon` to be a number for an attack during training, such as 8/255, "
                 "got 'auto'."
             )
+
+    def described(self) -> dict[str, Any]:
+        """Return the fields as plain values, by the names that trainings have always used."""
+        recorded = {"batch_size": "batch", "lr": "rate"}
+        values = {recorded.get(name, name): value for name, value in asdict(self).items()}
+        return {**values, "attack": self.attack and describe_attack(self.attack)}
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class TrainerConfig:
         validation_samples: Size of a seeded, stratified choice of the validation samples; None
             takes all. (``ReduceLROnPlateau`` alone makes weights depend on them.)
         device: ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
-        loaders: Processes that prepare batches; 0 prepares them in between.
+        num_workers: Processes that prepare batches; 0 prepares them in between.
         loggers: Classes of ``lightning.pytorch.loggers``, each with its options. A table of all
             epochs, ``metrics.csv``, is written in any case.
         progress: Show progress on standard error.
@@ -152,7 +158,7 @@ class TrainerConfig:
     checkpoint_every: int = 1
     validation_samples: int | None = None
     device: str | None = None
-    loaders: int = 0
+    num_workers: int = 0
     loggers: Mapping[str, Options | None] = field(
         default_factory=lambda: {"TensorBoardLogger": None}
     )
@@ -161,7 +167,7 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         """Check every field."""
         check_count("checkpoint_every", self.checkpoint_every)
-        check_count("loaders", self.loaders, least=0)
+        check_count("num_workers", self.num_workers, least=0)
         check_options("loggers", self.loggers)
         if self.validation_samples is not None:
             check_count("validation_samples", self.validation_samples, least=2)

@@ -26,7 +26,7 @@ from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
 from hormesis.storage.rules import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig, check_count
-from hormesis.training.retrain import Ready, carry_out_arm, described_recipe, prepared
+from hormesis.training.retrain import Ready, carry_out_arm, prepared
 from hormesis.training.retraining_plan import opened_case
 from hormesis.training.robustness import EvaluationConfig, evaluated
 from hormesis.training.run_folder import alone, spelled
@@ -277,7 +277,7 @@ def _described(ready: Ready, controls: Controls, samples: Samples) -> dict[str, 
     about["selection"]["targets"] = sorted(ready.case.chosen)
     return {
         **about,
-        "recipe": {**described_recipe(recipe), "seed": None},
+        "recipe": {**recipe.described(), "seed": None},
         "data": {
             "name": parts.train.name,
             "split": corpus.split,

@@ -49,7 +49,7 @@ def freeze(
         >>> network = nn.Sequential(nn.Flatten(), first, last)
         >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(9, 1)
         >>> study = analyze(network, (images, torch.arange(18) % 2), attack=FGSM(0.01),
-        ...                 sweep=Sweep(thresholds=5), run=Execution(progress=False))
+        ...                 sweep=Sweep(thresholds=5), execution=Execution(progress=False))
         >>> selection = Selection(("antifragile",), undecided="estimate",
         ...                       scoring=Scoring(reference="density", tolerance=0.4))
         >>> frozen = freeze(network, study, selection)

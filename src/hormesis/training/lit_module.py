@@ -55,16 +55,16 @@ class Learner(lightning.LightningModule):
         """Return the batches of the epoch that comes; Lightning asks before each."""
         return training_loader(
             self._parts.train,
-            batch=self.recipe.batch,
+            batch=self.recipe.batch_size,
             seed=self.recipe.seed,
             epoch=epochs_done(self.trainer),
             transforms=self._transforms,
-            loaders=self._session.loaders,
+            loaders=self._session.num_workers,
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the validation samples in batches."""
-        return plain_loader(self._parts.validation, batch=max(self.recipe.batch, 100))
+        return plain_loader(self._parts.validation, batch=max(self.recipe.batch_size, 100))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  (of the many forms that Lightning takes)
         """Return optimiser and schedule."""

@@ -29,7 +29,7 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """
     kind = _found(recipe.optimizer, "optimizer", torch.optim, torch.optim.Optimizer)
     wanted = [value for value in network.parameters() if value.requires_grad]
-    options = {"lr": recipe.rate, **recipe.optimizer_options}
+    options = {"lr": recipe.lr, **recipe.optimizer_options}
     made = _made(kind, (wanted,), options, ("optimizer", recipe.optimizer))
     if not isinstance(made, torch.optim.Optimizer):
         raise SettingError(
@@ -57,7 +57,7 @@ def make_schedule(
     schedules = torch.optim.lr_scheduler
     kind = _found(recipe.schedule, "schedule", schedules, schedules.LRScheduler)
     known = inspect.signature(kind).parameters
-    usual = {"total_steps": recipe.epochs * steps, "T_max": recipe.epochs, "max_lr": recipe.rate}
+    usual = {"total_steps": recipe.epochs * steps, "T_max": recipe.epochs, "max_lr": recipe.lr}
     given = recipe.schedule_options
     if "epochs" in given:  # OneCycleLR takes these two instead
         del usual["total_steps"]

@@ -1,7 +1,7 @@
 """Training goes on with a part of the parameters: those whose class a selection keeps."""
 
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from hormesis.errors import SettingError
 from hormesis.results.retraining import Retraining, load_retraining, write_retraining
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
-from hormesis.settings.attacks import describe_attack
 from hormesis.storage.rules import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
@@ -180,7 +179,7 @@ def carry_out_arm(
         **run.manifest,
         **about,
         "selection": selection,
-        "recipe": described_recipe(recipe),
+        "recipe": recipe.described(),
         "frozen": {
             "values": freezing.values,
             "equal": "bit for bit, compared at the end of the run",
@@ -189,12 +188,6 @@ def carry_out_arm(
     }
     write_retraining(folder, manifest)
     return network
-
-
-def described_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as plain values."""
-    attack = None if recipe.attack is None else describe_attack(recipe.attack)
-    return {**asdict(recipe), "attack": attack}
 
 
 def _spelled(share: Share) -> str:

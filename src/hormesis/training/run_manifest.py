@@ -1,7 +1,6 @@
 """What a training asks, and whether the folder it is to go on in holds the same."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from hormesis.data.splits import Parts
 from hormesis.errors import TrainingError
 from hormesis.models.fingerprint import network_fingerprint, network_name
 from hormesis.models.normalization import normalised_by_default, normalization_of
-from hormesis.settings.attacks import describe_attack
 from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
 from hormesis.training.config import DataConfig, Recipe
@@ -31,7 +29,6 @@ def question(
     """
     recipe, corpus = asked
     named = isinstance(model, str)
-    attack = None if recipe.attack is None else describe_attack(recipe.attack)
     return {
         "network": {
             "name": model if named else network_name(network),
@@ -54,7 +51,7 @@ def question(
             "fingerprint": parts.train.fingerprint(),
             "validation_fingerprint": parts.validation.fingerprint(),
         },
-        "recipe": {**asdict(recipe), "attack": attack},
+        "recipe": recipe.described(),
     }
 
 

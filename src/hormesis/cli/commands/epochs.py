@@ -40,7 +40,7 @@ def run(given: Namespace) -> int:
     from hormesis.report.text.console import printable
     from hormesis.report.text.epoch_table import print_evolution
     from hormesis.storage.atomic import replacing
-    from hormesis.stress.metrics import performance_named
+    from hormesis.stress.metrics import metric_named
 
     with following(out, sinks) as follower:
         studies, damaged = analyze_epochs(
@@ -58,8 +58,8 @@ def run(given: Namespace) -> int:
             targets=targets,
             sweep=sweep,
             scoring=scoring,
-            performance=performance_named(given.performance),
-            run=run_from(given),
+            metric=metric_named(given.metric),
+            execution=run_from(given),
             confirmation=confirmation_from(given),
         )
     tell(follower)

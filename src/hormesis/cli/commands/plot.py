@@ -77,7 +77,7 @@ def run(given: Namespace) -> None:
     from hormesis.storage.user_files import replacing
 
     study = load_study_or_series(given.study)
-    scored = study.scored(scoring_from(given, study.scoring))
+    scored = study.with_scoring(scoring_from(given, study.scoring))
     picture = _drawn(scored, given)
     with replacing(out, "picture") as partial:
         save(picture, partial)

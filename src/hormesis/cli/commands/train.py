@@ -107,8 +107,8 @@ def add_recipe(made: ArgumentParser) -> None:
     add = made.add_argument_group("recipe").add_argument
     for name, kind, said in (
         ("epochs", int, "how often every sample is shown"),
-        ("batch", int, "samples in a step"),
-        ("rate", float, "learning rate at the start"),
+        ("batch_size", int, "samples in a step"),
+        ("lr", float, "learning rate at the start"),
         ("optimizer", str, "class of torch.optim, or module:factory"),
         ("schedule", str | None, "class of torch.optim.lr_scheduler, or module:factory"),
         ("seed", int, "seed of weights, order, augmentation and dropout"),
@@ -181,10 +181,10 @@ def add_session(made: ArgumentParser) -> None:
     )
     add("--device", type=str | None, help="cpu, cuda or mps (default: a GPU if there is one)")
     add(
-        "--loaders",
+        "--num-workers",
         type=int,
         metavar="N",
-        default=default.loaders,
+        default=default.num_workers,
         help="processes that prepare batches (default: %(default)s, in between)",
     )
     add(
@@ -253,8 +253,8 @@ def recipe_of(given: Namespace) -> dict[str, Any]:
     """Return what the flags of ``add_recipe`` say, by the names that ``Recipe`` has."""
     names = (
         "epochs",
-        "batch",
-        "rate",
+        "batch_size",
+        "lr",
         "optimizer",
         "optimizer_options",
         "schedule",
@@ -278,7 +278,14 @@ def _corpus(given: Namespace) -> DataConfig:
 
 def session_of(given: Namespace) -> TrainerConfig:
     """Return what the flags of ``add_session`` say."""
-    names = ("checkpoint_every", "validation_samples", "device", "loaders", "loggers", "progress")
+    names = (
+        "checkpoint_every",
+        "validation_samples",
+        "device",
+        "num_workers",
+        "loggers",
+        "progress",
+    )
     return TrainerConfig(**{name: _plain(given[name]) for name in names})
 
 

@@ -17,7 +17,7 @@ from hormesis.report.views.method_text import (
     epsilon_text,
     facts,
     left_out,
-    performance_text,
+    metric_text,
 )
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import plain, rounded
@@ -57,7 +57,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "performance": question["performance"]["name"],
         "percent": question["performance"]["name"] in ("accuracy", "top5"),
         "better": base.higher_is_better,
-        "unfiltered": [performance_text(study, value) for value in (base.clean, base.adversarial)],
+        "unfiltered": [metric_text(study, value) for value in (base.clean, base.adversarial)],
         "scoring": {
             name: getattr(study.scoring, name)
             for name in ("base", "reference", "tolerance", "level", "multiplicity")

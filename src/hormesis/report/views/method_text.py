@@ -14,7 +14,7 @@ _PERCENT = ("accuracy", "top5")
 Facts = list[tuple[str, str]]
 
 
-def performance_text(study: Study, value: float) -> str:
+def metric_text(study: Study, value: float) -> str:
     """Return a performance as readers expect it: a share in percent, all else as a number."""
     percent = study.manifest["question"]["performance"]["name"] in _PERCENT
     return f"{100 * value:.1f}\u202f%" if percent else f"{value:.4g}"
@@ -60,9 +60,9 @@ def facts(study: Study) -> Facts:
         "Settings of the attack": _spelled(attack, leave_out=("name", "epsilon", "chosen")),
         "ε was chosen": choice_text(attack),
         "Performance": f"{question['performance']['name']}; unfiltered "
-        f"{performance_text(study, study.base.clean)} clean, "
-        f"{performance_text(study, study.base.adversarial)} adversarial"
-        + ("" if chance is None else f"; guessing: {performance_text(study, chance)}"),
+        f"{metric_text(study, study.base.clean)} clean, "
+        f"{metric_text(study, study.base.adversarial)} adversarial"
+        + ("" if chance is None else f"; guessing: {metric_text(study, chance)}"),
         "Reach of the attack": idle_text(study),
         "Confirmation": _confirmation(study),
         "Cross-check": _cross_check(study),
@@ -200,7 +200,7 @@ def command(study: Study) -> str:
     sweep = {key: value for key, value in question["sweep"].items() if together or key != "span"}
     words += _given(sweep, Sweep())
     if question["performance"]["name"] != "accuracy":
-        words += ["--performance", question["performance"]["name"]]
+        words += ["--metric", question["performance"]["name"]]
     words += _given(vars(study.scoring), Scoring())
     return f"hormesis analyze {shlex.join(words)}"
 

@@ -93,4 +93,6 @@ def varying(studies: Sequence[Study]) -> str:
 
 def scored(gathered: Gathered, scoring: Scoring) -> Gathered:
     """Return the same with another scoring for all studies."""
-    return replace(gathered, studies=tuple(study.scored(scoring) for study in gathered.studies))
+    return replace(
+        gathered, studies=tuple(study.with_scoring(scoring) for study in gathered.studies)
+    )

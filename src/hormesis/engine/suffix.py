@@ -132,7 +132,7 @@ class _Work:
         self.rounding = rounding
         if program.exact:
             self.rounding = recheck.checked(network, None, self.inputs, self.answer, rounding)
-        self.unfiltered = (*self.with_scoring(self.answer, None, self.rounding), False)
+        self.unfiltered = (*self.scored(self.answer, None, self.rounding), False)
 
     def rounding_behind(
         self, walk: Walk, stage: Stage, removals: Sequence[Removal]
@@ -151,7 +151,7 @@ class _Work:
         answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
         if same(answer.logits, self.answer.logits):
             return self.unfiltered
-        return (*self.with_scoring(answer, removal, rounding), True)
+        return (*self.scored(answer, removal, rounding), True)
 
     def scored(
         self, answer: Answer, removal: Removal | None, rounding: recheck.Rounding

@@ -1,5 +1,6 @@
 """The documentation: its examples run, its API is all there is, and its links lead somewhere."""
 
+import doctest
 import json
 import re
 from pathlib import Path
@@ -78,3 +79,10 @@ def test_the_method_links_to_functions_that_the_api_page_shows():
         home, _, name = anchor.rpartition(".")
         listed = rf"^::: {re.escape(home)}\n    options:\n.*\b{name}\b"
         assert f"::: {anchor}\n" in api or re.search(listed, api, re.MULTILINE), anchor
+
+
+@pytest.mark.parametrize("name", sorted(hormesis.__all__))
+def test_every_public_name_is_told_with_an_example(name):
+    said = getattr(hormesis, name).__doc__ or ""
+    assert said.strip(), name
+    assert doctest.DocTestParser().get_examples(said), name

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 
 class HormesisError(Exception):
-    """The base of all errors of this package; the command line prints it and exits with 2."""
+    """The base of all errors of this package; the command line prints it and exits with 2.
+
+    Example:
+        >>> import hormesis as hm
+        >>> try:
+        ...     hm.load_study("nowhere")
+        ... except hm.HormesisError as error:
+        ...     print(error)
+        The folder nowhere is no study: it has no manifest.json.
+    """
 
 
 class SettingError(HormesisError, ValueError):

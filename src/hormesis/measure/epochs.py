@@ -96,6 +96,13 @@ def analyze_epochs(
         DataError: If the data are missing, or not those of the training.
         ModelError: If every checkpoint is damaged.
         StudyError: If ``out`` holds something else.
+
+    ``docs/training.md`` goes through a training and its studies.
+
+    Example:
+        >>> analyze_epochs(CheckpointSelection("runs/r18-mnist"), out="studies/r18-mnist")
+        Traceback (most recent call last):
+        hormesis.errors.TrainingError: There is no folder runs/r18-mnist of a training.
     """
     training, folder = load_run(trained.run), Path(out)
     chosen = training.chosen(trained.epochs)

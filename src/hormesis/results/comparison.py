@@ -51,6 +51,19 @@ class Comparison:
             ``group_by`` was given, or seeds are compared.
         scoring: How responses became scores, in all of them.
         notes: What a reader has to know, in sentences.
+
+    Example:
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> studies = [
+        ...     hm.analyze(network, data, sweep=hm.Sweep(seed=seed),
+        ...                execution=hm.Execution(progress=False))
+        ...     for seed in (0, 1)
+        ... ]
+        >>> sorted(hm.compare(studies, over="seeds").tables)
+        ['changes', 'matching', 'paths', 'pooled', 'scores', 'studies']
     """
 
     over: str

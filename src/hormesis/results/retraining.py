@@ -44,6 +44,30 @@ class Retraining:
     Args:
         folder: Where it lies.
         manifest: The study, the selection and what came of it, the recipe.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> first, last = (torch.nn.Linear(2, 2, bias=False) for _ in range(2))
+        >>> for layer in (first, last):
+        ...     _ = layer.weight.data.copy_(torch.tensor([[1.0, -1.0], [-0.5, 0.5]]))
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), first, last)
+        >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(9, 1)
+        >>> data = images, torch.arange(18) % 2
+        >>> study = hm.analyze(network, data, attack=hm.FGSM(0.01), sweep=hm.Sweep(thresholds=5),
+        ...                    execution=hm.Execution(progress=False))
+        >>> selection = hm.Selection(("antifragile",), undecided="estimate",
+        ...                          scoring=hm.Scoring(reference="density", tolerance=0.4))
+        >>> quiet = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
+        >>> with TemporaryDirectory() as folder:
+        ...     made = hm.retrain(
+        ...         study, (data, data), out=f"{folder}/run", selection=selection,
+        ...         recipe=hm.Recipe(epochs=1),
+        ...         origin=hm.SourceNetwork(network=network), session=quiet,
+        ...     )
+        >>> made.selection["targets"], made.selection["frozen_parameters"]
+        (['2.weight'], 4)
     """
 
     folder: Path
@@ -102,6 +126,30 @@ def load_retraining(folder: str | Path) -> Retraining:
 
     Raises:
         TrainingError: If it is no such folder, damaged, or of a later format.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> first, last = (torch.nn.Linear(2, 2, bias=False) for _ in range(2))
+        >>> for layer in (first, last):
+        ...     _ = layer.weight.data.copy_(torch.tensor([[1.0, -1.0], [-0.5, 0.5]]))
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), first, last)
+        >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(9, 1)
+        >>> data = images, torch.arange(18) % 2
+        >>> study = hm.analyze(network, data, attack=hm.FGSM(0.01), sweep=hm.Sweep(thresholds=5),
+        ...                    execution=hm.Execution(progress=False))
+        >>> selection = hm.Selection(("antifragile",), undecided="estimate",
+        ...                          scoring=hm.Scoring(reference="density", tolerance=0.4))
+        >>> quiet = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
+        >>> with TemporaryDirectory() as folder:
+        ...     made = hm.retrain(
+        ...         study, (data, data), out=f"{folder}/run", selection=selection,
+        ...         recipe=hm.Recipe(epochs=1),
+        ...         origin=hm.SourceNetwork(network=network), session=quiet,
+        ...     )
+        ...     load_retraining(f"{folder}/run").manifest == made.manifest
+        True
     """
     folder = Path(folder).expanduser()
     path = folder / MANIFEST

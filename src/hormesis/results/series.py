@@ -22,6 +22,19 @@ class StudySeries:
     Args:
         members: The studies by epoch, in order.
         folder: Where they lie.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> with TemporaryDirectory() as folder:
+        ...     for epoch in (1, 2):  # as ``analyze_epochs`` writes them
+        ...         _ = hm.analyze(network, data, out=f"{folder}/epoch-000{epoch}",
+        ...                        execution=hm.Execution(progress=False))
+        ...     hm.load_series(folder).scores["epoch"].unique().tolist()
+        [1, 2]
     """
 
     members: dict[int, Study]
@@ -110,6 +123,19 @@ def load_series(folder: str | Path) -> StudySeries:
 
     Raises:
         StudyError: If it holds none, or one that is damaged or of a later format.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> with TemporaryDirectory() as folder:
+        ...     for epoch in (1, 2):  # as ``analyze_epochs`` writes them
+        ...         _ = hm.analyze(network, data, out=f"{folder}/epoch-000{epoch}",
+        ...                        execution=hm.Execution(progress=False))
+        ...     load_series(folder)
+        StudySeries(Study(Sequential on custom, fgsm, 1 targets), epochs 1, 2)
     """
     folder = Path(folder)
     members = epoch_folders(folder)

@@ -69,6 +69,17 @@ class Study:
             set, and ``label``. None where that is not known.
         confirmation: What stronger attacks said of claims, see ``analysis.confirmation.COLUMNS``;
             None where there were no claims, or they were not put to the test.
+
+    Example:
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> study = hm.analyze(network, data, execution=hm.Execution(progress=False))
+        >>> study
+        Study(Sequential on custom, fgsm, 1 targets)
+        >>> study.targets["target"].tolist()
+        ['1.weight', '1.bias']
     """
 
     manifest: dict[str, Any]
@@ -350,6 +361,19 @@ def load_study(folder: str | Path) -> Study:
 
     Raises:
         StudyError: If it is no study, damaged, or of a later format.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> with TemporaryDirectory() as folder:
+        ...     made = hm.analyze(network, data, out=f"{folder}/study",
+        ...                       execution=hm.Execution(progress=False))
+        ...     read = load_study(f"{folder}/study")
+        >>> read.scores.equals(made.scores)
+        True
     """
     folder = Path(folder)
     if not is_study(folder) and folder.is_dir() and epoch_folders(folder):

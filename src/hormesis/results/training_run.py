@@ -45,6 +45,19 @@ class TrainingRun:
     Args:
         folder: Where it lies.
         manifest: What was asked, fingerprints and versions.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> quiet = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
+        >>> with TemporaryDirectory() as folder:
+        ...     run = hm.train(network, (data, data), out=f"{folder}/run",
+        ...                    recipe=hm.Recipe(epochs=1), session=quiet)
+        ...     list(run.checkpoints), len(run.metrics)
+        ([0, 1], 1)
     """
 
     folder: Path
@@ -185,6 +198,19 @@ def load_run(folder: str | Path) -> TrainingRun:
 
     Raises:
         TrainingError: If it is no such folder, damaged, or of a later format.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> quiet = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
+        >>> with TemporaryDirectory() as folder:
+        ...     made = hm.train(network, (data, data), out=f"{folder}/run",
+        ...                     recipe=hm.Recipe(epochs=1), session=quiet)
+        ...     load_run(f"{folder}/run")
+        TrainingRun(Sequential on custom, epochs 0, 1)
     """
     folder = Path(folder).expanduser()
     path = folder / MANIFEST

@@ -33,6 +33,25 @@ class SelectiveTraining(lightning.Callback):
     Raises:
         SettingError: If nothing would be trained, or nothing frozen.
         StudyError: If the study cannot be read.
+
+    Example:
+        >>> import torch
+        >>> import hormesis as hm
+        >>> first, last = (torch.nn.Linear(2, 2, bias=False) for _ in range(2))
+        >>> for layer in (first, last):
+        ...     _ = layer.weight.data.copy_(torch.tensor([[1.0, -1.0], [-0.5, 0.5]]))
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), first, last)
+        >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(9, 1)
+        >>> data = images, torch.arange(18) % 2
+        >>> study = hm.analyze(network, data, attack=hm.FGSM(0.01), sweep=hm.Sweep(thresholds=5),
+        ...                    execution=hm.Execution(progress=False))
+        >>> selection = hm.Selection(("antifragile",), undecided="estimate",
+        ...                          scoring=hm.Scoring(reference="density", tolerance=0.4))
+        >>> selective = SelectiveTraining(study, selection=selection)
+        >>> trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", logger=False,
+        ...                             enable_checkpointing=False, callbacks=[selective])
+        >>> selective in trainer.callbacks  # ``trainer.fit`` trains '2.weight' alone
+        True
     """
 
     def __init__(

@@ -105,6 +105,32 @@ def retrain_with_controls(
 
     Raises:
         HormesisError: As ``retrain`` says, before the slow part wherever that can be known.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> first, last = (torch.nn.Linear(2, 2, bias=False) for _ in range(2))
+        >>> for layer in (first, last):
+        ...     _ = layer.weight.data.copy_(torch.tensor([[1.0, -1.0], [-0.5, 0.5]]))
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), first, last)
+        >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).repeat(9, 1)
+        >>> data = images, torch.arange(18) % 2
+        >>> study = hm.analyze(network, data, attack=hm.FGSM(0.01), sweep=hm.Sweep(thresholds=5),
+        ...                    execution=hm.Execution(progress=False))
+        >>> selection = hm.Selection(("antifragile",), undecided="estimate",
+        ...                          scoring=hm.Scoring(reference="density", tolerance=0.4))
+        >>> quiet = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
+        >>> trial = EvaluationConfig(epsilons=(0.1,), steps=2)
+        >>> with TemporaryDirectory() as folder:
+        ...     made = retrain_with_controls(
+        ...         study, (data, data), out=f"{folder}/run", selection=selection,
+        ...         controls=Controls(("everything", "selective"), (1, 2), trial),
+        ...         recipe=hm.Recipe(epochs=1),
+        ...         origin=hm.SourceNetwork(network=network), session=quiet,
+        ...     )
+        ...     made.effects["attack"].tolist()
+        ['clean', 'fgsm', 'pgd']
     """
     folder = Path(out).expanduser()
     with spelled(folder):

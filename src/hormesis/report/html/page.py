@@ -47,6 +47,17 @@ def write_report(
     Raises:
         StudyError: If there is nothing to show, a folder holds something else or is damaged, or the
             file cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> study = hm.analyze(network, data, execution=hm.Execution(progress=False))
+        >>> with TemporaryDirectory() as folder:
+        ...     write_report(study, f"{folder}/report.html").name
+        'report.html'
     """
     path = Path(path).expanduser()
     text = report_text(gather(studies), title=title, refresh=refresh)

@@ -61,6 +61,14 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     harmless.over.set()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _spared() -> Iterator[None]:
+    from spared import spared  # here, as it imports PyTorch, which collecting alone need not
+
+    with spared():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _harmless() -> Iterator[None]:
     """Fail a test that tried to harm, also where what it called has swallowed the refusal."""

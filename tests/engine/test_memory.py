@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hormesis import FGSM, PGD, analyze
+from hormesis import FGSM, PGD, analyze, measuring
 from hormesis.engine import memory, plain, suffix
 from hormesis.engine.memory import Footprint, allotted, footprint, halving
 from hormesis.engine.outcomes import Block, Outcomes, Question
@@ -25,6 +25,12 @@ from hormesis.stress.targets import find_targets
 
 MIB = 2**20
 ASKED = Question(accuracy, FGSM(0.1), adaptive=False, bounds=(0.0, 1.0), seed=0)
+
+
+@pytest.fixture(autouse=True)
+def _studies_find_out_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unlike everywhere else in the suite."""
+    monkeypatch.setattr(measuring, "footprint", footprint)
 
 
 def small() -> nn.Module:

@@ -12,13 +12,11 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, product
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import killed
 from hormesis import measuring
 from hormesis.cli import main
-from hormesis.engine.memory import Footprint
 from hormesis.errors import HormesisError, StudyError
 from hormesis.report.live import Following, page_sink
 from hormesis.storage import LOCK, MANIFEST, begun, lock
@@ -55,7 +53,6 @@ PLANTED = [*BESIDE, *(f"study/{name}" for name in WITHIN)]
 @pytest.fixture(autouse=True, scope="module")
 def _at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
         patch.setattr(lock, "SETTLE", 0.01)
         patch.setattr("hormesis.storage.replacement._PATIENCE", 2)
         yield

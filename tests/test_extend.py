@@ -75,9 +75,9 @@ WIDER: dict[str, dict[str, Any]] = {
     "targets": {"targets": hm.Targets()},
     "magnitude": {"attack": hm.PGD(0.1, steps=2)},
     "attack": {"attack": hm.FGSM(0.05)},
-    "adversary": {"sweep": hm.Sweep(thresholds=5, control=True, adversary="adaptive")},
+    "adversary": {"count": 64, "sweep": hm.Sweep(thresholds=5, control=True, adversary="adaptive")},
     "everything": {
-        "count": 200,
+        "count": 128,
         "targets": hm.Targets(),
         "sweep": hm.Sweep(thresholds=9, control=True),
         "attack": hm.FGSM(0.05),

@@ -287,9 +287,11 @@ EVERY = {"kinds": asked.KINDS}
     [(name, True) for name in NETWORKS]
     + [(name, False) for name in ("tied", "residual", "tiny maps")],
 )
-def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool) -> None:
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool, step: int) -> None:
+    """By every third removal, so that each parameter has some; slowly by all of them."""
     network, block = made(name)
-    removals = removals_of(network, block, asked.Sweep(thresholds=2), **EVERY)
+    removals = removals_of(network, block, asked.Sweep(thresholds=2), **EVERY)[::step]
     program = compiled(name, fast)
     expected = plain.measure(network, removals, block, question())
     assert_same(measure(program, network, removals, block, question()), expected)

@@ -207,12 +207,12 @@ import sys
 sys.path[:0] = sys.argv[2:]
 from test_train import trained
 from pathlib import Path
-trained(Path(sys.argv[1]), epochs=30)
+trained(Path(sys.argv[1]), epochs=15)
 """
 
 
 def test_a_killed_process_is_taken_up_where_it_stopped(tmp_path):
-    whole = trained(tmp_path / "whole", epochs=30)
+    whole = trained(tmp_path / "whole", epochs=15)
     killed = tmp_path / "killed"
     words = [sys.executable, "-c", CHILD, str(killed), str(Path(__file__).parent)]
     child = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -220,9 +220,9 @@ def test_a_killed_process_is_taken_up_where_it_stopped(tmp_path):
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    again = trained(killed, epochs=30)
+    again = trained(killed, epochs=15)
     assert equal(weights(again), weights(whole))
-    assert again.metrics["epoch"].tolist() == list(range(1, 31))
+    assert again.metrics["epoch"].tolist() == list(range(1, 16))
 
 
 @contextmanager

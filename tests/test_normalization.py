@@ -162,7 +162,8 @@ def test_a_network_by_name_is_normalised_as_its_data_are(root, name):
     whole = hm.normalized(network, samples.mean, samples.std)
     targets = hm.Targets(include=("classifier.1.weight",))
     sweep = hm.Sweep(thresholds=2, filters=("pulse_wave",))
-    same(study, hm.analyze(whole, samples, targets=targets, **(SWEEP | {"sweep": sweep})))
+    asked: dict[str, Any] = SWEEP | {"targets": targets, "sweep": sweep}
+    same(study, hm.analyze(whole, samples, **asked))
 
 
 def test_a_network_that_brings_its_own_is_not_normalised_twice(capsys):

@@ -23,6 +23,7 @@ from hormesis.storage import locked
 from hormesis.training import keeper
 from hormesis.training.batches import epoch_order
 from hormesis.training.train import train
+from parameters import one_at_a_time
 
 QUIET = hm.Session(progress=False, loggers={}, device="cpu")
 
@@ -178,8 +179,9 @@ class StopError(Exception):
     """In the place of a kill."""
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("at", ["write_checkpoint", "write_metrics"])
+@pytest.mark.parametrize(
+    ("recipe", "at"), one_at_a_time(RECIPES, ["write_checkpoint", "write_metrics"])
+)
 def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, recipe, at):
     whole = trained(tmp_path / "whole", **RECIPES[recipe])
     real, calls = getattr(keeper, at), []

@@ -6,15 +6,33 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import cache_from_source
 
 import pytest
 from hypothesis import settings
+from jaxtyping import _import_hook
 
 import harmless
 
 # No deadline: a busy machine must not fail a test that is right.
 settings.register_profile("suite", deadline=None, max_examples=25)
 settings.load_profile("suite")
+
+_checked = _import_hook._optimized_cache_from_source
+
+
+def _compiled(typechecker: str, path: str, debug_override: bool | None = None) -> str:
+    """Return where the compiled form of a file lies: apart for ours, which is checked.
+
+    Jaxtyping looks there for all that our modules import, too, so that torch and scipy would be
+    compiled anew in every run: half of the time of a collection.
+    """
+    if f"{os.sep}hormesis{os.sep}" in path:
+        return _checked(typechecker, path, debug_override)
+    return cache_from_source(path, debug_override)
+
+
+_import_hook._optimized_cache_from_source = _compiled
 
 # As from a terminal, also where the suite runs in the background: the processes that it starts
 # would ignore what it ignores.
@@ -41,6 +59,14 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.addaudithook(harmless.watch)
     yield
     harmless.over.set()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _spared() -> Iterator[None]:
+    from spared import spared  # here, as it imports PyTorch, which collecting alone need not
+
+    with spared():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,12 @@ RUN = ["--run", "run", "--allow-code"]
 SMALL = ["--thresholds", "3", "--epsilon", "0.1", "--engine", "plain", "--confirm", "never"]
 SWEEP = hm.Sweep(thresholds=3)
 PLAIN = hm.Execution(engine="plain", progress=False)
+ASKED: dict[str, Any] = {
+    "attack": hm.FGSM(0.1),
+    "sweep": SWEEP,
+    "confirmation": hm.Confirmation(when="never"),
+    "execution": PLAIN,
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +55,7 @@ def home(made, tmp_path, monkeypatch):
 
 
 def analyze(out="studies", run="run", **options):
-    settings: dict[str, Any] = {
-        "attack": hm.FGSM(0.1),
-        "sweep": SWEEP,
-        "execution": PLAIN,
-    } | options
+    settings: dict[str, Any] = {**ASKED, **options}
     trained = hm.CheckpointSelection(run, settings.pop("epochs", None), allow_code=True)
     return hm.analyze_epochs(trained, out=out, **settings)
 
@@ -66,7 +68,7 @@ def test_each_study_is_that_of_its_checkpoint_alone(home):
     for epoch, study in studies.members.items():
         network = build_model("my.nets:build", classes=4, channels=1)
         load_weights(network, home / "run" / "checkpoints" / f"epoch-{epoch:04d}.safetensors")
-        alone = hm.analyze(network, samples, attack=hm.FGSM(0.1), sweep=SWEEP, execution=PLAIN)
+        alone = hm.analyze(network, samples, **ASKED)
         assert alone.responses.equals(study.responses)
         assert alone.base == study.base
     again = hm.load_series("studies")

@@ -1,17 +1,14 @@
 """A study that grows out of another: what both share is not measured again, and nothing differs."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import hormesis as hm
 from hormesis.engine.controls import control_columns
-from hormesis.engine.memory import Footprint
 from hormesis.engine.outcomes import Outcomes
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import StudyError
@@ -30,13 +27,6 @@ SMALL: dict[str, Any] = {
     "attack": hm.PGD(0.05, steps=2),
     "confirmation": hm.Confirmation(when="never"),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _memory_is_no_matter() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_worker, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
-        yield
 
 
 @pytest.fixture
@@ -85,9 +75,9 @@ WIDER: dict[str, dict[str, Any]] = {
     "targets": {"targets": hm.Targets()},
     "magnitude": {"attack": hm.PGD(0.1, steps=2)},
     "attack": {"attack": hm.FGSM(0.05)},
-    "adversary": {"sweep": hm.Sweep(thresholds=5, control=True, adversary="adaptive")},
+    "adversary": {"count": 64, "sweep": hm.Sweep(thresholds=5, control=True, adversary="adaptive")},
     "everything": {
-        "count": 200,
+        "count": 128,
         "targets": hm.Targets(),
         "sweep": hm.Sweep(thresholds=9, control=True),
         "attack": hm.FGSM(0.05),

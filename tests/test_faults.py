@@ -9,24 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import killed
 from hormesis.cli.app import main
-from hormesis.engine.memory import Footprint
 from hormesis.errors import StudyError
-from hormesis.measure import shard_worker
 from hormesis.results.study import load_study
 from hormesis.storage import MANIFEST, OUTCOMES, files
 from hormesis.storage.ownership import NEXT, STUDY, claim, owner
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _memory_is_no_matter() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_worker, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
-        yield
 
 
 @pytest.fixture(scope="module")

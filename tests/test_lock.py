@@ -96,7 +96,8 @@ def test_a_study_that_another_process_works_on_is_refused(tmp_path):
         assert killed.analyze(out, "usual").finished
 
 
-def test_readers_see_one_study_or_the_other_while_it_is_replaced(tmp_path):
+@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_readers_see_one_study_or_the_other_while_it_is_replaced(tmp_path, times):
     out, ended = tmp_path / "study", threading.Event()
     killed.analyze(out, "usual")
     seen, wrong = set[int](), []
@@ -114,7 +115,7 @@ def test_readers_see_one_study_or_the_other_while_it_is_replaced(tmp_path):
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
-    for _ in range(2):
+    for _ in range(times):
         killed.analyze(out, "extend")
         killed.analyze(out, "overwrite")
     ended.set()

@@ -14,6 +14,7 @@ from hormesis.cli.app import main
 from hormesis.data.datasets import NORMALISATIONS
 from hormesis.errors import SettingError, StudyError
 from hormesis.models.networks import build_model
+from hormesis.report.plots import overview
 from hormesis.settings.network import ModelAndData
 from hormesis.storage import read_manifest, write_manifest
 from made_sets import write_mnist, write_tiny_imagenet
@@ -49,6 +50,7 @@ SWEEP: dict[str, Any] = {
     "sweep": hm.Sweep(thresholds=3),
     "attack": hm.FGSM(0.05),
     "confirmation": hm.Confirmation(when="never"),
+    "run": hm.Execution(engine="plain", progress=False),
 }
 
 
@@ -58,6 +60,8 @@ def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
+    # What is drawn is no matter here, and takes longer than what is measured.
+    monkeypatch.setattr(overview, "draw_overview", lambda study, path: path.write_bytes(b"drawn"))
     yield tmp_path
     for name in ("mine", "sets"):
         sys.modules.pop(name, None)
@@ -158,7 +162,8 @@ def test_a_network_by_name_is_normalised_as_its_data_are(root, name):
     whole = hm.normalized(network, samples.mean, samples.std)
     targets = hm.Targets(include=("classifier.1.weight",))
     sweep = hm.Sweep(thresholds=2, filters=("pulse_wave",))
-    same(study, hm.analyze(whole, samples, attack=hm.FGSM(0.05), targets=targets, sweep=sweep))
+    asked: dict[str, Any] = SWEEP | {"targets": targets, "sweep": sweep}
+    same(study, hm.analyze(whole, samples, **asked))
 
 
 def test_a_network_that_brings_its_own_is_not_normalised_twice(capsys):

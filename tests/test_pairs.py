@@ -33,6 +33,7 @@ def goes_all_the_way(out, model, data, root, *, samples, stem="standard", measur
         attack=hm.FGSM(0.02),
         targets=hm.Targets(include=(last,)),
         sweep=hm.Sweep(thresholds=3),
+        confirmation=hm.Confirmation(when="never"),
         execution=hm.Execution(engine="plain", progress=False),
     )
     assert damaged == {}

@@ -1,20 +1,16 @@
 """A study that is interrupted and gone on with: every shard once, and the same bytes at the end."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.engine.engines import Engine
-from hormesis.engine.memory import Footprint
 from hormesis.engine.shards import Task, Work
 from hormesis.errors import StudyError
 from hormesis.measure import shard_worker
@@ -52,25 +48,6 @@ def analyze(out: Path | None, sweep: hm.Sweep = SWEEP, **more: Any) -> hm.Study:
     never = hm.Confirmation(when="never")
     given = {"attack": hm.FGSM(0.05), "confirmation": never, "execution": QUIET, **more}
     return hm.analyze(network(), given.pop("data", data()), sweep=sweep, out=out, **given)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compiled_once() -> Iterator[None]:
-    """Compile the network once, and look once what it takes: that is slower than all the rest."""
-    known: dict[int | None, Engine] = {}
-    choose = shard_worker.choose_engine
-
-    def chosen(
-        network: nn.Module, example: torch.Tensor, execution: hm.Execution, sweep: hm.Sweep
-    ) -> Engine:
-        if execution.num_workers not in known:
-            known[execution.num_workers] = choose(network, example, execution, sweep)
-        return known[execution.num_workers]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_worker, "choose_engine", chosen)
-        patch.setattr(shard_worker, "footprint", lambda *_: Footprint(np.zeros(1), np.zeros(1)))
-        yield
 
 
 @pytest.fixture

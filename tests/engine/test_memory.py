@@ -19,6 +19,7 @@ from hormesis.engine.memory import Footprint, allotted, footprint, halving
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.errors import SettingError
+from hormesis.measure import shard_worker
 from hormesis.settings.execution import Execution, in_bytes
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -27,6 +28,12 @@ from hormesis.stress.targets import find_targets
 
 MIB = 2**20
 ASKED = Question(accuracy, FGSM(0.1), adaptive=False, bounds=(0.0, 1.0), seed=0)
+
+
+@pytest.fixture(autouse=True)
+def _studies_find_out_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unlike everywhere else in the suite."""
+    monkeypatch.setattr(shard_worker, "footprint", footprint)
 
 
 def small() -> nn.Module:

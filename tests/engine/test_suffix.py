@@ -288,9 +288,11 @@ EVERY = {"kinds": KINDS}
     [(name, True) for name in NETWORKS]
     + [(name, False) for name in ("tied", "residual", "tiny maps")],
 )
-def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool) -> None:
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool, step: int) -> None:
+    """By every third removal, so that each parameter has some; slowly by all of them."""
     network, block = made(name)
-    removals = removals_of(network, block, hm.Sweep(thresholds=2), **EVERY)
+    removals = removals_of(network, block, hm.Sweep(thresholds=2), **EVERY)[::step]
     program = compiled(name, fast)
     expected = plain.measure(network, removals, block, question())
     assert_same(measure(program, network, removals, block, question()), expected)
@@ -302,7 +304,7 @@ def test_outcomes_are_those_of_the_plain_loop(name: str, fast: bool) -> None:
 def test_global_targets_and_channels(name: str, selection: dict[str, str]) -> None:
     network, block = made(name)
     sweep = hm.Sweep(("pulse_wave",), thresholds=2, control=True, span=(-0.3, 0.3))
-    removals = removals_of(network, block, sweep, **selection)
+    removals = removals_of(network, block, sweep, **selection)[::2]
     program = compiled(name)
     expected = plain.measure(network, removals, block, question())
     assert_same(measure(program, network, removals, block, question()), expected)
@@ -312,7 +314,7 @@ def test_global_targets_and_channels(name: str, selection: dict[str, str]) -> No
 @pytest.mark.parametrize("name", ["tiny maps", "attention"])
 def test_every_adversary(name: str, changes: dict[str, object]) -> None:
     network, block = made(name)
-    removals = removals_of(network, block, hm.Sweep(thresholds=3))
+    removals = removals_of(network, block, hm.Sweep(thresholds=2))
     program = compiled(name)
     # PyTorch attends by another path without gradients: there the plain loop has to measure.
     assert (program.literal is None) == (name == "attention")
@@ -320,7 +322,15 @@ def test_every_adversary(name: str, changes: dict[str, object]) -> None:
     assert_same(measure(program, network, removals, block, question(**changes)), expected)
 
 
-@pytest.mark.parametrize("name", ["tiny maps", "branches", "residual", "vision transformer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "branches",
+        "vision transformer",
+        pytest.param("tiny maps", marks=pytest.mark.slow),
+        pytest.param("residual", marks=pytest.mark.slow),
+    ],
+)
 def test_bfloat16_filters_exactly_and_rounds_logits(name: str) -> None:
     network, block = made(name)
     removals = removals_of(network, block, hm.Sweep(thresholds=3))
@@ -337,7 +347,7 @@ def test_bfloat16_filters_exactly_and_rounds_logits(name: str) -> None:
 def test_loss_agrees_up_to_rounding() -> None:
     network, block = made("tiny maps")
     removals = removals_of(network, block, hm.Sweep(thresholds=3))
-    program = compile_network(network, block.inputs[:2])
+    program = compiled("tiny maps")
     expected = plain.measure(network, removals, block, question(metric=loss))
     found = measure(program, network, removals, block, question(metric=loss))
     torch.testing.assert_close(found.clean, expected.clean, rtol=1e-4, atol=1e-5)
@@ -380,7 +390,7 @@ def test_network_and_its_modes_are_left_alone() -> None:
 
 def test_threads_share_a_program() -> None:
     network, block = made("convolutions", count=40)
-    removals = removals_of(network, block, hm.Sweep(thresholds=3))
+    removals = removals_of(network, block, hm.Sweep(thresholds=2))
     program = compiled("convolutions")
     blocks = [Block(block.inputs[i : i + 10], block.labels[i : i + 10], i) for i in (0, 10, 20, 30)]
     expected = [plain.measure(network, removals, part, question()) for part in blocks]
@@ -417,7 +427,7 @@ def test_rows_that_tie_are_settled_by_the_network() -> None:
         weight, bias = network.get_parameter("17.weight"), network.get_parameter("17.bias")
         weight[1] = weight[0]
         bias[:2] = 1.0
-    removals = removals_of(network, block, hm.Sweep(thresholds=4))
+    removals = removals_of(network, block, hm.Sweep(thresholds=3))
     program = compile_network(network, block.inputs[:2])
     for metric in (accuracy, as_metric("accuracy")):
         asking = question(metric=metric)
@@ -427,7 +437,7 @@ def test_rows_that_tie_are_settled_by_the_network() -> None:
 
 def test_a_program_works_for_a_single_sample() -> None:
     network, block = made("tiny maps", count=1)
-    removals = removals_of(network, block, hm.Sweep(thresholds=3))
+    removals = removals_of(network, block, hm.Sweep(thresholds=2))
     program = compile_network(network, block.inputs)
     for adaptive in (False, True):
         expected = plain.measure(network, removals, block, question(adaptive=adaptive))
@@ -437,7 +447,7 @@ def test_a_program_works_for_a_single_sample() -> None:
 
 def test_nothing_to_measure() -> None:
     network, block = made("tiny maps")
-    program = compile_network(network, block.inputs)
+    program = compiled("tiny maps")
     found = measure(program, network, [], block, question())
     assert found.clean.shape == (0, 12)
     assert found.changed.shape == (0,)

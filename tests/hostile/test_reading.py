@@ -23,7 +23,7 @@ from reading import COMMANDS, KINDS, PLACES, PLANTS, Ended, ended, plant
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="readings are forked")
 _SOON = ("open", "status", "verify", "report")  # those of the fast part
-_FEW, _MANY = 32, MANY
+_FEW, _MANY = 16, MANY
 Usual = dict[str, Ended]
 RETRAINING = {
     "study": {"network": "a", "data": "b", "epoch": None},
@@ -66,7 +66,7 @@ def _waits(kind: str, name: str) -> bool:
     return kind == "unfinished" and name == "watch"
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(12))
 def test_what_lies_in_the_place_of_a_file(made, tmp_path, seed):
     chance = Random(seed)
     place, what = chance.choice(PLACES), chance.choice([*PLANTS])

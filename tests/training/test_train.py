@@ -23,6 +23,7 @@ from hormesis.storage import locked
 from hormesis.training import checkpointing
 from hormesis.training.loaders import epoch_order
 from hormesis.training.train import train
+from parameters import one_at_a_time
 
 QUIET = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
 
@@ -178,8 +179,9 @@ class StopError(Exception):
     """In the place of a kill."""
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("at", ["write_checkpoint", "write_metrics"])
+@pytest.mark.parametrize(
+    ("recipe", "at"), one_at_a_time(RECIPES, ["write_checkpoint", "write_metrics"])
+)
 def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, recipe, at):
     whole = trained(tmp_path / "whole", **RECIPES[recipe])
     real, calls = getattr(checkpointing, at), []
@@ -207,12 +209,12 @@ import sys
 sys.path[:0] = sys.argv[2:]
 from test_train import trained
 from pathlib import Path
-trained(Path(sys.argv[1]), epochs=30)
+trained(Path(sys.argv[1]), epochs=15)
 """
 
 
 def test_a_killed_process_is_taken_up_where_it_stopped(tmp_path):
-    whole = trained(tmp_path / "whole", epochs=30)
+    whole = trained(tmp_path / "whole", epochs=15)
     killed = tmp_path / "killed"
     words = [sys.executable, "-c", CHILD, str(killed), str(Path(__file__).parent)]
     child = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -220,9 +222,9 @@ def test_a_killed_process_is_taken_up_where_it_stopped(tmp_path):
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    again = trained(killed, epochs=30)
+    again = trained(killed, epochs=15)
     assert equal(weights(again), weights(whole))
-    assert again.metrics["epoch"].tolist() == list(range(1, 31))
+    assert again.metrics["epoch"].tolist() == list(range(1, 16))
 
 
 @contextmanager

@@ -25,50 +25,16 @@ from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
 from hormesis.storage.rules import plainly
-from hormesis.training.config import DataConfig, Recipe, TrainerConfig, check_count
+from hormesis.training.config import DataConfig, Recipe, TrainerConfig
+from hormesis.training.controls_config import Controls, EvaluationConfig
 from hormesis.training.retrain import Ready, carry_out_arm, prepared
 from hormesis.training.retraining_plan import opened_case
-from hormesis.training.robustness import EvaluationConfig, evaluated
+from hormesis.training.robustness import evaluated
 from hormesis.training.run_folder import alone, spelled
 from hormesis.training.selection import ARMS, Selection
 from hormesis.training.source_network import SourceNetwork
 from hormesis.training.trial_tables import MEASURED, Tables, check_out, opened_tables
 from hormesis.training.verify import examined_run
-
-
-@dataclass(frozen=True)
-class Controls:
-    """Which trainings are compared, and how.
-
-    Args:
-        arms: Some of ``ARMS``; ``"everything"`` is what the others are compared with.
-        seeds: Each arm is trained once with each; they decide the order of the samples and what the
-            random arms draw.
-        trial: How hard every network is tried.
-        test: What it is tried on, as ``samples_from`` takes it; None takes the validation samples
-            that the study has not seen.
-
-    Raises:
-        SettingError: For an unknown arm, or a seed that cannot be used.
-
-    Example:
-        >>> Controls(seeds=(1, 2)).arms[0]
-        'selective'
-    """
-
-    arms: Sequence[str] = ARMS
-    seeds: Sequence[int] = (1, 2, 3)
-    trial: EvaluationConfig = EvaluationConfig()
-    test: Any = None
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for arm in self.arms:
-            check_choice("arm", arm, ARMS)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise SettingError(f"Expected `seeds` that differ, got {self.seeds}.")
-        for seed in self.seeds:
-            check_count("seeds", seed, least=0)
 
 
 def retrain_with_controls(

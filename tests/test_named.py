@@ -9,14 +9,14 @@ from torch import nn
 
 from hormesis.data.datasets import load_data
 from hormesis.errors import HormesisError, SettingError
-from hormesis.measure.by_name import analyze_named
+from hormesis.measure.by_name import analyze_by_name
 from hormesis.models.networks import build_model
 from hormesis.models.normalization import Normalized
 from hormesis.results.study import Study
 from hormesis.settings.attacks import FGSM
 from hormesis.settings.execution import Execution
 from hormesis.settings.network import ModelAndData
-from hormesis.settings.scoring import Scoring
+from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.stress.metrics import accuracy
@@ -50,14 +50,14 @@ def analyzed(monkeypatch):
 
 
 def analyze(home, *, seed=0, out="out", execution=Execution(progress=False), **named):
-    return analyze_named(
-        ModelAndData(**named),
+    request = AnalysisRequest(
         FGSM(0.1),
-        (Targets(include=("*.weight",)), Sweep(thresholds=3, seed=seed), Scoring()),
-        metric="accuracy",
+        Targets(include=("*.weight",)),
+        Sweep(thresholds=3, seed=seed),
         out=home / out,
         execution=execution,
     )
+    return analyze_by_name(ModelAndData(**named), request)
 
 
 def state(network):

@@ -7,9 +7,10 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
-from hormesis.errors import MissingExtraError, SettingError
+from hormesis.errors import SettingError
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
+from hormesis.training.controls_config import check_autoattack
 
 _TARGETED = 9  # classes that the standard version aims at, of ten or more
 _FEWEST = 4  # classes that its targeted loss can tell apart

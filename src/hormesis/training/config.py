@@ -35,8 +35,8 @@ class Recipe:
             options, such as ``{"RandomCrop": {"size": 32, "padding": 4}}``. They change a training
             image in this order.
         attack: Adversary that the validation meets too, with a number as ``epsilon``; or None.
-        adversarial: Train on adversarial instead of clean samples (Madry et al. 2018,
-            arXiv:1706.06083); needs ``attack``.
+        adversarial: Train on adversarial samples instead of clean ones; needs ``attack``. Madry et
+            al. 2018, arXiv:1706.06083.
         stem: First layer; ``"small"`` suits images of about 32x32 pixels.
         seed: Seed of weights, order, augmentation and dropout, at least 0.
 
@@ -58,9 +58,7 @@ class Recipe:
     optimizer_options: Options = field(default_factory=dict)
     schedule: str | None = field(default=None, metadata=option(code=True))
     schedule_options: Options = field(default_factory=dict)
-    augment: Mapping[str, Options | None] = field(
-        default_factory=dict, metadata=option(code=True)
-    )
+    augment: Mapping[str, Options | None] = field(default_factory=dict, metadata=option(code=True))
     attack: Attack | None = field(default=None, metadata=option(flag=""))
     adversarial: bool = False
     stem: str = field(default="standard", metadata=option(choices=STEMS))

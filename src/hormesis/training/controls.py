@@ -1,8 +1,7 @@
 """The experiment: selective retraining beside its controls, with the same budget and seeds."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,12 @@ from hormesis.analysis.effects import accuracy_table, effect_table
 from hormesis.data.samples import Samples, samples_from, take
 from hormesis.data.sampling import drawn, stratified
 from hormesis.engine.progress import Report, shown
-from hormesis.errors import DataError, SettingError, TrainingError
+from hormesis.errors import DataError, TrainingError
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.results.retraining import ACCURACY, EFFECTS, OUTCOMES, Retraining, load_retraining
 from hormesis.results.study import Study
 from hormesis.results.training_run import load_run
-from hormesis.settings.choices import check_choice
 from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
@@ -31,7 +29,7 @@ from hormesis.training.retrain import Ready, carry_out_arm, prepared
 from hormesis.training.retraining_plan import opened_case
 from hormesis.training.robustness import evaluated
 from hormesis.training.run_folder import alone, spelled
-from hormesis.training.selection import ARMS, Selection
+from hormesis.training.selection import Selection
 from hormesis.training.source_network import SourceNetwork
 from hormesis.training.trial_tables import MEASURED, Tables, check_out, opened_tables
 from hormesis.training.verify import examined_run

@@ -1,4 +1,4 @@
-"""How the networks of an experiment are evaluated, and which are trained: plain values, no torch."""
+"""How the networks of an experiment are evaluated, and which are trained; needs no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class EvaluationConfig:
 
     epsilons: Sequence[float | int | str] = field(
         default=("2/255", "4/255", "8/255", "16/255"),
-        metadata=option(expected="numbers, or fractions such as 8/255"),
+        metadata=option(metavar="X", expected="numbers, or fractions such as 8/255"),
     )
     steps: int = field(default=20, metadata=option(flag="pgd_steps"))
     restarts: int = 3

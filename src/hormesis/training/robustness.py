@@ -4,7 +4,7 @@ A perturbation within a ball lies within every larger ball, so a sample that fal
 has fallen at all larger ones. And what a weaker attack has felled, a stronger one need not try.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 import torch

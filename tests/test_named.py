@@ -174,13 +174,14 @@ def test_an_unknown_data_set_is_told_before_missing_weights(home):
 
 def test_a_performance_of_the_users_own(home, analyzed):
     with pytest.raises(SettingError, match=r"'my\.sets' has no 'margn'"):
-        analyze_named(
+        analyze_by_name(
             ModelAndData(model="my.nets:build", data="my.sets:held_out"),
-            FGSM(0.1),
-            (Targets(), Sweep(), Scoring()),
-            metric="my.sets:margn",
-            out=home / "out",
-            execution=Execution(progress=False),
+            AnalysisRequest(
+                FGSM(0.1),
+                metric="my.sets:margn",
+                out=home / "out",
+                execution=Execution(progress=False),
+            ),
         )
     assert analyzed == []
 

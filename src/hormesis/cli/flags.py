@@ -1,4 +1,4 @@
-"""Flags from dataclasses: what a field says of itself becomes a flag, its help and a key of YAML."""
+"""Flags from dataclasses: what a field says becomes a flag, its help and a key of YAML."""
 
 import inspect
 import re
@@ -6,7 +6,7 @@ from argparse import SUPPRESS, BooleanOptionalAction
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from types import NoneType, UnionType
-from typing import Any, Protocol, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from hormesis.settings.choices import USUAL_DRAWS
 
@@ -140,14 +140,8 @@ def _first_sentence(text: str) -> str:
     return plain.replace('"', "") if "{" in plain else plain
 
 
-class _Adds(Protocol):
-    """A parser of ``argparse``, or a group of one."""
-
-    def add_argument(self, *names: str, **options: Any) -> Any: ...  # noqa: ANN401
-
-
-def add_flag(parser: _Adds, flag: Flag) -> None:
-    """Add a flag to a parser, which leaves its value a text and its default out."""
+def argparse_options(flag: Flag) -> dict[str, Any]:
+    """Return how ``argparse`` reads a flag: its value stays a text, its default is left out."""
     options: dict[str, Any] = {"default": SUPPRESS, "help": flag.help}
     if flag.positional:
         options |= {"nargs": "*" if flag.items else "?", "metavar": flag.metavar}
@@ -161,7 +155,7 @@ def add_flag(parser: _Adds, flag: Flag) -> None:
             pair = len(flag.items) == 2 and flag.items[1] is not Ellipsis
             options["nargs"] = 2 if pair else "*" if flag.default == () else "+"
             options["metavar"] = ("LOW", "HIGH") if pair else flag.metavar
-    parser.add_argument(flag.name, **options)
+    return options
 
 
 def spelled(value: object) -> str:

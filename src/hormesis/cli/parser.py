@@ -12,7 +12,7 @@ import yaml
 
 from hormesis.cli.command_table import COMMANDS
 from hormesis.cli.config_security import read_config, refuse_code
-from hormesis.cli.flags import Flag, add_flag
+from hormesis.cli.flags import Flag, argparse_options
 from hormesis.cli.messages import renamed
 from hormesis.cli.values import converted
 from hormesis.errors import SettingError
@@ -113,7 +113,8 @@ def parsed(command: str, words: Sequence[str]) -> Arguments:
 def _parsed(command: str, words: Sequence[str], *, files: bool) -> dict[str, Any]:
     """Return the settings that are given, as texts of the command line and values of YAML."""
     parser = command_parser(command, files=files)
-    known = [flag.name for flag in COMMANDS[command].flags]
+    known = ["--config", "--print_config"] if COMMANDS[command].configurable else []
+    known += [flag.name for flag in COMMANDS[command].flags]
     try:
         given, unknown = parser.parse_known_args(words)
     except ArgumentError as error:
@@ -168,7 +169,7 @@ def command_parser(command: str, *, files: bool = True) -> ArgumentParser:
     for group in about.groups:
         section = parser.add_argument_group(group.title) if group.title else section
         for flag in group.flags:
-            add_flag(section, flag)
+            section.add_argument(flag.name, **argparse_options(flag))
     return parser
 
 
@@ -180,8 +181,13 @@ class _Config(Action):
         self._command, self._read = command, read
 
     def __call__(
-        self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: Any = None
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: Any,  # noqa: ANN401
+        option_string: str | None = None,
     ) -> None:
+        """Put what the file says among the settings."""
         if not self._read:
             return
         _check_texts({"config": values})

@@ -1,4 +1,4 @@
-"""Values of settings: texts of the command line and plain values of YAML, as a field's type says."""
+"""Values of settings: texts of the command line and values of YAML, as a field's type says."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -68,6 +68,8 @@ def _first(kinds: Sequence[Any], value: object) -> Any:  # noqa: ANN401
         ValueError: If there is none.
     """
     for kind in kinds:
+        if kind is int and float in kinds:  # a whole number is one of them, but a finite one
+            continue
         with suppress(ValueError, OverflowError, yaml.YAMLError):
             return _as(kind, value)
     raise ValueError

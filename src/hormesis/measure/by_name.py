@@ -78,8 +78,8 @@ def _check_names(source: ModelAndData) -> None:
     if source.weights is None and source.data != "digits" and not is_factory(source.model):
         raise SettingError(
             f"Expected `weights` for {source.model} on {source.data}: use `hormesis train`, or "
-            "pass its checkpoint (.safetensors, .pt, .pth or .ckpt) with --weights FILE, or ask for "
-            "an untrained network with --weights random."
+            "pass its checkpoint (.safetensors, .pt, .pth or .ckpt) with --weights FILE, or ask "
+            "for an untrained network with --weights random."
         )
     if source.weights in (None, RANDOM):
         return

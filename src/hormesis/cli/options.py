@@ -251,10 +251,11 @@ class RetrainOptions:
             >>> RetrainOptions("a").arm_seeds(), RetrainOptions("a", seeds=(5, 8)).arm_seeds()
             ((1, 2, 3), (5, 8))
         """
-        if len(self.seeds) > 1:
+        if len(self.seeds) != 1:
             return self.seeds
-        check_count("seeds", self.seeds[0])
-        return tuple(range(1, self.seeds[0] + 1))
+        (count,) = self.seeds
+        check_count("seeds", count)
+        return tuple(range(1, count + 1))
 
 
 @dataclass(frozen=True)

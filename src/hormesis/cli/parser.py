@@ -5,7 +5,6 @@ from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from difflib import get_close_matches
-from functools import partial
 from typing import Any, TypeVar
 
 import yaml
@@ -19,14 +18,6 @@ from hormesis.errors import SettingError
 from hormesis.settings.option import check_choices
 
 Settings = TypeVar("Settings")
-CONFIG = Flag(
-    "config",
-    "config",
-    (str,),
-    None,
-    "YAML file of these settings, as --print_config prints it; flags after it win",
-    {"metavar": "FILE"},
-)
 
 
 class Arguments:
@@ -155,9 +146,14 @@ def command_parser(command: str, *, files: bool = True) -> ArgumentParser:
     )
     parser.add_argument("-h", "--help", action="help", help="Print this help and exit.")
     if about.configurable:
-        action = partial(_Config, command=command, read=files)
         parser.add_argument(
-            "--config", action=action, default=SUPPRESS, metavar="FILE", help=CONFIG.help
+            "--config",
+            action=_Config,
+            command=command,
+            read=files,
+            default=SUPPRESS,
+            metavar="FILE",
+            help="YAML file of these settings, as --print_config prints it; flags after it win.",
         )
         parser.add_argument(
             "--print_config",
@@ -214,10 +210,10 @@ def _wrong_count(name: str, words: Sequence[str]) -> str:
     values = [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
     if values:
         return f"The switch `{name}` takes no value, got {values[0]!r}."
-    flag = next((flag for flag in _all_flags() if flag.name == name), CONFIG)
-    if not flag.items:
+    items = next((flag.items for flag in _all_flags() if flag.name == name), ())
+    if not items:
         return f"Expected one value after `{name}`."
-    pair = flag.items == (float, float)
+    pair = items == (float, float)
     return f"Expected {'2 finite numbers' if pair else 'at least one value'} after `{name}`."
 
 

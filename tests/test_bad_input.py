@@ -307,7 +307,7 @@ def config(tmp_path):
         ("filters: []", "Expected `--filters` to name at least one filter"),
         ("model: {name: resnet18}", "Expected `--model` to be text"),
         ("include: fc.weight", "Expected `--include` to be a list of names, got 'fc.weight'"),
-        ("include: {fc: 1}", "Expected `--include` to be a list of names, got fc"),
+        ("include: {fc: 1}", "Expected `--include` to be a list of names, got a mapping"),
         ("include: [1]", "Expected `--include` to be a list of names, got 1"),
         ("span: [1]", "Expected `--span` to be two finite numbers, got 1"),
         ("bounds: 1", "Expected `--bounds` to be two finite numbers, got 1"),

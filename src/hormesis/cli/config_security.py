@@ -104,6 +104,7 @@ def read_config(path: str, command: str) -> dict[str, Any]:
         raise SettingError(
             f"The configuration holds a value that cannot be read: {error}."
         ) from error
+    settings = {} if settings is None else settings  # of comments alone
     if not isinstance(settings, dict):
         raise SettingError(
             "Expected the configuration file to hold one setting a line, such as `thresholds: 25`; "

@@ -54,10 +54,13 @@ def _wanted(flag: Flag) -> str:
         if get_origin(kind) is Mapping:
             plain = get_args(kind)[1] is Any
             return f"a mapping of names to {'values' if plain else 'their options'}"
-    return " or ".join(_NAMES[kind] for kind in flag.kinds if kind in _NAMES)
+    kinds = [kind for kind in flag.kinds if not (kind is int and float in flag.kinds)]
+    return " or ".join(_NAMES[kind] for kind in kinds if kind in _NAMES)
 
 
 def _quoted(value: object) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
     return repr(spelled(value)) if isinstance(value, str) else spelled(value)
 
 

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from hormesis.cli.app import FORMATS, TABLES, main
-from hormesis.cli.flags import analyze_parser
+from hormesis.cli.app import main
+from hormesis.cli.command_table import COMMANDS
+from hormesis.cli.options import TABLE_FORMATS, TABLES
 from hormesis.engine import progress
 from hormesis.report.plots import overview
 from hormesis.report.plots.overview import draw_overview
@@ -200,21 +201,22 @@ def test_the_keys_of_a_configuration_are_the_flags_and_print_the_defaults(capsys
         for name, default in vars(settings).items():
             expected = list(default) if isinstance(default, tuple) else default
             assert given[name] == expected, name
+    assert list(given) == [flag.key for flag in COMMANDS["analyze"].flags]
 
 
 def test_help_is_short_and_tells_every_default(capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["analyze", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    defaults = analyze_parser().get_defaults().as_dict()
-    for key in ("model", "data", "epsilon", "adversary", "scope", "thresholds", "performance"):
+    defaults = {flag.key: flag.default for flag in COMMANDS["analyze"].flags}
+    for key in ("model", "data", "epsilon", "adversary", "scope", "thresholds", "metric"):
         assert f"(default: {defaults[key]})" in text, key
     assert "type: " not in text
-    for group in ("network and data", "adversary", "targets", "sweep", "scoring", "run"):
+    for group in ("network and data", "adversary", "targets", "sweep", "scoring", "output"):
         assert f" {group}: " in text
 
 
-@pytest.mark.parametrize("command", [[], ["analyze"], ["train"], ["show"], ["export"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_fits_a_terminal(command, capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main([*command, "--help"])
@@ -240,7 +242,7 @@ def test_show_refuses_a_reference_that_was_not_measured(capsys):
 
 
 @pytest.mark.parametrize("what", TABLES)
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", TABLE_FORMATS)
 def test_export_writes_every_table_in_every_format(what, form, made, home, capsys):
     assert run(["export", made, "--what", what, "--format", form, "--to", "table"], capsys) == ""
     read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[form]
@@ -269,11 +271,13 @@ def test_export_is_exact_and_takes_another_scoring(made, capsys):
         ("--format parquet", "Parquet is no text: name a file for it with --to."),
         ("--to nowhere/table", "cannot be written to nowhere/table: No such file or directory"),
         ("--to .", "cannot be written to .: Is a directory"),
+        ("--to link", "cannot be written to link: it is a link to a folder. Name another file"),
         ("--to /dev/full", "cannot be written to /dev/full: No space left on device"),
         ("--to /dev/full --format parquet", "to /dev/full: No space left on device"),
     ],
 )
 def test_export_refuses(words, message, made, home, capsys):
+    (home / "link").symlink_to(home)
     before = listing(home)
     assert main(["export", str(made), *words.split()]) == 2
     said = capsys.readouterr()

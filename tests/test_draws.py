@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.cli.flags import analyze_parser
+from hormesis.cli.parser import parsed
 from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError
@@ -65,9 +65,8 @@ def test_other_numbers_of_draws_are_refused(asked):
     ("words", "draws"), [([], False), (["--control"], 5), (["--control", "9"], 9)]
 )
 def test_the_command_line_takes_draws(words, draws):
-    given = analyze_parser().parse_args([*words, "--thresholds", "3"])
-    assert Sweep(control=given.control).control == draws
-    assert given.thresholds == 3
+    sweep = parsed("analyze", [*words, "--thresholds", "3"])[Sweep]
+    assert (sweep.control, sweep.thresholds) == (draws, 3)
 
 
 def test_draws_differ_and_begin_with_the_same_ones():

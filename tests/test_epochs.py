@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import hormesis as hm
 from hormesis.cli.app import main
-from hormesis.cli.epoch_flags import epochs_from
+from hormesis.cli.options import parse_epochs
 from hormesis.data.splits import load_parts
 from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
 from hormesis.models.checkpoints import load_weights
@@ -229,4 +229,4 @@ def test_a_training_from_python_has_no_name_to_analyse_it_by(tmp_path):
 @pytest.mark.parametrize("given", ["", "1,", "x", "1-3", 1.5, [], [1.5]])
 def test_what_is_no_list_of_epochs_is_refused(given):
     with pytest.raises(SettingError, match="whole numbers with commas"):
-        epochs_from(given)
+        parse_epochs(given)

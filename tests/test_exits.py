@@ -11,6 +11,7 @@ import pytest
 
 from hormesis.cli import app
 from hormesis.cli.app import main
+from hormesis.cli.command_table import COMMANDS
 from hormesis.cli.exits import guarded
 from hormesis.cli.os_errors import sentence_of
 from hormesis.cli.signals import SIGNALS
@@ -49,9 +50,9 @@ def said(words, capsys):
 
 @pytest.mark.parametrize("command", LEAST)
 def test_an_error_of_the_system_is_a_sentence_for_every_command(command, monkeypatch, capsys):
-    assert LEAST.keys() == app._COMMANDS.keys()
+    assert LEAST.keys() == COMMANDS.keys()
     error = OSError(errno.EIO, "Input/output error", "there/a.bin")
-    monkeypatch.setitem(app._COMMANDS, command, raising(error))
+    monkeypatch.setattr(app, "command_function", lambda name: raising(error))
     assert said([command, *LEAST[command]], capsys) == (
         2,
         "hormesis: error: there/a.bin cannot be used (Input/output error): look after the disk, "
@@ -116,7 +117,7 @@ def test_a_long_name_is_cut_in_the_middle():
 
 def test_a_name_that_steers_a_terminal_or_is_no_text_is_spelled_out(monkeypatch, capsys):
     error = OSError(errno.EIO, "x", b"\x1b[2J\xff")
-    monkeypatch.setitem(app._COMMANDS, "show", raising(error))
+    monkeypatch.setattr(app, "command_function", lambda name: raising(error))
     code, line = said(["show", "a"], capsys)
     assert code == 2
     assert line.startswith("hormesis: error: \\x1b[2J\\udcff cannot be used")
@@ -189,7 +190,8 @@ def asking(number, then=None):
 def test_signals_let_a_command_clean_up(number, code, line, monkeypatch, capsys):
     cleaned = []
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    monkeypatch.setitem(app._COMMANDS, "show", asking(number, lambda: cleaned.append(True)))
+    command = asking(number, lambda: cleaned.append(True))
+    monkeypatch.setattr(app, "command_function", lambda name: command)
     assert said(["show", "a"], capsys) == (code, line)
     assert cleaned == [True]
     after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
@@ -201,13 +203,13 @@ def test_signals_let_a_command_clean_up(number, code, line, monkeypatch, capsys)
 )
 def test_a_signal_is_said_whatever_it_led_to(error, monkeypatch, capsys):
     command = asking(signal.SIGTERM, lambda: raising(error)(None))
-    monkeypatch.setitem(app._COMMANDS, "show", command)
+    monkeypatch.setattr(app, "command_function", lambda name: command)
     assert said(["show", "a"], capsys) == (143, f"hormesis: ended by SIGTERM; {AGAIN}")
 
 
 def test_several_at_once_are_one(monkeypatch, capsys):
     command = asking(signal.SIGINT, lambda: os.kill(os.getpid(), signal.SIGINT))
-    monkeypatch.setitem(app._COMMANDS, "show", command)
+    monkeypatch.setattr(app, "command_function", lambda name: command)
     assert said(["show", "a"], capsys) == (130, f"hormesis: interrupted; {AGAIN}")
 
 

@@ -9,14 +9,14 @@ from torch import nn
 
 from hormesis.data.datasets import load_data
 from hormesis.errors import HormesisError, SettingError
-from hormesis.measure.by_name import analyze_named
+from hormesis.measure.by_name import analyze_by_name
 from hormesis.models.networks import build_model
 from hormesis.models.normalization import Normalized
 from hormesis.results.study import Study
 from hormesis.settings.attacks import FGSM
 from hormesis.settings.execution import Execution
 from hormesis.settings.network import ModelAndData
-from hormesis.settings.scoring import Scoring
+from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.stress.metrics import accuracy
@@ -50,14 +50,14 @@ def analyzed(monkeypatch):
 
 
 def analyze(home, *, seed=0, out="out", execution=Execution(progress=False), **named):
-    return analyze_named(
-        ModelAndData(**named),
+    request = AnalysisRequest(
         FGSM(0.1),
-        (Targets(include=("*.weight",)), Sweep(thresholds=3, seed=seed), Scoring()),
-        metric="accuracy",
+        Targets(include=("*.weight",)),
+        Sweep(thresholds=3, seed=seed),
         out=home / out,
         execution=execution,
     )
+    return analyze_by_name(ModelAndData(**named), request)
 
 
 def state(network):
@@ -174,13 +174,14 @@ def test_an_unknown_data_set_is_told_before_missing_weights(home):
 
 def test_a_performance_of_the_users_own(home, analyzed):
     with pytest.raises(SettingError, match=r"'my\.sets' has no 'margn'"):
-        analyze_named(
+        analyze_by_name(
             ModelAndData(model="my.nets:build", data="my.sets:held_out"),
-            FGSM(0.1),
-            (Targets(), Sweep(), Scoring()),
-            metric="my.sets:margn",
-            out=home / "out",
-            execution=Execution(progress=False),
+            AnalysisRequest(
+                FGSM(0.1),
+                metric="my.sets:margn",
+                out=home / "out",
+                execution=Execution(progress=False),
+            ),
         )
     assert analyzed == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hormesis.cli.app import _parser
+from hormesis.cli.app import parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_command_is_understood(command: str) -> None:
-    assert _parser().parse_args(shlex.split(command)[1:]).command in (
+    assert parse(shlex.split(command)[1:]).command in (
         "analyze",
         "train",
         "retrain",

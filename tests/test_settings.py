@@ -33,7 +33,7 @@ REFUSED = [
     ),
     (Sweep, {"thresholds": 1}, r"`thresholds` to be at least 2, got 1\."),
     (Sweep, {"thresholds": -3}, r"`thresholds` to be at least 2, got -3\."),
-    (Sweep, {"compare": "absolute"}, r"Unknown choice of `compare` 'absolute'"),
+    (Sweep, {"by": "absolute"}, r"Unknown choice of `by` 'absolute'"),
     (Sweep, {"span": (1.0, 1.0)}, r"`span` to run from low to high .* got \(1\.0, 1\.0\)"),
     (Sweep, {"span": (1.0, -1.0)}, r"`span` to run from low to high .* got \(1\.0, -1\.0\)"),
     (Sweep, {"span": (math.nan, 1.0)}, r"`span` to run from low to high .* got \(nan, 1\.0\)"),
@@ -47,7 +47,7 @@ REFUSED = [
     (Scoring, {"tolerance": math.nan}, r"`tolerance` to be at least 0, got nan\."),
     (Scoring, {"tolerance": math.inf}, r"`tolerance` to be at least 0, got inf\."),
     (Execution, {"engine": "plane"}, r"Unknown engine 'plane'\. Did you mean plain"),
-    (Execution, {"workers": 0}, r"`workers` to be at least 1, got 0\."),
+    (Execution, {"num_workers": 0}, r"`num_workers` to be at least 1, got 0\."),
 ]
 
 
@@ -68,7 +68,7 @@ def test_refused(kind, given, words):
 )
 def test_a_text_is_not_taken_letter_by_letter(call, words):
     # In a process of its own: the suite's checks of types would refuse it before we do.
-    code = f"from hormesis.settings import *; {call}"
+    code = f"from hormesis import Sweep, Targets; {call}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"SettingError: Expected {words}, got the text" in done.stderr
@@ -81,7 +81,7 @@ def test_a_text_is_not_taken_letter_by_letter(call, words):
         (Sweep, {"seed": 0}),
         (Sweep, {"span": None}),
         (Scoring, {"tolerance": 0.0}),
-        (Execution, {"workers": 1}),
+        (Execution, {"num_workers": 1}),
         (Targets, {"kinds": KINDS}),
     ],
 )

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 import hormesis as hm
+from hormesis.training.controls_config import EvaluationConfig
 from hormesis.training.retrain import retrain
-from hormesis.training.robustness import EvaluationConfig
 from hormesis.training.train import train
 from retrained import network, sets, study, upper
 

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from hormesis.stress.metrics import Metric
     from hormesis.training.callback import SelectiveTraining
     from hormesis.training.config import DataConfig, Recipe, TrainerConfig
-    from hormesis.training.controls import Controls, retrain_with_controls
+    from hormesis.training.controls import retrain_with_controls
+    from hormesis.training.controls_config import Controls, EvaluationConfig
     from hormesis.training.freeze import freeze
     from hormesis.training.freezing import Freezing
     from hormesis.training.retrain import retrain
-    from hormesis.training.robustness import EvaluationConfig
     from hormesis.training.selection import Selection
     from hormesis.training.source_network import SourceNetwork
     from hormesis.training.train import train
@@ -71,9 +71,9 @@ _HOMES = {
     "TrainingRun": "results.training_run",
     "load_run": "results.training_run",
     "train": "training.train",
-    "Controls": "training.controls",
+    "Controls": "training.controls_config",
     "retrain_with_controls": "training.controls",
-    "EvaluationConfig": "training.robustness",
+    "EvaluationConfig": "training.controls_config",
     "SourceNetwork": "training.source_network",
     "retrain": "training.retrain",
     "Selection": "training.selection",

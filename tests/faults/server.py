@@ -6,7 +6,6 @@ process is forked where ``hormesis.cli.app`` calls the command. Only the pixels 
 those of an empty one: to draw them takes longer than all the rest, and touches no file.
 """
 
-import functools
 import gc
 import importlib
 import json
@@ -35,7 +34,7 @@ def prepare() -> None:
     import pandas as pd
     import torch
 
-    import hormesis.cli.flags
+    import hormesis
 
     torch.set_num_threads(1)
     for module in pkgutil.walk_packages(hormesis.__path__, "hormesis."):
@@ -43,8 +42,6 @@ def prepare() -> None:
             importlib.import_module(module.name)
     importlib.import_module("tiny")
     importlib.import_module("lightning.pytorch")
-    hormesis.cli.flags.analyze_parser = functools.cache(hormesis.cli.flags.analyze_parser)
-    hormesis.cli.flags.analyze_parser()
     matplotlib.use("agg")
     leave_pictures_empty()
     pd.DataFrame({"a": [1], "b": ["x"]}).to_parquet(None, index=False)
@@ -83,8 +80,8 @@ class Server:
         """Answer until there are no more requests."""
         from hormesis.cli import app
 
-        for name, command in app._COMMANDS.items():
-            app._COMMANDS[name] = self._forking(command)
+        found = app.command_function
+        app.command_function = lambda name: self._forking(found(name))
         self._answer({"threads": len(list(Path("/proc/self/task").iterdir()))})
         self._next()
         while self._asked:

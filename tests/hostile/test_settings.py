@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import hormesis as hm
-from hormesis.cli.app import _parser, main, parsed
+from hormesis.cli.app import main
+from hormesis.cli.parser import parsed
 from hormesis.errors import SettingError
 from hormesis.results.training_run import load_run
 
@@ -45,7 +46,7 @@ def refused(words, capsys):
     [
         ("analyze", "model: evil:build", "model"),
         ("analyze", "data: evil:build", "data"),
-        ("analyze", "performance: evil:build", "performance"),
+        ("analyze", "metric: evil:build", "metric"),
         ("analyze", "<<: {model: 'evil:build'}", "model"),
         ("train", "model: evil:build", "model"),
         ("train", "data: evil:build", "data"),
@@ -104,41 +105,40 @@ LAUGHS = "a: &a [x, x, x]\n" + "".join(
         ("include: &a [*a]", r"repeats a part of itself, \*a"),
         ("optimizer_options: " + "{a: " * 50 + "1" + "}" * 50, "more than 16 levels deep"),
         ("include: " + "[" * 90_000, "is no YAML"),
-        ("rate: 1" + "0" * 400, "holds a number that is too large: int too large"),
+        ("lr: 1" + "0" * 400, "`lr` to be a finite number, got 10000.*…"),
+        ("lr: 1" + "0" * 5000, "holds a value that cannot be read: Exceeds the limit"),
         ("seed: " + "1" * (1 << 20), "larger than 1,048,576 bytes"),
     ],
-    ids=["aliases", "itself", "deep", "deeper", "large", "long"],
+    ids=["aliases", "itself", "deep", "deeper", "large", "larger", "long"],
 )
 def test_a_few_lines_cannot_fill_the_memory(text, words):
     Path("study.yaml").write_text(text)
     with pytest.raises(SettingError, match=words):
-        parsed(_parser(), ["train", "--config", "study.yaml"], [])
+        parsed("train", ["--config", "study.yaml"])
 
 
 def test_code_on_the_command_line_may_stand_in_the_file_too():
     Path("study.yaml").write_text("model: evil:build\nseed: 5\n")
     for words in (["--model", "evil:build"], ["--model=evil:build"], ["--allow-code"]):
-        given = parsed(_parser(), ["analyze", "--config", "study.yaml", *words], []).analyze
-        assert (given.model, given.seed) == ("evil:build", 5)
+        values = parsed("analyze", ["--config", "study.yaml", *words]).values
+        assert (values["model"], values["seed"]) == ("evil:build", 5)
     for words in (["--model", "evil:other"], ["--data", "evil:build"]):  # the file comes last
         with pytest.raises(SettingError, match="names code for `model`, 'evil:build'"):
-            parsed(_parser(), ["analyze", *words, "--config", "study.yaml"], [])
+            parsed("analyze", [*words, "--config", "study.yaml"])
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the parser, for an abbreviation
 @pytest.mark.parametrize("option", [["--conf", "study.yaml"], ["--confi=study.yaml"]])
-def test_an_abbreviated_option_names_a_file_too(option):
+def test_an_abbreviated_option_names_no_file(option):
     Path("study.yaml").write_text("model: evil:build\nout: run\n")
-    with pytest.raises(SettingError, match="names code for `model`, 'evil:build'"):
-        parsed(_parser(), ["train", *option], [])
-    with pytest.raises(SettingError, match=r"could match --config, --confirm"):
-        parsed(_parser(), ["analyze", *option], [])
+    for command in ("train", "analyze"):
+        with pytest.raises(SettingError, match=r"Unknown option --confi?\. Did you mean --config"):
+            parsed(command, option)
 
 
 def test_a_timm_name_and_a_folder_are_no_code(home):
     (home / "a:b").mkdir()
     Path("study.yaml").write_text("model: timm:resnet18\ndata: a:b\n")
-    assert parsed(_parser(), ["analyze", "--config", "study.yaml"], []).analyze.data == "a:b"
+    assert parsed("analyze", ["--config", "study.yaml"]).values["data"] == "a:b"
 
 
 def run_of(network, data):

@@ -7,7 +7,7 @@ import pytest
 
 import handset
 from handset import ROBUST
-from hormesis.cli.app import _parser
+from hormesis.cli.app import parse
 from hormesis.report.views.method_text import (
     command,
     epsilon_text,
@@ -91,7 +91,7 @@ def test_the_command_asks_the_same_sweep(changes, expected):
         "hormesis analyze --model tiny --weights FILE --data 'made up' --samples 10 "
         f"--attack fgsm --epsilon 0.25 {expected}"
     )
-    assert _parser().parse_args(shlex.split(whole)[1:]).command == "analyze"
+    assert parse(shlex.split(whole)[1:]).command == "analyze"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_command_of_a_global_analysis_has_its_span(span, expected):
     made.manifest["question"]["targets"]["scope"] = "global"
     made.manifest["question"]["sweep"]["span"] = span
     assert command(made).endswith(f"--scope global --thresholds 3 {expected}")
-    assert _parser().parse_args(shlex.split(command(made))[1:]).command == "analyze"
+    assert parse(shlex.split(command(made))[1:]).command == "analyze"
 
 
 def test_the_command_asks_the_same_scores():

@@ -83,7 +83,7 @@ def test_a_configuration_gives_the_same_run_as_its_flags(home, capsys):
         ('--loggers {"Tensorbord":null}', "Unknown logger 'Tensorbord"),
         (
             "--epochz 3",
-            "Did you mean --epochs or --epsilon or --keep? See `hormesis train --help`",
+            "Did you mean --epochs or --epsilon or --steps? See `hormesis train --help`",
         ),
         (
             "more",

@@ -150,9 +150,9 @@ def test_the_network_comes_back_as_it_was(made):
         ({"epsilons": ()}, "Expected `epsilons` to be several magnitudes"),
         ({"epsilons": (0.1, -1)}, "Expected `epsilon` to be a number above 0"),
         ({"epsilons": ("auto",)}, "Expected `epsilons` to be numbers such as 8/255, got 'auto'"),
-        ({"steps": 0}, "Expected `pgd_steps` to be a whole number of at least 1"),
+        ({"steps": 0}, "Expected `steps` to be a whole number of at least 1"),
         ({"restarts": 0}, "Expected `restarts` to be a whole number of at least 1"),
-        ({"samples": 1}, "Expected `eval_samples` to be a whole number of at least 2"),
+        ({"samples": 1}, "Expected `samples` to be a whole number of at least 2"),
     ],
 )
 def test_what_is_no_trial_is_refused(settings, message):

@@ -169,7 +169,7 @@ def test_what_cannot_be_retrained_is_refused(home, words, message, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["retrain"], "Expected the folder of a study: `hormesis retrain FOLDER`."),
+        (["retrain"], "Expected the folder of a study: `hormesis retrain STUDY`."),
         (["retrain", "nowhere"], "The folder nowhere is no study"),
         (["retrain", "studies"], "holds the studies of epochs 2: name that of one epoch, such as"),
         ([*RETRAIN, "--kepp", "robust"], "Did you mean --keep"),

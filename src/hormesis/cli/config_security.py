@@ -4,21 +4,28 @@ A file may come from elsewhere. Code runs only where its ``module:factory`` stan
 line itself, or where ``--allow-code`` does.
 """
 
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace, get_loader, set_loader
 
 from hormesis.errors import SettingError
 from hormesis.settings.factory import is_code
 
-MODE = "hormesis"
 MOST_BYTES = 1 << 20  # of a configuration file
 MOST_DEPTH = 16  # of settings within settings
-CODE = ("model", "data", "performance", "optimizer", "schedule", "augment")
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that takes ``1e-3`` for a number, as the command line does."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+)
 
 
 def load_settings(text: str) -> Any:  # noqa: ANN401  (any plain value of YAML)
@@ -30,7 +37,9 @@ def load_settings(text: str) -> Any:  # noqa: ANN401  (any plain value of YAML)
     Raises:
         yaml.YAMLError: If it is no YAML, repeats a part of itself (of which a few lines can make
             more than any memory holds), is too long or too deep, or names a class to be imported
-            (``class_path``) or another configuration file.
+            (``class_path``).
+        ValueError: If it holds a number of thousands of digits, or a date that there is not.
+        RecursionError: If it is far too deep.
 
     Example:
         >>> load_settings("{seed: 1, include: [fc.*]}")
@@ -43,15 +52,13 @@ def load_settings(text: str) -> Any:  # noqa: ANN401  (any plain value of YAML)
         raise yaml.YAMLError(f"it is longer than {MOST_BYTES:,} letters")
     if "&" in text and "*" in text:
         _refuse_repetition(text)
-    found = get_loader("yaml")(text)
-    if isinstance(found, dict) and "config" in found:
-        raise yaml.YAMLError("it names another configuration file, under config")
-    for key, depth in _keys(found, 1):
+    settings = yaml.load(text, Loader=_Loader)
+    for key, depth in _keys(settings, 1):
         if key == "class_path":
             raise yaml.YAMLError("it names a class to be imported, under class_path")
         if depth > MOST_DEPTH:
             raise yaml.YAMLError(f"it holds values more than {MOST_DEPTH} levels deep")
-    return found
+    return settings
 
 
 def _refuse_repetition(text: str) -> None:
@@ -75,72 +82,80 @@ def _keys(value: object, depth: int) -> Iterator[tuple[object, int]]:
             yield from _keys(part, depth + 1)
 
 
-# jsonargparse would otherwise import whatever a file names under `class_path`.
-set_loader(MODE, load_settings, (yaml.YAMLError,))
+def read_config(path: str, command: str) -> dict[str, Any]:
+    """Return the settings that a configuration file holds.
 
-
-def refuse_large_files(words: Sequence[str]) -> None:
-    """Refuse a configuration file of more than ``MOST_BYTES``, or a pipe, before it is read.
+    Args:
+        path: The file.
+        command: The command that it is for.
 
     Raises:
-        SettingError: Naming the file.
+        SettingError: If it cannot be read, or is none.
     """
-    for name in _split(words)[1]:
-        path = Path(name)
-        try:
-            found = path.stat()
-        except (OSError, ValueError):  # for the parser to refuse
-            continue
-        if not stat.S_ISREG(found.st_mode):
-            raise SettingError(f"Expected a configuration file, got {name}, which is no file.")
-        if found.st_size > MOST_BYTES:
+    printing = f"`hormesis {command} --print_config"
+    text = _text_of(Path(path), printing)
+    try:
+        settings = load_settings(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        refused = "is refused, as" if reason.startswith("it ") else "is no YAML:"
+        raise SettingError(f"The configuration {refused} {reason}.") from error
+    except ValueError as error:
+        raise SettingError(
+            f"The configuration holds a value that cannot be read: {error}."
+        ) from error
+    settings = {} if settings is None else settings  # of comments alone
+    if not isinstance(settings, dict):
+        raise SettingError(
+            "Expected the configuration file to hold one setting a line, such as `thresholds: 25`; "
+            f"{printing}` prints them all."
+        )
+    if "config" in settings:
+        raise SettingError(
+            "The configuration is refused, as it names another configuration file, under config."
+        )
+    return settings
+
+
+def _text_of(path: Path, printing: str) -> str:
+    """Return the text of a configuration file, which is no pipe and not too large."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise SettingError(f"Expected a configuration file, got {path}, which is no file.")
+        if status.st_size > MOST_BYTES:
             raise SettingError(
-                f"The configuration file {name} is larger than {MOST_BYTES:,} bytes: `hormesis "
-                "analyze --print_config > FILE` writes a new one."
+                f"The configuration file {path} is larger than {MOST_BYTES:,} bytes: {printing} > "
+                "FILE` writes a new one."
             )
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingError(f"The configuration file is no text: {error}.") from error
+    except FileNotFoundError as error:
+        raise SettingError(
+            f"There is no configuration file {path}; {printing} > FILE` writes one."
+        ) from error
 
 
-def without_files(words: Sequence[str]) -> list[str]:
-    """Return a command line without its configuration files.
-
-    Example:
-        >>> without_files(["analyze", "--config", "a.yaml", "--seed", "1", "--config=b.yaml"])
-        ['analyze', '--seed', '1']
-    """
-    return _split(words)[0]
-
-
-def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return what is left of a command line without its files, and these files."""
-    rest, files = list[str](), list[str]()
-    waiting = iter(words)
-    for word in waiting:
-        name, _, value = word.partition("=")
-        if len(name) > 2 and "--config".startswith(name):  # the parser takes abbreviations
-            files.append(value if "=" in word else next(waiting, ""))
-        else:
-            rest.append(word)
-    return rest, files
-
-
-def refuse_code(given: Namespace, typed: Namespace) -> None:
+def refuse_code(values: Mapping[str, Any], typed: Mapping[str, Any], keys: Sequence[str]) -> None:
     """Refuse code that a configuration file names and the command line does not.
 
     Args:
-        given: The settings of a command.
+        values: The settings of a command.
         typed: Those of the same command line without its files.
+        keys: The settings that may name code.
 
     Raises:
         SettingError: Naming the setting, the code and the remedy.
     """
     if typed.get("allow_code"):
         return
-    if given.get("allow_code"):
+    if values.get("allow_code"):
         raise SettingError(
             "Expected `allow_code` on the command line; a configuration file cannot allow it."
         )
-    known = set(code_in(typed))
-    for setting, name in code_in(given):
+    known = set(_code_in(typed, keys))
+    for setting, name in _code_in(values, keys):
         if (setting, name) not in known:
             raise SettingError(
                 f"The configuration file names code for `{setting}`, {name!r}, which would run "
@@ -149,11 +164,10 @@ def refuse_code(given: Namespace, typed: Namespace) -> None:
             )
 
 
-def code_in(given: Namespace) -> Iterator[tuple[str, str]]:
+def _code_in(values: Mapping[str, Any], keys: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the settings that name a ``module:factory``, each with that name."""
-    for setting in CODE:
-        value = given.get(setting)
-        names = value if isinstance(value, Mapping | Namespace) else [value]
-        for name in names.keys() if isinstance(names, Namespace) else names:
-            if isinstance(name, str) and is_code(setting, name):
-                yield setting, name
+    for key in keys:
+        value = values.get(key)
+        for name in value if isinstance(value, dict) else [value]:
+            if isinstance(name, str) and is_code(key, name):
+                yield key, name

@@ -1,392 +1,174 @@
-"""The flags of the command line, which are also the keys of its configuration file."""
+"""Flags from dataclasses: what a field says becomes a flag, its help and a key of YAML."""
 
-from argparse import HelpFormatter
+import inspect
+import re
+from argparse import SUPPRESS, BooleanOptionalAction
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
-from jsonargparse import (
-    ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
-    ArgumentParser,
-    Namespace,
-)
+from hormesis.settings.choices import USUAL_DRAWS
 
-from hormesis.cli.config_security import MODE
-from hormesis.cli.confirmation_flags import add_confirmation
-from hormesis.cli.epoch_flags import add_epochs
-from hormesis.cli.live_flags import add_live
-from hormesis.cli.run_flags import add_normalize, add_run
-from hormesis.errors import SettingError
-from hormesis.settings.choices import (
-    BASES,
-    DEFAULT_KINDS,
-    FILTERS,
-    INTERVALS,
-    KINDS,
-    MULTIPLICITIES,
-    PRECISIONS,
-    REFERENCES,
-    STEMS,
-    USUAL_DRAWS,
-)
-from hormesis.settings.network import ModelAndData
-from hormesis.settings.scoring import Scoring
-from hormesis.settings.sweep import Sweep
-from hormesis.settings.targets import Targets
-
-PAIRS = ("bounds", "span")
-STEP_SIZE = {
-    "type": float | None,
-    "metavar": "X",
-    "help": "size of a step of pgd as a share of epsilon (default: 2.5 divided by the steps)",
-}
+PATHS = ("FILE", "DIR", "STUDY", "FOLDER", "PATH")  # metavars of what names a file or a folder
 
 
-def make_parser(description: str, *, usage: str) -> ArgumentParser:
-    """Return an empty parser that raises its errors and leaves the words of its help to us."""
-    return ArgumentParser(
-        prog="hormesis",
-        usage=usage,
-        description=description,
-        formatter_class=HelpFormatter,
-        exit_on_error=False,
-        parser_mode=MODE,
-    )
+@dataclass(frozen=True)
+class Flag:
+    """One setting of a command.
+
+    Args:
+        key: Its name, as YAML spells it.
+        field: Name of the field that it fills.
+        kinds: The types that its value may have; the first that fits is taken.
+        default: Its value where it is not given; ``MISSING`` if it has to be, by its place.
+        text: What it does, in a sentence.
+        metadata: What ``settings.option`` says of the field.
+    """
+
+    key: str
+    field: str
+    kinds: tuple[Any, ...]
+    default: Any
+    text: str
+    metadata: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """How it is spelled on the command line."""
+        return self.key if self.positional else f"--{self.key.replace('_', '-')}"
+
+    @property
+    def positional(self) -> bool:
+        """Whether it is given by its place, such as the folder of a study."""
+        return self.default is MISSING
+
+    @property
+    def items(self) -> tuple[Any, ...]:
+        """The types of its values if it takes several: one of any number, or one for each."""
+        for kind in self.kinds:
+            if get_origin(kind) in (tuple, Sequence):
+                return get_args(kind)
+        return ()
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a file or a folder."""
+        return self.metavar in PATHS
+
+    @property
+    def metavar(self) -> str:
+        """What stands for a value in the help."""
+        choices = self.metadata.get("choices", ())
+        if choices and not self.items and not self.metadata.get("metavar"):
+            return f"{{{','.join(choices)}}}"
+        kind = next(iter(self.items or self.kinds))
+        usual = {int: "N", float: "X"}.get(kind, "YAML" if get_origin(kind) else "NAME")
+        return self.metadata.get("metavar", usual)
+
+    @property
+    def help(self) -> str:
+        """What it does, with its choices and its default."""
+        choices = self.metadata.get("choices", ())
+        notes = [f"of {', '.join(choices)}"] if choices and "{" not in self.metavar else []
+        default = "yes" if self.default is True else spelled(self.default)
+        if default and self.default not in (MISSING, None) and self.default is not False:
+            notes.append(f"default: {default}")
+        text = f"{self.text} ({'; '.join(notes)})" if notes else self.text
+        return (text[:1].upper() + text[1:]).replace("%", "%%")
 
 
-def add_allow_code(parser: ArgumentParser) -> None:
-    """Add ``--allow-code``."""
-    parser.add_argument(
-        "--allow-code",
-        action="store_true",
-        help="run what a file names as module:factory: a configuration, or the manifest of --run",
-    )
+@dataclass(frozen=True)
+class Group:
+    """A dataclass whose fields are settings of a command.
 
+    Args:
+        kind: The dataclass.
+        title: Its heading in the help; without one it goes on with the group before.
+        without: Fields that this command does not offer.
+        defaults: Other defaults than those of the fields.
+        optional: Whether each field may be left out, and keeps the value that a study has for it.
+        later: Whether the command makes the value itself, from more than its flags.
+    """
 
-def analyze_parser() -> ArgumentParser:
-    """Return the parser of ``hormesis analyze``."""
-    parser = make_parser(
-        "Measure a network at every threshold of the filters, and score its parameters. Without "
-        "any option: a ResNet-18, trained on the embedded digits on the spot.",
-        usage="hormesis analyze [--config FILE] [options]",
-    )
-    add = parser.add_argument
-    add(
-        "--config",
-        action=ActionConfigFile,
-        metavar="FILE",
-        help="YAML file of these settings, as --print_config prints it; flags after it win",
-    )
-    _add_inputs(parser)
-    add_epochs(parser)
-    _add_adversary(parser)
-    _add_targets(parser)
-    _add_sweep(parser)
-    _add_measurement(parser)
-    add_scoring(parser)
-    add_confirmation(parser)
-    add_run(parser)
-    add_live(parser, "--live")
-    add_allow_code(parser)
-    return parser
+    kind: type
+    title: str = ""
+    without: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    optional: bool = False
+    later: bool = False
 
+    @property
+    def flags(self) -> list[Flag]:
+        """The settings, in the order of the fields."""
+        texts = described_fields(self.kind)
+        return [
+            self._flag(each, texts.get(each.name, ""))
+            for each in fields(self.kind)
+            if each.name not in self.without and each.metadata.get("flag") != ""
+        ]
 
-def _add_inputs(parser: ArgumentParser) -> None:
-    default = ModelAndData()
-    add = parser.add_argument_group("network and data").add_argument
-    add(
-        "--model",
-        type=str,
-        metavar="NAME",
-        default=default.model,
-        help="torchvision name, timm:NAME or module:factory (default: %(default)s)",
-    )
-    add(
-        "--stem",
-        type=str,
-        metavar="KIND",
-        default=default.stem,
-        help=f"first layer, {_either(STEMS)} for images of some 32x32 pixels "
-        "(default: %(default)s)",
-    )
-    add(
-        "--weights",
-        type=str | None,
-        metavar="FILE",
-        help="checkpoint (.safetensors, .pt, .pth, .ckpt), or 'random' for an untrained network "
-        "(default: train on the digits)",
-    )
-    add(
-        "--data",
-        type=str,
-        metavar="NAME",
-        default=default.data,
-        help="digits, mnist, fashion-mnist, cifar10, tiny-imagenet, a folder with one folder of "
-        "images a class, or module:factory (default: %(default)s)",
-    )
-    add("--data-root", type=str | None, metavar="DIR", help="folder of the named data sets")
-    add("--download", action="store_true", help="fetch a named data set that is not there")
-    add(
-        "--samples",
-        type=int | None,
-        metavar="N",
-        help="draw so many samples, every class in its share (default: all)",
-    )
-    add(
-        "--bounds",
-        type=float,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="range of the inputs of module:factory data (default: 0 1)",
-    )
-    add_normalize(add, default.normalize)
-    for name, said in (("mean", "subtract"), ("std", "divide by")):
-        add(
-            f"--{name}",
-            type=float,
-            nargs="+",
-            metavar="X",
-            help=f"{said} these numbers, one a channel, in front of the network",
+    def _flag(self, each: Any, text: str) -> Flag:  # noqa: ANN401  (a field of a dataclass)
+        factory = each.default_factory
+        default = each.default if factory is MISSING else factory()
+        default = None if self.optional else self.defaults.get(each.name, default)
+        alternatives = get_origin(each.type) in (Union, UnionType)
+        kinds = get_args(each.type) if alternatives else (each.type,)
+        if default is None and NoneType not in kinds:
+            kinds = (*kinds, NoneType)
+        return Flag(
+            each.metadata.get("flag", each.name), each.name, kinds, default, text, each.metadata
         )
-    add("--device", type=str | None, help="cpu, cuda or mps (default: a GPU if there is one)")
 
 
-def _add_adversary(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("adversary").add_argument
-    add("--attack", type=str, metavar="NAME", default="fgsm", help="fgsm or pgd (default: fgsm)")
-    add(
-        "--epsilon",
-        type=float | str,
-        default="auto",
-        help="magnitude in input units, such as 8/255 or 0.03; 'auto' takes the one "
-        "half-way between clean accuracy and guessing (default: %(default)s)",
-    )
-    add("--steps", type=int | None, metavar="N", help="steps of pgd (default: 40)")
-    add("--step-size", **STEP_SIZE)
-    add(
-        "--adversary",
-        type=str,
-        metavar="KIND",
-        default=Sweep().adversary,
-        help="fixed attacks the unfiltered network once, adaptive every filtered one anew "
-        "(default: %(default)s)",
-    )
+def described_fields(kind: type) -> dict[str, str]:
+    """Return the first sentence that a dataclass says on each field under ``Args:``.
 
-
-def _add_targets(parser: ArgumentParser) -> None:
-    default = Targets()
-    add = parser.add_argument_group("targets").add_argument
-    many = {"type": str, "nargs": "*", "metavar": "NAME"}
-    add("--include", **many, default=[], help="names to filter, with * and ? (default: all)")
-    add("--exclude", **many, default=[], help="names to leave out, with * and ? (default: none)")
-    add(
-        "--kinds",
-        type=str,
-        nargs="*",
-        metavar="KIND",
-        help=f"some of {', '.join(KINDS)} (default: {' '.join(DEFAULT_KINDS)})",
-    )
-    add(
-        "--scope",
-        type=str,
-        default=default.scope,
-        help="local filters each target alone, global all at once (default: %(default)s)",
-    )
-    add(
-        "--per",
-        type=str,
-        metavar="UNIT",
-        default=default.per,
-        help="filter whole tensors, or each output channel: tensor or channel "
-        "(default: %(default)s)",
-    )
-
-
-def _add_sweep(parser: ArgumentParser) -> None:
-    default = Sweep()
-    add = parser.add_argument_group("sweep").add_argument
-    add(
-        "--filters",
-        type=str,
-        nargs="+",
-        default=list(FILTERS),
-        metavar="NAME",
-        help=f"some of {', '.join(FILTERS)} (default: all)",
-    )
-    add(
-        "--thresholds",
-        type=int,
-        default=default.thresholds,
-        metavar="N",
-        help="thresholds of each filter, at least 2 (default: %(default)s)",
-    )
-    add(
-        "--by",
-        type=str,
-        metavar="VALUES",
-        default=default.by,
-        help="filter the weights as they are, or by absolute value: signed or magnitude "
-        "(default: %(default)s)",
-    )
-    low, high = default.span or (-1.0, 1.0)
-    add(
-        "--span",
-        type=float,
-        nargs=2,
-        default=[low, high],
-        metavar=("LOW", "HIGH"),
-        help=f"range of the thresholds of a global analysis (default: {low:g} {high:g})",
-    )
-    add("--own-span", action="store_true", help="take the network's own range instead of --span")
-    add(
-        "--control",
-        type=bool | int,
-        nargs="?",
-        const=USUAL_DRAWS,
-        metavar="DRAWS",
-        default=Sweep().control,
-        help="also remove as many values at random, in so many draws "
-        f"(default: none; without a number: {USUAL_DRAWS})",
-    )
-
-
-def _add_measurement(parser: ArgumentParser) -> None:
-    default = Sweep()
-    add = parser.add_argument_group("measurement").add_argument
-    add(
-        "--until",
-        type=str | None,
-        metavar="AIM",
-        help="stop when every class is certain: 'certain'; or every interval narrow: 0.01 for "
-        "±0.01 (default: measure all samples)",
-    )
-    add(
-        "--metric",
-        type=str,
-        metavar="NAME",
-        default="accuracy",
-        help="accuracy, top5, loss or module:function (default: %(default)s)",
-    )
-    add(
-        "--precision",
-        type=str,
-        metavar="NAME",
-        default=default.precision,
-        help=f"{_either(PRECISIONS)}, which is inexact and on some devices faster "
-        "(default: %(default)s)",
-    )
-    add(
-        "--seed",
-        type=int,
-        default=default.seed,
-        metavar="N",
-        help="seed of everything that is drawn at random (default: %(default)s)",
-    )
-
-
-def add_scoring(parser: ArgumentParser, *, of_study: bool = False) -> None:
-    """Add the flags of ``Scoring``.
-
-    Args:
-        parser: What gets them.
-        of_study: Leave their defaults to the study that is opened.
+    Example:
+        >>> described_fields(Flag)["field"]
+        'Name of the field that it fills'
     """
-    default = None if of_study else Scoring()
-    shown = "as in the study" if of_study else "%(default)s"
-    add = parser.add_argument_group("scoring").add_argument
-    add(
-        "--base",
-        type=str | None,
-        default=default and default.base,
-        help="divide by the unfiltered network's performance, or by the first response: "
-        f"{_either(BASES)} (default: {shown})",
-    )
-    add(
-        "--reference",
-        type=str | None,
-        metavar="CURVE",
-        default=default and default.reference,
-        help="compare with the unfiltered network, with the share of values kept, or with the "
-        f"removal of as many at random: {_either(REFERENCES)} (default: {shown})",
-    )
-    add(
-        "--tolerance",
-        type=float | None,
-        metavar="X",
-        default=default and default.tolerance,
-        help=f"half-width of the band that is called robust (default: {shown})",
-    )
-    _add_intervals(parser, default, shown)
+    _, _, section = inspect.cleandoc(kind.__doc__ or "").partition("\nArgs:\n")
+    section = re.split(r"\n(?=\S)", section)[0]
+    entries = re.findall(r"^    (\w+): (.+?)(?=\n    \w|\Z)", section, re.MULTILINE | re.DOTALL)
+    return {name: _first_sentence(text) for name, text in entries}
 
 
-def _add_intervals(parser: ArgumentParser, default: Scoring | None, shown: str) -> None:
-    """Add the flags of ``Scoring`` that say how sure scores are, and what they count from."""
-    add = parser.add_argument_group("certainty").add_argument
-    add(
-        "--interval",
-        type=str | None,
-        metavar="METHOD",
-        default=default and default.interval,
-        help=f"confidence intervals: {_either(INTERVALS)} over samples (default: {shown})",
-    )
-    add(
-        "--level",
-        type=float | None,
-        metavar="X",
-        default=default and default.level,
-        help=f"confidence level of the intervals (default: {shown})",
-    )
-    add(
-        "--multiplicity",
-        type=str | None,
-        metavar="METHOD",
-        default=default and default.multiplicity,
-        help="what makes a class certain among many targets: "
-        f"{_either(MULTIPLICITIES)} (default: {shown})",
-    )
-    add(
-        "--chance-corrected",
-        type=bool | None,
-        nargs="?",
-        const=True,
-        metavar="BOOL",
-        default=default and default.chance_corrected,
-        help=f"count performances from that of guessing (default: {shown})",
-    )
-    add(
-        "--population",
-        type=str | None,
-        metavar="KIND",
-        default=default and default.population,
-        help="what intervals are about: infinite, other samples like these, or finite, all samples "
-        f"of the study, of which some were measured (default: {shown})",
-    )
+def _first_sentence(text: str) -> str:
+    sentence = re.split(r"\.(?:\s|$)", " ".join(text.split()))[0]
+    plain = re.sub(r'``"?(.+?)"?``', r"\1", sentence)
+    return plain.replace('"', "") if "{" in plain else plain
 
 
-def check_given(given: Namespace, parser: ArgumentParser | None = None) -> None:
-    """Refuse values that a configuration file can hold although no flag can.
+def argparse_options(flag: Flag) -> dict[str, Any]:
+    """Return how ``argparse`` reads a flag: its value stays a text, its default is left out."""
+    options: dict[str, Any] = {"default": SUPPRESS, "help": flag.help}
+    if flag.positional:
+        options |= {"nargs": "*" if flag.items else "?", "metavar": flag.metavar}
+    elif bool in flag.kinds and int in flag.kinds:
+        options |= {"nargs": "?", "const": USUAL_DRAWS, "metavar": flag.metavar}
+    elif bool in flag.kinds:
+        options["action"] = "store_true" if flag.default is False else BooleanOptionalAction
+    else:
+        options["metavar"] = flag.metavar
+        if flag.items:
+            pair = len(flag.items) == 2 and flag.items[1] is not Ellipsis
+            options["nargs"] = 2 if pair else "*" if flag.default == () else "+"
+            options["metavar"] = ("LOW", "HIGH") if pair else flag.metavar
+    return options
 
-    Args:
-        given: The settings of a command.
-        parser: The parser of that command; by default ``hormesis analyze``'s.
 
-    Raises:
-        SettingError: For a setting without a value that needs one, or a value of another type.
+def spelled(value: object) -> str:
+    """Return a value as it is given on the command line; what is long is cut.
+
+    Example:
+        >>> spelled((1.0, -1.0)), spelled({"CSVLogger": None})
+        ('1 -1', 'CSVLogger')
     """
-    for key, default in (parser or analyze_parser()).get_defaults().items():
-        value = given[key]
-        if value is None and default is not None:
-            raise SettingError(
-                f"Expected `{key}` to have a value; leave the line out for the default, "
-                f"{_spelled(default)}."
-            )
-        if key in PAIRS and value is not None and len(value) != 2:
-            raise SettingError(f"Expected `{key}` to be two numbers, got {_spelled(value)}.")
-        counts = key == "control" and type(value) is int
-        if isinstance(default, bool) and not isinstance(value, bool) and not counts:
-            raise SettingError(f"Expected `{key}` to be true or false, got {value!r}.")
-
-
-def _spelled(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _either(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    if isinstance(value, list | tuple | dict):
+        return " ".join(map(spelled, value))
+    try:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+    except ValueError:  # a number of thousands of digits
+        return "a number that is too large"
+    return text if len(text) <= 80 else f"{text[:80]}…"

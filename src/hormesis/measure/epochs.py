@@ -22,6 +22,7 @@ from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
 from hormesis.settings.attacks import FGSM, Attack
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
+from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -104,14 +105,29 @@ def analyze_epochs(
         Traceback (most recent call last):
         hormesis.errors.TrainingError: There is no folder runs/r18-mnist of a training.
     """
-    training, folder = load_run(trained.run), Path(out)
+    request = AnalysisRequest(
+        attack, targets, sweep, scoring, metric, Path(out), execution, confirmation
+    )
+    return analyze_checkpoints(trained, request)
+
+
+def analyze_checkpoints(
+    trained: CheckpointSelection, request: AnalysisRequest
+) -> tuple[StudySeries, dict[int, str]]:
+    """Analyse the checkpoints of a training, as ``analyze_epochs`` does.
+
+    Args:
+        trained: Which checkpoints, and on what.
+        request: Everything else; its ``out`` is a folder, name and origin are the training's.
+    """
+    training, folder = load_run(trained.run), Path(request.out or "")
     chosen = training.chosen(trained.epochs)
     _check_named(training, trained.allow_code)
     _check_out(folder, training)
     device = device_named(trained.device)
     question = training.manifest["question"]
-    with shown(enabled=execution.progress) as report:
-        samples = _samples(training, trained, sweep.seed, report)
+    with shown(enabled=request.execution.progress) as report:
+        samples = _samples(training, trained, request.sweep.seed, report)
     network = _network(training, samples)
     damaged = {epoch: said for epoch in chosen if (said := _fault(training, epoch, network))}
     for epoch, path in chosen.items():
@@ -122,14 +138,14 @@ def analyze_epochs(
             analyze(
                 network.to(device),
                 samples,
-                attack=attack,
-                targets=targets,
-                sweep=sweep,
-                scoring=scoring,
-                metric=metric,
+                attack=request.attack,
+                targets=request.targets,
+                sweep=request.sweep,
+                scoring=request.scoring,
+                metric=request.metric,
                 out=epoch_folder(folder, epoch),
-                execution=_extending(execution, epoch),
-                confirmation=confirmation,
+                execution=_extending(request.execution, epoch),
+                confirmation=request.confirmation,
                 name=question["network"]["name"],
                 origin={
                     "epoch": epoch,

@@ -1,10 +1,10 @@
 """What can be asked of the confirmation of claims: plain frozen values, free of torch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hormesis.errors import SettingError
-from hormesis.settings.choices import check_choice
+from hormesis.settings.option import check_choices, option
 
 NEVER, AUTO, ALWAYS = "never", "auto", "always"
 WHENS = (AUTO, ALWAYS, NEVER)
@@ -19,18 +19,18 @@ class Confirmation:
     network: the study's own, and PGD of the same magnitude with restarts (METHOD, section 4).
 
     Args:
-        when: ``"auto"`` tests the targets whose combined adversarial score is antifragile for
-            certain by the reference ``base``; ``"always"`` also those whose difference score is,
-            and those that are by the estimate alone; ``"never"`` leaves claims unconfirmed.
-        samples: How many samples are attacked at most, the first of the study's random order; at
-            least 2.
-        steps: Steps of PGD, each of 2.5 ε/steps; at least 1.
-        restarts: Random starts of PGD, of which a sample has to survive every one; at least 1.
-        draws: Controls of each kind for every removal, Gaussian noise of the same norm and random
-            removal of as many values; 0 measures none.
-        cross_check: Whatever claims there are, measure every cell and the unfiltered network on the
-            same samples under random noise and under perturbed inputs that were made on another
-            network, and call figures masked that either of them harms more than the study's attack.
+        when: Test the targets that are antifragile under attack: those that are so for certain
+            (auto), also by the difference score or by the estimate alone (always), or none (never).
+            ``"auto"`` looks at the combined adversarial score by the reference ``base``.
+        samples: Most samples that are attacked for that, at least 2. They are the first of the
+            study's random order.
+        steps: Steps of its PGD, at least 1. Each is of 2.5 ε/steps.
+        restarts: Random starts of its PGD, at least 1. A sample has to survive every one.
+        draws: Controls of each kind for every removal, 0 for none. They are Gaussian noise of the
+            same norm and the removal of as many values at random.
+        cross_check: Measure all targets under random noise and under inputs perturbed on another
+            network, too, and call figures masked that these harm more than the attack does. That is
+            done for every cell and the unfiltered network, whatever claims there are.
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -44,16 +44,18 @@ class Confirmation:
 never.
     """
 
-    when: str = AUTO
-    samples: int = 500
-    steps: int = 10
-    restarts: int = 2
-    draws: int = 2
+    when: str = field(
+        default=AUTO, metadata=option(choices=WHENS, noun="choice of `confirm`", flag="confirm")
+    )
+    samples: int = field(default=500, metadata=option(flag="confirm_samples"))
+    steps: int = field(default=10, metadata=option(flag="confirm_steps"))
+    restarts: int = field(default=2, metadata=option(flag="confirm_restarts"))
+    draws: int = field(default=2, metadata=option(flag="confirm_draws"))
     cross_check: bool = False
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_choice("choice of `confirm`", self.when, WHENS)
+        check_choices(self)
         for name, least in (("samples", 2), ("steps", 1), ("restarts", 1), ("draws", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

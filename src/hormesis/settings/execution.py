@@ -2,11 +2,12 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hormesis.errors import SettingError
-from hormesis.settings.choices import ENGINES, RAY, check_choice
+from hormesis.settings.choices import ENGINES, RAY
+from hormesis.settings.option import check_choices, option
 
 
 @dataclass(frozen=True)
@@ -14,21 +15,21 @@ class Execution:
     """How a study is carried out; nothing here changes its results.
 
     Args:
-        engine: ``"auto"`` recomputes only what depends on the filtered parameter; ``"plain"`` runs
-            the whole network for every cell, as the reference does; ``"ray"`` lets the nodes of a
-            Ray cluster measure, each as ``"auto"`` does.
-        num_workers: Shards measured at a time, one thread each; None takes one a core, and all a
-            cluster has room for.
-        memory: What the process may take at most, such as ``"4GiB"``, kept by measuring fewer
-            samples at a time; on a GPU, what it may take there. None takes half of what is free.
+        engine: ``"auto"`` recomputes only what depends on the filtered parameter, ``"plain"`` runs
+            the whole network every time, ``"ray"`` does as ``"auto"`` on a Ray cluster.
+        num_workers: Threads, each of which measures a shard at a time; by default one a core, or
+            all that a cluster has room for.
+        memory: Most memory to use, on a GPU its own, such as 4GiB; by default half of what is
+            free. It is kept by measuring fewer samples at a time.
         progress: Show progress on standard error.
-        overwrite: Replace a study that lies in the output folder.
-        address: The Ray cluster, such as ``"auto"`` or ``"10.0.0.1:6379"``; None takes what
-            ``RAY_ADDRESS`` names, or else starts Ray on this machine.
-        gpus_per_task: GPUs of a cluster's task, a fraction or a whole number; None takes one if the
-            network is on a GPU.
-        cpus_per_task: Cores of a cluster's task, above 0; it computes with as many threads.
-        extend: Folder of another study of the same network; what it has measured is taken over.
+        overwrite: Overwrite an existing study.
+        address: Ray cluster, such as ``"auto"`` or ``"10.0.0.1:6379"``; by default $RAY_ADDRESS, or
+            Ray on this machine.
+        gpus_per_task: GPUs of a Ray task, a fraction or a whole number; by default 1 if the network
+            is on a GPU.
+        cpus_per_task: Cores of a Ray task, above 0. It computes with as many threads.
+        extend: Study of the same network whose measurements are reused, for more samples,
+            thresholds or targets, or for another attack.
 
     Raises:
         SettingError: For an unknown engine, fewer than one worker, an amount of memory that cannot
@@ -39,19 +40,19 @@ class Execution:
         True
     """
 
-    engine: str = "auto"
+    engine: str = field(default="auto", metadata=option(choices=ENGINES))
     num_workers: int | None = None
-    memory: str | int | None = None
+    memory: str | int | None = field(default=None, metadata=option(metavar="SIZE"))
     progress: bool = True
     overwrite: bool = False
-    address: str | None = None
+    address: str | None = field(default=None, metadata=option(metavar="ADDRESS"))
     gpus_per_task: float | int | None = None
     cpus_per_task: float | int = 1
-    extend: str | Path | None = None
+    extend: str | Path | None = field(default=None, metadata=option(metavar="DIR"))
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_choice("engine", self.engine, ENGINES)
+        check_choices(self)
         if self.engine != RAY and self.address is not None:
             raise SettingError(f"Expected engine 'ray' for an `address`, got {self.engine!r}.")
         if self.engine == RAY and self.extend is not None:
@@ -91,8 +92,8 @@ def in_bytes(memory: str | int) -> int:
         >>> in_bytes("1.5 GiB"), in_bytes("500MB"), in_bytes(4096)
         (1610612736, 500000000, 4096)
     """
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?i?B?)", str(memory).strip())
-    number, unit = found.groups() if found else ("0", "")
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?i?B?)", str(memory).strip())
+    number, unit = match.groups() if match else ("0", "")
     if unit not in _UNITS or not float(number):
         raise SettingError(f"Expected `memory` to be an amount such as 4GiB, got {memory!r}.")
     return int(float(number) * _UNITS[unit])

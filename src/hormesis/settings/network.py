@@ -1,9 +1,11 @@
 """Network and data by name."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hormesis.errors import SettingError
+from hormesis.settings.choices import STEMS
+from hormesis.settings.option import option
 
 
 @dataclass(frozen=True)
@@ -12,21 +14,21 @@ class ModelAndData:
 
     Args:
         model: A torchvision name, ``timm:NAME`` or ``module:factory``.
-        weights: A checkpoint; ``"random"`` for an untrained network; None trains a named network on
-            the digits and is an error on other data.
-        data: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``tiny-imagenet``, a folder of
-            class folders, or ``module:factory``.
-        data_root: Folder that holds, or shall hold, the named data sets.
-        download: Fetch a named data set that is not there.
-        samples: Size of a seeded, stratified choice of the samples; None takes all.
-        bounds: Lowest and highest value of the inputs of ``module:factory`` data.
+        stem: First layer; ``"small"`` suits images of about 32x32 pixels.
+        weights: A checkpoint (.safetensors, .pt, .pth, .ckpt), or ``"random"`` for an untrained
+            network; by default a named network is trained on the digits.
+        data: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``tiny-imagenet``, a folder
+            with one folder of images a class, or ``module:factory``.
+        data_root: Folder of the named data sets; by default $HORMESIS_DATA.
+        download: Download a named data set that is missing.
+        samples: Size of a random subset of the samples, stratified by class; by default all.
+        bounds: Lowest and highest input value of ``module:factory`` data; by default 0 and 1.
         normalize: Put the normalisation of the data, or ``mean`` and ``std``, in front of the
-            network. None does so for a network that is built here by name, and never puts
-            anything in front of a ``module:factory``.
-        device: Where to compute, ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
-        stem: ``"small"`` takes a first layer for images of some 32x32 pixels.
-        mean: What to subtract from each channel, in input units, instead of the data's own mean.
-        std: What to divide each channel by then, above 0.
+            network; by default for networks by name, and not for ``module:factory``.
+        mean: Subtract these numbers, one a channel, in front of the network. They are in input
+            units, and take the place of the data's own mean.
+        std: Divide by these numbers, one a channel, in front of the network. Each is above 0.
+        device: Where to compute, such as cpu, cuda or mps; by default a GPU if there is one.
 
     Raises:
         SettingError: For a ``mean`` without a ``std``, or either beside ``normalize=False``.
@@ -36,18 +38,18 @@ class ModelAndData:
         'cifar10-resnet50-fgsm'
     """
 
-    model: str = "resnet18"
-    weights: str | None = None
-    data: str = "digits"
-    data_root: str | None = None
+    model: str = field(default="resnet18", metadata=option(code=True))
+    stem: str = field(default="standard", metadata=option(choices=STEMS))
+    weights: str | None = field(default=None, metadata=option(metavar="FILE"))
+    data: str = field(default="digits", metadata=option(code=True))
+    data_root: str | None = field(default=None, metadata=option(metavar="DIR"))
     download: bool = False
     samples: int | None = None
     bounds: tuple[float, float] | None = None
     normalize: bool | None = None
-    device: str | None = None
-    stem: str = "standard"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         """Check what belongs together."""

@@ -1,6 +1,6 @@
 """How responses become scores and classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hormesis.errors import SettingError
 from hormesis.settings.choices import (
@@ -9,8 +9,8 @@ from hormesis.settings.choices import (
     MULTIPLICITIES,
     POPULATIONS,
     REFERENCES,
-    check_choice,
 )
+from hormesis.settings.option import check_choices, option
 
 
 @dataclass(frozen=True)
@@ -18,21 +18,22 @@ class Scoring:
     """How responses become scores and classes; may be changed after the measurement.
 
     Args:
-        base: What responses are divided by: ``"network"``, the unfiltered network's performance, or
-            ``"first"``, the response at the first threshold (the authors' notebooks).
-        reference: What a response is compared with (METHOD, section 4): ``"base"``, the unfiltered
-            network; ``"density"``, the share of values kept (the authors' notebooks), which says
-            whether performance falls slower or faster than the tensor is emptied; or ``"random"``,
-            the removal of as many values at random.
+        base: Divide responses by the metric of the unfiltered network, or by the response at the
+            first threshold. The authors' notebooks take ``"first"``.
+        reference: Compare responses with the unfiltered network, with the share of values kept, or
+            with the removal of as many values at random. ``"density"`` is that of the authors'
+            notebooks and says whether the metric falls slower or faster than the tensor is emptied
+            (METHOD, section 4).
         tolerance: Half-width of the band around zero that is called robust, at least 0.
-        interval: How confidence intervals are made: ``"delta"`` or ``"bootstrap"`` over samples.
-        level: Confidence level of the intervals, above 0 and below 1.
-        multiplicity: What a certain class has to stand up to: ``"none"``, each target on its own;
-            ``"holm"``, a wrong one among all targets; ``"bh"``, their share among the certain ones
-            (Benjamini and Hochberg).
-        chance_corrected: Count performances from chance: ``(p − chance)/(p_base − chance)``.
-        population: What intervals are about: ``"infinite"``, other samples like these, or
-            ``"finite"``, just those of the study.
+        interval: How confidence intervals over samples are made.
+        level: Confidence level of the intervals, between 0 and 1.
+        multiplicity: Correction of the classes for many targets. ``"none"`` takes each target on
+            its own, ``"holm"`` bounds the chance of one wrong class among all targets, and ``"bh"``
+            (Benjamini and Hochberg) the share of wrong ones among the certain ones.
+        chance_corrected: Count the metric from its value for guessing: ``(p − chance)/(p_base −
+            chance)``.
+        population: Intervals are about other samples like these (infinite), or about all samples
+            of the study, of which some were measured (finite).
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -42,23 +43,21 @@ class Scoring:
         0.05
     """
 
-    base: str = "network"
-    reference: str = "base"
+    base: str = field(default="network", metadata=option(choices=BASES))
+    reference: str = field(default="base", metadata=option(choices=REFERENCES))
     tolerance: float = 0.05
-    interval: str = "delta"
+    interval: str = field(default="delta", metadata=option(choices=INTERVALS))
     level: float = 0.95
-    multiplicity: str = "none"
+    multiplicity: str = field(
+        default="none", metadata=option(choices=MULTIPLICITIES, noun="choice of `multiplicity`")
+    )
     chance_corrected: bool = False
-    population: str = "infinite"
+    population: str = field(default="infinite", metadata=option(choices=POPULATIONS))
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_choice("base", self.base, BASES)
-        check_choice("reference", self.reference, REFERENCES)
+        check_choices(self)
         if not 0 <= self.tolerance < float("inf"):
             raise SettingError(f"Expected `tolerance` to be at least 0, got {self.tolerance}.")
-        check_choice("interval", self.interval, INTERVALS)
         if not 0 < self.level < 1:
             raise SettingError(f"Expected `level` between 0 and 1, such as 0.95, got {self.level}.")
-        check_choice("choice of `multiplicity`", self.multiplicity, MULTIPLICITIES)
-        check_choice("population", self.population, POPULATIONS)

@@ -1,7 +1,7 @@
 """How the thresholds sweep over the weights, and what is measured at each."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hormesis.errors import SettingError
@@ -15,9 +15,9 @@ from hormesis.settings.choices import (
     MOST_THRESHOLDS,
     PRECISIONS,
     USUAL_DRAWS,
-    check_choice,
     check_several,
 )
+from hormesis.settings.option import check_choices, option
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,22 @@ class Sweep:
     """How the thresholds sweep over the weights, and what is measured at each.
 
     Args:
-        filters: Some of ``FILTERS``.
-        thresholds: Number of thresholds, evenly spaced over the target's range; at least 2.
-        by: ``"signed"`` filters the weights as they are (the paper); ``"magnitude"`` compares
-            their absolute values with the threshold.
-        span: Range of the thresholds of a global analysis, in units of the weights; ``None`` takes
+        filters: Filters that are swept.
+        thresholds: Number of thresholds, evenly spaced over the target's range, at least 2.
+        by: Compare the weights themselves, or their absolute values, with the threshold. The paper
+            takes ``"signed"``.
+        span: Range of the thresholds of a global analysis, in units of the weights. ``None`` takes
             the network's own range. The authors use -1 to 1.
-        adversary: ``"fixed"`` attacks the unfiltered network once; ``"adaptive"`` attacks every
-            filtered network anew.
-        precision: ``"exact"`` gives the outcomes of the plain loop; ``"bf16"`` computes logits in
-            bfloat16, which some devices do faster, and is inexact.
-        control: Also measure the random removal of as many values at every threshold, in so many
-            draws; True takes five. Intervals know nothing of the variance between draws from one.
-        seed: Seed of everything drawn at random, at least 0.
-        until: Stop before all samples are measured: ``"certain"``, when every class is, or a number
-            such as ``0.01``, when no interval extends further than that to either side. Samples are
-            then measured in a random order.
+        adversary: ``"fixed"`` attacks the unfiltered network once, ``"adaptive"`` every filtered
+            network anew.
+        precision: ``"bf16"`` computes logits in bfloat16, which is inexact and faster on some
+            devices. ``"exact"`` gives the outcomes of the plain loop.
+        control: Also measure the removal of as many values at random, in so many draws; five
+            without a number. Intervals know nothing of the variance between draws from one.
+        seed: Seed of everything that is drawn at random, at least 0.
+        until: Stop early: when every class is ``"certain"``, or when no interval extends further
+            than a number such as 0.01 to either side; by default all samples are measured. Samples
+            are then measured in a random order.
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -53,23 +53,24 @@ class Sweep:
         hormesis.errors.SettingError: Expected `thresholds` to be at least 2, got 1.
     """
 
-    filters: tuple[str, ...] = FILTERS
+    filters: tuple[str, ...] = field(
+        default=FILTERS, metadata=option(choices=FILTERS, noun="filter")
+    )
     thresholds: int = 25
-    by: str = "signed"
+    by: str = field(default="signed", metadata=option(choices=COMPARED, noun="choice of `by`"))
     span: tuple[float, float] | None = (-1.0, 1.0)
-    adversary: str = "fixed"
-    precision: str = "exact"
-    control: bool | int = False
+    adversary: str = field(default="fixed", metadata=option(choices=ADVERSARIES))
+    precision: str = field(default="exact", metadata=option(choices=PRECISIONS))
+    control: bool | int = field(default=False, metadata=option(metavar="DRAWS"))
     seed: int = 0
-    until: str | float | None = None
+    until: str | float | None = field(default=None, metadata=option(metavar="AIM"))
 
     def __post_init__(self) -> None:
         """Check every field."""
         check_several("filters", self.filters, "pulse_wave")
         if not self.filters:
             raise SettingError("Expected `filters` to name at least one filter, got none.")
-        for name in self.filters:
-            check_choice("filter", name, FILTERS)
+        check_choices(self)
         if len(set(self.filters)) < len(self.filters):
             raise SettingError(f"Expected `filters` to differ, got {', '.join(self.filters)}.")
         if self.thresholds < 2:
@@ -78,13 +79,10 @@ class Sweep:
             raise SettingError(
                 f"Expected `thresholds` to be at most {MOST_THRESHOLDS}, got {self.thresholds}."
             )
-        check_choice("choice of `by`", self.by, COMPARED)
         if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
             raise SettingError(
                 f"Expected `span` to run from low to high and to be finite, got {self.span}."
             )
-        check_choice("adversary", self.adversary, ADVERSARIES)
-        check_choice("precision", self.precision, PRECISIONS)
         object.__setattr__(self, "control", _draws(self.control))
         if self.seed < 0:
             raise SettingError(f"Expected `seed` to be at least 0, got {self.seed}.")

@@ -1,33 +1,20 @@
 """AutoAttack (Croce and Hein 2020, arXiv:2003.01690), where ``pyautoattack`` is installed."""
 
 import logging
-from importlib.util import find_spec
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
-from hormesis.errors import MissingExtraError, SettingError
+from hormesis.errors import SettingError
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
+from hormesis.training.controls_config import check_autoattack
 
 _TARGETED = 9  # classes that the standard version aims at, of ten or more
 _FEWEST = 4  # classes that its targeted loss can tell apart
 _BATCH = 100
-
-
-def check_autoattack() -> None:
-    """Refuse AutoAttack where it is not installed.
-
-    Raises:
-        MissingExtraError: It names the package.
-    """
-    if find_spec("pyautoattack") is None:
-        raise MissingExtraError(
-            "AutoAttack needs pyautoattack: run `pip install 'hormesis[autoattack]'`, or leave "
-            "`autoattack` out."
-        )
 
 
 class _Logits(nn.Module):

@@ -7,7 +7,8 @@ from typing import Any
 
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import AUTO, PGD, Attack, describe_attack, make_attack
-from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS, check_choice
+from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS
+from hormesis.settings.option import check_choices, option
 
 Options = Mapping[str, Any]
 PGD_STEPS = 10
@@ -20,21 +21,23 @@ class Recipe:
     The defaults are the paper's: Adam at 1e-3, batches of 100, cross-entropy (METHOD, section 7).
 
     Args:
-        epochs: How often every training sample is shown, from 1 to 30,000.
-        batch_size: Samples in a step, at least 1; the last step of an epoch takes what is left.
+        epochs: Epochs of training, from 1 to 30,000.
+        batch_size: Samples in a batch, at least 1. The last batch of an epoch takes what is left.
         lr: Learning rate at the start, above 0.
         optimizer: A class of ``torch.optim`` such as ``"SGD"``, or ``module:factory``.
-        optimizer_options: What it takes besides, such as ``{"momentum": 0.9}``.
-        schedule: A class of ``torch.optim.lr_scheduler``, or ``module:factory``, or None for a
-            constant rate. It steps once an epoch; one that takes ``total_steps`` steps with every
-            batch. ``total_steps``, ``T_max`` and ``max_lr`` are filled in unless they are given.
-        schedule_options: What it takes besides.
-        augment: Names of classes of ``torchvision.transforms.v2``, or ``module:factory``, each with
-            its options, in the order in which they change a training image.
+        optimizer_options: Its further options, such as ``{"momentum": 0.9}``.
+        schedule: A class of ``torch.optim.lr_scheduler``, or ``module:factory``; by default the
+            rate is constant. It steps once an epoch; one that takes ``total_steps`` steps with
+            every batch. ``total_steps``, ``T_max`` and ``max_lr`` are filled in unless they are
+            given.
+        schedule_options: Its further options, such as ``{"step_size": 3}``.
+        augment: Classes of ``torchvision.transforms.v2``, or ``module:factory``, with their
+            options, such as ``{"RandomCrop": {"size": 32, "padding": 4}}``. They change a training
+            image in this order.
         attack: Adversary that the validation meets too, with a number as ``epsilon``; or None.
-        adversarial: Train on adversarial instead of clean samples (Madry et al. 2018,
-            arXiv:1706.06083); needs ``attack``.
-        stem: ``"small"`` takes a first layer for images of some 32x32 pixels.
+        adversarial: Train on adversarial samples instead of clean ones; needs ``attack``. Madry et
+            al. 2018, arXiv:1706.06083.
+        stem: First layer; ``"small"`` suits images of about 32x32 pixels.
         seed: Seed of weights, order, augmentation and dropout, at least 0.
 
     Raises:
@@ -51,14 +54,14 @@ class Recipe:
     epochs: int = 10
     batch_size: int = 100
     lr: float | int = 1e-3
-    optimizer: str = "Adam"
+    optimizer: str = field(default="Adam", metadata=option(code=True))
     optimizer_options: Options = field(default_factory=dict)
-    schedule: str | None = None
+    schedule: str | None = field(default=None, metadata=option(code=True))
     schedule_options: Options = field(default_factory=dict)
-    augment: Mapping[str, Options | None] = field(default_factory=dict)
-    attack: Attack | None = None
+    augment: Mapping[str, Options | None] = field(default_factory=dict, metadata=option(code=True))
+    attack: Attack | None = field(default=None, metadata=option(flag=""))
     adversarial: bool = False
-    stem: str = "standard"
+    stem: str = field(default="standard", metadata=option(choices=STEMS))
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,7 +74,7 @@ class Recipe:
         check_count("batch_size", self.batch_size)
         if not 0 < self.lr < math.inf:
             raise SettingError(f"Expected `lr` to be a finite number above 0, got {self.lr}.")
-        check_choice("stem", self.stem, STEMS)
+        check_choices(self)
         check_count("seed", self.seed, least=0)
         if self.seed > MOST_SEED:
             raise SettingError(f"Expected `seed` to be at most {MOST_SEED}, got {self.seed}.")
@@ -102,13 +105,15 @@ class DataConfig:
     """Which part of a named data set a network is trained on, and where it lies.
 
     Args:
-        root: Folder of the named data sets; by default what ``HORMESIS_DATA`` names.
-        split: ``"standard"``, or ``"paper"`` or ``"paper-80"`` for those of Tiny ImageNet.
+        root: Folder of the named data sets; by default $HORMESIS_DATA.
+        split: ``"standard"``; ``"paper"`` and ``"paper-80"`` pool the labelled images of Tiny
+            ImageNet and draw 90,000/10,000 or 80,000/20,000.
         split_seed: Seed of what is drawn from the data, at least 0.
-        samples: Size of a seeded, stratified choice of the training samples; None takes all.
-        normalize: Put the named data set's normalisation in front of the network. None does so for
-            a network that is built here by name, and never for a ``module:factory`` or a module.
-        download: Fetch a named data set that is not there.
+        samples: Size of a random subset of the training samples, stratified by class; by default
+            all.
+        normalize: Put the normalisation of a named data set in front of the network; by default
+            for networks by name, and not for ``module:factory``.
+        download: Download a named data set that is missing.
 
     Raises:
         SettingError: For a number outside these bounds.
@@ -118,7 +123,7 @@ class DataConfig:
         'standard'
     """
 
-    root: str | None = None
+    root: str | None = field(default=None, metadata=option(flag="data_root", metavar="DIR"))
     split: str = "standard"
     split_seed: int = 0
     samples: int | None = None
@@ -139,12 +144,13 @@ class TrainerConfig:
     Args:
         checkpoint_every: Epochs between two checkpoints that are kept, at least 1. The last
             epoch's is kept too.
-        validation_samples: Size of a seeded, stratified choice of the validation samples; None
-            takes all. (``ReduceLROnPlateau`` alone makes weights depend on them.)
-        device: ``cpu``, ``cuda`` or ``mps``; None takes a GPU if there is one.
-        num_workers: Processes that prepare batches; 0 prepares them in between.
-        loggers: Classes of ``lightning.pytorch.loggers``, each with its options. A table of all
-            epochs, ``metrics.csv``, is written in any case.
+        validation_samples: Size of a random subset of the validation samples, stratified by class;
+            by default all. (``ReduceLROnPlateau`` alone makes weights depend on them.)
+        device: Where to compute, such as cpu, cuda or mps; by default a GPU if there is one.
+        num_workers: Processes that prepare batches; 0 prepares them in the main process.
+        loggers: Classes of ``lightning.pytorch.loggers`` with their options, such as
+            ``{"WandbLogger": {"project": "mine"}}``. A table of all epochs, ``metrics.csv``, is
+            written in any case.
         progress: Show progress on standard error.
 
     Raises:

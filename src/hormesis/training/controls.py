@@ -1,8 +1,7 @@
 """The experiment: selective retraining beside its controls, with the same budget and seeds."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,61 +13,26 @@ from hormesis.analysis.effects import accuracy_table, effect_table
 from hormesis.data.samples import Samples, samples_from, take
 from hormesis.data.sampling import drawn, stratified
 from hormesis.engine.progress import Report, shown
-from hormesis.errors import DataError, SettingError, TrainingError
+from hormesis.errors import DataError, TrainingError
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.results.retraining import ACCURACY, EFFECTS, OUTCOMES, Retraining, load_retraining
 from hormesis.results.study import Study
 from hormesis.results.training_run import load_run
-from hormesis.settings.choices import check_choice
 from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
 from hormesis.storage.rules import plainly
-from hormesis.training.config import DataConfig, Recipe, TrainerConfig, check_count
+from hormesis.training.config import DataConfig, Recipe, TrainerConfig
+from hormesis.training.controls_config import Controls, EvaluationConfig
 from hormesis.training.retrain import Ready, carry_out_arm, prepared
 from hormesis.training.retraining_plan import opened_case
-from hormesis.training.robustness import EvaluationConfig, evaluated
+from hormesis.training.robustness import evaluated
 from hormesis.training.run_folder import alone, spelled
-from hormesis.training.selection import ARMS, Selection
+from hormesis.training.selection import Selection
 from hormesis.training.source_network import SourceNetwork
 from hormesis.training.trial_tables import MEASURED, Tables, check_out, opened_tables
 from hormesis.training.verify import examined_run
-
-
-@dataclass(frozen=True)
-class Controls:
-    """Which trainings are compared, and how.
-
-    Args:
-        arms: Some of ``ARMS``; ``"everything"`` is what the others are compared with.
-        seeds: Each arm is trained once with each; they decide the order of the samples and what the
-            random arms draw.
-        trial: How hard every network is tried.
-        test: What it is tried on, as ``samples_from`` takes it; None takes the validation samples
-            that the study has not seen.
-
-    Raises:
-        SettingError: For an unknown arm, or a seed that cannot be used.
-
-    Example:
-        >>> Controls(seeds=(1, 2)).arms[0]
-        'selective'
-    """
-
-    arms: Sequence[str] = ARMS
-    seeds: Sequence[int] = (1, 2, 3)
-    trial: EvaluationConfig = EvaluationConfig()
-    test: Any = None
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for arm in self.arms:
-            check_choice("arm", arm, ARMS)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise SettingError(f"Expected `seeds` that differ, got {self.seeds}.")
-        for seed in self.seeds:
-            check_count("seeds", seed, least=0)
 
 
 def retrain_with_controls(

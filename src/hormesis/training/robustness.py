@@ -4,8 +4,7 @@ A perturbation within a ball lies within every larger ball, so a sample that fal
 has fallen at all larger ones. And what a weaker attack has felled, a stronger one need not try.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 import torch
@@ -13,73 +12,16 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
-from hormesis.errors import SettingError
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
-from hormesis.settings.attacks import FGSM, PGD, as_epsilon, as_step_size
+from hormesis.settings.attacks import FGSM, PGD
 from hormesis.stress.attacks import perturb
 from hormesis.stress.metrics import accuracy_of
-from hormesis.training.autoattack import check_autoattack, stands_autoattack
-from hormesis.training.config import check_count
+from hormesis.training.autoattack import stands_autoattack
+from hormesis.training.controls_config import EvaluationConfig
 
 Report = Callable[[int, int], None]
 _BATCH = 100
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """How hard a network is tried.
-
-    Args:
-        epsilons: Magnitudes in input units, each above 0; sorted, ``"8/255"`` is understood.
-        steps: Steps of PGD, at least 1.
-        restarts: How often PGD starts anew, from another random point, at least 1.
-        autoattack: Try what PGD leaves standing with AutoAttack too; needs ``pyautoattack``.
-        samples: Size of a seeded, stratified choice of the samples; None takes all.
-        seed: Seed of that choice and of random starts, at least 0.
-        step_size: Size of a step of PGD as a share of epsilon; None takes 2.5 divided by ``steps``.
-
-    Raises:
-        SettingError: For a value outside these bounds.
-
-    Example:
-        >>> EvaluationConfig(epsilons=("8/255", 0.01)).epsilons[0]
-        0.01
-    """
-
-    epsilons: Sequence[float | int | str] = ("2/255", "4/255", "8/255", "16/255")
-    steps: int = 20
-    restarts: int = 3
-    autoattack: bool = False
-    samples: int | None = None
-    seed: int = 0
-    step_size: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        if isinstance(self.epsilons, str) or not self.epsilons:
-            raise SettingError(
-                f"Expected `epsilons` to be several magnitudes, got {self.epsilons!r}."
-            )
-        found = [as_epsilon(given) for given in self.epsilons]
-        if "auto" in found:
-            raise SettingError("Expected `epsilons` to be numbers such as 8/255, got 'auto'.")
-        object.__setattr__(self, "epsilons", tuple(sorted({float(each) for each in found})))
-        check_count("pgd_steps", self.steps)
-        if self.step_size is None:
-            object.__setattr__(self, "step_size", PGD(steps=self.steps).step_size)
-        object.__setattr__(self, "step_size", as_step_size(self.step_size, name="pgd_step_size"))
-        check_count("restarts", self.restarts)
-        check_count("seed", self.seed, least=0)
-        if self.samples is not None:
-            check_count("eval_samples", self.samples, least=2)
-        if self.autoattack:
-            check_autoattack()
-
-    @property
-    def attacks(self) -> tuple[str, ...]:
-        """Names of what is tried, the weaker first."""
-        return ("fgsm", "pgd", "autoattack") if self.autoattack else ("fgsm", "pgd")
 
 
 def evaluated(

@@ -1,10 +1,10 @@
 """Which targets of a study are to be trained again: what is asked for. Needs no torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hormesis.errors import SettingError
-from hormesis.settings.choices import check_choice
+from hormesis.settings.option import check_choices, option
 from hormesis.settings.scoring import Scoring
 
 CLASSES = ("fragile", "robust", "antifragile")
@@ -20,21 +20,20 @@ class Selection:
     """Which parameters are trained again; all others are frozen.
 
     Args:
-        keep: The classes whose targets are trained. ``"antifragile"`` takes in what is so by the
+        keep: Classes whose targets are trained. ``"antifragile"`` includes what is so by the
             attack of the study, confirmed or not, as the paper has it; a target that is masked or
             at chance has no class.
-        by: Which score decides: ``"clean"``, ``"adversarial"`` or ``"difference"``.
-        filter: Whose score: a filter that was swept, or ``"combined"``.
-        scoring: Base, reference and tolerance; None takes the study's own.
-        undecided: What becomes of weights without one of the three classes: undecided, untested,
-            undefined, or never asked for. ``"freeze"``, ``"train"``, or ``"estimate"``, which takes
-            the class by the estimate alone where there is one and else freezes.
-        others: What becomes of biases and of the scales and shifts of norms, unless they were
-            targets. ``"follow"``: a bias does as the weight of its layer, a norm as the layer used
-            just before it; channel by channel, where the study is of channels. Or ``"freeze"``,
-            ``"train"``.
-        batchnorm: ``"frozen"``: a batch norm behind a frozen layer keeps its running statistics and
-            normalises by them. ``"follow"``: the statistics of every batch norm follow the data.
+        by: Score that decides.
+        filter: Filter whose score decides, or ``"combined"``.
+        scoring: Base, reference and tolerance; by default the study's own.
+        undecided: Weights without a certain class: freeze them, train them, or take the class by
+            the estimate alone. These are undecided, untested, undefined, or were never asked for;
+            ``"estimate"`` freezes what has no estimate.
+        others: Biases and norms: freeze them, train them, or follow the layer that they belong to.
+            A bias follows the weight of its layer, a norm the layer used just before it; channel by
+            channel, where the study is of channels. Targets are not meant.
+        batchnorm: Running statistics behind frozen layers: keep them (frozen), or let them follow
+            the data. A batch norm that keeps them normalises by them.
 
     Raises:
         SettingError: For a value that is not known, or no class at all.
@@ -44,13 +43,22 @@ class Selection:
         'freeze'
     """
 
-    keep: Sequence[str] = ("robust", "antifragile")
-    by: str = "adversarial"
+    keep: Sequence[str] = field(
+        default=("robust", "antifragile"),
+        metadata=option(choices=CLASSES, noun="class to `keep`", metavar="CLASS"),
+    )
+    by: str = field(default="adversarial", metadata=option(choices=SCORES, noun="score"))
     filter: str = "combined"
-    scoring: Scoring | None = None
-    undecided: str = "freeze"
-    others: str = "follow"
-    batchnorm: str = "frozen"
+    scoring: Scoring | None = field(default=None, metadata=option(flag=""))
+    undecided: str = field(
+        default="freeze", metadata=option(choices=UNDECIDEDS, noun="choice of `undecided`")
+    )
+    others: str = field(
+        default="follow", metadata=option(choices=OTHERS, noun="choice of `others`")
+    )
+    batchnorm: str = field(
+        default="frozen", metadata=option(choices=BATCHNORMS, noun="choice of `batchnorm`")
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -58,9 +66,4 @@ class Selection:
             raise SettingError(
                 f"Expected `keep` to name some of {', '.join(CLASSES)}, got {self.keep!r}."
             )
-        for name in self.keep:
-            check_choice("class to `keep`", name, CLASSES)
-        check_choice("score", self.by, SCORES)
-        check_choice("choice of `undecided`", self.undecided, UNDECIDEDS)
-        check_choice("choice of `others`", self.others, OTHERS)
-        check_choice("choice of `batchnorm`", self.batchnorm, BATCHNORMS)
+        check_choices(self)

@@ -1,71 +1,53 @@
 """``hormesis analyze --run``: a study for every checkpoint of a training."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from jsonargparse import Namespace
-
-from hormesis.cli.commands.watch import sinks_from, tell
-from hormesis.cli.config import run_from, scoring_from, sweep_from, targets_from
-from hormesis.cli.confirmation_flags import confirmation_from
-from hormesis.cli.epoch_flags import epochs_from
+from hormesis.cli.commands.watch import print_trouble, sinks_from
+from hormesis.cli.options import CheckpointOptions, LiveOptions, StudyOutput
+from hormesis.cli.parser import Arguments
 from hormesis.errors import SettingError, StudyError
-from hormesis.settings.attacks import make_attack
+from hormesis.measure.epochs import CheckpointSelection, analyze_checkpoints
+from hormesis.report.html.live import following
+from hormesis.report.plots import evolution
+from hormesis.report.text.console import printable
+from hormesis.report.text.epoch_table import print_evolution
+from hormesis.results.training_run import TrainingRun, load_run
 from hormesis.settings.network import ModelAndData
+from hormesis.settings.request import AnalysisRequest
+from hormesis.storage.atomic import replacing
+from hormesis.stress.metrics import metric_named
 
 PICTURE = "epochs.png"
 
 
-def run(given: Namespace) -> int:
+def run(arguments: Arguments, request: AnalysisRequest) -> int:
     """Analyse the epochs of a training, and return 1 if a checkpoint had to be left out."""
-    epochs = epochs_from(given.epochs)
-    attack = make_attack(given.attack, given.epsilon, steps=given.steps, step_size=given.step_size)
-    targets, sweep, scoring = targets_from(given), sweep_from(given), scoring_from(given)
-
-    from hormesis.results.training_run import load_run
-
-    training = load_run(given.run)
-    _check_alike(given, training.manifest["question"])
-    training.chosen(epochs)
-    usual = Path("studies") / f"{training.folder.resolve().name}-{attack.name}"
-    out = Path(given.out or given.extend or usual)
-    sinks = sinks_from(given.live, given.tensorboard, out)
-
-    from hormesis.measure.epochs import (  # imports torch, which takes seconds
-        CheckpointSelection,
-        analyze_epochs,
-    )
-    from hormesis.report.html.live import following
-    from hormesis.report.plots.evolution import draw_evolution
-    from hormesis.report.text.console import printable
-    from hormesis.report.text.epoch_table import print_evolution
-    from hormesis.storage.atomic import replacing
-    from hormesis.stress.metrics import metric_named
-
-    with following(out, sinks) as follower:
-        studies, damaged = analyze_epochs(
+    asked, source = arguments[CheckpointOptions], arguments[ModelAndData]
+    training = load_run(str(asked.run))
+    _check_alike(source, training)
+    training.chosen(asked.epochs)
+    name = f"{training.folder.resolve().name}-{request.attack.name}"
+    out = request.out or Path("studies") / name
+    live, metric = arguments[LiveOptions], metric_named(request.metric)
+    named = all(getattr(source, what) == code for what, code in training.code().items())
+    with following(out, sinks_from(live.live, live.tensorboard, out)) as follower:
+        studies, damaged = analyze_checkpoints(
             CheckpointSelection(
-                given.run,
-                epochs,
-                given.samples,
-                given.data_root,
-                given.device,
-                given.allow_code
-                or all(given[name] == code for name, code in training.code().items()),
+                training.folder,
+                asked.epochs,
+                source.samples,
+                source.data_root,
+                source.device,
+                arguments[StudyOutput].allow_code or named,
             ),
-            out=out,
-            attack=attack,
-            targets=targets,
-            sweep=sweep,
-            scoring=scoring,
-            metric=metric_named(given.metric),
-            execution=run_from(given),
-            confirmation=confirmation_from(given),
+            replace(request, out=out, metric=metric),
         )
-    tell(follower)
+    print_trouble(follower)
     try:
         with replacing(out / PICTURE) as temporary:
-            draw_evolution(studies, temporary)
+            evolution.draw_evolution(studies, temporary)
     except OSError as error:
         raise StudyError(
             f"The studies in {out} are complete, but their picture cannot be written: "
@@ -77,23 +59,23 @@ def run(given: Namespace) -> int:
     return 1 if damaged else 0
 
 
-def _check_alike(given: Namespace, question: dict[str, dict[str, object]]) -> None:
+def _check_alike(source: ModelAndData, training: TrainingRun) -> None:
     """Refuse network, weights and data of another origin than the training's."""
-    usual = ModelAndData()
-    said = {
+    question = training.manifest["question"]
+    recorded = {
         "model": question["network"]["name"],
         "data": question["data"]["name"],
         "stem": question["recipe"]["stem"],
         "normalize": question["data"]["normalize"],
     }
-    for name, there in said.items():
-        if given[name] not in (getattr(usual, name), there):
+    for name, value in recorded.items():
+        if getattr(source, name) not in (getattr(ModelAndData(), name), value):
             raise SettingError(
-                f"Expected `{name}` to be left out, as the run {given.run} is of {there}, got "
-                f"{given[name]!r}."
+                f"Expected `{name}` to be left out, as the run {training.folder} is of {value}, "
+                f"got {getattr(source, name)!r}."
             )
     for name in ("weights", "bounds"):
-        if given[name] is not None:
+        if getattr(source, name) is not None:
             raise SettingError(
                 f"Expected no `{name}` beside `run`, whose checkpoints are analysed."
             )

@@ -1,130 +1,68 @@
 """``hormesis plot``: one picture of a study, fit for a paper."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser, Namespace
-
-from hormesis.cli.config import scoring_from
-from hormesis.cli.flags import add_scoring, make_parser
+from hormesis.cli.options import PlotOptions
+from hormesis.cli.parser import Arguments
 from hormesis.errors import SettingError, StudyError
-from hormesis.settings.choices import check_choice
+from hormesis.report.plots.style import Picture, save
+from hormesis.report.text.console import printable
+from hormesis.results.series import StudySeries, load_study_or_series
+from hormesis.results.study import Study
+from hormesis.settings.scoring import Scoring
+from hormesis.storage.epoch_folders import epoch_folder
+from hormesis.storage.user_files import replacing
 
-if TYPE_CHECKING:
-    from hormesis.report.plots.style import Picture
-    from hormesis.results.series import StudySeries
-    from hormesis.results.study import Study
-
-KINDS = ("network", "responses", "heatmap", "epochs", "weights")
 FORMATS = ("svg", "pdf", "png")
-WIDTHS = ("single", "double")
 
 
-def parser() -> ArgumentParser:
-    """Return the parser of ``hormesis plot``."""
-    made = make_parser(
-        "Draw a picture of a study for a paper.", usage="hormesis plot [options] STUDY"
-    )
-    add = made.add_argument
-    add(
-        "study",
-        type=str,
-        metavar="STUDY",
-        help="folder of a study or, for epochs, of the studies of a training",
-    )
-    add(
-        "--what",
-        type=str,
-        metavar="PICTURE",
-        default="heatmap",
-        help=f"{', '.join(KINDS)} (default: %(default)s)",
-    )
-    add(
-        "--target",
-        type=str,
-        nargs="*",
-        default=[],
-        metavar="NAME",
-        help="targets to show, with * and ? (default: all, or those that tell most)",
-    )
-    add(
-        "--width",
-        type=str,
-        metavar="COLUMNS",
-        default="single",
-        help="single for one column of a page, double for two (default: %(default)s)",
-    )
-    add("--format", type=str | None, help=f"{', '.join(FORMATS)} (default: as --out ends, or pdf)")
-    add(
-        "--out",
-        type=str | None,
-        metavar="FILE",
-        help="file to write (default: named by study and picture, in the current folder)",
-    )
-    add_scoring(made, of_study=True)
-    return made
-
-
-def run(given: Namespace) -> None:
+def run(arguments: Arguments) -> None:
     """Draw the picture, write it, and say where it is."""
-    check_choice("picture", given.what, KINDS)
-    check_choice("width", given.width, WIDTHS)
-    out = _file(given)
-
-    from hormesis.report.plots.style import save
-    from hormesis.report.text.console import printable
-    from hormesis.results.series import load_study_or_series
-    from hormesis.storage.user_files import replacing
-
-    study = load_study_or_series(given.study)
-    scored = study.with_scoring(scoring_from(given, study.scoring))
-    picture = _drawn(scored, given)
+    options = arguments[PlotOptions]
+    out = _file(options)
+    study = load_study_or_series(options.study)
+    study = study.with_scoring(replace(study.scoring, **arguments.given(Scoring)))
+    picture = _drawn(study, options)
     with replacing(out, "picture") as partial:
         save(picture, partial)
     print(f"picture: {out}")
-    for note in _unfinished(scored):
+    for note in _unfinished(study):
         print(printable(note))
 
 
-def _unfinished(study: "Study | StudySeries") -> list[str]:
+def _unfinished(study: Study | StudySeries) -> list[str]:
     """Return what a reader has to know of studies that are not finished."""
-    from hormesis.results.series import StudySeries
-
     members = study.members.values() if isinstance(study, StudySeries) else [study]
     return [note for member in members if not member.finished for note in member.notes]
 
 
-def _file(given: Namespace) -> Path:
+def _file(options: PlotOptions) -> Path:
     """Return where the picture goes; its suffix is its format."""
-    if given.format is not None:
-        check_choice("format", given.format, FORMATS)
-    if given.out is None:
-        name = Path(given.study).resolve().name
-        return Path(f"{name}-{given.what}.{given.format or 'pdf'}")
-    out = Path(given.out).expanduser()
+    if options.out is None:
+        name = Path(options.study).resolve().name
+        return Path(f"{name}-{options.what}.{options.format or 'pdf'}")
+    out = Path(options.out).expanduser()
     ending = out.suffix.lower().removeprefix(".")
-    wanted = (given.format,) if given.format else FORMATS
+    wanted = (options.format,) if options.format else FORMATS
     if ending not in wanted:
         raise SettingError(f"Expected `out` to end in .{' or .'.join(wanted)}, got {out}.")
     return out
 
 
-def _drawn(study: "Study | StudySeries", given: Namespace) -> "Picture":
-    from hormesis.results.series import StudySeries
-    from hormesis.storage.epoch_folders import epoch_folder
-
+def _drawn(study: Study | StudySeries, options: PlotOptions) -> Picture:
     if isinstance(study, StudySeries):
-        if given.what == "epochs":
-            return study.plot.epochs(*given.target, width=given.width)
+        if options.what == "epochs":
+            return study.plot.epochs(*options.target, width=options.width)
         last = epoch_folder(study.folder, max(study.members))
         raise StudyError(
             f"The folder {study.folder} holds the studies of several epochs: draw the picture "
             f"'epochs', or name one of them, such as {last}."
         )
-    if given.what == "epochs":
+    if options.what == "epochs":
         raise StudyError(
-            f"The study {given.study} is of one epoch: name a folder with the studies of several, "
-            "as `hormesis analyze --run` writes it."
+            f"The study {options.study} is of one epoch: name a folder with the studies of "
+            "several, as `hormesis analyze --run` writes it."
         )
     pictures = {
         "network": study.plot.network,
@@ -132,4 +70,4 @@ def _drawn(study: "Study | StudySeries", given: Namespace) -> "Picture":
         "heatmap": study.plot.heatmap,
         "weights": study.plot.weights,
     }
-    return pictures[given.what](*given.target, width=given.width)
+    return pictures[options.what](*options.target, width=options.width)

@@ -36,9 +36,11 @@ def print_run(made: TrainingRun) -> None:
             f"{last['validated_on']} validation samples"
         )
     )
-    said = question["network"].get("normalization")
-    if said:
-        mean, std = (" ".join(f"{value:g}" for value in said[name]) for name in ("mean", "std"))
+    normalization = question["network"].get("normalization")
+    if normalization:
+        mean, std = (
+            " ".join(f"{value:g}" for value in normalization[name]) for name in ("mean", "std")
+        )
         console.print(
             Text(f"in front of the network: (input − mean) / std, mean {mean}, std {std}")
         )
@@ -46,11 +48,11 @@ def print_run(made: TrainingRun) -> None:
         console.print(Text(note))
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    there = [name for name in COLUMNS if name in metrics.columns]
-    for name in there:
+    columns = [name for name in COLUMNS if name in metrics.columns]
+    for name in columns:
         table.add_column(name.replace("_", " "), justify="right")
     for row in metrics.to_dict("records"):
-        table.add_row(*(COLUMNS[name].format(row[name]) for name in there))
+        table.add_row(*(COLUMNS[name].format(row[name]) for name in columns))
     console.print(table)
     epochs = ",".join(map(str, [epoch for epoch in made.checkpoints if epoch][-5:]))
     allowed = " --allow-code" if made.code() else ""
@@ -59,14 +61,14 @@ def print_run(made: TrainingRun) -> None:
     console.print(Text(f"next:    hormesis analyze --run {made.folder} --epochs {epochs}{allowed}"))
 
 
-def tell_mended(mended: Iterable[str], lost: Iterable[str]) -> int:
+def print_repairs(repaired: Iterable[str], lost: Iterable[str]) -> int:
     """Say on standard error what of a run was damaged, and return 1 if some of it still is.
 
     Args:
-        mended: What is whole again, a sentence each.
+        repaired: What is whole again, a sentence each.
         lost: What is not.
     """
     left = list(lost)
-    for sentence in (*mended, *left):
+    for sentence in (*repaired, *left):
         print(f"hormesis: {printable(sentence)}", file=sys.stderr)
     return 1 if left else 0

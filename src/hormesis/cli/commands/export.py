@@ -1,0 +1,26 @@
+"""``hormesis export``: a table of a study as a file for other programs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hormesis.cli.options import ExportOptions
+from hormesis.cli.parser import Arguments
+from hormesis.errors import StudyError
+from hormesis.report.text.export import write_table
+from hormesis.results.series import load_study_or_series
+from hormesis.settings.scoring import Scoring
+
+
+def run(arguments: Arguments) -> None:
+    """Write the table to a file or to standard output."""
+    options = arguments[ExportOptions]
+    if options.to is not None:
+        file = Path(options.to).expanduser()
+        if file.is_symlink() and file.is_dir():
+            raise StudyError(
+                f"The table cannot be written to {file}: it is a link to a folder. Name another "
+                "file with `to`."
+            )
+    study = load_study_or_series(options.study)
+    study = study.with_scoring(replace(study.scoring, **arguments.given(Scoring)))
+    write_table(getattr(study, options.what), options.format, options.to)

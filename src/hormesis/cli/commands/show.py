@@ -1,0 +1,20 @@
+"""``hormesis show``: the scores of a study, on request by another scoring."""
+
+from dataclasses import replace
+
+from hormesis.cli.options import ShowOptions
+from hormesis.cli.parser import Arguments
+from hormesis.report.text.epoch_table import print_evolution
+from hormesis.report.text.summary import print_summary
+from hormesis.results.series import StudySeries, load_study_or_series
+from hormesis.settings.scoring import Scoring
+
+
+def run(arguments: Arguments) -> None:
+    """Print the scores of a study, or how those of several epochs change."""
+    study = load_study_or_series(arguments[ShowOptions].study)
+    study = study.with_scoring(replace(study.scoring, **arguments.given(Scoring)))
+    if isinstance(study, StudySeries):
+        print_evolution(study)
+    else:
+        print_summary(study)

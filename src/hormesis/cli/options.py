@@ -1,0 +1,384 @@
+"""What the commands ask for besides the settings of the library: plain frozen values, no torch."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hormesis.errors import SettingError
+from hormesis.settings.attacks import AUTO, Attack, make_attack
+from hormesis.settings.choices import STEMS
+from hormesis.settings.network import ModelAndData
+from hormesis.settings.option import option
+from hormesis.training.config import check_count, training_attack
+from hormesis.training.selection import SCORES
+
+STUDY = option(metavar="STUDY", expected="the folder of a study")
+FOLDER = option(metavar="FOLDER", expected="the folder of a study or a training")
+FILE, DIR = option(metavar="FILE"), option(metavar="DIR")
+EPSILON = option(expected="a number, a fraction such as 8/255, or 'auto'", metavar="X")
+TABLES = ("scores", "responses", "targets")
+TABLE_FORMATS = ("csv", "parquet", "json")
+PICTURES = ("network", "responses", "heatmap", "epochs", "weights")
+
+
+@dataclass(frozen=True)
+class AttackOptions:
+    """The adversary of an analysis.
+
+    Args:
+        attack: ``fgsm`` or ``pgd``.
+        epsilon: Magnitude in input units, such as 8/255 or 0.03; auto takes the one half-way
+            between clean accuracy and guessing.
+        steps: Steps of PGD; by default 40.
+        step_size: Size of a step of PGD as a share of epsilon; by default 2.5 divided by the steps.
+    """
+
+    attack: str = "fgsm"
+    epsilon: float | str = field(default=AUTO, metadata=EPSILON)
+    steps: int | None = None
+    step_size: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        self.made()
+
+    def made(self) -> Attack:
+        """Return the attack."""
+        return make_attack(self.attack, self.epsilon, steps=self.steps, step_size=self.step_size)
+
+
+@dataclass(frozen=True)
+class TrainingAttackOptions:
+    """The adversary of a training.
+
+    Args:
+        attack: ``fgsm`` or ``pgd``: validate under attack too; by default no attack.
+        epsilon: Magnitude in input units, such as 8/255 or 0.03.
+        steps: Steps of PGD; by default 10.
+        step_size: Size of a step of PGD as a share of epsilon; by default 2.5 divided by the steps.
+    """
+
+    attack: str | None = None
+    epsilon: float | str | None = field(default=None, metadata=EPSILON)
+    steps: int | None = None
+    step_size: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        self.made()
+
+    def made(self) -> Attack | None:
+        """Return the attack, if there is one."""
+        return _training_attack("attack", self.attack, self)
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions:
+    """What a retraining minimises.
+
+    Args:
+        objective: Train on clean samples, or against an attack.
+        epsilon: Magnitude of that attack in input units, such as 8/255 or 0.03.
+        steps: Steps of PGD; by default 10.
+        step_size: Size of a step of PGD as a share of epsilon; by default 2.5 divided by the steps.
+    """
+
+    objective: str = field(default="clean", metadata=option(choices=("clean", "fgsm", "pgd")))
+    epsilon: float | str | None = field(default=None, metadata=EPSILON)
+    steps: int | None = None
+    step_size: float | None = None
+
+    def made(self) -> Attack | None:
+        """Return the attack that is trained against, if there is one."""
+        attack = None if self.objective == "clean" else self.objective
+        return _training_attack("objective", attack, self)
+
+
+def _training_attack(
+    setting: str, name: str | None, options: TrainingAttackOptions | ObjectiveOptions
+) -> Attack | None:
+    epsilon, steps, step_size = options.epsilon, options.steps, options.step_size
+    if name is not None:
+        return training_attack(name, epsilon or AUTO, steps=steps, step_size=step_size)
+    if (epsilon, steps, step_size) != (None, None, None):
+        raise SettingError(
+            f"Expected an `{setting}`, such as pgd, for `epsilon` and `steps` or `step_size`; got "
+            "none."
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """Which checkpoints of a training are analysed.
+
+    Args:
+        run: Folder of ``hormesis train``, whose network is analysed on its data, epoch by epoch.
+        epochs: Epochs of that training, such as 1,2,5,10; by default all with a checkpoint.
+    """
+
+    run: str | None = field(default=None, metadata=DIR)
+    epochs: Any = field(default=None, metadata=option(metavar="LIST"))
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        object.__setattr__(self, "epochs", parse_epochs(self.epochs))
+        if self.epochs is not None and self.run is None:
+            raise SettingError("Expected `run`, the folder of a training, for `epochs`; got none.")
+
+
+def parse_epochs(epochs: object) -> tuple[int, ...] | None:
+    """Return the epochs that a list names; None for all.
+
+    Args:
+        epochs: Whole numbers with commas between them, one number, a list of them, or None.
+
+    Raises:
+        SettingError: For anything else.
+
+    Example:
+        >>> parse_epochs("1,2,5"), parse_epochs(3), parse_epochs([0, 1])
+        ((1, 2, 5), (3,), (0, 1))
+    """
+    if epochs is None:
+        return None
+    parts = list(epochs) if isinstance(epochs, list | tuple) else str(epochs).split(",")
+    words = [str(part).strip() for part in parts]
+    if not words or not all(word.isascii() and word.isdecimal() for word in words):
+        raise SettingError(
+            "Expected `epochs` to be whole numbers with commas between them, such as 1,2,5, got "
+            f"{epochs!r}."
+        )
+    return tuple(dict.fromkeys(int(word) for word in words))
+
+
+@dataclass(frozen=True)
+class MeasurementOptions:
+    """What is measured.
+
+    Args:
+        metric: ``accuracy``, ``top5``, ``loss`` or ``module:function``.
+        own_span: Take the network's own range in place of the span.
+    """
+
+    metric: str = field(default="accuracy", metadata=option(code=True))
+    own_span: bool = False
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """Reports that follow a measurement.
+
+    Args:
+        live: Report that is updated as results arrive.
+        tensorboard: Folder of TensorBoard events that are added as results arrive.
+    """
+
+    live: str | None = field(default=None, metadata=FILE)
+    tensorboard: str | None = field(default=None, metadata=DIR)
+
+
+@dataclass(frozen=True)
+class StudyOutput:
+    """Where a study is written.
+
+    Args:
+        out: Folder of the study; by default in studies/, named by data, model and attack.
+        allow_code: Run what a configuration, or the manifest of a training, names as
+            ``module:factory``.
+    """
+
+    out: str | None = field(default=None, metadata=DIR)
+    allow_code: bool = False
+
+
+@dataclass(frozen=True)
+class RunOutput:
+    """Where a training is written.
+
+    Args:
+        out: Folder of the run; by default in runs/, named by data and model.
+        allow_code: Run what a configuration, or the manifest of a training, names as
+            ``module:factory``.
+    """
+
+    out: str | None = field(default=None, metadata=DIR)
+    allow_code: bool = False
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What is trained.
+
+    Args:
+        model: A torchvision name, ``timm:NAME`` or ``module:factory``.
+        data: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``tiny-imagenet``, a folder
+            with one folder of images a class, or ``module:factory``.
+    """
+
+    model: str = field(default=ModelAndData.model, metadata=option(code=True))
+    data: str = field(default=ModelAndData.data, metadata=option(code=True))
+
+
+@dataclass(frozen=True)
+class RetrainOptions:
+    """What is retrained.
+
+    Args:
+        study: Folder of the study.
+        run: Folder of the training that the study is of; by default where the study says.
+        weights: Checkpoint of the study's network.
+        model: What builds the network of these weights; by default the study's name of it.
+        stem: First layer of that network.
+        data: A data set, as for ``hormesis train``; by default that of the study's training.
+        controls: Also train everything, the fragile targets, and random ones of the same size and
+            number, and compare all of them under attack.
+        seeds: How many seeds for each arm, or which ones, of two or more.
+    """
+
+    study: str = field(metadata=STUDY)
+    run: str | None = field(default=None, metadata=DIR)
+    weights: str | None = field(default=None, metadata=FILE)
+    model: str | None = field(default=None, metadata=option(code=True))
+    stem: str = field(default="standard", metadata=option(choices=STEMS))
+    data: str | None = field(default=None, metadata=option(code=True))
+    controls: bool = False
+    seeds: tuple[int, ...] = (3,)
+
+    def arm_seeds(self) -> tuple[int, ...]:
+        """Return the seeds that were named, or as many as were asked for.
+
+        Example:
+            >>> RetrainOptions("a").arm_seeds(), RetrainOptions("a", seeds=(5, 8)).arm_seeds()
+            ((1, 2, 3), (5, 8))
+        """
+        if len(self.seeds) != 1:
+            return self.seeds
+        (count,) = self.seeds
+        check_count("seeds", count)
+        return tuple(range(1, count + 1))
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """What is printed.
+
+    Args:
+        study: Folder of the study.
+    """
+
+    study: str = field(metadata=STUDY)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Which table is written.
+
+    Args:
+        study: Folder of the study.
+        what: Table.
+        format: Format of the file.
+        to: File to write; by default standard output.
+    """
+
+    study: str = field(metadata=STUDY)
+    what: str = field(default="scores", metadata=option(choices=TABLES, noun="table"))
+    format: str = field(default="csv", metadata=option(choices=TABLE_FORMATS))
+    to: str | None = field(default=None, metadata=FILE)
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Which studies are compared, and how.
+
+    Args:
+        studies: Folders of studies, or a folder that holds them.
+        over: What varies: epochs, data, models or seeds.
+        matching: CSV of study, target and match, which says which targets go together.
+        allow: Let the studies differ in this too, such as different:epsilon.
+        group_by: Pool runs that agree in these: model, data, epoch, seed.
+        score: Score whose paths and pictures are shown.
+        out: Folder for tables and pictures.
+        formats: Formats of the tables.
+        pictures: Format of the pictures.
+    """
+
+    studies: tuple[str, ...] = field(
+        metadata=option(metavar="STUDY", expected="the folders of at least two studies")
+    )
+    over: str = "epochs"
+    matching: str | None = field(default=None, metadata=FILE)
+    allow: tuple[str, ...] = field(default=(), metadata=option(metavar="different:NAME"))
+    group_by: tuple[str, ...] = field(default=(), metadata=option(metavar="COLUMN"))
+    score: str = field(default="adversarial", metadata=option(choices=SCORES))
+    out: str | None = field(default=None, metadata=DIR)
+    formats: tuple[str, ...] = field(
+        default=("csv",), metadata=option(choices=("csv", "parquet", "latex"), noun="format")
+    )
+    pictures: str = field(
+        default="png",
+        metadata=option(choices=("png", "svg", "pdf"), noun="format of the pictures"),
+    )
+
+
+@dataclass(frozen=True)
+class PlotOptions:
+    """Which picture is drawn.
+
+    Args:
+        study: Folder of a study or, for epochs, of the studies of a training.
+        what: Picture.
+        target: Targets to show, with * and ?; by default all, or the most telling.
+        width: One column of a page, or two.
+        format: Format of the file; by default as its name ends, or pdf.
+        out: File to write; by default named by study and picture, in the current folder.
+    """
+
+    study: str = field(metadata=STUDY)
+    what: str = field(default="heatmap", metadata=option(choices=PICTURES, noun="picture"))
+    target: tuple[str, ...] = ()
+    width: str = field(default="single", metadata=option(choices=("single", "double")))
+    format: str | None = field(default=None, metadata=option(choices=("svg", "pdf", "png")))
+    out: str | None = field(default=None, metadata=FILE)
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What is reported.
+
+    Args:
+        paths: Folder of a study, of the studies of a training, or of a retraining.
+        out: File to write.
+        title: Its heading; by default network and data.
+    """
+
+    paths: tuple[str, ...] = field(
+        metadata=option(metavar="PATH", expected="the folder of a study or of a retraining")
+    )
+    out: str = field(default="report.html", metadata=FILE)
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """What is examined.
+
+    Args:
+        study: Folder of a study or a training.
+    """
+
+    study: str = field(metadata=FOLDER)
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What is watched, and where it is shown.
+
+    Args:
+        study: Folder of the study.
+        out: Report that is updated as results arrive.
+        tensorboard: Folder of TensorBoard events that are added as results arrive.
+    """
+
+    study: str = field(metadata=STUDY)
+    out: str | None = field(default="report.html", metadata=FILE)
+    tensorboard: str | None = field(default=None, metadata=DIR)

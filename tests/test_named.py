@@ -9,14 +9,14 @@ from torch import nn
 
 from hormesis.data.datasets import load_data
 from hormesis.errors import HormesisError, SettingError
-from hormesis.measure.by_name import analyze_named
+from hormesis.measure.by_name import analyze_by_name
 from hormesis.models.networks import build_model
 from hormesis.models.normalization import Normalized
 from hormesis.results.study import Study
 from hormesis.settings.attacks import FGSM
 from hormesis.settings.execution import Execution
 from hormesis.settings.network import ModelAndData
-from hormesis.settings.scoring import Scoring
+from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.stress.metrics import accuracy
@@ -41,23 +41,23 @@ def analyzed(monkeypatch):
     """The networks and samples that reach the analysis, which is not carried out."""
     seen = []
 
-    def note(network, samples, **options):
+    def note(network, samples, request):
         seen.append((network, samples))
         return Study({}, pd.DataFrame(), pd.DataFrame())
 
-    monkeypatch.setattr("hormesis.measure.by_name.analyze", note)
+    monkeypatch.setattr("hormesis.measure.by_name.analyze_request", note)
     return seen
 
 
 def analyze(home, *, seed=0, out="out", execution=Execution(progress=False), **named):
-    return analyze_named(
-        ModelAndData(**named),
+    request = AnalysisRequest(
         FGSM(0.1),
-        (Targets(include=("*.weight",)), Sweep(thresholds=3, seed=seed), Scoring()),
-        metric="accuracy",
+        Targets(include=("*.weight",)),
+        Sweep(thresholds=3, seed=seed),
         out=home / out,
         execution=execution,
     )
+    return analyze_by_name(ModelAndData(**named), request)
 
 
 def state(network):
@@ -114,7 +114,7 @@ def test_on_the_digits_a_named_network_is_trained_once_and_kept(home, tmp_path, 
         return nn.Sequential(nn.Flatten(), nn.Linear(1024, 10))
 
     with pytest.MonkeyPatch.context() as patched, torch.random.fork_rng(devices=[]):
-        patched.setattr("hormesis.measure.by_name.build_model", tiny)
+        patched.setattr("hormesis.models.networks.build_model", tiny)
         for _ in range(2):
             torch.manual_seed(0)
             analyze(home)
@@ -161,7 +161,7 @@ def test_names_of_timm(home, analyzed):
 )
 def test_what_the_names_tell_is_refused_before_the_data_are_read(home, named, message, monkeypatch):
     monkeypatch.setattr(
-        "hormesis.measure.by_name.load_data", lambda *_, **__: pytest.fail("too late")
+        "hormesis.measure.sources.load_data", lambda *_, **__: pytest.fail("too late")
     )
     with pytest.raises(HormesisError, match=message):
         analyze(home, **named)
@@ -174,13 +174,11 @@ def test_an_unknown_data_set_is_told_before_missing_weights(home):
 
 def test_a_performance_of_the_users_own(home, analyzed):
     with pytest.raises(SettingError, match=r"'my\.sets' has no 'margn'"):
-        analyze_named(
+        analyze_by_name(
             ModelAndData(model="my.nets:build", data="my.sets:held_out"),
-            FGSM(0.1),
-            (Targets(), Sweep(), Scoring()),
-            metric="my.sets:margn",
-            out=home / "out",
-            execution=Execution(progress=False),
+            AnalysisRequest(
+                metric="my.sets:margn", out=home / "out", execution=Execution(progress=False)
+            ),
         )
     assert analyzed == []
 

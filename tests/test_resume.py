@@ -15,7 +15,8 @@ from torch import nn
 import hormesis as hm
 from hormesis.engine.engines import Engine
 from hormesis.engine.memory import Footprint
-from hormesis.engine.shards import Task, Work
+from hormesis.engine.outcomes import MeasurementSpec
+from hormesis.engine.shards import ShardMeasurer, ShardTask
 from hormesis.errors import StudyError
 from hormesis.measure import shard_worker
 from hormesis.results.study import load_study
@@ -61,10 +62,10 @@ def _compiled_once() -> Iterator[None]:
     choose = shard_worker.choose_engine
 
     def chosen(
-        network: nn.Module, example: torch.Tensor, execution: hm.Execution, sweep: hm.Sweep
+        network: nn.Module, example: torch.Tensor, execution: hm.Execution, spec: MeasurementSpec
     ) -> Engine:
         if execution.num_workers not in known:
-            known[execution.num_workers] = choose(network, example, execution, sweep)
+            known[execution.num_workers] = choose(network, example, execution, spec)
         return known[execution.num_workers]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -74,31 +75,31 @@ def _compiled_once() -> Iterator[None]:
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[ShardTask]:
     """The shards that are measured, as they are asked for."""
-    tasks: list[Task] = []
-    measure = Work.measure
+    tasks: list[ShardTask] = []
+    measure = ShardMeasurer.measure
 
-    def noted(self: Work, task: Task, tick: Any, *, clean: bool = True) -> Any:
+    def noted(self: ShardMeasurer, task: ShardTask, tick: Any, *, clean: bool = True) -> Any:
         tasks.append(task)
         return measure(self, task, tick, clean=clean)
 
-    monkeypatch.setattr(Work, "measure", noted)
+    monkeypatch.setattr(ShardMeasurer, "measure", noted)
     return tasks
 
 
 def interrupted(out: Path, after: int, sweep: hm.Sweep = SWEEP, **more: Any) -> None:
     """Begin a study, or go on with it, and end after so many shards."""
-    work, done = shard_worker.Worker.__call__, []
+    work, done = shard_worker.ShardWorker.__call__, []
 
-    def stopping(self: shard_worker.Worker, task: Task, tick: Any) -> bytes:
+    def stopping(self: shard_worker.ShardWorker, task: ShardTask, tick: Any) -> bytes:
         if len(done) == after:
             raise StopError
         done.append(task)
         return work(self, task, tick)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_worker.Worker, "__call__", stopping)
+        patch.setattr(shard_worker.ShardWorker, "__call__", stopping)
         with pytest.raises(StopError):
             analyze(out, sweep, **more)
 
@@ -149,7 +150,7 @@ def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
     def again(*_: object, **__: object) -> None:
         raise AssertionError("the magnitude is chosen again")
 
-    monkeypatch.setattr("hormesis.measure.request.automatic_epsilon", again)
+    monkeypatch.setattr("hormesis.measure.study_plan.automatic_epsilon", again)
     same(analyze(tmp_path / "s", attack=auto), expected)
 
 

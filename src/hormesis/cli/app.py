@@ -22,6 +22,7 @@ from hormesis.cli.signals import SIGNALS
 from hormesis.errors import HormesisError, SettingError, StudyError
 from hormesis.settings.attacks import make_attack
 from hormesis.settings.choices import check_choice
+from hormesis.settings.request import AnalysisRequest
 
 TABLES = ("scores", "responses", "targets")
 FORMATS = ("csv", "parquet", "json")
@@ -167,18 +168,24 @@ def _analyze(given: Namespace) -> int | None:
         raise SettingError("Expected `run`, the folder of a training, for `epochs`; got none.")
     attack = make_attack(given.attack, given.epsilon, steps=given.steps, step_size=given.step_size)
     named, run = named_from(given), run_from(given)
-    measured = targets_from(given), sweep_from(given), scoring_from(given)
     out = Path(given.out or given.extend or Path("studies") / named.study_name(attack.name))
-
+    request = AnalysisRequest(
+        attack=attack,
+        targets=targets_from(given),
+        sweep=sweep_from(given),
+        scoring=scoring_from(given),
+        metric=given.metric,
+        out=out,
+        execution=run,
+        confirmation=confirmation_from(given),
+    )
     sinks = watch.sinks_from(given.live, given.tensorboard, out)
 
-    from hormesis.measure.by_name import analyze_named  # imports torch, which takes seconds
+    from hormesis.measure.by_name import analyze_by_name  # imports torch, which takes seconds
     from hormesis.report.html.live import following
 
-    asked = {"performance": given.metric, "out": out, "execution": run}
-    asked["confirmation"] = confirmation_from(given)
     with following(out, sinks) as follower:
-        study = analyze_named(named, attack, measured, **asked)
+        study = analyze_by_name(named, request)
     watch.tell(follower)
     from hormesis.report.plots.overview import draw_overview
     from hormesis.report.text.summary import print_summary

@@ -12,6 +12,7 @@ from hormesis.cli.epoch_flags import epochs_from
 from hormesis.errors import SettingError, StudyError
 from hormesis.settings.attacks import make_attack
 from hormesis.settings.network import ModelAndData
+from hormesis.settings.request import AnalysisRequest
 
 PICTURE = "epochs.png"
 
@@ -33,35 +34,34 @@ def run(given: Namespace) -> int:
 
     from hormesis.measure.epochs import (  # imports torch, which takes seconds
         CheckpointSelection,
-        analyze_epochs,
+        analyze_checkpoints,
     )
     from hormesis.report.html.live import following
     from hormesis.report.plots.evolution import draw_evolution
     from hormesis.report.text.console import printable
     from hormesis.report.text.epoch_table import print_evolution
     from hormesis.storage.atomic import replacing
-    from hormesis.stress.metrics import metric_named
 
     with following(out, sinks) as follower:
-        studies, damaged = analyze_epochs(
-            CheckpointSelection(
-                given.run,
-                epochs,
-                given.samples,
-                given.data_root,
-                given.device,
-                given.allow_code
-                or all(given[name] == code for name, code in training.code().items()),
-            ),
+        selection = CheckpointSelection(
+            given.run,
+            epochs,
+            given.samples,
+            given.data_root,
+            given.device,
+            given.allow_code or all(given[name] == code for name, code in training.code().items()),
+        )
+        request = AnalysisRequest(
+            attack,
+            targets,
+            sweep,
+            scoring,
+            metric=given.metric,
             out=out,
-            attack=attack,
-            targets=targets,
-            sweep=sweep,
-            scoring=scoring,
-            metric=metric_named(given.metric),
             execution=run_from(given),
             confirmation=confirmation_from(given),
         )
+        studies, damaged = analyze_checkpoints(selection, request)
     tell(follower)
     try:
         with replacing(out / PICTURE) as temporary:

@@ -279,7 +279,7 @@ def test_data_sets_weights_and_functions(arguments, words, capsys):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_folders_that_cannot_take_a_study(out, words, overwrite, capsys, monkeypatch):
     monkeypatch.setattr(
-        "hormesis.measure.sources.load_data", lambda *_, **__: pytest.fail("too late")
+        "hormesis.measure.by_name.load_data", lambda *_, **__: pytest.fail("too late")
     )
     check([*SMALL, "--out", out, *(["--overwrite"] if overwrite else [])], words, capsys)
 
@@ -412,6 +412,6 @@ def test_a_bug_of_our_own_shows_where_it_is(monkeypatch):
     def broken(*given, **options):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("hormesis.measure.sources.load_data", broken)
+    monkeypatch.setattr("hormesis.measure.by_name.load_data", broken)
     with pytest.raises(ZeroDivisionError, match="ours"):
         main(SMALL)

@@ -161,7 +161,7 @@ def test_names_of_timm(home, analyzed):
 )
 def test_what_the_names_tell_is_refused_before_the_data_are_read(home, named, message, monkeypatch):
     monkeypatch.setattr(
-        "hormesis.measure.sources.load_data", lambda *_, **__: pytest.fail("too late")
+        "hormesis.measure.by_name.load_data", lambda *_, **__: pytest.fail("too late")
     )
     with pytest.raises(HormesisError, match=message):
         analyze(home, **named)

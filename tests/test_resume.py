@@ -156,7 +156,7 @@ def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_sweep_that_chooses_when_to_stop_stops_at_the_same_place(tmp_path, workers):
-    more = {"data": data(1500), "run": replace(QUIET, num_workers=workers)}
+    more = {"data": data(1500), "execution": replace(QUIET, num_workers=workers)}
     expected = analyze(tmp_path / "whole", CERTAIN, **more)
     for after in (5, 1):
         interrupted(tmp_path / "s", after, CERTAIN, **more)

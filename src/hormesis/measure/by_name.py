@@ -1,16 +1,32 @@
-"""A study of a network and data that are given by name: what the command line does."""
+"""Names resolved to a network and samples, and the study of them: what the command line does."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
-from hormesis.engine.progress import shown
+from torch import nn
+
+from hormesis.data.datasets import NAMES, load_data
+from hormesis.data.samples import Samples
+from hormesis.data.sampling import drawn
+from hormesis.data.splits import load_parts
+from hormesis.engine.progress import Report, shown
+from hormesis.errors import DataError, SettingError
 from hormesis.measure.pipeline import analyze_request
-from hormesis.measure.sources import resolve
+from hormesis.models.checkpoints import load_checkpoint, load_weights
 from hormesis.models.devices import device_named
+from hormesis.models.networks import build_for, check_name
+from hormesis.models.normalization import as_recorded, normalised_by_default, normalized
 from hormesis.results.study import Study
+from hormesis.results.training_run import TrainingRun
+from hormesis.settings.factory import is_factory
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage import check_free, is_study
 from hormesis.stress.metrics import as_metric
+from hormesis.training.digits import trained_on_digits
+
+RANDOM = "random"
 
 
 def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
@@ -30,3 +46,133 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
     with shown(enabled=execution.progress) as report:
         resolved = resolve(source, request.sweep.seed, report)
     return analyze_request(resolved.network.to(device), resolved.samples, request)
+
+
+@dataclass(frozen=True)
+class NetworkAndSamples:
+    """What names stand for.
+
+    Args:
+        network: On the CPU, with its weights, and its normalisation in front.
+        samples: In the order of the data set.
+    """
+
+    network: nn.Module
+    samples: Samples
+
+
+def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSamples:
+    """Return the network and the samples that names stand for; on the digits it may be trained.
+
+    Args:
+        source: The names.
+        seed: Of an untrained network, of its training on the digits, and of a choice of samples.
+        report: Shows progress.
+
+    Raises:
+        HormesisError: One sentence on what cannot be found or read.
+    """
+    _check_names(source)
+    samples = load_data(
+        source.data,
+        root=None if source.data_root is None else Path(source.data_root).expanduser(),
+        samples=source.samples,
+        seed=seed,
+        download=source.download,
+        bounds=source.bounds,
+        progress=partial(report, "Reading the data"),
+    )
+    shape = samples.inputs.shape[1:]
+    bare = build_for(source.model, shape, samples.classes, seed=seed, stem=source.stem)
+    if source.weights not in (None, RANDOM):
+        load_weights(bare, Path(source.weights).expanduser())
+    network = _with_normalization(bare, source, samples)
+    if source.weights is None and not is_factory(source.model):
+        show = partial(report, f"Training {source.model} on the digits")
+        trained_on_digits(network, source.model, seed=seed, report=show)
+    return NetworkAndSamples(network, samples)
+
+
+def _check_names(source: ModelAndData) -> None:
+    """Refuse, before anything slow, what can be known to fail from the names alone."""
+    check_name(source.model)
+    is_folder = Path(source.data).expanduser().is_dir()
+    if not (source.data in NAMES or is_factory(source.data) or is_folder):
+        return  # for `load_data`, which comes next, to refuse
+    if source.weights is None and source.data != "digits" and not is_factory(source.model):
+        raise SettingError(
+            f"Expected `weights` for {source.model} on {source.data}: use `hormesis train`, or "
+            "pass its checkpoint (.safetensors, .pt, .pth or .ckpt) with --weights FILE, or ask "
+            "for an untrained network with --weights random."
+        )
+    if source.weights in (None, RANDOM):
+        return
+    if not Path(source.weights).expanduser().exists():
+        raise SettingError(
+            f"The checkpoint {source.weights} does not exist; check --weights, or ask for an "
+            "untrained network with --weights random."
+        )
+    load_checkpoint(source.weights)
+
+
+def _with_normalization(network: nn.Module, source: ModelAndData, samples: Samples) -> nn.Module:
+    """Return the network with a normalisation in front, if it gets one.
+
+    Raises:
+        SettingError: If one is asked for and none is known.
+        ModelError: If the network brings one of its own.
+    """
+    if source.mean and source.std:
+        return normalized(network, source.mean, source.std)
+    if source.normalize and not samples.mean:
+        raise SettingError(
+            f"Expected data whose normalisation is known for `normalize`, got {source.data}: give "
+            "its `mean` and `std`, one number a channel."
+        )
+    wanted = normalised_by_default(source.model) if source.normalize is None else source.normalize
+    return normalized(network, samples.mean, samples.std) if wanted and samples.mean else network
+
+
+def resolve_run(
+    training: TrainingRun,
+    count: int | None,
+    data_root: str | None,
+    seed: int,
+    report: Report,
+) -> NetworkAndSamples:
+    """Return the untrained network of a training, and its validation samples.
+
+    Args:
+        training: Its manifest names both.
+        count: Size of a seeded, stratified choice of the samples; None takes all.
+        data_root: Folder of the named data sets; None takes the one that the training read.
+        seed: Of that choice.
+        report: Shows progress.
+
+    Raises:
+        DataError: If the data are missing, or not those of the training.
+    """
+    question = training.manifest["question"]
+    data, recipe, root = question["data"], question["recipe"], data_root or training.data_root
+    validation = load_parts(
+        str(training.source),
+        root=None if root is None else Path(root),
+        split=data["split"],
+        seed=data["split_seed"],
+        progress=report,
+    ).validation
+    if validation.fingerprint() != data["validation_fingerprint"]:
+        raise DataError(
+            f"The data in {root} are not those that {training.folder} was trained with: name "
+            "their folder with `data_root`."
+        )
+    places = None if count is None else drawn(validation.labels, count, seed)
+    chosen = validation if places is None else validation.subset(places)
+    samples = replace(chosen.samples(), places=places)
+    name, shape = question["network"]["name"], samples.inputs.shape[1:]
+    network = build_for(name, shape, samples.classes, seed=recipe["seed"], stem=recipe["stem"])
+    if "normalization" in question["network"]:
+        network = as_recorded(network, question["network"]["normalization"])
+    elif data["normalize"] and samples.mean:  # a run that does not spell it out
+        network = normalized(network, samples.mean, samples.std)
+    return NetworkAndSamples(network, samples)

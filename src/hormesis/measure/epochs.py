@@ -9,8 +9,8 @@ from torch import nn
 
 from hormesis.engine.progress import shown
 from hormesis.errors import ModelError, SettingError, StudyError, TrainingError
+from hormesis.measure.by_name import resolve_run
 from hormesis.measure.pipeline import analyze_request
-from hormesis.measure.sources import resolve_run
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.devices import device_named
 from hormesis.results.series import StudySeries, load_series

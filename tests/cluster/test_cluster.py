@@ -173,7 +173,7 @@ def test_a_module_that_a_node_lacks_is_named(content):
 
 def test_a_node_without_this_package_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "hormesis.measure.ray_worker", None)
-    said = _actor_class()([None], RESOURCES).start()
+    said = _actor_class()().start([None], RESOURCES)
     assert "cannot import hormesis" in said
     assert said.endswith("install it on all nodes, in the environment that Ray was started in.")
 

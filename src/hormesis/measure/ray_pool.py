@@ -2,20 +2,23 @@
 
 Each actor of a pool is a process somewhere in the cluster that makes its engine once and then
 measures shard after shard. The network lies once on every node, in Ray's object store; the samples
-of a shard travel with it. Bytes come back here, and this process alone writes. Ray starts an actor
-that is lost, with its node or alone, again where there is room, and hands it its shard anew.
+of a shard travel with it. Bytes come back here, and this process alone writes. An actor that is
+lost, with its node or alone, is replaced where there is room, and its shard is measured again. Ray
+would do so too (``max_restarts``, ``max_task_retries``), but spends all its retries within seconds
+of the death of a node that nobody has noticed yet.
 """
 
 import logging
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
+from itertools import islice
 from typing import Any, NamedTuple, no_type_check
 
 import torch
@@ -32,7 +35,8 @@ from hormesis.measure.shard_worker import ShardWorker
 from hormesis.settings.choices import RAY
 from hormesis.settings.execution import Execution
 
-ATTEMPTS = 4  # of a shard, or of a start, whose process is lost every time
+ATTEMPTS = 4  # of a shard, whose actor is lost every time
+LOSSES = 10  # of actors in a row that were lost before they could start
 _SECONDS = 5.0  # between two looks at what nodes there are
 # What Ray prints on standard output, among our tables, of nodes and processes that are lost.
 _CHATTER = "Raylet is terminated|marked dead|died or was killed|workers \\(tasks / actors\\) killed"
@@ -143,8 +147,8 @@ class ActorPool:
     samples: Samples
     execution: Execution
     _busy: dict[Any, _Job] = field(default_factory=dict)
-    _idle: list[Any] = field(default_factory=list)
-    _exhausted: bool = False
+    _idle: deque[Any] = field(default_factory=deque)
+    _losses: int = 0
     _looked: float = -math.inf
 
     def sweep(
@@ -166,83 +170,84 @@ class ActorPool:
             report: Called with work done and in total.
 
         Raises:
-            StudyError: If a shard, or an actor, is lost again and again.
+            StudyError: If a shard, or every actor, is lost again and again.
         """
         waiting = iter(tasks)
-        first = next(waiting, None)
-        if first is None:
+        again = deque(islice(waiting, 1))  # the first, and those that were lost
+        if not again:
             return
-        waiting = chain([first], waiting)
         ray = imported()
         shared = ray.put((packed(self.spec), versions()))
+        tried: dict[int, int] = {}
         done, total = progress
         try:
             while True:
-                self._adjust(ray, shared)
-                self._assign(ray, waiting)
-                if self._exhausted and all(job.task is None for job in self._busy.values()):
-                    break
-                results = list(self._results(ray))
+                self._start_actors(ray, shared)
+                self._assign(again, waiting)
+                if self._idle and all(job.task is None for job in self._busy.values()):
+                    break  # nothing was left to be given to them
+                results = []
+                for task, content in self._results(ray):
+                    if content is None:
+                        tried[task.first] = tried.get(task.first, 1) + 1
+                        if tried[task.first] > ATTEMPTS:
+                            raise StudyError(_lost_again(task))
+                        again.append(task)
+                    else:
+                        results.append((task, content))
                 if ahead != 0:  # no actor is idle while results are counted
-                    self._assign(ray, waiting)
+                    self._assign(again, waiting)
                 for task, content in results:
                     done += len(task.wanted) * (task.end - task.first)
                     report(done, total)
                     yield task, content
         finally:
             for actor in (*self._idle, *(job.actor for job in self._busy.values())):
-                ray.kill(actor)
+                ray.kill(actor)  # whatever it is at
             self._idle.clear()
             self._busy.clear()
 
-    def _adjust(self, ray: Any, shared: Any) -> None:  # noqa: ANN401
-        """Have as many actors as the cluster has room for: one too many may keep another's."""
-        if self._exhausted or time.monotonic() - self._looked < _SECONDS:
+    def _start_actors(self, ray: Any, shared: Any) -> None:  # noqa: ANN401
+        """Start as many actors as there is room for in the cluster."""
+        if time.monotonic() - self._looked < _SECONDS:
             return
         self._looked = time.monotonic()
         rooms = [_fit(node["Resources"], self.execution) for node in ray.nodes() if node["Alive"]]
+        shards = -(-len(self.samples) // self.spec.shard)
+        wanted = min(self.execution.num_workers or sum(rooms), shards)  # some wait for room
         if not any(rooms):
             raise StudyError(
                 f"No node of the cluster has {self.execution.cpus_per_task:g} CPU(s) "
                 f"and {self.execution.gpus_per_task or 0:g} GPU(s) for a task: lower "
                 "`cpus_per_task` or `gpus_per_task`, or start nodes that have them."
             )
-        shards = -(-len(self.samples) // self.spec.shard)
-        wanted = min(self.execution.num_workers or shards, sum(rooms), shards)
-        actors = len(self._idle) + len(self._busy)
-        kind = ray.remote(_actor_class()).options(
-            num_cpus=self.execution.cpus_per_task,
-            num_gpus=self.execution.gpus_per_task or 0,
-            scheduling_strategy="SPREAD",
-            max_restarts=-1,
-            max_task_retries=ATTEMPTS - 1,
-        )
-        for _ in range(actors, wanted):
-            actor = kind.remote([shared], _resources(self.execution, max(rooms)))
-            self._busy[actor.start.remote()] = _Job(actor)
-        for _ in range(wanted, actors):
-            if self._idle:
-                ray.kill(self._idle.pop())
+        resources = _resources(self.execution, max(rooms))
+        kind = ray.remote(_actor_class())
+        for _ in range(len(self._busy) + len(self._idle), wanted):
+            actor = kind.options(
+                num_cpus=self.execution.cpus_per_task,
+                num_gpus=self.execution.gpus_per_task or 0,
+                scheduling_strategy="SPREAD",
+            ).remote()
+            self._busy[actor.start.remote([shared], resources)] = _Job(actor)
 
-    def _assign(self, ray: Any, waiting: Iterator[ShardTask]) -> None:  # noqa: ANN401
-        """Give a shard to every idle actor, and end those for which none is left."""
+    def _assign(self, again: deque[ShardTask], waiting: Iterator[ShardTask]) -> None:
+        """Give a shard to every idle actor, those that were lost first."""
         while self._idle:
-            actor, task = self._idle.pop(), next(waiting, None)
+            task = again.popleft() if again else next(waiting, None)
             if task is None:
-                self._exhausted = True
-                ray.kill(actor)  # which leaves its room to one that was lost
-                continue
+                return
+            actor = self._idle.popleft()
             rows = slice(task.first, task.end)
             part = self.samples.inputs[rows].numpy(), self.samples.labels[rows].numpy()
             self._busy[actor.measure.remote(task, *part)] = _Job(actor, task)
 
-    def _results(self, ray: Any) -> Iterator[tuple[ShardTask, bytes]]:  # noqa: ANN401
-        """Yield the shards that are ready."""
+    def _results(self, ray: Any) -> Iterator[tuple[ShardTask, bytes | None]]:  # noqa: ANN401
+        """Yield the shards that are ready, without bytes if their actor was lost."""
         first, _ = ray.wait(list(self._busy), num_returns=1, timeout=_SECONDS)
         ready, _ = ray.wait(list(self._busy), num_returns=len(self._busy), timeout=0)
         for result in {*first, *ready}:
             job = self._busy.pop(result)
-            self._idle.append(job.actor)
             try:
                 content = ray.get(result)
             except ray.exceptions.RayTaskError as error:
@@ -250,9 +255,19 @@ class ActorPool:
                     raise error.cause from error
                 raise
             except ray.exceptions.RayError as error:  # of the actor, its node or the network
-                raise StudyError(_lost_again(job.task, error)) from error
-            if isinstance(content, str):
-                raise StudyError(content)
+                self._looked = -math.inf
+                self._losses += job.task is None
+                if self._losses >= LOSSES:
+                    raise StudyError(
+                        f"The processes of the cluster are lost before they start ({_line(error)}):"
+                        " look into Ray's logs."
+                    ) from error
+                content = None
+            else:
+                self._losses = 0
+                if isinstance(content, str):
+                    raise StudyError(content)
+                self._idle.append(job.actor)
             if job.task is not None:
                 yield job.task, content
 
@@ -305,10 +320,7 @@ def _actor_class() -> type:
 
     @no_type_check  # what the suite's checks would wrap around the methods cannot travel
     class ShardActor:
-        def __init__(self, shared: list[Any], resources: Any) -> None:  # noqa: ANN401
-            self.shared, self.resources = shared, resources
-
-        def start(self) -> str | None:
+        def start(self, shared: list[Any], resources: Any) -> str | None:  # noqa: ANN401
             import platform
 
             import ray
@@ -320,15 +332,13 @@ def _actor_class() -> type:
                     f"The node {platform.node()} cannot import hormesis ({error}): install it on "
                     "all nodes, in the environment that Ray was started in."
                 )
-            packed, versions = ray.get(self.shared[0])
+            packed, versions = ray.get(shared[0])
             self.measure_part = measure_part
-            self.worker = make_worker(packed, versions, self.resources)
+            self.worker = make_worker(packed, versions, resources)
             return None
 
-        def measure(self, task: Any, inputs: Any, labels: Any) -> bytes | str:  # noqa: ANN401
-            # One that Ray had to start again has not been told to make its worker.
-            refusal = self.start() if not hasattr(self, "worker") else None
-            return refusal or self.measure_part(self.worker, task, inputs, labels)
+        def measure(self, task: Any, inputs: Any, labels: Any) -> bytes:  # noqa: ANN401
+            return self.measure_part(self.worker, task, inputs, labels)
 
     return ShardActor
 
@@ -351,12 +361,7 @@ def _resources(execution: Execution, neighbours: int) -> Resources:
     return Resources(share, max(1, int(execution.cpus_per_task)), gpus > 0)
 
 
-def _lost_again(task: ShardTask | None, error: BaseException) -> str:
-    if task is None:
-        return (
-            f"The processes of the cluster are lost before they start ({_line(error)}): look into "
-            "Ray's logs."
-        )
+def _lost_again(task: ShardTask) -> str:
     return (
         f"The shard of samples {task.first} to {task.end} was lost {ATTEMPTS} times with the "
         "process that measured it: give a task more memory (fewer tasks on a node, or `memory`), "

@@ -21,12 +21,12 @@ import torch
 from benchmarks.sweep import _machine
 from hormesis.analysis.stopping import Stopping
 from hormesis.data.samples import Samples, samples_from
-from hormesis.engine.outcomes import Question
+from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Plan, make_plan
-from hormesis.engine.shards import Task, shard_edges
+from hormesis.engine.shards import ShardTask, shard_edges
 from hormesis.engine.tables import cell_table
 from hormesis.measure import ray_pool
-from hormesis.measure.shard_worker import Worker, equipped
+from hormesis.measure.shard_worker import ShardWorker, make_measurer
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import build_model
 from hormesis.settings.attacks import FGSM
@@ -85,17 +85,17 @@ def _samples() -> Samples:
     return samples_from((inputs, torch.arange(len(inputs)) % 10))
 
 
-def _prepared(network: torch.nn.Module, samples: Samples) -> tuple[Plan, Worker]:
+def _prepared(network: torch.nn.Module, samples: Samples) -> tuple[Plan, ShardWorker]:
     sweep, execution = Sweep(thresholds=THRESHOLDS), Execution(num_workers=1)
     targets = find_targets(network, samples.inputs[:2], Targets())
     plan = make_plan(network, targets, sweep)
-    question = Question(accuracy, FGSM(8 / 255), adaptive=False, bounds=(0.0, 1.0), seed=0)
-    work = equipped(network, samples, plan.removals, (question, sweep, execution), SHARD)
-    return plan, Worker(work, "0" * 32)
+    spec = MeasurementSpec(accuracy, FGSM(8 / 255), adaptive=False, bounds=(0.0, 1.0), seed=0)
+    measurer = make_measurer(network, samples, plan.removals, spec, execution, SHARD)
+    return plan, ShardWorker(measurer, "0" * 32)
 
 
 def _swept(
-    network: torch.nn.Module, worker: Worker, nodes: int
+    network: torch.nn.Module, worker: ShardWorker, nodes: int
 ) -> tuple[list[float], list[float], float]:
     """Return when results came, how long each was measured, and how long the first took."""
     from ray.cluster_utils import Cluster
@@ -106,20 +106,20 @@ def _swept(
     for _ in range(1, nodes):
         made.add_node(num_cpus=1, object_store_memory=256 << 20)
     execution = Execution(engine="ray", address=made.address)
-    every = np.ones(len(worker.work.removals), dtype=bool)
-    tasks = [Task(place * SHARD, (place + 1) * SHARD, every) for place in range(SHARDS)]
-    usual = ray_pool._member_class
-    ray_pool._member_class = lambda: _timed(usual())  # pyright: ignore[reportPrivateUsage]
+    every = np.ones(len(worker.measurer.removals), dtype=bool)
+    tasks = [ShardTask(place * SHARD, (place + 1) * SHARD, every) for place in range(SHARDS)]
+    usual = ray_pool._actor_class
+    ray_pool._actor_class = lambda: _timed(usual())  # pyright: ignore[reportPrivateUsage]
     came, took = list[float](), list[float]()
     try:
         with ray_pool.connected(execution):
-            crew = ray_pool.crew_of(network, worker, (Sweep(), execution), SHARD)
+            pool = ray_pool.make_pool(network, worker, execution, SHARD)
             started = time.monotonic()
-            for _, content in crew.sweep(worker, tasks):
+            for _, content in pool.sweep(worker, tasks):
                 came.append(time.monotonic() - started)
                 took.append(np.frombuffer(content[:8]).item())
     finally:
-        ray_pool._member_class = usual
+        ray_pool._actor_class = usual
         made.shutdown()
     return came, took, came[0] - took[0]
 
@@ -127,13 +127,13 @@ def _swept(
 def _timed(kind: type) -> type:
     @no_type_check
     class Timed(kind):
-        def measure(self, task: Any, part: Any) -> bytes:  # noqa: ANN401
+        def measure(self, task: Any, inputs: Any, labels: Any) -> bytes:  # noqa: ANN401
             import time
 
             import numpy as np
 
             started = time.monotonic()
-            content = self.measured(self.worker, task, part)
+            content = self.measure_part(self.worker, task, inputs, labels)
             return np.float64(time.monotonic() - started).tobytes() + content
 
     return Timed

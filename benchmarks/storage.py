@@ -97,7 +97,7 @@ def timed(spent: dict[str, float]) -> Iterator[None]:
         (study_writer, "whole_shards"),
         (study_writer.Stopping, "update"),
         (pipeline, "begin"),
-        (pipeline, "place_of"),
+        (pipeline, "folder_to_write"),
         (study_writer, "write_tables"),
         (study_writer, "write_manifest"),
     ]

@@ -24,7 +24,7 @@ from hormesis.engine import plain, suffix
 from hormesis.engine.executor import whole
 from hormesis.engine.graph import Program
 from hormesis.engine.memory import allocations, most_samples
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.models.networks import build_model
 from hormesis.settings.attacks import FGSM
@@ -71,7 +71,7 @@ class Case:
     program: Program
     removals: Sequence[Removal]
     block: Block
-    question: Question
+    question: MeasurementSpec
     planning: float
 
 
@@ -140,7 +140,7 @@ def _case(name: str, size: int, samples: int) -> Case:
     program = suffix.compile_network(network, inputs[:2])
     plan = make_plan(network, find_targets(network, inputs[:2], Targets()), Sweep())
     planning = time.thread_time() - started
-    question = Question(accuracy, FGSM(0.02), adaptive=False, bounds=(0.0, 1.0), seed=0)
+    question = MeasurementSpec(accuracy, FGSM(0.02), adaptive=False, bounds=(0.0, 1.0), seed=0)
     return Case(network, program, plan.removals, Block(inputs, labels), question, planning)
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.engine.shards import Task
-from hormesis.measure.shard_worker import Worker
+from hormesis.engine.shards import ShardTask
+from hormesis.measure.shard_worker import ShardWorker
 
 # Everything that a study does to its folder.
 EVENTS = (
@@ -88,14 +88,14 @@ def run(out: Path, kind: str, at: int | float | None, log: Path) -> None:
 
         return counted
 
-    measure = Worker.__call__
+    measure = ShardWorker.__call__
 
-    def noted(self: Worker, task: Task, tick: Any = None) -> bytes:
+    def noted(self: ShardWorker, task: ShardTask, tick: Any = None) -> bytes:
         with log.open("a") as file:
             file.write(f"{task.first}\n")
         return measure(self, task, tick)
 
-    Worker.__call__ = noted
+    ShardWorker.__call__ = noted
     if isinstance(at, float):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, at)  # whose default action ends the process at once

@@ -76,13 +76,13 @@ def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
     assert verdict(hm.load_study(killed), "noise") == UNCONFIRMED
     assert (killed / "confirmation" / "filter-adaptive" / "outcomes").is_dir()
     monkeypatch.setattr(confirm._Trial, "_measured", usual)
-    counted = remeasure.Worker.__call__
+    counted = remeasure.ShardWorker.__call__
 
     def count(self: Any, task: Any, tick: Any = lambda samples: None) -> bytes:
         measured.append(self.study)
         return counted(self, task, tick)
 
-    monkeypatch.setattr(remeasure.Worker, "__call__", count)
+    monkeypatch.setattr(remeasure.ShardWorker, "__call__", count)
     again = analysed(known.Noise(), killed)
     steps = whole.confirmation[["stress", "attack"]].drop_duplicates()
     assert len(set(measured)) == len(steps) - 1  # the first was there

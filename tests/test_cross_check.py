@@ -16,7 +16,7 @@ import known_answers as known
 from hormesis.analysis.classes import FIXED_ONLY, FRAGILE, MASKED, ROBUST
 from hormesis.analysis.cross_check import Figures, crossed_rows
 from hormesis.engine import plain
-from hormesis.engine.outcomes import Block, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError
 from hormesis.measure import remeasure
@@ -149,13 +149,13 @@ def test_asked_for_later_it_alone_is_measured_and_goes_on_after_a_kill(tmp_path,
     assert steps == ["cross-noise", "cross-surrogates"]
     assert (tmp_path / "study" / "confirmation" / "cross-noise" / "outcomes").is_dir()
     monkeypatch.setattr(remeasure.Remeasuring, "blocks", usual)
-    measured, worker = set[str](), remeasure.Worker.__call__
+    measured, worker = set[str](), remeasure.ShardWorker.__call__
 
     def counted(self: Any, task: Any, tick: Any = lambda samples: None) -> bytes:
         measured.add(self.study)
         return worker(self, task, tick)
 
-    monkeypatch.setattr(remeasure.Worker, "__call__", counted)
+    monkeypatch.setattr(remeasure.ShardWorker, "__call__", counted)
     again = analysed(known.Noise(), tmp_path / "study", confirmation=both)
     assert len(measured) == 1  # noise was there
     assert not (tmp_path / "study" / "confirmation").exists()
@@ -195,7 +195,7 @@ def test_each_sample_is_perturbed_on_the_next_surrogate_in_turn():
     targets = find_targets(network, inputs[:2], Targets())
     plan = make_plan(network, targets, Sweep(filters=("high_pass",), thresholds=3))
     few = plan.removals[1], plan.removals[-1], plan.removals[-2]
-    asked = Question(accuracy, hm.FGSM(0.1), False, (0.0, 1.0), 0, surrogates=few)
+    asked = MeasurementSpec(accuracy, hm.FGSM(0.1), False, (0.0, 1.0), 0, surrogates=few)
     found, idle = plain.attacked(network, Block(inputs, labels, first=4), asked)
     assert idle.shape == (2, 8)
     for row in range(8):

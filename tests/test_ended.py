@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from hormesis.cli.app import main
-from hormesis.measure.shard_worker import Worker
+from hormesis.measure.shard_worker import ShardWorker
 from hormesis.report.plots import overview
 from hormesis.training.checkpointing import Keeper
 from users import forgotten, listing, settle
@@ -64,7 +64,7 @@ def test_a_training_keeps_its_epochs(number, code, said, home, monkeypatch, caps
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_study_keeps_its_shards(number, code, home, monkeypatch, capsys):
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "__call__", sending(number, Worker.__call__, 2))
+        patched.setattr(ShardWorker, "__call__", sending(number, ShardWorker.__call__, 2))
         assert main([*ANALYZE, "--out", "study"]) == code
     assert capsys.readouterr().err.endswith(AGAIN)
     kept = listing(home / "study")

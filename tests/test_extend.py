@@ -10,7 +10,7 @@ import torch
 import hormesis as hm
 from hormesis.engine.controls import control_columns
 from hormesis.engine.outcomes import Outcomes
-from hormesis.engine.shards import Task, Work
+from hormesis.engine.shards import ShardMeasurer, ShardTask
 from hormesis.errors import StudyError
 from hormesis.measure import shard_worker
 from hormesis.results.study import load_study
@@ -33,13 +33,13 @@ SMALL: dict[str, Any] = {
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Removals × samples that are measured: ``full``, and ``half`` without the clean samples."""
     done = {"full": 0, "half": 0}
-    measure = Work.measure
+    measure = ShardMeasurer.measure
 
-    def counted(self: Work, task: Task, tick: Any, *, clean: bool = True) -> Outcomes:
+    def counted(self: ShardMeasurer, task: ShardTask, tick: Any, *, clean: bool = True) -> Outcomes:
         done["full" if clean else "half"] += int(task.wanted.sum()) * (task.end - task.first)
         return measure(self, task, tick, clean=clean)
 
-    monkeypatch.setattr(Work, "measure", counted)
+    monkeypatch.setattr(ShardMeasurer, "measure", counted)
     return done
 
 
@@ -143,16 +143,16 @@ def test_in_its_own_folder_the_old_one_stays_until_the_new_one_is_whole(
     analyze(tmp_path / "scratch", count=200)
     work.update(full=0)
     itself, done = replace(QUIET, extend=out), []
-    measure = shard_worker.Worker.__call__
+    measure = shard_worker.ShardWorker.__call__
 
-    def dying(self: shard_worker.Worker, task: Task, tick: Any) -> bytes:
+    def dying(self: shard_worker.ShardWorker, task: ShardTask, tick: Any) -> bytes:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(task)
         return measure(self, task, tick)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shard_worker.Worker, "__call__", dying)
+        patch.setattr(shard_worker.ShardWorker, "__call__", dying)
         with pytest.raises(KeyboardInterrupt):
             analyze(out, itself, count=200)
     assert shards(out) == shards(small)

@@ -41,11 +41,11 @@ def analyzed(monkeypatch):
     """The networks and samples that reach the analysis, which is not carried out."""
     seen = []
 
-    def note(network, samples, **options):
+    def note(network, samples, request):
         seen.append((network, samples))
         return Study({}, pd.DataFrame(), pd.DataFrame())
 
-    monkeypatch.setattr("hormesis.measure.by_name.analyze", note)
+    monkeypatch.setattr("hormesis.measure.by_name.analyze_request", note)
     return seen
 
 
@@ -114,7 +114,7 @@ def test_on_the_digits_a_named_network_is_trained_once_and_kept(home, tmp_path, 
         return nn.Sequential(nn.Flatten(), nn.Linear(1024, 10))
 
     with pytest.MonkeyPatch.context() as patched, torch.random.fork_rng(devices=[]):
-        patched.setattr("hormesis.measure.by_name.build_model", tiny)
+        patched.setattr("hormesis.models.networks.build_model", tiny)
         for _ in range(2):
             torch.manual_seed(0)
             analyze(home)
@@ -177,10 +177,7 @@ def test_a_performance_of_the_users_own(home, analyzed):
         analyze_by_name(
             ModelAndData(model="my.nets:build", data="my.sets:held_out"),
             AnalysisRequest(
-                FGSM(0.1),
-                metric="my.sets:margn",
-                out=home / "out",
-                execution=Execution(progress=False),
+                metric="my.sets:margn", out=home / "out", execution=Execution(progress=False)
             ),
         )
     assert analyzed == []

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.engine.shards import Task, Work
+from hormesis.engine.shards import ShardMeasurer, ShardTask
 from hormesis.errors import StudyError
 from hormesis.measure import shard_worker
 from hormesis.results.study import load_study
@@ -51,31 +51,31 @@ def analyze(out: Path | None, sweep: hm.Sweep = SWEEP, **more: Any) -> hm.Study:
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[ShardTask]:
     """The shards that are measured, as they are asked for."""
-    tasks: list[Task] = []
-    measure = Work.measure
+    tasks: list[ShardTask] = []
+    measure = ShardMeasurer.measure
 
-    def noted(self: Work, task: Task, tick: Any, *, clean: bool = True) -> Any:
+    def noted(self: ShardMeasurer, task: ShardTask, tick: Any, *, clean: bool = True) -> Any:
         tasks.append(task)
         return measure(self, task, tick, clean=clean)
 
-    monkeypatch.setattr(Work, "measure", noted)
+    monkeypatch.setattr(ShardMeasurer, "measure", noted)
     return tasks
 
 
 def interrupted(out: Path, after: int, sweep: hm.Sweep = SWEEP, **more: Any) -> None:
     """Begin a study, or go on with it, and end after so many shards."""
-    work, done = shard_worker.Worker.__call__, []
+    work, done = shard_worker.ShardWorker.__call__, []
 
-    def stopping(self: shard_worker.Worker, task: Task, tick: Any) -> bytes:
+    def stopping(self: shard_worker.ShardWorker, task: ShardTask, tick: Any) -> bytes:
         if len(done) == after:
             raise StopError
         done.append(task)
         return work(self, task, tick)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_worker.Worker, "__call__", stopping)
+        patch.setattr(shard_worker.ShardWorker, "__call__", stopping)
         with pytest.raises(StopError):
             analyze(out, sweep, **more)
 
@@ -126,13 +126,13 @@ def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
     def again(*_: object, **__: object) -> None:
         raise AssertionError("the magnitude is chosen again")
 
-    monkeypatch.setattr("hormesis.measure.request.automatic_epsilon", again)
+    monkeypatch.setattr("hormesis.measure.study_plan.automatic_epsilon", again)
     same(analyze(tmp_path / "s", attack=auto), expected)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_sweep_that_chooses_when_to_stop_stops_at_the_same_place(tmp_path, workers):
-    more = {"data": data(1500), "run": replace(QUIET, num_workers=workers)}
+    more = {"data": data(1500), "execution": replace(QUIET, num_workers=workers)}
     expected = analyze(tmp_path / "whole", CERTAIN, **more)
     for after in (5, 1):
         interrupted(tmp_path / "s", after, CERTAIN, **more)

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 import hormesis as hm
 from hormesis.errors import MissingExtraError, ModelError, SettingError, StudyError
-from hormesis.measure.ray_pool import _fit, _member_class, connected, imported, packed
-from hormesis.measure.ray_worker import Place, member, versions
+from hormesis.measure.ray_pool import _actor_class, _fit, connected, imported, packed
+from hormesis.measure.ray_worker import Resources, make_worker, versions
 from hormesis.settings.execution import Execution
 
 ray = imported()
 HERE = Execution(num_workers=1, progress=False)
 STORE = 80 << 20  # bytes, the least that Ray takes
-PLACE = Place(share=1, cores=1, gpu=False)
+RESOURCES = Resources(share=1, cores=1, gpu=False)
 
 
 @pytest.fixture(scope="module")
@@ -162,18 +162,18 @@ def test_a_network_that_cannot_travel_is_refused():
 
 def test_another_version_on_a_node_is_refused():
     with pytest.raises(StudyError, match=r"has hormesis .*, the driver 0: install the same v"):
-        member(b"", {**versions(), "hormesis": "0"}, PLACE)
+        make_worker(b"", {**versions(), "hormesis": "0"}, RESOURCES)
 
 
 @pytest.mark.parametrize("content", [b"cno_such_module\nnet\n.", b"chormesis.errors\nno_such\n."])
 def test_a_module_that_a_node_lacks_is_named(content):
     with pytest.raises(StudyError, match=r"cannot make the network \(.*no_such.*\): install"):
-        member(content, versions(), PLACE)
+        make_worker(content, versions(), RESOURCES)
 
 
 def test_a_node_without_this_package_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "hormesis.measure.ray_worker", None)
-    said = _member_class()().start([None], PLACE)
+    said = _actor_class()().start([None], RESOURCES)
     assert "cannot import hormesis" in said
     assert said.endswith("install it on all nodes, in the environment that Ray was started in.")
 

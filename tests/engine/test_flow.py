@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import hormesis as hm
-from hormesis.engine.dataflow import Node, drawn, flow_of
+from hormesis.engine.dataflow import Node, flow_between_targets, flow_of
 from hormesis.engine.graph import export
 
 QUIET = hm.Execution(progress=False, num_workers=1)
@@ -42,7 +42,7 @@ class Split(nn.Module):
 def between(network: nn.Module, *kinds: str) -> list[tuple[list[str], list[int]]]:
     network.eval()
     names = {name: name for name, _ in network.named_parameters() if name.endswith(kinds)}
-    nodes = drawn(flow_of(export(network, torch.zeros(1, 1, 2, 2))), names)
+    nodes = flow_between_targets(flow_of(export(network, torch.zeros(1, 1, 2, 2))), names)
     return [(node["targets"], node["after"]) for node in nodes]
 
 
@@ -83,7 +83,7 @@ def test_parameters_of_one_operation_stand_together():
 
 def test_a_meeting_that_nothing_follows_is_left_out():
     nodes = (Node(("a",), ()), Node(("b",), (0,)), Node((), (0, 1)), Node(("norm",), (2,)))
-    assert drawn(nodes, {"a": "A", "b": "B"}) == [
+    assert flow_between_targets(nodes, {"a": "A", "b": "B"}) == [
         {"targets": ["A"], "after": []},
         {"targets": ["B"], "after": [0]},
     ]

@@ -16,7 +16,7 @@ from torch import nn
 from hormesis import FGSM, PGD, analyze
 from hormesis.engine import memory, plain, suffix
 from hormesis.engine.memory import Footprint, allotted, footprint, halving
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.errors import SettingError
 from hormesis.measure import shard_worker
@@ -27,7 +27,7 @@ from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
 MIB = 2**20
-ASKED = Question(accuracy, FGSM(0.1), adaptive=False, bounds=(0.0, 1.0), seed=0)
+ASKED = MeasurementSpec(accuracy, FGSM(0.1), adaptive=False, bounds=(0.0, 1.0), seed=0)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def removals(network: nn.Module) -> tuple[Removal, ...]:
 @pytest.mark.parametrize("engine", ["plain", "suffix"])
 def test_what_a_large_block_takes_is_foreseen(engine, adaptive, attack):
     network = small()
-    asked = Question(accuracy, attack, adaptive=adaptive, bounds=(0.0, 1.0), seed=0)
+    asked = MeasurementSpec(accuracy, attack, adaptive=adaptive, bounds=(0.0, 1.0), seed=0)
     measure = partial(plain.measure, network)
     if engine == "suffix":
         program = suffix.compile_network(network, block(2).inputs, adaptive_too=True)
@@ -154,7 +154,9 @@ Tick = Callable[[], None]
 def test_a_block_that_finds_no_memory_is_halved(most):
     sizes = []
 
-    def scarce(some: Sequence[Removal], part: Block, asked: Question, tick: Tick) -> Outcomes:
+    def scarce(
+        some: Sequence[Removal], part: Block, asked: MeasurementSpec, tick: Tick
+    ) -> Outcomes:
         sizes.append(len(part.labels))
         if len(part.labels) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -162,7 +164,7 @@ def test_a_block_that_finds_no_memory_is_halved(most):
 
     network = small()
     some = removals(network)[:2]
-    asked = Question(accuracy, PGD(0.1, steps=2), adaptive=False, bounds=(0.0, 1.0), seed=0)
+    asked = MeasurementSpec(accuracy, PGD(0.1, steps=2), adaptive=False, bounds=(0.0, 1.0), seed=0)
     whole = Block(block(20).inputs, block(20).labels, first=5)
     if most == 2:  # twenty samples cannot be halved down to two without a single one
         with pytest.raises(SettingError, match="no memory for 3 samples"):

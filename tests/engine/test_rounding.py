@@ -10,7 +10,7 @@ import hormesis as hm
 from hormesis.engine import audit, plain, recheck, suffix
 from hormesis.engine.executor import Answer, Stage, checked_rows, few_of
 from hormesis.engine.graph import NotExportable, Schedule
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import make_plan
 from hormesis.engine.suffix import compile_network
 from hormesis.stress.metrics import accuracy
@@ -76,7 +76,9 @@ def _both(network: nn.Module, adversary: str) -> tuple[Outcomes, Outcomes, float
     sweep = hm.Sweep(thresholds=4, filters=("high_pass", "pulse_wave"), adversary=adversary)
     plan = make_plan(network, find_targets(network, inputs[:2], hm.Targets()), sweep)
     adaptive = adversary == "adaptive"
-    question = Question(accuracy, hm.FGSM(0.05), adaptive=adaptive, bounds=(0.0, 1.0), seed=0)
+    question = MeasurementSpec(
+        accuracy, hm.FGSM(0.05), adaptive=adaptive, bounds=(0.0, 1.0), seed=0
+    )
     block = Block(inputs, labels)
     program = compile_network(network, inputs[:2], adaptive_too=adaptive)
     fast = suffix.measure(program, network, plan.removals, block, question)
@@ -118,7 +120,7 @@ def test_a_study_of_such_a_network_says_so():
 def test_rounding_within_the_margin_changes_nothing():
     own = torch.tensor([[10.0, 1.0], [5.0, 4.0]])
     answer = Answer(own + torch.tensor([[1e-5, 0.0], [0.0, 0.0]]), None)
-    rounding = recheck.Rounding(usual=10.0)
+    rounding = recheck.Rounding(logit_scale=10.0)
     assert rounding.after(answer, own) == rounding
     assert not rounding.coarse
 
@@ -126,17 +128,17 @@ def test_rounding_within_the_margin_changes_nothing():
 def test_rounding_beyond_the_margin_widens_it_by_what_was_seen():
     own = torch.tensor([[10.0, 1.0], [0.01, 0.0]])
     answer = Answer(own + torch.tensor([[0.0, 0.0], [0.0, 1e-3]]), None)
-    rounding = recheck.Rounding(usual=10.0).after(answer, own)
+    rounding = recheck.Rounding(logit_scale=10.0).after(answer, own)
     assert rounding.floor == pytest.approx(8e-3, rel=1e-4)
     assert rounding.margins(own, None).flatten().tolist() == pytest.approx([8e-3] * 2, rel=1e-4)
     assert not rounding.coarse
-    assert replace(rounding, usual=1.0).coarse
+    assert replace(rounding, logit_scale=1.0).coarse
     assert rounding.after(Answer(own, None), own) == rounding  # a later look does not narrow it
 
 
 def test_logits_that_are_not_finite_do_not_widen_the_margin():
     own = torch.tensor([[torch.nan, 1.0], [torch.inf, 0.0]])
-    rounding = recheck.Rounding(usual=1.0)
+    rounding = recheck.Rounding(logit_scale=1.0)
     assert rounding.after(Answer(own, None), own).floor == 0
 
 
@@ -162,13 +164,13 @@ def test_an_engine_that_is_wrong_is_found_by_the_audit(monkeypatch: pytest.Monke
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     assert _study(network, inputs, labels).manifest["audit"]["different"] == 0
-    settled = recheck.settled
+    settled = recheck.rechecked
 
     def wrong(network, removal, *rest, **kind):
         logits = settled(network, removal, *rest, **kind)
         return logits if removal is None else logits.roll(1, dims=1)
 
-    monkeypatch.setattr(recheck, "settled", wrong)
+    monkeypatch.setattr(recheck, "rechecked", wrong)
     study = _study(network, inputs, labels)
     assert study.manifest["audit"]["different"] > 0
     assert any("measured again" in note for note in study.manifest["notes"])

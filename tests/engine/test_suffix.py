@@ -17,7 +17,7 @@ import hormesis as hm
 from hormesis.engine import plain, recheck
 from hormesis.engine.executor import whole
 from hormesis.engine.graph import NotExportable, Program
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.engine.suffix import compile_network, measure
 from hormesis.models.networks import build_model, logits_of
@@ -268,9 +268,9 @@ def removals_of(
     return make_plan(network, targets, sweep).removals
 
 
-def question(**changes: object) -> Question:
+def question(**changes: object) -> MeasurementSpec:
     given = {"performance": accuracy, "attack": FGSM(0.05), "adaptive": False}
-    return Question(**(given | changes), bounds=(0.0, 1.0), seed=1)  # pyright: ignore
+    return MeasurementSpec(**(given | changes), bounds=(0.0, 1.0), seed=1)  # pyright: ignore
 
 
 def assert_same(found: Outcomes, expected: Outcomes) -> None:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hormesis.engine.shards import Task, parts_of, shard_edges
+from hormesis.engine.shards import ShardTask, parts_of, shard_edges
 from hormesis.engine.sweep import sweep
 
 REMOVALS = 3
@@ -19,13 +19,13 @@ SHARD = 256
 Tick = Callable[[int], None]
 
 
-def tasks(count: int, size: int = SHARD) -> Iterator[Task]:
+def tasks(count: int, size: int = SHARD) -> Iterator[ShardTask]:
     wanted = np.ones(REMOVALS, dtype=bool)
     for first, end in pairwise([*range(0, count, size), count]):
-        yield Task(first, end, wanted)
+        yield ShardTask(first, end, wanted)
 
 
-def place(task: Task, tick: Tick) -> list[int]:
+def place(task: ShardTask, tick: Tick) -> list[int]:
     """Measure, of every sample, its place in the data set."""
     for _ in range(REMOVALS):
         tick(task.end - task.first)
@@ -44,7 +44,7 @@ def test_every_sample_is_measured_once(count, workers, size):
 def test_what_is_measured_first_is_yielded_first():
     others = threading.Event()
 
-    def slow_first(task: Task, tick: Tick) -> list[int]:
+    def slow_first(task: ShardTask, tick: Tick) -> list[int]:
         if task.first == 0:
             assert others.wait(timeout=60)
         return place(task, tick)
@@ -83,7 +83,7 @@ def test_progress_rises_to_its_total(workers, before):
 def test_progress_reaches_its_end_whatever_a_shard_leaves_out(workers):
     reports = []
 
-    def lazy(task: Task, tick: Tick) -> int:
+    def lazy(task: ShardTask, tick: Tick) -> int:
         for _ in range(REMOVALS if task.first == 0 else task.first % 2):
             tick(task.end - task.first)
         return task.first
@@ -106,7 +106,7 @@ def test_without_shards_ahead_none_begins_before_its_turn(workers):
     # Whoever takes a shard decides what the next ones measure.
     begun = []
 
-    def noted(task: Task, tick: Tick) -> list[int]:
+    def noted(task: ShardTask, tick: Tick) -> list[int]:
         begun.append(task.first)
         return place(task, tick)
 
@@ -169,7 +169,7 @@ def test_parts_are_of_nearly_equal_sizes_and_never_of_a_single_sample(first, cou
 def test_an_error_surfaces_and_ends_the_other_workers(workers):
     started, ended = [], []
 
-    def failing(task: Task, tick: Tick) -> list[int]:
+    def failing(task: ShardTask, tick: Tick) -> list[int]:
         started.append(task.first)
         if task.first == 0:
             raise ValueError("shard 0 is broken")
@@ -192,7 +192,7 @@ def test_an_error_surfaces_and_ends_the_other_workers(workers):
 def test_whoever_stops_listening_ends_the_workers():
     running = threading.Event()
 
-    def endless(task: Task, tick: Tick) -> list[int]:
+    def endless(task: ShardTask, tick: Tick) -> list[int]:
         if task.first:
             running.set()
             for _ in range(2000):
@@ -213,7 +213,7 @@ def test_several_workers_compute_with_one_thread_each_and_give_the_threads_back(
     before = torch.get_num_threads()
     seen = []
 
-    def counting(task: Task, tick: Tick) -> list[int]:
+    def counting(task: ShardTask, tick: Tick) -> list[int]:
         seen.append(torch.get_num_threads())
         if fails:
             raise RuntimeError("no measurement")

@@ -219,14 +219,14 @@ def test_a_study_with_a_file_of_the_user_s_is_not_replaced(name, kind, home, pre
 
 
 def test_what_is_put_into_a_study_while_its_successor_grows_stays(home, monkeypatch):
-    measure, mine = shard_worker.Worker.__call__, home / "study" / "notes.txt"
+    measure, mine = shard_worker.ShardWorker.__call__, home / "study" / "notes.txt"
 
     def noted(*given):
         mine.write_text("mine")
         return measure(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shard_worker.Worker, "__call__", noted)
+        patch.setattr(shard_worker.ShardWorker, "__call__", noted)
         with pytest.raises(StudyError, match=r"holds 'notes\.txt', which hormesis did not"):
             killed.analyze(home / "study", "overwrite")
     assert mine.read_text() == "mine"
@@ -329,7 +329,7 @@ def test_an_interruption_before_the_first_shard_deletes_nothing_of_the_user_s(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shard_worker.Worker, "__call__", stopped)
+    monkeypatch.setattr(shard_worker.ShardWorker, "__call__", stopped)
     before = tree(tmp_path)
     for out in (Path(), Path("new"), Path("deep/new")):
         with pytest.raises((KeyboardInterrupt, StudyError)):
@@ -369,19 +369,19 @@ def test_an_old_study_without_a_marker_is_replaced_by_its_checksum(home):
 
 
 def test_who_may_not_work_there_deletes_nothing_that_grows(home, monkeypatch):
-    measure, seen = shard_worker.Worker.__call__, list[bool]()
+    measure, seen = shard_worker.ShardWorker.__call__, list[bool]()
     grows = home / ".study.next" / "outcomes" / "00000000.safetensors"
 
     def second(*given):
         if grows.exists() and not seen:
             with monkeypatch.context() as patch:
-                patch.setattr(shard_worker.Worker, "__call__", measure)
+                patch.setattr(shard_worker.ShardWorker, "__call__", measure)
                 with pytest.raises(StudyError, match="is being worked on by process"):
                     killed.analyze(home / "study", "until_overwrite")
             seen.append(grows.exists())
         return measure(*given)
 
-    monkeypatch.setattr(shard_worker.Worker, "__call__", second)
+    monkeypatch.setattr(shard_worker.ShardWorker, "__call__", second)
     assert killed.analyze(home / "study", "overwrite").finished
     assert seen == [True]
 

@@ -14,10 +14,10 @@ from torch import nn
 import synthetic
 from hormesis.cli.app import main
 from hormesis.cli.commands.watch import sinks_from
-from hormesis.engine.shards import Task
+from hormesis.engine.shards import ShardTask
 from hormesis.errors import MissingExtraError, StudyError
 from hormesis.measure.pipeline import analyze
-from hormesis.measure.shard_worker import Worker
+from hormesis.measure.shard_worker import ShardWorker
 from hormesis.report import tensorboard
 from hormesis.report.html import live
 from hormesis.report.html.live import Following, following, page_sink, watch
@@ -205,14 +205,14 @@ class Growing:
         torch.manual_seed(0)
         self.network = nn.Sequential(nn.Linear(4, 2))
         self.most = 300
-        work = Worker.__call__
+        work = ShardWorker.__call__
 
-        def until(worker: Worker, task: Task, tick: Any) -> bytes:
+        def until(worker: ShardWorker, task: ShardTask, tick: Any) -> bytes:
             if task.first >= self.most:
                 raise KeyboardInterrupt
             return work(worker, task, tick)
 
-        monkeypatch.setattr(Worker, "__call__", until)
+        monkeypatch.setattr(ShardWorker, "__call__", until)
 
     def analyze(self, most: int = 300, *, overwrite: bool = False) -> None:
         self.most = most

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.engine import recheck
-from hormesis.engine.executor import Answer, Walk, same, stages, whole
+from hormesis.engine.executor import Answer, PrefixExecutor, same, stages, whole
 from hormesis.engine.graph import EXPORT_ERRORS, Program
-from hormesis.engine.outcomes import Block, Outcomes, Question, Result
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
 from hormesis.engine.plain import attacked
 from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluating
@@ -29,7 +29,7 @@ def measure(
     network: nn.Module,
     removals: Sequence[Removal],
     block: Block,
-    question: Question,
+    spec: MeasurementSpec,
     tick: Callable[[], None] = lambda: None,
 ) -> Outcomes:
     """Measure every removal on one block of samples, each with an attack of its own.
@@ -43,54 +43,56 @@ def measure(
         network: The network; the same afterwards, bit for bit.
         removals: What is removed, one after the other, never together.
         block: At least two samples.
-        question: How they are measured.
+        spec: How they are measured.
         tick: Called after each removal.
     """
-    labels, metric = block.labels, question.metric
-    looked_at = partial(recheck.checked, network) if program.exact else _unchecked
+    labels, metric = block.labels, spec.metric
+    check_rounding = partial(recheck.checked, network) if program.exact else _unchecked
 
     def scored(
         inputs: Tensor, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> Tensor:
-        logits = recheck.settled(
+        logits = recheck.rechecked(
             network, removal, [inputs], answer, labels, metric, rounding=rounding
         )
         return metric.measure(logits, labels)
 
     with torch.inference_mode(False), torch.no_grad():
         with recheck.lent(network):
-            inputs, base_idle = attacked(network, block, question)
+            inputs, base_idle = attacked(network, block, spec)
         clean = block.inputs.detach().clone().requires_grad_()
         with torch.enable_grad():  # rounding may depend on it, and `changed` compares bits
             base = _cut(whole(literal, clean))
         answer = whole(program, inputs)
-        usual = max(part.logits.abs().max().item() for part in (base, answer))
-        usually = looked_at(None, inputs, answer, recheck.Rounding(usual))
+        logit_scale = max(part.logits.abs().max().item() for part in (base, answer))
+        base_rounding = check_rounding(None, inputs, answer, recheck.Rounding(logit_scale))
         unfiltered = (
-            scored(block.inputs, base, None, usually),
-            scored(inputs, answer, None, usually),
+            scored(block.inputs, base, None, base_rounding),
+            scored(inputs, answer, None, base_rounding),
             False,
         )
         results: list[Result] = [unfiltered] * len(removals)
         idle = [base_idle] * len(removals)
-        todo = stages(literal, removals)
-        walk = Walk(literal, todo, clean)
-        for number, stage in enumerate(todo):
+        pending = stages(literal, removals)
+        executor = PrefixExecutor(literal, pending, clean)
+        for number, stage in enumerate(pending):
             with torch.enable_grad():
-                walk.advance(stage, number)
+                executor.advance(stage, number)
             for row in stage.rows:
                 if stage.reaches:
                     weights = removals[row].apply(literal.weights(stage.names))
                     with torch.enable_grad():
-                        known = walk.answer(stage, weights)
-                    seen = _Filtered(literal, weights, clean, known.logits)
-                    inputs, idle[row] = attacked(seen, block, question)
-                    found = whole(program, inputs, weights)
-                    pairs = ((known, base), (found, answer))
-                    rounding = looked_at(removals[row], inputs, found, usually)
+                        clean_answer = executor.answer(stage, weights)
+                    seen = _Filtered(literal, weights, clean, clean_answer.logits)
+                    inputs, idle[row] = attacked(seen, block, spec)
+                    adversarial_answer = whole(program, inputs, weights)
+                    pairs = ((clean_answer, base), (adversarial_answer, answer))
+                    rounding = check_rounding(
+                        removals[row], inputs, adversarial_answer, base_rounding
+                    )
                     results[row] = (
-                        scored(block.inputs, _cut(known), removals[row], rounding),
-                        scored(inputs, found, removals[row], rounding),
+                        scored(block.inputs, _cut(clean_answer), removals[row], rounding),
+                        scored(inputs, adversarial_answer, removals[row], rounding),
                         not all(same(one.logits, other.logits) for one, other in pairs),
                     )
                 tick()
@@ -113,16 +115,16 @@ class _Filtered(nn.Module):
     """The filtered network as the attack sees it: its answer to the clean inputs is known."""
 
     def __init__(
-        self, program: Program, weights: Mapping[str, Tensor], clean: Tensor, known: Tensor
+        self, program: Program, weights: Mapping[str, Tensor], clean: Tensor, clean_answer: Tensor
     ) -> None:
         super().__init__()
         self._program, self._weights = program, weights
-        self._clean, self._known = (clean,), (known,)  # out of reach of `.to(device)`
+        self._clean, self._known = (clean,), (clean_answer,)  # out of reach of `.to(device)`
 
     def forward(self, inputs: Tensor) -> Tensor:
-        (clean,), (known,) = self._clean, self._known
+        (clean,), (clean_answer,) = self._clean, self._known
         if torch.equal(inputs, clean):
-            return _Known.apply(inputs, clean, known)
+            return _Known.apply(inputs, clean, clean_answer)
         return whole(self._program, inputs, self._weights).logits
 
 
@@ -130,17 +132,17 @@ class _Known(torch.autograd.Function):
     """Logits that have been computed from equal inputs, with their gradient."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, clean: Tensor, known: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.pair = clean, known
-        return known.detach()
+    def forward(ctx: Any, inputs: Tensor, clean: Tensor, clean_answer: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.pair = clean, clean_answer
+        return clean_answer.detach()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        clean, known = ctx.pair
+        clean, clean_answer = ctx.pair
         with torch.enable_grad():
             # The graph of the prefix is that of all removals.
-            (found,) = torch.autograd.grad(known, clean, gradients, retain_graph=True)
-        return found, None, None
+            (gradient,) = torch.autograd.grad(clean_answer, clean, gradients, retain_graph=True)
+        return gradient, None, None
 
 
 def differentiates_as(

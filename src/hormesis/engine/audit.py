@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hormesis.engine import plain
 from hormesis.engine.outcomes import Block
-from hormesis.engine.shards import Work, doubled
+from hormesis.engine.shards import ShardMeasurer, doubled
 
 _SHARE = 1 / 2000  # of all outcomes; the plain loop takes some ten times as long for each
 _FEWEST, _MOST = 256, 16_384  # outcomes
@@ -75,33 +75,33 @@ class Audit:
 
 def audited(
     network: nn.Module,
-    work: Work,
+    measurer: ShardMeasurer,
     spans: Sequence[tuple[int, int]],
     read: Callable[[tuple[int, int]], Stored],
 ) -> Audit:
     """Measure some outcomes again by the plain loop, a few samples at a time, and compare.
 
-    Which ones depends on the seed of the question and the size of the study alone.
+    Which ones depends on the seed of the spec and the size of the study alone.
 
     Args:
         network: The network; the same afterwards, bit for bit.
-        work: What the study was measured with.
+        measurer: What the study was measured with.
         spans: Its shards.
         read: Returns the outcomes of a shard.
     """
-    samples, removals = spans[-1][1], len(work.removals)
+    samples, removals = spans[-1][1], len(measurer.removals)
     wanted = int(np.clip(2 * samples * removals * _SHARE, _FEWEST, _MOST))
-    generator = np.random.default_rng([work.question.seed, samples, removals])
+    generator = np.random.default_rng([measurer.spec.seed, samples, removals])
     outcomes = different = 0
     shards = generator.integers(len(spans), size=-(-wanted // (2 * _SAMPLES * _REMOVALS)))
     for number in np.sort(shards):
         stored = read(spans[number])
-        known = np.ones(removals, bool) if stored.measured is None else stored.measured
+        measured = np.ones(removals, bool) if stored.measured is None else stored.measured
         count = len(stored.base_clean)
         first = int(generator.integers(max(count - _SAMPLES, 0) + 1))
         rows = slice(first, min(first + _SAMPLES, count))
-        chosen = generator.permutation(np.flatnonzero(known))[:_REMOVALS]
-        again = _measured(network, work, spans[number][0] + first, rows.stop - first, chosen)
+        chosen = generator.permutation(np.flatnonzero(measured))[:_REMOVALS]
+        again = _measured(network, measurer, spans[number][0] + first, rows.stop - first, chosen)
         kept = [stored.base_clean[None, rows], stored.base_adversarial[None, rows]]
         kept += [stored.clean[chosen, rows], stored.adversarial[chosen, rows]]
         for one, other in zip(kept, again, strict=True):
@@ -111,18 +111,18 @@ def audited(
 
 
 def _measured(
-    network: nn.Module, work: Work, first: int, count: int, chosen: np.ndarray
+    network: nn.Module, measurer: ShardMeasurer, first: int, count: int, chosen: np.ndarray
 ) -> list[np.ndarray]:
     """Return what the plain loop says of some samples: base and removals, clean and perturbed."""
     rows = slice(first, first + count)
-    block = Block(work.samples.inputs[rows], work.samples.labels[rows], first)
-    removals = [work.removals[row] for row in chosen]
-    block = doubled(block).to(work.device)
-    found = plain.measure(network, removals, block, work.question).head(count)
+    block = Block(measurer.samples.inputs[rows], measurer.samples.labels[rows], first)
+    removals = [measurer.removals[row] for row in chosen]
+    block = doubled(block).to(measurer.device)
+    again = plain.measure(network, removals, block, measurer.spec).head(count)
 
     def rows_of(values: Tensor) -> np.ndarray:
         return np.atleast_2d(values.to(torch.float32).cpu().numpy())
 
-    return [rows_of(found.base_clean), rows_of(found.base_adversarial)] + [
-        rows_of(values) for values in (found.clean, found.adversarial)
+    return [rows_of(again.base_clean), rows_of(again.base_adversarial)] + [
+        rows_of(values) for values in (again.clean, again.adversarial)
     ]

@@ -27,6 +27,6 @@ def control_columns(columns: Iterable[str]) -> list[str]:
         >>> control_columns(["outcome", "control_2", "control"])
         ['control', 'control_2']
     """
-    there = {*columns}
-    names = takewhile(there.__contains__, (control_names(draw)[-1] for draw in count(1)))
+    present = {*columns}
+    names = takewhile(present.__contains__, (control_names(draw)[-1] for draw in count(1)))
     return list(names)

@@ -65,7 +65,7 @@ def flow_of(exported: ExportedProgram) -> Flow:
     return tuple(nodes)
 
 
-def drawn(flow: Flow, targets: Mapping[str, str]) -> list[dict[str, Any]]:
+def flow_between_targets(flow: Flow, targets: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return a flow between targets alone, as plain values that a manifest can hold.
 
     Args:
@@ -77,13 +77,13 @@ def drawn(flow: Flow, targets: Mapping[str, str]) -> list[dict[str, Any]]:
 
     Example:
         >>> nodes = Node(("a",), ()), Node(("norm",), (0,)), Node((), (0, 1)), Node(("b",), (2,))
-        >>> drawn(nodes, {"a": "A", "b": "B"})
+        >>> flow_between_targets(nodes, {"a": "A", "b": "B"})
         [{'targets': ['A'], 'after': []}, {'targets': ['B'], 'after': [0]}]
     """
     kept: list[dict[str, Any]] = []
-    stands_for: list[frozenset[int]] = []  # for each node of the flow, those kept in its place
+    stands_for: list[frozenset[int]] = []  # for each node of the flow, those kept in its index
     for node in flow:
-        after = frozenset().union(*(stands_for[place] for place in node.after))
+        after = frozenset().union(*(stands_for[index] for index in node.after))
         names = [targets[name] for name in node.parameters if name in targets]
         if names or len(after) > 1:
             kept.append({"targets": names, "after": sorted(after)})
@@ -94,12 +94,12 @@ def drawn(flow: Flow, targets: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def _without_ends(nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the nodes without those where ways meet and no target follows."""
-    needed = {place for place, node in enumerate(nodes) if node["targets"]}
-    for place in reversed(range(len(nodes))):
-        if place in needed:
-            needed.update(nodes[place]["after"])
-    order = {place: number for number, place in enumerate(sorted(needed))}
+    needed = {index for index, node in enumerate(nodes) if node["targets"]}
+    for index in reversed(range(len(nodes))):
+        if index in needed:
+            needed.update(nodes[index]["after"])
+    order = {index: number for number, index in enumerate(sorted(needed))}
     return [
-        {"targets": nodes[place]["targets"], "after": [order[p] for p in nodes[place]["after"]]}
-        for place in order
+        {"targets": nodes[index]["targets"], "after": [order[p] for p in nodes[index]["after"]]}
+        for index in order
     ]

@@ -12,10 +12,10 @@ from hormesis.engine import plain, suffix
 from hormesis.engine.dataflow import Flow
 from hormesis.engine.graph import NotExportable, Program
 from hormesis.engine.memory import Measure, halving
+from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.suffix import compile_network
 from hormesis.errors import SettingError
 from hormesis.settings.execution import Execution
-from hormesis.settings.sweep import Sweep
 
 INEXACT = "Logits were computed in bfloat16: outcomes are not exact."
 _TELLING = 1e-4  # rounding of logits, as a share of the largest, that a reader should know of
@@ -27,7 +27,7 @@ class Engine:
 
     Args:
         name: What the manifest calls it.
-        measure: Takes removals, a block, the question, and a function to call after each removal.
+        measure: Takes removals, a block, the spec, and a function to call after each removal.
         workers: How many blocks it may measure at a time.
         notes: What a reader has to know about the choice, in sentences.
         flow: Which parameter feeds which; empty if that is not known.
@@ -53,8 +53,8 @@ def plain_engine(network: nn.Module) -> Engine:
 def suffix_engine(
     network: nn.Module,
     example: Float[Tensor, " batch *shape"],
-    workers: int | None = None,
-    sweep: Sweep = Sweep(),
+    workers: int | None,
+    spec: MeasurementSpec,
 ) -> Engine:
     """Return the engine that computes again only what depends on the filtered parameter.
 
@@ -62,14 +62,13 @@ def suffix_engine(
         network: The network, in evaluation mode.
         example: At least one input.
         workers: Blocks measured at a time; by default one a core, and one on an accelerator.
-        sweep: Its precision and adversary decide what is prepared.
+        spec: Its precision and adversary decide what is prepared.
 
     Raises:
         NotExportable: If the network has no functional program.
     """
-    dtype = torch.bfloat16 if sweep.precision == "bf16" else None
-    adaptive = sweep.adversary == "adaptive"
-    program = compile_network(network, example, dtype=dtype, adaptive_too=adaptive)
+    dtype = torch.bfloat16 if spec.precision == "bf16" else None
+    program = compile_network(network, example, dtype=dtype, adaptive_too=spec.adaptive)
     default = _cores() if example.device.type == "cpu" else 1
     measure = halving(partial(suffix.measure, program, network))
     notes = (INEXACT,) if dtype is not None else _notes(program)
@@ -96,7 +95,7 @@ def choose_engine(
     network: nn.Module,
     example: Float[Tensor, " batch *shape"],
     execution: Execution,
-    sweep: Sweep = Sweep(),
+    spec: MeasurementSpec,
 ) -> Engine:
     """Return the engine that a run asks for, or the plain loop with a note why it has to be that.
 
@@ -104,19 +103,19 @@ def choose_engine(
         network: The network, in evaluation mode.
         example: At least one input.
         execution: Which engine, and how many workers.
-        sweep: See ``suffix_engine``.
+        spec: See ``suffix_engine``.
 
     Raises:
         SettingError: If the plain loop is asked to be inexact.
     """
-    if execution.engine == "plain" and sweep.precision != "exact":
+    if execution.engine == "plain" and spec.precision != "exact":
         raise SettingError(
-            f"The engine 'plain' is always exact: leave out precision {sweep.precision!r}."
+            f"The engine 'plain' is always exact: leave out precision {spec.precision!r}."
         )
     if execution.engine == "plain":
         return plain_engine(network)
     try:
-        return suffix_engine(network, example, execution.num_workers, sweep)
+        return suffix_engine(network, example, execution.num_workers, spec)
     except NotExportable as reason:
         note = (
             f"Every cell ran the whole network, because {reason}. The results are the same and "

@@ -73,7 +73,7 @@ def checked_rows(stage: "Stage", removals: Sequence[Removal]) -> list[int]:
     if not stage.reaches or not stage.rows:
         return []
     last, few = len(stage.rows) - 1, min(len(stage.rows), _REMOVALS)
-    chosen = {stage.rows[last * place // max(few - 1, 1)] for place in range(few)}
+    chosen = {stage.rows[last * index // max(few - 1, 1)] for index in range(few)}
     most = max(stage.rows, key=lambda row: removals[row].count)
     return sorted({*chosen, most})
 
@@ -91,15 +91,15 @@ def stages(program: Program, removals: Sequence[Removal]) -> list[Stage]:
     for row, removal in enumerate(removals):
         names = tuple(dict.fromkeys(part.parameter for part in removal.target.parts))
         rows.setdefault(names, []).append(row)
-    found = [_stage(program, names, tuple(group)) for names, group in rows.items()]
-    return sorted(found, key=lambda stage: stage.start)
+    grouped = [_stage(program, names, tuple(group)) for names, group in rows.items()]
+    return sorted(grouped, key=lambda stage: stage.start)
 
 
 def _stage(program: Program, names: tuple[str, ...], rows: tuple[int, ...]) -> Stage:
     places = _descendants(program, names)
     calls = [program.calls[place] for place in places]
     own = {call.out for call in calls}
-    computed = {call.out: place for place, call in enumerate(program.calls) if call.live}
+    computed = {call.out: index for index, call in enumerate(program.calls) if call.live}
     read = {slot for call in calls for slot in call.reads} - own
     needs = frozenset(slot for slot in read if slot in computed or slot == program.input)
     start = max((computed[slot] + 1 for slot in needs if slot in computed), default=0)
@@ -111,7 +111,7 @@ def _descendants(program: Program, names: Iterable[str]) -> frozenset[int]:
     return frozenset().union(*(program.descendants.get(name, frozenset()) for name in names))
 
 
-class Walk:
+class PrefixExecutor:
     """One batch on its way through the unfiltered network.
 
     It runs ahead only as far as the next stage needs, and keeps only what that stage and later
@@ -119,40 +119,40 @@ class Walk:
 
     Args:
         program: The network.
-        todo: The stages, sorted by ``start``; to be visited in this order.
+        pending: The stages, sorted by ``start``; to be visited in this order.
         inputs: The batch.
     """
 
     def __init__(
-        self, program: Program, todo: Sequence[Stage], inputs: Float[Tensor, " batch *shape"]
+        self, program: Program, pending: Sequence[Stage], inputs: Float[Tensor, " batch *shape"]
     ) -> None:
         """Place the batch at the input."""
         self._program = program
         self._values = _start(program, inputs)
         self._passed = 0
-        self._last_stage = {slot: n for n, stage in enumerate(todo) for slot in stage.needs}
-        end = todo[-1].start if todo else 0
+        self._last_stage = {slot: n for n, stage in enumerate(pending) for slot in stage.needs}
+        end = pending[-1].start if pending else 0
         self._last_call = {
-            slot: place
-            for place, call in enumerate(program.calls[:end])
+            slot: index
+            for index, call in enumerate(program.calls[:end])
             if call.live
             for slot in call.reads
         }
 
     def advance(self, stage: Stage, number: int) -> None:
         """Run the prefix up to a stage, the ``number``-th of those to visit."""
-        for place in range(self._passed, stage.start):
-            call = self._program.calls[place]
+        for index in range(self._passed, stage.start):
+            call = self._program.calls[index]
             if call.live:
                 Schedule(((call, ()),)).run(self._values)
                 for slot in call.reads:
-                    self._free(slot, place, number)
+                    self._free(slot, index, number)
         self._passed = max(self._passed, stage.start)
         for slot in tuple(self._last_stage):
             self._free(slot, self._passed - 1, number)
 
     def answer(self, stage: Stage, weights: Mapping[str, Float[Tensor, "..."]]) -> Answer:
-        """Return the answer with some parameters replaced; the walk itself stays where it is.
+        """Return the answer with some parameters replaced; the executor itself stays where it is.
 
         Args:
             stage: The stage that was last advanced to; it must reach the logits.
@@ -163,11 +163,11 @@ class Walk:
         stage.suffix.run(values)
         return _answer(self._program, values)
 
-    def _free(self, slot: int, place: int, number: int) -> None:
+    def _free(self, slot: int, index: int, number: int) -> None:
         """Drop a value that neither a later call nor this or a later stage reads."""
         if self._program.constants[slot] is not None:
             return
-        if self._last_call.get(slot, -1) <= place and self._last_stage.get(slot, -1) < number:
+        if self._last_call.get(slot, -1) <= index and self._last_stage.get(slot, -1) < number:
             self._values[slot] = None
 
 
@@ -184,7 +184,7 @@ def whole(
         weights: Other values for some parameters.
     """
     weights = weights or {}
-    live = {place for place, call in enumerate(program.calls) if call.live}
+    live = {index for index, call in enumerate(program.calls) if call.live}
     values = _start(program, inputs)
     _replace(program, values, weights)
     schedule(program, live | _descendants(program, weights)).run(values)

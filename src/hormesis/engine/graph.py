@@ -122,7 +122,7 @@ class Schedule:
 
 def schedule(program: Program, places: Iterable[int]) -> Schedule:
     """Return the calls at ``places``; only what they compute themselves is freed."""
-    calls = [program.calls[place] for place in sorted(places)]
+    calls = [program.calls[index] for index in sorted(places)]
     own = {call.out for call in calls}
     seen = {program.output, program.before}
     steps = []
@@ -172,7 +172,7 @@ def _traced(network: nn.Module, rows: Tensor) -> ExportedProgram:
     except EXPORT_ERRORS:
         # Reading the code instead of running it takes longer, and understands `len(inputs)`.
         exported = torch.export.export(network, (rows,), dynamic_shapes=shapes, strict=True)
-    # An empty table leaves every operation whole and makes in-place ones functional.
+    # An empty table leaves every operation whole and makes in-index ones functional.
     return exported.run_decompositions({})
 
 
@@ -212,8 +212,10 @@ def last_relu(result: fx.Node) -> fx.Node | None:
     while node.target in averages and isinstance(node.args[0], fx.Node):
         node = node.args[0]
     channels = [other.meta["val"].shape[1:2] for other in (node, result) if "val" in other.meta]
-    found = node.target is aten.relu.default and len(channels) == 2 and channels[0] == channels[1]
-    return node if found else None
+    is_last_relu = (
+        node.target is aten.relu.default and len(channels) == 2 and channels[0] == channels[1]
+    )
+    return node if is_last_relu else None
 
 
 class _Builder:
@@ -239,8 +241,8 @@ class _Builder:
             self.input = self.slots[node] = self.add(None)
             self.live.add(self.input)
             return
-        found = exported.state_dict if spec.target in exported.state_dict else exported.constants
-        value = found[spec.target]
+        values = exported.state_dict if spec.target in exported.state_dict else exported.constants
+        value = values[spec.target]
         slot = self.slots[node] = self.add(value.detach() if isinstance(value, Tensor) else value)
         if spec.kind == InputKind.PARAMETER:
             self.roots[slot] = frozenset({slot})
@@ -248,10 +250,10 @@ class _Builder:
                 self.parameters[name] = slot
 
     def call(self, node: fx.Node) -> None:
-        def place(value: Any) -> Any:  # noqa: ANN401
+        def index(value: Any) -> Any:  # noqa: ANN401
             return Slot(self.slots[value]) if isinstance(value, fx.Node) else value
 
-        args, kwargs = fx.node.map_aggregate((node.args, node.kwargs), place)  # pyright: ignore
+        args, kwargs = fx.node.map_aggregate((node.args, node.kwargs), index)  # pyright: ignore
         reads = tuple(dict.fromkeys(self.slots[source] for source in node.all_input_nodes))
         live = not self.live.isdisjoint(reads)
         roots = frozenset().union(*(self.roots[slot] for slot in reads))
@@ -278,7 +280,7 @@ class _Builder:
             parameters=self.parameters,
             descendants={
                 name: frozenset(
-                    place for place, call in enumerate(calls) if slot in self.roots[call.out]
+                    index for index, call in enumerate(calls) if slot in self.roots[call.out]
                 )
                 for name, slot in self.parameters.items()
             },

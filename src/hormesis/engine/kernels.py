@@ -50,13 +50,13 @@ class Axis:
             >>> Axis(size=2, kernel=3, stride=1, padding=1, dilation=1).links()
             [(0, 0, 1), (0, 1, 2), (1, 0, 0), (1, 1, 1)]
         """
-        found = []
+        taps = []
         for output in range(self.outputs):
             for tap in range(self.kernel):
-                place = output * self.stride - self.padding + tap * self.dilation
-                if 0 <= place < self.size:
-                    found.append((output, place, tap))
-        return found
+                index = output * self.stride - self.padding + tap * self.dilation
+                if 0 <= index < self.size:
+                    taps.append((output, index, tap))
+        return taps
 
     def spans(self) -> list[tuple[int, int, int]]:
         """Return, for each output, the first input and the first tap that meet, and how many do.
@@ -67,12 +67,12 @@ class Axis:
             >>> Axis(size=2, kernel=3, stride=1, padding=1, dilation=1).spans()
             [(0, 1, 2), (0, 0, 2)]
         """
-        found = []
+        spans = []
         for output in range(self.outputs):
             first = output * self.stride - self.padding
-            place = max(first, 0)
-            found.append((place, place - first, min(self.size, first + self.kernel) - place))
-        return found
+            index = max(first, 0)
+            spans.append((index, index - first, min(self.size, first + self.kernel) - index))
+        return spans
 
     def trimmed(self) -> tuple[int, int, "Axis"]:
         """Return the first live tap, the number behind the last one, and the geometry left.

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import PGD
@@ -36,7 +36,7 @@ _BUFFERS = 64 * 2**20
 _OUTCOME = 16  # bytes for each removal and sample, with the copy that puts them together
 _CGROUP = Path("/sys/fs/cgroup")
 _ALL = Threshold("high_pass", 0, math.inf, math.inf, math.inf)  # above which no value lies
-Measure = Callable[[Sequence[Removal], Block, Question, Callable[[], None]], Outcomes]
+Measure = Callable[[Sequence[Removal], Block, MeasurementSpec, Callable[[], None]], Outcomes]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Footprint:
 
 
 def footprint(
-    measure: Measure, removals: Sequence[Removal], block: Block, question: Question
+    measure: Measure, removals: Sequence[Removal], block: Block, spec: MeasurementSpec
 ) -> Footprint:
     """Measure what a block takes, on two of its samples and on the same two twice.
 
@@ -79,19 +79,16 @@ def footprint(
         measure: An engine.
         removals: What it shall measure.
         block: At least one sample.
-        question: How it shall measure.
+        spec: How it shall measure; the attack's magnitude plays no part.
     """
     firsts: dict[object, Removal] = {}
     for removal in removals:
         names = frozenset(part.parameter for part in removal.target.parts)
         firsts.setdefault(names, replace(removal, threshold=_ALL, count=removal.target.size))
-    # Rows that rounding might decide are few, and never the same in two blocks.
-    question = replace(question, metric=loss)
-    if isinstance(question.attack, PGD):
-        question = replace(question, attack=replace(question.attack, steps=1))
+    spec = _dry(spec)
 
     def run(count: int, some: Sequence[Removal]) -> Outcomes:
-        return measure(some, _repeated(block, count), question, lambda: None)
+        return measure(some, _repeated(block, count), spec, lambda: None)
 
     every = list(firsts.values())
     run(FEWEST, every[:1])  # the first run makes what later ones find
@@ -103,6 +100,17 @@ def footprint(
         return Footprint(np.zeros(1), np.array([most]), outcomes)
     sample = (more - few) / FEWEST
     return Footprint(few - FEWEST * sample, sample, outcomes)
+
+
+def _dry(spec: MeasurementSpec) -> MeasurementSpec:
+    """Return how a block is measured to see what it takes, not what comes out.
+
+    The attack takes one step as wide as the inputs' bounds: bytes depend on neither.
+    """
+    # Rows that rounding might decide are few, and never the same in two blocks.
+    steps = {"steps": 1} if isinstance(spec.attack, PGD) else {}
+    attack = replace(spec.attack, epsilon=spec.bounds[1] - spec.bounds[0], **steps)
+    return replace(spec, attack=attack, metric=loss)
 
 
 def allocations(run: Callable[[], object]) -> Float[np.ndarray, " events"]:
@@ -129,7 +137,7 @@ class _Storage(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[int] = []
-        self.known: set[int] = set()
+        self.alive: set[int] = set()
 
     def __torch_dispatch__(
         self,
@@ -146,13 +154,13 @@ class _Storage(TorchDispatchMode):
 
     def _see(self, storage: torch.UntypedStorage) -> None:
         key, size = id(storage), storage.nbytes()
-        if key not in self.known:
-            self.known.add(key)
+        if key not in self.alive:
+            self.alive.add(key)
             self.events.append(size)
             weakref.finalize(storage, self._freed, key, size)
 
     def _freed(self, key: int, size: int) -> None:
-        self.known.discard(key)
+        self.alive.discard(key)
         self.events.append(-size)
 
 
@@ -247,10 +255,10 @@ def halving(measure: Measure) -> Measure:
     """
 
     def measured(
-        removals: Sequence[Removal], block: Block, question: Question, tick: Callable[[], None]
+        removals: Sequence[Removal], block: Block, spec: MeasurementSpec, tick: Callable[[], None]
     ) -> Outcomes:
         try:
-            return measure(removals, block, question, tick)
+            return measure(removals, block, spec, tick)
         except torch.OutOfMemoryError as error:
             half = len(block.labels) // 2
             if half < FEWEST:
@@ -264,6 +272,6 @@ def halving(measure: Measure) -> Measure:
             Block(block.inputs[half:], block.labels[half:], block.first + half),
         )
         # The progress has counted some removals of the whole block: the parts add nothing to it.
-        return Outcomes.joined([measured(removals, part, question, lambda: None) for part in parts])
+        return Outcomes.joined([measured(removals, part, spec, lambda: None) for part in parts])
 
     return measured

@@ -13,12 +13,12 @@ from hormesis.stress.metrics import Metric
 
 
 @dataclass(frozen=True)
-class Question:
+class MeasurementSpec:
     """How every cell is measured.
 
     Args:
         metric: The per-sample score.
-        attack: The attack, its magnitude a number.
+        attack: The attack; its magnitude is a number before anything is measured.
         adaptive: Attack every filtered network anew, instead of the unfiltered one once.
         bounds: Lowest and highest value of an input, in input units.
         seed: Seed of the attack's random starts.
@@ -26,6 +26,7 @@ class Question:
             nothing, and ``changed`` is that of the perturbed samples.
         surrogates: If there are any, a fixed adversary attacks the network with one of these
             removals instead of the network itself: each sample with the next one in turn.
+        precision: ``"exact"``, or ``"bf16"`` to compute in that data type, inexactly.
     """
 
     metric: Metric
@@ -35,6 +36,7 @@ class Question:
     seed: int
     clean: bool = True
     surrogates: tuple[Removal, ...] = ()
+    precision: str = "exact"
 
 
 @dataclass(frozen=True)

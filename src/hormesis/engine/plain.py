@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
@@ -39,7 +39,7 @@ def measure(
     network: nn.Module,
     removals: Sequence[Removal],
     block: Block,
-    question: Question,
+    spec: MeasurementSpec,
     tick: Callable[[], None] = lambda: None,
 ) -> Outcomes:
     """Measure every removal on one block of samples, one full forward pass after the other.
@@ -48,73 +48,75 @@ def measure(
         network: Any network; the same afterwards, bit for bit.
         removals: What is removed, one after the other, never together.
         block: The samples.
-        question: How they are measured.
+        spec: How they are measured.
         tick: Called after each removal.
 
     Returns:
         The outcome of each removal on each sample.
     """
     with evaluating(network):
-        adversarial, base_idle = attacked(network, block, question)
-        base = _both(network, block, adversarial, question)
+        adversarial, base_idle = attacked(network, block, spec)
+        base = _both(network, block, adversarial, spec)
         results, idle = [], []
         for removal in removals:
             with filtered(network, removal):
-                if question.adaptive:
-                    adversarial, nothing = attacked(network, block, question)
+                if spec.adaptive:
+                    adversarial, nothing = attacked(network, block, spec)
                     idle.append(nothing)
-                logits = _both(network, block, adversarial, question)
+                logits = _both(network, block, adversarial, spec)
             changed = any(not _same(a, b) for a, b in zip(logits, base, strict=True))
-            results.append((*_scored(logits, block, question), changed))
+            results.append((*_scored(logits, block, spec), changed))
             tick()
-    scored = _scored(base, block, question)
-    return Outcomes.of(scored, results, base_idle, idle if question.adaptive else None)
+    scored = _scored(base, block, spec)
+    return Outcomes.of(scored, results, base_idle, idle if spec.adaptive else None)
 
 
 def _both(
-    network: nn.Module, block: Block, adversarial: Tensor, question: Question
+    network: nn.Module, block: Block, adversarial: Tensor, spec: MeasurementSpec
 ) -> tuple[Tensor, ...]:
     """Return the logits of clean and of perturbed samples, or of the latter alone."""
-    inputs = (block.inputs, adversarial) if question.clean else (adversarial,)
+    inputs = (block.inputs, adversarial) if spec.clean else (adversarial,)
     return tuple(_logits(network, part) for part in inputs)
 
 
-def _scored(logits: tuple[Tensor, ...], block: Block, question: Question) -> tuple[Tensor, Tensor]:
-    found = [question.metric.measure(part, block.labels) for part in logits]
-    return (found[0] if question.clean else torch.zeros_like(found[-1])), found[-1]
+def _scored(
+    logits: tuple[Tensor, ...], block: Block, spec: MeasurementSpec
+) -> tuple[Tensor, Tensor]:
+    scores = [spec.metric.measure(part, block.labels) for part in logits]
+    return (scores[0] if spec.clean else torch.zeros_like(scores[-1])), scores[-1]
 
 
-def attacked(network: nn.Module, block: Block, question: Question) -> tuple[Tensor, Tensor]:
-    """Return the inputs as the question's attack changes them, and where it was idle.
+def attacked(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
+    """Return the inputs as the spec's attack changes them, and where it was idle.
 
     Args:
-        network: What is attacked, filtered by the question's surrogates in turn if there are any.
+        network: What is attacked, filtered by the spec's surrogates in turn if there are any.
         block: The samples.
-        question: The attack.
+        spec: The attack.
     """
-    if not question.surrogates:
-        return _perturbed(network, block, question)
+    if not spec.surrogates:
+        return _perturbed(network, block, spec)
     each = []
-    for removal in question.surrogates:
+    for removal in spec.surrogates:
         with filtered(network, removal):
-            each.append(_perturbed(network, block, question))
+            each.append(_perturbed(network, block, spec))
     rows = torch.arange(len(block.labels), device=block.inputs.device)
     whose = (block.first + rows) % len(each)
-    inputs = torch.stack([found for found, _ in each])[whose, rows]
+    inputs = torch.stack([inputs for inputs, _ in each])[whose, rows]
     return inputs, torch.stack([idle for _, idle in each])[whose, :, rows].T
 
 
-def _perturbed(network: nn.Module, block: Block, question: Question) -> tuple[Tensor, Tensor]:
-    found = perturb_noted(
+def _perturbed(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
+    perturbed = perturb_noted(
         network,
         block.inputs,
         block.labels,
-        question.attack,
-        bounds=question.bounds,
-        seed=question.seed,
+        spec.attack,
+        bounds=spec.bounds,
+        seed=spec.seed,
         first=block.first,
     )
-    return found.inputs, found.idle
+    return perturbed.inputs, perturbed.idle
 
 
 def _logits(network: nn.Module, inputs: Tensor) -> Float[Tensor, "samples classes"]:

@@ -79,17 +79,17 @@ class Removal:
     def _with_noise(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return copies of the target's tensors with noise of the norm of what the filter takes."""
         filtered = replace(self, draw=None, noise=False).apply(parameters)
-        found = {name: parameters[name].detach().clone() for name in filtered}
-        squares = [(found[name] - filtered[name]).double().square().sum() for name in filtered]
+        noisy = {name: parameters[name].detach().clone() for name in filtered}
+        squares = [(noisy[name] - filtered[name]).double().square().sum() for name in filtered]
         norm = float(torch.stack([square.cpu() for square in squares]).sum().sqrt())
         generator = torch.Generator().manual_seed(self.draw or 0)
         noise = torch.randn(self.target.size, generator=generator, dtype=torch.float64)
         noise *= norm / float(noise.norm())
         for part in self.target.parts:
-            view = part.of(found[part.parameter])
+            view = part.of(noisy[part.parameter])
             own, noise = noise[: view.numel()], noise[view.numel() :]
             view += own.view(view.shape).to(view)
-        return found
+        return noisy
 
     def _drawn(self) -> Tensor:
         """Return which of the target's values are removed at random: bool, one a value."""
@@ -159,8 +159,8 @@ def make_plan(network: nn.Module, targets: tuple[Target, ...], sweep: Sweep) -> 
         >>> from hormesis.settings import Targets
         >>> from hormesis.stress.targets import find_targets
         >>> network = nn.Linear(2, 2, bias=False)
-        >>> found = find_targets(network, torch.zeros(1, 2), Targets())
-        >>> plan = make_plan(network, found, Sweep(filters=("high_pass",), thresholds=2))
+        >>> targets = find_targets(network, torch.zeros(1, 2), Targets())
+        >>> plan = make_plan(network, targets, Sweep(filters=("high_pass",), thresholds=2))
         >>> [(cell.zeroed, cell.density) for cell in plan.cells]
         [(1, 0.75), (4, 0.0)]
     """
@@ -189,7 +189,7 @@ def _add_target(
     ordered = _ordered(target, parameters, sweep)
     dtype = _common(parameters[part.parameter] for part in target.parts)
     low, high = _range(target, ordered, sweep)
-    known: dict[tuple[int, ...], int] = {}
+    row_of: dict[tuple[int, ...], int] = {}
     for name in sweep.filters:
         for threshold in thresholds(name, low, high, sweep.thresholds, dtype):
             start, stop = _removed(ordered, threshold)
@@ -198,7 +198,7 @@ def _add_target(
             if count:
                 removal = Removal(target, threshold, count, sweep.by, start)
                 # A mask removes neighbours in the order of values: its ends tell masks apart.
-                row = known.setdefault((start, stop), len(removals))
+                row = row_of.setdefault((start, stop), len(removals))
                 if row == len(removals):
                     removals.append(removal)
                 # Where all values go, chance has no choice: one draw stands for all.

@@ -35,25 +35,25 @@ class Rounding:
     """How far rounding may move the logits of a network, filtered or not.
 
     Args:
-        usual: Largest absolute logit of the unfiltered network.
+        logit_scale: Largest absolute logit of the unfiltered network.
         floor: Gap between two logits that rounding may close, however small the logits are; 0
             where a check found no more than ``MARGIN`` allows for.
     """
 
-    usual: float = 0.0
+    logit_scale: float = 0.0
     floor: float = 0.0
 
     @property
     def coarse(self) -> bool:
         """Whether even the network itself may answer differently in batches of other sizes."""
-        return self.floor > _COARSE * self.usual
+        return self.floor > _COARSE * self.logit_scale
 
     def margins(
         self, logits: Float[Tensor, "rows classes"], before: Float[Tensor, "rows classes"] | None
     ) -> Float[Tensor, "rows 1"]:
         """Return, for each row, the gap between two logits below which rounding might close it."""
         scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
-        scale = scale.amax(dim=1, keepdim=True).clamp_min(_LEAST * self.usual)
+        scale = scale.amax(dim=1, keepdim=True).clamp_min(_LEAST * self.logit_scale)
         return (MARGIN * scale).clamp_min(self.floor)
 
     def after(self, answer: Answer, own: Float[Tensor, "rows classes"]) -> "Rounding":
@@ -155,7 +155,7 @@ def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
     return zero[:, :-1] & zero[:, 1:]
 
 
-def settled(
+def rechecked(
     network: nn.Module,
     removal: Removal | None,
     parts: Sequence[Float[Tensor, " rows *shape"]],

@@ -100,8 +100,8 @@ def _replace(old: fx.Node, new: fx.Node) -> None:
     old.replace_all_uses_with(new)
 
 
-def _argument(node: fx.Node, place: int, name: str, default: Any) -> Any:  # noqa: ANN401
-    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
+def _argument(node: fx.Node, index: int, name: str, default: Any) -> Any:  # noqa: ANN401
+    return node.args[index] if len(node.args) > index else node.kwargs.get(name, default)
 
 
 def _shape(node: Any) -> list[Any]:  # noqa: ANN401
@@ -164,8 +164,8 @@ def _form(graph: fx.Graph, node: fx.Node, *parts: Any) -> fx.Node:  # noqa: ANN4
     inputs, weight, bias, relu = parts
     dims = len(_shape(weight)) - 2
     stride, padding, dilation = (
-        _each(_argument(node, place, name, default), dims)
-        for place, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
+        _each(_argument(node, index, name, default), dims)
+        for index, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
     )
     groups = _argument(node, 6, "groups", 1)
     if dims != 2:

@@ -12,7 +12,7 @@ from numpy import ndarray
 from hormesis.data.samples import Samples
 from hormesis.engine.engines import Engine
 from hormesis.engine.memory import FEWEST, MOST
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 
 _VALUES = MOST * 3 * 32 * 32  # of inputs in a shard: larger inputs take longer
@@ -21,7 +21,7 @@ _LEAST, _SHARDS = 32, 8  # a small study is cut into so many, for the cores to s
 
 
 @dataclass(frozen=True)
-class Task:
+class ShardTask:
     """One shard to be measured.
 
     Args:
@@ -36,14 +36,14 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Work:
+class ShardMeasurer:
     """What every shard of a study is measured with.
 
     Args:
         engine: What measures.
         samples: All samples, in the order of the study.
         removals: Those of the plan.
-        question: How they are measured.
+        spec: How they are measured.
         batch: Samples measured at a time at most; memory bounds it, and no result depends on it.
         device: Where the network is.
         offset: Place of the first of these samples in the order of the study.
@@ -52,20 +52,22 @@ class Work:
     engine: Engine
     samples: Samples
     removals: Sequence[Removal]
-    question: Question
+    spec: MeasurementSpec
     batch: int
     device: torch.device
     offset: int = 0
 
-    def measure(self, task: Task, tick: Callable[[int], None], *, clean: bool = True) -> Outcomes:
+    def measure(
+        self, task: ShardTask, tick: Callable[[int], None], *, clean: bool = True
+    ) -> Outcomes:
         """Return the outcomes of a shard: one row for each removal that is wanted.
 
         Args:
             task: The shard.
             tick: Called after each removal with the number of samples it was measured on.
-            clean: Measure clean samples too, see ``Question``.
+            clean: Measure clean samples too, see ``MeasurementSpec``.
         """
-        question = self.question if clean else replace(self.question, clean=False)
+        spec = self.spec if clean else replace(self.spec, clean=False)
         removals = list(compress(self.removals, task.wanted))
         parts = []
         for first, end in pairwise(parts_of(task.first, task.end, self.batch)):
@@ -73,11 +75,11 @@ class Work:
             block = Block(self.samples.inputs[rows], self.samples.labels[rows], first)
             count = len(block.labels)
             block = doubled(block).to(self.device)
-            found = self.engine.measure(removals, block, question, lambda count=count: tick(count))
-            parts.append(found.head(count))
+            outcomes = self.engine.measure(removals, block, spec, lambda count=count: tick(count))
+            parts.append(outcomes.head(count))
         return Outcomes.joined(parts)
 
-    def part_fingerprint(self, task: Task) -> str:
+    def part_fingerprint(self, task: ShardTask) -> str:
         """Return the fingerprint of the samples of a shard."""
         return self.samples.part_fingerprint(task.first - self.offset, task.end - self.offset)
 
@@ -111,10 +113,10 @@ def shard_edges(samples: int, shape: Sequence[int], looks: Sequence[int] = ()) -
     if not looks:
         return [*range(0, samples, size), samples]
     # Between two looks, shards are few and small enough for several workers to share.
-    found = [0]
+    edges = [0]
     for first, end in pairwise((0, *looks, samples)):
-        found.extend(parts_of(first, end, min(size, MOST // 4))[1:])
-    return found
+        edges.extend(parts_of(first, end, min(size, MOST // 4))[1:])
+    return edges
 
 
 def parts_of(first: int, end: int, most: int) -> list[int]:
@@ -127,7 +129,7 @@ def parts_of(first: int, end: int, most: int) -> list[int]:
     size = end - first
     count = max(-(-size // most), 1)
     count = min(count, max(size // FEWEST, 1))
-    return [first + place * size // count for place in range(count + 1)]
+    return [first + index * size // count for index in range(count + 1)]
 
 
 def _power_of_two(number: int) -> int:

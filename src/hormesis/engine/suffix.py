@@ -11,9 +11,17 @@ from torch import Tensor, nn
 
 from hormesis.engine import adaptive, plain, recheck
 from hormesis.engine.dataflow import flow_of
-from hormesis.engine.executor import Answer, Stage, Walk, checked_rows, same, stages, whole
+from hormesis.engine.executor import (
+    Answer,
+    PrefixExecutor,
+    Stage,
+    checked_rows,
+    same,
+    stages,
+    whole,
+)
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
-from hormesis.engine.outcomes import Block, Outcomes, Question, Result
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
 from hormesis.engine.plan import Removal
 from hormesis.engine.rewrite import rewrite, round_to
 from hormesis.models.eval_mode import evaluating
@@ -70,7 +78,7 @@ def measure(
     network: nn.Module,
     removals: Sequence[Removal],
     block: Block,
-    question: Question,
+    spec: MeasurementSpec,
     tick: Callable[[], None] = lambda: None,
 ) -> Outcomes:
     """Measure every removal on one block of samples; the outcomes are those of the plain loop.
@@ -88,42 +96,42 @@ def measure(
         network: The network; the same afterwards, bit for bit.
         removals: What is removed, one after the other, never together.
         block: The samples.
-        question: How they are measured.
+        spec: How they are measured.
         tick: Called after each removal.
 
     Returns:
         The outcome of each removal on each sample, in the order of ``removals``.
     """
-    if question.adaptive and program.literal is not None and len(block.labels) > 1:
-        return adaptive.measure(program, program.literal, network, removals, block, question, tick)
-    if question.adaptive:
+    if spec.adaptive and program.literal is not None and len(block.labels) > 1:
+        return adaptive.measure(program, program.literal, network, removals, block, spec, tick)
+    if spec.adaptive:
         own = copy.deepcopy(network)  # attacked for each removal: no thread should wait
-        return plain.measure(own, removals, block, question, tick)
+        return plain.measure(own, removals, block, spec, tick)
     with torch.inference_mode():
-        work = _Work(program, network, block, question)
-        results: list[Result] = [work.unfiltered] * len(removals)
-        todo = stages(program, removals)
-        walk = Walk(program, todo, work.inputs)
-        for number, stage in enumerate(todo):
-            walk.advance(stage, number)
-            rounding = work.rounding_behind(walk, stage, removals)
+        measurement = _BlockMeasurement(program, network, block, spec)
+        results: list[Result] = [measurement.unfiltered] * len(removals)
+        pending = stages(program, removals)
+        executor = PrefixExecutor(program, pending, measurement.inputs)
+        for number, stage in enumerate(pending):
+            executor.advance(stage, number)
+            rounding = measurement.rounding_behind(executor, stage, removals)
             for row in stage.rows:
                 if stage.reaches:
-                    results[row] = work.removal(walk, stage, removals[row], rounding)
+                    results[row] = measurement.removal(executor, stage, removals[row], rounding)
                 tick()
-    return Outcomes.of(work.unfiltered[:2], results, work.idle)
+    return Outcomes.of(measurement.unfiltered[:2], results, measurement.idle)
 
 
-class _Work:
+class _BlockMeasurement:
     """The measurement of one block."""
 
     def __init__(
-        self, program: Program, network: nn.Module, block: Block, question: Question
+        self, program: Program, network: nn.Module, block: Block, spec: MeasurementSpec
     ) -> None:
-        self.program, self.network, self.question = program, network, question
+        self.program, self.network, self.spec = program, network, spec
         with recheck.lent(network):
-            attacked, self.idle = plain.attacked(network, block, question)
-        clean = [block.inputs] if question.clean else []
+            attacked, self.idle = plain.attacked(network, block, spec)
+        clean = [block.inputs] if spec.clean else []
         self.parts = (*clean, attacked)
         self.inputs = torch.cat(self.parts)
         self.labels = torch.cat([block.labels] * len(self.parts))
@@ -135,20 +143,20 @@ class _Work:
         self.unfiltered = (*self.scored(self.answer, None, self.rounding), False)
 
     def rounding_behind(
-        self, walk: Walk, stage: Stage, removals: Sequence[Removal]
+        self, executor: PrefixExecutor, stage: Stage, removals: Sequence[Removal]
     ) -> recheck.Rounding:
         """Return how far rounding moves logits by a look at a few removals of a stage."""
         rounding = self.rounding
         for row in checked_rows(stage, removals) if self.program.exact else ():
             removal = removals[row]
-            answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
+            answer = executor.answer(stage, removal.apply(self.program.weights(stage.names)))
             rounding = recheck.checked(self.network, removal, self.inputs, answer, rounding)
         return rounding
 
     def removal(
-        self, walk: Walk, stage: Stage, removal: Removal, rounding: recheck.Rounding
+        self, executor: PrefixExecutor, stage: Stage, removal: Removal, rounding: recheck.Rounding
     ) -> Result:
-        answer = walk.answer(stage, removal.apply(self.program.weights(stage.names)))
+        answer = executor.answer(stage, removal.apply(self.program.weights(stage.names)))
         if same(answer.logits, self.answer.logits):
             return self.unfiltered
         return (*self.scored(answer, removal, rounding), True)
@@ -157,8 +165,8 @@ class _Work:
         self, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> tuple[Tensor, Tensor]:
         """Return the performance on each clean sample, and on each perturbed one."""
-        metric = self.question.metric
-        logits = recheck.settled(
+        metric = self.spec.metric
+        logits = recheck.rechecked(
             self.network,
             removal,
             self.parts,
@@ -168,11 +176,11 @@ class _Work:
             rounding=rounding,
         )
         count = len(self.parts)
-        found = [
+        scores = [
             metric.measure(part, labels)
             for part, labels in zip(logits.chunk(count), self.labels.chunk(count), strict=True)
         ]
-        return (found[0] if count == 2 else torch.zeros_like(found[-1])), found[-1]
+        return (scores[0] if count == 2 else torch.zeros_like(scores[-1])), scores[-1]
 
 
 def _refuse_shared_memory(network: nn.Module) -> None:
@@ -201,13 +209,13 @@ def _rounding(program: Program, network: nn.Module, example: Tensor, tolerance: 
     with recheck.lent(network), evaluating(network), torch.inference_mode():
         expected = logits_of(network(rows))
         try:
-            found = whole(program, rows).logits
+            logits = whole(program, rows).logits
         except EXPORT_ERRORS as error:
             raise NotExportable(f"its program does not run: {error}") from error
     scale = expected.abs().amax().clamp_min(torch.finfo(expected.dtype).tiny)
-    if found.shape != expected.shape:
+    if logits.shape != expected.shape:
         raise NotExportable("its program computes other logits than the network")
-    moved = ((found - expected).abs().amax() / scale).item()
+    moved = ((logits - expected).abs().amax() / scale).item()
     if not moved <= tolerance:
         raise NotExportable(
             "its program computes other logits than the network, by up to "

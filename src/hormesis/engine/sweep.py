@@ -9,15 +9,15 @@ from typing import TypeVar
 
 import torch
 
-from hormesis.engine.shards import Task
+from hormesis.engine.shards import ShardTask
 from hormesis.stress.cancellation import halting
 
 Found = TypeVar("Found")
-Measure = Callable[[Task, Callable[[int], None]], Found]
+Measure = Callable[[ShardTask, Callable[[int], None]], Found]
 Report = Callable[[int, int], None]
 
 
-Sweeper = Callable[..., Iterator[tuple[Task, bytes]]]
+Sweeper = Callable[..., Iterator[tuple[ShardTask, bytes]]]
 """Whatever measures shards, threads here or a cluster: called as ``sweep`` is, without ``workers``.
 It yields each shard and its bytes as soon as it has them, in any order."""
 
@@ -28,13 +28,13 @@ class _CancelledError(Exception):
 
 def sweep(
     measure: Measure[Found],
-    tasks: Iterable[Task],
+    tasks: Iterable[ShardTask],
     *,
     workers: int = 1,
     ahead: int | None = None,
     progress: tuple[int, int] = (0, 1),
     report: Report = lambda done, total: None,
-) -> Iterator[tuple[Task, Found]]:
+) -> Iterator[tuple[ShardTask, Found]]:
     """Measure shards.
 
     Args:
@@ -44,7 +44,7 @@ def sweep(
         workers: Shards measured at a time, each by one thread.
         ahead: Shards that wait for a worker besides those under way, by default as many as there
             are workers; 0 where a task depends on the results before it.
-        progress: Work that was done before, and in total, in removals × samples.
+        progress: ShardMeasurer that was done before, and in total, in removals × samples.
         report: Called with work done and in total.
 
     Yields:
@@ -53,7 +53,7 @@ def sweep(
     waiting = iter(tasks)
     counted = _Progress(*progress, report)
     most = workers + (workers if ahead is None else ahead)
-    jobs: dict[Future[Found], Task] = {}
+    jobs: dict[Future[Found], ShardTask] = {}
     with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
         try:
             while True:
@@ -80,7 +80,7 @@ class _Progress:
         self._lock = threading.Lock()
         self._cancelled = False
 
-    def measured(self, measure: Measure[Found], task: Task) -> Found:
+    def measured(self, measure: Measure[Found], task: ShardTask) -> Found:
         """Measure a shard in the thread that calls this, unless and until nobody waits for it."""
         left = len(task.wanted) * (task.end - task.first)
 
@@ -90,10 +90,10 @@ class _Progress:
             self._add(samples)
 
         with halting(self._check):
-            found = measure(task, tick)
+            measured = measure(task, tick)
         if left:
             self._add(left)
-        return found
+        return measured
 
     def _check(self) -> None:
         if self._cancelled:

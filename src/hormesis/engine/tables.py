@@ -8,7 +8,7 @@ import torch
 
 from hormesis.data.samples import Samples
 from hormesis.engine.controls import control_names
-from hormesis.engine.dataflow import Flow, drawn
+from hormesis.engine.dataflow import Flow, flow_between_targets
 from hormesis.engine.plan import Plan
 from hormesis.stress.targets import Target
 
@@ -81,5 +81,5 @@ def flow_entry(flow: Flow, targets: Sequence[Target]) -> dict[str, Any]:
         if target.tested and target.kind != "global"
         for part in target.parts
     }
-    nodes = drawn(flow, names)
+    nodes = flow_between_targets(flow, names)
     return {"flow": nodes} if nodes else {}

@@ -1,5 +1,6 @@
-"""A study of a network and data that are given by name: what the command line does."""
+"""Names resolved to a network and samples, and the study of them: what the command line does."""
 
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -7,19 +8,22 @@ from torch import nn
 
 from hormesis.data.datasets import NAMES, load_data
 from hormesis.data.samples import Samples
+from hormesis.data.sampling import drawn
+from hormesis.data.splits import load_parts
 from hormesis.engine.progress import Report, shown
-from hormesis.errors import SettingError
-from hormesis.measure.pipeline import analyze
+from hormesis.errors import DataError, SettingError
+from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_checkpoint, load_weights
 from hormesis.models.devices import device_named
-from hormesis.models.networks import build_model, check_name
-from hormesis.models.normalization import normalised_by_default, normalized
+from hormesis.models.networks import build_for, check_name
+from hormesis.models.normalization import as_recorded, normalised_by_default, normalized
 from hormesis.results.study import Study
+from hormesis.results.training_run import TrainingRun
 from hormesis.settings.factory import is_factory
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage import check_free, is_study
-from hormesis.stress.metrics import metric_named
+from hormesis.stress.metrics import as_metric
 from hormesis.training.digits import trained_on_digits
 
 RANDOM = "random"
@@ -30,50 +34,70 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
 
     Args:
         source: Network and data.
-        request: Everything else; its ``out`` is a folder.
+        request: What is asked for; its metric may be a name, or ``module:function``.
 
     Raises:
         HormesisError: One sentence on what cannot be found, read or measured.
     """
-    out, execution = Path(request.out or ""), request.execution
-    metric = metric_named(request.metric)
-    device = device_named(source.device)
-    if execution.overwrite or not is_study(out):
+    request = replace(request, metric=as_metric(request.metric), name=source.model)
+    device, execution, out = device_named(source.device), request.execution, request.out
+    if out is not None and (execution.overwrite or not is_study(out)):
         check_free(out, overwrite=execution.overwrite)
-    _check_names(source)
     with shown(enabled=execution.progress) as report:
-        samples = load_data(
-            source.data,
-            root=None if source.data_root is None else Path(source.data_root).expanduser(),
-            samples=source.samples,
-            seed=request.sweep.seed,
-            download=source.download,
-            bounds=source.bounds,
-            progress=partial(report, "Reading the data"),
-        )
-        network = _network(source, samples, request.sweep.seed, report)
-    return analyze(
-        network.to(device),
-        samples,
-        attack=request.attack,
-        targets=request.targets,
-        sweep=request.sweep,
-        scoring=request.scoring,
-        metric=metric,
-        out=out,
-        execution=execution,
-        confirmation=request.confirmation,
-        name=source.model,
+        resolved = resolve(source, request.sweep.seed, report)
+    return analyze_request(resolved.network.to(device), resolved.samples, request)
+
+
+@dataclass(frozen=True)
+class NetworkAndSamples:
+    """What names stand for.
+
+    Args:
+        network: On the CPU, with its weights, and its normalisation in front.
+        samples: In the order of the data set.
+    """
+
+    network: nn.Module
+    samples: Samples
+
+
+def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSamples:
+    """Return the network and the samples that names stand for; on the digits it may be trained.
+
+    Args:
+        source: The names.
+        seed: Of an untrained network, of its training on the digits, and of a choice of samples.
+        report: Shows progress.
+
+    Raises:
+        HormesisError: One sentence on what cannot be found or read.
+    """
+    _check_names(source)
+    samples = load_data(
+        source.data,
+        root=None if source.data_root is None else Path(source.data_root).expanduser(),
+        samples=source.samples,
+        seed=seed,
+        download=source.download,
+        bounds=source.bounds,
+        progress=partial(report, "Reading the data"),
     )
+    shape = samples.inputs.shape[1:]
+    bare = build_for(source.model, shape, samples.classes, seed=seed, stem=source.stem)
+    if source.weights not in (None, RANDOM):
+        load_weights(bare, Path(source.weights).expanduser())
+    network = _with_normalization(bare, source, samples)
+    if source.weights is None and not is_factory(source.model):
+        show = partial(report, f"Training {source.model} on the digits")
+        trained_on_digits(network, source.model, seed=seed, report=show)
+    return NetworkAndSamples(network, samples)
 
 
 def _check_names(source: ModelAndData) -> None:
     """Refuse, before anything slow, what can be known to fail from the names alone."""
     check_name(source.model)
-    known = (
-        source.data in NAMES or is_factory(source.data) or Path(source.data).expanduser().is_dir()
-    )
-    if not known:
+    is_folder = Path(source.data).expanduser().is_dir()
+    if not (source.data in NAMES or is_factory(source.data) or is_folder):
         return  # for `load_data`, which comes next, to refuse
     if source.weights is None and source.data != "digits" and not is_factory(source.model):
         raise SettingError(
@@ -91,7 +115,7 @@ def _check_names(source: ModelAndData) -> None:
     load_checkpoint(source.weights)
 
 
-def _behind_normalisation(network: nn.Module, source: ModelAndData, samples: Samples) -> nn.Module:
+def _with_normalization(network: nn.Module, source: ModelAndData, samples: Samples) -> nn.Module:
     """Return the network with a normalisation in front, if it gets one.
 
     Raises:
@@ -109,21 +133,46 @@ def _behind_normalisation(network: nn.Module, source: ModelAndData, samples: Sam
     return normalized(network, samples.mean, samples.std) if wanted and samples.mean else network
 
 
-def _network(source: ModelAndData, samples: Samples, seed: int, report: Report) -> nn.Module:
-    shape = samples.inputs.shape[1:]
-    height_width = (shape[1], shape[2]) if len(shape) == 3 else None
-    network = build_model(
-        source.model,
-        classes=samples.classes,
-        channels=shape[0],
-        size=height_width,
-        seed=seed,
-        stem=source.stem,
-    )
-    if source.weights not in (None, RANDOM):
-        load_weights(network, Path(source.weights).expanduser())
-    whole = _behind_normalisation(network, source, samples)
-    if source.weights is None and not is_factory(source.model):
-        training = partial(report, f"Training {source.model} on the digits")
-        trained_on_digits(whole, source.model, seed=seed, report=training)
-    return whole
+def resolve_run(
+    training: TrainingRun,
+    count: int | None,
+    data_root: str | None,
+    seed: int,
+    report: Report,
+) -> NetworkAndSamples:
+    """Return the untrained network of a training, and its validation samples.
+
+    Args:
+        training: Its manifest names both.
+        count: Size of a seeded, stratified choice of the samples; None takes all.
+        data_root: Folder of the named data sets; None takes the one that the training read.
+        seed: Of that choice.
+        report: Shows progress.
+
+    Raises:
+        DataError: If the data are missing, or not those of the training.
+    """
+    question = training.manifest["question"]
+    data, recipe, root = question["data"], question["recipe"], data_root or training.data_root
+    validation = load_parts(
+        str(training.source),
+        root=None if root is None else Path(root),
+        split=data["split"],
+        seed=data["split_seed"],
+        progress=report,
+    ).validation
+    if validation.fingerprint() != data["validation_fingerprint"]:
+        raise DataError(
+            f"The data in {root} are not those that {training.folder} was trained with: name "
+            "their folder with `data_root`."
+        )
+    places = None if count is None else drawn(validation.labels, count, seed)
+    chosen = validation if places is None else validation.subset(places)
+    samples = replace(chosen.samples(), places=places)
+    name, shape = question["network"]["name"], samples.inputs.shape[1:]
+    network = build_for(name, shape, samples.classes, seed=recipe["seed"], stem=recipe["stem"])
+    if "normalization" in question["network"]:
+        network = as_recorded(network, question["network"]["normalization"])
+    elif data["normalize"] and samples.mean:  # a run that does not spell it out
+        network = normalized(network, samples.mean, samples.std)
+    return NetworkAndSamples(network, samples)

@@ -30,11 +30,12 @@ from hormesis.analysis.confirmation import (
 from hormesis.analysis.cross_check import CROSS, joined
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.verdicts import Claim
-from hormesis.engine.outcomes import Question
+from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import SENTENCE, Report
 from hormesis.measure.cross_check import cross_checked, open_cross_check
-from hormesis.measure.remeasure import Remeasuring, Step, Subject, forget_steps, time_of
+from hormesis.measure.remeasure import Remeasuring, Step, forget_steps, time_of
+from hormesis.measure.study_plan import StudyPlan
 from hormesis.measure.study_writer import hashed
 from hormesis.results.study import Study
 from hormesis.settings.attacks import PGD
@@ -65,7 +66,7 @@ def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
         study: A finished study.
         confirmation: How; nothing is left to do for a study that says it was done this way.
     """
-    if confirmation.when == NEVER or _key(study, confirmation) == _known(study).get("key"):
+    if confirmation.when == NEVER or _key(study, confirmation) == _last_key(study):
         return []
     unconfirmed = replace(study, confirmation=None)
     scores = unconfirmed.scores_with(by_base(study.scoring))
@@ -79,8 +80,7 @@ def is_left(study: Study, confirmation: Confirmation) -> bool:
 
 def confirmed(
     study: Study,
-    subject: Subject,
-    confirmation: Confirmation,
+    planned: StudyPlan,
     report: Report,
     check: Callable[[], None] = lambda: None,
 ) -> Study:
@@ -90,40 +90,40 @@ def confirmed(
 
     Args:
         study: A finished study.
-        subject: What it was measured on.
-        confirmation: How that is done.
+        planned: What it was measured by, the attack's magnitude a number.
         report: Shows what that costs, and how far it is.
         check: Makes sure that the folder is still ours.
     """
+    confirmation = planned.request.confirmation
     if open_cross_check(study, confirmation):
-        rows, said = cross_checked(study, subject, confirmation, report, check)
-        study = _with(study, rows, {"cross_check": said}, check)
+        rows, entry = cross_checked(study, planned, confirmation, report, check)
+        study = _with(study, rows, {"cross_check": entry}, check)
     claimed = open_claims(study, confirmation)
     if not claimed:
         return study
     began = time.monotonic()
-    table = _Trial(study, subject, confirmation, report, check).table(claimed)
-    said = {
+    table = _Trial(study, planned, report, check).table(claimed)
+    entry = {
         **confirmation.described(),
         "key": _key(study, confirmation),
         "targets": sorted({target for target, _, _ in claimed}),
         "level": study.scoring.level,
         "seconds": round(time.monotonic() - began, 1),
     }
-    return _with(study, table, {"confirmation": said}, check)
+    return _with(study, table, {"confirmation": entry}, check)
 
 
 def _with(
-    study: Study, rows: pd.DataFrame, said: Mapping[str, Any], check: Callable[[], None]
+    study: Study, rows: pd.DataFrame, entry: Mapping[str, Any], check: Callable[[], None]
 ) -> Study:
     """Return a study with new rows in place of its old ones of the same kind, written."""
     table = joined(study.confirmation, rows)
-    manifest = {**study.manifest, **said}
+    manifest = {**study.manifest, **entry}
     if study.folder is not None:
         check()
-        known = read_manifest(study.folder)
-        tables = known["tables"] | write_tables(study.folder, {CONFIRMATION: table})
-        write_manifest(study.folder, {**known, **said, "tables": tables})
+        stored = read_manifest(study.folder)
+        tables = stored["tables"] | write_tables(study.folder, {CONFIRMATION: table})
+        write_manifest(study.folder, {**stored, **entry, "tables": tables})
         manifest["tables"] = tables
         crossed = set(rows["stress"]) == {CROSS}
         forget_steps(study.folder, f"{CROSS}-" if crossed else "")
@@ -142,8 +142,8 @@ def _key(study: Study, confirmation: Confirmation) -> str:
     )
 
 
-def _known(study: Study) -> Mapping[str, Any]:
-    return study.manifest.get("confirmation", {})
+def _last_key(study: Study) -> str | None:
+    return study.manifest.get("confirmation", {}).get("key")
 
 
 @dataclass(frozen=True)
@@ -151,15 +151,18 @@ class _Trial:
     """The steps of a confirmation: what fails one is not measured in the next."""
 
     study: Study
-    subject: Subject
-    confirmation: Confirmation
+    planned: StudyPlan
     report: Report
     check: Callable[[], None]
+
+    @property
+    def confirmation(self) -> Confirmation:
+        return self.planned.request.confirmation
 
     def table(self, claimed: Sequence[Claim]) -> pd.DataFrame:
         """Return the scores under each attack, see ``analysis.confirmation.COLUMNS``."""
         self._tell_cost(claimed)
-        first = TRANSFER if self.subject.question.adaptive else ADAPTIVE
+        first = TRANSFER if self.planned.spec.adaptive else ADAPTIVE
         left, parts = self._through(claimed, FILTER, (first, RESTARTS))
         for control in CONTROLS if self.confirmation.draws else ():
             parts += self._through(left, control, (ADAPTIVE, RESTARTS))[1]
@@ -185,7 +188,7 @@ class _Trial:
 
     def _measured(self, targets: Sequence[str], stress: str, attack: str) -> pd.DataFrame:
         """Return the scores of some targets under one attack; of controls, the mean over draws."""
-        cells, removals = self.subject.cells_of(targets)
+        cells, removals = self.planned.cells_of(targets)
         draws = 1 if stress == FILTER else self.confirmation.draws
         if stress != FILTER:
             removals = [
@@ -194,7 +197,7 @@ class _Trial:
                 for draw in range(draws)
             ]
         stage = f"Confirming: {_STRESSES[stress]}, {_ATTACKS[attack]}"
-        step = Step(f"{stress}-{attack}", stage, cells, removals, self._question(attack))
+        step = Step(f"{stress}-{attack}", stage, cells, removals, self._spec(attack))
         read = self._again.blocks(step)
 
         def blocks() -> Iterator[StoredOutcomes]:
@@ -214,8 +217,8 @@ class _Trial:
             responses, base, blocks, by_base(self.study.scoring), len(self._again.samples)
         )
 
-    def _question(self, attack: str) -> Question:
-        own = self.subject.question
+    def _spec(self, attack: str) -> MeasurementSpec:
+        own = self.planned.spec
         if attack == RESTARTS:
             steps, restarts = self.confirmation.steps, self.confirmation.restarts
             if isinstance(own.attack, PGD):
@@ -229,20 +232,20 @@ class _Trial:
     @cached_property
     def _again(self) -> Remeasuring:
         key, most = _key(self.study, self.confirmation), self.confirmation.samples
-        return Remeasuring(self.study, self.subject, most, key, self.report, self.check)
+        return Remeasuring(self.study, self.planned, most, key, self.report, self.check)
 
     def _tell_cost(self, claimed: Sequence[Claim]) -> None:
         """Show what the confirmation takes at most, from the time of one removal."""
         targets = list(dict.fromkeys(target for target, _, _ in claimed))
-        _, removals = self.subject.cells_of(targets)
-        strong = self._question(RESTARTS).attack
+        _, removals = self.planned.cells_of(targets)
+        strong = self._spec(RESTARTS).attack
         assert isinstance(strong, PGD)
         steps = strong.steps * strong.restarts
         again = self._again
         # The unfiltered network is attacked, too.
-        once = time_of(again, removals[:1], self._question(ADAPTIVE)) / 2
+        once = time_of(again, removals[:1], self._spec(ADAPTIVE)) / 2
         cells, runs = len(removals), 1 + len(CONTROLS) * self.confirmation.draws
-        work = cells * len(again.samples) * once * (1 + steps) / again.work.engine.workers
+        work = cells * len(again.samples) * once * (1 + steps) / again.measurer.engine.workers
         names = "1 target" if len(targets) == 1 else f"{len(targets)} targets"
         self.report(
             f"Confirming {names}, antifragile under attack as it seems: {cells} cells × "

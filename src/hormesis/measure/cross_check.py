@@ -17,10 +17,11 @@ from hormesis.analysis.cross_check import (
     crossed_rows,
     still_working,
 )
-from hormesis.engine.outcomes import Question
+from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import SENTENCE, Report
-from hormesis.measure.remeasure import Remeasuring, Step, Subject, time_of
+from hormesis.measure.remeasure import Remeasuring, Step, time_of
+from hormesis.measure.study_plan import StudyPlan
 from hormesis.measure.study_writer import hashed
 from hormesis.results.study import Study
 from hormesis.settings.attacks import RandomSigns
@@ -51,7 +52,7 @@ def open_cross_check(study: Study, confirmation: Confirmation) -> bool:
 
 def cross_checked(
     study: Study,
-    subject: Subject,
+    planned: StudyPlan,
     confirmation: Confirmation,
     report: Report,
     check: Callable[[], None],
@@ -60,13 +61,13 @@ def cross_checked(
 
     Args:
         study: A finished study, with its outcomes.
-        subject: What it was measured on.
+        planned: What it was measured by.
         confirmation: On how many samples.
         report: Shows what that costs, and how far it is.
         check: Makes sure that the folder is still ours.
     """
     began, key = time.monotonic(), _key(study, confirmation)
-    again = Remeasuring(study, subject, confirmation.samples, key, report, check)
+    again = Remeasuring(study, planned, confirmation.samples, key, report, check)
     made = _CrossCheck(again)
     made.tell_cost()
     rows = made.rows()
@@ -83,8 +84,8 @@ def cross_checked(
 
 def _key(study: Study, confirmation: Confirmation) -> str:
     """Return what tells one cross-check of one study from all others."""
-    said = [study.manifest.get("study"), confirmation.samples, study.scoring.level]
-    return hashed([*said, _DRAWS, MARGIN, _MOST])
+    asked = [study.manifest.get("study"), confirmation.samples, study.scoring.level]
+    return hashed([*asked, _DRAWS, MARGIN, _MOST])
 
 
 @dataclass(frozen=True)
@@ -95,21 +96,21 @@ class _CrossCheck:
 
     def rows(self) -> pd.DataFrame:
         """Return rows of all attacks."""
-        question = self.again.subject.question
+        spec = self.again.planned.spec
         parts = [self._against(NOISE, self._noise)]
-        if question.adaptive:
-            crossed = self._against(TRANSFER, replace(question, adaptive=False))
+        if spec.adaptive:
+            crossed = self._against(TRANSFER, replace(spec, adaptive=False))
             parts.append(crossed.loc[crossed["target"] != ""])
         if self.surrogates:
-            fixed = replace(question, adaptive=False, surrogates=self.surrogates)
+            fixed = replace(spec, adaptive=False, surrogates=self.surrogates)
             rows = self._against(SURROGATES, fixed)
-            parts.append(rows.loc[rows["target"] == ""] if question.adaptive else rows)
+            parts.append(rows.loc[rows["target"] == ""] if spec.adaptive else rows)
         return pd.concat(parts, ignore_index=True)
 
-    def _against(self, attack: str, question: Question) -> pd.DataFrame:
+    def _against(self, attack: str, spec: MeasurementSpec) -> pd.DataFrame:
         cells, removals = self._cells
         stage = f"Cross-check: {_STAGES[attack]}"
-        step = Step(f"{CROSS}-{attack}", stage, cells, removals, question)
+        step = Step(f"{CROSS}-{attack}", stage, cells, removals, spec)
         other = _figures(self.again.blocks(step)(), len(self.again.samples))
         study = self.again.study
         better = study.base.higher_is_better
@@ -117,15 +118,15 @@ class _CrossCheck:
         return rows.assign(stress=CROSS, attack=attack)
 
     @property
-    def _noise(self) -> Question:
+    def _noise(self) -> MeasurementSpec:
         """A sample survives every draw of the network that the study's own attack is made on."""
-        question = self.again.subject.question
-        attack = RandomSigns(question.attack.epsilon, _DRAWS)
-        return replace(question, attack=attack)
+        spec = self.again.planned.spec
+        attack = RandomSigns(spec.attack.epsilon, _DRAWS)
+        return replace(spec, attack=attack)
 
     @cached_property
     def _cells(self) -> tuple[pd.DataFrame, list[Removal]]:
-        cells, removals = self.again.subject.cells_of(self.again.subject.every_target)
+        cells, removals = self.again.planned.cells_of(self.again.planned.swept_targets)
         study = self.again.study
         keys = ["target", "filter", "step"]
         working = study.responses[keys].assign(working=still_working(study.responses, study.base))
@@ -134,7 +135,7 @@ class _CrossCheck:
     @cached_property
     def _own(self) -> Figures:
         """What the study's own attack left right, which it has stored."""
-        outcomes = self.again.subject.cells["outcome"].tolist()
+        outcomes = self.again.planned.cells["outcome"].tolist()
         rows = sorted(set(outcomes) - {UNFILTERED})
         return _figures(self.again.study.blocks(), len(self.again.samples), rows)
 
@@ -144,15 +145,15 @@ class _CrossCheck:
 
         Of each target the version that lacks most values, see ``still_working``.
         """
-        subject, table = self.again.subject, self.again.study.responses
+        planned, table = self.again.planned, self.again.study.responses
         good = still_working(table, self.again.study.base)
         table = table.loc[good & table["changed"] & (table["outcome"] != UNFILTERED)]
         emptiest = table.sort_values("zeroed", kind="stable").groupby("target", sort=False).tail(1)
-        found = dict(zip(emptiest["target"], emptiest["outcome"], strict=True))
-        names = [name for name in subject.every_target if name in found]
+        row_of = dict(zip(emptiest["target"], emptiest["outcome"], strict=True))
+        names = [name for name in planned.swept_targets if name in row_of]
         few = min(len(names), _MOST)
-        chosen = [names[place * (len(names) - 1) // max(few - 1, 1)] for place in range(few)]
-        return tuple(subject.plan.removals[found[name]] for name in chosen)
+        chosen = [names[number * (len(names) - 1) // max(few - 1, 1)] for number in range(few)]
+        return tuple(planned.plan.removals[row_of[name]] for name in chosen)
 
     def tell_cost(self) -> None:
         """Show what the cross-check takes, from the time of one removal."""
@@ -161,7 +162,7 @@ class _CrossCheck:
         first, all_of_them = (time_of(self.again, some, self._noise) for some in (few[:1], few))
         each = max(all_of_them - first, 0.0) / max(len(few) - 1, 1)
         times = 1.2 if self._noise.adaptive else 2.0  # the second step is not attacked anew
-        work = len(removals) * len(self.again.samples) * each / self.again.work.engine.workers
+        work = len(removals) * len(self.again.samples) * each / self.again.measurer.engine.workers
         self.again.report(
             f"Cross-check of {len(removals)} cells by random noise, {_DRAWS} draws each, and by "
             f"inputs perturbed on another network, on {len(self.again.samples)} samples: about "
@@ -181,14 +182,14 @@ def _figures(
         samples: How many.
         rows: Of which removals; by default of all.
     """
-    base, removals, there = [], [], 0
+    base, removals, seen = [], [], 0
     for block in blocks:
-        found = block.adversarial.astype(np.float64)
+        values = block.adversarial.astype(np.float64)
         if block.measured is not None:
-            found[~block.measured] = np.nan
+            values[~block.measured] = np.nan
         base.append(block.base_adversarial.astype(np.float64))
-        removals.append(found if rows is None else found[rows])
-        there += len(block.base_adversarial)
-        if there >= samples:
+        removals.append(values if rows is None else values[rows])
+        seen += len(block.base_adversarial)
+        if seen >= samples:
             break
     return Figures(np.concatenate(base)[:samples], np.hstack(removals)[:, :samples])

@@ -7,16 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from hormesis.data.samples import Samples
-from hormesis.data.sampling import drawn
-from hormesis.data.splits import load_parts
-from hormesis.engine.progress import Report, shown
-from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
-from hormesis.measure.pipeline import analyze
+from hormesis.engine.progress import shown
+from hormesis.errors import ModelError, SettingError, StudyError, TrainingError
+from hormesis.measure.by_name import resolve_run
+from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.devices import device_named
-from hormesis.models.networks import build_model
-from hormesis.models.normalization import as_recorded, normalized
 from hormesis.results.series import StudySeries, load_series
 from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
 from hormesis.settings.attacks import FGSM, Attack
@@ -32,6 +28,7 @@ from hormesis.storage.differences import first_difference
 from hormesis.storage.epoch_folders import epoch_folder, epoch_folders
 from hormesis.storage.ownership import SERIES, claimed, owner, spelled_kind
 from hormesis.storage.removal import names_in
+from hormesis.stress.metrics import as_metric
 from hormesis.training.checkpoints import checkpoint_fault
 
 
@@ -106,53 +103,55 @@ def analyze_epochs(
         hormesis.errors.TrainingError: There is no folder runs/r18-mnist of a training.
     """
     request = AnalysisRequest(
-        attack, targets, sweep, scoring, metric, Path(out), execution, confirmation
+        attack=attack,
+        targets=targets,
+        sweep=sweep,
+        scoring=scoring,
+        metric=metric,
+        out=Path(out),
+        execution=execution,
+        confirmation=confirmation,
     )
     return analyze_checkpoints(trained, request)
 
 
 def analyze_checkpoints(
-    trained: CheckpointSelection, request: AnalysisRequest
+    selection: CheckpointSelection, request: AnalysisRequest
 ) -> tuple[StudySeries, dict[int, str]]:
-    """Analyse the checkpoints of a training, as ``analyze_epochs`` does.
+    """Do what ``analyze_epochs`` does, with all that is asked for in one value.
 
     Args:
-        trained: Which checkpoints, and on what.
-        request: Everything else; its ``out`` is a folder, name and origin are the training's.
+        selection: Which checkpoints, and on what.
+        request: What is asked of each; ``out`` is the folder for all studies.
+
+    Raises:
+        HormesisError: As ``analyze_epochs`` says.
     """
-    training, folder = load_run(trained.run), Path(request.out or "")
-    chosen = training.chosen(trained.epochs)
-    _check_named(training, trained.allow_code)
+    if request.out is None:
+        raise SettingError("Expected `out`, a folder for the studies of all epochs.")
+    training, folder = load_run(selection.run), request.out
+    chosen = training.chosen(selection.epochs)
+    _check_named(training, selection.allow_code)
     _check_out(folder, training)
-    device = device_named(trained.device)
-    question = training.manifest["question"]
+    device = device_named(selection.device)
+    request = replace(
+        request,
+        metric=as_metric(request.metric),
+        name=training.manifest["question"]["network"]["name"],
+    )
     with shown(enabled=request.execution.progress) as report:
-        samples = _samples(training, trained, request.sweep.seed, report)
-    network = _network(training, samples)
-    damaged = {epoch: said for epoch in chosen if (said := _fault(training, epoch, network))}
+        count, root = selection.samples, selection.data_root
+        resolved = resolve_run(training, count, root, request.sweep.seed, report)
+    network = resolved.network
+    faults = {epoch: _fault(training, epoch, network) for epoch in chosen}
+    damaged = {epoch: fault for epoch, fault in faults.items() if fault}
     for epoch, path in chosen.items():
         if epoch in damaged:
             continue
         load_weights(network, path)
         with opened(folder), claimed(folder, SERIES):
-            analyze(
-                network.to(device),
-                samples,
-                attack=request.attack,
-                targets=request.targets,
-                sweep=request.sweep,
-                scoring=request.scoring,
-                metric=request.metric,
-                out=epoch_folder(folder, epoch),
-                execution=_extending(request.execution, epoch),
-                confirmation=request.confirmation,
-                name=question["network"]["name"],
-                origin={
-                    "epoch": epoch,
-                    "training": training.manifest,
-                    "run": str(training.folder.resolve()),
-                },
-            )
+            own = _request_of_epoch(request, training, epoch)
+            analyze_request(network.to(device), resolved.samples, own)
     if len(damaged) == len(chosen):
         raise ModelError(f"No checkpoint can be analysed: {' '.join(damaged.values())}")
     studies = load_series(folder)
@@ -162,19 +161,28 @@ def analyze_checkpoints(
     return StudySeries(members, folder), damaged
 
 
-def _extending(execution: Execution, epoch: int) -> Execution:
-    """Return the execution for which an epoch's study extends that of the same epoch, if any."""
-    if execution.extend is None:
-        return execution
-    member = epoch_folder(Path(execution.extend), epoch)
-    return replace(execution, extend=member if is_study(member) else None)
+def _request_of_epoch(
+    request: AnalysisRequest, training: TrainingRun, epoch: int
+) -> AnalysisRequest:
+    """Return what is asked of one epoch, whose study extends that of the same epoch, if any."""
+    execution = request.execution
+    if execution.extend is not None:
+        member = epoch_folder(Path(execution.extend), epoch)
+        execution = replace(execution, extend=member if is_study(member) else None)
+    origin = {
+        "epoch": epoch,
+        "training": training.manifest,
+        "run": str(training.folder.resolve()),
+    }
+    out = epoch_folder(Path(str(request.out)), epoch)
+    return replace(request, out=out, execution=execution, origin=origin)
 
 
 def _check_named(training: TrainingRun, allow_code: bool) -> None:
     """Refuse a training whose network or data have no name, or one that would run code."""
     network = training.manifest["question"]["network"]
-    for what, there in (("network", network.get("named")), ("data", training.source)):
-        if not there:
+    for what, name in (("network", network.get("named")), ("data", training.source)):
+        if not name:
             raise TrainingError(
                 f"The {what} of {training.folder} came from Python, without a name to get it by: "
                 "load its checkpoints into your network, and analyse each with `hormesis.analyze`."
@@ -198,12 +206,12 @@ def _check_out(folder: Path, training: TrainingRun) -> None:
     place_of_study(folder)
     if folder.exists() and not folder.is_dir():
         raise StudyError(f"Expected a folder for the studies, got the file {folder}.")
-    members, there = epoch_folders(folder), owner(folder)
-    if there is not None and there.kind != SERIES:
+    members, mark = epoch_folders(folder), owner(folder)
+    if mark is not None and mark.kind != SERIES:
         raise StudyError(
-            f"The folder {folder} holds {spelled_kind(there.kind)}; choose another with `out`."
+            f"The folder {folder} holds {spelled_kind(mark.kind)}; choose another with `out`."
         )
-    if there is None and not members:
+    if mark is None and not members:
         names = [name for name in names_in(folder) if not name.startswith(TEMPORARY)]
         if names:
             raise StudyError(
@@ -226,52 +234,9 @@ def _same(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**question, "recipe": {**question.get("recipe", {}), "epochs": None}}
 
 
-def _samples(
-    training: TrainingRun, trained: CheckpointSelection, seed: int, report: Report
-) -> Samples:
-    """Return the validation samples of a training, or a choice of them."""
-    data = training.manifest["question"]["data"]
-    root = trained.data_root or training.data_root
-    parts = load_parts(
-        str(training.source),
-        root=None if root is None else Path(root),
-        split=data["split"],
-        seed=data["split_seed"],
-        progress=report,
-    )
-    if parts.validation.fingerprint() != data["validation_fingerprint"]:
-        raise DataError(
-            f"The data in {root} are not those that {training.folder} was trained with: name "
-            "their folder with `data_root`."
-        )
-    pixels, count = parts.validation, trained.samples
-    places = None if count is None else drawn(pixels.labels, count, seed)
-    chosen = pixels if places is None else pixels.subset(places)
-    return replace(chosen.samples(), places=places)
-
-
-def _network(training: TrainingRun, samples: Samples) -> nn.Module:
-    """Return the untrained network of a training."""
-    question = training.manifest["question"]
-    recipe, shape = question["recipe"], samples.inputs.shape[1:]
-    network = build_model(
-        question["network"]["name"],
-        classes=samples.classes,
-        channels=shape[0],
-        size=(shape[1], shape[2]) if len(shape) == 3 else None,
-        seed=recipe["seed"],
-        stem=recipe["stem"],
-    )
-    if "normalization" in question["network"]:
-        return as_recorded(network, question["network"]["normalization"])
-    if question["data"]["normalize"] and samples.mean:  # a run that does not spell it out
-        return normalized(network, samples.mean, samples.std)
-    return network
-
-
 def _fault(training: TrainingRun, epoch: int, network: nn.Module) -> str:
     """Return what is wrong with a checkpoint, or nothing; the network takes its weights."""
     path = checkpoint_path(training.folder, epoch)
-    said = checkpoint_fault(network, path)
-    fault = "" if said else training.fault(epoch)
-    return f"Checkpoint {str(path)!r} is damaged: {fault}." if fault else said
+    sentence = checkpoint_fault(network, path)
+    fault = "" if sentence else training.fault(epoch)
+    return f"Checkpoint {str(path)!r} is damaged: {fault}." if fault else sentence

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from hormesis.data.samples import Samples
-from hormesis.engine.shards import Task
+from hormesis.engine.shards import ShardTask
 from hormesis.errors import StudyError
 from hormesis.storage import (
     REMOVALS,
@@ -31,7 +31,7 @@ from hormesis.storage import (
 )
 from hormesis.storage.shards import most_bytes
 
-Measured = Callable[[Task, bool], StoredOutcomes]
+Measured = Callable[[ShardTask, bool], StoredOutcomes]
 """Measures the wanted removals of some samples; without their clean half if so told."""
 
 
@@ -53,7 +53,7 @@ class Source:
     rows: Int[np.ndarray, " removals"]
     attack: bool
 
-    def shard(self, task: Task, samples: Samples, measure: Measured) -> StoredOutcomes:
+    def shard(self, task: ShardTask, samples: Samples, measure: Measured) -> StoredOutcomes:
         """Return the outcomes of a shard, of which only what is not known is measured.
 
         Args:
@@ -62,16 +62,16 @@ class Source:
             measure: Measures what is missing.
         """
         inside = [span for span in self.spans if task.first <= span[0] and span[1] <= task.end]
-        found = {span: known for span in inside if (known := self._known(span, samples))}
-        edges = sorted({task.first, task.end, *(edge for span in found for edge in span)})
+        stored = {span: known for span in inside if (known := self._stored(span, samples))}
+        edges = sorted({task.first, task.end, *(edge for span in stored for edge in span)})
         parts = []
         for first, end in pairwise(edges):
-            part = Task(first, end, task.wanted)
-            known = found.get((first, end))
+            part = ShardTask(first, end, task.wanted)
+            known = stored.get((first, end))
             parts.append(measure(part, True) if known is None else self._part(part, known, measure))
         return only_of(_joined(parts), task.wanted)
 
-    def _known(self, span: Span, samples: Samples) -> StoredOutcomes | None:
+    def _stored(self, span: Span, samples: Samples) -> StoredOutcomes | None:
         """Return what is known of some samples, if they are those that this study has there."""
         content = self.store.get(span[0])
         if content is None:
@@ -79,71 +79,69 @@ class Source:
         shard = unpack(str(self.store.path(span[0])), content)
         if shard.samples != span[1] - span[0] or shard.inputs != samples.part_fingerprint(*span):
             return None
-        there = shard.outcomes
+        other = shard.outcomes
         measured = (
-            np.ones(len(there.clean), dtype=bool) if there.measured is None else there.measured
+            np.ones(len(other.clean), dtype=bool) if other.measured is None else other.measured
         )
         rows = np.where(self.rows < 0, 0, self.rows)
         known = (self.rows >= 0) & measured[rows]
         if not known.any():
             return None
-        return StoredOutcomes(
-            there.base_clean,
-            there.base_adversarial,
-            there.clean[rows],
-            there.adversarial[rows],
-            there.changed[rows],
-            known,
-            there.base_idle,
-            None if there.idle is None else there.idle[rows],
+        return replace(
+            other,
+            clean=other.clean[rows],
+            adversarial=other.adversarial[rows],
+            changed=other.changed[rows],
+            measured=known,
+            idle=None if other.idle is None else other.idle[rows],
         )
 
-    def _part(self, task: Task, known: StoredOutcomes, measure: Measured) -> StoredOutcomes:
+    def _part(self, task: ShardTask, known: StoredOutcomes, measure: Measured) -> StoredOutcomes:
         """Return the outcomes of samples of which some are known."""
         assert known.measured is not None
-        there = known.measured & task.wanted
-        found = known
-        if not self.attack and there.any():
-            found = _with_adversarial(known, measure(replace(task, wanted=there), False))
+        usable = known.measured & task.wanted
+        taken_over = known
+        if not self.attack and usable.any():
+            taken_over = _with_adversarial(known, measure(replace(task, wanted=usable), False))
             # What changed a logit may have done so under the other attack only.
-            there &= ~(known.changed & ~found.changed)
-        missing = task.wanted & ~there
+            usable &= ~(known.changed & ~taken_over.changed)
+        missing = task.wanted & ~usable
         if not missing.any():
-            return replace(found, measured=None)
-        return _merged(found, measure(replace(task, wanted=missing), True), missing)
+            return replace(taken_over, measured=None)
+        return _merged(taken_over, measure(replace(task, wanted=missing), True), missing)
 
 
-def _with_adversarial(known: StoredOutcomes, found: StoredOutcomes) -> StoredOutcomes:
+def _with_adversarial(known: StoredOutcomes, new: StoredOutcomes) -> StoredOutcomes:
     """Return known outcomes on clean samples, with others on perturbed ones."""
     return replace(
         known,
-        base_adversarial=found.base_adversarial,
-        adversarial=found.adversarial,
-        changed=found.changed,
-        base_idle=found.base_idle,
-        idle=found.idle,
+        base_adversarial=new.base_adversarial,
+        adversarial=new.adversarial,
+        changed=new.changed,
+        base_idle=new.base_idle,
+        idle=new.idle,
     )
 
 
-def _merged(known: StoredOutcomes, found: StoredOutcomes, rows: np.ndarray) -> StoredOutcomes:
-    """Return the outcomes of the same samples, some rows from ``found``."""
+def _merged(known: StoredOutcomes, new: StoredOutcomes, rows: np.ndarray) -> StoredOutcomes:
+    """Return the outcomes of the same samples, some rows from ``new``."""
     return StoredOutcomes(
-        found.base_clean,
-        found.base_adversarial,
-        np.where(rows[:, None], found.clean, known.clean),
-        np.where(rows[:, None], found.adversarial, known.adversarial),
-        np.where(rows, found.changed, known.changed),
-        base_idle=found.base_idle,
-        idle=_merged_idle(known.idle, found.idle, rows),
+        new.base_clean,
+        new.base_adversarial,
+        np.where(rows[:, None], new.clean, known.clean),
+        np.where(rows[:, None], new.adversarial, known.adversarial),
+        np.where(rows, new.changed, known.changed),
+        base_idle=new.base_idle,
+        idle=_merged_idle(known.idle, new.idle, rows),
     )
 
 
 def _merged_idle(
-    known: np.ndarray | None, found: np.ndarray | None, rows: np.ndarray
+    known: np.ndarray | None, new: np.ndarray | None, rows: np.ndarray
 ) -> np.ndarray | None:
-    if known is None or found is None:
+    if known is None or new is None:
         return None
-    return np.where(rows[:, None, None], found, known)
+    return np.where(rows[:, None, None], new, known)
 
 
 def _joined(parts: Sequence[StoredOutcomes]) -> StoredOutcomes:
@@ -172,9 +170,9 @@ def source_of(
         raise StudyError(
             f"The study {folder} is of format 1 and cannot be extended: measure it anew."
         )
-    there = manifest["question"]
+    other = manifest["question"]
     for part, name in _NEEDED:
-        if question[part][name] != there[part].get(name):
+        if question[part][name] != other[part].get(name):
             raise StudyError(
                 f"The study {folder} cannot be extended: its {part} has another {name}, so that "
                 "nothing of it holds here."
@@ -189,7 +187,7 @@ def source_of(
         manifest["study"],
         tuple(whole),
         rows,
-        _same_attack((question, attack), (there, manifest["attack"])),
+        _same_attack(question, attack, manifest),
     )
 
 
@@ -202,18 +200,13 @@ _NEEDED = (
 
 
 def _same_attack(
-    here: tuple[Mapping[str, Any], Mapping[str, Any]],
-    there: tuple[Mapping[str, Any], Mapping[str, Any]],
+    question: Mapping[str, Any], attack: Mapping[str, Any], other: Mapping[str, Any]
 ) -> bool:
-    """Return whether two studies perturb the same samples in the same way."""
-    attacks = [
-        {name: value for name, value in attack.items() if name != "chosen"}
-        for _, attack in (here, there)
-    ]
-    sweeps = [question["sweep"] for question, _ in (here, there)]
-    seeds = [sweep["seed"] if attacks[0].get("random_start") else None for sweep in sweeps]
-    return (
-        attacks[0] == attacks[1]
-        and seeds[0] == seeds[1]
-        and sweeps[0]["adversary"] == sweeps[1]["adversary"]
+    """Return whether a study perturbs samples in the same way as the one of another manifest."""
+    here, there = (
+        {name: value for name, value in one.items() if name != "chosen"}
+        for one in (attack, other["attack"])
     )
+    sweep, other_sweep = question["sweep"], other["question"]["sweep"]
+    same_seed = not here.get("random_start") or sweep["seed"] == other_sweep["seed"]
+    return here == there and same_seed and sweep["adversary"] == other_sweep["adversary"]

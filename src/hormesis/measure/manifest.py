@@ -11,30 +11,25 @@ from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
 from hormesis.analysis.uncertainty import interval_method_of
 from hormesis.data.samples import Samples
-from hormesis.settings.attacks import Attack, describe_attack
+from hormesis.settings.attacks import describe_attack
+from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
-from hormesis.settings.sweep import Sweep
-from hormesis.settings.targets import Targets
 from hormesis.storage.rules import plain, plainly
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.metrics import NAMED_METRICS, Metric
 
 
 def question(
-    network: Mapping[str, str],
-    samples: Samples,
-    attack: Attack,
-    measured: tuple[Targets, Sweep, Metric],
+    network: Mapping[str, Any], samples: Samples, request: AnalysisRequest
 ) -> dict[str, Any]:
     """Return what a study asks, as plain values: two studies with the same question agree.
 
     Args:
         network: Its name, the source of its weights, and its fingerprint.
         samples: The data.
-        attack: As it was asked for; its magnitude may be ``auto``.
-        measured: Which parameters, how, and by which performance.
+        request: What was asked for; the magnitude of its attack may be ``auto``.
     """
-    targets, sweep, metric = measured
+    metric = request.metric
     return {
         "network": plainly(network),
         "data": {
@@ -45,9 +40,9 @@ def question(
             "bounds": list(samples.bounds),
             "fingerprint": samples.fingerprint(),
         },
-        "attack": describe_attack(attack),
-        "targets": asdict(targets),
-        "sweep": sweep.described(),
+        "attack": describe_attack(request.attack),
+        "targets": asdict(request.targets),
+        "sweep": request.sweep.described(),
         "performance": {
             "name": plain(metric.name),
             "higher_is_better": metric.higher_is_better,
@@ -84,62 +79,87 @@ def chance_of(samples: Samples, metric: Metric) -> float | None:
     return guessing_level(samples.labels.numpy(), metric.name) if own else None
 
 
-def notes(means: Means, attack: Attack, choice: EpsilonChoice | None, metric: Metric) -> list[str]:
-    """Return what a reader has to know about the unfiltered network, in sentences."""
+_UNHARMED = (
+    "The attack never takes the accuracy half-way to chance: {magnitude}, the largest tried, "
+    "leaves {choice.adversarial:.1%} of {choice.clean:.1%}."
+)
+_NO_CLEAN = (
+    "The unfiltered network's clean {name} is zero, so that clean and difference scores are "
+    "undefined."
+)
+_FLOORED = (
+    "The attack floors the network: its adversarial {name} is zero, so that adversarial and "
+    "difference scores are undefined. Choose a smaller ε."
+)
+_NEGATIVE = (
+    "The unfiltered network's mean {name} is negative. Divided by it, a worse performance looks "
+    "better: measure one that is not negative, or read the classes the other way round."
+)
+_MASKED = (
+    "The attack is masked: of the samples that the unfiltered network gets right, "
+    "{idle[zero_gradient]:.1%} have a gradient of zero and {idle[unmoved]:.1%} were left as they "
+    "are. Its adversarial {name} is no evidence of what it can stand, whatever ε, and adversarial "
+    "and difference scores have no class. Measure it with logits divided by a large number, or "
+    "give it perturbed inputs of a smoother copy."
+)
+_IDLE = (
+    "The attack leaves the network unharmed: clean and adversarial {name} are equal. Choose a "
+    "larger ε."
+)
+
+
+def notes(
+    means: Means,
+    choice: EpsilonChoice | None,
+    request: AnalysisRequest,
+    bounds: tuple[float, float],
+) -> list[str]:
+    """Return what a reader has to know about the unfiltered network, in sentences.
+
+    Args:
+        means: Of all samples that were counted.
+        choice: How the attack's magnitude was chosen, if it was.
+        request: What was asked for, the attack as it was run.
+        bounds: Lowest and highest value of an input.
+    """
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
-    width = f"ε = {attack.epsilon:.4g} in input units ({float(attack.epsilon) * 255:.3g}/255)"
-    found = []
-    if choice is not None and choice.unharmed:
-        found.append(
-            f"The attack never takes the accuracy half-way to chance: {width}, the largest tried, "
-            f"leaves {choice.adversarial:.1%} of {choice.clean:.1%}."
-        )
-    if clean == 0:
-        found.append(
-            f"The unfiltered network's clean {metric.name} is zero, so that clean and "
-            "difference scores are undefined."
-        )
-    if adversarial == 0:
-        found.append(
-            f"The attack floors the network: its adversarial {metric.name} is zero, so that "
-            "adversarial and difference scores are undefined. Choose a smaller ε."
-        )
-    if clean < 0 or adversarial < 0:
-        found.append(
-            f"The unfiltered network's mean {metric.name} is negative. Divided by it, a worse "
-            "performance looks better: measure one that is not negative, or read the classes the "
-            "other way round."
-        )
     idle = _idle(means)
-    if idle and is_masked(*idle.values()):
-        found.append(
-            f"The attack is masked: of the samples that the unfiltered network gets right, "
-            f"{idle['zero_gradient']:.1%} have a gradient of zero and {idle['unmoved']:.1%} were "
-            f"left as they are. Its adversarial {metric.name} is no evidence of what it can "
-            "stand, whatever ε, and adversarial and difference scores have no class. "
-            "Measure it with logits divided by a large number, or give it perturbed inputs of a "
-            "smoother copy."
-        )
-    elif adversarial == clean != 0:
-        found.append(
-            f"The attack leaves the network unharmed: clean and adversarial {metric.name} are "
-            "equal. Choose a larger ε."
-        )
-    return found
+    masked = bool(idle) and is_masked(*idle.values())
+    holding = {
+        _UNHARMED: choice is not None and choice.unharmed,
+        _NO_CLEAN: clean == 0,
+        _FLOORED: adversarial == 0,
+        _NEGATIVE: clean < 0 or adversarial < 0,
+        _MASKED: masked,
+        _IDLE: not masked and adversarial == clean != 0,
+    }
+    values = {
+        "name": request.metric.name,
+        "magnitude": _magnitude(float(request.attack.epsilon), bounds),
+        "choice": choice,
+        "idle": idle,
+    }
+    return [text.format(**values) for text, holds in holding.items() if holds]
+
+
+def _magnitude(epsilon: float, bounds: tuple[float, float]) -> str:
+    """Return a magnitude in words; as a part of 255 only where inputs may be pixels."""
+    pixels = f" ({epsilon * 255:.3g}/255)" if tuple(bounds) == (0.0, 1.0) else ""
+    return f"ε = {epsilon:.4g} in input units{pixels}"
 
 
 def notes_on_chance(
-    base: Mapping[str, Any], known: Mapping[str, Any], scoring: Scoring
+    base: Mapping[str, Any], manifest: Mapping[str, Any], scoring: Scoring
 ) -> list[str]:
     """Return what there is to say about a network that does no better than guessing.
 
     Args:
         base: What ``describe_base`` returned.
-        known: The manifest so far.
+        manifest: The manifest so far.
         scoring: Confidence level.
     """
-    question = known["question"]
+    question = manifest["question"]
     planned = question["data"]["samples"] if question["sweep"]["until"] is not None else None
-    law = interval_method_of(base["samples"], planned, scoring)
-    name, chance = question["performance"]["name"], known.get("chance")
-    return chance_notes(base, name, chance, float(law.critical()))
+    method = interval_method_of(base["samples"], planned, scoring)
+    name, chance = question["performance"]["name"], manifest.get("chance")
+    return chance_notes(base, name, chance, float(method.critical()))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -11,41 +11,37 @@ from typing import Any
 from torch import nn
 
 from hormesis.analysis.chance import chose
-from hormesis.analysis.scores import plain_scoring
 from hormesis.analysis.stopping import Stopping, looks
-from hormesis.data.samples import Samples, mixed, samples_from
-from hormesis.data.sampling import shuffled
-from hormesis.engine.plan import make_plan
+from hormesis.data.samples import Samples, samples_from
 from hormesis.engine.progress import Report, shown
 from hormesis.engine.shards import shard_edges
-from hormesis.engine.tables import cell_table
 from hormesis.errors import StudyError
 from hormesis.measure import manifest
-from hormesis.measure.confirm import Subject, confirmed, is_left
+from hormesis.measure.confirm import confirmed, is_left
 from hormesis.measure.extend import Source, source_of
 from hormesis.measure.ray_pool import connected, sweeper_of
-from hormesis.measure.request import Planned, Request, outline_of, question_of, settled_attack
-from hormesis.measure.shard_worker import Worker, device_of, equipped
+from hormesis.measure.shard_worker import ShardWorker, device_of, make_measurer
+from hormesis.measure.study_plan import StudyPlan, choose_epsilon, make_draft, make_study_plan
 from hormesis.measure.study_writer import (
     FINISHED,
-    Outline,
-    as_asked_before,
+    StudyDraft,
     audit_of,
     begin,
     finish,
-    grow,
+    folder_to_write,
     is_whole,
-    place_of,
+    measure_missing,
+    worded_as,
 )
 from hormesis.models.checks import refuse_unfit
 from hormesis.models.eval_mode import evaluating
-from hormesis.models.fingerprint import network_fingerprint, network_name
+from hormesis.models.fingerprint import network_name
 from hormesis.models.networks import check_network
-from hormesis.models.normalization import normalization_of
 from hormesis.results.study import Study, load_study
 from hormesis.settings.attacks import FGSM, Attack
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
+from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -55,6 +51,7 @@ from hormesis.storage import (
     REMOVALS,
     FolderStore,
     MemoryStore,
+    Store,
     begun,
     discard,
     locked,
@@ -67,7 +64,6 @@ from hormesis.storage import (
 from hormesis.storage.rules import plainly
 from hormesis.storage.shards import most_bytes
 from hormesis.stress.metrics import as_metric
-from hormesis.stress.targets import find_targets
 
 
 def analyze(
@@ -126,182 +122,185 @@ def analyze(
         >>> study.scores["target"].unique().tolist()
         ['1.weight']
     """
-    request = Request(
+    request = AnalysisRequest(
         attack=attack,
         targets=targets,
         sweep=sweep,
         scoring=scoring,
-        metric=as_metric(metric),
+        metric=metric,
         out=None if out is None else Path(out),
         execution=execution,
         confirmation=confirmation,
-        name=name or network_name(network),
-        origin=plainly(dict(origin or {})),
+        name=name,
+        origin=origin or {},
     )
-    with shown(enabled=execution.progress) as report, connected(execution):
-        samples = samples_from(data, progress=partial(report, "Reading the data"))
-        return _study(network, samples, request, report)
+    return analyze_request(network, data, request)
 
 
 _ROWS = 8  # that show whether a network can be measured at all
-_SMALL = 1e-3  # stands for a magnitude that is not chosen yet; no memory depends on it
 
 
-def _study(network: nn.Module, samples: Samples, request: Request, report: Report) -> Study:
-    """Check everything that can be known beforehand, then measure what is not there yet."""
-    device = device_of(network)
-    example = samples.inputs[:2].to(device)
-    check_network(network, example, samples.classes)
-    refuse_unfit(network, samples.inputs[:_ROWS].to(device), request.metric.name)
-    with evaluating(network):
-        targets = find_targets(network, example, request.targets)
-        plan = make_plan(network, targets, request.sweep)
-        identity = {
-            "name": request.name,
-            "fingerprint": network_fingerprint(network),
-            **normalization_of(network),
-        }
-        question = manifest.question(
-            identity, samples, request.attack, (request.targets, request.sweep, request.metric)
-        )
-        if request.sweep.until is not None:  # how many samples are measured depends on scores
-            question["until"] = plain_scoring(request.scoring)
-            samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
-        planned = Planned(network, mixed(samples), plan, question)
-        if request.out is None:
-            study = _measured(planned, request, report, (None, lambda: None), {})
-            return _confirmed(study, planned, request, report)
-        return _kept(planned, request, report, place_of_study(request.out))
+def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> Study:  # noqa: ANN401
+    """Do what ``analyze`` does, with all that is asked for in one value.
 
-
-def _kept(planned: Planned, request: Request, report: Report, out: Path) -> Study:
-    """Return the study in a folder, finished if it was not."""
-    itself = (
-        request.execution.extend is not None and Path(request.execution.extend).resolve() == out
+    Args:
+        network: See ``analyze``.
+        data: See ``analyze``.
+        request: What is asked for.
+    """
+    request = replace(
+        request,
+        metric=as_metric(request.metric),
+        name=request.name or network_name(network),
+        origin=plainly(dict(request.origin)),
     )
-
-    def place() -> tuple[Path, dict[str, Any]]:
-        return place_of(
-            out, planned.question, replaced=request.execution.overwrite, extended=itself
-        )
-
-    def finished(folder: Path, known: dict[str, Any]) -> Study | None:
-        whole = known and known.get("state", FINISHED) == FINISHED and is_whole(folder, known)
-        return load_study(folder).with_scoring(request.scoring) if whole else None
-
-    recover(out)
-    folder, known = place()
-    study = finished(folder, known) if folder == out else None  # else it has to take its place
-    if study is not None and not is_left(study, request.confirmation):
-        tidy(out)
-    else:
-        with opened(out), locked(out) as held:
-            folder, known = place()  # as it is now that nobody else works on it
-            study = finished(folder, known)
-            if study is None:
-                if folder != out and not known:
-                    discard(folder)  # of another question
-                with begun(folder, part="" if folder == out else NEXT):
-                    study = _measured(planned, request, report, (folder, held.check), known)
-            study = _confirmed(study, planned, request, report, held.check)
-            if folder != out:
-                swap(out, folder)
-    return replace(study, folder=request.out)
+    with shown(enabled=request.execution.progress) as report, connected(request.execution):
+        samples = samples_from(data, progress=partial(report, "Reading the data"))
+        # Check everything that can be known beforehand, then measure what is not there yet.
+        device = device_of(network)
+        check_network(network, samples.inputs[:2].to(device), samples.classes)
+        refuse_unfit(network, samples.inputs[:_ROWS].to(device), request.metric.name)
+        with evaluating(network):
+            return _Analysis(make_study_plan(network, samples, request, device), report).study()
 
 
-def _confirmed(
-    study: Study,
-    planned: Planned,
-    request: Request,
-    report: Report,
-    check: Callable[[], None] = lambda: None,
-) -> Study:
-    """Return the study with its claims put to the test, as far as that was asked for."""
-    subject = Subject(
-        planned.network,
-        planned.samples,
-        planned.plan,
-        cell_table(planned.plan),
-        question_of(request, planned.samples, float(study.manifest["attack"]["epsilon"])),
-        (request.sweep, request.execution),
-    )
-    return confirmed(study, subject, request.confirmation, report, check)
-
-
-def _measured(
-    planned: Planned,
-    request: Request,
-    report: Report,
-    place: tuple[Path | None, Callable[[], None]],
-    known: Mapping[str, Any],
-) -> Study:
-    """Measure what of the plan is not there yet, and finish the study.
+@dataclass(frozen=True)
+class _Analysis:
+    """The steps from a plan to a finished study.
 
     Args:
         planned: What is measured.
-        request: How.
         report: Shows progress.
-        place: Where the study grows, None for in memory; and what makes sure that it is still ours.
-        known: The manifest of the study to go on with, or nothing.
     """
-    started, (folder, check) = time.monotonic(), place
-    planned = replace(planned, question=as_asked_before(planned.question, known))
-    samples, plan = planned.samples, planned.plan
-    asked = request.sweep.until is not None
-    cuts = list(looks(len(samples))) if asked else []
-    edges = shard_edges(len(samples), samples.inputs.shape[1:], cuts)
-    if known:
-        edges = known["shards"]["edges"]
-    shard = max(end - first for first, end in pairwise(edges))
-    equipment = question_of(request, samples, _SMALL), request.sweep, request.execution
-    work = equipped(planned.network, samples, plan.removals, equipment, shard)
-    if known:  # numbers that are not 0 or 1 may hang on it, by their last bit
-        work = replace(work, batch=min(work.batch, known["run"]["batch"]))
-    attack, choice = settled_attack(planned, request, report, work.batch, known)
-    work = replace(work, question=question_of(request, samples, attack.epsilon))
-    outline = outline_of(planned, request, edges, (attack, choice), work)
-    if known and known["study"] != outline.identity:
-        raise StudyError(
-            f"The study {folder} was begun by another version of hormesis, which removed other "
-            "values: choose another folder with `out`, or replace it with `overwrite`."
+
+    planned: StudyPlan
+    report: Report
+
+    def study(self) -> Study:
+        """Return the study, finished if it was not, and its claims put to the test."""
+        out = self.planned.request.out
+        if out is None:
+            return self._confirmed(self._measured(MemoryStore(), {}))
+        return replace(self._kept(place_of_study(out)), folder=out)
+
+    def _kept(self, out: Path) -> Study:
+        """Return the study in a folder, finished if it was not."""
+        recover(out)
+        folder, before = self._folder(out)
+        study = self._finished(folder, before) if folder == out else None  # else it takes over
+        if study is not None and not is_left(study, self.planned.request.confirmation):
+            tidy(out)
+            return study
+        with opened(out), locked(out) as held:
+            folder, before = self._folder(out)  # as it is now that nobody else works on it
+            study = self._finished(folder, before)
+            if study is None:
+                if folder != out and not before:
+                    discard(folder)  # of another question
+                with begun(folder, part="" if folder == out else NEXT):
+                    most = most_bytes(len(self.planned.plan.removals))
+                    study = self._measured(FolderStore(folder, held.check, most), before)
+            study = self._confirmed(study, held.check)
+            if folder != out:
+                swap(out, folder)
+        return study
+
+    def _folder(self, out: Path) -> tuple[Path, dict[str, Any]]:
+        """Return the folder to measure into, and the manifest of the study that it holds."""
+        execution = self.planned.request.execution
+        extended = execution.extend is not None and Path(execution.extend).resolve() == out
+        return folder_to_write(
+            out, self.planned.question, replaced=execution.overwrite, extended=extended
         )
-    most = most_bytes(len(outline.tables[REMOVALS]))
-    store = MemoryStore() if folder is None else FolderStore(folder, check, most)
-    if isinstance(store, FolderStore):
-        begin(store, outline, fresh=not known)
-    stopping = _stopping(request, outline, len(samples))
-    worker = Worker(work, outline.identity, _source(request, planned, outline))
-    sweeper = sweeper_of(planned.network, worker, (request.sweep, request.execution), shard)
-    grow(outline, store, stopping, worker, sweeper, partial(report, "Measuring"))
-    audit = audit_of(planned.network, work, store, edges)
-    base = manifest.describe_base(stopping.means, request.metric)
-    notes = [
-        *manifest.notes(stopping.means, attack, choice, request.metric),
-        *manifest.notes_on_chance(base, outline.manifest, request.scoring),
-        *work.engine.notes,
-        *audit.notes(exact=request.sweep.precision == "exact"),
-        *stopping.notes(),
-    ]
-    found = {"base": base, "audit": audit.described(), "notes": plainly(notes)}
-    if stopping.prefixes:
-        found["settled"] = [prefix.described() for prefix in stopping.prefixes]
-    seconds = round(time.monotonic() - started, 1)
-    found["run"] = {**outline.manifest["run"], "seconds": seconds}
-    return finish(outline, store, stopping, found)
+
+    def _finished(self, folder: Path, before: Mapping[str, Any]) -> Study | None:
+        """Return the study of a folder if it is finished and whole."""
+        if not before or before.get("state", FINISHED) != FINISHED:
+            return None
+        if not is_whole(folder, before):
+            return None
+        return load_study(folder).with_scoring(self.planned.request.scoring)
+
+    def _confirmed(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
+        """Return the study with its claims put to the test, as far as that was asked for."""
+        epsilon = float(study.manifest["attack"]["epsilon"])
+        planned = self.planned.with_attack(replace(self.planned.request.attack, epsilon=epsilon))
+        return confirmed(study, planned, self.report, check)
+
+    def _measured(self, store: Store, before: Mapping[str, Any]) -> Study:
+        """Measure what of the plan is not there yet, and finish the study.
+
+        Args:
+            store: Where the shards of the study lie.
+            before: The manifest of the study to go on with, or nothing.
+        """
+        started = time.monotonic()
+        planned = replace(self.planned, question=worded_as(self.planned.question, before))
+        request, samples, network = planned.request, planned.samples, planned.network
+        edges = before["shards"]["edges"] if before else _edges(samples, request.sweep)
+        largest = max(end - first for first, end in pairwise(edges))
+        removals, execution = planned.plan.removals, request.execution
+        measurer = make_measurer(network, samples, removals, planned.spec, execution, largest)
+        if before:  # numbers that are not 0 or 1 may hang on it, by their last bit
+            measurer = replace(measurer, batch=min(measurer.batch, before["run"]["batch"]))
+        choice = choose_epsilon(planned, self.report, measurer.batch, before)
+        if choice is not None:
+            planned = planned.with_attack(replace(request.attack, epsilon=choice.epsilon))
+        measurer = replace(measurer, spec=planned.spec)
+        draft = make_draft(planned, edges, choice, measurer)
+        if before and before["study"] != draft.identity:
+            raise StudyError(
+                f"The study {request.out} was begun by another version of hormesis, which removed "
+                "other values: choose another folder with `out`, or replace it with `overwrite`."
+            )
+        if isinstance(store, FolderStore):
+            begin(store, draft, fresh=not before)
+        stopping = _stopping(planned, draft)
+        worker = ShardWorker(measurer, draft.identity, _source(planned, draft))
+        sweeper = sweeper_of(network, worker, execution, largest)
+        show = partial(self.report, "Measuring")
+        measure_missing(draft, store, stopping, worker, sweeper, show)
+        audit = audit_of(network, measurer, store, edges)
+        base = manifest.describe_base(stopping.means, request.metric)
+        notes = [
+            *manifest.notes(stopping.means, choice, planned.request, samples.bounds),
+            *manifest.notes_on_chance(base, draft.manifest, request.scoring),
+            *measurer.engine.notes,
+            *audit.notes(exact=request.sweep.precision == "exact"),
+            *stopping.notes(),
+        ]
+        results = {"base": base, "audit": audit.described(), "notes": plainly(notes)}
+        if stopping.prefixes:
+            results["settled"] = [prefix.described() for prefix in stopping.prefixes]
+        seconds = round(time.monotonic() - started, 1)
+        results["run"] = {**draft.manifest["run"], "seconds": seconds}
+        return finish(draft, store, stopping, results)
 
 
-def _stopping(request: Request, outline: Outline, samples: int) -> Stopping:
+def _edges(samples: Samples, sweep: Sweep) -> list[int]:
+    """Return where shards begin and end."""
+    cuts = [] if sweep.until is None else list(looks(len(samples)))
+    return shard_edges(len(samples), samples.inputs.shape[1:], cuts)
+
+
+def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
     """Return what counts the shards, and says when enough was seen."""
-    metric, said = request.metric, outline.manifest
-    rule = request.scoring, request.sweep.until, samples, metric.higher_is_better
-    chosen = chose(said["attack"], metric.name)
-    return Stopping(outline.tables[CELLS], *rule, said.get("chance"), chosen)
+    request = planned.request
+    return Stopping(
+        draft.tables[CELLS],
+        request.scoring,
+        request.sweep.until,
+        len(planned.samples),
+        higher_is_better=request.metric.higher_is_better,
+        chance=draft.manifest.get("chance"),
+        chosen=chose(draft.manifest["attack"], request.metric.name),
+    )
 
 
-def _source(request: Request, planned: Planned, outline: Outline) -> Source | None:
+def _source(planned: StudyPlan, draft: StudyDraft) -> Source | None:
     """Return the study that this one extends, if any."""
-    if request.execution.extend is None:
+    folder = planned.request.execution.extend
+    if folder is None:
         return None
-    keys = outline.tables[REMOVALS]["key"].tolist()
-    folder = Path(request.execution.extend)
-    return source_of(folder, planned.question, outline.manifest["attack"], keys)
+    keys = draft.tables[REMOVALS]["key"].tolist()
+    return source_of(Path(folder), planned.question, draft.manifest["attack"], keys)

@@ -16,13 +16,12 @@ from torch import nn
 
 from hormesis.data.samples import Samples
 from hormesis.engine.memory import room
-from hormesis.engine.outcomes import Question
+from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
-from hormesis.engine.shards import Task
+from hormesis.engine.shards import ShardTask
 from hormesis.errors import ModelError, StudyError
-from hormesis.measure.shard_worker import Worker, equipped
+from hormesis.measure.shard_worker import ShardWorker, make_measurer
 from hormesis.settings.execution import Execution
-from hormesis.settings.sweep import Sweep
 
 # Of which another version might count otherwise.
 PACKAGES = ("hormesis", "torch")
@@ -35,9 +34,8 @@ class WorkerSpec:
     Args:
         network: On the CPU, in evaluation mode.
         removals: Those of the plan.
-        question: How cells are measured.
-        sweep: Its precision and adversary.
-        execution: Memory, and cores of a task.
+        spec: How cells are measured.
+        memory: What one worker may take; None takes its share of what is free.
         few: Two samples, to make the engine with.
         shard: Samples in the largest shard.
         batch: Samples measured at a time at most, as the driver has it.
@@ -46,9 +44,8 @@ class WorkerSpec:
 
     network: nn.Module
     removals: Sequence[Removal]
-    question: Question
-    sweep: Sweep
-    execution: Execution
+    spec: MeasurementSpec
+    memory: str | int | None
     few: Samples
     shard: int
     batch: int
@@ -56,8 +53,8 @@ class WorkerSpec:
 
 
 @dataclass(frozen=True)
-class Place:
-    """What a task has of its node.
+class Resources:
+    """What a worker has of its node.
 
     Args:
         share: Its share of the node's memory, or of a GPU's.
@@ -75,63 +72,61 @@ def versions() -> dict[str, str]:
     return {package: version(package) for package in PACKAGES}
 
 
-def member(packed: bytes, wanted: dict[str, str], place: Place) -> Worker:
+def make_worker(packed: bytes, wanted: dict[str, str], resources: Resources) -> ShardWorker:
     """Return what measures shards in this process, its engine made.
 
     Args:
         packed: A ``WorkerSpec``, pickled by the driver.
         wanted: The driver's versions.
-        place: What the process has of its node.
+        resources: What the process has of its node.
 
     Raises:
         StudyError: If this node has other versions than the driver, or no module of the user's.
         ModelError: If the network cannot be run here.
     """
-    for package, there in versions().items():
-        if there != wanted[package]:
+    for package, own in versions().items():
+        if own != wanted[package]:
             raise StudyError(
-                f"The node {platform.node()} has {package} {there}, the driver {wanted[package]}: "
+                f"The node {platform.node()} has {package} {own}, the driver {wanted[package]}: "
                 "install the same version on all nodes."
             )
     try:
-        kit: WorkerSpec = pickle.loads(packed)  # noqa: S301  (from the driver, whose code runs here anyway)
+        spec: WorkerSpec = pickle.loads(packed)  # noqa: S301  (from the driver, whose code runs here anyway)
     except (ImportError, AttributeError) as error:
         raise StudyError(
             f"The node {platform.node()} cannot make the network ({error}): install the module it "
             "comes from on all nodes, or start Ray where it can be imported."
         ) from error
-    torch.set_num_threads(place.cores)
-    device = torch.device("cuda" if place.gpu else "cpu")
-    if place.gpu and not torch.cuda.is_available():
+    torch.set_num_threads(resources.cores)
+    device = torch.device("cuda" if resources.gpu else "cpu")
+    if resources.gpu and not torch.cuda.is_available():
         raise ModelError(
             f"PyTorch finds no GPU on the node {platform.node()}: install its CUDA version there, "
             "or pass `gpus_per_task` 0."
         )
-    memory = kit.execution.memory or max(int(room(None, device) * place.share), 1)
+    memory = spec.memory or max(int(room(None, device) * resources.share), 1)
     execution = Execution(num_workers=1, memory=memory)
-    work = equipped(
-        kit.network.to(device),
-        kit.few,
-        kit.removals,
-        (kit.question, kit.sweep, execution),
-        kit.shard,
-    )
-    return Worker(replace(work, batch=min(work.batch, kit.batch)), kit.study)
+    network = spec.network.to(device)
+    made = make_measurer(network, spec.few, spec.removals, spec.spec, execution, spec.shard)
+    return ShardWorker(replace(made, batch=min(made.batch, spec.batch)), spec.study)
 
 
-def measured(
-    worker: Worker,
-    task: Task,
-    part: tuple[Float[ndarray, "samples ..."], Int[ndarray, " samples"]],
+def measure_part(
+    worker: ShardWorker,
+    task: ShardTask,
+    inputs: Float[ndarray, "samples ..."],
+    labels: Int[ndarray, " samples"],
 ) -> bytes:
     """Return the file of a shard.
 
     Args:
-        worker: What ``member`` has made.
+        worker: What ``make_worker`` has made.
         task: The shard.
-        part: Inputs and labels of its samples.
+        inputs: Of its samples.
+        labels: Of its samples.
     """
-    inputs, labels = (torch.from_numpy(values.copy()) for values in part)  # they come read-only
-    samples = replace(worker.work.samples, inputs=inputs, labels=labels, places=None)
-    work = replace(worker.work, samples=samples, offset=task.first)
-    return replace(worker, work=work)(task)
+    own = worker.measurer
+    given = {"inputs": inputs, "labels": labels}
+    values = {name: torch.from_numpy(part.copy()) for name, part in given.items()}  # read-only
+    samples = replace(own.samples, **values, places=None)
+    return replace(worker, measurer=replace(own, samples=samples, offset=task.first))(task)

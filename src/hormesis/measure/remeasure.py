@@ -7,27 +7,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
 
 from hormesis.analysis.stopping import Stopping
 from hormesis.data.samples import Samples, take
-from hormesis.engine.outcomes import Block, Question
-from hormesis.engine.plan import Plan, Removal
+from hormesis.engine.outcomes import Block, MeasurementSpec
+from hormesis.engine.plan import Removal
 from hormesis.engine.progress import Report
-from hormesis.engine.shards import Work, doubled, parts_of
+from hormesis.engine.shards import ShardMeasurer, doubled, parts_of
 from hormesis.measure.ray_pool import sweeper_of
-from hormesis.measure.shard_worker import Worker, equipped
-from hormesis.measure.study_writer import Outline, grow, hashed
+from hormesis.measure.shard_worker import ShardWorker, make_measurer
+from hormesis.measure.study_plan import StudyPlan
+from hormesis.measure.study_writer import StudyDraft, hashed, measure_missing
 from hormesis.results.study import Study
-from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.execution import Execution
-from hormesis.settings.sweep import Sweep
 from hormesis.storage import (
     CELLS,
     CONFIRMATION,
@@ -46,41 +44,6 @@ _SHARD = 128  # samples measured between two moments at which a kill does no har
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What was measured, and how.
-
-    Args:
-        network: In evaluation mode; the same afterwards.
-        samples: In the order of the study.
-        plan: Its targets and removals.
-        cells: Its table of cells.
-        question: How they were measured, the attack's magnitude a number.
-        asked: Sweep and run.
-    """
-
-    network: nn.Module
-    samples: Samples
-    plan: Plan
-    cells: pd.DataFrame
-    question: Question
-    asked: tuple[Sweep, Execution]
-
-    def cells_of(self, targets: Sequence[str]) -> tuple[pd.DataFrame, list[Removal]]:
-        """Return the cells of some targets, controls apart, and the removals that they read."""
-        cells = self.cells.drop(columns=["control"], errors="ignore")
-        cells = cells.loc[cells["target"].isin(targets)].reset_index(drop=True)
-        rows = sorted(set(cells["outcome"].tolist()) - {UNFILTERED})
-        place = {row: number for number, row in enumerate(rows)} | {UNFILTERED: UNFILTERED}
-        removals = [self.plan.removals[row] for row in rows]
-        return cells.assign(outcome=cells["outcome"].map(place)), removals
-
-    @property
-    def every_target(self) -> list[str]:
-        """The names of all swept targets."""
-        return list(dict.fromkeys(self.cells["target"].tolist()))
-
-
-@dataclass(frozen=True)
 class Step:
     """One way in which cells are measured again.
 
@@ -89,14 +52,14 @@ class Step:
         stage: What the progress report calls it.
         cells: Table of cells.
         removals: What they read.
-        question: How they are measured.
+        spec: How they are measured.
     """
 
     name: str
     stage: str
     cells: pd.DataFrame
     removals: Sequence[Removal]
-    question: Question
+    spec: MeasurementSpec
 
 
 @dataclass(frozen=True)
@@ -105,7 +68,7 @@ class Remeasuring:
 
     Args:
         study: A finished study.
-        subject: What it was measured on.
+        planned: What it was measured by, the attack's magnitude a number.
         most: Samples measured again at most, the first of the study's order.
         key: Tells these steps from those of other settings.
         report: Shows progress.
@@ -113,7 +76,7 @@ class Remeasuring:
     """
 
     study: Study
-    subject: Subject
+    planned: StudyPlan
     most: int
     key: str
     report: Report
@@ -122,7 +85,9 @@ class Remeasuring:
     def blocks(self, step: Step) -> Callable[[], Iterator[StoredOutcomes]]:
         """Measure what of a step is not there yet, and return what reads its outcomes."""
         store, identity = self._store(step.name), self._identity(step)
-        outline = Outline({"study": identity, "shards": {"edges": self.edges}}, {CELLS: step.cells})
+        draft = StudyDraft(
+            {"study": identity, "shards": {"edges": self.edges}}, {CELLS: step.cells}
+        )
         stopping = Stopping(
             pd.DataFrame({"target": "", "outcome": range(len(step.removals))}),
             self.study.scoring,
@@ -130,19 +95,18 @@ class Remeasuring:
             len(self.samples),
             self.study.base.higher_is_better,
         )
-        work = replace(self.work, removals=list(step.removals), question=step.question)
-        worker = Worker(work, identity)
-        sweeper = sweeper_of(self.subject.network, worker, self._asked, self._largest)
-        grow(
-            outline, store, stopping, worker, sweeper, lambda *done: self.report(step.stage, *done)
-        )
+        measurer = replace(self.measurer, removals=list(step.removals), spec=step.spec)
+        worker = ShardWorker(measurer, identity)
+        sweeper = sweeper_of(self.planned.network, worker, self._execution, self._largest)
+        show = partial(self.report, step.stage)
+        measure_missing(draft, store, stopping, worker, sweeper, show)
         return lambda: read_spans(store, pairwise(self.edges), identity)
 
     @cached_property
     def samples(self) -> Samples:
         """What is measured again."""
         measured = int(self.study.manifest["base"]["samples"])
-        return take(self.subject.samples, torch.arange(min(self.most, measured)))
+        return take(self.planned.samples, torch.arange(min(self.most, measured)))
 
     @cached_property
     def edges(self) -> list[int]:
@@ -150,17 +114,18 @@ class Remeasuring:
         return parts_of(0, len(self.samples), _SHARD)
 
     @cached_property
-    def work(self) -> Work:
+    def measurer(self) -> ShardMeasurer:
         """What measures, as an adaptive adversary needs it."""
-        question = replace(self.subject.question, adaptive=True)
-        removals = self.subject.cells_of(self.subject.every_target)[1]
-        asked = question, *self._asked
-        return equipped(self.subject.network, self.samples, removals, asked, self._largest)
+        planned = self.planned
+        removals = planned.cells_of(planned.swept_targets)[1]
+        spec = replace(planned.spec, adaptive=True)
+        return make_measurer(
+            planned.network, self.samples, removals, spec, self._execution, self._largest
+        )
 
     @property
-    def _asked(self) -> tuple[Sweep, Execution]:
-        sweep, execution = self.subject.asked
-        return replace(sweep, adversary="adaptive"), replace(execution, extend=None)
+    def _execution(self) -> Execution:
+        return replace(self.planned.request.execution, extend=None)
 
     @property
     def _largest(self) -> int:
@@ -177,13 +142,13 @@ class Remeasuring:
         return hashed([self.key, *step.name.split("-"), *keys])
 
 
-def time_of(again: Remeasuring, removals: Sequence[Removal], question: Question) -> float:
+def time_of(again: Remeasuring, removals: Sequence[Removal], spec: MeasurementSpec) -> float:
     """Return the seconds that removals and the unfiltered network take, for each sample."""
-    work = again.work
-    count = min(work.batch, len(again.samples))
+    measurer = again.measurer
+    count = min(measurer.batch, len(again.samples))
     block = doubled(Block(again.samples.inputs[:count], again.samples.labels[:count]))
     began = time.monotonic()
-    work.engine.measure(removals, block.to(work.device), question, lambda: None)
+    measurer.engine.measure(removals, block.to(measurer.device), spec, lambda: None)
     return (time.monotonic() - began) / count
 
 

@@ -10,32 +10,33 @@ from torch import Tensor, nn
 from hormesis.data.samples import Samples
 from hormesis.engine.engines import choose_engine
 from hormesis.engine.memory import allotted, footprint, most_samples, room
-from hormesis.engine.outcomes import Block, Outcomes, Question
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
-from hormesis.engine.shards import Task, Work
+from hormesis.engine.shards import ShardMeasurer, ShardTask
 from hormesis.errors import ModelError
 from hormesis.measure.extend import Source
 from hormesis.settings.choices import RAY
 from hormesis.settings.execution import Execution
-from hormesis.settings.sweep import Sweep
 from hormesis.storage import Shard, StoredOutcomes, pack
 
 
 @dataclass(frozen=True)
-class Worker:
+class ShardWorker:
     """Measures shards into the bytes of their files: all that a machine needs besides the tasks.
 
     Args:
-        work: Engine, samples, removals and question.
+        measurer: Engine, samples, removals and how they are measured.
         study: Identity of the study.
         source: Another study, of which what it shares is taken over.
     """
 
-    work: Work
+    measurer: ShardMeasurer
     study: str
     source: Source | None = None
 
-    def __call__(self, task: Task, tick: Callable[[int], None] = lambda samples: None) -> bytes:
+    def __call__(
+        self, task: ShardTask, tick: Callable[[int], None] = lambda samples: None
+    ) -> bytes:
         """Measure a shard.
 
         Args:
@@ -46,54 +47,55 @@ class Worker:
             ModelError: If the unfiltered network's performance is not finite.
         """
 
-        def measure(part: Task, clean: bool) -> StoredOutcomes:
-            return _stored(self.work.measure(part, tick, clean=clean), part.wanted)
+        def measure(part: ShardTask, clean: bool) -> StoredOutcomes:
+            return _stored(self.measurer.measure(part, tick, clean=clean), part.wanted)
 
         if self.source is None:
             outcomes = measure(task, True)
         else:
-            outcomes = self.source.shard(task, self.work.samples, measure)
+            outcomes = self.source.shard(task, self.measurer.samples, measure)
         for name in ("clean", "adversarial"):
             if not np.isfinite(getattr(outcomes, f"base_{name}")).all():
                 raise ModelError(
-                    f"The {name} {self.work.question.metric.name} of the unfiltered network "
+                    f"The {name} {self.measurer.spec.metric.name} of the unfiltered network "
                     "is NaN or infinite: measure another performance, or check the network on all "
                     "samples."
                 )
-        inputs = self.work.part_fingerprint(task)
+        inputs = self.measurer.part_fingerprint(task)
         return pack(Shard(task.first, outcomes, self.study, inputs))
 
 
-def equipped(
+def make_measurer(
     network: nn.Module,
     samples: Samples,
     removals: Sequence[Removal],
-    asked: tuple[Question, Sweep, Execution],
+    spec: MeasurementSpec,
+    execution: Execution,
     shard: int,
-) -> Work:
+) -> ShardMeasurer:
     """Return what measures a study, with as many workers as memory holds.
 
     Args:
         network: The network, in evaluation mode.
         samples: All samples, in the order of the study.
         removals: What is removed.
-        asked: How cells are measured, and by which engine.
+        spec: How cells are measured; the attack's magnitude may still be ``auto``.
+        execution: By which engine.
         shard: Samples in the largest shard.
 
     Raises:
         SettingError: If not even two samples fit at a time.
     """
-    question, sweep, execution = asked
     device = device_of(network)
     few = Block(samples.inputs[:2], samples.labels[:2]).to(device)
-    engine = choose_engine(network, few.inputs, execution, sweep)
-    taken = footprint(engine.measure, removals, few, question)
+    engine = choose_engine(network, few.inputs, execution, spec)
+    needs = footprint(engine.measure, removals, few, spec)
     free = room(execution.memory, device)
     most = min(most_samples(few.inputs), max(shard, 2))
-    workers, batch = allotted(replace(taken, kept=shard), free, engine.workers, most)
+    workers, batch = allotted(replace(needs, kept=shard), free, engine.workers, most)
     name = f"{engine.name} on ray" if execution.engine == RAY else engine.name
     engine = replace(engine, name=name, workers=workers)
-    return Work(engine, samples, removals, question, batch, device)
+    return ShardMeasurer(engine, samples, removals, spec, batch, device)
 
 
 def device_of(network: nn.Module) -> torch.device:
@@ -106,11 +108,11 @@ def _stored(outcomes: Outcomes, measured: np.ndarray) -> StoredOutcomes:
     """Return the outcomes of those removals that were measured, in the rows of all."""
 
     def spread(values: Tensor) -> np.ndarray:
-        found = values.cpu().numpy()
+        own = values.cpu().numpy()
         if measured.all():
-            return found
-        rows = np.zeros((len(measured), *found.shape[1:]), dtype=found.dtype)
-        rows[measured] = found
+            return own
+        rows = np.zeros((len(measured), *own.shape[1:]), dtype=own.dtype)
+        rows[measured] = own
         return rows
 
     return StoredOutcomes(

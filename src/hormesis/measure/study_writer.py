@@ -1,4 +1,4 @@
-"""A study as it grows: begun, gone on with, every missing shard measured, finished.
+"""A study as it is written: begun, gone on with, every missing shard measured, finished.
 
 Whatever ends it in between, a signal or a power cut, the folder holds an unfinished study with all
 shards that were measured, and the same question goes on with it.
@@ -18,7 +18,7 @@ from torch import nn
 from hormesis.analysis.responses import with_unreached
 from hormesis.analysis.stopping import Stopping
 from hormesis.engine.audit import Audit, audited
-from hormesis.engine.shards import Task, Work
+from hormesis.engine.shards import ShardMeasurer, ShardTask
 from hormesis.engine.sweep import Measure, Sweeper
 from hormesis.errors import StudyError
 from hormesis.results.study import Study
@@ -53,7 +53,7 @@ UNFINISHED, FINISHED = "unfinished", "finished"
 
 
 @dataclass(frozen=True)
-class Outline:
+class StudyDraft:
     """A study before anything of it was measured.
 
     Args:
@@ -86,42 +86,42 @@ def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: lis
     return hashed({"question": question, "attack": attack, "removals": keys})
 
 
-def hashed(said: object) -> str:
+def hashed(values: object) -> str:
     """Return 32 hexadecimal digits that tell plain values from all others.
 
     Example:
         >>> len(hashed({"a": 1})), hashed({"a": 1}) == hashed({"a": 2})
         (32, False)
     """
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def begin(store: FolderStore, outline: Outline, *, fresh: bool) -> None:
+def begin(store: FolderStore, draft: StudyDraft, *, fresh: bool) -> None:
     """Write what a study holds from the start; the manifest last, as it makes it a study.
 
     Args:
         store: Where its shards lie.
-        outline: The study.
+        draft: The study.
         fresh: Whether there is no manifest yet, so that shards may be another study's.
 
     Raises:
         StudyError: If they are, or nobody could open it, as where a name is too long.
     """
     folder = store.study
-    if fresh and strangers(store, outline.identity):
+    if fresh and strangers(store, draft.identity):
         raise StudyError(
             f"The folder {folder} holds shards of another study, whose manifest is gone: choose "
             "another one with `out`."
         )
-    fault = next(faults(plainly({"state": UNFINISHED, **outline.manifest})), "")
+    fault = next(faults(plainly({"state": UNFINISHED, **draft.manifest})), "")
     if fault:
         raise StudyError(f"The study {folder} cannot be written: {fault}.")
-    seals = write_tables(folder, outline.tables)
-    write_manifest(folder, {"state": UNFINISHED, **outline.manifest, "tables": seals})
+    seals = write_tables(folder, draft.tables)
+    write_manifest(folder, {"state": UNFINISHED, **draft.manifest, "tables": seals})
 
 
-def grow(
-    outline: Outline,
+def measure_missing(
+    draft: StudyDraft,
     store: Store,
     stopping: Stopping,
     measure: Measure[bytes],
@@ -131,61 +131,59 @@ def grow(
     """Measure every shard that is missing or damaged, until enough was seen.
 
     Args:
-        outline: The study.
+        draft: The study.
         store: Where its shards lie; those that are whole are not measured again.
         stopping: Counts them, in their order.
         measure: Measures one.
         sweeper: Measures many.
         report: Called with work done and in total.
     """
-    spans = list(pairwise(outline.edges))
-    there = set(whole_shards(store, outline.edges, outline.identity)[0])
-    counted = _Counted(outline, store, stopping, there)
-    counted.go_on()
+    whole = set(whole_shards(store, draft.edges, draft.identity)[0])
+    counter = _Counter(draft, store, stopping, whole)
+    counter.advance()
 
-    def tasks() -> Iterator[Task]:
-        for span in spans:
+    def tasks() -> Iterator[ShardTask]:
+        for span in pairwise(draft.edges):
             if stopping.done:
                 return
-            if span not in there:
-                yield Task(*span, stopping.wanted)
+            if span not in whole:
+                yield ShardTask(*span, stopping.wanted)
 
-    removals, total = len(stopping.wanted), outline.edges[-1]
-    asked = stopping.until is not None
-    before = removals * sum(end - first for first, end in there)
+    removals, total = len(stopping.wanted), draft.edges[-1]
+    before = removals * sum(end - first for first, end in whole)
     for task, content in sweeper(
         measure,
         tasks(),
-        ahead=0 if asked else None,
+        ahead=None if stopping.until is None else 0,
         progress=(before, removals * total),
         report=report,
     ):
         store.put(task.first, content)
-        there.add((task.first, task.end))
-        counted.go_on()
+        whole.add((task.first, task.end))
+        counter.advance()
         if stopping.done:
             break
     if stopping.done:
         report(1, 1)  # what was saved will not be measured
-    counted.leave_only_these()
+    counter.drop_others()
 
 
 @dataclass
-class _Counted:
+class _Counter:
     """The shards that were counted, each in its turn, whenever it was measured."""
 
-    outline: Outline
+    draft: StudyDraft
     store: Store
     stopping: Stopping
-    there: set[Span]
+    whole: set[Span]
     turn: int = 0
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         """Count what has its turn."""
-        spans = list(pairwise(self.outline.edges))
+        spans = list(pairwise(self.draft.edges))
         while self.turn < len(spans) and not self.stopping.done:
             span = spans[self.turn]
-            if span not in self.there:
+            if span not in self.whole:
                 return
             content = self.store.get(span[0]) or b""
             shard = unpack(f"shard {span[0]}", content)
@@ -196,46 +194,46 @@ class _Counted:
                     self.store.put(span[0], trimmed)
             self.turn += 1
 
-    def leave_only_these(self) -> None:
+    def drop_others(self) -> None:
         """Drop all shards that do not count: those of another study, and those behind the end."""
-        kept = {first for first, _ in pairwise(self.outline.edges[: self.turn + 1])}
+        kept = {first for first, _ in pairwise(self.draft.edges[: self.turn + 1])}
         for first in self.store.firsts():
             if first not in kept:
                 self.store.drop(first)
 
 
-def finish(outline: Outline, store: Store, stopping: Stopping, found: Mapping[str, Any]) -> Study:
+def finish(
+    draft: StudyDraft, store: Store, stopping: Stopping, results: Mapping[str, Any]
+) -> Study:
     """Write the responses of a study whose shards are all there, and say that it is finished.
 
     Args:
-        outline: The study.
+        draft: The study.
         store: Where its shards lie.
         stopping: What counted them.
-        found: What the manifest shall say besides.
+        results: What the manifest shall say besides.
     """
     responses = stopping.responses()
-    targets = with_unreached(outline.tables[TARGETS], responses)
-    said = {"state": FINISHED, **outline.manifest, **found}
+    targets = with_unreached(draft.tables[TARGETS], responses)
+    manifest = {"state": FINISHED, **draft.manifest, **results}
+    folder, contents = None, {}
     if isinstance(store, FolderStore):
-        tables = {**outline.tables, TARGETS: targets, RESPONSES: responses}
-        said["tables"] = write_tables(store.study, tables)
-        write_manifest(store.study, said)
-    return Study(
-        said,
-        targets,
-        responses,
-        store.study if isinstance(store, FolderStore) else None,
-        store.contents if isinstance(store, MemoryStore) else {},
-        outline.tables[SAMPLES],
-    )
+        folder, tables = store.study, {**draft.tables, TARGETS: targets, RESPONSES: responses}
+        manifest["tables"] = write_tables(folder, tables)
+        write_manifest(folder, manifest)
+    elif isinstance(store, MemoryStore):
+        contents = store.contents
+    return Study(manifest, targets, responses, folder, contents, draft.tables[SAMPLES])
 
 
-def audit_of(network: nn.Module, work: Work, store: Store, edges: Sequence[int]) -> Audit:
+def audit_of(
+    network: nn.Module, measurer: ShardMeasurer, store: Store, edges: Sequence[int]
+) -> Audit:
     """Compare some outcomes of a study that is measured with the plain loop.
 
     Args:
         network: In evaluation mode; the same afterwards.
-        work: What it was measured with.
+        measurer: What it was measured with.
         store: Where its shards lie.
         edges: Where shards begin and end.
     """
@@ -245,10 +243,10 @@ def audit_of(network: nn.Module, work: Work, store: Store, edges: Sequence[int])
     def read(span: Span) -> StoredOutcomes:
         return unpack(f"shard {span[0]}", store.get(span[0]) or b"").outcomes
 
-    return audited(network, work, spans, read)
+    return audited(network, measurer, spans, read)
 
 
-def place_of(
+def folder_to_write(
     out: Path, question: Mapping[str, Any], *, replaced: bool, extended: bool
 ) -> tuple[Path, dict[str, Any]]:
     """Return the folder to measure into, and the manifest of the study that it holds, if any.
@@ -268,56 +266,55 @@ def place_of(
     if not is_study(out):
         check_free(out)
         return out, {}
-    known = {} if replaced else read_manifest(out)
-    asked = as_asked_before(question, known)
-    difference = first_difference(asked, known.get("question", {}))
+    begun = {} if replaced else read_manifest(out)
+    difference = first_difference(worded_as(question, begun), begun.get("question", {}))
     if replaced or (extended and difference):
         check_free(out, overwrite=True)
         check_beside(out)
-        return successor(out), _begun_before(successor(out), question)
+        return successor(out), _begun_manifest(successor(out), question)
     if difference:
-        step = known.get("question", {}).get("attack", {}).get("step_size")
+        step = begun.get("question", {}).get("attack", {}).get("step_size")
         same = f"go on with it by `step_size` {step}, " if "attack.step_size" in difference else ""
         raise StudyError(
             f"The folder {out} holds a study of another question ({difference}); {same}choose "
             "another one with `out`, take over what it shares with `extend`, or replace it with "
             "`overwrite`."
         )
-    fault = not_to_go_on_with(known)
+    fault = not_to_go_on_with(begun)
     if fault:
         raise StudyError(
             f"The manifest of {out} is damaged: {fault}; choose another folder with `out`, or "
             "replace the study with `overwrite`."
         )
-    return out, known
+    return out, begun
 
 
-def as_asked_before(question: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def worded_as(question: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
     """Return a question in the words of a study that was begun when fewer of them were used.
 
     What its manifest does not spell out, its fingerprint of the network covers.
 
     Args:
         question: What is asked.
-        known: The manifest of the study, or nothing.
+        begun: The manifest of the study, or nothing.
     """
-    network, before = question["network"], known.get("question", {}).get("network", {})
-    if not known or "normalization" in before:
+    network, before = question["network"], begun.get("question", {}).get("network", {})
+    if not begun or "normalization" in before:
         return dict(question)
     spelled = {key: value for key, value in network.items() if key != "normalization"}
     return {**question, "network": spelled}
 
 
-def _begun_before(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]:
+def _begun_manifest(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manifest of what grows in the place of another study, if it fits."""
     try:
-        known = read_manifest(folder)
+        begun = read_manifest(folder)
     except StudyError:
         return {}
-    asked = as_asked_before(question, known)
-    return {} if first_difference(asked, known.get("question", {})) else known
+    difference = first_difference(worded_as(question, begun), begun.get("question", {}))
+    return {} if difference else begun
 
 
-def is_whole(folder: Path, known: Mapping[str, Any]) -> bool:
+def is_whole(folder: Path, begun: Mapping[str, Any]) -> bool:
     """Return whether a finished study has all its files; one of format 1 does not tell."""
-    return "shards" not in known or not examined(folder).damaged
+    return "shards" not in begun or not examined(folder).damaged

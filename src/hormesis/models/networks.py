@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -323,3 +323,19 @@ def _forward_failed(shape: list[int], error: BaseException) -> str:
             f"inputs of shape {shape}: pass a network made for {found[3]} channel(s)."
         )
     return f"The network cannot run on inputs of shape {shape}: {_line(error)}"
+
+
+def build_for(
+    name: str, shape: Sequence[int], classes: int, *, seed: int, stem: str = "standard"
+) -> nn.Module:
+    """Return an untrained network by name that fits data, see ``build_model``.
+
+    Args:
+        name: As ``build_model`` takes it.
+        shape: Of one input, channels first.
+        classes: Number of classes.
+        seed: Seed of its weights.
+        stem: ``"small"`` takes a first layer for small images.
+    """
+    size = (shape[1], shape[2]) if len(shape) == 3 else None
+    return build_model(name, classes=classes, channels=shape[0], size=size, seed=seed, stem=stem)

@@ -17,7 +17,7 @@ from hormesis.data.splits import Parts, load_parts
 from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, SettingError
 from hormesis.models.devices import device_named
-from hormesis.models.networks import build_model, check_network
+from hormesis.models.networks import build_for, check_network
 from hormesis.models.normalization import normalised_by_default, normalized
 from hormesis.results.training_run import TrainingRun, load_run, write_manifest
 from hormesis.storage.ownership import TRAINING
@@ -259,17 +259,8 @@ def network_of(
     pixels, wanted = parts.train, corpus.normalize
     if wanted is None:
         wanted = normalised_by_default(model)
-    network = model.cpu() if isinstance(model, nn.Module) else _built(model, parts, recipe)
+    if isinstance(model, nn.Module):
+        network = model.cpu()
+    else:
+        network = build_for(model, pixels.shape, pixels.classes, seed=recipe.seed, stem=recipe.stem)
     return normalized(network, pixels.mean, pixels.std) if wanted and pixels.mean else network
-
-
-def _built(model: str, parts: Parts, recipe: Recipe) -> nn.Module:
-    pixels = parts.train
-    return build_model(
-        model,
-        classes=pixels.classes,
-        channels=pixels.shape[0],
-        size=(pixels.shape[1], pixels.shape[2]) if len(pixels.shape) == 3 else None,
-        seed=recipe.seed,
-        stem=recipe.stem,
-    )

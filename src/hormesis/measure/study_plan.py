@@ -1,0 +1,198 @@
+"""A study laid out before anything is measured: what is removed, how, and what it is called."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from hormesis.analysis.scores import plain_scoring
+from hormesis.data.samples import Samples, mixed
+from hormesis.data.sampling import shuffled
+from hormesis.engine.outcomes import MeasurementSpec
+from hormesis.engine.plan import Plan, Removal, make_plan
+from hormesis.engine.progress import Report
+from hormesis.engine.shards import ShardMeasurer
+from hormesis.engine.tables import (
+    cell_table,
+    flow_entry,
+    removal_table,
+    sample_table,
+    target_table,
+)
+from hormesis.measure import manifest
+from hormesis.measure.study_writer import StudyDraft, identified
+from hormesis.models.fingerprint import network_fingerprint
+from hormesis.models.normalization import normalization_of
+from hormesis.settings.attacks import AUTO, Attack, describe_attack
+from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.request import AnalysisRequest
+from hormesis.storage import CELLS, REMOVALS, SAMPLES, TARGETS
+from hormesis.storage.environment import environment
+from hormesis.storage.rules import plainly
+from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
+from hormesis.stress.metrics import accuracy
+from hormesis.stress.targets import find_targets
+
+_LIKELY_TRIALS = 12  # of magnitudes, until one fits
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A request, and what it comes to for a network and its samples.
+
+    Args:
+        request: What was asked for; its metric is a ``Metric``, its attack's magnitude a number
+            once ``with_attack`` has set it.
+        network: In evaluation mode; the same afterwards.
+        samples: In the order of the study.
+        plan: Targets, cells and removals.
+        question: What was asked, as plain values; two studies with the same question agree.
+    """
+
+    request: AnalysisRequest
+    network: nn.Module
+    samples: Samples
+    plan: Plan
+    question: Mapping[str, Any]
+
+    def with_attack(self, attack: Attack) -> "StudyPlan":
+        """Return the plan with the attack as it is run; the question stays as it was asked."""
+        return replace(self, request=replace(self.request, attack=attack))
+
+    @property
+    def spec(self) -> MeasurementSpec:
+        """How every cell is measured."""
+        sweep = self.request.sweep
+        return MeasurementSpec(
+            self.request.metric,
+            self.request.attack,
+            adaptive=sweep.adversary == "adaptive",
+            bounds=self.samples.bounds,
+            seed=sweep.seed,
+            precision=sweep.precision,
+        )
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The table of cells."""
+        return cell_table(self.plan)
+
+    @property
+    def swept_targets(self) -> list[str]:
+        """The names of all swept targets."""
+        return list(dict.fromkeys(self.cells["target"].tolist()))
+
+    def cells_of(self, targets: Sequence[str]) -> tuple[pd.DataFrame, list[Removal]]:
+        """Return the cells of some targets, controls apart, and the removals that they read."""
+        cells = self.cells.drop(columns=["control"], errors="ignore")
+        cells = cells.loc[cells["target"].isin(targets)].reset_index(drop=True)
+        rows = sorted(set(cells["outcome"].tolist()) - {UNFILTERED})
+        new_row = {row: number for number, row in enumerate(rows)} | {UNFILTERED: UNFILTERED}
+        removals = [self.plan.removals[row] for row in rows]
+        return cells.assign(outcome=cells["outcome"].map(new_row)), removals
+
+
+def make_study_plan(
+    network: nn.Module, samples: Samples, request: AnalysisRequest, device: torch.device
+) -> StudyPlan:
+    """Return what a request comes to.
+
+    Args:
+        network: In evaluation mode, on its device.
+        samples: The data, in the order in which they were given.
+        request: What was asked for, its metric a ``Metric``.
+        device: Where the network is.
+
+    Raises:
+        HormesisError: If a target or the network cannot be measured.
+    """
+    targets = find_targets(network, samples.inputs[:2].to(device), request.targets)
+    plan = make_plan(network, targets, request.sweep)
+    identity = {
+        "name": request.name,
+        "fingerprint": network_fingerprint(network),
+        **normalization_of(network),
+    }
+    question = manifest.question(identity, samples, request)
+    if request.sweep.until is not None:  # how many samples are measured depends on scores
+        question["until"] = plain_scoring(request.scoring)
+        samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
+    return StudyPlan(request, network, mixed(samples), plan, question)
+
+
+def make_draft(
+    planned: StudyPlan, edges: list[int], choice: EpsilonChoice | None, measurer: ShardMeasurer
+) -> StudyDraft:
+    """Return what the study holds from the start.
+
+    Args:
+        planned: With its attack as it is run.
+        edges: Where shards begin and end.
+        choice: How the attack's magnitude was chosen, if it was.
+        measurer: What measures.
+    """
+    request, plan, engine = planned.request, planned.plan, measurer.engine
+    attack = describe_attack(request.attack, choice and asdict(choice))
+    removals = removal_table(plan)
+    chance = manifest.chance_of(planned.samples, request.metric)
+    magnitude = {"epsilon": attack["epsilon"]}
+    written = {
+        "study": identified(planned.question, magnitude, removals["key"].tolist()),
+        "question": planned.question,
+        "attack": attack,
+        "scoring": plain_scoring(request.scoring),
+        **({} if chance is None else {"chance": chance}),
+        "shards": {"edges": edges},
+        **({"origin": request.origin} if request.origin else {}),
+        **flow_entry(engine.flow, plan.targets),
+        "notes": plainly(list(engine.notes)),
+        "run": {
+            "engine": engine.name,
+            "workers": engine.workers,
+            "batch": measurer.batch,
+            "began": time.time(),
+            **environment(),
+        },
+    }
+    tables = {
+        TARGETS: target_table(plan),
+        CELLS: planned.cells,
+        REMOVALS: removals,
+        SAMPLES: sample_table(planned.samples),
+    }
+    return StudyDraft(written, tables)
+
+
+def choose_epsilon(
+    planned: StudyPlan, report: Report, batch: int, begun: Mapping[str, Any]
+) -> EpsilonChoice | None:
+    """Return the magnitude that the samples choose; None if it was asked for as a number.
+
+    Args:
+        planned: What is measured.
+        report: Shows how far the search is.
+        batch: Samples attacked at a time.
+        begun: The manifest of the study to go on with, which has chosen already, or nothing.
+    """
+    request = planned.request
+    if request.attack.epsilon != AUTO:
+        return None
+    if begun:
+        return EpsilonChoice(**begun["attack"]["chosen"])
+    show = partial(report, "Choosing the magnitude")
+    choice = automatic_epsilon(
+        planned.network,
+        planned.samples,
+        request.attack,
+        batch=batch,
+        seed=request.sweep.seed,
+        chance=manifest.chance_of(planned.samples, accuracy) or 0.0,
+        progress=lambda tried: show(tried, max(tried + 1, _LIKELY_TRIALS)),
+    )
+    show(choice.evaluations, choice.evaluations)
+    return choice

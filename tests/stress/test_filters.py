@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hormesis.errors import SettingError
-from hormesis.settings.choices import FILTERS
+from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.stress.filters import (
     Threshold,
     keep,
     keep_above,
     keep_below,
     keep_outside,
-    thresholds,
 )
+from hormesis.stress.thresholds import thresholds
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
@@ -133,7 +133,7 @@ def test_pulses_have_their_width_and_just_fail_to_touch(drawn):
         assert threshold.alpha - threshold.lower == pytest.approx(span / (2 * count), rel=1e-9)
 
 
-@given(sweeps(), st.sampled_from(FILTERS))
+@given(sweeps(), st.sampled_from(DEFAULT_FILTERS))
 def test_filtering_twice_changes_nothing(drawn, name):
     values, count = drawn
     for threshold in swept(name, values, count):
@@ -142,7 +142,7 @@ def test_filtering_twice_changes_nothing(drawn, name):
         assert torch.equal(once, once.masked_fill(~keep(once, threshold), 0.0))
 
 
-@given(sweeps(), st.sampled_from(DTYPES), st.sampled_from(FILTERS))
+@given(sweeps(), st.sampled_from(DTYPES), st.sampled_from(DEFAULT_FILTERS))
 def test_every_edge_is_a_number_of_the_weights_type(drawn, dtype, name):
     values, count = drawn
     values = values.to(dtype)
@@ -156,7 +156,7 @@ def test_every_edge_is_a_number_of_the_weights_type(drawn, dtype, name):
 
 
 @settings(max_examples=30)
-@given(sweeps(), st.sampled_from(FILTERS))
+@given(sweeps(), st.sampled_from(DEFAULT_FILTERS))
 def test_steps_count_from_zero_along_the_filters_own_direction(drawn, name):
     values, count = drawn
     sweep = swept(name, values, count)

@@ -16,6 +16,7 @@ from hormesis.cli.run_flags import add_normalize, add_run
 from hormesis.errors import SettingError
 from hormesis.settings.choices import (
     BASES,
+    DEFAULT_FILTERS,
     DEFAULT_KINDS,
     FILTERS,
     INTERVALS,
@@ -206,9 +207,9 @@ def _add_sweep(parser: ArgumentParser) -> None:
         "--filters",
         type=str,
         nargs="+",
-        default=list(FILTERS),
+        default=list(DEFAULT_FILTERS),
         metavar="NAME",
-        help=f"some of {', '.join(FILTERS)} (default: all)",
+        help=f"some of {', '.join(FILTERS)} (default: {' '.join(DEFAULT_FILTERS)})",
     )
     add(
         "--thresholds",

@@ -23,7 +23,7 @@ from hormesis.engine.plan import Removal
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import PGD
 from hormesis.settings.execution import in_bytes
-from hormesis.stress.filters import Threshold
+from hormesis.stress.filters import HIGH_PASS, Threshold
 from hormesis.stress.metrics import loss
 
 MOST = 256  # samples in a block; more are no faster
@@ -35,7 +35,7 @@ _SLACK = 1.3
 _BUFFERS = 64 * 2**20
 _OUTCOME = 16  # bytes for each removal and sample, with the copy that puts them together
 _CGROUP = Path("/sys/fs/cgroup")
-_ALL = Threshold("high_pass", 0, math.inf, math.inf, math.inf)  # above which no value lies
+_ALL = Threshold(HIGH_PASS.name, 0, math.inf, math.inf, math.inf)  # above which no value lies
 Measure = Callable[[Sequence[Removal], Block, Question, Callable[[], None]], Outcomes]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hormesis.analysis.chance import chance_notes, guessing_level
+from hormesis.analysis.chance import chance_notes, is_binary
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
 from hormesis.analysis.uncertainty import interval_method_of
@@ -17,7 +17,7 @@ from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.storage.rules import plain, plainly
 from hormesis.stress.epsilon import EpsilonChoice
-from hormesis.stress.metrics import NAMED_METRICS, Metric
+from hormesis.stress.metrics import Metric
 
 
 def question(
@@ -78,10 +78,7 @@ def _idle(means: Means) -> dict[str, float]:
 
 def chance_of(samples: Samples, metric: Metric) -> float | None:
     """Return the performance of guessing on these samples; None where that is not known."""
-    if metric.chance is not None:
-        return metric.chance
-    own = NAMED_METRICS.get(metric.name) == metric
-    return guessing_level(samples.labels.numpy(), metric.name) if own else None
+    return metric.chance_on(samples.labels.numpy())
 
 
 def notes(means: Means, attack: Attack, choice: EpsilonChoice | None, metric: Metric) -> list[str]:
@@ -142,4 +139,5 @@ def notes_on_chance(
     planned = question["data"]["samples"] if question["sweep"]["until"] is not None else None
     law = interval_method_of(base["samples"], planned, scoring)
     name, chance = question["performance"]["name"], known.get("chance")
-    return chance_notes(base, name, chance, float(law.critical()))
+    factor = float(law.critical())
+    return chance_notes(base, name, chance, factor, binary=is_binary(known))

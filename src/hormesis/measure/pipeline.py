@@ -152,7 +152,8 @@ def _study(network: nn.Module, samples: Samples, request: Request, report: Repor
     device = device_of(network)
     example = samples.inputs[:2].to(device)
     check_network(network, example, samples.classes)
-    refuse_unfit(network, samples.inputs[:_ROWS].to(device), request.metric.name)
+    ranked = request.metric.name if request.metric.rank else ""
+    refuse_unfit(network, samples.inputs[:_ROWS].to(device), ranked)
     with evaluating(network):
         targets = find_targets(network, example, request.targets)
         plan = make_plan(network, targets, request.sweep)

@@ -83,6 +83,7 @@ def outline_of(
         "attack": described,
         "scoring": plain_scoring(request.scoring),
         **({} if chance is None else {"chance": chance}),
+        "metric": {"binary": request.metric.binary},
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),
         **flow_entry(work.engine.flow, plan.targets),

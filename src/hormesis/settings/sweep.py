@@ -9,6 +9,7 @@ from hormesis.settings.choices import (
     ADVERSARIES,
     CERTAIN,
     COMPARED,
+    DEFAULT_FILTERS,
     FILTERS,
     MOST_DRAWS,
     MOST_SEED,
@@ -53,7 +54,7 @@ class Sweep:
         hormesis.errors.SettingError: Expected `thresholds` to be at least 2, got 1.
     """
 
-    filters: tuple[str, ...] = FILTERS
+    filters: tuple[str, ...] = DEFAULT_FILTERS
     thresholds: int = 25
     by: str = "signed"
     span: tuple[float, float] | None = (-1.0, 1.0)
@@ -69,7 +70,7 @@ class Sweep:
         if not self.filters:
             raise SettingError("Expected `filters` to name at least one filter, got none.")
         for name in self.filters:
-            check_choice("filter", name, FILTERS)
+            check_choice("filter", name, tuple(FILTERS))
         if len(set(self.filters)) < len(self.filters):
             raise SettingError(f"Expected `filters` to differ, got {', '.join(self.filters)}.")
         if self.thresholds < 2:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hormesis.analysis.chance import is_binary
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import beside
 from hormesis.analysis.scores import SCORES
@@ -55,7 +56,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
         "compare": question["sweep"].get("compare", "signed"),
         "performance": question["performance"]["name"],
-        "percent": question["performance"]["name"] in ("accuracy", "top5"),
+        "percent": is_binary(study.manifest),
         "better": base.higher_is_better,
         "unfiltered": [metric_text(study, value) for value in (base.clean, base.adversarial)],
         "scoring": {

@@ -13,10 +13,9 @@ from hormesis.analysis.chance import corrected
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, ROBUST, UNDEFINED, UNTESTED
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.errors import SettingError
-from hormesis.settings.choices import DEFAULT_FILTERS, POPULATIONS
+from hormesis.settings.choices import COMBINED, DEFAULT_FILTERS, POPULATIONS
 from hormesis.settings.scoring import Scoring
 
-COMBINED = "combined"
 SCORES = ("clean", "adversarial", "difference")
 
 Curve = Float[np.ndarray, "*sweeps thresholds"]

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from hormesis.engine.outcomes import Block, Outcomes, Question
 from hormesis.engine.plan import Removal
 from hormesis.errors import SettingError
-from hormesis.settings.attacks import PGD
+from hormesis.settings.attacks import shortest
 from hormesis.settings.execution import in_bytes
 from hormesis.stress.filters import HIGH_PASS, Threshold
 from hormesis.stress.metrics import loss
@@ -86,9 +86,7 @@ def footprint(
         names = frozenset(part.parameter for part in removal.target.parts)
         firsts.setdefault(names, replace(removal, threshold=_ALL, count=removal.target.size))
     # Rows that rounding might decide are few, and never the same in two blocks.
-    question = replace(question, metric=loss)
-    if isinstance(question.attack, PGD):
-        question = replace(question, attack=replace(question.attack, steps=1))
+    question = replace(question, metric=loss, attack=shortest(question.attack))
 
     def run(count: int, some: Sequence[Removal]) -> Outcomes:
         return measure(some, _repeated(block, count), question, lambda: None)

@@ -24,6 +24,7 @@ DATASETS = {
     "tiny-imagenet": "200 classes of ImageNet, 3x64x64",
 }
 DEFAULT_FILTERS = ("high_pass", "low_pass", "pulse_wave")  # whose mean is the combined score
+COMBINED = "combined"
 KINDS = (
     "convolution",
     "linear",

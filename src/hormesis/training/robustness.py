@@ -16,7 +16,7 @@ from hormesis.data.samples import Samples
 from hormesis.errors import SettingError
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
-from hormesis.settings.attacks import FGSM, PGD, as_epsilon, as_step_size
+from hormesis.settings.attacks import FGSM, PGD, Attack, as_epsilon, as_step_size
 from hormesis.stress.attacks import perturb
 from hormesis.stress.metrics import accuracy_of
 from hormesis.training.autoattack import check_autoattack, stands_autoattack
@@ -149,7 +149,7 @@ def _stands(
     network: nn.Module,
     samples: Samples,
     tried: Bool[Tensor, " samples"],
-    attack: FGSM | PGD,
+    attack: Attack,
     seed: int,
 ) -> Bool[Tensor, " samples"]:
     """Return which of the samples that are tried are still right under an attack."""

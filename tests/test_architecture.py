@@ -28,6 +28,7 @@ ORDER = [
     "results",  # folders, read back
     "training",
     "measure",  # a request becomes a finished study
+    "testing",  # suites for filters, attacks and metrics of others
     "report",  # views, then pages, plots and text
     "cli",
     "__main__",
@@ -42,6 +43,8 @@ FREE_OF_TORCH = [
     "report",
     "cli",
     "__main__",
+    "stress.filters",
+    "stress.guessing",
     "engine.progress",
     "training.config",
     "training.arms",

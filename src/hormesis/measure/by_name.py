@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from hormesis.data.datasets import NAMES, load_data
+from hormesis.data.datasets import NAMED_DATASETS, load_data
 from hormesis.data.samples import Samples
 from hormesis.engine.progress import Report, shown
 from hormesis.errors import SettingError
@@ -89,8 +89,8 @@ def analyze_named(
 def _check_names(named: ModelAndData) -> None:
     """Refuse, before anything slow, what can be known to fail from the names alone."""
     check_name(named.model)
-    known = named.data in NAMES or is_factory(named.data) or Path(named.data).expanduser().is_dir()
-    if not known:
+    known = named.data in NAMED_DATASETS or is_factory(named.data)
+    if not known and not Path(named.data).expanduser().is_dir():
         return  # for `load_data`, which comes next, to refuse
     if named.weights is None and named.data != "digits" and not is_factory(named.model):
         raise SettingError(

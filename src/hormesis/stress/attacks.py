@@ -248,7 +248,7 @@ def _pgd(attack: PGD, attempt: Attempt) -> Tensor:
 
 
 def _random_signs(attack: RandomSigns, attempt: Attempt) -> Tensor:
-    signs = torch.where(attempt.starts() < 0, -1.0, 1.0)
+    signs = torch.where(attempt.starts() < 0, -1.0, 1.0).to(attempt.inputs.dtype)
     return (attempt.inputs + attempt.epsilon * signs).clamp(*attempt.bounds)
 
 

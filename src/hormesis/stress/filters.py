@@ -6,7 +6,7 @@ Nothing here needs torch, so that reports can ask it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from jaxtyping import Bool, Float
@@ -35,6 +35,17 @@ class Threshold:
     alpha: float
     lower: float
     upper: float
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take a filter of the user's along to another process, which has not registered it."""
+        made = None if self.filter in _OWN else NAMED_FILTERS.get(self.filter)
+        return _arrived, (made, astuple(self))
+
+
+def _arrived(made: "Filter | None", values: tuple[Any, ...]) -> Threshold:
+    if made is not None and made.name not in NAMED_FILTERS:
+        register_filter(made)
+    return Threshold(*values)
 
 
 @dataclass(frozen=True)

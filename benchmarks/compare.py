@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hormesis.analysis.responses import Means, response_table
-from hormesis.settings.choices import FILTERS
+from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -45,7 +45,7 @@ print(json.dumps({"studies": len(found.studies), "seconds": round(seconds, 2),
 
 def cells(count: int = TARGETS) -> pd.DataFrame:
     """Return the cells of so many targets; by default those of a made-up ResNet-50."""
-    step = np.tile(np.arange(STEPS), count * len(FILTERS))
+    step = np.tile(np.arange(STEPS), count * len(DEFAULT_FILTERS))
     progress = step / (STEPS - 1)
     names = [f"layer{place:02d}.weight" for place in range(count)]
     if count > TARGETS:
@@ -53,8 +53,8 @@ def cells(count: int = TARGETS) -> pd.DataFrame:
             f"layer{place // CHANNELS:02d}.weight[{place % CHANNELS}]" for place in range(count)
         ]
     columns = {
-        "target": np.repeat(names, STEPS * len(FILTERS)),
-        "filter": np.tile(np.repeat(FILTERS, STEPS), count),
+        "target": np.repeat(names, STEPS * len(DEFAULT_FILTERS)),
+        "filter": np.tile(np.repeat(DEFAULT_FILTERS, STEPS), count),
         "step": step,
         "alpha": progress,
         "zeroed": step,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hormesis.results.study import Study
-from hormesis.settings.choices import FILTERS
+from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -79,7 +79,7 @@ def put(folder: Path, first: int, block: StoredOutcomes) -> None:
 
 def responses(
     curves: dict[str, tuple[float, float, float]],
-    filters: tuple[str, ...] = FILTERS,
+    filters: tuple[str, ...] = DEFAULT_FILTERS,
     *,
     unreached: tuple[str, ...] = (),
 ) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def targets(names: list[str], sizes: dict[str, int] | None = None) -> pd.DataFra
 
 def study(
     curves: dict[str, tuple[float, float, float]],
-    filters: tuple[str, ...] = FILTERS,
+    filters: tuple[str, ...] = DEFAULT_FILTERS,
     *,
     sizes: dict[str, int] | None = None,
     unreached: tuple[str, ...] = (),

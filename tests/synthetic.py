@@ -20,7 +20,7 @@ from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.scores import Base
 from hormesis.analysis.stopping import Stopping
 from hormesis.results.study import Study
-from hormesis.settings.choices import FILTERS
+from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.storage import Shard, StoredOutcomes, pack, part_of
@@ -51,7 +51,7 @@ class Network:
         return pd.DataFrame(
             {
                 "target": np.repeat(self.targets, filters * steps),
-                "filter": np.tile(np.repeat(FILTERS[:filters], steps), targets),
+                "filter": np.tile(np.repeat(DEFAULT_FILTERS[:filters], steps), targets),
                 "step": step,
                 "alpha": step / (steps - 1),
                 "zeroed": step,

@@ -28,6 +28,7 @@ ORDER = [
     "results",  # folders, read back
     "training",
     "measure",  # a request becomes a finished study
+    "testing",  # suites for filters, attacks and metrics of others
     "report",  # views, then pages, plots and text
     "cli",
     "__main__",
@@ -56,6 +57,8 @@ FREE_OF_TORCH = [
         for name in ("show", "export", "compare", "plot", "report", "status", "verify", "watch")
     ),
     "__main__",
+    "stress.filters",
+    "stress.guessing",
     "engine.progress",
     "training.config",
     "training.controls_config",

@@ -3,6 +3,8 @@
 import doctest
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,6 +16,7 @@ import hormesis
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 NOT_RUN = "<!-- not run"
+WITH_TESTS = "extending.md"  # it registers objects and tests them, in a process of its own
 _BLOCK = re.compile(r"(^<!-- not run.*?-->\n)?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -30,7 +33,19 @@ def run(blocks: list[str], name: str) -> None:
             exec(compile(block, name, "exec"), names)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda p: p.name)
+def test_examples_of_extensions_pass_the_suites(tmp_path):
+    blocks = [block for runs, block in examples(ROOT / "docs" / WITH_TESTS) if runs]
+    (tmp_path / "test_extending.py").write_text("\n".join(blocks), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 40
+
+
+WITHOUT_TESTS = [page for page in PAGES if examples(page) and page.name != WITH_TESTS]
+
+
+@pytest.mark.parametrize("page", WITHOUT_TESTS, ids=lambda p: p.name)
 def test_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = dict(mpl.rcParams)

@@ -174,7 +174,7 @@ def check_same_shard(new: Path, old: Path) -> bool:
 def said_by(folder: Path) -> dict[str, Any]:
     """Return what the manifest of a study says of its question and its results."""
     said = json.loads((folder / "manifest.json").read_text())
-    for name in CARRIED_OUT:
+    for name in (*CARRIED_OUT, "metric"):  # properties of the metric were not written before
         said.pop(name, None)
     for name in ("confirmation", "cross_check"):
         said.get(name, {}).pop("seconds", None)

@@ -11,7 +11,7 @@ from torchvision import datasets
 
 import hormesis as hm
 from hormesis.cli.app import main
-from hormesis.data.datasets import NORMALISATIONS
+from hormesis.data.datasets import NAMED_DATASETS
 from hormesis.errors import SettingError, StudyError
 from hormesis.models.networks import build_model
 from hormesis.report.plots import overview
@@ -19,7 +19,7 @@ from hormesis.settings.network import ModelAndData
 from hormesis.storage import read_manifest, write_manifest
 from made_sets import write_mnist, write_tiny_imagenet
 
-SETS = tuple(NORMALISATIONS)
+SETS = tuple(NAMED_DATASETS)
 MANY = [
     name
     if name in ("mnist", "cifar10", "tiny-imagenet")

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from hormesis.errors import SettingError, unknown
-from hormesis.settings.choices import DEFAULT_KINDS, FILTERS, KINDS, check_choice
+from hormesis.settings.choices import DEFAULT_FILTERS, DEFAULT_KINDS, KINDS, check_choice
 from hormesis.settings.execution import Execution
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.scoring import Scoring
@@ -92,7 +92,7 @@ def test_the_border_of_what_is_allowed(kind, given):
 
 def test_the_defaults_are_those_of_the_paper():
     sweep, scoring, targets = Sweep(), Scoring(), Targets()
-    assert sweep.filters == FILTERS == ("high_pass", "low_pass", "pulse_wave")
+    assert sweep.filters == DEFAULT_FILTERS == ("high_pass", "low_pass", "pulse_wave")
     assert (sweep.thresholds, sweep.by, sweep.adversary) == (25, "signed", "fixed")
     assert sweep.span == (-1.0, 1.0)
     assert (scoring.base, scoring.reference) == ("network", "base")

@@ -14,11 +14,11 @@ from hormesis.analysis.chance import (
     at_chance,
     bases_at_chance,
     chance_notes,
-    guessing_level,
     mean_interval,
 )
 from hormesis.stress.epsilon import halfway
-from hormesis.stress.metrics import accuracy_of, loss_of, top5_of
+from hormesis.stress.guessing import guessed_accuracy, guessed_loss, guessed_top5
+from hormesis.stress.metrics import Metric, accuracy_of, loss_of, top5_of
 
 QUIET = hm.Execution(progress=False, num_workers=1)
 labels = st.lists(st.integers(0, 7), min_size=1, max_size=30).map(np.array)
@@ -29,15 +29,14 @@ def test_no_constant_answer_does_better_than_guessing(given_labels):
     truth = torch.from_numpy(given_labels)
     every = torch.eye(8)
     right = [accuracy_of(row.repeat(len(truth), 1), truth).double().mean() for row in every]
-    assert max(right) == pytest.approx(guessing_level(given_labels, "accuracy"))
+    assert max(right) == pytest.approx(guessed_accuracy(given_labels))
 
 
 @given(labels, st.permutations(range(8)))
 def test_no_constant_order_of_classes_does_better_than_guessing_in_top5(given_labels, order):
     truth = torch.from_numpy(given_labels)
     counts = np.bincount(given_labels, minlength=8)
-    level = guessing_level(given_labels, "top5")
-    assert level is not None
+    level = guessed_top5(given_labels)
     some = torch.tensor(order, dtype=torch.float32).repeat(len(truth), 1)
     assert top5_of(some, truth).double().mean() <= level + 1e-12
     best = torch.from_numpy(counts.astype(np.float32) + np.linspace(0, 0.5, 8, dtype=np.float32))
@@ -47,8 +46,7 @@ def test_no_constant_order_of_classes_does_better_than_guessing_in_top5(given_la
 @given(labels, st.lists(st.floats(-3, 3), min_size=8, max_size=8))
 def test_no_constant_logits_have_a_smaller_loss_than_guessing(given_labels, logits):
     truth = torch.from_numpy(given_labels)
-    level = guessing_level(given_labels, "loss")
-    assert level is not None
+    level = guessed_loss(given_labels)
     some = torch.tensor(logits, dtype=torch.float32).repeat(len(truth), 1)
     assert loss_of(some, truth).double().mean() >= level - 1e-5
     shares = torch.from_numpy(np.bincount(given_labels, minlength=8) / len(truth))
@@ -58,7 +56,7 @@ def test_no_constant_logits_have_a_smaller_loss_than_guessing(given_labels, logi
 
 
 def test_of_other_performances_nothing_is_known():
-    assert guessing_level(np.array([0, 1]), "margin") is None
+    assert Metric("margin", loss_of).chance_on(np.array([0, 1])) is None
     assert not at_chance((0.0, 1.0), None)
 
 
@@ -80,7 +78,7 @@ def test_at_chance_is_an_interval_that_holds_guessing_or_is_worse(interval, bett
 def test_an_interval_that_is_not_known_says_nothing():
     assert not at_chance((float("nan"), float("nan")), 0.5)
     base = {"clean": 2.3, "adversarial": 2.4, "samples": 10, "higher_is_better": False}
-    assert bases_at_chance(base, "loss", 2.3, 1.96) == (False, False)
+    assert bases_at_chance(base, 2.3, 1.96, binary=False) == (False, False)
 
 
 def test_guessers_are_told_from_learners_as_often_as_the_level_says():
@@ -93,15 +91,21 @@ def test_guessers_are_told_from_learners_as_often_as_the_level_says():
 
 def test_notes_say_which_base_is_at_chance_and_what_to_do():
     base = {"clean": 0.12, "adversarial": 0.05, "samples": 100}
-    (note,) = chance_notes(base, "accuracy", 0.1, 1.98)
+    (note,) = chance_notes(base, "accuracy", 0.1, 1.98, binary=True)
     assert "at chance: its clean accuracy, 12.0%, cannot be told from that of guessing, 10.0%" in (
         note
     )
-    (note,) = chance_notes(base | {"clean": 0.9}, "accuracy", 0.1, 1.98)
+    (note,) = chance_notes(base | {"clean": 0.9}, "accuracy", 0.1, 1.98, binary=True)
     assert "its adversarial accuracy is 5.0%, that of guessing 10.0%" in note
     assert "choose a smaller ε" in note
-    assert chance_notes(base | {"clean": 0.9, "adversarial": 0.4}, "accuracy", 0.1, 1.98) == []
-    assert chance_notes(base | {"clean": 0.9, "adversarial": 0.0}, "accuracy", 0.1, 1.98) == []
+    assert (
+        chance_notes(base | {"clean": 0.9, "adversarial": 0.4}, "accuracy", 0.1, 1.98, binary=True)
+        == []
+    )
+    assert (
+        chance_notes(base | {"clean": 0.9, "adversarial": 0.0}, "accuracy", 0.1, 1.98, binary=True)
+        == []
+    )
 
 
 @pytest.mark.parametrize(

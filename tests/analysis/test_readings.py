@@ -15,7 +15,7 @@ from handset import study as hand_set
 from hormesis.analysis.readings import SAYS, beside, emptied, with_words
 from hormesis.report.text.score_table import reading_lines
 from hormesis.report.views.contradictions import contradictions
-from hormesis.settings.choices import FILTERS
+from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.settings.scoring import Scoring
 
 BASE, DENSITY = Scoring(reference="base"), Scoring(reference="density")
@@ -190,5 +190,5 @@ def test_a_contradiction_is_a_sentence(study):
 
 
 def test_every_filter_has_its_readings(study):
-    assert set(study.readings["filter"]) == {*FILTERS, "combined"}
+    assert set(study.readings["filter"]) == {*DEFAULT_FILTERS, "combined"}
     assert len(study.readings) == len(study.scores)

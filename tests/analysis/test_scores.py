@@ -23,7 +23,7 @@ from hormesis.analysis.scores import (
     sweep_scores,
 )
 from hormesis.errors import SettingError
-from hormesis.settings.choices import FILTERS
+from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.settings.scoring import Scoring
 
 DENSITY = Scoring(reference="density")
@@ -248,11 +248,11 @@ def study_of(filters: tuple[str, ...], *, changed: bool = True) -> pd.DataFrame:
 
 def test_the_table_of_scores():
     scores = score_table(
-        study_of(FILTERS), Base(0.8, 0.4), Scoring(reference="density", tolerance=0.2)
+        study_of(DEFAULT_FILTERS), Base(0.8, 0.4), Scoring(reference="density", tolerance=0.2)
     )
     assert scores.columns.tolist() == ["target", "filter", "score", "value", "class"]
     assert scores["target"].unique().tolist() == ["b", "a"]
-    assert scores["filter"].unique().tolist() == [*FILTERS, COMBINED]
+    assert scores["filter"].unique().tolist() == [*DEFAULT_FILTERS, COMBINED]
     assert scores["score"].tolist() == list(SCORES) * 8
     found = {tuple(row[:3]): row[3:] for row in scores.itertuples(index=False, name=None)}
     for target in ("a", "b"):
@@ -264,26 +264,26 @@ def test_the_table_of_scores():
         assert combined == (pytest.approx(0.1, abs=1e-15), "robust")
 
 
-@pytest.mark.parametrize("filters", [FILTERS[:1], FILTERS[1:]])
+@pytest.mark.parametrize("filters", [DEFAULT_FILTERS[:1], DEFAULT_FILTERS[1:]])
 def test_the_combined_score_needs_all_three_filters(filters):
     scores = score_table(study_of(filters), Base(0.8, 0.4), DENSITY)
     assert scores["filter"].unique().tolist() == list(filters)
 
 
 def test_a_target_that_nothing_reached_is_untested_and_never_robust():
-    scores = score_table(study_of(FILTERS, changed=False), Base(0.8, 0.4), DENSITY)
+    scores = score_table(study_of(DEFAULT_FILTERS, changed=False), Base(0.8, 0.4), DENSITY)
     assert set(scores["class"]) == {UNTESTED}
     assert all(math.isnan(value) for value in scores["value"])
 
 
 def test_a_floored_network_is_undefined_where_it_has_to_be():
-    scores = score_table(study_of(FILTERS), Base(0.8, 0.0), DENSITY)
+    scores = score_table(study_of(DEFAULT_FILTERS), Base(0.8, 0.0), DENSITY)
     for _, _, score, value, label in scores.itertuples(index=False, name=None):
         assert (label == UNDEFINED) == math.isnan(value) == (score != "clean")
 
 
 def test_steps_out_of_order_are_put_in_order():
-    table_of_all = study_of(FILTERS)
+    table_of_all = study_of(DEFAULT_FILTERS)
     table_of_all["clean"] **= 2
     scores = score_table(table_of_all, Base(0.64, 0.4), DENSITY)
     found = {tuple(row[:3]): row[3] for row in scores.itertuples(index=False, name=None)}

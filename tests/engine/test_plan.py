@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hormesis.engine.plan import Cell, Plan, Removal, make_plan
 from hormesis.errors import SettingError
-from hormesis.settings.choices import FILTERS, UNFILTERED
+from hormesis.settings.choices import DEFAULT_FILTERS, UNFILTERED
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.stress.filters import Threshold, keep
@@ -118,7 +118,9 @@ def test_targets_do_not_share_removals():
 def test_cells_come_by_target_filter_and_step():
     plan = planned(weights(a=[0.0, 1.0], b=[0.0, 2.0]), Sweep(thresholds=4))
     places = [(cell.target, cell.threshold.filter, cell.threshold.step) for cell in plan.cells]
-    assert places == [(t, f, step) for t in ("a", "b") for f in FILTERS for step in range(4)]
+    assert places == [
+        (t, f, step) for t in ("a", "b") for f in DEFAULT_FILTERS for step in range(4)
+    ]
 
 
 def test_a_target_that_is_not_tested_has_no_cell():
@@ -177,7 +179,7 @@ def test_without_control_no_cell_has_one():
 def test_controls_are_the_same_in_any_order_and_company():
     sweep = Sweep(thresholds=5, control=True, seed=3)
     alone = controls(planned(UNLIKE, sweep))
-    turned = Sweep(filters=FILTERS[::-1], thresholds=5, control=True, seed=3)
+    turned = Sweep(filters=DEFAULT_FILTERS[::-1], thresholds=5, control=True, seed=3)
     beside = Bag(a=torch.tensor([1.0, 2.0]), w=UNLIKE.w.detach().clone())
     for company in (controls(planned(UNLIKE, turned)), controls(planned(beside, sweep))):
         assert company.keys() == alone.keys()

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from torchvision import datasets
 from torchvision.transforms import ToTensor
 
-from hormesis.data.datasets import NORMALISATIONS, digits, load_data
+from hormesis.data.datasets import NAMED_DATASETS, digits, load_data
 from hormesis.data.samples import take
 from hormesis.data.sampling import drawn, stratified
 from hormesis.errors import DataError, SettingError
@@ -66,7 +66,7 @@ def test_digits_are_the_8x8_images_interpolated_between_pixel_centres():
 
 def test_the_normalisation_of_digits_is_that_of_the_training_part():
     pixels = digits("train").inputs.double()
-    (mean,), (std,) = NORMALISATIONS["digits"]
+    (mean,), (std,) = NAMED_DATASETS["digits"].mean, NAMED_DATASETS["digits"].std
     assert (mean, std) == (round(float(pixels.mean()), 4), round(float(pixels.std()), 4))
     assert (digits().mean, digits().std) == ((mean,), (std,))
 
@@ -109,7 +109,8 @@ def test_pixels_are_those_that_torchvision_decodes_one_by_one(mnist_root, name, 
     assert torch.equal(samples.inputs, torch.stack([image for image, _ in one_by_one]))
     assert samples.labels.tolist() == [label for _, label in one_by_one]
     assert (samples.classes, samples.name, samples.bounds) == (10, name, (0.0, 1.0))
-    assert (samples.mean, samples.std) == NORMALISATIONS[name]
+    known = NAMED_DATASETS[name]
+    assert (samples.mean, samples.std) == (known.mean, known.std)
 
 
 def test_a_subset_is_drawn_from_the_labels(mnist_root):
@@ -355,7 +356,7 @@ def test_the_real_test_parts_have_10000_images_as_torchvision_decodes_them(name,
 @needs_data
 def test_the_normalisation_of_mnist_is_that_of_its_training_part():
     pixels = datasets.MNIST(str(DATA)).data.double() / 255
-    assert NORMALISATIONS["mnist"] == (
+    assert (NAMED_DATASETS["mnist"].mean, NAMED_DATASETS["mnist"].std) == (
         (round(float(pixels.mean()), 4),),
         (round(float(pixels.std()), 4),),
     )

@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy
 from hormesis.errors import AttackError, DataError, ModelError, SettingError
 from hormesis.settings.attacks import FGSM, PGD
 from hormesis.stress import attacks
-from hormesis.stress.attacks import clip, perturb, random_starts
+from hormesis.stress.attacks import clip, perturb
+from hormesis.stress.attempt import random_starts
 
 torch.set_num_threads(1)
 
@@ -270,14 +271,12 @@ def test_a_magnitude_still_to_be_chosen_is_refused(attack):
     ],
 )
 def test_a_broken_attack_is_caught(monkeypatch, shift, match):
-    class Broken(attacks._SignSteps):
-        def run(self, model, inputs, criterion, *, epsilon):  # pyright: ignore[reportIncompatibleMethodOverride]
-            found = inputs.clone()
-            found[3, 0, 0, 0] = 0.5 + shift
-            return found
+    def broken(attack, attempt):
+        found = attempt.inputs.clone()
+        found[3, 0, 0, 0] = 0.5 + shift
+        return found
 
-    broken = Broken(1, 1.0, random_start=False, seed=0, numbers=np.arange(8))
-    monkeypatch.setattr(attacks, "_foolbox_attack", lambda *_: broken)
+    monkeypatch.setitem(attacks.RUNS, FGSM, broken)
     inputs, labels = samples()
     inputs[3, 0, 0, 0] = 0.5
     with pytest.raises(AttackError, match=match):

@@ -1,6 +1,7 @@
 """Laws of the filters: what they keep, where their sweeps end, and that they are exact."""
 
 import math
+import pickle
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -10,16 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError
-from hormesis.settings.choices import FILTERS
+from hormesis.settings.choices import DEFAULT_FILTERS, FILTERS
+from hormesis.settings.sweep import Sweep
+from hormesis.settings.targets import Targets
 from hormesis.stress.filters import (
+    NAMED_FILTERS,
+    Filter,
     Threshold,
     keep,
     keep_above,
     keep_below,
     keep_outside,
-    thresholds,
+    register_filter,
 )
+from hormesis.stress.targets import find_targets
+from hormesis.stress.thresholds import thresholds
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
@@ -133,7 +141,7 @@ def test_pulses_have_their_width_and_just_fail_to_touch(drawn):
         assert threshold.alpha - threshold.lower == pytest.approx(span / (2 * count), rel=1e-9)
 
 
-@given(sweeps(), st.sampled_from(FILTERS))
+@given(sweeps(), st.sampled_from(DEFAULT_FILTERS))
 def test_filtering_twice_changes_nothing(drawn, name):
     values, count = drawn
     for threshold in swept(name, values, count):
@@ -142,7 +150,7 @@ def test_filtering_twice_changes_nothing(drawn, name):
         assert torch.equal(once, once.masked_fill(~keep(once, threshold), 0.0))
 
 
-@given(sweeps(), st.sampled_from(DTYPES), st.sampled_from(FILTERS))
+@given(sweeps(), st.sampled_from(DTYPES), st.sampled_from(DEFAULT_FILTERS))
 def test_every_edge_is_a_number_of_the_weights_type(drawn, dtype, name):
     values, count = drawn
     values = values.to(dtype)
@@ -156,7 +164,7 @@ def test_every_edge_is_a_number_of_the_weights_type(drawn, dtype, name):
 
 
 @settings(max_examples=30)
-@given(sweeps(), st.sampled_from(FILTERS))
+@given(sweeps(), st.sampled_from(DEFAULT_FILTERS))
 def test_steps_count_from_zero_along_the_filters_own_direction(drawn, name):
     values, count = drawn
     sweep = swept(name, values, count)
@@ -181,3 +189,42 @@ def test_thresholds_near_the_largest_half_precision_number_stay_usable():
     removed = [int((~keep(values, t)).sum()) for t in swept("pulse_wave", values, 3)]
     assert removed == [1, 1, 1]
     assert not any(math.isnan(t.upper) for t in swept("pulse_wave", values, 3))
+
+
+def keep_within(values, at):
+    return (values >= at.lower) & (values < at.upper)
+
+
+@pytest.fixture
+def within(monkeypatch):
+    """Return a filter, known for the time of a test, whose removals are no neighbours."""
+    for table in (NAMED_FILTERS, FILTERS):
+        monkeypatch.setitem(table, "within", None)  # taken back at the end
+    return register_filter(Filter("within", "keeps a window", keep_within))
+
+
+def test_a_filter_of_the_users_goes_along_to_other_processes(within, monkeypatch):
+    threshold = Threshold("within", 0, 0.0, -1.0, 1.0)
+    content = pickle.dumps(threshold)
+    monkeypatch.delitem(NAMED_FILTERS, "within")
+    assert pickle.loads(content) == threshold  # noqa: S301  (written a line above)
+    assert keep(torch.tensor([-2.0, 0.0]), threshold).tolist() == [False, True]
+
+
+def test_removals_that_are_no_neighbours_are_told_apart(within):
+    network = torch.nn.Linear(4, 2, bias=False)
+    found = find_targets(network, torch.zeros(1, 4), Targets())
+    plan = make_plan(network, found, Sweep(("within",), thresholds=4))
+    keys = [removal.key() for removal in plan.removals]
+    assert len(set(keys)) == len(keys) > 1
+    for cell in plan.cells:
+        (left,) = plan.removals[cell.removal].apply(dict(network.named_parameters())).values()
+        assert int((left == 0).sum()) == cell.zeroed
+
+
+def test_a_name_that_is_taken_or_none_is_refused():
+    with pytest.raises(SettingError, match="another `name` than 'high_pass'"):
+        register_filter(NAMED_FILTERS["high_pass"])
+    for name in ("combined", "a filter", ""):
+        with pytest.raises(SettingError, match="letters, digits and _"):
+            Filter(name, "", keep_within)

@@ -9,7 +9,8 @@ from torch import nn
 import hormesis as hm
 from hormesis.data.samples import samples_from
 from hormesis.errors import MissingExtraError, SettingError
-from hormesis.stress.attacks import perturb, random_starts
+from hormesis.stress.attacks import perturb
+from hormesis.stress.attempt import random_starts
 from hormesis.training.robustness import evaluated
 from retrained import data, network
 

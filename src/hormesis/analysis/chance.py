@@ -13,43 +13,30 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 from hormesis.analysis.response_intervals import wilson
 from hormesis.settings.scoring import Scoring
+from hormesis.stress.guessing import guessed_accuracy, guessed_top5
 
-TOP = 5
-BINARY = ("accuracy", "top5")
+# Binary metrics of studies whose manifest says neither that nor how a guess scores.
+_BINARY_BEFORE = {"accuracy": guessed_accuracy, "top5": guessed_top5}
+_CHOOSING = "accuracy"  # by which a magnitude is chosen
 
 
-def guessing_level(labels: Integer[np.ndarray, " samples"], metric: str) -> float | None:
-    """Return the performance of the best guess that never looks at the input.
+def is_binary(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a study's outcomes are 0 or 1, so that means are shares of the samples.
 
     Args:
-        labels: Class of each sample, at least one.
-        metric: ``"accuracy"``: the share of the most frequent class. ``"top5"``: the shares of
-            the five most frequent ones together. ``"loss"``: the entropy of the shares in nats,
-            which is the cross-entropy of predicting them for every sample.
-
-    Returns:
-        The level; None for a performance of which nothing is known.
+        manifest: Of the study. Those from before do not say; it then follows from the name.
 
     Example:
-        >>> labels = np.array([0, 0, 0, 1])
-        >>> guessing_level(labels, "accuracy"), guessing_level(labels, "top5")
-        (0.75, 1.0)
-        >>> round(guessing_level(labels, "loss"), 4), guessing_level(labels, "margin")
-        (0.5623, None)
+        >>> is_binary({"metric": {"binary": True}})
+        True
     """
-    counts = np.unique(labels, return_counts=True)[1]
-    if metric == "accuracy":
-        return float(counts.max() / len(labels))
-    if metric == "top5":
-        return float(np.sort(counts)[-TOP:].sum() / len(labels))
-    if metric == "loss":
-        shares = counts / len(labels)
-        return float(max(-(shares * np.log(shares)).sum(), 0.0))
-    return None
+    if "metric" in manifest:
+        return bool(manifest["metric"]["binary"])
+    return manifest["question"]["performance"]["name"] in _BINARY_BEFORE
 
 
 def mean_interval(
@@ -112,7 +99,7 @@ def chose(attack: Mapping[str, Any], metric: str) -> bool:
         True
     """
     chosen = attack.get("chosen")
-    if not chosen or metric != "accuracy" or chosen.get("unharmed", True):
+    if not chosen or metric != _CHOOSING or chosen.get("unharmed", True):
         return False
     return chosen.get("chance") is None or chosen["clean"] > chosen["chance"]
 
@@ -147,13 +134,13 @@ def chance_of(manifest: Mapping[str, Any], samples: pd.DataFrame | None) -> floa
     if "chance" in manifest:
         return float(manifest["chance"])
     name = manifest["question"]["performance"]["name"]
-    if name not in BINARY or samples is None or samples.empty:
+    if name not in _BINARY_BEFORE or samples is None or samples.empty:
         return None
-    return guessing_level(samples["label"].to_numpy(), name)
+    return _BINARY_BEFORE[name](samples["label"].to_numpy())
 
 
 def bases_at_chance(
-    base: Mapping[str, Any], metric: str, chance: float | None, factor: float
+    base: Mapping[str, Any], chance: float | None, factor: float, *, binary: bool
 ) -> tuple[bool, bool]:
     """Return whether the clean and the adversarial base of a study are at chance.
 
@@ -161,18 +148,18 @@ def bases_at_chance(
         base: As a manifest holds it: ``clean``, ``adversarial``, ``samples``,
             ``higher_is_better``; ``clean_error`` and ``adversarial_error`` for a performance that
             is no share of samples, without which nothing is said.
-        metric: Its name.
         chance: The guessing level, or None.
         factor: How many standard errors an interval extends.
+        binary: Whether the performance is a share of samples.
 
     Example:
         >>> base = {"clean": 0.9, "adversarial": 0.12, "samples": 100}
-        >>> bases_at_chance(base, "accuracy", 0.1, factor=1.98)
+        >>> bases_at_chance(base, 0.1, factor=1.98, binary=True)
         (False, True)
     """
 
     def one(kind: str) -> bool:
-        error = None if metric in BINARY else base.get(f"{kind}_error", math.nan)
+        error = None if binary else base.get(f"{kind}_error", math.nan)
         interval = mean_interval(base[kind], base["samples"], factor, error=error)
         return at_chance(interval, chance, higher_is_better=base.get("higher_is_better", True))
 
@@ -180,7 +167,7 @@ def bases_at_chance(
 
 
 def chance_notes(
-    base: Mapping[str, Any], metric: str, chance: float | None, factor: float
+    base: Mapping[str, Any], metric: str, chance: float | None, factor: float, *, binary: bool
 ) -> list[str]:
     """Return what a reader has to know about bases that are at chance, in sentences.
 
@@ -189,9 +176,10 @@ def chance_notes(
         metric: Its name.
         chance: The guessing level, or None.
         factor: How many standard errors an interval extends.
+        binary: Whether it is a share of samples.
     """
-    clean, adversarial = bases_at_chance(base, metric, chance, factor)
-    form = "{:.1%}" if metric in BINARY else "{:.4g}"
+    clean, adversarial = bases_at_chance(base, chance, factor, binary=binary)
+    form = "{:.1%}" if binary else "{:.4g}"
     level = "" if chance is None else form.format(chance)
     if clean:
         return [

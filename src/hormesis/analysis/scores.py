@@ -13,10 +13,9 @@ from hormesis.analysis.chance import corrected
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, ROBUST, UNDEFINED, UNTESTED
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.errors import SettingError
-from hormesis.settings.choices import FILTERS, POPULATIONS
+from hormesis.settings.choices import COMBINED, DEFAULT_FILTERS, POPULATIONS
 from hormesis.settings.scoring import Scoring
 
-COMBINED = "combined"
 SCORES = ("clean", "adversarial", "difference")
 
 Curve = Float[np.ndarray, "*sweeps thresholds"]
@@ -254,8 +253,8 @@ def layout(sweeps: Sweeps, only: str | None = None) -> Layout:
     for target, places in of_target.items():
         for name, place in places.items():
             add(target, name, [place])
-        if all(name in places for name in FILTERS):
-            add(target, COMBINED, [places[name] for name in FILTERS])
+        if all(name in places for name in DEFAULT_FILTERS):
+            add(target, COMBINED, [places[name] for name in DEFAULT_FILTERS])
     row, column, weight = zip(*entries, strict=True) if entries else ((), (), ())
     shape = (len(names), len(sweeps.names))
     return Layout(tuple(names), csr_array((weight, (row, column)), shape=shape))

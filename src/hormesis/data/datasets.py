@@ -1,9 +1,14 @@
-"""Data sets by name, from a folder of images, or from a user's own function."""
+"""The data sets that are known by name, and one door for all kinds of data.
+
+A named set is one ``NamedDataset`` here, in ``NAMED_DATASETS``, and one line in
+``settings.choices.DATASETS``. Help texts, training and analysis follow from the object.
+"""
 
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +19,93 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision import datasets
 
-from hormesis.data.images import read_images
+from hormesis.data.image_array import Pixels, pixels_from
+from hormesis.data.image_folders import Source, folder_source, load_own, source_of_files
 from hormesis.data.readers import Progress
-from hormesis.data.samples import Samples, samples_from, take
+from hormesis.data.samples import Samples, take
 from hormesis.data.sampling import drawn, stratified
-from hormesis.data.tiny_imagenet import find_tiny_imagenet, validation_files
-from hormesis.errors import DataError, unknown
-from hormesis.settings.factory import call_factory, is_factory, users_code
+from hormesis.data.tiny_imagenet import find_tiny_imagenet, pooled_images, validation_files
+from hormesis.errors import DataError, SettingError, unknown
+from hormesis.settings.choices import DATASETS
 
-NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "tiny-imagenet")
+Stages = Callable[[str, int, int], None]
+"""Called with a stage, the work done and in all."""
 
-# Mean and standard deviation of each channel, in units of [0, 1].
-NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "digits": ((0.3053,), (0.3237,)),  # of its training part, resized
-    "mnist": ((0.1307,), (0.3081,)),
-    "fashion-mnist": ((0.2860,), (0.3530,)),
-    "cifar10": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "tiny-imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # of ImageNet
-}
-
-_TORCHVISION: dict[str, Callable[..., Any]] = {
-    "mnist": datasets.MNIST,
-    "fashion-mnist": datasets.FashionMNIST,
-    "cifar10": datasets.CIFAR10,
-}
-_FILES = {
-    "mnist": Path("MNIST", "raw"),
-    "fashion-mnist": Path("FashionMNIST", "raw"),
-    "cifar10": Path("cifar-10-batches-py"),
-}
 _MOST_BYTES = 1 << 30  # of a file of these
-_MOST_FOLDERS = 100_000  # within a folder of images, those behind links included
 _HELD_OUT = 180
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Labels that are known at once, and inputs read where they are asked for."""
+class Request:
+    """Where a named set is read from, and what is told meanwhile.
 
-    labels: Int[Tensor, " samples"]
-    read: Callable[[Tensor], Tensor]
-    classes: int
+    Args:
+        name: Name of the set.
+        root: Folder of the named sets; None for what ``HORMESIS_DATA`` names.
+        download: Whether to fetch the set where it is missing.
+        progress: Called with a stage, the work done and in all.
+    """
+
+    name: str
+    root: Path | None = None
+    download: bool = False
+    progress: Stages = lambda stage, done, total: None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the named sets.
+
+        Raises:
+            DataError: If there is none.
+        """
+        known = self.root or os.environ.get("HORMESIS_DATA")
+        if not known:
+            raise DataError(
+                f"The data set {self.name!r} is read from a folder: name it with `--data-root`, or "
+                "in the environment as HORMESIS_DATA."
+            )
+        return Path(known).expanduser()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Training and validation part of a data set.
+
+    Args:
+        train: What networks are trained on.
+        validation: What they are validated and analysed on; no sample is in both.
+        notes: What a user has to know, in sentences.
+    """
+
+    train: Pixels
+    validation: Pixels
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """A data set that is known by its name.
+
+    Args:
+        name: What flags, tables and the manifest call it.
+        help: What it is, in a line.
+        read: Returns the part that is analysed, its inputs in units of [0, 1]. It finds or fetches
+            its files itself, by the request.
+        parts: Returns the training and the validation part; None holds a stratified tenth of what
+            ``read`` returns out for validation.
+        pooled: Returns training and validation images together, with the number of the former, for
+            the splits of the paper; None if there are none.
+        mean: Per-channel mean that networks for these data expect, in units of [0, 1], or empty.
+        std: Per-channel standard deviation, likewise.
+    """
+
+    name: str
+    help: str
+    read: Callable[[Request], Source]
+    parts: Callable[[Request], Parts] | None = None
+    pooled: Callable[[Request], tuple[Pixels, int, tuple[str, ...]]] | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 def load_data(
@@ -70,7 +121,7 @@ def load_data(
     """Return the test part of a data set, or a draw from it, every class in its share.
 
     Args:
-        name: One of ``NAMES``, a directory with one folder of images a class, or
+        name: One of ``NAMED_DATASETS``, a directory with one folder of images a class, or
             ``package.module:attribute``: something that ``samples_from`` takes, or a function
             without arguments that returns it.
         root: Folder of the named sets; ``digits`` needs none.
@@ -90,18 +141,23 @@ def load_data(
         >>> held_out.inputs.shape, held_out.classes
         (torch.Size([20, 1, 32, 32]), 10)
     """
-    if name not in NAMES and not Path(name).expanduser().is_dir():
-        return _from_factory(name, samples, seed, bounds, progress)
-    if name in NAMES:
-        source = _named(name, root, download, progress)
-        mean, std = NORMALISATIONS[name]
+    here = Path(name).expanduser()
+    known = NAMED_DATASETS.get(name)
+    if known is not None:
+        told = (lambda stage, done, total: None) if progress is None else _without_stage(progress)
+        source, mean, std = known.read(Request(name, root, download, told)), known.mean, known.std
+    elif here.is_dir():
+        source, name, mean, std = folder_source(here, progress), here.resolve().name, (), ()
     else:
-        source = _image_folder(Path(name).expanduser(), progress)
-        name, mean, std = Path(name).expanduser().resolve().name, (), ()
+        return load_own(name, samples, seed, bounds, progress, tuple(NAMED_DATASETS))
     places = None if samples is None else drawn(source.labels, samples, seed)
     chosen = torch.arange(len(source.labels)) if places is None else places
     inputs, labels = source.read(chosen), source.labels[chosen]
     return Samples(inputs, labels, bounds or (0.0, 1.0), source.classes, name, mean, std, places)
+
+
+def _without_stage(progress: Progress) -> Stages:
+    return lambda stage, done, total: progress(done, total)
 
 
 def digits(split: str = "test") -> Samples:
@@ -131,55 +187,37 @@ def digits(split: str = "test") -> Samples:
     labels = torch.from_numpy(raw.target.astype(np.int64))
     held_out = torch.zeros(len(labels), dtype=torch.bool)
     held_out[stratified(labels, _HELD_OUT, seed=0)] = True
-    mean, std = NORMALISATIONS["digits"]
-    whole = Samples(images, labels, (0.0, 1.0), 10, "digits", mean, std)
+    whole = Samples(images, labels, (0.0, 1.0), 10, "digits", _DIGITS_MEAN, _DIGITS_STD)
     return take(whole, (held_out if split == "test" else ~held_out).nonzero().flatten())
 
 
-def data_folder(name: str, root: Path | None) -> Path:
-    """Return the folder of the named sets: ``root``, or what ``HORMESIS_DATA`` names.
-
-    Raises:
-        DataError: If neither is given.
-    """
-    known = root or os.environ.get("HORMESIS_DATA")
-    if not known:
-        raise DataError(
-            f"The data set {name!r} is read from a folder: name it with `--data-root`, or in the "
-            "environment as HORMESIS_DATA."
-        )
-    return Path(known).expanduser()
+def _read_digits(request: Request) -> Source:
+    test = digits("test")
+    return Source(test.labels, lambda chosen: test.inputs[chosen], test.classes)
 
 
-def _named(name: str, root: Path | None, fetch: bool, progress: Progress | None) -> _Source:
-    """Return the test part of one of ``NAMES``."""
-    if name == "digits":
-        held_out = digits("test")
-        return _Source(held_out.labels, lambda chosen: held_out.inputs[chosen], held_out.classes)
-    root = data_folder(name, root)
-    if name == "tiny-imagenet":
-        folder = find_tiny_imagenet(root, fetch=fetch, progress=progress)
-        return _files(*validation_files(folder), progress)
-    return _torchvision(name, root, fetch)
+def _digits_parts(request: Request) -> Parts:
+    return Parts(pixels_from(digits("train")), pixels_from(digits("test")))
 
 
-def torchvision_pixels(
-    name: str, root: Path, *, train: bool, fetch: bool
+def _torchvision_pixels(
+    kind: Callable[..., Any], files: str, request: Request, *, train: bool
 ) -> tuple[UInt8[Tensor, "images channels height width"], Int[Tensor, " images"], int]:
     """Return images, labels and the number of classes of a set that torchvision reads at once.
 
     Args:
-        name: ``mnist``, ``fashion-mnist`` or ``cifar10``.
-        root: Folder of the named sets.
+        kind: Class of torchvision.
+        files: Folder of its files, within that of the named sets.
+        request: Where, and whether to download it where it is missing.
         train: Its training part instead of its test part.
-        fetch: Download it where it is missing.
 
     Raises:
         DataError: If it is missing or damaged, or cannot be fetched.
     """
+    name, root, fetch = request.name, request.folder, request.download
     try:
-        _check_files(root / _FILES[name])
-        dataset = _TORCHVISION[name](root=root, train=train, download=fetch)
+        _check_files(root / files)
+        dataset = kind(root=root, train=train, download=fetch)
     except DataError:
         raise
     except (RuntimeError, OSError, ValueError, AssertionError, KeyError, EOFError) as error:
@@ -210,78 +248,98 @@ def _check_files(folder: Path) -> None:
             )
 
 
-def _torchvision(name: str, root: Path, fetch: bool) -> _Source:
+def _read_torchvision(kind: Callable[..., Any], files: str, request: Request) -> Source:
     """Return the test part of a set that torchvision reads as one array."""
-    pixels, labels, classes = torchvision_pixels(name, root, train=False, fetch=fetch)
+    pixels, labels, classes = _torchvision_pixels(kind, files, request, train=False)
 
     def read(chosen: Int[Tensor, " chosen"]) -> Float[Tensor, "chosen channels height width"]:
         """Return the images at these indices, from 0 to 1."""
         return pixels[chosen].contiguous().to(torch.float32).div(255)
 
-    return _Source(labels, read, classes)
+    return Source(labels, read, classes)
 
 
-def _image_folder(folder: Path, progress: Progress | None) -> _Source:
-    """Return the images of a directory with one folder a class, classes in alphabetical order."""
-    try:
-        _refuse_circles(folder)
-        dataset = datasets.ImageFolder(folder)
-    except OSError as error:
-        raise DataError(
-            f"Expected '{folder}' to hold one folder of images for each class: "
-            f"{str(error).rstrip('.')}."
-        ) from error
-    files = [Path(path) for path, _ in dataset.samples]
-    return _files(files, torch.tensor(dataset.targets), len(dataset.classes), progress)
+def _torchvision_parts(kind: Callable[..., Any], files: str, request: Request) -> Parts:
+    own = NAMED_DATASETS[request.name]
+
+    def part(train: bool) -> Pixels:
+        values, labels, classes = _torchvision_pixels(kind, files, request, train=train)
+        stored = values.contiguous().numpy()
+        return Pixels(stored, labels, (0.0, 1.0), classes, own.name, own.mean, own.std)
+
+    return Parts(part(True), part(False))
 
 
-def _refuse_circles(folder: Path) -> None:
-    """Refuse links that lead back to where they lie, which torchvision would follow for ever.
+def _torchvision(
+    name: str, kind: Callable[..., Any], files: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> NamedDataset:
+    read, parts = partial(_read_torchvision, kind, files), partial(_torchvision_parts, kind, files)
+    return NamedDataset(name, DATASETS[name], read, parts, mean=mean, std=std)
+
+
+def _read_tiny_imagenet(request: Request) -> Source:
+    told = partial(request.progress, "Reading the data")
+    folder = find_tiny_imagenet(request.folder, fetch=request.download, progress=told)
+    return source_of_files(*validation_files(folder), told)
+
+
+def _pooled_tiny_imagenet(request: Request) -> tuple[Pixels, int, tuple[str, ...]]:
+    own = NAMED_DATASETS[request.name]
+    folder = find_tiny_imagenet(
+        request.folder, fetch=request.download, progress=partial(request.progress, "Downloading")
+    )
+    told = partial(request.progress, "Decoding the images, once")
+    decoded, labels, classes, first = pooled_images(folder, told)
+    notes = (decoded.note,) if decoded.note else ()
+    limits = (0.0, 1.0)
+    every = Pixels(decoded.pixels, labels, limits, classes, own.name, own.mean, own.std)
+    return every, first, notes
+
+
+_DIGITS_MEAN, _DIGITS_STD = (0.3053,), (0.3237,)  # of its training part, resized
+_SETS = (
+    NamedDataset(
+        "digits",
+        DATASETS["digits"],
+        _read_digits,
+        _digits_parts,
+        mean=_DIGITS_MEAN,
+        std=_DIGITS_STD,
+    ),
+    _torchvision("mnist", datasets.MNIST, "MNIST/raw", (0.1307,), (0.3081,)),
+    _torchvision("fashion-mnist", datasets.FashionMNIST, "FashionMNIST/raw", (0.286,), (0.353,)),
+    _torchvision("cifar10", datasets.CIFAR10, "cifar-10-batches-py", (0.5,) * 3, (0.5,) * 3),
+    NamedDataset(
+        "tiny-imagenet",
+        DATASETS["tiny-imagenet"],
+        _read_tiny_imagenet,
+        pooled=_pooled_tiny_imagenet,
+        mean=(0.485, 0.456, 0.406),  # of ImageNet
+        std=(0.229, 0.224, 0.225),
+    ),
+)
+NAMED_DATASETS = {one.name: one for one in _SETS}
+"""Every data set that is known by name."""
+
+
+def register_dataset(made: NamedDataset) -> NamedDataset:
+    """Make a data set known by its name: to ``load_data``, to training and to the command line.
+
+    Args:
+        made: The set; one of the same name is replaced, but for those of the package.
+
+    Returns:
+        The set itself.
 
     Raises:
-        DataError: Naming one.
+        SettingError: If the package has a data set of this name.
+
+    Example:
+        >>> register_dataset(NAMED_DATASETS["digits"])
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected another `name` than 'digits', which is taken.
     """
-    waiting, count = [(str(folder), frozenset[str]())], 0
-    while waiting:
-        place, above = waiting.pop()
-        real, count = os.path.realpath(place), count + 1
-        if real in above or count > _MOST_FOLDERS:
-            raise DataError(f"The links in '{folder}' lead in circles, as at '{place}': remove it.")
-        with os.scandir(place) as entries:
-            inner = [entry.path for entry in entries if entry.is_dir()]
-        waiting += [(path, above | {real}) for path in inner]
-
-
-def _files(files: list[Path], labels: Tensor, classes: int, progress: Progress | None) -> _Source:
-    """Return a source that decodes image files."""
-
-    def read(chosen: Int[Tensor, " chosen"]) -> Float[Tensor, "chosen 3 height width"]:
-        """Return the images at these indices, from 0 to 1."""
-        return read_images([files[index] for index in chosen.tolist()], progress)
-
-    return _Source(labels, read, classes)
-
-
-def _from_factory(
-    name: str,
-    count: int | None,
-    seed: int,
-    bounds: tuple[float, float] | None,
-    progress: Progress | None,
-) -> Samples:
-    """Return what a user's own function gives, if ``name`` names one at all."""
-    if not is_factory(name):
-        if os.sep in name or name.startswith((".", "~")):
-            raise DataError(f"There is no folder {name!r} to read images from.")
-        raise DataError(
-            f"{unknown('data set', name, NAMES)} A directory with one folder of images a class, or "
-            "`package.module:function`, will do as well."
-        )
-    data = call_factory(name, "data set")
-    if isinstance(data, Samples) and bounds is not None:
-        data = replace(data, bounds=bounds)
-    declared = bounds or (0.0, 1.0)
-    with users_code(name, "data set"):  # a dataset of the user's own decodes its items here
-        return samples_from(
-            data, bounds=declared, name=name, count=count, seed=seed, progress=progress
-        )
+    if made.name in {one.name for one in _SETS}:
+        raise SettingError(f"Expected another `name` than {made.name!r}, which is taken.")
+    NAMED_DATASETS[made.name], DATASETS[made.name] = made, made.help
+    return made

@@ -1,25 +1,14 @@
 """A data set in two parts: what a network is trained on, and what it is validated on."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from hormesis.data.datasets import (
-    NAMES,
-    NORMALISATIONS,
-    data_folder,
-    digits,
-    load_data,
-    torchvision_pixels,
-)
+from hormesis.data.datasets import NAMED_DATASETS, Parts, Request, Stages, load_data
 from hormesis.data.image_array import Pixels, pixels_from
-from hormesis.data.image_cache import decoded
 from hormesis.data.sampling import stratified
-from hormesis.data.tiny_imagenet import find_tiny_imagenet, training_files, validation_files
 from hormesis.errors import DataError, unknown
 
 SPLITS = ("standard", "paper", "paper-80")
@@ -27,22 +16,6 @@ SPLITS = ("standard", "paper", "paper-80")
 # or 80,000 (METHOD, section 7): shares of the whole in elevenths.
 _ELEVENTHS = {"paper": (9, 1), "paper-80": (8, 2)}
 _HELD_OUT = 10  # one in so many, where a data set has no validation part of its own
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Training and validation part of a data set.
-
-    Args:
-        train: What networks are trained on.
-        validation: What they are validated and analysed on; no sample is in both.
-        notes: What a user has to know, in sentences.
-    """
-
-    train: Pixels
-    validation: Pixels
-    notes: tuple[str, ...] = ()
 
 
 def load_parts(
@@ -52,7 +25,7 @@ def load_parts(
     split: str = "standard",
     seed: int = 0,
     download: bool = False,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Stages = lambda stage, done, total: None,
 ) -> Parts:
     """Return both parts of a data set.
 
@@ -77,18 +50,23 @@ def load_parts(
     """
     if split not in SPLITS:
         raise DataError(unknown("split", split, SPLITS))
-    if split != "standard" and name != "tiny-imagenet":
+    known, request = NAMED_DATASETS.get(name), Request(name, root, download, progress)
+    if split != "standard" and (known is None or known.pooled is None):
+        pooling = " or ".join(one.name for one in NAMED_DATASETS.values() if one.pooled)
         raise DataError(
             f"Expected `split` to be 'standard' for {name!r}, got {split!r}, which pools the "
-            "labelled images of tiny-imagenet."
+            f"labelled images of {pooling}."
         )
-    if name == "digits":
-        return Parts(pixels_from(digits("train")), pixels_from(digits("test")))
-    if name == "tiny-imagenet":
-        return _tiny_imagenet(data_folder(name, root), split, seed, download, progress)
-    if name in NAMES:
-        return _torchvision(name, data_folder(name, root), download)
-    whole = load_data(name, progress=lambda done, all_: progress("Reading the data", done, all_))
+    if known is not None and known.pooled is not None:
+        return _of_pooled(*known.pooled(request), split, seed)
+    if known is not None and known.parts is not None:
+        return known.parts(request)
+    whole = load_data(
+        name,
+        root=root,
+        download=download,
+        progress=lambda done, total: progress("Reading the data", done, total),
+    )
     return held_out(pixels_from(whole), seed=seed)
 
 
@@ -107,37 +85,11 @@ def held_out(whole: Pixels, *, seed: int) -> Parts:
     return Parts(whole.subset(_others(chosen, len(whole))), whole.subset(chosen))
 
 
-def _torchvision(name: str, root: Path, download: bool) -> Parts:
-    mean, std = NORMALISATIONS[name]
-
-    def part(train: bool) -> Pixels:
-        values, labels, classes = torchvision_pixels(name, root, train=train, fetch=download)
-        stored = values.contiguous().numpy()
-        return Pixels(stored, labels, (0.0, 1.0), classes, name, mean, std)
-
-    return Parts(part(True), part(False))
-
-
-def _tiny_imagenet(root: Path, split: str, seed: int, download: bool, progress: Progress) -> Parts:
-    folder = find_tiny_imagenet(
-        root, fetch=download, progress=lambda done, total: progress("Downloading", done, total)
-    )
-    train, labels, classes = training_files(folder)
-    validation, others, _ = validation_files(folder)
-    stage = "Decoding the images, once"
-    found = decoded(
-        [*train, *validation],
-        "labelled",
-        beside=folder,
-        progress=lambda done, total: progress(stage, done, total),
-    )
-    mean, std = NORMALISATIONS["tiny-imagenet"]
-    every = torch.cat([labels, others])
-    pooled = Pixels(found.pixels, every, (0.0, 1.0), classes, "tiny-imagenet", mean, std)
-    notes = (found.note,) if found.note else ()
+def _of_pooled(pooled: Pixels, train: int, notes: tuple[str, ...], split: str, seed: int) -> Parts:
+    """Return both parts of pooled images, of which the first ``train`` are the training set."""
     if split != "standard":
         return Parts(*_drawn(pooled, split, seed), notes)
-    first = torch.arange(len(train))
+    first = torch.arange(train)
     return Parts(pooled.subset(first), pooled.subset(_others(first, len(pooled))), notes)
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from hormesis.data.download import Archive, download
+from hormesis.data.image_cache import Decoded, decoded
 from hormesis.data.readers import Progress
 from hormesis.errors import DataError
 
@@ -115,6 +116,26 @@ def training_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], in
         files += kept
         labels += [number] * len(kept)
     return files, torch.tensor(labels), len(index)
+
+
+def pooled_images(
+    folder: Path, progress: Progress | None = None
+) -> tuple[Decoded, Int[Tensor, " images"], int, int]:
+    """Return all labelled images, decoded once, their classes, and the number of classes.
+
+    Args:
+        folder: The folder ``tiny-imagenet-200``.
+        progress: Called with images decoded and in all.
+
+    Returns:
+        The images, those of the training set first; their classes; the number of classes; and how
+        many belong to the training set.
+    """
+    train, labels, classes = training_files(folder)
+    validation, others, _ = validation_files(folder)
+    told = progress or (lambda done, total: None)
+    found = decoded([*train, *validation], "labelled", beside=folder, progress=told)
+    return found, torch.cat([labels, others]), classes, len(train)
 
 
 def _class_numbers(folder: Path) -> dict[str, int]:

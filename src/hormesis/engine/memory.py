@@ -21,9 +21,9 @@ from torch.utils._pytree import tree_leaves
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.errors import SettingError
-from hormesis.settings.attacks import PGD
+from hormesis.settings.attacks import shortest
 from hormesis.settings.execution import in_bytes
-from hormesis.stress.filters import Threshold
+from hormesis.stress.filters import HIGH_PASS, Threshold
 from hormesis.stress.metrics import loss
 
 MOST = 256  # samples in a block; more are no faster
@@ -35,7 +35,7 @@ _SLACK = 1.3
 _BUFFERS = 64 * 2**20
 _OUTCOME = 16  # bytes for each removal and sample, with the copy that puts them together
 _CGROUP = Path("/sys/fs/cgroup")
-_ALL = Threshold("high_pass", 0, math.inf, math.inf, math.inf)  # above which no value lies
+_ALL = Threshold(HIGH_PASS.name, 0, math.inf, math.inf, math.inf)  # above which no value lies
 Measure = Callable[[Sequence[Removal], Block, MeasurementSpec, Callable[[], None]], Outcomes]
 
 
@@ -108,8 +108,7 @@ def _dry(spec: MeasurementSpec) -> MeasurementSpec:
     The attack takes one step as wide as the inputs' bounds: bytes depend on neither.
     """
     # Rows that rounding might decide are few, and never the same in two blocks.
-    steps = {"steps": 1} if isinstance(spec.attack, PGD) else {}
-    attack = replace(spec.attack, epsilon=spec.bounds[1] - spec.bounds[0], **steps)
+    attack = replace(shortest(spec.attack), epsilon=spec.bounds[1] - spec.bounds[0])
     return replace(spec, attack=attack, metric=loss)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hormesis.engine.plan import Removal
-from hormesis.settings.attacks import FGSM, PGD, RandomSigns
+from hormesis.settings.attacks import Attack
 from hormesis.stress.metrics import Metric
 
 
@@ -30,7 +30,7 @@ class MeasurementSpec:
     """
 
     metric: Metric
-    attack: FGSM | PGD | RandomSigns
+    attack: Attack
     adaptive: bool
     bounds: tuple[float, float]
     seed: int

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from hormesis.errors import SettingError
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.sweep import Sweep
-from hormesis.stress.filters import Threshold, keep, thresholds
+from hormesis.stress.filters import Threshold, keep
 from hormesis.stress.targets import Target
+from hormesis.stress.thresholds import thresholds
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Removal:
         compare: ``"signed"``, or ``"magnitude"`` to compare absolute values with the threshold.
         start: How many of the target's values are below those zeroed, in the order of what is
             compared; with ``count`` it tells which values go.
+        scattered: Tells which values go where they are no neighbours in that order.
         draw: Seed of a random removal of ``count`` values, the control; None for the filter itself.
         noise: With a ``draw``, remove nothing, and add Gaussian noise of the same norm as the
             values that the filter zeroes.
@@ -41,6 +43,7 @@ class Removal:
     start: int = 0
     draw: int | None = None
     noise: bool = False
+    scattered: str = ""
 
     def key(self) -> str:
         """Return what tells the removal from all others of the same network and the same seed.
@@ -49,7 +52,8 @@ class Removal:
         """
         parts = ";".join(f"{p.parameter},{p.axis},{p.index}" for p in self.target.parts)
         drawn = f"{self.draw}|noise" if self.noise else f"{self.draw}"
-        return f"{parts}|{self.compare}|{self.start}|{self.start + self.count}|{drawn}"
+        which = f"{self.start}|{self.start + self.count}{self.scattered}"
+        return f"{parts}|{self.compare}|{which}|{drawn}"
 
     def apply(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return copies of the target's tensors with the values zeroed.
@@ -189,16 +193,14 @@ def _add_target(
     ordered = _ordered(target, parameters, sweep)
     dtype = _common(parameters[part.parameter] for part in target.parts)
     low, high = _range(target, ordered, sweep)
-    row_of: dict[tuple[int, ...], int] = {}
+    row_of: dict[tuple[int, int, str], int] = {}
     for name in sweep.filters:
         for threshold in thresholds(name, low, high, sweep.thresholds, dtype):
-            start, stop = _removed(ordered, threshold)
-            count = stop - start
+            start, count, scattered = _removed(ordered, threshold)
             row, controls = UNFILTERED, [UNFILTERED] * int(sweep.control)
             if count:
-                removal = Removal(target, threshold, count, sweep.by, start)
-                # A mask removes neighbours in the order of values: its ends tell masks apart.
-                row = row_of.setdefault((start, stop), len(removals))
+                removal = Removal(target, threshold, count, sweep.by, start, scattered=scattered)
+                row = row_of.setdefault((start, count, scattered), len(removals))
                 if row == len(removals):
                     removals.append(removal)
                 # Where all values go, chance has no choice: one draw stands for all.
@@ -250,18 +252,16 @@ def _range(
     return float(ordered[0]), float(ordered[-1])
 
 
-def _removed(ordered: Float[np.ndarray, " size"], threshold: Threshold) -> tuple[int, int]:
-    """Return where, in the ascending values, those that the filter removes begin and end."""
+def _removed(ordered: Float[np.ndarray, " size"], threshold: Threshold) -> tuple[int, int, str]:
+    """Return where the values that a filter removes begin, how many they are, and which.
 
-    def below(edge: float, *, inclusive: bool = False) -> int:
-        # Thresholds are numbers that the weights' data type can hold: nothing is rounded here.
-        return int(ordered.searchsorted(ordered.dtype.type(edge), "right" if inclusive else "left"))
-
-    if threshold.filter == "high_pass":
-        return 0, below(threshold.alpha, inclusive=True)
-    if threshold.filter == "low_pass":
-        return below(threshold.alpha), len(ordered)
-    return below(threshold.lower), below(threshold.upper)
+    Neighbours in ascending order, as all filters of the package remove, need no word on which.
+    """
+    gone = ~keep(ordered, threshold)  # the values' data type can hold the threshold: it is exact
+    start, count = int(gone.argmax()), int(np.count_nonzero(gone))
+    if gone[start : start + count].all():
+        return start, count, ""
+    return start, count, "|" + hashlib.sha256(np.packbits(gone).tobytes()).hexdigest()
 
 
 def _draw(sweep: Sweep, target: str, threshold: Threshold, draw: int) -> int:

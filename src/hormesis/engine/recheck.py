@@ -14,7 +14,7 @@ from hormesis.engine.plain import filtered
 from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
-from hormesis.stress.metrics import Metric, accuracy_of, top5_of
+from hormesis.stress.metrics import Metric
 
 # In 25,000 rows of the paper's networks rounding moved no logit by more than 1e-5 of the largest in
 # its row, and so no gap between two by more than 2e-5 (`test_rounding_stays_within_the_margin`).
@@ -87,8 +87,8 @@ def undecided(
 ) -> Bool[Tensor, " rows"]:
     """Return where rounding might change the outcome, and where a logit is not finite.
 
-    Accuracy and top-5 compare the logit of the true class with the others: a row is undecided if
-    the others that rounding might move past it (see ``Rounding``) could make the
+    A metric with a ``rank`` compares the logit of the true class with the others: a row is
+    undecided if the others that rounding might move past it (see ``Rounding``) could make the
     difference. Another binary performance may depend on the order of all of the six largest
     logits: a row is undecided if two neighbours among them lie that close. Other performances
     are numbers, which rounding moves by as little as the logits.
@@ -114,9 +114,7 @@ def undecided(
         return broken
     margin = rounding.margins(logits, before)
     zero = torch.zeros_like(logits, dtype=torch.bool) if before is None else before < -margin
-    compared: dict[object, int] = {accuracy_of: 1, top5_of: 5}
-    places = compared.get(metric.function)
-    if places is None:
+    if metric.rank is None:
         best, order = logits.topk(min(6, logits.shape[1]), dim=1)
         close = best[:, :-1] - best[:, 1:] <= margin
         return broken | (close & ~_neighbours(zero.gather(1, order))).any(dim=1)
@@ -127,7 +125,7 @@ def undecided(
     surely = (lead > margin) | ahead
     perhaps = ((lead >= -margin) & ~equal) | ahead
     perhaps.scatter_(1, own, torch.zeros_like(own, dtype=torch.bool))
-    return broken | ((surely.sum(dim=1) < places) & (perhaps.sum(dim=1) >= places))
+    return broken | ((surely.sum(dim=1) < metric.rank) & (perhaps.sum(dim=1) >= metric.rank))
 
 
 def checked(

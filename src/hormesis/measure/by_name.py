@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from hormesis.data.datasets import NAMES, load_data
+from hormesis.data.datasets import NAMED_DATASETS, load_data
 from hormesis.data.samples import Samples
 from hormesis.data.sampling import drawn
 from hormesis.data.splits import load_parts
@@ -97,7 +97,7 @@ def _check_names(source: ModelAndData) -> None:
     """Refuse, before anything slow, what can be known to fail from the names alone."""
     check_name(source.model)
     is_folder = Path(source.data).expanduser().is_dir()
-    if not (source.data in NAMES or is_factory(source.data) or is_folder):
+    if not (source.data in NAMED_DATASETS or is_factory(source.data) or is_folder):
         return  # for `load_data`, which comes next, to refuse
     if source.weights is None and source.data != "digits" and not is_factory(source.model):
         raise SettingError(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hormesis.analysis.chance import chance_notes, guessing_level
+from hormesis.analysis.chance import chance_notes, is_binary
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
 from hormesis.analysis.uncertainty import interval_method_of
@@ -16,7 +16,7 @@ from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.rules import plain, plainly
 from hormesis.stress.epsilon import EpsilonChoice
-from hormesis.stress.metrics import NAMED_METRICS, Metric
+from hormesis.stress.metrics import Metric
 
 
 def question(
@@ -73,10 +73,7 @@ def _idle(means: Means) -> dict[str, float]:
 
 def chance_of(samples: Samples, metric: Metric) -> float | None:
     """Return the performance of guessing on these samples; None where that is not known."""
-    if metric.chance is not None:
-        return metric.chance
-    own = NAMED_METRICS.get(metric.name) == metric
-    return guessing_level(samples.labels.numpy(), metric.name) if own else None
+    return metric.chance_on(samples.labels.numpy())
 
 
 _UNHARMED = (
@@ -162,4 +159,5 @@ def notes_on_chance(
     planned = question["data"]["samples"] if question["sweep"]["until"] is not None else None
     method = interval_method_of(base["samples"], planned, scoring)
     name, chance = question["performance"]["name"], manifest.get("chance")
-    return chance_notes(base, name, chance, float(method.critical()))
+    factor = float(method.critical())
+    return chance_notes(base, name, chance, factor, binary=is_binary(manifest))

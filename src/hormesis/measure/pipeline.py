@@ -159,7 +159,8 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         # Check everything that can be known beforehand, then measure what is not there yet.
         device = device_of(network)
         check_network(network, samples.inputs[:2].to(device), samples.classes)
-        refuse_unfit(network, samples.inputs[:_ROWS].to(device), request.metric.name)
+        ranked = request.metric.name if request.metric.rank else ""
+        refuse_unfit(network, samples.inputs[:_ROWS].to(device), ranked)
         with evaluating(network):
             return _Analysis(make_study_plan(network, samples, request, device), report).study()
 

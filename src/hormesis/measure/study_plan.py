@@ -147,6 +147,7 @@ def make_draft(
         "attack": attack,
         "scoring": plain_scoring(request.scoring),
         **({} if chance is None else {"chance": chance}),
+        "metric": {"binary": request.metric.binary},
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),
         **flow_entry(engine.flow, plan.targets),

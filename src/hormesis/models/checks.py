@@ -8,7 +8,6 @@ from hormesis.errors import ModelError
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
 
-_BY_RANK = ("accuracy", "top5")
 _ROUNDING = 1e-3  # in units of the largest logit; batches of different size round differently
 
 
@@ -23,7 +22,8 @@ def refuse_unfit(
     Args:
         network: Any network.
         example: At least two different inputs, on the network's device.
-        metric: Name of what is measured; by accuracy, a single output is always right.
+        metric: Name of what is measured if it ranks the logits, by which a single output is always
+            right.
 
     Raises:
         ModelError: If the network has a single output where accuracy is measured, changes a buffer
@@ -49,7 +49,7 @@ statistics, or another normalisation.
         finally:
             for _, tensor, before in state:
                 tensor.copy_(before)
-        if metric in _BY_RANK and first.shape[1] < 2:
+        if metric and first.shape[1] < 2:
             raise ModelError(
                 f"The network has a single output, so that every answer is right by {metric}: "
                 "give it an output for each class, two for yes or no, or measure another "

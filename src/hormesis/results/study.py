@@ -12,7 +12,13 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from hormesis.analysis.bootstrap import bootstrap_spread
-from hormesis.analysis.chance import bases_at_chance, chance_of, population_of, tied_share
+from hormesis.analysis.chance import (
+    bases_at_chance,
+    chance_of,
+    is_binary,
+    population_of,
+    tied_share,
+)
 from hormesis.analysis.evidence import claim_notes, judged
 from hormesis.analysis.prefixes import (
     SettledGroup,
@@ -249,9 +255,9 @@ class Study:
         """Whether the unfiltered network cannot be told from guessing: clean, adversarial."""
         if self.chance is None:
             return False, False
-        base, asked = self.manifest["base"], self.manifest["question"]
+        base = self.manifest["base"]
         factor = float(self.law(self.scoring, int(base["samples"])).critical())
-        return bases_at_chance(base, asked["performance"]["name"], self.chance, factor)
+        return bases_at_chance(base, self.chance, factor, binary=is_binary(self.manifest))
 
     @property
     def notes(self) -> tuple[str, ...]:

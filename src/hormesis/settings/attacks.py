@@ -1,13 +1,15 @@
 """Which attack is asked for: plain frozen values, checked when they are made, free of torch.
 
-``attacks.py`` runs them.
+An attack is one class here, in ``ATTACKS``, and one function in ``stress.attacks.RUNS``, which
+carries it out. Nothing else names one: flags, configurations, training, the search for a magnitude
+and the manifest follow from the fields of the class.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from hormesis.errors import SettingError, unknown
 
@@ -75,6 +77,34 @@ def as_epsilon(given: object) -> float | str:
     return value
 
 
+@runtime_checkable
+class Attack(Protocol):
+    """What every attack has: a frozen dataclass with these fields, and any others of its own.
+
+    Some fields mean the same for all that have them: ``steps`` and ``step_size`` are set by the
+    flags of these names; ``restarts`` is how many perturbed inputs of a sample are tried, each from
+    another start, as long as none is wrong.
+
+    Attributes:
+        __dataclass_fields__: That it is a dataclass.
+        name: What flags, tables and the manifest call it.
+        epsilon: Largest change of any input value, in input units, or ``"auto"``.
+        straight: Whether its direction is the same at every magnitude, so that one gradient serves
+            them all where a magnitude is searched for.
+        training: Fields that are others in training, where an attack has to be quick.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    name: ClassVar[str]
+    straight: ClassVar[bool]
+    training: ClassVar[Mapping[str, Any]]
+
+    @property
+    def epsilon(self) -> float | int | str:
+        """Largest change of any input value."""
+        ...
+
+
 @dataclass(frozen=True)
 class FGSM:
     """The fast gradient sign method: one step of size ``epsilon`` along the sign of the gradient.
@@ -100,6 +130,8 @@ such as 0.03 or 8/255, or 'auto', got -1.
     """
 
     name: ClassVar[str] = "fgsm"
+    straight: ClassVar[bool] = True
+    training: ClassVar[Mapping[str, Any]] = {}
     epsilon: float | int | str = AUTO
 
     def __post_init__(self) -> None:
@@ -160,6 +192,8 @@ class PGD:
     """
 
     name: ClassVar[str] = "pgd"
+    straight: ClassVar[bool] = False
+    training: ClassVar[Mapping[str, Any]] = {"steps": 10}
     epsilon: float | int | str = AUTO
     steps: int = 40
     step_size: float | int | None = None
@@ -201,6 +235,8 @@ class RandomSigns:
     """
 
     name: ClassVar[str] = "random_signs"
+    straight: ClassVar[bool] = False
+    training: ClassVar[Mapping[str, Any]] = {}
     epsilon: float | int | str
     draws: int = 10
 
@@ -210,9 +246,34 @@ class RandomSigns:
         if self.draws < 1:
             raise SettingError(f"Expected `draws` to be at least 1, got {self.draws}.")
 
+    @property
+    def restarts(self) -> int:
+        """How many perturbed inputs of a sample are tried."""
+        return self.draws
 
-Attack = FGSM | PGD
-ATTACKS: dict[str, type[FGSM] | type[PGD]] = {FGSM.name: FGSM, PGD.name: PGD}
+
+ATTACKS: dict[str, type[Any]] = {FGSM.name: FGSM, PGD.name: PGD}
+"""Every attack that can be asked for, by its name."""
+
+
+def tries(attack: Attack) -> int:
+    """Return how many perturbed inputs of a sample are tried at most.
+
+    Example:
+        >>> tries(FGSM()), tries(PGD(restarts=3)), tries(RandomSigns(0.1))
+        (1, 3, 10)
+    """
+    return getattr(attack, "restarts", 1)
+
+
+def shortest(attack: Attack) -> Attack:
+    """Return an attack of a single step, or the attack itself if it has no number of steps.
+
+    Example:
+        >>> shortest(PGD(0.1, steps=40)).steps
+        1
+    """
+    return replace(attack, steps=1) if "steps" in _fields(type(attack)) else attack
 
 
 def make_attack(
@@ -221,6 +282,7 @@ def make_attack(
     *,
     steps: int | None = None,
     step_size: float | None = None,
+    training: bool = False,
 ) -> Attack:
     """Return the attack that the command line or a configuration file names.
 
@@ -230,6 +292,7 @@ def make_attack(
         steps: Number of steps of an attack that takes several; ``None`` keeps its default.
         step_size: Size of one of them as a share of ``epsilon``; ``None`` takes 2.5 divided by
             their number.
+        training: Take the attack's own defaults for training, which are fewer steps.
 
     Raises:
         SettingError: For an unknown name (with the nearest known ones), an epsilon that cannot be
@@ -244,15 +307,22 @@ def make_attack(
     """
     if name not in ATTACKS:
         raise SettingError(unknown("attack", name, ATTACKS))
-    if name == PGD.name:
-        return PGD(epsilon, steps=PGD.steps if steps is None else steps, step_size=step_size)
+    kind = ATTACKS[name]
+    settings = {"epsilon": epsilon, **(kind.training if training else {})}
     for setting, value in (("steps", steps), ("step_size", step_size)):
-        if value is not None:
+        if value is None:
+            continue
+        if setting not in _fields(kind):
             raise SettingError(
-                f"Expected no `{setting}` for the attack 'fgsm', which takes a single step, got "
+                f"Expected no `{setting}` for the attack {name!r}, which takes a single step, got "
                 f"{value}."
             )
-    return FGSM(epsilon)
+        settings[setting] = value
+    return kind(**settings)
+
+
+def _fields(kind: type[Any]) -> set[str]:
+    return {one.name for one in fields(kind)}
 
 
 def describe_attack(attack: Attack, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -4,7 +4,27 @@ from collections.abc import Sequence
 
 from hormesis.errors import SettingError, unknown
 
-FILTERS = ("high_pass", "low_pass", "pulse_wave")
+# The names that the package knows: one line each, shown in the help; the objects behind them are in
+# `stress.filters`, `stress.metrics` and `data.datasets`, whose `register_...` add a user's own.
+FILTERS = {
+    "high_pass": "keeps the values above the threshold",
+    "low_pass": "keeps the values below the threshold",
+    "pulse_wave": "keeps the values outside a window around the threshold",
+}
+METRICS = {
+    "accuracy": "whether the largest logit is that of the true class",
+    "top5": "whether the true class is among those of the five largest logits",
+    "loss": "cross-entropy in nats",
+}
+DATASETS = {
+    "digits": "scikit-learn's handwritten digits, 1x32x32",
+    "mnist": "handwritten digits, 1x28x28",
+    "fashion-mnist": "articles of clothing, 1x28x28",
+    "cifar10": "ten kinds of animals and vehicles, 3x32x32",
+    "tiny-imagenet": "200 classes of ImageNet, 3x64x64",
+}
+DEFAULT_FILTERS = ("high_pass", "low_pass", "pulse_wave")  # whose mean is the combined score
+COMBINED = "combined"
 KINDS = (
     "convolution",
     "linear",

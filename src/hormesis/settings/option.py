@@ -4,7 +4,7 @@ The command line, its help and its YAML file are made from the dataclasses (``cl
 first sentence on a field under ``Args:`` is its help.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
@@ -13,7 +13,7 @@ from hormesis.settings.choices import check_choice
 
 def option(
     *,
-    choices: Sequence[str] = (),
+    choices: Collection[str] = (),
     noun: str = "",
     flag: str | None = None,
     metavar: str = "",
@@ -23,7 +23,7 @@ def option(
     """Return the metadata of a field, for ``dataclasses.field``.
 
     Args:
-        choices: The names that the field may hold; see ``check_choices``.
+        choices: The names that the field may hold, looked up when it is checked; see ``check_choices``.
         noun: What one of them is called in messages; by default the field's name.
         flag: Name of the flag, as YAML spells it; by default the field's. Empty for no flag.
         metavar: What stands for a value in the help; ``FILE`` and ``DIR`` mark paths.
@@ -38,7 +38,7 @@ def option(
         >>> Drawing().width
         'single'
     """
-    names = {"choices": tuple(choices), "noun": noun, "metavar": metavar, "expected": expected}
+    names = {"choices": choices, "noun": noun, "metavar": metavar, "expected": expected}
     metadata = {name: value for name, value in names.items() if value}
     return metadata | {"code": code} | ({} if flag is None else {"flag": flag})
 
@@ -56,4 +56,4 @@ def check_choices(settings: Any) -> None:  # noqa: ANN401  (any dataclass)
         known, value = field.metadata.get("choices", ()), getattr(settings, field.name)
         for name in value if isinstance(value, tuple | list) else (value,):
             if known and name is not None:
-                check_choice(field.metadata.get("noun", field.name), name, known)
+                check_choice(field.metadata.get("noun", field.name), name, tuple(known))

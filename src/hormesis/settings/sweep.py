@@ -9,6 +9,7 @@ from hormesis.settings.choices import (
     ADVERSARIES,
     CERTAIN,
     COMPARED,
+    DEFAULT_FILTERS,
     FILTERS,
     MOST_DRAWS,
     MOST_SEED,
@@ -54,7 +55,7 @@ class Sweep:
     """
 
     filters: tuple[str, ...] = field(
-        default=FILTERS, metadata=option(choices=FILTERS, noun="filter")
+        default=DEFAULT_FILTERS, metadata=option(choices=FILTERS, noun="filter")
     )
     thresholds: int = 25
     by: str = field(default="signed", metadata=option(choices=COMPARED, noun="choice of `by`"))

@@ -18,7 +18,6 @@ from hormesis.settings.choices import (
     BASES,
     CERTAIN,
     COMPARED,
-    FILTERS,
     GRANULARITIES,
     INTERVALS,
     MOST_DRAWS,
@@ -103,7 +102,7 @@ _QUESTION = Table(
         ),
         "sweep": Table(
             {
-                "filters": Many(Text(among=FILTERS), 1, len(FILTERS)),
+                "filters": Many(Text(64), 1, 64),
                 "thresholds": Whole(2, MOST_THRESHOLDS),
                 "compare?": Text(among=COMPARED),
                 "span?": either(_NONE, _RANGE),
@@ -184,6 +183,7 @@ _STUDY: dict[str, Any] = {
         }
     ),
     "chance?": Number(),
+    "metric?": Table({"binary": Flag()}),
     "confirmation?": Table(
         {
             "key?": Text(),

@@ -11,7 +11,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from hormesis.engine.controls import control_columns
-from hormesis.settings.choices import FILTERS, MOST_DRAWS, UNFILTERED
+from hormesis.settings.choices import COMBINED, MOST_DRAWS, UNFILTERED
 from hormesis.storage.schema import BINARY, not_to_go_on_with
 
 __all__ = [
@@ -196,7 +196,7 @@ def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
         return "a target is named twice"
     if not set(cells["target"]) <= set(targets["target"]):
         return "there are cells of unknown targets"
-    if not set(cells["filter"]) <= set(FILTERS):
+    if any(not name.isidentifier() or name == COMBINED for name in map(str, set(cells["filter"]))):
         return "there are cells of unknown filters"
     steps = cells["step"].to_numpy()
     sweep, sweeps = pd.MultiIndex.from_arrays([cells["target"], cells["filter"]]).factorize()

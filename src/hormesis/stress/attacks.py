@@ -1,26 +1,26 @@
-"""Adversarial inputs: Foolbox's attacks behind one guard.
+"""Adversarial inputs: how each attack is carried out, behind one guard.
 
-The guard owns what Foolbox leaves to its caller: the network comes back as it was, random starts
-belong to the sample and not to its batch, and what the attack returns is clipped and checked.
+An attack is a class in ``settings.attacks`` and a function here, in ``RUNS``. The guard owns what
+each would otherwise have to care for: the network comes back as it was, random starts belong to the
+sample and not to its batch, and what the attack returns is clipped and checked.
 """
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import torch
 from eagerpy.astensor import astensor
 from eagerpy.tensor.tensor import Tensor as EagerTensor
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from hormesis.errors import AttackError, DataError, ModelError, SettingError
+from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
-from hormesis.settings.attacks import FGSM, PGD, Attack, RandomSigns, as_step_size
-from hormesis.stress.cancellation import step
+from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, as_step_size, tries
+from hormesis.stress.attempt import Attempt, Numbers, first_bad, numbers_of
 from hormesis.stress.metrics import accuracy_of
 
 with warnings.catch_warnings():
@@ -29,11 +29,6 @@ with warnings.catch_warnings():
     from foolbox.attacks.projected_gradient_descent import LinfProjectedGradientDescentAttack
     from foolbox.criteria import Misclassification
     from foolbox.models.pytorch import PyTorchModel
-
-Numbers = Int[np.ndarray, " batch"]
-"""Index in the data set of each row."""
-
-_STARTS = 1  # keeps these draws apart from others made with the same seed
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ def perturb(
     network: nn.Module,
     inputs: Float[Tensor, " batch *shape"],
     labels: Int[Tensor, " batch"],
-    attack: Attack | RandomSigns,
+    attack: Attack,
     *,
     bounds: tuple[float, float],
     seed: int,
@@ -70,7 +65,7 @@ def perturb(
         network: Maps inputs to logits (see ``logits_of``), on the device of ``inputs``.
         inputs: Samples in input units, inside ``bounds``.
         labels: True class of each sample, on any device.
-        attack: ``FGSM``, ``PGD`` or ``RandomSigns`` with a number as ``epsilon``, in input units.
+        attack: Any attack with a number as ``epsilon``, in input units.
         bounds: Lowest and highest value that an input may take.
         seed: Seed of the random starts, at least 0.
         first: Index in the data set of the first row, or the index of each.
@@ -100,7 +95,7 @@ def perturb_noted(
     network: nn.Module,
     inputs: Float[Tensor, " batch *shape"],
     labels: Int[Tensor, " batch"],
-    attack: Attack | RandomSigns,
+    attack: Attack,
     *,
     bounds: tuple[float, float],
     seed: int,
@@ -123,7 +118,7 @@ def _attacked(
     network: nn.Module,
     inputs: Tensor,
     labels: Tensor,
-    attack: Attack | RandomSigns,
+    attack: Attack,
     where: tuple[tuple[float, float], int, int | Tensor],
     *,
     noted: bool = False,
@@ -134,7 +129,7 @@ def _attacked(
             "Expected `epsilon` to be a number by the time of the attack, got 'auto'; "
             "`automatic_epsilon` finds one."
         )
-    epsilon, (low, high) = float(attack.epsilon), _representable(bounds, inputs.dtype)
+    epsilon, limits = float(attack.epsilon), _representable(bounds, inputs.dtype)
     devices = [inputs.device] if inputs.device.type == "cuda" else []
     with (
         torch.inference_mode(False),  # turns gradients on as well, whatever the caller has set
@@ -144,60 +139,35 @@ def _attacked(
         clean = inputs.detach()
         if len(clean) == 0:
             return Perturbed(clean.clone(), torch.zeros(2, 0, dtype=torch.bool))
-        numbers = _numbers(first, len(clean))
-        _check_inputs(clean, (low, high), numbers)
+        numbers = numbers_of(first, len(clean))
+        _check_inputs(clean, limits, numbers)
         truth = labels.to(device=clean.device, dtype=torch.int64, copy=True)
-        model = PyTorchModel(_Logits(network, truth).eval(), (low, high), device=clean.device)
-
-        def run(steps: _SignSteps | _Signs) -> Tensor:
-            once = steps.run(model, clean, Misclassification(truth), epsilon=epsilon)
-            _check_found(once, clean, epsilon, (low, high), numbers)
-            return clip(once, clean, epsilon=epsilon, bounds=(low, high))
-
-        first_steps = _foolbox_attack(attack, seed, numbers)
-        if noted:
-            first_steps.look(model, clean, truth)
-        found = run(first_steps)
-        for restart in range(1, _tries(attack)):
+        attempt = Attempt(network, clean, truth, epsilon, limits, seed, numbers, noted)
+        found = _once(attack, attempt)
+        for restart in range(1, tries(attack)):
             with torch.no_grad():
                 right = accuracy_of(logits_of(network(found)), truth)
             if not right.any():
                 break
-            again = run(_foolbox_attack(attack, seed, numbers, restart))
+            again = _once(attack, replace(attempt, restart=restart, noted=False))
             found = torch.where(right.view(-1, *[1] * (clean.ndim - 1)), again, found)
         unmoved = (found == clean).flatten(1).all(dim=1)
-        zero = torch.zeros_like(unmoved) if first_steps.zero is None else first_steps.zero
+        zero = torch.zeros_like(unmoved) if attempt.zero is None else attempt.zero
         return Perturbed(found, torch.stack([zero, unmoved]))
 
 
-def random_starts(
-    inputs: Float[Tensor, " batch *shape"],
-    *,
-    seed: int,
-    first: int | Int[Tensor, " batch"] = 0,
-    restart: int = 0,
-) -> Float[Tensor, " batch *shape"]:
-    """Return one draw a sample, even over [-1, 1), from the seed and the sample's index alone.
-
-    Neither the size of the batch nor the device nor the global random state has a say.
-
-    Args:
-        inputs: Gives the shape, the dtype and the device.
-        seed: Seed, at least 0.
-        first: Index in the data set of the first row, or the index of each.
-        restart: Which of several starts of an attack, from 0.
-
-    Example:
-        >>> whole = random_starts(torch.zeros(3, 2), seed=0)
-        >>> torch.equal(whole[2:], random_starts(torch.zeros(1, 2), seed=0, first=2))
-        True
-    """
-    shape, again = inputs.shape[1:], (restart,) if restart else ()
-    rows = [
-        np.random.default_rng((_STARTS, seed, number, *again)).uniform(-1.0, 1.0, shape)
-        for number in _numbers(first, len(inputs)).tolist()
-    ]
-    return torch.from_numpy(np.stack(rows)).to(dtype=inputs.dtype, device=inputs.device)
+def _once(attack: Attack, attempt: Attempt) -> Tensor:
+    """Return what one attempt finds, once it was checked, inside the limits to the last bit."""
+    run = RUNS.get(type(attack))
+    if run is None:
+        raise SettingError(
+            f"Expected an attack that is known, got {type(attack).__name__}: "
+            "`register_attack` says how it is carried out."
+        )
+    found = run(attack, attempt)
+    clean, epsilon, bounds = attempt.inputs, attempt.epsilon, attempt.bounds
+    _check_found(found, clean, epsilon, bounds, attempt.numbers)
+    return clip(found, clean, epsilon=epsilon, bounds=bounds)
 
 
 def clip(
@@ -227,122 +197,92 @@ def clip(
 
 
 class _Logits(nn.Module):
-    """The network's logits, checked against the labels.
+    """The logits as a module, whose ``.to(device)``, which Foolbox calls, moves nothing."""
 
-    The network is kept in a tuple, out of reach of ``.to(device)``, which Foolbox calls.
-    """
-
-    def __init__(self, network: nn.Module, labels: Tensor) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         super().__init__()
-        self._network = (network,)
-        self._top = int(labels.max())
+        self._attempt = attempt
 
     def forward(self, inputs: Tensor) -> Tensor:
-        step()
-        logits = logits_of(self._network[0](inputs))
-        if logits.shape[1] <= self._top:
-            raise ModelError(
-                f"Expected the network to score at least {self._top + 1} classes, as the labels "
-                f"run up to {self._top}, got {logits.shape[1]}."
-            )
-        return logits
+        return self._attempt.logits(inputs)
 
 
 class _SignSteps(LinfProjectedGradientDescentAttack):
     """Foolbox's steps along the sign of the gradient, with two of its hooks filled in."""
 
     def __init__(
-        self,
-        steps: int,
-        step_size: float,
-        *,
-        random_start: bool,
-        seed: int,
-        numbers: Numbers,
-        restart: int = 0,
+        self, attempt: Attempt, steps: int, step_size: float, *, random_start: bool
     ) -> None:
         super().__init__(steps=steps, rel_stepsize=step_size, random_start=random_start)
-        self._seed = seed
-        self._numbers = numbers
-        self._restart = restart
-        self.zero: Tensor | None = None  # of each sample, whether its first gradient is zero
-
-    def look(self, model: PyTorchModel, clean: Tensor, labels: Tensor) -> None:
-        """Make sure that the first gradient is one at the clean inputs."""
-        if self.random_start:
-            self.value_and_grad(self.get_loss_fn(model, astensor(labels)), astensor(clean))
+        self._attempt = attempt
 
     def get_random_start(self, x0: EagerTensor, epsilon: float) -> EagerTensor:
-        places = torch.from_numpy(self._numbers)
-        starts = random_starts(x0.raw, seed=self._seed, first=places, restart=self._restart)
-        return x0 + epsilon * astensor(starts)
+        return x0 + epsilon * astensor(self._attempt.starts())
 
     def value_and_grad(
         self, loss_fn: Callable[[EagerTensor], EagerTensor], x: EagerTensor
     ) -> tuple[EagerTensor, EagerTensor]:
-        # Foolbox's own calls backward(), which leaves a .grad on every tensor that asks for one.
+        # Foolbox's own calls backward().
         raw = x.raw.detach().clone().requires_grad_()
         loss = loss_fn(astensor(raw)).raw
-        gradient = None
-        if loss.requires_grad:
-            (gradient,) = torch.autograd.grad(loss, raw, allow_unused=True)
-        if gradient is None:
-            raise AttackError(
-                "Expected a network that is differentiable with respect to its input, got outputs "
-                "that are cut off from it; look for detach(), no_grad() or NumPy in its forward()."
-            )
-        # The sign of NaN is 0 in PyTorch: the sample would silently pass for one that resists.
-        broken = _first_bad(gradient.isnan(), self._numbers)
-        if broken is not None:
-            raise AttackError(
-                "Expected a gradient of the loss to follow, got NaN for sample "
-                f"{broken}; look for NaN or infinite values in the network's weights or operations."
-            )
-        if self.zero is None:
-            self.zero = (gradient == 0).flatten(1).all(dim=1)
+        gradient = self._attempt.gradient_of(loss, raw)
         return astensor(loss.detach()), astensor(gradient)
 
 
-class _Signs:
-    """One draw of ``RandomSigns``, called as Foolbox's attacks are."""
-
-    zero: Tensor | None = None  # there is no gradient to be zero
-
-    def __init__(self, seed: int, numbers: Numbers, draw: int) -> None:
-        self._where = seed, torch.from_numpy(numbers), draw
-
-    def look(self, model: PyTorchModel, clean: Tensor, labels: Tensor) -> None:
-        """Look at nothing."""
-
-    def run(self, model: PyTorchModel, clean: Tensor, rule: object, *, epsilon: float) -> Tensor:
-        """Return inputs that are moved, inside the bounds."""
-        seed, places, draw = self._where
-        starts = random_starts(clean, seed=seed, first=places, restart=draw)
-        return (clean + epsilon * torch.where(starts < 0, -1.0, 1.0)).clamp(*model.bounds)
+def _sign_steps(attempt: Attempt, steps: int, size: float, *, random_start: bool) -> Tensor:
+    clean, device = attempt.inputs, attempt.inputs.device
+    model = PyTorchModel(_Logits(attempt).eval(), attempt.bounds, device=device)
+    taken = _SignSteps(attempt, steps, size, random_start=random_start)
+    return taken.run(model, clean, Misclassification(attempt.labels), epsilon=attempt.epsilon)
 
 
-def _tries(attack: Attack | RandomSigns) -> int:
-    """Return how many perturbed inputs of a sample are tried at most."""
-    if isinstance(attack, RandomSigns):
-        return attack.draws
-    return attack.restarts if isinstance(attack, PGD) else 1
+def _fgsm(attack: FGSM, attempt: Attempt) -> Tensor:
+    return _sign_steps(attempt, 1, 1.0, random_start=False)
 
 
-def _foolbox_attack(
-    attack: Attack | RandomSigns, seed: int, numbers: Numbers, restart: int = 0
-) -> _SignSteps | _Signs:
-    if isinstance(attack, RandomSigns):
-        return _Signs(seed, numbers, restart)
-    made = partial(_SignSteps, seed=seed, numbers=numbers, restart=restart)
-    if isinstance(attack, FGSM):
-        return made(1, 1.0, random_start=False)
-    steps, size, start = attack.steps, as_step_size(attack.step_size), attack.random_start
-    return made(steps, size, random_start=start)
+def _pgd(attack: PGD, attempt: Attempt) -> Tensor:
+    if attack.random_start:
+        attempt.look()
+    size = as_step_size(attack.step_size)
+    return _sign_steps(attempt, attack.steps, size, random_start=attack.random_start)
 
 
-def _numbers(first: int | Tensor, count: int) -> Numbers:
-    """Return the index in the data set of each row."""
-    return np.arange(first, first + count) if isinstance(first, int) else first.cpu().numpy()
+def _random_signs(attack: RandomSigns, attempt: Attempt) -> Tensor:
+    signs = torch.where(attempt.starts() < 0, -1.0, 1.0).to(attempt.inputs.dtype)
+    return (attempt.inputs + attempt.epsilon * signs).clamp(*attempt.bounds)
+
+
+Run = Callable[[Any, Attempt], Tensor]
+RUNS: dict[type, Run] = {FGSM: _fgsm, PGD: _pgd, RandomSigns: _random_signs}
+"""How each attack is carried out: a function of it and of an attempt, to perturbed inputs."""
+
+
+def register_attack(kind: type[Any], run: Run) -> type[Any]:
+    """Make an attack known by its name, to flags and configurations, and say how it is carried out.
+
+    Args:
+        kind: A frozen dataclass with what ``Attack`` asks for; one of the same name is replaced,
+            but for those of the package.
+        run: Takes one of these and an ``Attempt``, and returns perturbed inputs inside its limits.
+
+    Returns:
+        The class itself.
+
+    Raises:
+        SettingError: If the package has an attack of this name.
+
+    Example:
+        >>> register_attack(FGSM, _fgsm)
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected another `name` than 'fgsm', which is taken.
+    """
+    if kind.name in _OWN:
+        raise SettingError(f"Expected another `name` than {kind.name!r}, which is taken.")
+    ATTACKS[kind.name], RUNS[kind] = kind, run
+    return kind
+
+
+_OWN = frozenset(one.name for one in RUNS)
 
 
 def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
@@ -351,14 +291,9 @@ def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[flo
     return low, high
 
 
-def _first_bad(bad: Tensor, numbers: Numbers) -> int | None:
-    rows = bad.flatten(1).any(dim=1).nonzero()
-    return int(numbers[int(rows[0])]) if len(rows) else None
-
-
 def _check_inputs(inputs: Tensor, bounds: tuple[float, float], numbers: Numbers) -> None:
     low, high = bounds
-    outside = _first_bad(~((inputs >= low) & (inputs <= high)), numbers)
+    outside = first_bad(~((inputs >= low) & (inputs <= high)), numbers)
     if outside is not None:
         raise DataError(
             f"Expected inputs between {low:g} and {high:g}, the declared bounds, got a value "
@@ -373,19 +308,19 @@ def _check_found(
     bounds: tuple[float, float],
     numbers: Numbers,
 ) -> None:
-    broken = _first_bad(~found.isfinite(), numbers)
+    broken = first_bad(~found.isfinite(), numbers)
     if broken is not None:
         raise AttackError(
             f"Expected the attack to return finite inputs, got NaN or infinity for sample {broken}."
         )
-    outside = _first_bad((found < bounds[0]) | (found > bounds[1]), numbers)
+    outside = first_bad((found < bounds[0]) | (found > bounds[1]), numbers)
     if outside is not None:
         raise AttackError(
             f"Expected the attack to stay between {bounds[0]:g} and {bounds[1]:g}, the declared "
             f"bounds, got a value outside them for sample {outside}."
         )
     rounding = 2 * torch.finfo(inputs.dtype).eps * inputs.abs().clamp(min=epsilon)
-    far = _first_bad((found - inputs).abs() > epsilon + rounding, numbers)
+    far = first_bad((found - inputs).abs() > epsilon + rounding, numbers)
     if far is not None:
         raise AttackError(
             f"Expected the attack to change no value by more than {epsilon:g}, its `epsilon`, got "

@@ -11,7 +11,7 @@ from hormesis.data.samples import Samples
 from hormesis.errors import ModelError
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
-from hormesis.settings.attacks import FGSM, Attack
+from hormesis.settings.attacks import Attack
 from hormesis.stress.attacks import perturb
 from hormesis.stress.metrics import accuracy_of
 
@@ -130,6 +130,7 @@ def automatic_epsilon(
         >>> network = nn.Linear(2, 2, bias=False)
         >>> _ = nn.init.eye_(network.weight)
         >>> inputs = torch.tensor([[0.5, 0.3], [0.9, 0.1]])
+        >>> from hormesis.settings.attacks import FGSM
         >>> samples = Samples(inputs, torch.tensor([0, 0]), (0.0, 1.0), classes=2, name="two")
         >>> choice = automatic_epsilon(network, samples, FGSM(), batch=2, seed=0)
         >>> 0.1 < choice.epsilon < 0.4, choice.adversarial
@@ -168,22 +169,22 @@ def _perturbed(
 ) -> Callable[[float], Change]:
     """Return, for each magnitude, a function that perturbs a batch by it.
 
-    The direction of FGSM is the same at every magnitude, so that one gradient serves them all: it
-    is read off a perturbation as wide as the bounds. Other attacks run anew.
+    Where the direction is the same at every magnitude, one gradient serves them all: it is read off
+    a perturbation as wide as the bounds. Other attacks run anew.
     """
     bounds = samples.bounds
     directions: dict[int, Tensor] = {}
 
     def direction(rows: Tensor, labels: Tensor, first: int) -> Tensor:
         if first not in directions:
-            wide = FGSM(bounds[1] - bounds[0])
+            wide = replace(attack, epsilon=bounds[1] - bounds[0])
             moved = perturb(network, rows, labels, wide, bounds=bounds, seed=seed, first=first)
             directions[first] = (moved - rows).sign().to(torch.int8)
         return directions[first].to(rows.dtype)
 
     def at(epsilon: float) -> Change:
         def change(rows: Tensor, labels: Tensor, first: int) -> Tensor:
-            if isinstance(attack, FGSM):
+            if attack.straight:
                 return (rows + epsilon * direction(rows, labels, first)).clamp(*bounds)
             strong = replace(attack, epsilon=epsilon)
             return perturb(network, rows, labels, strong, bounds=bounds, seed=seed, first=first)

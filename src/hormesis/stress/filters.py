@@ -1,14 +1,21 @@
-"""Synaptic filters: which values of a parameter are kept at a threshold."""
+"""Synaptic filters: which values of a parameter are kept at a threshold.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A filter is one ``Filter`` here, in ``NAMED_FILTERS``, and one line in ``settings.choices.FILTERS``.
+All else follows from the object: plans, masks, help texts, and how reports name and draw it.
+Nothing here needs torch, so that reports can ask it.
+"""
 
-import numpy as np
-import torch
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from typing import Any
+
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from hormesis.errors import SettingError, unknown
+from hormesis.settings.choices import FILTERS
+
+BELOW, ABOVE, WINDOW, OTHERS = "below", "above", "window", "others"
+"""What a filter removes: values up to the threshold, values from there on, a window, or others."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +23,11 @@ class Threshold:
     """One position of a filter's sweep.
 
     Args:
-        filter: ``"high_pass"``, ``"low_pass"`` or ``"pulse_wave"``.
+        filter: Name of the filter.
         step: Position in the sweep, from 0; its progress is ``step / (count - 1)``.
         alpha: The threshold, in units of the weights.
-        lower: Lowest value that a pulse wave removes; other filters ignore it.
-        upper: Lowest value above ``lower`` that a pulse wave keeps again; others ignore it.
+        lower: Low end of the window around it; filters without a window ignore it.
+        upper: High end of that window.
     """
 
     filter: str
@@ -29,8 +36,67 @@ class Threshold:
     lower: float
     upper: float
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take a filter of the user's along to another process, which has not registered it."""
+        made = None if self.filter in _OWN else NAMED_FILTERS.get(self.filter)
+        return _arrived, (made, astuple(self))
 
-def keep_above(values: Float[Tensor, "*shape"], alpha: float) -> Bool[Tensor, "*shape"]:
+
+def _arrived(made: "Filter | None", values: tuple[Any, ...]) -> Threshold:
+    if made is not None and made.name not in NAMED_FILTERS:
+        register_filter(made)
+    return Threshold(*values)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A synaptic filter: what it keeps, how its sweep runs, and how reports show it.
+
+    Args:
+        name: What tables, flags and the manifest call it; letters, digits and ``_``.
+        help: What it does, in a line.
+        keep: Takes values and a threshold, and returns where a value is kept. It is given tensors
+            as well as NumPy arrays, so that it should do no more than compare.
+        removes: ``BELOW``, ``ABOVE``, ``WINDOW`` or ``OTHERS``, for histograms of what is removed.
+        descending: Whether its sweep runs from the highest threshold to the lowest.
+        color: Of its line.
+        dashes: Lengths of strokes and gaps of its line, in widths of it; empty for none.
+
+    Example:
+        >>> NAMED_FILTERS["low_pass"].label, NAMED_FILTERS["low_pass"].way
+        ('low-pass', 'removes from the threshold on, swept ←')
+    """
+
+    name: str
+    help: str
+    keep: Callable[[Any, Threshold], Any]
+    removes: str = OTHERS
+    descending: bool = False
+    color: str = "#777777"
+    dashes: tuple[float | int, ...] = (1, 1.2)
+
+    def __post_init__(self) -> None:
+        """Check the name, which has to fit into tables, files and flags."""
+        if not self.name.isidentifier() or self.name == "combined":
+            raise SettingError(
+                f"Expected the `name` of a filter to be letters, digits and _, got {self.name!r}."
+            )
+
+    @property
+    def label(self) -> str:
+        """Its name as it is written in sentences."""
+        return self.name.replace("_pass", "-pass").replace("_", " ")
+
+    @property
+    def way(self) -> str:
+        """What it removes along its sweep, in a few words."""
+        ways = {BELOW: "removes up to the threshold", ABOVE: "removes from the threshold on"}
+        if self.removes == WINDOW:
+            return "a window that moves"
+        return f"{ways.get(self.removes, self.help)}, swept {'←' if self.descending else '→'}"
+
+
+def keep_above(values: Float[Any, "*shape"], alpha: float) -> Bool[Any, "*shape"]:
     """Keep the values that lie above ``alpha``: the ideal high-pass filter ``h1`` (METHOD, 2).
 
     Args:
@@ -41,13 +107,14 @@ def keep_above(values: Float[Tensor, "*shape"], alpha: float) -> Bool[Tensor, "*
         True where a value is kept, False where it is to be zeroed.
 
     Example:
+        >>> import torch
         >>> keep_above(torch.tensor([-1.0, 0.0, 2.0]), alpha=0.0)
         tensor([False, False,  True])
     """
     return values > alpha
 
 
-def keep_below(values: Float[Tensor, "*shape"], alpha: float) -> Bool[Tensor, "*shape"]:
+def keep_below(values: Float[Any, "*shape"], alpha: float) -> Bool[Any, "*shape"]:
     """Keep the values that lie below ``alpha``: the ideal low-pass filter ``h2`` (METHOD, 2).
 
     Args:
@@ -58,15 +125,14 @@ def keep_below(values: Float[Tensor, "*shape"], alpha: float) -> Bool[Tensor, "*
         True where a value is kept, False where it is to be zeroed.
 
     Example:
+        >>> import torch
         >>> keep_below(torch.tensor([-1.0, 0.0, 2.0]), alpha=0.0)
         tensor([ True, False, False])
     """
     return values < alpha
 
 
-def keep_outside(
-    values: Float[Tensor, "*shape"], lower: float, upper: float
-) -> Bool[Tensor, "*shape"]:
+def keep_outside(values: Float[Any, "*shape"], lower: float, upper: float) -> Bool[Any, "*shape"]:
     """Keep the values outside ``[lower, upper)``: the pulse wave filter ``h3`` (METHOD, 2).
 
     Args:
@@ -78,13 +144,90 @@ def keep_outside(
         True where a value is kept, False where it is to be zeroed.
 
     Example:
+        >>> import torch
         >>> keep_outside(torch.tensor([-1.0, 0.0, 2.0]), lower=0.0, upper=2.0)
         tensor([ True, False,  True])
     """
     return (values < lower) | (values >= upper)
 
 
-def keep(values: Float[Tensor, "*shape"], threshold: Threshold) -> Bool[Tensor, "*shape"]:
+HIGH_PASS = Filter(
+    "high_pass",
+    FILTERS["high_pass"],
+    lambda values, at: keep_above(values, at.alpha),
+    removes=BELOW,
+    color="#000000",
+    dashes=(),
+)
+LOW_PASS = Filter(
+    "low_pass",
+    FILTERS["low_pass"],
+    lambda values, at: keep_below(values, at.alpha),
+    removes=ABOVE,
+    descending=True,
+    color="#009E73",
+    dashes=(4, 1.5),
+)
+PULSE_WAVE = Filter(
+    "pulse_wave",
+    FILTERS["pulse_wave"],
+    lambda values, at: keep_outside(values, at.lower, at.upper),
+    removes=WINDOW,
+    color="#CC79A7",
+    dashes=(5, 1, 1, 1),
+)
+NAMED_FILTERS = {one.name: one for one in (HIGH_PASS, LOW_PASS, PULSE_WAVE)}
+"""Every known filter by its name."""
+
+
+def register_filter(made: Filter) -> Filter:
+    """Make a filter known by its name: to ``Sweep``, to the command line and to reports.
+
+    Args:
+        made: The filter; one of the same name is replaced, but for those of the package.
+
+    Returns:
+        The filter itself.
+
+    Raises:
+        SettingError: If the package has a filter of this name.
+
+    Example:
+        >>> register_filter(HIGH_PASS)
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected another `name` than 'high_pass', which is taken.
+    """
+    if made.name in _OWN:
+        raise SettingError(f"Expected another `name` than {made.name!r}, which is taken.")
+    NAMED_FILTERS[made.name], FILTERS[made.name] = made, made.help
+    return made
+
+
+_OWN = frozenset(NAMED_FILTERS)
+
+
+def filter_named(name: str) -> Filter:
+    """Return a filter by its name.
+
+    Raises:
+        SettingError: If it is not known, with the nearest known ones.
+    """
+    if name not in NAMED_FILTERS:
+        raise SettingError(unknown("filter", name, NAMED_FILTERS))
+    return NAMED_FILTERS[name]
+
+
+def shown_filter(name: str) -> Filter:
+    """Return a filter as reports show it, also one from elsewhere that is not known here.
+
+    Example:
+        >>> shown_filter("from_elsewhere").label
+        'from elsewhere'
+    """
+    return NAMED_FILTERS.get(name) or Filter(name, "not known here", lambda values, at: values > at)
+
+
+def keep(values: Float[Any, "*shape"], threshold: Threshold) -> Bool[Any, "*shape"]:
     """Apply the filter that ``threshold`` names.
 
     Args:
@@ -98,48 +241,9 @@ def keep(values: Float[Tensor, "*shape"], threshold: Threshold) -> Bool[Tensor, 
         SettingError: If the filter is not known.
 
     Example:
+        >>> import torch
         >>> end = Threshold("low_pass", step=0, alpha=2.0, lower=1.5, upper=2.5)
         >>> keep(torch.tensor([-1.0, 2.0]), end)
         tensor([ True, False])
     """
-    if threshold.filter == "high_pass":
-        return keep_above(values, threshold.alpha)
-    if threshold.filter == "low_pass":
-        return keep_below(values, threshold.alpha)
-    if threshold.filter == "pulse_wave":
-        return keep_outside(values, threshold.lower, threshold.upper)
-    raise SettingError(unknown("filter", threshold.filter, ("high_pass", "low_pass", "pulse_wave")))
-
-
-def thresholds(
-    name: str, minimum: float, maximum: float, count: int, dtype: torch.dtype = torch.float32
-) -> Iterator[Threshold]:
-    """Yield the thresholds of one filter, in the order in which its sweep runs.
-
-    They lie evenly on ``[minimum, maximum]``, from low to high, for a low-pass filter from high to
-    low. The pulse is ``(maximum - minimum) / count`` wide, which is less than the distance between
-    thresholds, so that neighbouring windows do not touch (METHOD, 2).
-
-    Each is a number that ``dtype`` can hold: comparing the weights with it then gives the same mask
-    in any precision, and the ends of the range are met exactly.
-
-    Args:
-        name: ``"high_pass"``, ``"low_pass"`` or ``"pulse_wave"``.
-        minimum: Low end of the range, in units of the weights.
-        maximum: High end of the range.
-        count: Number of thresholds, at least 2.
-        dtype: Data type of the weights.
-
-    Example:
-        >>> [t.alpha for t in thresholds("low_pass", -1.0, 1.0, 3)]
-        [1.0, 0.0, -1.0]
-        >>> [(t.lower, t.upper) for t in thresholds("pulse_wave", -1.5, 1.5, 3)]
-        [(-2.0, -1.0), (-0.5, 0.5), (1.0, 2.0)]
-    """
-    grid = np.linspace(minimum, maximum, count)
-    half = (maximum - minimum) / (2 * count)
-    edges = torch.from_numpy(np.stack([grid, grid - half, grid + half])).to(dtype).double()
-    order = range(count - 1, -1, -1) if name == "low_pass" else range(count)
-    for step, place in enumerate(order):
-        alpha, lower, upper = edges[:, place].tolist()
-        yield Threshold(name, step, alpha, lower, upper)
+    return filter_named(threshold.filter).keep(values, threshold)

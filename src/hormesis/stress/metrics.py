@@ -1,18 +1,27 @@
-"""How well a network does on each sample: accuracy, top-5, loss, or a function of the user's."""
+"""How well a network does on each sample: accuracy, top-5, loss, or a function of the user's.
+
+A metric is one ``Metric`` here, in ``NAMED_METRICS``, and one line in ``settings.choices.METRICS``.
+Nothing else asks for its name: whether it is binary, how a guess scores and what rounding can do to
+it are properties of the object.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hormesis.errors import SettingError, unknown
+from hormesis.settings.choices import METRICS
 from hormesis.settings.factory import load_factory
+from hormesis.stress.guessing import guessed_accuracy, guessed_loss, guessed_top5
 
 PerSample = Callable[[Tensor, Tensor], Tensor]
+Chance = Callable[[np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -25,8 +34,12 @@ class Metric:
             sample, ``[batch]``.
         higher_is_better: False for a loss or an error.
         binary: True if every number is 0 or 1, so that outcomes can be stored as bits.
-        chance: Mean of a guess that never looks at the input; None where that is not known. Those
-            of ``accuracy``, ``top5`` and ``loss`` follow from the labels of a study.
+        chance: Mean of a guess that never looks at the input, or a function that returns it from
+            the labels of a study, ``[samples]``; None where that is not known.
+        rank: Where a sample counts 1 if its true class is among so many largest logits, of equal
+            ones the lower index first, that number. Rows that rounding may turn are then told
+            exactly; those of other binary metrics wherever two of the six largest logits are close.
+        help: What it is, in a line.
 
     Example:
         >>> margin = Metric("top score", lambda outputs, labels: outputs.amax(dim=1))
@@ -38,7 +51,19 @@ class Metric:
     function: PerSample
     higher_is_better: bool = True
     binary: bool = False
-    chance: float | None = None
+    chance: float | int | Chance | None = None
+    rank: int | None = None
+    help: str = ""
+
+    def chance_on(self, labels: Integer[np.ndarray, " samples"]) -> float | None:
+        """Return the mean of a guess on samples of these classes; None where that is not known.
+
+        Example:
+            >>> accuracy.chance_on(np.array([0, 0, 0, 1]))
+            0.75
+        """
+        known = self.chance(labels) if callable(self.chance) else self.chance
+        return None if known is None else float(known)
 
     def measure(
         self, outputs: Float[Tensor, " batch classes"], labels: Int[Tensor, " batch"]
@@ -134,10 +159,42 @@ def loss_of(
     return cross_entropy(outputs, labels.long(), reduction="none")
 
 
-accuracy = Metric("accuracy", accuracy_of, binary=True)
-top5 = Metric("top5", top5_of, binary=True)
-loss = Metric("loss", loss_of, higher_is_better=False)
-NAMED_METRICS = {kind.name: kind for kind in (accuracy, top5, loss)}
+accuracy = Metric(
+    "accuracy",
+    accuracy_of,
+    binary=True,
+    chance=guessed_accuracy,
+    rank=1,
+    help=METRICS["accuracy"],
+)
+top5 = Metric("top5", top5_of, binary=True, chance=guessed_top5, rank=5, help=METRICS["top5"])
+loss = Metric("loss", loss_of, higher_is_better=False, chance=guessed_loss, help=METRICS["loss"])
+NAMED_METRICS = {one.name: one for one in (accuracy, top5, loss)}
+"""Every known metric by its name."""
+_OWN = frozenset(NAMED_METRICS)
+
+
+def register_metric(made: Metric) -> Metric:
+    """Make a metric known by its name, to ``analyze`` and to the command line.
+
+    Args:
+        made: The metric; one of the same name is replaced, but for those of the package.
+
+    Returns:
+        The metric itself.
+
+    Raises:
+        SettingError: If the package has a metric of this name.
+
+    Example:
+        >>> register_metric(Metric("loss", loss_of))
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected another `name` than 'loss', which is taken.
+    """
+    if made.name in _OWN:
+        raise SettingError(f"Expected another `name` than {made.name!r}, which is taken.")
+    NAMED_METRICS[made.name], METRICS[made.name] = made, made.help
+    return made
 
 
 def metric_named(name: str) -> Metric:

@@ -11,7 +11,7 @@ from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS
 from hormesis.settings.option import check_choices, option
 
 Options = Mapping[str, Any]
-PGD_STEPS = 10
+PGD_STEPS = PGD.training["steps"]
 
 
 @dataclass(frozen=True)
@@ -186,12 +186,12 @@ def training_attack(
     steps: int | None = None,
     step_size: float | None = None,
 ) -> Attack:
-    """Return an attack for training, whose PGD takes ten steps unless it is told otherwise.
+    """Return an attack for training, which takes fewer steps unless it is told otherwise.
 
     Args:
-        name: ``fgsm`` or ``pgd``.
+        name: One of ``settings.attacks.ATTACKS``.
         epsilon: Magnitude in input units.
-        steps: Number of steps of PGD.
+        steps: Number of steps, of an attack that takes several.
         step_size: Size of one as a share of ``epsilon``; None takes 2.5 divided by their number.
 
     Raises:
@@ -201,9 +201,7 @@ def training_attack(
         >>> training_attack("pgd", "8/255", steps=5).step_size
         0.5
     """
-    if name == PGD.name and steps is None:
-        steps = PGD_STEPS
-    return make_attack(name, epsilon, steps=steps, step_size=step_size)
+    return make_attack(name, epsilon, steps=steps, step_size=step_size, training=True)
 
 
 def check_count(what: str, given: int, *, least: int = 1) -> None:

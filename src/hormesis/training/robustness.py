@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hormesis.data.samples import Samples
 from hormesis.models.eval_mode import evaluating
 from hormesis.models.networks import logits_of
-from hormesis.settings.attacks import FGSM, PGD
+from hormesis.settings.attacks import FGSM, PGD, Attack
 from hormesis.stress.attacks import perturb
 from hormesis.stress.metrics import accuracy_of
 from hormesis.training.autoattack import stands_autoattack
@@ -91,7 +91,7 @@ def _stands(
     network: nn.Module,
     samples: Samples,
     tried: Bool[Tensor, " samples"],
-    attack: FGSM | PGD,
+    attack: Attack,
     seed: int,
 ) -> Bool[Tensor, " samples"]:
     """Return which of the samples that are tried are still right under an attack."""

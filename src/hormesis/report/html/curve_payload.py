@@ -10,6 +10,7 @@ from hormesis.report.views.curves import with_bands
 from hormesis.report.views.histogram import Histogram, between_thresholds, size_up_to, span_chosen
 from hormesis.report.views.numbers import rounded
 from hormesis.results.study import Study
+from hormesis.stress.filters import ABOVE, BELOW, WINDOW, shown_filter
 
 _SHOWN = (
     *("alpha", "density", "clean", "clean_low", "clean_high"),
@@ -44,7 +45,7 @@ def curves_payload(study: Study, names: Sequence[str], place: dict[str, int]) ->
             "zeroed": sweeps.columns["zeroed"][row].tolist(),
         }
         edges = (sweeps.columns[side][row, 0] for side in ("upper", "lower"))
-        if name == "pulse_wave" and {"upper", "lower"} <= set(sweeps.columns):
+        if shown_filter(name).removes == WINDOW and {"upper", "lower"} <= set(sweeps.columns):
             upper, lower = edges
             own["pulse"] = rounded([(upper - lower) / 2])[0]
         bins = _histogram(study, about[target], name, _ascending(sweeps.columns, row))
@@ -64,7 +65,7 @@ def _ascending(columns: Any, row: int) -> tuple[np.ndarray, np.ndarray]:  # noqa
 def _histogram(
     study: Study, target: dict[Any, Any], name: str, sweep: tuple[np.ndarray, np.ndarray]
 ) -> Histogram | None:
-    if name == "pulse_wave":  # whose windows leave gaps
+    if shown_filter(name).removes not in (BELOW, ABOVE):  # which leaves gaps
         return None
     alpha, removed = sweep
     size = int(target["size"])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hormesis.analysis.chance import is_binary
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import beside
 from hormesis.analysis.scores import SCORES
@@ -22,6 +23,7 @@ from hormesis.report.views.method_text import (
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import plain, rounded
 from hormesis.results.study import Study
+from hormesis.stress.filters import shown_filter
 
 MOST_TARGETS = 4000  # with scores on one page
 MOST_IN_DETAIL = 600  # targets; of more, only the main filter's scores are there
@@ -55,7 +57,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
         "compare": question["sweep"].get("compare", "signed"),
         "performance": question["performance"]["name"],
-        "percent": question["performance"]["name"] in ("accuracy", "top5"),
+        "percent": is_binary(study.manifest),
         "better": base.higher_is_better,
         "unfiltered": [metric_text(study, value) for value in (base.clean, base.adversarial)],
         "scoring": {
@@ -63,6 +65,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             for name in ("base", "reference", "tolerance", "level", "multiplicity")
         },
         "main": main_filter(study.scores),
+        "filters": {name: _about(name) for name in question["sweep"]["filters"]},
         "classes": list(CLASSES),
         "headline": headline(study),
         "findings": findings(study),
@@ -136,6 +139,12 @@ def _filters(study: Study, *, many: bool) -> list[str]:
     main = main_filter(study.scores)
     every = [name for name in study.scores["filter"].unique().tolist() if name != main]
     return [main] if many else [main, *every]
+
+
+def _about(name: str) -> dict[str, str]:
+    """Return what the page says of a filter."""
+    shown = shown_filter(name)
+    return {"label": shown.label, "way": shown.way, "removes": shown.removes}
 
 
 def _counts(study: Study) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hormesis.stress.filters import shown_filter
+
 WIDTHS = {"single": 3.4, "double": 7.0}
 """Inches of one and of two columns of a printed page."""
 
@@ -28,11 +30,6 @@ CLEAN, ADVERSARIAL, REFERENCE = (
     {"color": "#D55E00", "linestyle": (0, (4, 1.5))},
     {"color": "#777777", "linestyle": (0, (1, 1.2))},
 )
-FILTERS: dict[str, dict[str, Any]] = {
-    "high_pass": {"color": "#000000", "linestyle": "-"},
-    "low_pass": {"color": "#009E73", "linestyle": (0, (4, 1.5))},
-    "pulse_wave": {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1))},
-}
 DIVERGING = "PuOr"
 """From fragile, orange, over white to antifragile, purple."""
 MISSING = "#EEEEEE"
@@ -129,6 +126,17 @@ def save(figure: Figure, path: Path, *, dpi: float = _PAPER_DPI) -> None:
     }
     with mpl.rc_context(_FILES):
         figure.savefig(path, dpi=dpi, metadata=undated.get(path.suffix.lower()))
+
+
+def filter_look(name: str) -> dict[str, Any]:
+    """Return the colour and the dashes of a filter's line.
+
+    Example:
+        >>> filter_look("low_pass")
+        {'color': '#009E73', 'linestyle': (0, (4, 1.5))}
+    """
+    shown = shown_filter(name)
+    return {"color": shown.color, "linestyle": (0, shown.dashes) if shown.dashes else "-"}
 
 
 def short(name: str, most: int = _MOST_LETTERS) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from hormesis.analysis.chance import is_binary
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import class_counts, reading_lines, score_overview
 from hormesis.report.views.method_text import (
@@ -49,8 +50,7 @@ def headline(study: Study) -> list[str]:
     """Return what was measured, and how the unfiltered network does, in lines."""
     question, attack = study.manifest["question"], study.manifest["attack"]
     data, measured = question["data"], question["performance"]["name"]
-    percent = measured in ("accuracy", "top5")
-    form = "{:.1%}" if percent else "{:.4g}"
+    form = "{:.1%}" if is_binary(study.manifest) else "{:.4g}"
     clean, adversarial = map(form.format, (study.base.clean, study.base.adversarial))
     chance = study.base.chance
     guessing = "" if chance is None else f"; guessing: {form.format(chance)}"

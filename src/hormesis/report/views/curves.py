@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from hormesis.analysis.chance import is_binary
 from hormesis.analysis.response_intervals import KINDS, around_mean, mean_squares, wilson
 from hormesis.analysis.scores import relative
 from hormesis.results.study import Study
 
 Values = tuple[float, ...]
 _ENDS = ("clean_low", "clean_high", "adversarial_low", "adversarial_high")
-BINARY = ("accuracy", "top5")  # performances whose outcomes are 0 or 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFra
     table = study.responses
     if targets is not None:
         table = table.loc[table["target"].isin(targets)]
-    binary = study.manifest["question"]["performance"]["name"] in BINARY
+    binary = is_binary(study.manifest)
     parts = []
     for prefix in study.prefixes:
         rows = table.loc[table["target"].isin(prefix.targets)]

@@ -6,6 +6,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hormesis.results.study import Study
+from hormesis.stress.filters import ABOVE, BELOW, OTHERS, WINDOW, shown_filter
+
+_SIDES = (BELOW, ABOVE, WINDOW, OTHERS)  # the former tell more of how the values lie
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,10 @@ def weight_histogram(study: Study, target: str) -> Histogram | None:
     """
     rows = study.responses.loc[study.responses["target"] == target]
     known = study.targets.loc[study.targets["target"] == target].iloc[0]
-    for name in ("high_pass", "low_pass"):
+    names = rows["filter"].unique()
+    for name in sorted(names, key=lambda name: _SIDES.index(shown_filter(name).removes)):
+        if shown_filter(name).removes not in (BELOW, ABOVE):
+            break
         sweep = rows.loc[rows["filter"] == name].sort_values("alpha")
         removed = sweep["zeroed"].to_numpy(np.int64)
         found = between_thresholds(
@@ -71,11 +77,11 @@ def size_up_to(
     The high pass counts those at the threshold, the low pass not.
 
     Args:
-        filter_name: ``high_pass`` or ``low_pass``.
+        filter_name: A filter that removes what lies below or above its threshold.
         removed: At each threshold.
         size: Number of all values.
     """
-    return removed if filter_name == "high_pass" else size - removed
+    return removed if shown_filter(filter_name).removes == BELOW else size - removed
 
 
 def between_thresholds(

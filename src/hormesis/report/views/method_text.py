@@ -4,20 +4,19 @@ import math
 import shlex
 from typing import Any
 
+from hormesis.analysis.chance import is_binary
 from hormesis.analysis.evidence import base_idle
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 
-_PERCENT = ("accuracy", "top5")
 Facts = list[tuple[str, str]]
 
 
 def metric_text(study: Study, value: float) -> str:
     """Return a performance as readers expect it: a share in percent, all else as a number."""
-    percent = study.manifest["question"]["performance"]["name"] in _PERCENT
-    return f"{100 * value:.1f}\u202f%" if percent else f"{value:.4g}"
+    return f"{100 * value:.1f}\u202f%" if is_binary(study.manifest) else f"{value:.4g}"
 
 
 def idle_text(study: Study) -> str:

@@ -2,7 +2,6 @@
 // Nothing here writes markup: names come from networks and files, and stay text.
 const SVG = "http://www.w3.org/2000/svg";
 const SCORES = ["clean", "adversarial", "difference"];
-const WORDS = { high_pass: "high-pass", low_pass: "low-pass", pulse_wave: "pulse wave" };
 
 const shared = JSON.parse(document.getElementById("shared").textContent);
 // Letters, names of styles and meanings of the classes.
@@ -124,8 +123,11 @@ function clear(node) {
 function spelled(name) {
   return name.replace(/\.weight$/, "");
 }
+function filterAbout(name) {
+  return (study() && study().filters[name]) || { label: name };
+}
 function filterName(name) {
-  return WORDS[name] || name;
+  return filterAbout(name).label;
 }
 
 // The end of a long name tells targets apart.

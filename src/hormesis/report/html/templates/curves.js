@@ -261,16 +261,10 @@ function responses(name, sweep, height, top, parts) {
       }),
     );
   }
-  const way =
-    name === "pulse_wave"
-      ? "a window that moves"
-      : backwards
-        ? "removes from the threshold on, swept ←"
-        : "removes up to the threshold, swept →";
   made.append(words(40, 11, filterName(name), { "font-size": 12, "font-weight": 650 }));
   if (width >= 360)
     made.append(
-      words(width - 10, 11, way, { "font-size": 10.5, class: "soft", "text-anchor": "end" }),
+      words(width - 10, 11, filterAbout(name).way, { "font-size": 10.5, class: "soft", "text-anchor": "end" }),
     );
   const cursor = draw("line", {
     x1: 0,

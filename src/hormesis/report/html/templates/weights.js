@@ -70,7 +70,7 @@ function weights(parts) {
 
 function histogramSaid(own, edges) {
   if (!own.histogram)
-    return "No histogram: the pulse wave alone does not tell how the weights lie.";
+    return "No histogram: these filters alone do not tell how the weights lie.";
   const most = own.histogram[0].indexOf(Math.max(...own.histogram[0]));
   return (
     "Histogram of the weights between thresholds; most, " +
@@ -85,26 +85,27 @@ function histogramSaid(own, edges) {
 function removed(name, sweep, step, parts) {
   const { edges, own, x } = parts,
     alpha = sweep.alpha[step],
-    one = study();
+    one = study(),
+    { removes } = filterAbout(name);
   const slack = 1e-6 * (edges[edges.length - 1] - edges[0]);
   parts.bars.forEach((bar, place) => {
     const gone =
-      name === "high_pass"
+      removes === "below"
         ? edges[place + 1] <= alpha + slack
-        : name === "low_pass"
+        : removes === "above"
           ? edges[place] >= alpha - slack
           : false;
     bar.setAttribute("fill", gone ? "var(--fragile)" : "var(--reference)");
     bar.setAttribute("class", gone ? "gone" : "");
   });
-  if (name === "pulse_wave") {
+  if (removes === "window") {
     const half = own.pulse || 0,
       from = Math.max(edges[0], alpha - half),
       to = Math.min(edges[edges.length - 1], alpha + half);
     parts.window.setAttribute("x", x(from));
     parts.window.setAttribute("width", Math.max(1, x(to) - x(from)));
   }
-  parts.window.setAttribute("visibility", name === "pulse_wave" ? "visible" : "hidden");
+  parts.window.setAttribute("visibility", removes === "window" ? "visible" : "hidden");
   const ends = (side) =>
     sweep[side + "_low"][step] === null
       ? ""

@@ -1,0 +1,145 @@
+"""What an attack has to work with: a batch, its limits, random starts and gradients."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from hormesis.errors import AttackError, ModelError
+from hormesis.models.networks import logits_of
+from hormesis.stress.cancellation import step
+
+Numbers = Int[np.ndarray, " batch"]
+"""Index in the data set of each row."""
+
+_STARTS = 1  # keeps these draws apart from others made with the same seed
+
+
+@dataclass
+class Attempt:
+    """One attempt on a batch: what an attack has to work with.
+
+    Args:
+        network: In evaluation mode.
+        inputs: The clean samples, in input units.
+        labels: True class of each, 64-bit integers.
+        epsilon: Largest change of any value, in input units.
+        bounds: Lowest and highest value that an input may take.
+        seed: Of everything drawn at random.
+        numbers: Index in the data set of each sample.
+        noted: Whether it is to be told where the gradient at the clean inputs is zero.
+        restart: Which of several attempts, from 0.
+        zero: Of each sample, whether its first gradient was zero; None before there was one.
+    """
+
+    network: nn.Module
+    inputs: Float[Tensor, " batch *shape"]
+    labels: Int[Tensor, " batch"]
+    epsilon: float
+    bounds: tuple[float, float]
+    seed: int
+    numbers: Numbers
+    noted: bool = False
+    restart: int = 0
+    zero: Bool[Tensor, " batch"] | None = None
+
+    def starts(self) -> Float[Tensor, " batch *shape"]:
+        """Return a random direction for each sample, even over [-1, 1), see ``random_starts``."""
+        indices = torch.from_numpy(self.numbers)
+        return random_starts(self.inputs, seed=self.seed, first=indices, restart=self.restart)
+
+    def look(self) -> None:
+        """Make sure that the first gradient is one at the clean inputs; free unless it is noted.
+
+        Attacks that start elsewhere call it first.
+        """
+        if self.noted:
+            self.gradient(self.inputs)
+
+    def logits(self, inputs: Float[Tensor, " batch *shape"]) -> Float[Tensor, "batch classes"]:
+        """Return the network's logits, of at least as many classes as the labels name."""
+        step()
+        logits, top = logits_of(self.network(inputs)), int(self.labels.max())
+        if logits.shape[1] <= top:
+            raise ModelError(
+                f"Expected the network to score at least {top + 1} classes, as the labels "
+                f"run up to {top}, got {logits.shape[1]}."
+            )
+        return logits
+
+    def gradient(self, inputs: Float[Tensor, " batch *shape"]) -> Float[Tensor, " batch *shape"]:
+        """Return the gradient of the cross-entropy of each sample with respect to its input."""
+        raw = inputs.detach().clone().requires_grad_()
+        return self.gradient_of(cross_entropy(self.logits(raw), self.labels, reduction="sum"), raw)
+
+    def gradient_of(
+        self, loss: Float[Tensor, ""], inputs: Float[Tensor, " batch *shape"]
+    ) -> Float[Tensor, " batch *shape"]:
+        """Return the gradient of a loss that was summed over samples, with respect to inputs.
+
+        Raises:
+            AttackError: If there is none, or it is not a number, naming the sample.
+        """
+        # backward() would leave a .grad on every tensor that asks for one.
+        gradient = None
+        if loss.requires_grad:
+            (gradient,) = torch.autograd.grad(loss, inputs, allow_unused=True)
+        if gradient is None:
+            raise AttackError(
+                "Expected a network that is differentiable with respect to its input, got outputs "
+                "that are cut off from it; look for detach(), no_grad() or NumPy in its forward()."
+            )
+        # The sign of NaN is 0 in PyTorch: the sample would silently pass for one that resists.
+        broken = first_bad(gradient.isnan(), self.numbers)
+        if broken is not None:
+            raise AttackError(
+                "Expected a gradient of the loss to follow, got NaN for sample "
+                f"{broken}; look for NaN or infinite values in the network's weights or operations."
+            )
+        if self.zero is None:
+            self.zero = (gradient == 0).flatten(1).all(dim=1)
+        return gradient
+
+
+def random_starts(
+    inputs: Float[Tensor, " batch *shape"],
+    *,
+    seed: int,
+    first: int | Int[Tensor, " batch"] = 0,
+    restart: int = 0,
+) -> Float[Tensor, " batch *shape"]:
+    """Return one draw a sample, even over [-1, 1), from the seed and the sample's index alone.
+
+    Neither the size of the batch nor the device nor the global random state has a say.
+
+    Args:
+        inputs: Gives the shape, the dtype and the device.
+        seed: Seed, at least 0.
+        first: Index in the data set of the first row, or the index of each.
+        restart: Which of several starts of an attack, from 0.
+
+    Example:
+        >>> whole = random_starts(torch.zeros(3, 2), seed=0)
+        >>> torch.equal(whole[2:], random_starts(torch.zeros(1, 2), seed=0, first=2))
+        True
+    """
+    shape, again = inputs.shape[1:], (restart,) if restart else ()
+    rows = [
+        np.random.default_rng((_STARTS, seed, number, *again)).uniform(-1.0, 1.0, shape)
+        for number in numbers_of(first, len(inputs)).tolist()
+    ]
+    return torch.from_numpy(np.stack(rows)).to(dtype=inputs.dtype, device=inputs.device)
+
+
+def numbers_of(first: int | Tensor, count: int) -> Numbers:
+    """Return the index in the data set of each row."""
+    return np.arange(first, first + count) if isinstance(first, int) else first.cpu().numpy()
+
+
+def first_bad(bad: Tensor, numbers: Numbers) -> int | None:
+    """Return the index in the data set of the first sample with a value that is bad, or None."""
+    rows = bad.flatten(1).any(dim=1).nonzero()
+    return int(numbers[int(rows[0])]) if len(rows) else None

@@ -15,7 +15,7 @@ from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage.rules import plain, plainly
+from hormesis.storage.validation import plain, plainly
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.metrics import NAMED_METRICS, Metric
 

@@ -64,8 +64,8 @@ from hormesis.storage import (
     swap,
     tidy,
 )
-from hormesis.storage.rules import plainly
 from hormesis.storage.shards import most_bytes
+from hormesis.storage.validation import plainly
 from hormesis.stress.metrics import as_metric
 from hormesis.stress.targets import find_targets
 

@@ -31,7 +31,7 @@ from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.storage import CELLS, REMOVALS, SAMPLES, TARGETS
 from hormesis.storage.environment import environment
-from hormesis.storage.rules import plainly
+from hormesis.storage.validation import plainly
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.metrics import Metric, accuracy
 

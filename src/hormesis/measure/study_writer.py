@@ -46,10 +46,13 @@ from hormesis.storage import (
     write_tables,
 )
 from hormesis.storage.differences import first_difference
-from hormesis.storage.rules import plainly
-from hormesis.storage.schema import faults, not_to_go_on_with
-
-UNFINISHED, FINISHED = "unfinished", "finished"
+from hormesis.storage.schema import (
+    FINISHED,
+    UNFINISHED,
+    checked_manifest,
+    not_to_go_on_with,
+)
+from hormesis.storage.validation import plainly
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,10 @@ def begin(store: FolderStore, outline: Outline, *, fresh: bool) -> None:
             f"The folder {folder} holds shards of another study, whose manifest is gone: choose "
             "another one with `out`."
         )
-    fault = next(faults(plainly({"state": UNFINISHED, **outline.manifest})), "")
-    if fault:
-        raise StudyError(f"The study {folder} cannot be written: {fault}.")
+    try:
+        checked_manifest(plainly({"state": UNFINISHED, **outline.manifest}))
+    except ValueError as error:
+        raise StudyError(f"The study {folder} cannot be written: {error}.") from error
     seals = write_tables(folder, outline.tables)
     write_manifest(folder, {"state": UNFINISHED, **outline.manifest, "tables": seals})
 

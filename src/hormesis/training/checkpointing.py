@@ -11,7 +11,7 @@ from torch import nn
 from hormesis.errors import TrainingError
 from hormesis.results.training_records import KEPT, Record, forget, state_path, write_record
 from hormesis.results.training_run import write_metrics
-from hormesis.storage.training_schema import MEASURED, with_row
+from hormesis.storage.metrics_table import MEASURED, with_row
 from hormesis.training.checkpoints import write_checkpoint
 from hormesis.training.lit_module import Learner, diverged
 from hormesis.training.resume import Point

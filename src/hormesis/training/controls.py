@@ -24,7 +24,7 @@ from hormesis.settings.choices import check_choice
 from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
-from hormesis.storage.rules import plainly
+from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig, check_count
 from hormesis.training.retrain import Ready, carry_out_arm, prepared
 from hormesis.training.retraining_plan import opened_case

@@ -24,7 +24,7 @@ from hormesis.results.training_run import (
     read_metrics,
     write_metrics,
 )
-from hormesis.storage.training_schema import first_rows
+from hormesis.storage.metrics_table import first_rows
 from hormesis.training.checkpoints import checkpoint_fault, write_checkpoint
 from hormesis.training.resume_state import State, epochs_of, load_state, weights_in
 from hormesis.training.run_state import Standing, metrics_note

@@ -13,7 +13,7 @@ from hormesis.errors import SettingError
 from hormesis.results.retraining import Retraining, load_retraining, write_retraining
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
-from hormesis.storage.rules import plainly
+from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
 from hormesis.training.retraining_plan import Arm, Case, opened_case

@@ -14,6 +14,7 @@ from hormesis.results.training_records import Record, read_records, record_path,
 from hormesis.results.training_run import (
     CHECKPOINTS,
     FORMAT,
+    KEY,
     LOGS,
     MANIFEST,
     METRICS,
@@ -26,7 +27,8 @@ from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.lock import LOCK
 from hormesis.storage.ownership import MARKER, TRAINING, owner
 from hormesis.storage.sealed_json import read_sealed
-from hormesis.storage.training_schema import wrong_manifest
+from hormesis.storage.training_schema import RunManifest
+from hormesis.storage.validation import wrong_place
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,10 @@ def manifest_fault(folder: Path) -> str:
         return "it is missing"
     except (OSError, ValueError) as error:
         return str(error)
-    if type(said.get("training")) is int and said["training"] > FORMAT:
-        return ""
-    wrong = "training" if type(said.get("training")) is not int else wrong_manifest(said)
-    return f"it lacks a proper {wrong!r}" if wrong else ""
+    if type(said.get(KEY)) is not int:
+        return f"it lacks a proper `{KEY}`"
+    wrong = None if said[KEY] > FORMAT else wrong_place(said, RunManifest)
+    return "" if wrong is None else f"it lacks a proper `{wrong}`"
 
 
 def metrics_note(folder: Path, now: Standing, text: str) -> str:

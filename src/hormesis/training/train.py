@@ -21,7 +21,7 @@ from hormesis.models.networks import build_model, check_network
 from hormesis.models.normalization import normalised_by_default, normalized
 from hormesis.results.training_run import TrainingRun, load_run, write_manifest
 from hormesis.storage.ownership import TRAINING
-from hormesis.storage.rules import plainly
+from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.fit import Kept, fit, make_loggers, quiet
 from hormesis.training.freezing import Freezing

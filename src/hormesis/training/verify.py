@@ -12,7 +12,7 @@ from typing import Any
 
 from hormesis.errors import TrainingError
 from hormesis.results.retraining import KEY
-from hormesis.results.training_records import KEPT, MISSING, Record, Seal, read_records
+from hormesis.results.training_records import KEPT, Record, Seal, read_records
 from hormesis.results.training_run import (
     MANIFEST,
     METRICS,
@@ -23,10 +23,11 @@ from hormesis.results.training_run import (
     read_metrics,
 )
 from hormesis.storage.lock import Holder, holder_of
+from hormesis.storage.metrics_table import metrics_of
 from hormesis.storage.ownership import RETRAINING, TRAINING, owner
 from hormesis.storage.safe_read import read_bytes
 from hormesis.storage.sealed_json import read_sealed
-from hormesis.storage.training_schema import metrics_of
+from hormesis.storage.training_schema import MISSING
 from hormesis.training.run_state import manifest_fault, whole_records
 from hormesis.training.selection import ARMS
 

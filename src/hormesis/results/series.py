@@ -48,7 +48,7 @@ class StudySeries:
         return pd.DataFrame(
             {
                 "epoch": epoch,
-                "epsilon": float(study.manifest["attack"]["epsilon"]),
+                "epsilon": study.metadata.attack.epsilon,
                 "clean": study.base.clean,
                 "adversarial": study.base.adversarial,
             }
@@ -117,8 +117,8 @@ def load_series(folder: str | Path) -> StudySeries:
         raise StudyError(f"The folder {folder} holds no studies of the epochs of a training.")
     studies = {epoch: load_study(member) for epoch, member in members.items()}
     for epoch, study in studies.items():
-        recorded = study.manifest.get("origin", {}).get("epoch", epoch)
-        if recorded != epoch:
+        recorded = study.metadata.origin.epoch
+        if recorded not in (None, epoch):
             raise StudyError(
                 f"The study {members[epoch]} is of epoch {recorded}: give the folder its own name "
                 "back."

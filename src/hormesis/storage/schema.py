@@ -92,10 +92,7 @@ class AskedTargets(Entry):
 class AskedSweep(Entry):
     """How they were asked to be filtered."""
 
-    filters: Annotated[
-        list[Annotated[str, among(choices.FILTERS)]],
-        Meta(min_length=1, max_length=len(choices.FILTERS)),
-    ]
+    filters: Annotated[list[Word], Meta(min_length=1, max_length=64)]
     thresholds: Annotated[int, Meta(ge=2, le=choices.MOST_THRESHOLDS)]
     adversary: Annotated[str, among(choices.ADVERSARIES)]
     seed: _Seed

@@ -127,7 +127,7 @@ def examined_run(folder: Path) -> RunHealth:
     pace = _metrics(folder, records, damaged)
     return RunHealth(
         folder,
-        int(known["question"]["recipe"]["epochs"]) if known else 0,
+        run.metadata.question.recipe.epochs if known else 0,
         done,
         tuple(record.epoch for record in whole),
         there,

@@ -50,11 +50,11 @@ def said(**changes: Any) -> dict[str, Any]:
     return made
 
 
-class Inner(Entry):
+class Inner(Entry, frozen=True):
     b: dict[Text, list[Count]]
 
 
-class Outer(Entry):
+class Outer(Entry, frozen=True):
     a: Inner
     c: bool
     d: Inner | None = None

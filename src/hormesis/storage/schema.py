@@ -43,14 +43,14 @@ _Seed = Annotated[int, Meta(ge=0, le=choices.MOST_SEED)]
 _NAN = float("nan")
 
 
-class Normalization(Entry):
+class Normalization(Entry, frozen=True):
     """What is done to inputs in front of a network, a number a channel; empty for nothing."""
 
     mean: list[Number]
     std: list[Number]
 
 
-class Network(Entry):
+class Network(Entry, frozen=True):
     """The network that was measured."""
 
     name: Text
@@ -58,7 +58,7 @@ class Network(Entry):
     normalization: Normalization = field(default_factory=lambda: Normalization(mean=[], std=[]))
 
 
-class Data(Entry):
+class Data(Entry, frozen=True):
     """The samples that it was to be measured on."""
 
     name: Text
@@ -69,7 +69,7 @@ class Data(Entry):
     bounds: Range = (0.0, 1.0)
 
 
-class AskedAttack(Entry):
+class AskedAttack(Entry, frozen=True):
     """The attack as it was asked for."""
 
     name: Word
@@ -79,7 +79,7 @@ class AskedAttack(Entry):
     random_start: bool = False
 
 
-class AskedTargets(Entry):
+class AskedTargets(Entry, frozen=True):
     """Which parameters were asked for."""
 
     scope: Annotated[str, among(choices.SCOPES)]
@@ -89,7 +89,7 @@ class AskedTargets(Entry):
     kinds: Texts | None = None
 
 
-class AskedSweep(Entry):
+class AskedSweep(Entry, frozen=True):
     """How they were asked to be filtered."""
 
     filters: Annotated[list[Word], Meta(min_length=1, max_length=64)]
@@ -103,14 +103,14 @@ class AskedSweep(Entry):
     until: Above0 | Annotated[str, among((choices.CERTAIN,))] | None = None
 
 
-class AskedMetric(Entry):
+class AskedMetric(Entry, frozen=True):
     """What was measured of each sample."""
 
     name: Text
     higher_is_better: bool
 
 
-class ScoringEntry(Entry):
+class ScoringEntry(Entry, frozen=True):
     """How responses become scores, see ``settings.scoring.Scoring``."""
 
     base: Annotated[str, among(choices.BASES)] = Scoring.base
@@ -127,7 +127,7 @@ class ScoringEntry(Entry):
         return Scoring(**msgspec.structs.asdict(self))
 
 
-class Question(Entry):
+class Question(Entry, frozen=True):
     """What was asked: two studies with the same question have the same results."""
 
     network: Network
@@ -139,7 +139,7 @@ class Question(Entry):
     until: ScoringEntry | None = None
 
 
-class ChosenEpsilon(Entry):
+class ChosenEpsilon(Entry, frozen=True):
     """How ``auto`` found the magnitude of the attack."""
 
     epsilon: Above0 = _NAN
@@ -150,7 +150,7 @@ class ChosenEpsilon(Entry):
     chance: Number | None = None
 
 
-class RunAttack(Entry):
+class RunAttack(Entry, frozen=True):
     """The attack as it was run."""
 
     name: Word
@@ -159,26 +159,26 @@ class RunAttack(Entry):
     chosen: ChosenEpsilon | None = None
 
 
-class MetricProperties(Entry):
+class MetricProperties(Entry, frozen=True):
     """What a metric is like; None where that was not written."""
 
     binary: bool | None = None
 
 
-class Shards(Entry):
+class Shards(Entry, frozen=True):
     """Where shards begin and end; none in a study of format 1."""
 
     edges: Annotated[list[Count], Meta(min_length=2, max_length=MOST_SHARDS + 1)]
     there: list[tuple[int, int]] = field(default_factory=list)  # in memory alone
 
 
-class Recipe(Entry):
+class Recipe(Entry, frozen=True):
     """How the network was trained, as far as a comparison of studies tells of it."""
 
     seed: _Seed | None = None
 
 
-class OriginQuestion(Entry):
+class OriginQuestion(Entry, frozen=True):
     """What its training asked."""
 
     network: dict[str, Any] = field(default_factory=dict)
@@ -186,13 +186,13 @@ class OriginQuestion(Entry):
     recipe: Recipe = field(default_factory=Recipe)
 
 
-class OriginTraining(Entry):
+class OriginTraining(Entry, frozen=True):
     """The manifest of its training."""
 
     question: OriginQuestion = field(default_factory=OriginQuestion)
 
 
-class Origin(Entry):
+class Origin(Entry, frozen=True):
     """Where the network comes from, as far as that is known."""
 
     epoch: Annotated[int, Meta(ge=0, le=10**9)] | None = None
@@ -200,7 +200,7 @@ class Origin(Entry):
     training: OriginTraining = field(default_factory=OriginTraining)
 
 
-class BaseEntry(Entry):
+class BaseEntry(Entry, frozen=True):
     """Mean performance of the unfiltered network; of no samples before there is any."""
 
     clean: Number
@@ -213,7 +213,7 @@ class BaseEntry(Entry):
     unmoved: Number = _NAN
 
 
-class Confirmation(Entry):
+class Confirmation(Entry, frozen=True):
     """How claims were put to the test of stronger attacks; with an empty key, they were not."""
 
     key: Text = ""
@@ -226,7 +226,7 @@ class Confirmation(Entry):
     draws: Count = 0
 
 
-class CrossCheck(Entry):
+class CrossCheck(Entry, frozen=True):
     """How figures were put to the test of other networks' inputs; without a key, they were not."""
 
     key: Text = ""
@@ -238,7 +238,7 @@ class CrossCheck(Entry):
     surrogates: Texts = field(default_factory=list)
 
 
-class Settled(Entry):
+class Settled(Entry, frozen=True):
     """Targets that were settled before others."""
 
     samples: Annotated[int, Meta(ge=2, le=1 << 53)]
@@ -247,21 +247,21 @@ class Settled(Entry):
     targets: Annotated[list[Text], Meta(min_length=1, max_length=1_000_000)]
 
 
-class Node(Entry):
+class Node(Entry, frozen=True):
     """A step on the way of the data: its parameters, and the places of what feeds it."""
 
     targets: Texts
     after: Annotated[list[Count], Meta(max_length=1_000_000)]
 
 
-class AuditEntry(Entry):
+class AuditEntry(Entry, frozen=True):
     """How many outcomes the plain loop measured again, and how many of these were different."""
 
     outcomes: Count = 0
     different: Count = 0
 
 
-class Session(Entry):
+class Session(Entry, frozen=True):
     """How the study was carried out; none of it changes a result."""
 
     engine: Word = ""
@@ -275,7 +275,7 @@ class Session(Entry):
     cores: Count = 0
 
 
-class Manifest(Entry):
+class Manifest(Entry, frozen=True):
     """All that the manifest of a study says and the package reads.
 
     Example:

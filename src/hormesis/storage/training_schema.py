@@ -32,7 +32,7 @@ _Seed = Annotated[int, Meta(ge=0, le=MOST_SEED)]
 _Epochs = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 
 
-class Network(Entry):
+class Network(Entry, frozen=True):
     """The network that is trained."""
 
     name: Text
@@ -40,7 +40,7 @@ class Network(Entry):
     fingerprint: Hash = ""
 
 
-class Data(Entry):
+class Data(Entry, frozen=True):
     """What it is trained on."""
 
     name: Text
@@ -56,7 +56,7 @@ class Data(Entry):
     fingerprint: Hash = ""
 
 
-class Recipe(Entry):
+class Recipe(Entry, frozen=True):
     """How it is trained."""
 
     seed: _Seed
@@ -67,7 +67,7 @@ class Recipe(Entry):
     schedule: Text | None = None
 
 
-class Question(Entry):
+class Question(Entry, frozen=True):
     """What a training asks."""
 
     network: Network
@@ -75,7 +75,7 @@ class Question(Entry):
     recipe: Recipe
 
 
-class Session(Entry):
+class Session(Entry, frozen=True):
     """How a training was carried out, and what it found damaged."""
 
     data: Text | None = None
@@ -86,7 +86,7 @@ class Session(Entry):
     damaged: Texts = field(default_factory=list)
 
 
-class RunManifest(Entry):
+class RunManifest(Entry, frozen=True):
     """What the manifest of a training says.
 
     Example:
@@ -104,7 +104,7 @@ class RunManifest(Entry):
         return self.sessions[-1] if self.sessions else Session()
 
 
-class Seal(Entry):
+class Seal(Entry, frozen=True):
     """The size of a file in bytes, and its checksum in hexadecimal digits."""
 
     bytes: Count
@@ -125,7 +125,7 @@ class Seal(Entry):
         return "" if checksum == self.sha256 else "its checksum does not fit"
 
 
-class RunRecord(Entry):
+class RunRecord(Entry, frozen=True):
     """What the record of a state says."""
 
     epoch: _Epochs
@@ -135,7 +135,7 @@ class RunRecord(Entry):
     manifest: RunManifest
 
 
-class RetrainedStudy(Entry):
+class RetrainedStudy(Entry, frozen=True):
     """The study whose parameters were chosen from."""
 
     network: Text
@@ -143,7 +143,7 @@ class RetrainedStudy(Entry):
     epoch: Count | None = None
 
 
-class Selection(Entry):
+class Selection(Entry, frozen=True):
     """Which parameters were trained on, and how many those were."""
 
     targets: Texts
@@ -160,7 +160,7 @@ class Selection(Entry):
     frozen_parameters: Count = 0
 
 
-class RetrainingRecipe(Entry):
+class RetrainingRecipe(Entry, frozen=True):
     """How they were trained."""
 
     epochs: Count
@@ -168,20 +168,20 @@ class RetrainingRecipe(Entry):
     lr: AtLeast0 = field(name="rate")
 
 
-class Arm(Entry):
+class Arm(Entry, frozen=True):
     """One training of an arm."""
 
     seed: _Seed = 0
 
 
-class Trial(Entry):
+class Trial(Entry, frozen=True):
     """The attack that the arms were evaluated with."""
 
     steps: Count
     restarts: Count
 
 
-class Controls(Entry):
+class Controls(Entry, frozen=True):
     """The other arms of a retraining; without seeds, there are none."""
 
     seeds: Annotated[list[_Seed], Meta(min_length=1, max_length=1_000_000)]
@@ -189,14 +189,14 @@ class Controls(Entry):
     trial: Trial
 
 
-class Frozen(Entry):
+class Frozen(Entry, frozen=True):
     """How many values were frozen, and that they are equal."""
 
     values: Count
     equal: Text
 
 
-class RetrainingManifest(Entry):
+class RetrainingManifest(Entry, frozen=True):
     """What the manifest of a retraining says."""
 
     study: RetrainedStudy

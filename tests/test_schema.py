@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 
 import handset
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.schema import (
-    FINISHED,
-    ScoringEntry,
-    checked_manifest,
-    manifest_of,
-    not_to_go_on_with,
-)
+from hormesis.storage.manifest_checks import checked_manifest, not_to_go_on_with
+from hormesis.storage.schema import FINISHED, ScoringEntry, manifest_of
 from hormesis.storage.table_checks import wrong_column, wrong_study
 from hormesis.storage.training_schema import RetrainingManifest
 from hormesis.storage.validation import (

@@ -23,7 +23,7 @@ from hormesis.errors import HormesisError, StudyError
 from hormesis.report.text.score_table import class_counts, score_overview
 from hormesis.report.text.summary import headline, left_out
 from hormesis.storage import StoredOutcomes, examined, read_manifest
-from hormesis.storage.schema import not_to_go_on_with
+from hormesis.storage.manifest_checks import not_to_go_on_with
 from hormesis.storage.shards import Shard, check, pack, unpack
 from mutations import VALUES, changed, counts, damaged, fuzz
 

@@ -46,12 +46,8 @@ from hormesis.storage import (
     write_tables,
 )
 from hormesis.storage.differences import first_difference
-from hormesis.storage.schema import (
-    FINISHED,
-    UNFINISHED,
-    checked_manifest,
-    not_to_go_on_with,
-)
+from hormesis.storage.manifest_checks import checked_manifest, not_to_go_on_with
+from hormesis.storage.schema import FINISHED, UNFINISHED
 from hormesis.storage.validation import plainly
 
 

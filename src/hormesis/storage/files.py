@@ -9,8 +9,8 @@ import pandas as pd
 
 from hormesis.errors import StudyError
 from hormesis.storage.atomic import write_file
+from hormesis.storage.manifest_checks import checked_manifest
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.schema import checked_manifest
 from hormesis.storage.sealed_json import check_seal, parse_table, sealed
 from hormesis.storage.shards import check, firsts_in, read_shard
 from hormesis.storage.table_checks import TABLE_ERRORS, table_of, wrong_column

@@ -2,13 +2,12 @@
 
 To add an entry that the package reads, add one line to the class that it belongs to (and one to
 ``docs/study-format.md``), with a default unless every study has it, also those that are written
-already. What has to fit something else in the manifest stands in ``_disagreements``; what has to
+already. What has to fit something else in the manifest stands in ``manifest_checks``; what has to
 fit a table, in ``table_checks.wrong_study``. Entries without a line are let pass and must not be
 believed.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -213,29 +212,19 @@ class BaseEntry(Entry, frozen=True):
     unmoved: Number = _NAN
 
 
-class Confirmation(Entry, frozen=True):
-    """How claims were put to the test of stronger attacks; with an empty key, they were not."""
-
-    key: Text = ""
-    level: Number = 0.0
-    seconds: Number = 0.0
-    targets: Texts = field(default_factory=list)
-    samples: Count = 0
-    steps: Count = 0
-    restarts: Count = 0
-    draws: Count = 0
-
-
-class CrossCheck(Entry, frozen=True):
-    """How figures were put to the test of other networks' inputs; without a key, they were not."""
+class Evidence(Entry, frozen=True):
+    """How claims, or figures, were put to another test; with an empty key, they were not."""
 
     key: Text = ""
     level: Number = 0.0
     margin: Number = 0.0
     seconds: Number = 0.0
-    samples: Count = 0
-    draws: Count = 0
+    targets: Texts = field(default_factory=list)
     surrogates: Texts = field(default_factory=list)
+    samples: Count = 0
+    steps: Count = 0
+    restarts: Count = 0
+    draws: Count = 0
 
 
 class Settled(Entry, frozen=True):
@@ -296,8 +285,8 @@ class Manifest(Entry, frozen=True):
     origin: Origin = field(default_factory=Origin)
     base: BaseEntry = field(default_factory=lambda: BaseEntry(clean=_NAN, adversarial=_NAN))
     chance: Number | None = None
-    confirmation: Confirmation = field(default_factory=Confirmation)
-    cross_check: CrossCheck = field(default_factory=CrossCheck)
+    confirmation: Evidence = field(default_factory=Evidence)
+    cross_check: Evidence = field(default_factory=Evidence)
     settled: Annotated[list[Settled], Meta(max_length=10_000)] = field(default_factory=list)
     flow: Annotated[list[Node], Meta(max_length=100_000)] = field(default_factory=list)
     audit: AuditEntry = field(default_factory=AuditEntry)
@@ -337,88 +326,3 @@ def manifest_of(values: Mapping[str, Any]) -> Manifest:
         if name not in values:
             raise ValueError(f"it lacks `{name}`")
     return typed(dict(values), Manifest)
-
-
-def checked_manifest(values: Mapping[str, Any]) -> Manifest:
-    """Return what the manifest of a study says, once nothing is wrong with it.
-
-    Args:
-        values: As JSON has them.
-
-    Raises:
-        ValueError: It says what is wrong, as a part of a sentence.
-    """
-    manifest = manifest_of(values)
-    if "there" in values.get("shards", {}):
-        raise ValueError("it lacks a proper `shards.there`")
-    unknown = set(values["scoring"]) - {*ScoringEntry.__struct_fields__}
-    if unknown:
-        raise ValueError(f"its `scoring` has a setting {min(unknown)!r} too many")
-    for fault in _disagreements(manifest):
-        raise ValueError(fault)
-    return manifest
-
-
-def _disagreements(manifest: Manifest) -> Iterator[str]:
-    """Yield which entries, each of its kind, do not fit the others."""
-    question = manifest.question
-    if len(set(question.sweep.filters)) < len(question.sweep.filters):
-        yield "its `question.sweep.filters` name one twice"
-    ranges = {"data.bounds": question.data.bounds, "sweep.span": question.sweep.span or (0.0, 1.0)}
-    for place, (low, high) in ranges.items():
-        if not low < high:
-            yield f"its `question.{place}` do not run from low to high"
-    yield from _wrong_samples(manifest)
-    yield from _wrong_targets(manifest)
-
-
-def _wrong_samples(manifest: Manifest) -> Iterator[str]:
-    planned, base, edges = manifest.question.data.samples, manifest.base, manifest.shards.edges
-    if base.samples > planned:
-        yield "its `base.samples` are more than its data have"
-    if edges:
-        if edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
-            yield "the edges of its `shards` do not ascend from 0"
-        elif edges[-1] != planned:
-            yield "its shards end at another sample than its data"
-        if manifest.finished and not base.samples:
-            yield "it lacks a proper `base.samples`"
-    if manifest.binary and base.samples:
-        for name, value in (("clean", base.clean), ("adversarial", base.adversarial)):
-            if value != 0 and not 0.99 / base.samples <= value <= 1:
-                yield f"it lacks a proper `base.{name}`"  # which is no share of its samples
-
-
-def _wrong_targets(manifest: Manifest) -> Iterator[str]:
-    """Yield what is wrong with the entries that name targets."""
-    most = manifest.base.samples or manifest.question.data.samples
-    if any(one.samples > most for one in manifest.settled):
-        yield f"targets are `settled` after more than {most} samples"
-    names = [name for one in manifest.settled for name in one.targets]
-    if len(set(names)) < len(names):
-        yield "a target is `settled` twice"
-    for place, node in enumerate(manifest.flow):
-        if any(source >= place for source in node.after):
-            yield "its `flow` does not come in the order in which it is computed"
-            return
-
-
-def not_to_go_on_with(values: Mapping[str, Any]) -> str:
-    """Return why nobody can go on with a study, as a part of a sentence, or nothing.
-
-    Args:
-        values: Its manifest, of the same question as is asked now.
-    """
-    try:
-        manifest = checked_manifest(values)
-    except ValueError as error:
-        return str(error)
-    if not manifest.shards.edges:
-        return ""
-    if not manifest.run.batch:
-        return "it lacks a proper `run.batch`"
-    chosen = set(values["attack"].get("chosen") or ()) - {"chance"}
-    whole = chosen == {*ChosenEpsilon.__struct_fields__} - {"chance"}
-    if manifest.question.attack.epsilon == "auto" and not whole:
-        return "it lacks a proper `attack.chosen`"
-    return ""

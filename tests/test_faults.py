@@ -18,7 +18,8 @@ from hormesis.engine.memory import Footprint
 from hormesis.errors import StudyError
 from hormesis.measure import shard_worker
 from hormesis.results.study import load_study
-from hormesis.storage import MANIFEST, OUTCOMES, files
+from hormesis.storage import files
+from hormesis.storage.files import MANIFEST, OUTCOMES
 from hormesis.storage.ownership import NEXT, STUDY, claim, owner
 
 

@@ -15,7 +15,7 @@ from hormesis.data.datasets import NORMALISATIONS
 from hormesis.errors import SettingError, StudyError
 from hormesis.models.networks import build_model
 from hormesis.settings.network import ModelAndData
-from hormesis.storage import read_manifest, write_manifest
+from hormesis.storage.files import read_manifest, write_manifest
 from made_sets import write_mnist, write_tiny_imagenet
 
 SETS = tuple(NORMALISATIONS)

@@ -23,7 +23,7 @@ from hormesis.settings.network import ModelAndData
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import check_free, is_study
+from hormesis.storage.folders import check_free, is_study
 from hormesis.stress.metrics import metric_named
 from hormesis.training.digits import trained_on_digits
 

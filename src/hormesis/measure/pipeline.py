@@ -49,22 +49,13 @@ from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import (
-    CELLS,
-    NEXT,
-    REMOVALS,
-    FolderStore,
-    MemoryStore,
-    begun,
-    discard,
-    locked,
-    opened,
-    place_of_study,
-    recover,
-    swap,
-    tidy,
-)
+from hormesis.storage.files import CELLS, REMOVALS
+from hormesis.storage.folders import clean_up, creating_folder, creating_study, resolve_out
+from hormesis.storage.lock import locked
+from hormesis.storage.ownership import NEXT
+from hormesis.storage.replacement import discard, recover, swap
 from hormesis.storage.shards import most_bytes
+from hormesis.storage.store import FolderStore, MemoryStore
 from hormesis.storage.validation import plainly
 from hormesis.stress.metrics import as_metric
 from hormesis.stress.targets import find_targets
@@ -171,7 +162,7 @@ def _study(network: nn.Module, samples: Samples, request: Request, report: Repor
         if request.out is None:
             study = _measured(planned, request, report, (None, lambda: None), {})
             return _confirmed(study, planned, request, report)
-        return _kept(planned, request, report, place_of_study(request.out))
+        return _kept(planned, request, report, resolve_out(request.out))
 
 
 def _kept(planned: Planned, request: Request, report: Report, out: Path) -> Study:
@@ -193,15 +184,15 @@ def _kept(planned: Planned, request: Request, report: Report, out: Path) -> Stud
     folder, known = place()
     study = finished(folder, known) if folder == out else None  # else it has to take its place
     if study is not None and not is_left(study, request.confirmation):
-        tidy(out)
+        clean_up(out)
     else:
-        with opened(out), locked(out) as held:
+        with creating_folder(out), locked(out) as held:
             folder, known = place()  # as it is now that nobody else works on it
             study = finished(folder, known)
             if study is None:
                 if folder != out and not known:
                     discard(folder)  # of another question
-                with begun(folder, part="" if folder == out else NEXT):
+                with creating_study(folder, part="" if folder == out else NEXT):
                     study = _measured(planned, request, report, (folder, held.check), known)
             study = _confirmed(study, planned, request, report, held.check)
             if folder != out:

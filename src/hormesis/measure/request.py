@@ -29,8 +29,8 @@ from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import CELLS, REMOVALS, SAMPLES, TARGETS
 from hormesis.storage.environment import environment
+from hormesis.storage.files import CELLS, REMOVALS, SAMPLES, TARGETS
 from hormesis.storage.validation import plainly
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.metrics import Metric, accuracy

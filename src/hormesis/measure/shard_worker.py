@@ -18,7 +18,8 @@ from hormesis.measure.extend import Source
 from hormesis.settings.choices import RAY
 from hormesis.settings.execution import Execution
 from hormesis.settings.sweep import Sweep
-from hormesis.storage import Shard, StoredOutcomes, pack
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.shards import Shard, pack
 
 
 @dataclass(frozen=True)

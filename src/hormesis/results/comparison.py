@@ -28,8 +28,10 @@ from hormesis.results.comparability import (
 from hormesis.results.study import Study, load_study
 from hormesis.settings.choices import check_choice
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import OUTCOMES, is_study, merged
+from hormesis.storage.files import OUTCOMES
+from hormesis.storage.folders import is_study
 from hormesis.storage.safe_read import names_in
+from hormesis.storage.store import merge_spans
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ def _of_study(
     place = {target: row for row, target in enumerate(order)}
     rows = [[place[target] for target in group] for group in groups]
     means = np.stack([values[:, group].mean(axis=1) for group in rows], axis=1)
-    same = (study.metadata.question.data.fingerprint, merged(study.spans), study.order)
+    same = (study.metadata.question.data.fingerprint, merge_spans(study.spans), study.order)
     evidence = _evidence(study, label, (matches, groups), by)
     if not study.has_outcomes:
         return Measured(label, means, None, None, None, same, evidence)

@@ -14,18 +14,11 @@ from hormesis.analysis.chance import chose
 from hormesis.analysis.responses import with_unreached
 from hormesis.analysis.stopping import Stopping
 from hormesis.errors import StudyError
-from hormesis.storage import (
-    CELLS,
-    TARGETS,
-    FolderStore,
-    Span,
-    read_spans,
-    read_table,
-    whole_shards,
-)
+from hormesis.storage.files import CELLS, TARGETS, read_table
 from hormesis.storage.schema import manifest_of
 from hormesis.storage.shards import most_bytes
-from hormesis.storage.table_checks import removals_of, wrong_cells
+from hormesis.storage.store import FolderStore, Span, read_spans, whole_shards
+from hormesis.storage.table_checks import count_removals, wrong_cells
 
 CELL_COLUMNS = (
     "target",
@@ -74,7 +67,7 @@ def estimated(
     chosen, better = chose(manifest["attack"], metric.name), metric.higher_is_better
     stopping = Stopping(cells, scoring, until, edges[-1], better, known.chance, chosen)
     for block in read_spans(store, whole, known.study):
-        if len(block.clean) < removals_of(cells):
+        if len(block.clean) < count_removals(cells):
             raise StudyError(f"The study {folder} has outcomes of too few removals.")
         stopping.update(block)
     means = stopping.means

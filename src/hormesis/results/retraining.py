@@ -24,7 +24,7 @@ from hormesis.storage.atomic import make_folder, write_file
 from hormesis.storage.files import MOST_MANIFEST, MOST_TABLE
 from hormesis.storage.safe_read import read_bytes
 from hormesis.storage.sealed_json import check_seal, parse_table, sealed
-from hormesis.storage.table_checks import TABLE_ERRORS, table_of, wrong_retrained
+from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, wrong_retrained
 from hormesis.storage.training_schema import RetrainingManifest
 from hormesis.storage.validation import typed
 
@@ -145,7 +145,7 @@ def is_retraining(folder: str | Path) -> bool:
 
 def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
-        table = table_of(read_bytes(path, MOST_TABLE))
+        table = parse_parquet(read_bytes(path, MOST_TABLE))
     except FileNotFoundError:
         raise
     except TABLE_ERRORS as error:

@@ -11,8 +11,8 @@ from hormesis.errors import StudyError
 from hormesis.results.display import Display, displayed
 from hormesis.results.study import Study, load_study
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import is_study
 from hormesis.storage.epoch_folders import epoch_folders
+from hormesis.storage.folders import is_study
 
 
 @dataclass(frozen=True)

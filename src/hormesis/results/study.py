@@ -36,22 +36,14 @@ from hormesis.errors import StudyError
 from hormesis.results.display import Display, displayed
 from hormesis.results.study_files import read_files
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import (
-    FolderStore,
-    MemoryStore,
-    Span,
-    Store,
-    StoredOutcomes,
-    is_study,
-    joined,
-    read_blocks,
-    read_manifest,
-    read_spans,
-)
 from hormesis.storage.epoch_folders import epoch_folders
+from hormesis.storage.files import read_manifest
+from hormesis.storage.folders import is_study
+from hormesis.storage.outcomes import StoredOutcomes, concatenate
 from hormesis.storage.schema import Manifest, manifest_of
 from hormesis.storage.shards import most_bytes
-from hormesis.storage.table_checks import removals_of
+from hormesis.storage.store import FolderStore, MemoryStore, Span, Store, read_blocks, read_spans
+from hormesis.storage.table_checks import count_removals
 
 
 @dataclass(frozen=True)
@@ -305,7 +297,7 @@ class Study:
         if store is None:
             raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
         blocks = self._shards(store) if self.metadata.shards.edges else read_blocks(store)
-        found, removals = 0, removals_of(self.responses)
+        found, removals = 0, count_removals(self.responses)
         for block in blocks:
             if len(block.clean) < removals:
                 raise StudyError(f"The study {self.folder} has outcomes of too few removals.")
@@ -334,7 +326,7 @@ class Study:
         Raises:
             StudyError: If there are none, or a file is damaged or missing.
         """
-        return joined(list(self.blocks()))
+        return concatenate(list(self.blocks()))
 
     plot = Display("study.plot")
     """Pictures of the study, as figures of Matplotlib: ``study.plot.responses("conv1")``."""

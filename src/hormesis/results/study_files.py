@@ -10,15 +10,15 @@ from hormesis.analysis.confirmation import COLUMNS as CONFIRMED
 from hormesis.analysis.responses import COLUMNS
 from hormesis.errors import StudyError
 from hormesis.results.partial_study import estimated
-from hormesis.storage import (
+from hormesis.storage.files import (
     CONFIRMATION,
     RESPONSES,
     SAMPLES,
     TARGETS,
     read_manifest,
     read_table,
-    standing,
 )
+from hormesis.storage.replacement import folder_to_read
 from hormesis.storage.schema import manifest_of
 from hormesis.storage.table_checks import wrong_cells, wrong_study
 
@@ -78,13 +78,13 @@ def read_files(folder: Path) -> StudyFiles:
 def _manifest(folder: Path) -> tuple[Path, dict[str, Any]]:
     """Find and read a manifest, again if it is away: studies are replaced between two looks."""
     for _ in range(2):
-        place = standing(folder)
+        place = folder_to_read(folder)
         try:
             return place, read_manifest(place)
         except StudyError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
-    place = standing(folder)
+    place = folder_to_read(folder)
     return place, read_manifest(place)
 
 

@@ -13,7 +13,7 @@ from hormesis.storage.manifest_checks import checked_manifest
 from hormesis.storage.safe_read import read_bytes
 from hormesis.storage.sealed_json import check_seal, parse_table, sealed
 from hormesis.storage.shards import check, firsts_in, read_shard
-from hormesis.storage.table_checks import TABLE_ERRORS, table_of, wrong_column
+from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, wrong_column
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -133,7 +133,7 @@ def read_table(
         content = read_bytes(folder / name, MOST_TABLE)
         if seal not in (None, sha256(content).hexdigest()):
             raise ValueError("its checksum does not fit")
-        table = table_of(content)
+        table = parse_parquet(content)
     except TABLE_ERRORS as error:
         raise StudyError(f"The table {folder / name} is missing or damaged: {error}.") from error
     fault = wrong_column(table, columns)

@@ -59,7 +59,7 @@ _BETWEEN = {
 _MEANS = ("clean", "adversarial", "random_clean", "random_adversarial")
 
 
-def table_of(content: bytes) -> pd.DataFrame:
+def parse_parquet(content: bytes) -> pd.DataFrame:
     """Return the table of a Parquet file, whose few bytes may stand for more than memory holds.
 
     Raises:
@@ -253,7 +253,7 @@ def _disagreements(
         yield "it has other filters or thresholds than it says"
 
 
-def removals_of(cells: pd.DataFrame) -> int:
+def count_removals(cells: pd.DataFrame) -> int:
     """Return how many rows of outcomes the cells of a study name at least."""
     names = [name for name in ("outcome", *control_columns(cells)) if name in cells]
     named = [cells[name].to_numpy() for name in names]

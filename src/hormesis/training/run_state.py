@@ -32,7 +32,7 @@ from hormesis.storage.validation import wrong_place
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunState:
     """What is there of a training.
 
     Args:
@@ -56,7 +56,7 @@ class Standing:
         return self.records[0].epoch if self.records else 0
 
 
-def standing(folder: Path) -> Standing:
+def read_run_state(folder: Path) -> RunState:
     """Look at states, records and manifest of a training; the caller holds its lock.
 
     Args:
@@ -75,7 +75,7 @@ def standing(folder: Path) -> Standing:
     last = records[0].epoch if records else 0
     for epoch, why in sorted(broken.items()):
         notes.append(_told(folder, epoch, why, last))
-    return Standing(tuple(records), broken, manifest, tuple(notes), unsealed)
+    return RunState(tuple(records), broken, manifest, tuple(notes), unsealed)
 
 
 def whole_records(folder: Path) -> tuple[list[Record], dict[int, str]]:
@@ -153,7 +153,7 @@ def manifest_fault(folder: Path) -> str:
     return "" if wrong is None else f"it lacks a proper `{wrong}`"
 
 
-def metrics_note(folder: Path, now: Standing, text: str) -> str:
+def metrics_note(folder: Path, now: RunState, text: str) -> str:
     """Return a sentence if the table in a folder is damaged, or nothing.
 
     Args:
@@ -206,10 +206,10 @@ def check_folder(folder: Path) -> None:
     if os.path.lexists(folder / MANIFEST):
         load_run(folder)  # of an earlier version, which marked nothing
         return
-    free(folder)
+    check_empty(folder)
 
 
-def free(folder: Path) -> None:
+def check_empty(folder: Path) -> None:
     """Refuse a folder that holds anything.
 
     Raises:

@@ -96,7 +96,7 @@ def _is_experiment(folder: Path) -> bool:
     return marked is not None and marked.kind == RETRAINING
 
 
-def examined_run(folder: Path) -> RunHealth:
+def verify_run(folder: Path) -> RunHealth:
     """Look at every file of a training.
 
     Args:

@@ -129,7 +129,7 @@ def _written(comparison: "Comparison", given: Namespace) -> list[Path]:
     """Write pictures and tables, and return where they are."""
     from hormesis.report.plots.comparison import DRAWN, draw_comparison
     from hormesis.report.text.export import write_table
-    from hormesis.storage.ownership import COMPARISON, claimed
+    from hormesis.storage.ownership import COMPARISON, claiming
 
     out = Path(given.out).expanduser()
     tables = [
@@ -141,7 +141,7 @@ def _written(comparison: "Comparison", given: Namespace) -> list[Path]:
         out, [*(f"{name}.{given.pictures}" for name in DRAWN), *(name for name, *_ in tables)]
     )
     try:
-        with claimed(out, COMPARISON):
+        with claiming(out, COMPARISON):
             files = draw_comparison(comparison, out, given.score, given.pictures)
             for name, table, form in tables:
                 write_table(table, form, str(out / name))

@@ -91,10 +91,10 @@ def _drawn(made: "Retraining") -> Path | None:
         return None
     from hormesis.report.plots.retraining import draw_arms
     from hormesis.storage.atomic import replacing
-    from hormesis.training.run_folder import spelled
+    from hormesis.training.run_folder import explaining_errors
 
     path = made.folder / PICTURE
-    with spelled(made.folder), replacing(path) as temporary:
+    with explaining_errors(made.folder), replacing(path) as temporary:
         draw_arms(made, temporary)
     return path
 

@@ -9,7 +9,7 @@ from hormesis.cli.flags import make_parser
 from hormesis.errors import StudyError
 
 if TYPE_CHECKING:
-    from hormesis.storage import Health
+    from hormesis.storage.verify import Health
     from hormesis.training.verify import RunHealth
 
 
@@ -40,7 +40,7 @@ def status(given: Namespace) -> None:
     from hormesis.report.text.console import console
     from hormesis.report.text.summary import print_summary
     from hormesis.results.study import load_study
-    from hormesis.storage import examined
+    from hormesis.storage.verify import verify_study
     from hormesis.training.verify import is_run
 
     out = console(soft_wrap=True)
@@ -50,7 +50,7 @@ def status(given: Namespace) -> None:
         return
     members = _members(Path(given.study))
     for folder in members:
-        health = examined(folder)
+        health = verify_study(folder)
         out.print()
         out.print(str(folder), markup=False)
         for line in described(health):
@@ -62,7 +62,7 @@ def status(given: Namespace) -> None:
 def verify(given: Namespace) -> int:
     """Print every file that is damaged or missing, and return 1 if there is one."""
     from hormesis.report.text.console import console
-    from hormesis.storage import examined
+    from hormesis.storage.verify import verify_study
     from hormesis.training.verify import is_run
 
     out, code = console(soft_wrap=True), 0
@@ -72,7 +72,7 @@ def verify(given: Namespace) -> int:
             out.print(line, markup=False)
         return code
     for folder in _members(Path(given.study)):
-        health = examined(folder)
+        health = verify_study(folder)
         for name, wrong in health.damaged.items():
             out.print(f"{folder / name}: {wrong}", markup=False)
         count = len(health.damaged)
@@ -85,7 +85,8 @@ def verify(given: Namespace) -> int:
 
 def described(health: "Health") -> list[str]:
     """Return how far a study is, in lines."""
-    from hormesis.storage import spelled_holder, spelled_seconds
+    from hormesis.storage.lock import describe_holder
+    from hormesis.storage.verify import format_seconds
 
     shards = len(health.whole) + len(health.missing)
     last = max((end for _, end in (*health.whole, *health.missing)), default=0)
@@ -97,12 +98,12 @@ def described(health: "Health") -> list[str]:
     if health.damaged:
         lines.append("         the command that made the study measures them again")
     if health.holder is not None:
-        lines.append(f"at work: {spelled_holder(health.holder)}")
+        lines.append(f"at work: {describe_holder(health.holder)}")
     if not health.finished:
         if health.left is not None and health.holder is not None:
-            lines.append(f"to go:   some {spelled_seconds(health.left)}")
+            lines.append(f"to go:   some {format_seconds(health.left)}")
         elif health.left is not None:
-            lines.append(f"to go:   some {spelled_seconds(health.left)}, but nobody works on it")
+            lines.append(f"to go:   some {format_seconds(health.left)}, but nobody works on it")
         elif health.holder is None:
             lines.append("to go:   nobody works on it")
     return lines
@@ -110,22 +111,22 @@ def described(health: "Health") -> list[str]:
 
 def run_status(folder: Path) -> list[str]:
     """Return how far a training is, or every arm of a retraining, in lines."""
-    from hormesis.training.verify import damaged_tables, examined_run, runs_in
+    from hormesis.training.verify import damaged_tables, runs_in, verify_run
 
     lines = list[str]()
     for run in runs_in(folder):
-        lines += ["", str(run), *described_run(examined_run(run))]
+        lines += ["", str(run), *described_run(verify_run(run))]
     lines.extend(f"damaged: {name}: {wrong}" for name, wrong in damaged_tables(folder).items())
     return lines
 
 
 def verified_run(folder: Path) -> tuple[list[str], int]:
     """Return what is damaged or missing of a training or a retraining, and the exit code."""
-    from hormesis.training.verify import damaged_tables, examined_run, runs_in
+    from hormesis.training.verify import damaged_tables, runs_in, verify_run
 
     lines, code = list[str](), 0
     for run in runs_in(folder):
-        health = examined_run(run)
+        health = verify_run(run)
         lines.extend(f"{run / name}: {wrong}" for name, wrong in health.damaged.items())
         state = "" if health.finished else "; unfinished"
         there = f"{health.done} epochs{state}"
@@ -146,7 +147,8 @@ def _unsealed(health: "RunHealth") -> str:
 
 def described_run(health: "RunHealth") -> list[str]:
     """Return how far a training is, in lines."""
-    from hormesis.storage import spelled_holder, spelled_seconds
+    from hormesis.storage.lock import describe_holder
+    from hormesis.storage.verify import format_seconds
 
     state = "finished" if health.finished else "unfinished"
     kept = ", ".join(map(str, health.checkpoints)) or "none"
@@ -161,9 +163,9 @@ def described_run(health: "RunHealth") -> list[str]:
     if health.damaged:
         lines.append("         the command that trained it mends it, or says what to do")
     if health.holder is not None:
-        lines.append(f"at work: {spelled_holder(health.holder)}")
+        lines.append(f"at work: {describe_holder(health.holder)}")
     if not health.finished:
-        left = None if health.left is None else f"some {spelled_seconds(health.left)}"
+        left = None if health.left is None else f"some {format_seconds(health.left)}"
         nobody = None if health.holder is not None else "nobody works on it"
         said = ", but ".join(part for part in (left, nobody) if part)
         lines.extend([f"to go:   {said}"] if said else [])
@@ -172,8 +174,8 @@ def described_run(health: "RunHealth") -> list[str]:
 
 def _members(folder: Path) -> list[Path]:
     """Return the study in a folder, or those of the epochs of a training."""
-    from hormesis.storage import is_study
     from hormesis.storage.epoch_folders import epoch_folders
+    from hormesis.storage.folders import is_study
 
     if is_study(folder):
         return [folder]

@@ -33,7 +33,7 @@ def run(given: Namespace) -> None:
     sinks = sinks_from(given.out, given.tensorboard, folder)
 
     from hormesis.report.html.live import watch
-    from hormesis.storage import is_study
+    from hormesis.storage.folders import is_study
 
     if not is_study(folder):
         raise StudyError(f"The folder {given.study} is no study, or nothing is measured there yet.")

@@ -34,7 +34,9 @@ from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import FolderStore, Shard, StoredOutcomes, pack, unpack
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.shards import Shard, pack, unpack
+from hormesis.storage.store import FolderStore
 from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 

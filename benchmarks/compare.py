@@ -19,15 +19,10 @@ from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import (
-    OUTCOMES,
-    FolderStore,
-    Shard,
-    StoredOutcomes,
-    pack,
-    write_manifest,
-    write_tables,
-)
+from hormesis.storage.files import OUTCOMES, write_manifest, write_tables
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.shards import Shard, pack
+from hormesis.storage.store import FolderStore
 
 TARGETS, STEPS, BLOCK, CHANNELS = 54, 25, 256, 64
 INPUTS = {"shape": [3, 32, 32], "bounds": [0.0, 1.0]}

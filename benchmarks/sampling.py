@@ -18,8 +18,7 @@ from torchvision.datasets import MNIST
 
 import hormesis as hm
 from hormesis.analysis.stopping import Stopping, looks
-from hormesis.storage import StoredOutcomes
-from hormesis.storage.outcomes import NAMES
+from hormesis.storage.outcomes import NAMES, StoredOutcomes
 
 
 def network(images: torch.Tensor, labels: torch.Tensor) -> nn.Module:

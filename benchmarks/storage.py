@@ -30,7 +30,9 @@ from hormesis.data.samples import Samples
 from hormesis.engine.shards import shard_edges
 from hormesis.measure import pipeline, shard_worker, study_writer
 from hormesis.models.networks import build_model
-from hormesis.storage import OUTCOMES, FolderStore, Shard, pack, write_manifest, write_tables
+from hormesis.storage.files import OUTCOMES, write_manifest, write_tables
+from hormesis.storage.shards import Shard, pack
+from hormesis.storage.store import FolderStore
 
 RESULTS = Path(__file__).with_name("STORAGE.md")
 SAMPLES = 10_000

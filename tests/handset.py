@@ -12,17 +12,10 @@ from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import (
-    OUTCOMES,
-    RESPONSES,
-    TARGETS,
-    FolderStore,
-    Shard,
-    StoredOutcomes,
-    pack,
-    write_manifest,
-    write_tables,
-)
+from hormesis.storage.files import OUTCOMES, RESPONSES, TARGETS, write_manifest, write_tables
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.shards import Shard, pack
+from hormesis.storage.store import FolderStore
 
 STEPS = 3
 DENSITY = (1.0, 0.5, 0.0)

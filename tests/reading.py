@@ -29,7 +29,7 @@ from hormesis.errors import HormesisError
 # What the commands import only when they need it, here once for all processes.
 from hormesis.report.plots import accessor, comparison, heatmap, overview, responses, style, weights  # noqa: F401
 from hormesis.results import comparison as _comparison  # noqa: F401
-from hormesis.storage import FORMAT, write_manifest
+from hormesis.storage.files import FORMAT, write_manifest
 from hormesis.training.retraining_plan import opened_case
 from hormesis.training.selection import Selection
 from hormesis.training.source_network import SourceNetwork, code_of

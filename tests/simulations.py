@@ -12,7 +12,7 @@ from hormesis.analysis.responses import Means, Sweeps, as_sweeps, response_table
 from hormesis.analysis.scores import Base, Layout, classify, layout, sweep_scores
 from hormesis.analysis.uncertainty import InfluenceMoments, IntervalMethod, Student, influence_sums
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import part_of
+from hormesis.storage.outcomes import only_samples
 
 STEPS = 9
 SCORES = ("clean", "adversarial", "difference")
@@ -45,7 +45,7 @@ class Drawn:
 
     def after(self, samples: int, law: IntervalMethod) -> tuple[np.ndarray, np.ndarray]:
         """Values and half-widths, both by target, filter and score."""
-        seen = part_of(self.outcomes, 0, samples)
+        seen = only_samples(self.outcomes, 0, samples)
         base = Base(float(seen.base_clean.mean()), float(seen.base_adversarial.mean()))
         columns = dict(self.sweeps.columns)
         for name in ("clean", "adversarial"):

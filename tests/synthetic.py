@@ -23,7 +23,8 @@ from hormesis.results.study import Study
 from hormesis.settings.choices import DEFAULT_FILTERS
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
-from hormesis.storage import Shard, StoredOutcomes, pack, part_of
+from hormesis.storage.outcomes import StoredOutcomes, only_samples
+from hormesis.storage.shards import Shard, pack
 
 SHARED = 0.9  # of a removal's noise
 
@@ -129,7 +130,7 @@ def study(
     targets = handset.targets(of.targets)
     targets["kind"] = ["convolution"] * (len(of.targets) - 1) + ["linear", "bias"]
     packed = {
-        first: pack(Shard(first, part_of(outcomes, first, first + 256)))
+        first: pack(Shard(first, only_samples(outcomes, first, first + 256)))
         for first in range(0, samples, 256)
     }
     return Study(manifest, targets, response_table(of.cells(), means), folder, packed)
@@ -149,9 +150,9 @@ def stopped(
     packed = {}
     for first, end in pairwise((0, *edges, planned)):
         if not stopping.done:
-            block = stopping.update(part_of(outcomes, first, end))
+            block = stopping.update(only_samples(outcomes, first, end))
             packed[first] = pack(Shard(first, block))
-    made = study(of, part_of(outcomes, 0, stopping.samples), scoring=asdict(scoring))
+    made = study(of, only_samples(outcomes, 0, stopping.samples), scoring=asdict(scoring))
     question = made.manifest["question"]
     question["data"]["samples"] = planned
     question["sweep"] = vars(Sweep(thresholds=of.shift.shape[-1], until=until))

@@ -21,9 +21,10 @@ from hormesis.errors import SettingError, StudyError
 from hormesis.measure import confirm, remeasure
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import Shard, StoredOutcomes, pack, unpack
 from hormesis.storage.folders import LAYOUT
-from hormesis.storage.removal import foreign
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.removal import first_foreign
+from hormesis.storage.shards import Shard, pack, unpack
 from hormesis.stress.attacks import perturb, perturb_noted
 from hormesis.stress.metrics import accuracy_of
 from hormesis.stress.targets import find_targets
@@ -229,9 +230,9 @@ def test_what_a_confirmation_writes_is_ours_to_replace(tmp_path):
     shards.mkdir(parents=True)
     for path in (tmp_path / "confirmation.parquet", shards / "00000000.safetensors"):
         path.touch()
-    assert foreign(tmp_path, LAYOUT) is None
+    assert first_foreign(tmp_path, LAYOUT) is None
     (tmp_path / "confirmation" / "mine.txt").touch()
-    assert foreign(tmp_path, LAYOUT) == "confirmation/mine.txt"
+    assert first_foreign(tmp_path, LAYOUT) == "confirmation/mine.txt"
 
 
 @pytest.fixture

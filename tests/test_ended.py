@@ -8,7 +8,7 @@ import pytest
 from hormesis.cli.app import main
 from hormesis.measure.shard_worker import ShardWorker
 from hormesis.report.plots import overview
-from hormesis.training.checkpointing import Keeper
+from hormesis.training.checkpointing import EpochWriter
 from users import forgotten, listing, settle
 
 INPUTS = ["--model", "my.nets:build", "--data", "my.sets:held_out", "--no-progress"]
@@ -49,8 +49,8 @@ def sending(number, method, at):
 )
 def test_a_training_keeps_its_epochs(number, code, said, home, monkeypatch, capsys):
     with monkeypatch.context() as patched:
-        ends = sending(number, Keeper.on_train_epoch_start, 2)
-        patched.setattr(Keeper, "on_train_epoch_start", ends)
+        ends = sending(number, EpochWriter.on_train_epoch_start, 2)
+        patched.setattr(EpochWriter, "on_train_epoch_start", ends)
         assert main([*TRAIN, "--out", "run"]) == code
     assert capsys.readouterr() == ("", said)
     kept = listing(home / "run" / "checkpoints")

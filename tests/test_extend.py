@@ -15,7 +15,7 @@ from hormesis.errors import StudyError
 from hormesis.measure import shard_worker
 from hormesis.results.study import load_study
 from hormesis.settings.choices import UNFILTERED
-from hormesis.storage import CELLS, MANIFEST, OUTCOMES, read_table
+from hormesis.storage.files import CELLS, MANIFEST, OUTCOMES, read_table
 from killed import data, network
 
 ALL = 300

@@ -15,7 +15,8 @@ import killed
 from hormesis.cli.app import main
 from hormesis.errors import StudyError
 from hormesis.results.study import load_study
-from hormesis.storage import MANIFEST, OUTCOMES, files
+from hormesis.storage import files
+from hormesis.storage.files import MANIFEST, OUTCOMES
 from hormesis.storage.ownership import NEXT, STUDY, claim, owner
 
 

@@ -11,8 +11,9 @@ import pytest
 import killed
 from fresh import processes
 from hormesis.results.study import load_study
-from hormesis.storage import MANIFEST, OUTCOMES, FolderStore, read_manifest, whole_shards
+from hormesis.storage.files import MANIFEST, OUTCOMES, read_manifest
 from hormesis.storage.ownership import MARKER
+from hormesis.storage.store import FolderStore, whole_shards
 
 KINDS = ("usual", "until", "overwrite", "extend")
 REPLACED = ("overwrite", "extend")  # an old study by a new one

@@ -19,10 +19,11 @@ import pytest
 import killed
 from hormesis.errors import StudyError, TrainingError
 from hormesis.results.study import load_study
-from hormesis.storage import LOCK, lock, locked, read_holder, successor
+from hormesis.storage import lock
 from hormesis.storage.atomic import TEMPORARY
-from hormesis.storage.replacement import predecessor
-from hormesis.storage.verify import examined
+from hormesis.storage.lock import LOCK, locked, read_holder
+from hormesis.storage.replacement import predecessor, successor
+from hormesis.storage.verify import verify_study
 
 HOLD = """
 import sys, time
@@ -397,4 +398,4 @@ def test_a_study_is_read_after_a_death_in_the_instant_of_its_replacement(
         shutil.copytree(predecessor(out), successor(out))
         (predecessor(out) / "manifest.json").unlink()
     assert load_study(out).responses.equals(expected)
-    assert not examined(out).missing
+    assert not verify_study(out).missing

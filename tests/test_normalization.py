@@ -16,7 +16,7 @@ from hormesis.errors import SettingError, StudyError
 from hormesis.models.networks import build_model
 from hormesis.report.plots import overview
 from hormesis.settings.network import ModelAndData
-from hormesis.storage import read_manifest, write_manifest
+from hormesis.storage.files import read_manifest, write_manifest
 from made_sets import write_mnist, write_tiny_imagenet
 
 SETS = tuple(NAMED_DATASETS)

@@ -21,15 +21,15 @@ from hormesis.storage.ownership import (
     TRAINING,
     Owner,
     claim,
-    claimed,
+    claiming,
     owner,
 )
 from hormesis.storage.removal import (
     Layout,
     check_ours,
-    foreign,
+    entry_names,
+    first_foreign,
     is_mount,
-    names_in,
     remove,
     remove_new,
     remove_remains,
@@ -155,7 +155,7 @@ def test_a_link_to_a_folder_of_ours_is_nobody_s(folder: Path, tmp_path: Path):
 
 def test_after_an_error_what_was_only_marked_is_gone(tmp_path: Path):
     def fails(out: Path, then: Callable[[], object]) -> None:
-        with claimed(out, COMPARISON):
+        with claiming(out, COMPARISON):
             then()
             raise RuntimeError("stop")
 
@@ -191,7 +191,7 @@ def test_a_file_of_the_user_s_stops_everything(folder: Path, name: str):
     if not name.endswith("/"):
         place.write_text("mine")
     before = tree(folder)
-    there = foreign(folder, LAYOUT)
+    there = first_foreign(folder, LAYOUT)
     assert there is not None
     assert name.startswith(there)
     with pytest.raises(TrainingError, match=rf"holds '{there}', which hormesis did not put there"):
@@ -226,7 +226,7 @@ def test_no_link_is_followed_or_deleted(folder: Path, precious: Path, name: str,
 def test_a_link_to_the_folder_itself_is_not_followed(folder: Path, tmp_path: Path):
     (tmp_path / "link").symlink_to(folder)
     before = tree(tmp_path)
-    for function in (remove, check_ours, foreign):
+    for function in (remove, check_ours, first_foreign):
         with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
             function(tmp_path / "link", LAYOUT)
     remove_new(tmp_path / "link", LAYOUT, kept=())
@@ -318,13 +318,13 @@ def test_a_removal_that_is_interrupted_is_brought_to_its_end(
 
 
 def test_only_what_is_new_and_ours_is_taken_back(folder: Path):
-    kept = names_in(folder) - {"table", "inner"}
+    kept = entry_names(folder) - {"table", "inner"}
     (folder / "inner" / "notes.txt").write_text("mine")
     (folder / "link").symlink_to(folder)
     remove_new(folder, LAYOUT, kept=kept)
     left = [MARKER, "inner", "inner/notes.txt", "link", "manifest.json"]
     assert list(tree(folder)) == left
-    assert names_in(folder / "nothing") == frozenset()
+    assert entry_names(folder / "nothing") == frozenset()
 
 
 def test_a_mount_point_is_told(tmp_path: Path):

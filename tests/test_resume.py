@@ -15,7 +15,7 @@ from hormesis.engine.shards import ShardMeasurer, ShardTask
 from hormesis.errors import StudyError
 from hormesis.measure import shard_worker
 from hormesis.results.study import load_study
-from hormesis.storage import MANIFEST, OUTCOMES
+from hormesis.storage.files import MANIFEST, OUTCOMES
 
 SAMPLES = 300  # ten shards
 SWEEP = hm.Sweep(thresholds=5)

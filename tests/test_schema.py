@@ -2,7 +2,8 @@
 
 import copy
 import json
-from typing import Any
+import re
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -11,22 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import handset
-from hormesis.storage.rules import (
-    Exactly,
-    Flag,
-    Many,
-    Named,
+from hormesis.settings.scoring import Scoring
+from hormesis.storage.manifest_checks import checked_manifest, not_to_go_on_with
+from hormesis.storage.schema import FINISHED, ScoringEntry, manifest_of
+from hormesis.storage.table_checks import wrong_column, wrong_study
+from hormesis.storage.training_schema import RetrainingManifest
+from hormesis.storage.validation import (
+    Above0,
+    Count,
+    Entry,
     Number,
-    Table,
+    Share,
     Text,
-    Whole,
-    either,
+    among,
     is_plain,
     plain,
     plainly,
+    wrong_place,
 )
-from hormesis.storage.schema import faults, not_to_go_on_with, retraining_fault
-from hormesis.storage.table_checks import wrong_column, wrong_study
 
 
 def said(**changes: Any) -> dict[str, Any]:
@@ -42,33 +45,52 @@ def said(**changes: Any) -> dict[str, Any]:
     return made
 
 
+class Inner(Entry, frozen=True):
+    b: dict[Text, list[Count]]
+
+
+class Outer(Entry, frozen=True):
+    a: Inner
+    c: bool
+    d: Inner | None = None
+
+
 @pytest.mark.parametrize(
-    ("rule", "good", "bad"),
+    ("kind", "good", "bad"),
     [
-        (Whole(1, 5), [1, 5], [0, 6, True, 1.0, "1", None, 10**400]),
-        (Number(0, 1), [0, 1, 0.5], [-1e-9, 1.1, float("nan"), float("inf"), True, "0", 10**400]),
-        (Number(0, 1, open=True), [0.5], [0, 1]),
-        (Flag(), [True, False], [0, 1, None, "true"]),
-        (Text(3), ["", "abc", "é\n\t"], ["abcd", "\x00", "\x1b", "\ud800", "\x7f", 3, None]),
-        (Text(among=("a", "b")), ["a"], ["c", ""]),
-        (Exactly(None), [None], [0, False, ""]),
-        (Many(Whole(), 1, 2), [[0], [0, 1]], [[], [0, 1, 2], [0, "1"], (0,), {}, "0"]),
-        (Named(Whole()), [{}, {"a": 1}], [{"a": "1"}, {"\x00": 1}, [], None]),
-        (Table({"a": Flag(), "b?": Flag()}), [{"a": True}, {"a": True, "c": 3}], [{}, {"a": 1}]),
-        (either(Flag(), Whole()), [True, 3], ["x", None, 0.5]),
-        (either(), [], [None, 0]),
+        (Count, [0, 5], [-1, True, 1.0, "1", None, 10**400]),
+        (Number, [0, -1, 0.5], [1e31, float("nan"), float("inf"), True, "0", None, 10**400]),
+        (Share, [0, 1, 0.5], [-1e-9, 1.1, float("nan")]),
+        (Above0, [0.5, 1], [0, 1e30, float("nan")]),
+        (bool, [True, False], [0, 1, None, "true"]),
+        (Text, ["", "a", "é\n\t"], ["a" * 4097, "\x00", "\x1b", "\ud800", "\x7f", "\x85", 3, None]),
+        (Annotated[str, among(("a", "b"))], ["a"], ["c", "", "a\n", "ab"]),
+        (list[Count], [[], [0, 1]], [[0, "1"], {}, "0"]),
+        (dict[Text, Count], [{}, {"a": 1}], [{"a": "1"}, {"\x00": 1}, [], None]),
+        (bool | Count, [True, 3], ["x", None, 0.5]),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=str,
 )
-def test_rules(rule, good, bad):
-    assert [list(rule.wrong(value, "x")) for value in good] == [[] for _ in good]
-    assert all(list(rule.wrong(value, "x")) for value in bad)
+def test_kinds(kind, good, bad):
+    assert [wrong_place(value, kind) for value in good] == [None for _ in good]
+    assert [wrong_place(value, kind, "x") is None for value in bad] == [False for _ in bad]
 
 
-def test_a_rule_says_where():
-    rule = Table({"a": Table({"b": Named(Many(Whole()))}), "c": Flag()})
-    wrong = list(rule.wrong({"a": {"b": {"x": [0], "y": [None]}}}, ""))
-    assert wrong == ["a.b.y", "c"]
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"a": {"b": {"x": [0]}}, "c": True, "unknown": 3}, None),
+        ({"a": {"b": {"x": [0], "y": [None]}}, "c": False}, "a.b.y"),
+        ({"a": {"b": {"\x00": [0]}}, "c": False}, "a.b.\\x00"),
+        ({"a": {"b": {}}}, "c"),
+        ({"a": {}, "c": 3}, "a.b"),
+        ({"a": {"b": {}}, "c": True, "d": {"b": 3}}, "d.b"),
+        ({"a": None, "c": True}, "a"),
+        ([], ""),
+    ],
+)
+def test_the_place_of_what_is_wrong(values, place):
+    assert wrong_place(values, Outer) == place
 
 
 @given(st.text())
@@ -80,8 +102,28 @@ def test_any_text_is_spelled_out_so_that_the_rule_lets_it_pass(text):
 
 
 def test_a_manifest_as_it_is_written_has_no_faults():
-    assert list(faults(said())) == []
-    assert list(faults(said(flow=[{"targets": ["a"], "after": []}], unknown={"x": [1]}))) == []
+    assert checked_manifest(said()).question.sweep.filters[0] == "high_pass"
+    checked_manifest(said(flow=[{"targets": ["a"], "after": []}], unknown={"x": [1]}))
+
+
+def test_what_a_manifest_does_not_say_is_as_it_was_before_anybody_said_it():
+    known = manifest_of(said())
+    assert (known.state, known.origin.epoch, known.question.attack.steps) == (FINISHED, None, None)
+    assert ScoringEntry().as_scoring() == Scoring()
+
+
+@pytest.mark.parametrize(
+    ("changes", "binary"),
+    [
+        ({}, True),
+        ({"question__performance__name": "top5"}, True),
+        ({"question__performance__name": "loss"}, False),
+        ({"question__performance__name": "mine", "metric": {"binary": True}}, True),
+        ({"metric": {"binary": False}}, False),
+    ],
+)
+def test_whether_a_metric_is_binary(changes, binary):
+    assert manifest_of(said(**changes)).binary == binary
 
 
 @pytest.mark.parametrize(
@@ -121,14 +163,15 @@ def test_a_manifest_as_it_is_written_has_no_faults():
     ],
 )
 def test_what_a_manifest_may_not_say(changes, words):
-    (found,) = faults(said(**changes))
-    assert words in found
+    with pytest.raises(ValueError, match=re.escape(words)):
+        checked_manifest(said(**changes))
 
 
 def test_what_an_unfinished_study_lacks():
     made = said(state="unfinished")
     del made["base"], made["shards"]
-    assert list(faults(made)) == ["it lacks `shards`"]
+    with pytest.raises(ValueError, match="it lacks `shards`"):
+        checked_manifest(made)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +195,7 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 def test_tables_that_say_what_the_manifest_says():
-    assert wrong_study(said(), *tables()) == ""
+    assert wrong_study(manifest_of(said()), *tables()) == ""
 
 
 @pytest.mark.parametrize(
@@ -170,13 +213,17 @@ def test_tables_that_say_what_the_manifest_says():
     ],
 )
 def test_tables_that_say_something_else_than_the_manifest(changes, words):
-    assert words in wrong_study(said(**changes), *tables())
+    assert words in wrong_study(manifest_of(said(**changes)), *tables())
 
 
 def test_shares_and_targets_that_cannot_be():
     targets, cells, samples = tables()
-    assert "shares of samples" in wrong_study(said(), targets, cells.assign(clean=1.5), samples)
-    assert "without values" in wrong_study(said(), targets.assign(size=0), cells, samples)
+    assert "shares of samples" in wrong_study(
+        manifest_of(said()), targets, cells.assign(clean=1.5), samples
+    )
+    assert "without values" in wrong_study(
+        manifest_of(said()), targets.assign(size=0), cells, samples
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,6 +257,6 @@ RETRAINING: dict[str, Any] = {
 )
 def test_what_the_manifest_of_a_retraining_may_not_say(part, key, value):
     made = copy.deepcopy(RETRAINING)
-    assert retraining_fault(made) == ""
+    assert wrong_place(made, RetrainingManifest) is None
     made[part][key] = value
-    assert retraining_fault(made) == f"it lacks a proper `{part}.{key}`"
+    assert wrong_place(made, RetrainingManifest) == f"{part}.{key}"

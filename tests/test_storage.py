@@ -17,29 +17,22 @@ from hypothesis import strategies as st
 from handset import ROBUST, manifest, put, responses, targets, write
 from hormesis.errors import StudyError
 from hormesis.results.study import load_study
-from hormesis.storage import (
+from hormesis.storage.atomic import write_file
+from hormesis.storage.files import (
     MANIFEST,
     OUTCOMES,
     RESPONSES,
     TARGETS,
-    FolderStore,
-    Shard,
-    StoredOutcomes,
-    begun,
-    check_free,
-    is_study,
-    joined,
-    only_of,
-    pack,
-    read_blocks,
     read_manifest,
     read_table,
-    successor,
-    swap,
     write_manifest,
 )
-from hormesis.storage.atomic import write_file
+from hormesis.storage.folders import check_free, creating_study, is_study
+from hormesis.storage.outcomes import StoredOutcomes, concatenate, only_removals
 from hormesis.storage.ownership import MARKER, STUDY, claim
+from hormesis.storage.replacement import successor, swap
+from hormesis.storage.shards import Shard, pack
+from hormesis.storage.store import FolderStore, read_blocks
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
 
@@ -85,7 +78,7 @@ def folder(tmp_path):
 
 
 def read_outcomes(folder: Path) -> StoredOutcomes:
-    return joined(list(read_blocks(FolderStore(folder))))
+    return concatenate(list(read_blocks(FolderStore(folder))))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -299,7 +292,7 @@ def test_what_was_not_measured_is_said_and_never_read(tmp_path, binary):
     (tmp_path / OUTCOMES).mkdir()
     whole, later = tiny(5, binary=binary), tiny(4, seed=1, binary=binary)
     put(tmp_path, 0, whole)
-    put(tmp_path, 5, only_of(later, np.array([False, True])))
+    put(tmp_path, 5, only_removals(later, np.array([False, True])))
     first, second = read_blocks(FolderStore(tmp_path))
     assert first.measured is None
     assert second.measured is not None
@@ -355,7 +348,7 @@ STOPS = [
 
 def stopped(out: Path, stop: BaseException, *, shards: int) -> None:
     """Begin a study, measure so many shards of it, and end."""
-    with begun(out):
+    with creating_study(out):
         write_manifest(out, manifest())
         for first in range(shards):
             put(out, first, tiny(1))
@@ -394,14 +387,14 @@ def test_an_unfinished_study_without_a_shard_is_kept_when_it_was_there_before(fo
         path.unlink()
     claim(folder, STUDY)
     before = contents(folder)
-    with pytest.raises(RuntimeError, match="stop"), begun(folder):
+    with pytest.raises(RuntimeError, match="stop"), creating_study(folder):
         raise RuntimeError("stop")
     assert contents(folder) == before
 
 
 def test_parents_that_others_use_meanwhile_are_kept(tmp_path):
     def crowded() -> None:
-        with begun(tmp_path / "a" / "study"):
+        with creating_study(tmp_path / "a" / "study"):
             (tmp_path / "a" / "other").mkdir()
             raise RuntimeError("stop")
 
@@ -536,7 +529,7 @@ def test_no_study_at_all(tmp_path):
     [
         ("", "is damaged: it is no JSON: Expecting value"),
         ('{"format": 1, "question"', "is damaged: it is no JSON: Expecting"),
-        ("[1]", "is damaged: it does not say its format"),
+        ("[1]", "is damaged: it is no table of names and values"),
         ('{"question": {}}', "is damaged: it does not say its format"),
         ('{"format": "1"}', "is damaged: it does not say its format"),
         ('{"format": 3}', "has format 3, this version reads up to 2; install a newer hormesis"),

@@ -22,7 +22,7 @@ from hormesis.analysis.uncertainty import (
 )
 from hormesis.errors import SettingError
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import StoredOutcomes
+from hormesis.storage.outcomes import StoredOutcomes
 
 SAMPLES, DRAWS, CHANCE = 60, 3, 0.1
 

@@ -17,7 +17,7 @@ from hormesis.analysis.stopping import Stopping, looks
 from hormesis.errors import StudyError
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import StoredOutcomes, part_of
+from hormesis.storage.outcomes import StoredOutcomes, only_samples
 
 PLANNED = 1500
 NETWORK = synthetic.network(np.random.default_rng(5), targets=5, steps=5)
@@ -34,7 +34,7 @@ def smooth(outcomes: StoredOutcomes) -> StoredOutcomes:
 
 def truncated(outcomes: StoredOutcomes, samples: int, like: Study) -> Study:
     """The study of the first samples, in which no target drops out."""
-    made = synthetic.study(NETWORK, part_of(outcomes, 0, samples))
+    made = synthetic.study(NETWORK, only_samples(outcomes, 0, samples))
     manifest = {**made.manifest, "question": like.manifest["question"]}
     return replace(made, manifest={**manifest, "scoring": like.manifest["scoring"]})
 

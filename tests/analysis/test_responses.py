@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from hormesis.analysis.responses import COLUMNS, Means, response_table
 from hormesis.settings.choices import UNFILTERED
-from hormesis.storage import StoredOutcomes
+from hormesis.storage.outcomes import StoredOutcomes
 
 NAMES = ("base_clean", "base_adversarial", "clean", "adversarial")
 

@@ -11,7 +11,7 @@ import synthetic
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.stopping import FIRST_LOOK, Stopping
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import StoredOutcomes, joined, part_of
+from hormesis.storage.outcomes import StoredOutcomes, concatenate, only_samples
 
 NETWORK = synthetic.network(np.random.default_rng(4), targets=3, steps=5)
 OUTCOMES = NETWORK.outcomes(3000, np.random.default_rng(1))
@@ -22,8 +22,8 @@ def stopped(edges: list[int], until: str | float = 0.05) -> tuple[Stopping, Stor
     counted = []
     for first, end in zip([0, *edges], [*edges, 3000], strict=True):
         if not stopping.done:
-            counted.append(stopping.update(part_of(OUTCOMES, first, end)))
-    return stopping, joined(counted)
+            counted.append(stopping.update(only_samples(OUTCOMES, first, end)))
+    return stopping, concatenate(counted)
 
 
 @given(st.sets(st.integers(1, 2999), max_size=8))
@@ -49,7 +49,7 @@ def test_it_stops_when_every_interval_is_narrow_and_not_before():
     assert max(stopping.settled.values()) == stopping.samples
     assert set(stopping.settled) == set(NETWORK.targets)
     before = Stopping(NETWORK.cells(), Scoring(), 0.05, planned=3000)
-    before.update(part_of(OUTCOMES, 0, stopping.samples - 1))
+    before.update(only_samples(OUTCOMES, 0, stopping.samples - 1))
     assert not before.done
     assert "% of the work was saved" in stopping.notes()[0]
 

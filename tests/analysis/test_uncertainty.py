@@ -26,7 +26,7 @@ from hormesis.analysis.uncertainty import (
     with_intervals,
 )
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import StoredOutcomes
+from hormesis.storage.outcomes import StoredOutcomes
 
 SCORINGS = [
     Scoring(),

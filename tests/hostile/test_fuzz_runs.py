@@ -24,8 +24,8 @@ from hormesis.results.training_records import state_path
 from hormesis.results.training_run import load_run
 from hormesis.storage.sealed_json import sealed
 from hormesis.training.resume_state import epochs_of, load_state, weights_in
-from hormesis.training.run_state import standing
-from hormesis.training.verify import examined_run
+from hormesis.training.run_state import read_run_state
+from hormesis.training.verify import verify_run
 from mutations import changed, counts, damaged, fuzz
 
 SECONDS, MEBIBYTES = 1.0, 500
@@ -59,7 +59,7 @@ def read(folder: Path) -> None:
     """Read all that any command reads of a run without training."""
     with within_bounds():
         with suppress(HormesisError):
-            described_run(examined_run(folder))
+            described_run(verify_run(folder))
         with suppress(HormesisError):
             found = load_run(folder)
             repr(found)
@@ -68,7 +68,7 @@ def read(folder: Path) -> None:
                 found.fault(epoch)
             found.metrics.shape  # noqa: B018
         with suppress(HormesisError):
-            standing(folder)
+            read_run_state(folder)
 
 
 def texts(valid: dict[str, Any]) -> st.SearchStrategy[bytes]:
@@ -228,7 +228,7 @@ def test_what_is_no_file_hangs_nobody(run, name, kind):
     read(run)
     if name == ".hormesis.json" and kind is folder:
         return
-    health = examined_run(run)
+    health = verify_run(run)
     assert (name in health.damaged) or name == ".hormesis.json"
 
 

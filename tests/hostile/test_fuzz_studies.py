@@ -22,9 +22,11 @@ from hormesis.cli.commands.status import described
 from hormesis.errors import HormesisError, StudyError
 from hormesis.report.text.score_table import class_counts, score_overview
 from hormesis.report.text.summary import headline, left_out
-from hormesis.storage import StoredOutcomes, examined, read_manifest
+from hormesis.storage.files import read_manifest
+from hormesis.storage.manifest_checks import not_to_go_on_with
+from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.shards import Shard, check, pack, unpack
-from hormesis.storage.table_checks import not_to_go_on_with
+from hormesis.storage.verify import verify_study
 from mutations import VALUES, changed, counts, damaged, fuzz
 
 
@@ -127,7 +129,7 @@ def test_manifests_that_are_gone_on_with(study, examples):
     def check(content: bytes) -> None:
         path.write_bytes(content)
         with suppress(HormesisError):
-            described(examined(study))
+            described(verify_study(study))
         with suppress(HormesisError):
             known = read_manifest(study)
             if not_to_go_on_with(known) or known["question"] != valid["question"]:

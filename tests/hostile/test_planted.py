@@ -20,8 +20,11 @@ from hormesis.errors import HormesisError, StudyError
 from hormesis.measure import shard_worker
 from hormesis.report.html.live import Following, page_sink
 from hormesis.results.study import load_study
-from hormesis.storage import LOCK, MANIFEST, begun, lock
+from hormesis.storage import lock
 from hormesis.storage.atomic import TEMPORARY, temporary_beside
+from hormesis.storage.files import MANIFEST
+from hormesis.storage.folders import creating_study
+from hormesis.storage.lock import LOCK
 from hormesis.storage.ownership import COMPARISON, MARKER, STUDY, TRAINING, claim, owner
 from parameters import one_at_a_time
 
@@ -343,7 +346,7 @@ def test_only_what_the_run_has_made_is_taken_back(tmp_path, stop):
     before = tree(tmp_path)
 
     def stopped() -> None:
-        with begun(tmp_path / "work"):
+        with creating_study(tmp_path / "work"):
             (tmp_path / "work" / MANIFEST).write_text("{}")
             raise stop
 

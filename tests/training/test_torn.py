@@ -17,7 +17,7 @@ from hormesis.results.training_run import load_run
 from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.ownership import MARKER
 from hormesis.training import checkpointing
-from hormesis.training.verify import examined_run
+from hormesis.training.verify import verify_run
 
 STATES = (torn.EPOCHS - 1, torn.EPOCHS)
 EARLIER = [f"checkpoints/epoch-{epoch:04d}.safetensors" for epoch in range(1, STATES[0])]
@@ -83,12 +83,12 @@ def tear_all(whole: Path, tmp_path: Path, kinds: list[str]) -> int:
             run, count = load_run(out), count + 1
             if name in EARLIER:
                 assert [Path(name).name in said for said in run.lost] == [True], (name, kind)
-                assert examined_run(out).damaged
+                assert verify_run(out).damaged
                 continue
             assert torn.kept(out) == expected, (name, kind)
             assert rows(out).equals(table), (name, kind)
             assert not run.lost
-            assert not examined_run(out).damaged, (name, kind)
+            assert not verify_run(out).damaged, (name, kind)
             # A lost record is an epoch that was not done, a lost marker one of earlier versions.
             if name != MARKER and not (name.endswith("json") and kind == "missing"):
                 assert run.told, (name, kind)
@@ -252,8 +252,8 @@ def test_a_kill_between_state_and_record_costs_that_epoch_alone(tmp_path, monkey
     with pytest.raises(StopError):
         torn.run("train", tmp_path / "run")
     monkeypatch.undo()
-    assert examined_run(tmp_path / "run").states == (1,)
-    assert not examined_run(tmp_path / "run").damaged
+    assert verify_run(tmp_path / "run").states == (1,)
+    assert not verify_run(tmp_path / "run").damaged
     (tmp_path / "run" / f"{TEMPORARY}0-1-1-a").write_bytes(b"of a dead process")
     (tmp_path / "run" / "checkpoints" / f"{TEMPORARY}0-1-1-b").write_bytes(b"of a dead process")
     torn.run("train", tmp_path / "run")
@@ -317,12 +317,12 @@ def test_a_run_of_an_earlier_version_opens_and_goes_on(copy, whole, tmp_path, ep
     torn.run("train", tmp_path / "longer", epochs=5)
     as_earlier(copy, epoch)
     assert len(load_run(copy).metrics) == epoch
-    assert not examined_run(copy).damaged
-    assert not examined_run(copy).sealed
+    assert not verify_run(copy).damaged
+    assert not verify_run(copy).sealed
     torn.run("train", copy, epochs=5)
     assert torn.kept(copy) == torn.kept(tmp_path / "longer")
     assert not (copy / "resume.ckpt").exists()
-    assert examined_run(copy).sealed
+    assert verify_run(copy).sealed
 
 
 def test_a_torn_state_of_an_earlier_version_says_what_to_do(copy):

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 import hormesis as hm
 from hormesis.errors import DataError, MissingExtraError, ModelError, SettingError, TrainingError
 from hormesis.models.checkpoints import load_checkpoint
-from hormesis.storage import locked
+from hormesis.storage.lock import locked
 from hormesis.training import checkpointing
 from hormesis.training.loaders import epoch_order
 from hormesis.training.train import train

@@ -14,7 +14,7 @@ from hormesis.errors import SettingError, TrainingError
 from hormesis.results.training_run import load_run
 from hormesis.storage.ownership import MARKER, TRAINING
 from hormesis.training import checkpointing
-from hormesis.training.run_folder import alone, spelled
+from hormesis.training.run_folder import explaining_errors, locked_run
 
 AGAIN = r"run the same command again"
 
@@ -35,7 +35,7 @@ AGAIN = r"run the same command again"
 def test_errors_of_the_system_say_what_to_do(tmp_path, error, words):
     with (
         pytest.raises(TrainingError, match=rf"training in .*run was stopped \(.*{words}.*{AGAIN}"),
-        spelled(tmp_path / "run"),
+        explaining_errors(tmp_path / "run"),
     ):
         raise error
 
@@ -45,7 +45,7 @@ def test_an_error_behind_another_one_is_found(tmp_path):
     hidden.__cause__ = OSError(errno.EIO, "Input/output error")
     with (
         pytest.raises(TrainingError, match=r"stopped \(Input/output error\)"),
-        spelled(tmp_path),
+        explaining_errors(tmp_path),
     ):
         raise hidden
 
@@ -54,7 +54,7 @@ def test_an_error_behind_another_one_is_found(tmp_path):
 def test_a_place_that_cannot_be_written_is_another_matter(tmp_path, number):
     with (
         pytest.raises(TrainingError, match=r"cannot be written: .*\. Choose another one with"),
-        spelled(tmp_path),
+        explaining_errors(tmp_path),
     ):
         raise OSError(number, os.strerror(number), str(tmp_path / "manifest.json"))
 
@@ -63,7 +63,7 @@ def test_a_place_that_cannot_be_written_is_another_matter(tmp_path, number):
     "error", [RuntimeError("my own"), ValueError("mine"), ImportError("mine"), EOFError("mine")]
 )
 def test_errors_of_a_users_own_pass(tmp_path, error):
-    with pytest.raises(Exception, match=str(error)) as raised, spelled(tmp_path):
+    with pytest.raises(Exception, match=str(error)) as raised, explaining_errors(tmp_path):
         raise error
     assert raised.value is error
 
@@ -105,7 +105,7 @@ def test_a_folder_is_marked_and_given_back_if_nothing_came_of_it(tmp_path):
     folder = tmp_path / "a" / "run"
 
     def work(*, write: bool) -> None:
-        with alone(folder, TRAINING):
+        with locked_run(folder, TRAINING):
             assert (folder / MARKER).is_file()
             if write:
                 (folder / "mine").touch()

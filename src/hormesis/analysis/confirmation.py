@@ -14,7 +14,7 @@ from hormesis.analysis.scores import COMBINED, Base
 from hormesis.analysis.uncertainty import Blocks, Student, with_intervals
 from hormesis.analysis.verdicts import ATTACKED, Claim
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import StoredOutcomes
+from hormesis.storage.outcomes import StoredOutcomes
 
 FILTER, NOISE, RANDOM = "filter", "noise", "random"
 """What was done to a target: the filter itself, Gaussian noise, random removal."""

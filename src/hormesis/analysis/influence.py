@@ -33,7 +33,7 @@ from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import Base, Divisor, Layout, divisor, known_chance
 from hormesis.engine.controls import control_columns
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import StoredOutcomes
+from hormesis.storage.outcomes import StoredOutcomes
 
 _INSIDE = (1e-3, 1 - 1e-3)  # of which normal quantiles are taken
 

@@ -12,7 +12,7 @@ from hormesis.analysis.influence import Gradient, gradient, influence_values, of
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import SCORES, Base, layout
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import StoredOutcomes, part_of
+from hormesis.storage.outcomes import StoredOutcomes, only_samples
 
 _FEW = 5
 _ROUNDING = 1e-5  # of an influence value: outcomes are single precision
@@ -180,7 +180,7 @@ class RunningSums:
         size = len(block.base_clean)
         step = max(1, _MOST_VALUES // max(self._second.size, 1))
         for first in range(0, size, step):
-            self._add(self._slopes, part_of(block, first, min(first + step, size)))
+            self._add(self._slopes, only_samples(block, first, min(first + step, size)))
         self._samples += size
 
     def _add(self, slopes: Gradient, part: StoredOutcomes) -> None:

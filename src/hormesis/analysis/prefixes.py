@@ -19,7 +19,7 @@ from hormesis.engine.controls import control_columns
 from hormesis.errors import StudyError
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import StoredOutcomes, part_of
+from hormesis.storage.outcomes import StoredOutcomes, only_samples
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def prefix_sums(
         for samples, removals, each in running:
             if first < samples:
                 _check_measured(block, removals)
-                each.add(part_of(block, 0, samples - first))
+                each.add(only_samples(block, 0, samples - first))
         first += len(block.base_clean)
     found = [each.sums() for _, _, each in running]
     if len(found) == 1:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from hormesis.storage import StoredOutcomes, part_of
+from hormesis.storage.outcomes import StoredOutcomes, only_samples
 
 KINDS = ("clean", "adversarial")
 Values = Float[np.ndarray, " cells"]
@@ -75,7 +75,7 @@ def mean_squares(
     for block in blocks:
         if seen >= samples:
             break
-        part = part_of(block, 0, samples - seen)
+        part = only_samples(block, 0, samples - seen)
         for kind in KINDS:
             # The last entry answers for the unfiltered network, whose row is -1.
             every = np.vstack([getattr(part, kind), getattr(part, f"base_{kind}")])

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from hormesis.engine.controls import control_columns
 from hormesis.errors import StudyError
-from hormesis.storage import StoredOutcomes
+from hormesis.storage.outcomes import StoredOutcomes
 
 UNREACHED = "no removal changed a logit"
 COLUMNS = ("target", "filter", "step", "alpha", "zeroed", "density", "clean", "adversarial")

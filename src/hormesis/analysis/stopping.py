@@ -16,7 +16,8 @@ from hormesis.analysis.scores import COMBINED, SCORES, Base
 from hormesis.analysis.uncertainty import with_intervals
 from hormesis.settings.choices import CERTAIN
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import Shard, StoredOutcomes, only_of, pack, part_of, unpack
+from hormesis.storage.outcomes import StoredOutcomes, only_removals, only_samples
+from hormesis.storage.shards import Shard, pack, unpack
 
 FIRST_LOOK = 256
 _GROWTH = 1.1  # from one look to the next: few looks, and few samples too many
@@ -99,19 +100,19 @@ class Stopping:
         if self.until is None:
             self.means.add(block)
             return block
-        block = only_of(block, self.wanted)
+        block = only_removals(block, self.wanted)
         size, taken = len(block.base_clean), 0
         while taken < size and not self.done:
             look = next((look for look in self._looks if look > self.samples), self.planned)
             end = min(size, taken + look - self.samples)
-            part = part_of(block, taken, end)
+            part = only_samples(block, taken, end)
             self._packed.append(pack(Shard(self.samples, part)))
             self.means.add(part)
             self._work += int(self.wanted.sum()) * (end - taken)
             self.samples, taken = self.samples + end - taken, end
             if self.samples in self._looks:
                 self._look()
-        return part_of(block, 0, taken)
+        return only_samples(block, 0, taken)
 
     def _look(self) -> None:
         joint, alone = self._tables()

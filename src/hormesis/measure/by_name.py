@@ -22,7 +22,7 @@ from hormesis.results.training_run import TrainingRun
 from hormesis.settings.factory import is_factory
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.request import AnalysisRequest
-from hormesis.storage import check_free, is_study
+from hormesis.storage.folders import check_free, is_study
 from hormesis.stress.metrics import as_metric
 from hormesis.training.digits import trained_on_digits
 

@@ -40,14 +40,9 @@ from hormesis.measure.study_writer import hashed
 from hormesis.results.study import Study
 from hormesis.settings.attacks import PGD
 from hormesis.settings.confirmation import ALWAYS, NEVER, Confirmation
-from hormesis.storage import (
-    CONFIRMATION,
-    StoredOutcomes,
-    read_manifest,
-    spelled_seconds,
-    write_manifest,
-    write_tables,
-)
+from hormesis.storage.files import CONFIRMATION, read_manifest, write_manifest, write_tables
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.verify import format_seconds
 
 _DRAWS = 2**31  # seeds of controls
 _CROSSING = 2.5  # radii that the steps of PGD add up to
@@ -250,7 +245,7 @@ class _Trial:
         self.report(
             f"Confirming {names}, antifragile under attack as it seems: {cells} cells × "
             f"{1 + steps} attack steps on {len(again.samples)} samples, about "
-            f"{spelled_seconds(work)}; where that holds, {runs - 1} times as much for controls. "
+            f"{format_seconds(work)}; where that holds, {runs - 1} times as much for controls. "
             "`--confirm never` leaves it out.",
             0,
             SENTENCE,

@@ -27,7 +27,8 @@ from hormesis.results.study import Study
 from hormesis.settings.attacks import RandomSigns
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.confirmation import Confirmation
-from hormesis.storage import StoredOutcomes, spelled_seconds
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.verify import format_seconds
 
 _DRAWS = 10  # of noise
 _MOST = 4  # filtered versions of the network that inputs are perturbed on
@@ -166,7 +167,7 @@ class _CrossCheck:
         self.again.report(
             f"Cross-check of {len(removals)} cells by random noise, {_DRAWS} draws each, and by "
             f"inputs perturbed on another network, on {len(self.again.samples)} samples: about "
-            f"{spelled_seconds(times * work)}.",
+            f"{format_seconds(times * work)}.",
             0,
             SENTENCE,
         )

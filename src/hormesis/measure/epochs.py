@@ -22,12 +22,13 @@ from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import is_study, opened, place_of_study, read_manifest
 from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.differences import first_difference
 from hormesis.storage.epoch_folders import epoch_folder, epoch_folders
-from hormesis.storage.ownership import SERIES, claimed, owner, spelled_kind
-from hormesis.storage.removal import names_in
+from hormesis.storage.files import read_manifest
+from hormesis.storage.folders import creating_folder, is_study, resolve_out
+from hormesis.storage.ownership import SERIES, claiming, describe_kind, owner
+from hormesis.storage.removal import entry_names
 from hormesis.stress.metrics import as_metric
 from hormesis.training.checkpoints import checkpoint_fault
 
@@ -149,7 +150,7 @@ def analyze_checkpoints(
         if epoch in damaged:
             continue
         load_weights(network, path)
-        with opened(folder), claimed(folder, SERIES):
+        with creating_folder(folder), claiming(folder, SERIES):
             own = _request_of_epoch(request, training, epoch)
             analyze_request(network.to(device), resolved.samples, own)
     if len(damaged) == len(chosen):
@@ -203,16 +204,16 @@ def _check_out(folder: Path, training: TrainingRun) -> None:
         raise StudyError(
             f"The folder {folder} holds a single study; choose another one with `out`."
         )
-    place_of_study(folder)
+    resolve_out(folder)
     if folder.exists() and not folder.is_dir():
         raise StudyError(f"Expected a folder for the studies, got the file {folder}.")
     members, mark = epoch_folders(folder), owner(folder)
     if mark is not None and mark.kind != SERIES:
         raise StudyError(
-            f"The folder {folder} holds {spelled_kind(mark.kind)}; choose another with `out`."
+            f"The folder {folder} holds {describe_kind(mark.kind)}; choose another with `out`."
         )
     if mark is None and not members:
-        names = [name for name in names_in(folder) if not name.startswith(TEMPORARY)]
+        names = [name for name in entry_names(folder) if not name.startswith(TEMPORARY)]
         if names:
             raise StudyError(
                 f"The folder {folder} holds something else; choose another with `out`. It holds "

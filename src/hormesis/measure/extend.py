@@ -17,19 +17,10 @@ from jaxtyping import Int
 from hormesis.data.samples import Samples
 from hormesis.engine.shards import ShardTask
 from hormesis.errors import StudyError
-from hormesis.storage import (
-    REMOVALS,
-    FolderStore,
-    Span,
-    StoredOutcomes,
-    joined,
-    only_of,
-    read_manifest,
-    read_table,
-    unpack,
-    whole_shards,
-)
-from hormesis.storage.shards import most_bytes
+from hormesis.storage.files import REMOVALS, read_manifest, read_table
+from hormesis.storage.outcomes import StoredOutcomes, concatenate, only_removals
+from hormesis.storage.shards import most_bytes, unpack
+from hormesis.storage.store import FolderStore, Span, whole_shards
 
 Measured = Callable[[ShardTask, bool], StoredOutcomes]
 """Measures the wanted removals of some samples; without their clean half if so told."""
@@ -69,7 +60,7 @@ class Source:
             part = ShardTask(first, end, task.wanted)
             known = stored.get((first, end))
             parts.append(measure(part, True) if known is None else self._part(part, known, measure))
-        return only_of(_joined(parts), task.wanted)
+        return only_removals(_joined(parts), task.wanted)
 
     def _stored(self, span: Span, samples: Samples) -> StoredOutcomes | None:
         """Return what is known of some samples, if they are those that this study has there."""
@@ -145,7 +136,7 @@ def _merged_idle(
 
 
 def _joined(parts: Sequence[StoredOutcomes]) -> StoredOutcomes:
-    return joined([replace(part, measured=None) for part in parts])
+    return concatenate([replace(part, measured=None) for part in parts])
 
 
 def source_of(

@@ -14,7 +14,7 @@ from hormesis.data.samples import Samples
 from hormesis.settings.attacks import describe_attack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.rules import plain, plainly
+from hormesis.storage.validation import plain, plainly
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.metrics import Metric
 

@@ -45,24 +45,14 @@ from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage import (
-    CELLS,
-    NEXT,
-    REMOVALS,
-    FolderStore,
-    MemoryStore,
-    Store,
-    begun,
-    discard,
-    locked,
-    opened,
-    place_of_study,
-    recover,
-    swap,
-    tidy,
-)
-from hormesis.storage.rules import plainly
+from hormesis.storage.files import CELLS, REMOVALS
+from hormesis.storage.folders import clean_up, creating_folder, creating_study, resolve_out
+from hormesis.storage.lock import locked
+from hormesis.storage.ownership import NEXT
+from hormesis.storage.replacement import discard, recover, swap
 from hormesis.storage.shards import most_bytes
+from hormesis.storage.store import FolderStore, MemoryStore, Store
+from hormesis.storage.validation import plainly
 from hormesis.stress.metrics import as_metric
 
 
@@ -182,7 +172,7 @@ class _Analysis:
         out = self.planned.request.out
         if out is None:
             return self._confirmed(self._measured(MemoryStore(), {}))
-        return replace(self._kept(place_of_study(out)), folder=out)
+        return replace(self._kept(resolve_out(out)), folder=out)
 
     def _kept(self, out: Path) -> Study:
         """Return the study in a folder, finished if it was not."""
@@ -190,15 +180,15 @@ class _Analysis:
         folder, before = self._folder(out)
         study = self._finished(folder, before) if folder == out else None  # else it takes over
         if study is not None and not is_left(study, self.planned.request.confirmation):
-            tidy(out)
+            clean_up(out)
             return study
-        with opened(out), locked(out) as held:
+        with creating_folder(out), locked(out) as held:
             folder, before = self._folder(out)  # as it is now that nobody else works on it
             study = self._finished(folder, before)
             if study is None:
                 if folder != out and not before:
                     discard(folder)  # of another question
-                with begun(folder, part="" if folder == out else NEXT):
+                with creating_study(folder, part="" if folder == out else NEXT):
                     most = most_bytes(len(self.planned.plan.removals))
                     study = self._measured(FolderStore(folder, held.check, most), before)
             study = self._confirmed(study, held.check)

@@ -26,17 +26,11 @@ from hormesis.measure.study_plan import StudyPlan
 from hormesis.measure.study_writer import StudyDraft, hashed, measure_missing
 from hormesis.results.study import Study
 from hormesis.settings.execution import Execution
-from hormesis.storage import (
-    CELLS,
-    CONFIRMATION,
-    OUTCOMES,
-    FolderStore,
-    MemoryStore,
-    StoredOutcomes,
-    read_spans,
-)
+from hormesis.storage.files import CELLS, CONFIRMATION, OUTCOMES
 from hormesis.storage.folders import LAYOUT, folder_within
-from hormesis.storage.removal import names_in, remove_new
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.removal import entry_names, remove_new
+from hormesis.storage.store import FolderStore, MemoryStore, read_spans
 
 STEPS = Path(CONFIRMATION).stem
 """In which folder of a study's its steps lie while they are measured."""
@@ -162,6 +156,6 @@ def forget_steps(study: Path, names: str) -> None:
     folder, layout = study / STEPS, LAYOUT.within(STEPS)
     assert layout is not None
     with suppress(OSError):  # a link, or something of the user's lies in it
-        kept = {name for name in names_in(folder) if not name.startswith(names)}
+        kept = {name for name in entry_names(folder) if not name.startswith(names)}
         remove_new(folder, layout, kept=kept)
         folder.rmdir()

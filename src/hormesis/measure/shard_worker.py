@@ -17,7 +17,8 @@ from hormesis.errors import ModelError
 from hormesis.measure.extend import Source
 from hormesis.settings.choices import RAY
 from hormesis.settings.execution import Execution
-from hormesis.storage import Shard, StoredOutcomes, pack
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.shards import Shard, pack
 
 
 @dataclass(frozen=True)

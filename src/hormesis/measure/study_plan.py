@@ -31,9 +31,9 @@ from hormesis.models.normalization import normalization_of
 from hormesis.settings.attacks import AUTO, Attack, describe_attack
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.request import AnalysisRequest
-from hormesis.storage import CELLS, REMOVALS, SAMPLES, TARGETS
 from hormesis.storage.environment import environment
-from hormesis.storage.rules import plainly
+from hormesis.storage.files import CELLS, REMOVALS, SAMPLES, TARGETS
+from hormesis.storage.validation import plainly
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets

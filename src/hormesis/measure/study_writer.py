@@ -22,34 +22,31 @@ from hormesis.engine.shards import ShardMeasurer, ShardTask
 from hormesis.engine.sweep import Measure, Sweeper
 from hormesis.errors import StudyError
 from hormesis.results.study import Study
-from hormesis.storage import (
+from hormesis.storage.differences import first_difference
+from hormesis.storage.files import (
     RESPONSES,
     SAMPLES,
     TARGETS,
+    read_manifest,
+    write_manifest,
+    write_tables,
+)
+from hormesis.storage.folders import check_free, check_kind, is_study
+from hormesis.storage.manifest_checks import checked_manifest, not_to_go_on_with
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.replacement import check_beside, successor
+from hormesis.storage.schema import FINISHED, UNFINISHED
+from hormesis.storage.shards import pack, unpack
+from hormesis.storage.store import (
     FolderStore,
     MemoryStore,
     Span,
     Store,
-    StoredOutcomes,
-    check_beside,
-    check_free,
-    check_kind,
-    examined,
-    is_study,
-    pack,
-    read_manifest,
-    strangers,
-    successor,
-    unpack,
+    foreign_shards,
     whole_shards,
-    write_manifest,
-    write_tables,
 )
-from hormesis.storage.differences import first_difference
-from hormesis.storage.rules import plainly
-from hormesis.storage.schema import faults, not_to_go_on_with
-
-UNFINISHED, FINISHED = "unfinished", "finished"
+from hormesis.storage.validation import plainly
+from hormesis.storage.verify import verify_study
 
 
 @dataclass(frozen=True)
@@ -108,14 +105,15 @@ def begin(store: FolderStore, draft: StudyDraft, *, fresh: bool) -> None:
         StudyError: If they are, or nobody could open it, as where a name is too long.
     """
     folder = store.study
-    if fresh and strangers(store, draft.identity):
+    if fresh and foreign_shards(store, draft.identity):
         raise StudyError(
             f"The folder {folder} holds shards of another study, whose manifest is gone: choose "
             "another one with `out`."
         )
-    fault = next(faults(plainly({"state": UNFINISHED, **draft.manifest})), "")
-    if fault:
-        raise StudyError(f"The study {folder} cannot be written: {fault}.")
+    try:
+        checked_manifest(plainly({"state": UNFINISHED, **draft.manifest}))
+    except ValueError as error:
+        raise StudyError(f"The study {folder} cannot be written: {error}.") from error
     seals = write_tables(folder, draft.tables)
     write_manifest(folder, {"state": UNFINISHED, **draft.manifest, "tables": seals})
 
@@ -317,4 +315,4 @@ def _begun_manifest(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]
 
 def is_whole(folder: Path, begun: Mapping[str, Any]) -> bool:
     """Return whether a finished study has all its files; one of format 1 does not tell."""
-    return "shards" not in begun or not examined(folder).damaged
+    return "shards" not in begun or not verify_study(folder).damaged

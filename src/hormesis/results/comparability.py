@@ -84,7 +84,7 @@ def check_comparable(
                     f"'{ALLOWED}{short}'."
                 )
             notes.setdefault(key, f"Allowed: the studies differ in {key}.")
-    chosen = sorted(float(study.manifest["attack"]["epsilon"]) for study in studies)
+    chosen = sorted(study.metadata.attack.epsilon for study in studies)
     if not notes and chosen[0] < chosen[-1]:
         notes["epsilon"] = (
             f"The attack's magnitude was chosen for each network: ε from {chosen[0]:.4g} to "
@@ -109,11 +109,12 @@ def _differences(
 
 def _method(study: Study, over: str, *, scored: bool) -> dict[str, Any]:
     question = study.manifest["question"]
-    about = {"model": question["network"]["name"], "data": question["data"]["name"]}
+    asked = study.metadata.question
+    about = {"model": asked.network.name, "data": asked.data.name}
     found = {name: value for name, value in about.items() if name not in _FREE[over]}
     for part, keys in _METHOD.items():
-        asked = question[part]
-        found |= {f"{part}.{key}": _plain(asked[key]) for key in keys if key in asked}
+        entries = question[part]
+        found |= {f"{part}.{key}": _plain(entries[key]) for key in keys if key in entries}
     if not scored:
         found |= {f"scoring.{key}": getattr(study.scoring, key) for key in _SCORING}
     return found
@@ -132,20 +133,18 @@ def described(studies: Sequence[Study]) -> pd.DataFrame:
     """
     rows = []
     for study in studies:
-        question, base = study.manifest["question"], study.base
-        origin = study.manifest.get("origin", {})
-        recipe = origin.get("training", {}).get("question", {}).get("recipe", {})
-        samples, planned = study.manifest["base"]["samples"], question["data"]["samples"]
+        known, base = study.metadata, study.base
+        samples, planned = known.base.samples, known.question.data.samples
         rows.append(
             {
-                "model": question["network"]["name"],
-                "data": question["data"]["name"],
-                "epoch": origin.get("epoch"),
-                "seed": recipe.get("seed"),
+                "model": known.question.network.name,
+                "data": known.question.data.name,
+                "epoch": known.origin.epoch,
+                "seed": known.origin.training.question.recipe.seed,
                 "samples": samples,
                 "clean": base.clean,
                 "adversarial": base.adversarial,
-                "epsilon": float(study.manifest["attack"]["epsilon"]),
+                "epsilon": known.attack.epsilon,
                 "mark": f"partial: {samples} of {planned} samples" if samples < planned else "",
             }
         )

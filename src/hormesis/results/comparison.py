@@ -28,8 +28,10 @@ from hormesis.results.comparability import (
 from hormesis.results.study import Study, load_study
 from hormesis.settings.choices import check_choice
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import OUTCOMES, is_study, merged
+from hormesis.storage.files import OUTCOMES
+from hormesis.storage.folders import is_study
 from hormesis.storage.safe_read import names_in
+from hormesis.storage.store import merge_spans
 
 
 @dataclass(frozen=True)
@@ -218,9 +220,9 @@ def _place(study: Study) -> str:
 
 def _filter_of(studies: Sequence[Study]) -> str:
     """Return the filter whose scores are compared: the combined one, or the first."""
-    swept = studies[0].manifest["question"]["sweep"]["filters"]
+    swept = studies[0].metadata.question.sweep.filters
     everywhere = all(study.responses["filter"].nunique() == 3 for study in studies)
-    return COMBINED if everywhere else str(swept[0])
+    return COMBINED if everywhere else swept[0]
 
 
 def _measured(
@@ -258,8 +260,7 @@ def _of_study(
     place = {target: row for row, target in enumerate(order)}
     rows = [[place[target] for target in group] for group in groups]
     means = np.stack([values[:, group].mean(axis=1) for group in rows], axis=1)
-    question = study.manifest["question"]
-    same = (question["data"]["fingerprint"], merged(study.spans), study.order)
+    same = (study.metadata.question.data.fingerprint, merge_spans(study.spans), study.order)
     evidence = _evidence(study, label, (matches, groups), by)
     if not study.has_outcomes:
         return Measured(label, means, None, None, None, same, evidence)

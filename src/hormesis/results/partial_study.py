@@ -14,18 +14,11 @@ from hormesis.analysis.chance import chose
 from hormesis.analysis.responses import with_unreached
 from hormesis.analysis.stopping import Stopping
 from hormesis.errors import StudyError
-from hormesis.settings.scoring import Scoring
-from hormesis.storage import (
-    CELLS,
-    TARGETS,
-    FolderStore,
-    Span,
-    read_spans,
-    read_table,
-    whole_shards,
-)
+from hormesis.storage.files import CELLS, TARGETS, read_table
+from hormesis.storage.schema import manifest_of
 from hormesis.storage.shards import most_bytes
-from hormesis.storage.table_checks import removals_of, wrong_cells
+from hormesis.storage.store import FolderStore, Span, read_spans, whole_shards
+from hormesis.storage.table_checks import count_removals, wrong_cells
 
 CELL_COLUMNS = (
     "target",
@@ -54,16 +47,15 @@ def estimated(
     Raises:
         StudyError: If it is damaged, or has no shard yet.
     """
-    seals = manifest.get("tables", {})
-    targets = read_table(folder, TARGETS, columns, seals.get(TARGETS))
-    cells = read_table(folder, CELLS, CELL_COLUMNS, seals.get(CELLS))
+    known = manifest_of(manifest)
+    targets = read_table(folder, TARGETS, columns, known.tables.get(TARGETS))
+    cells = read_table(folder, CELLS, CELL_COLUMNS, known.tables.get(CELLS))
     fault = wrong_cells(cells, targets)
     if fault:
         raise StudyError(f"The tables of {folder} are damaged: {fault}.")
-    edges = manifest["shards"]["edges"]
+    edges, until = known.shards.edges, known.question.sweep.until
     store = FolderStore(folder, most=most_bytes(8 * len(cells)))
-    whole, damaged = whole_shards(store, edges, manifest["study"])
-    until = manifest["question"]["sweep"].get("until")
+    whole, damaged = whole_shards(store, edges, known.study)
     if until is not None:  # which looks at the samples in their order
         whole = _beginning(whole)
     if not whole:
@@ -71,12 +63,11 @@ def estimated(
             f"The study {folder} is unfinished and has no whole shard yet: the command that began "
             "it goes on with it."
         )
-    better = bool(manifest["question"]["performance"]["higher_is_better"])
-    chosen = chose(manifest["attack"], manifest["question"]["performance"]["name"])
-    scoring, chance = Scoring(**manifest["scoring"]), manifest.get("chance")
-    stopping = Stopping(cells, scoring, until, edges[-1], better, chance, chosen)
-    for block in read_spans(store, whole, manifest["study"]):
-        if len(block.clean) < removals_of(cells):
+    metric, scoring = known.question.metric, known.scoring.as_scoring()
+    chosen, better = chose(manifest["attack"], metric.name), metric.higher_is_better
+    stopping = Stopping(cells, scoring, until, edges[-1], better, known.chance, chosen)
+    for block in read_spans(store, whole, known.study):
+        if len(block.clean) < count_removals(cells):
             raise StudyError(f"The study {folder} has outcomes of too few removals.")
         stopping.update(block)
     means = stopping.means
@@ -89,10 +80,9 @@ def estimated(
         "adversarial_error": means.error_of("base_adversarial"),
     }
     shards = {**manifest["shards"], "there": [list(span) for span in whole]}
-    notes = [*manifest["notes"], *_notes(means.samples, edges, len(whole), damaged)]
-    settled = [prefix.described() for prefix in stopping.prefixes]
+    notes = [*known.notes, *_notes(means.samples, edges, len(whole), damaged)]
     found = {**manifest, "base": base, "shards": shards, "notes": notes}
-    found["settled"] = settled
+    found["settled"] = [group.described() for group in stopping.prefixes]
     responses = stopping.responses()
     return found, with_unreached(targets, responses), responses
 

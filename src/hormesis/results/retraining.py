@@ -12,6 +12,7 @@ Nothing here needs torch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ import pandas as pd
 from hormesis.errors import TrainingError
 from hormesis.storage.atomic import make_folder, write_file
 from hormesis.storage.files import MOST_MANIFEST, MOST_TABLE
-from hormesis.storage.safe_read import parse_json, read_bytes
-from hormesis.storage.schema import retraining_fault
-from hormesis.storage.sealed_json import sealed, unsealed
-from hormesis.storage.table_checks import TABLE_ERRORS, table_of, wrong_retrained
+from hormesis.storage.safe_read import read_bytes
+from hormesis.storage.sealed_json import check_seal, parse_table, sealed
+from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, wrong_retrained
+from hormesis.storage.training_schema import RetrainingManifest
+from hormesis.storage.validation import typed
 
 FORMAT = 1
 KEY = "retraining"
@@ -73,6 +75,11 @@ class Retraining:
     folder: Path
     manifest: dict[str, Any]
 
+    @cached_property
+    def metadata(self) -> RetrainingManifest:
+        """What the manifest says, as typed values."""
+        return typed(self.manifest, RetrainingManifest)
+
     @property
     def selection(self) -> dict[str, Any]:
         """What was asked to be trained, and how many parameters of which class were."""
@@ -114,8 +121,8 @@ class Retraining:
 
     def __repr__(self) -> str:
         """Say what was retrained, and with which controls."""
-        arms = ", ".join(self.manifest.get("arms", {})) or "no controls"
-        return f"Retraining({self.manifest['study']['network']}, {arms})"
+        arms = ", ".join(self.metadata.arms) or "no controls"
+        return f"Retraining({self.metadata.study.network}, {arms})"
 
 
 def load_retraining(folder: str | Path) -> Retraining:
@@ -155,42 +162,38 @@ def load_retraining(folder: str | Path) -> Retraining:
     path = folder / MANIFEST
     try:
         content = read_bytes(path, MOST_MANIFEST)
-        manifest = parse_json(content)
+        manifest = parse_table(content)
+        if type(manifest.get(KEY)) is not int:
+            raise TrainingError(
+                f"The folder {folder} is no retraining: its {MANIFEST} is another's."
+            )
+        if manifest[KEY] > FORMAT:
+            raise TrainingError(
+                f"The retraining {folder} has format {manifest[KEY]}, this version reads up to "
+                f"{FORMAT}; install a newer hormesis."
+            )
+        check_seal(manifest, content)
+        typed(manifest, RetrainingManifest)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise TrainingError(
             f"The folder {folder} is no retraining: it has no {MANIFEST}."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise TrainingError(f"The manifest {path} is damaged: {error}.") from error
-    if not isinstance(manifest, dict) or type(manifest.get(KEY)) is not int:
-        raise TrainingError(f"The folder {folder} is no retraining: its {MANIFEST} is another's.")
-    if manifest[KEY] > FORMAT:
-        raise TrainingError(
-            f"The retraining {folder} has format {manifest[KEY]}, this version reads up to "
-            f"{FORMAT}; install a newer hormesis."
-        )
-    try:
-        manifest = unsealed(content)
-        fault = retraining_fault(manifest)
-    except ValueError as error:
-        fault = str(error)
-    if fault:
-        raise TrainingError(f"The manifest {path} is damaged: {fault}.")
     return Retraining(folder, manifest)
 
 
 def is_retraining(folder: str | Path) -> bool:
     """Return whether a folder holds a retraining, damaged or not."""
     try:
-        manifest = parse_json(read_bytes(Path(folder) / MANIFEST, MOST_MANIFEST))
-    except (OSError, ValueError, RecursionError):
+        return KEY in parse_table(read_bytes(Path(folder) / MANIFEST, MOST_MANIFEST))
+    except (OSError, ValueError):
         return False
-    return isinstance(manifest, dict) and KEY in manifest
 
 
 def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
-        table = table_of(read_bytes(path, MOST_TABLE))
+        table = parse_parquet(read_bytes(path, MOST_TABLE))
     except FileNotFoundError:
         raise
     except TABLE_ERRORS as error:

@@ -11,8 +11,8 @@ from hormesis.errors import StudyError
 from hormesis.results.display import Display, displayed
 from hormesis.results.study import Study, load_study
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import is_study
 from hormesis.storage.epoch_folders import epoch_folders
+from hormesis.storage.folders import is_study
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class StudySeries:
         return pd.DataFrame(
             {
                 "epoch": epoch,
-                "epsilon": float(study.manifest["attack"]["epsilon"]),
+                "epsilon": study.metadata.attack.epsilon,
                 "clean": study.base.clean,
                 "adversarial": study.base.adversarial,
             }
@@ -143,8 +143,8 @@ def load_series(folder: str | Path) -> StudySeries:
         raise StudyError(f"The folder {folder} holds no studies of the epochs of a training.")
     studies = {epoch: load_study(member) for epoch, member in members.items()}
     for epoch, study in studies.items():
-        recorded = study.manifest.get("origin", {}).get("epoch", epoch)
-        if recorded != epoch:
+        recorded = study.metadata.origin.epoch
+        if recorded not in (None, epoch):
             raise StudyError(
                 f"The study {members[epoch]} is of epoch {recorded}: give the folder its own name "
                 "back."

@@ -1,7 +1,7 @@
 """A study as its users hold it: what was asked, and tables of what came out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -42,21 +42,14 @@ from hormesis.errors import StudyError
 from hormesis.results.display import Display, displayed
 from hormesis.results.study_files import read_files
 from hormesis.settings.scoring import Scoring
-from hormesis.storage import (
-    FolderStore,
-    MemoryStore,
-    Span,
-    Store,
-    StoredOutcomes,
-    is_study,
-    joined,
-    read_blocks,
-    read_manifest,
-    read_spans,
-)
 from hormesis.storage.epoch_folders import epoch_folders
+from hormesis.storage.files import read_manifest
+from hormesis.storage.folders import is_study
+from hormesis.storage.outcomes import StoredOutcomes, concatenate
+from hormesis.storage.schema import Manifest, manifest_of
 from hormesis.storage.shards import most_bytes
-from hormesis.storage.table_checks import removals_of
+from hormesis.storage.store import FolderStore, MemoryStore, Span, Store, read_blocks, read_spans
+from hormesis.storage.table_checks import count_removals
 
 
 @dataclass(frozen=True)
@@ -95,6 +88,20 @@ class Study:
     packed: Mapping[int, bytes] = field(default_factory=dict, repr=False, compare=False)
     samples: pd.DataFrame | None = field(default=None, repr=False, compare=False)
     confirmation: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def metadata(self) -> Manifest:
+        """What the manifest says, as typed values: ``study.metadata.question.network.name``.
+
+        Entries that it lacks have their defaults.
+
+        Raises:
+            StudyError: If one is of another kind than it has to be.
+        """
+        try:
+            return manifest_of(self.manifest)
+        except ValueError as error:
+            raise StudyError(f"The manifest of the study is damaged: {error}.") from error
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -173,7 +180,7 @@ class Study:
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
         if self.planned is None:
-            samples = int(self.manifest["base"]["samples"])
+            samples = self.metadata.base.samples
         return interval_method_of(samples, self.planned, scoring)
 
     @cached_property
@@ -183,7 +190,7 @@ class Study:
         Of a sweep that chose when to stop, targets that were settled before others keep the
         responses and scores of their samples up to there. All others count all samples.
         """
-        whole = SettledGroup(int(self.manifest["base"].get("samples", 0)), self.base, ())
+        whole = SettledGroup(self.metadata.base.samples, self.base, ())
         swept = self.responses["target"].unique().tolist()
         return prefixes_of(self.manifest.get("settled", ()), whole, swept)
 
@@ -195,15 +202,12 @@ class Study:
     @property
     def planned(self) -> int | None:
         """Number of samples there were, if the sweep chose when to stop; else None."""
-        question = self.manifest["question"]
-        stopping = question["sweep"].get("until") is not None
-        return int(question["data"]["samples"]) if stopping else None
+        return self.metadata.planned
 
     @property
     def order(self) -> int | None:
         """Seed of the order in which samples were drawn; None for that of the data set."""
-        sweep = self.manifest["question"]["sweep"]
-        return None if self.planned is None else int(sweep["seed"])
+        return None if self.planned is None else self.metadata.question.sweep.seed
 
     def influence(
         self, filter_name: str
@@ -232,18 +236,19 @@ class Study:
     @property
     def scoring(self) -> Scoring:
         """The scoring that the study was made with."""
-        said: dict[str, Any] = dict(self.manifest["scoring"])
-        said |= {name: float(value) for name, value in said.items() if type(value) is int}
-        return Scoring(**said)
+        return self.metadata.scoring.as_scoring()
 
     @property
     def base(self) -> Base:
         """Performance of the unfiltered network."""
-        known = {field.name for field in fields(Base)}
-        stored = {"chance": self.chance, "tied": tied_share(self.manifest), **self.manifest["base"]}
-        found: dict[str, Any] = {name: stored[name] for name in known if name in stored}
-        found |= {name: float(stored[name]) for name in ("clean", "adversarial")}
-        return Base(**found)
+        base = self.metadata.base
+        return Base(
+            base.clean,
+            base.adversarial,
+            base.higher_is_better,
+            self.chance,
+            tied_share(self.manifest),
+        )
 
     @cached_property
     def chance(self) -> float | None:
@@ -262,7 +267,7 @@ class Study:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know about this study, in sentences."""
-        told = (*self.manifest["notes"], *claim_notes(self))
+        told = (*self.metadata.notes, *claim_notes(self))
         if self.scoring.reference == "random" and len(control_columns(self.responses)) == 1:
             told += (ONE_DRAW,)
         return told
@@ -270,7 +275,7 @@ class Study:
     @property
     def finished(self) -> bool:
         """Whether all was measured that was asked for; if not, tables and scores are estimates."""
-        return self.manifest.get("state", "finished") == "finished"
+        return self.metadata.finished
 
     @property
     def has_outcomes(self) -> bool:
@@ -292,12 +297,12 @@ class Study:
 
         Places are those in the order in which samples are measured.
         """
-        shards, samples = self.manifest.get("shards"), int(self.manifest["base"]["samples"])
-        if shards is None:
+        shards, samples = self.metadata.shards, self.metadata.base.samples
+        if not shards.edges:
             return ((0, samples),)
-        if "there" in shards:
-            return tuple((first, end) for first, end in shards["there"])
-        return tuple(pairwise([*(edge for edge in shards["edges"] if edge < samples), samples]))
+        if shards.there:
+            return tuple(shards.there)
+        return tuple(pairwise([*(edge for edge in shards.edges if edge < samples), samples]))
 
     def blocks(self) -> Iterator[StoredOutcomes]:
         """Read the per-sample outcomes behind the responses, block by block.
@@ -308,21 +313,21 @@ class Study:
         store = self._store
         if store is None:
             raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
-        blocks = self._shards(store) if "shards" in self.manifest else read_blocks(store)
-        found, removals = 0, removals_of(self.responses)
+        blocks = self._shards(store) if self.metadata.shards.edges else read_blocks(store)
+        found, removals = 0, count_removals(self.responses)
         for block in blocks:
             if len(block.clean) < removals:
                 raise StudyError(f"The study {self.folder} has outcomes of too few removals.")
             found += len(block.base_clean)
             yield block
-        samples = self.manifest["base"]["samples"]
+        samples = self.metadata.base.samples
         if found != samples:
             raise StudyError(
                 f"The study {self.folder} has the outcomes of {found} samples out of {samples}."
             )
 
     def _shards(self, store: Store) -> Iterator[StoredOutcomes]:
-        identity = self.manifest["study"]
+        identity = self.metadata.study
         try:
             yield from read_spans(store, self.spans, identity)
         except StudyError as error:
@@ -338,7 +343,7 @@ class Study:
         Raises:
             StudyError: If there are none, or a file is damaged or missing.
         """
-        return joined(list(self.blocks()))
+        return concatenate(list(self.blocks()))
 
     plot = Display("study.plot")
     """Pictures of the study, as figures of Matplotlib: ``study.plot.responses("conv1")``."""
@@ -349,11 +354,10 @@ class Study:
 
     def __repr__(self) -> str:
         """Say what the study is about."""
-        question = self.manifest["question"]
-        tested = sum(self.targets["tested"].tolist())
+        question, tested = self.metadata.question, sum(self.targets["tested"].tolist())
         return (
-            f"Study({question['network']['name']} on {question['data']['name']}, "
-            f"{question['attack']['name']}, {tested} targets)"
+            f"Study({question.network.name} on {question.data.name}, {question.attack.name}, "
+            f"{tested} targets)"
         )
 
 

@@ -10,15 +10,16 @@ from hormesis.analysis.confirmation import COLUMNS as CONFIRMED
 from hormesis.analysis.responses import COLUMNS
 from hormesis.errors import StudyError
 from hormesis.results.partial_study import estimated
-from hormesis.storage import (
+from hormesis.storage.files import (
     CONFIRMATION,
     RESPONSES,
     SAMPLES,
     TARGETS,
     read_manifest,
     read_table,
-    standing,
 )
+from hormesis.storage.replacement import folder_to_read
+from hormesis.storage.schema import manifest_of
 from hormesis.storage.table_checks import wrong_cells, wrong_study
 
 TARGET_COLUMNS = (
@@ -77,19 +78,20 @@ def read_files(folder: Path) -> StudyFiles:
 def _manifest(folder: Path) -> tuple[Path, dict[str, Any]]:
     """Find and read a manifest, again if it is away: studies are replaced between two looks."""
     for _ in range(2):
-        place = standing(folder)
+        place = folder_to_read(folder)
         try:
             return place, read_manifest(place)
         except StudyError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
-    place = standing(folder)
+    place = folder_to_read(folder)
     return place, read_manifest(place)
 
 
 def _read(folder: Path, manifest: dict[str, Any]) -> StudyFiles:
-    seals = manifest.get("tables", {})
-    if manifest.get("state") == "unfinished":
+    known = manifest_of(manifest)
+    seals = known.tables
+    if not known.finished:
         manifest, targets, responses = estimated(folder, manifest, TARGET_COLUMNS)
     else:
         targets = read_table(folder, TARGETS, TARGET_COLUMNS, seals.get(TARGETS))
@@ -98,15 +100,15 @@ def _read(folder: Path, manifest: dict[str, Any]) -> StudyFiles:
         if fault:
             raise StudyError(f"The tables of {folder} are damaged: {fault}.")
     samples = None
-    if "shards" in manifest:
+    if known.shards.edges:
         samples = read_table(folder, SAMPLES, ("place", "label"), seals.get(SAMPLES))
     else:  # of format 1, which measured all samples, and did not always say so
-        every = {"samples": manifest["question"]["data"]["samples"]}
+        every = {"samples": known.question.data.samples}
         manifest = {**manifest, "base": every | manifest["base"]}
-    fault = wrong_study(manifest, targets, responses, samples)
+    fault = wrong_study(manifest_of(manifest), targets, responses, samples)
     if fault:
         raise StudyError(f"The study {folder} is damaged: {fault}.")
     confirmation = None
-    if CONFIRMATION in seals and manifest.get("state") != "unfinished":
+    if CONFIRMATION in seals and known.finished:
         confirmation = read_table(folder, CONFIRMATION, CONFIRMED, seals[CONFIRMATION])
     return StudyFiles(folder, manifest, targets, responses, samples, confirmation)

@@ -14,44 +14,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from hormesis.storage.safe_read import digest
+from msgspec.structs import asdict
+
+from hormesis.settings.choices import MOST_EPOCHS
 from hormesis.storage.sealed_json import read_sealed, sealed
 from hormesis.storage.training_files import write
-from hormesis.storage.training_schema import MOST_EPOCHS, wrong_record
+from hormesis.storage.training_schema import Seal, checked_record
 
 KEPT = 2
 """How many of the last states are kept."""
 MOST_BYTES = 1 << 23  # of a record, and of a manifest
-MISSING = "it is missing"
 _RECORD = re.compile(r"resume-(\d{4}|[1-9]\d{4,6})\.json", re.ASCII)
 _PAIR = re.compile(r"resume-(\d{4}|[1-9]\d{4,6})\.(?:ckpt|json)", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Seal:
-    """How a file has to be.
-
-    Args:
-        bytes: Its size.
-        sha256: Its checksum, in hexadecimal digits.
-    """
-
-    bytes: int
-    sha256: str
-
-    def fault(self, path: Path) -> str:
-        """Return what is wrong with a file, in a few words, or nothing; links are not followed.
-
-        Args:
-            path: The file.
-        """
-        try:
-            found = digest(path, self.bytes)
-        except FileNotFoundError:
-            return MISSING
-        except OSError as error:
-            return error.strerror or str(error)
-        return "" if found == self.sha256 else "its checksum does not fit"
 
 
 def seal_of(content: bytes) -> Seal:
@@ -100,14 +74,14 @@ def record_path(folder: Path, epoch: int) -> Path:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write a record; its state is on the disk already."""
-    said = {
+    values = {
         "epoch": record.epoch,
-        "state": vars(record.state),
-        "checkpoints": {str(epoch): vars(seal) for epoch, seal in record.checkpoints.items()},
+        "state": asdict(record.state),
+        "checkpoints": {str(epoch): asdict(seal) for epoch, seal in record.checkpoints.items()},
         "metrics": record.metrics,
         "manifest": dict(record.manifest),
     }
-    write(record_path(folder, record.epoch), sealed(said))
+    write(record_path(folder, record.epoch), sealed(values))
 
 
 def read_record(folder: Path, epoch: int) -> Record:
@@ -117,16 +91,12 @@ def read_record(folder: Path, epoch: int) -> Record:
         OSError: If it cannot be read.
         ValueError: If it is damaged.
     """
-    said = read_sealed(record_path(folder, epoch), MOST_BYTES)
-    wrong = wrong_record(said)
-    if wrong or said["epoch"] != epoch:
-        raise ValueError(f"it lacks a proper {wrong or 'epoch'!r}")
-    checkpoints = {int(name): _seal(seal) for name, seal in said["checkpoints"].items()}
-    return Record(epoch, _seal(said["state"]), checkpoints, said["metrics"], said["manifest"])
-
-
-def _seal(said: Mapping[str, Any]) -> Seal:
-    return Seal(said["bytes"], said["sha256"])
+    values = read_sealed(record_path(folder, epoch), MOST_BYTES)
+    record = checked_record(values)
+    if record.epoch != epoch:
+        raise ValueError("it lacks a proper `epoch`")
+    checkpoints = {int(name): seal for name, seal in record.checkpoints.items()}
+    return Record(epoch, record.state, checkpoints, record.metrics, values["manifest"])
 
 
 def recorded_epochs(folder: Path) -> list[int]:

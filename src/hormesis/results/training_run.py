@@ -20,14 +20,17 @@ from typing import Any
 import pandas as pd
 
 from hormesis.errors import SettingError, TrainingError
-from hormesis.results.training_records import MISSING, Record, read_records
+from hormesis.results.training_records import Record, read_records
 from hormesis.settings.factory import is_code
+from hormesis.storage.metrics_table import MOST_TABLE, metrics_of
 from hormesis.storage.safe_read import read_bytes
 from hormesis.storage.sealed_json import read_sealed, sealed
 from hormesis.storage.training_files import write
-from hormesis.storage.training_schema import MOST_TABLE, metrics_of, wrong_manifest
+from hormesis.storage.training_schema import MISSING, RunManifest
+from hormesis.storage.validation import typed
 
 FORMAT = 2
+KEY = "training"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.csv"
@@ -62,6 +65,11 @@ class TrainingRun:
 
     folder: Path
     manifest: dict[str, Any]
+
+    @cached_property
+    def metadata(self) -> RunManifest:
+        """What the manifest says, as typed values."""
+        return typed(self.manifest, RunManifest)
 
     @property
     def checkpoints(self) -> dict[int, Path]:
@@ -131,30 +139,26 @@ class TrainingRun:
     @property
     def source(self) -> str | None:
         """The name that the data were asked for by, or None if they came from Python."""
-        sessions = self.manifest.get("sessions") or [{}]
-        return sessions[-1].get("data")
+        return self.metadata.last_session.data
 
     @property
     def data_root(self) -> str | None:
         """The folder of the named data sets that the training read last."""
-        sessions = self.manifest.get("sessions") or [{}]
-        return sessions[-1].get("data_root")
+        return self.metadata.last_session.data_root
 
     @property
     def told(self) -> list[str]:
         """What the last session found damaged and has mended, a sentence each."""
-        sessions = self.manifest.get("sessions") or [{}]
-        return list(sessions[-1].get("mended", []))
+        return self.metadata.last_session.mended
 
     @property
     def lost(self) -> list[str]:
         """What the last session found damaged and could not mend, a sentence each."""
-        sessions = self.manifest.get("sessions") or [{}]
-        return list(sessions[-1].get("damaged", []))
+        return self.metadata.last_session.damaged
 
     def code(self) -> dict[str, str]:
         """Return the ``module:factory`` of network and data, where the manifest names one."""
-        named = {"model": self.manifest["question"]["network"]["name"], "data": self.source}
+        named = {"model": self.metadata.question.network.name, "data": self.source}
         return {key: name for key, name in named.items() if name and is_code(key, name)}
 
     def chosen(self, epochs: Iterable[int] | None = None) -> dict[int, Path]:
@@ -185,8 +189,7 @@ class TrainingRun:
 
     def __repr__(self) -> str:
         """Say what was trained on what."""
-        question = self.manifest["question"]
-        network, data = question["network"]["name"], question["data"]["name"]
+        network, data = self.metadata.question.network.name, self.metadata.question.data.name
         return f"TrainingRun({network} on {data}, epochs {', '.join(map(str, self.checkpoints))})"
 
 
@@ -218,22 +221,18 @@ def load_run(folder: str | Path) -> TrainingRun:
         raise TrainingError(f"There is no folder {folder} of a training.")
     try:
         manifest = read_sealed(path, MOST_BYTES)
+        if type(manifest.get(KEY)) is not int:
+            raise TrainingError(f"The folder {folder} is no training: its {MANIFEST} is another's.")
+        if manifest[KEY] > FORMAT:
+            raise TrainingError(
+                f"The training {folder} has format {manifest[KEY]}, this version reads up to "
+                f"{FORMAT}; install a newer hormesis."
+            )
+        typed(manifest, RunManifest)
     except FileNotFoundError as error:
         raise TrainingError(f"The folder {folder} is no training: it has no {MANIFEST}.") from error
     except (OSError, ValueError) as error:
         raise TrainingError(f"The manifest {path} is damaged: {error}.{_remedy(folder)}") from error
-    if type(manifest.get("training")) is not int:
-        raise TrainingError(f"The folder {folder} is no training: its {MANIFEST} is another's.")
-    if manifest["training"] > FORMAT:
-        raise TrainingError(
-            f"The training {folder} has format {manifest['training']}, this version reads up to "
-            f"{FORMAT}; install a newer hormesis."
-        )
-    wrong = wrong_manifest(manifest)
-    if wrong:
-        raise TrainingError(
-            f"The manifest {path} is damaged: it lacks a proper {wrong!r}.{_remedy(folder)}"
-        )
     return TrainingRun(folder, manifest)
 
 
@@ -265,7 +264,7 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, down to the disk, with a checksum of itself."""
-    write(folder / MANIFEST, sealed({**manifest, "training": FORMAT}))
+    write(folder / MANIFEST, sealed({**manifest, KEY: FORMAT}))
 
 
 def write_metrics(folder: Path, text: str) -> None:

@@ -23,7 +23,7 @@ def option(
     """Return the metadata of a field, for ``dataclasses.field``.
 
     Args:
-        choices: The names that the field may hold, looked up when it is checked; see ``check_choices``.
+        choices: The names that the field may hold, as they are when it is checked.
         noun: What one of them is called in messages; by default the field's name.
         flag: Name of the flag, as YAML spells it; by default the field's. Empty for no flag.
         metavar: What stands for a value in the help; ``FILE`` and ``DIR`` mark paths.

@@ -1,6 +1,5 @@
 """The manifest and the tables of a study, whole or not there."""
 
-import json
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -10,10 +9,11 @@ import pandas as pd
 
 from hormesis.errors import StudyError
 from hormesis.storage.atomic import write_file
-from hormesis.storage.safe_read import parse_json, read_bytes
-from hormesis.storage.schema import faults
+from hormesis.storage.manifest_checks import checked_manifest
+from hormesis.storage.safe_read import read_bytes
+from hormesis.storage.sealed_json import check_seal, parse_table, sealed
 from hormesis.storage.shards import check, firsts_in, read_shard
-from hormesis.storage.table_checks import TABLE_ERRORS, table_of, wrong_column
+from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, wrong_column
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -26,8 +26,6 @@ CONFIRMATION = "confirmation.parquet"
 OUTCOMES = "outcomes"
 MOST_MANIFEST = 1 << 23  # bytes; a study of 100,000 channels has some four million
 MOST_TABLE = 3 << 26  # bytes
-_SEAL = "sha256"
-_SPELLED_AGAIN = 1 << 20  # bytes of a manifest whose values are spelled anew for its checksum
 _LOOKED_AT = 1 << 27  # bytes of shards that are read to tell what is left of a study
 _TAKES_OVER = "the command that made the study takes them over."
 
@@ -53,13 +51,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If it holds a number that JSON does not know.
     """
-    said = {"format": FORMAT, **manifest}
-    text = _spelled({**said, _SEAL: sha256(_spelled(said).encode()).hexdigest()})
-    write_file(folder / MANIFEST, (text + "\n").encode())
-
-
-def _spelled(manifest: Mapping[str, Any]) -> str:
-    return json.dumps(manifest, indent=2, allow_nan=False)
+    write_file(folder / MANIFEST, sealed({"format": FORMAT, **manifest}))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -78,40 +70,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise _damaged(folder, error.strerror or str(error)) from error
     try:
-        manifest = parse_json(content)
-        if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
+        manifest = parse_table(content)
+        if type(manifest.get("format")) is not int:
             raise ValueError("it does not say its format")
         if manifest["format"] > FORMAT:
             raise StudyError(
                 f"The study {folder} has format {manifest['format']}, this version reads up to "
                 f"{FORMAT}; install a newer hormesis."
             )
-        _check_seal(manifest, content)
-        fault = next(faults(manifest), "")
-        if fault:
-            raise ValueError(fault)
+        check_seal(manifest, content)
+        checked_manifest(manifest)
     except StudyError:
         raise
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _damaged(folder, str(error)) from error
     return manifest
-
-
-def _check_seal(manifest: dict[str, Any], content: bytes) -> None:
-    """Take the checksum out of a manifest, and refuse one that does not fit.
-
-    Of a large one, whose values take long to spell again, the bytes have to be those we write.
-    """
-    seal = manifest.pop(_SEAL, None)
-    if seal is None:
-        return
-    ending = b',\n  "%s": "%s"\n}\n' % (_SEAL.encode(), str(seal).encode("ascii", "replace"))
-    if content.endswith(ending):
-        spelled = content.removesuffix(ending) + b"\n}"
-    else:
-        spelled = _spelled(manifest).encode() if len(content) <= _SPELLED_AGAIN else b""
-    if seal != sha256(spelled).hexdigest():
-        raise ValueError("its checksum does not fit")
 
 
 def _damaged(folder: Path, wrong: str) -> StudyError:
@@ -160,7 +133,7 @@ def read_table(
         content = read_bytes(folder / name, MOST_TABLE)
         if seal not in (None, sha256(content).hexdigest()):
             raise ValueError("its checksum does not fit")
-        table = table_of(content)
+        table = parse_parquet(content)
     except TABLE_ERRORS as error:
         raise StudyError(f"The table {folder / name} is missing or damaged: {error}.") from error
     fault = wrong_column(table, columns)

@@ -21,8 +21,15 @@ from hormesis.storage.files import (
     read_manifest,
 )
 from hormesis.storage.lock import LOCK, drop_stale, holder_of
-from hormesis.storage.ownership import MARKER, STUDY, claim, owner, spelled_kind
-from hormesis.storage.removal import Layout, check_ours, foreign, is_mount, names_in, remove_new
+from hormesis.storage.ownership import MARKER, STUDY, claim, describe_kind, owner
+from hormesis.storage.removal import (
+    Layout,
+    check_ours,
+    entry_names,
+    first_foreign,
+    is_mount,
+    remove_new,
+)
 from hormesis.storage.safe_read import parse_json, read_bytes
 from hormesis.storage.shards import READ_ERRORS, check
 
@@ -54,7 +61,7 @@ def is_study(folder: Path) -> bool:
         return False
 
 
-def place_of_study(out: Path) -> Path:
+def resolve_out(out: Path) -> Path:
     """Return where a study lies, without links on the way.
 
     Raises:
@@ -76,7 +83,7 @@ def place_of_study(out: Path) -> Path:
     return place
 
 
-def is_ours(folder: Path) -> bool:
+def is_own_study(folder: Path) -> bool:
     """Return whether something in a folder proves that it is a study of ours.
 
     That is its marker; where an earlier version made it, its manifest with a checksum that fits, or
@@ -106,7 +113,7 @@ def _has_shard(folder: Path) -> bool:
 def _names_in(folder: Path) -> list[str]:
     """Return the names in a folder, but for leftovers; none if it cannot be read."""
     with suppress(OSError):
-        return [name for name in names_in(folder) if not name.startswith(TEMPORARY)]
+        return [name for name in entry_names(folder) if not name.startswith(TEMPORARY)]
     return []
 
 
@@ -137,7 +144,7 @@ def _lies(path: Path) -> bool:
 
 
 def _check_there(out: Path, *, overwrite: bool) -> None:
-    place_of_study(out)
+    resolve_out(out)
     if not out.is_dir():
         raise StudyError(f"Expected `out` to be a folder, but {out} is a file.")
     check_kind(out)
@@ -166,7 +173,7 @@ def check_kind(out: Path) -> None:
     there = owner(out)
     if there is not None and there.kind != STUDY:
         raise StudyError(
-            f"The folder {out} holds {spelled_kind(there.kind)}; choose another one with `out`."
+            f"The folder {out} holds {describe_kind(there.kind)}; choose another one with `out`."
         )
 
 
@@ -182,7 +189,7 @@ def check_replaceable(out: Path) -> None:
             f"The folder {out} cannot be replaced, as it is a mount point or the current folder: "
             "name a folder within it with `out`."
         )
-    if not is_ours(out):
+    if not is_own_study(out):
         raise StudyError(
             f"The folder {out} holds something else; choose another one with `out`. Its "
             f"{MANIFEST} is not that of a study."
@@ -192,7 +199,7 @@ def check_replaceable(out: Path) -> None:
 
 def _stranger(out: Path) -> str | None:
     """Return what lies in a folder without a manifest that is no study begun, or None."""
-    there = foreign(out, _BEGUN)
+    there = first_foreign(out, _BEGUN)
     if there is not None or owner(out) is not None or _has_shard(out):
         return there
     names = sorted(name for name in _names_in(out) if not _may_be_begun(out / name))
@@ -220,7 +227,7 @@ def _check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def opened(out: Path) -> Iterator[None]:
+def creating_folder(out: Path) -> Iterator[None]:
     """Make a folder; after an error, take away what is empty of it and was made for it.
 
     Args:
@@ -244,7 +251,7 @@ def opened(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def begun(out: Path, *, part: str = "") -> Iterator[None]:
+def creating_study(out: Path, *, part: str = "") -> Iterator[None]:
     """Make and mark the folder of a study; after an error, if no shard is there, take back both.
 
     Only what the block has put there is deleted.
@@ -257,8 +264,8 @@ def begun(out: Path, *, part: str = "") -> Iterator[None]:
         StudyError: If the folder cannot be written, or the disk is full.
     """
     fresh, outcomes = not is_study(out), out / OUTCOMES
-    with opened(out):
-        before = names_in(out)
+    with creating_folder(out):
+        before = entry_names(out)
         try:
             claim(out, STUDY, part=part)
             remove_leftovers(out, alone=True)
@@ -292,7 +299,7 @@ def folder_within(study: Path, *names: str) -> Path:
     return place
 
 
-def tidy(out: Path) -> None:
+def clean_up(out: Path) -> None:
     """Bring to its end what dead processes have left in the folder of a study.
 
     A lock and temporary files are deleted; a marker that says that the study is on its way to its

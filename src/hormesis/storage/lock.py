@@ -84,7 +84,7 @@ class Held:
         there = _read(self._path)
         if there is not None and not self._ours():
             raise StudyError(
-                f"The folder {self._path.parent} was taken over by {spelled_holder(there)}, as "
+                f"The folder {self._path.parent} was taken over by {describe_holder(there)}, as "
                 "this process gave no sign of life for a while: what it had measured is kept."
             )
 
@@ -174,7 +174,7 @@ def _taken_over(path: Path, kind: type[HormesisError]) -> tuple[FileIO, str] | N
         holder = _alive(path, shared=shared)
         if holder is not None:
             raise kind(
-                f"The folder {path.parent} is being worked on by {spelled_holder(holder)}: wait "
+                f"The folder {path.parent} is being worked on by {describe_holder(holder)}: wait "
                 "for it to end, or choose another folder with `out`."
             )
         try:
@@ -191,7 +191,7 @@ def _taken_over(path: Path, kind: type[HormesisError]) -> tuple[FileIO, str] | N
     there = _read(path) or {}
     if there.get("token") != token:
         file.close()
-        raise kind(f"The folder {path.parent} has just been taken by {spelled_holder(there)}.")
+        raise kind(f"The folder {path.parent} has just been taken by {describe_holder(there)}.")
     return file, token
 
 
@@ -377,7 +377,7 @@ def _read(path: Path) -> Holder | None:
     return {} if content else None
 
 
-def spelled_holder(holder: Holder) -> str:
+def describe_holder(holder: Holder) -> str:
     """Return who holds a folder, in words."""
     if not holder or not 0 < holder["since"] < 2**33:
         return "another process"

@@ -38,7 +38,7 @@ class StoredOutcomes:
     idle: Bool[np.ndarray, "removals two samples"] | None = None
 
 
-def joined(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
+def concatenate(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
     """Return consecutive blocks as one; what was not measured in some of them is NaN there.
 
     Args:
@@ -63,7 +63,9 @@ def _joined_idle(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return np.concatenate(known, axis=-1) if len(known) == len(parts) else None
 
 
-def only_of(outcomes: StoredOutcomes, removals: Bool[np.ndarray, " removals"]) -> StoredOutcomes:
+def only_removals(
+    outcomes: StoredOutcomes, removals: Bool[np.ndarray, " removals"]
+) -> StoredOutcomes:
     """Return the outcomes with those of other removals left out, as if not measured."""
     if removals.all():
         return outcomes
@@ -77,7 +79,7 @@ def only_of(outcomes: StoredOutcomes, removals: Bool[np.ndarray, " removals"]) -
     )
 
 
-def part_of(outcomes: StoredOutcomes, first: int, end: int) -> StoredOutcomes:
+def only_samples(outcomes: StoredOutcomes, first: int, end: int) -> StoredOutcomes:
     """Return the outcomes of the samples from ``first`` up to, not including, ``end``."""
     noted = [name for name in (*NAMES, *IDLE) if getattr(outcomes, name) is not None]
     return replace(outcomes, **{name: getattr(outcomes, name)[..., first:end] for name in noted})

@@ -113,18 +113,18 @@ def claim(
     return made
 
 
-def spelled_kind(kind: str) -> str:
+def describe_kind(kind: str) -> str:
     """Return what a folder of a kind holds, in words.
 
     Example:
-        >>> spelled_kind("series")
+        >>> describe_kind("series")
         'the studies of several epochs'
     """
     return _SPELLED[kind]
 
 
 @contextmanager
-def claimed(
+def claiming(
     folder: Path, kind: str, *, part: str = "", error: type[HormesisError] = StudyError
 ) -> Iterator[Owner]:
     """Make a folder and mark it; after an error take both away if nothing was put into it.

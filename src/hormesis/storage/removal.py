@@ -52,7 +52,7 @@ class Layout:
         return next(found, None)
 
 
-def foreign(folder: Path, layout: Layout) -> str | None:
+def first_foreign(folder: Path, layout: Layout) -> str | None:
     """Return what lies in a folder that we did not write, the first by name; None for nothing.
 
     A link is never ours, whatever its name, nor what lies beyond a mount point.
@@ -152,7 +152,7 @@ def is_mount(folder: Path) -> bool:
         return here.mount() != above.mount() or os.path.ismount(folder)
 
 
-def names_in(folder: Path) -> frozenset[str]:
+def entry_names(folder: Path) -> frozenset[str]:
     """Return the names in a folder, none if it is not there; a link is not followed."""
     try:
         with _opened(folder) as here:

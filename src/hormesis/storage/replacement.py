@@ -12,10 +12,10 @@ from pathlib import Path
 
 from hormesis.errors import StudyError
 from hormesis.storage.atomic import TEMPORARY, sync_folder
-from hormesis.storage.folders import LAYOUT, check_replaceable, is_ours, is_study
+from hormesis.storage.folders import LAYOUT, check_replaceable, is_own_study, is_study
 from hormesis.storage.lock import holder_of
 from hormesis.storage.ownership import NEXT, OLD, STUDY, claim, owner
-from hormesis.storage.removal import check_ours, foreign, names_in, remove, remove_remains
+from hormesis.storage.removal import check_ours, entry_names, first_foreign, remove, remove_remains
 
 _PATIENCE = 100  # hundredths of a second
 
@@ -65,7 +65,7 @@ def _plays(folder: Path, part: str) -> bool:
 
 def _is_empty(folder: Path) -> bool:
     """Return whether nothing is in a folder, but for what was being written when a process died."""
-    return all(name.startswith(TEMPORARY) for name in names_in(folder))
+    return all(name.startswith(TEMPORARY) for name in entry_names(folder))
 
 
 def _may_grow(folder: Path) -> bool:
@@ -75,7 +75,7 @@ def _may_grow(folder: Path) -> bool:
             return True
         # One that an earlier version began, which marked nothing.
         marked = owner(folder) is not None
-        return not marked and is_ours(folder) and foreign(folder, LAYOUT) is None
+        return not marked and is_own_study(folder) and first_foreign(folder, LAYOUT) is None
     except OSError:  # a link, or a file
         return False
 
@@ -117,7 +117,7 @@ def recover(out: Path) -> None:
             remove(old, LAYOUT)
 
 
-def standing(out: Path) -> Path:
+def folder_to_read(out: Path) -> Path:
     """Return where a study is to be read: in its place but after a death in ``swap``.
 
     Waits, but not for ever, while the study is away because another takes its place.
@@ -137,7 +137,7 @@ def standing(out: Path) -> Path:
     return new if _is_kept(new) else old  # as the next process to work there will decide
 
 
-def growing(folder: Path) -> Path:
+def folder_in_progress(folder: Path) -> Path:
     """Return where a study grows: beside the one that it is to replace, if there is one.
 
     Args:

@@ -62,7 +62,7 @@ def read_bytes(path: Path, most: int, *, follow: bool = False) -> bytes:
         Traceback (most recent call last):
         hormesis.storage.safe_read.UnreadableFile: it is a folder, not a file
     """
-    with opened(path, most, follow=follow) as file:
+    with open_regular(path, most, follow=follow) as file:
         content = file.read(most + 1)
     if len(content) > most:  # it has grown meanwhile
         raise _too_large(path, most)
@@ -80,7 +80,7 @@ def digest(path: Path, size: int) -> str:
         UnreadableFile: If it has another size, or as ``read_bytes`` says.
         OSError: If it cannot be read for another reason.
     """
-    with opened(path, size) as file:
+    with open_regular(path, size) as file:
         there = os.fstat(file.fileno()).st_size
         if there != size:
             said = f"it has {there:,} bytes in place of {size:,}"
@@ -89,7 +89,7 @@ def digest(path: Path, size: int) -> str:
 
 
 @contextmanager
-def opened(path: Path, most: int, *, follow: bool = False) -> Iterator[BufferedReader]:
+def open_regular(path: Path, most: int, *, follow: bool = False) -> Iterator[BufferedReader]:
     """Open a regular file to be read, for libraries that read from an open one.
 
     Args:

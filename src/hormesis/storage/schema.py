@@ -1,373 +1,328 @@
-"""What the manifest of a study or of a retraining may say: one rule for every entry that is read.
+"""What the manifest of a study says, as typed values that writer, reader and checks share.
 
-To add an entry that the package reads, add one line with its rule to the table that it belongs to
-(and one to ``docs/study-format.md``); the name ends in ``?`` unless every study has it, also those
-that are written already. Rules: ``Whole``, ``Number``, ``Flag``, ``Text``, ``Many`` (a list),
-``Named`` (a table of any keys), ``Table`` (a table of known keys), ``either``. What has to fit
-something else in the manifest stands in ``_disagreements``; what has to fit a table, in
-``claims.wrong_study``. Entries without a rule are let pass and must not be believed.
+To add an entry that the package reads, add one line to the class that it belongs to (and one to
+``docs/study-format.md``), with a default unless every study has it, also those that are written
+already. What has to fit something else in the manifest stands in ``manifest_checks``; what has to
+fit a table, in ``table_checks.wrong_study``. Entries without a line are let pass and must not be
+believed.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from itertools import pairwise
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from hormesis.settings.choices import (
-    ADVERSARIES,
-    BASES,
-    CERTAIN,
-    COMPARED,
-    GRANULARITIES,
-    INTERVALS,
-    MOST_DRAWS,
-    MOST_SEED,
-    MOST_THRESHOLDS,
-    MULTIPLICITIES,
-    POPULATIONS,
-    PRECISIONS,
-    REFERENCES,
-    SCOPES,
-)
+import msgspec
+from msgspec import Meta, field
+
+from hormesis.settings import choices
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.rules import (
-    LARGEST,
-    Exactly,
-    Flag,
-    Many,
-    Named,
+from hormesis.storage.validation import (
+    Above0,
+    AtLeast0,
+    Count,
+    Entry,
+    Hash,
     Number,
-    Table,
+    Positive,
+    Range,
+    Sentences,
+    Shape,
+    Share,
     Text,
-    Whole,
-    either,
+    Texts,
+    Word,
+    among,
+    typed,
 )
 
 UNFINISHED, FINISHED = "unfinished", "finished"
 MOST_SHARDS = 1 << 17
-BINARY = ("accuracy", "top5")  # performances whose means are shares of the samples
-_NONE, _HASH = Exactly(None), Text(128)
-_ABSENT = either()  # an entry that a study has in memory alone
-_PATTERNS = Many(Text())
-_ABOVE_0 = Number(0, LARGEST, open=True)
-_RANGE = Many(Number(), 2, 2)
-_SCORING = Table(
-    {
-        "base?": Text(among=BASES),
-        "reference?": Text(among=REFERENCES),
-        "tolerance?": Number(0),
-        "interval?": Text(among=INTERVALS),
-        "level?": Number(0, 1, open=True),
-        "multiplicity?": Text(among=MULTIPLICITIES),
-        "chance_corrected?": Flag(),
-        "population?": Text(among=POPULATIONS),
-    }
-)
-_QUESTION = Table(
-    {
-        "network": Table(
-            {
-                "name": Text(),
-                "fingerprint": _HASH,
-                "normalization?": Table({"mean": Many(Number()), "std": Many(Number())}),
-            }
-        ),
-        "data": Table(
-            {
-                "name": Text(),
-                "samples": Whole(1),
-                "classes": Whole(1),
-                "shape?": Many(Whole(1), 0, 64),
-                "bounds?": _RANGE,
-                "fingerprint": _HASH,
-            }
-        ),
-        "attack": Table(
-            {
-                "name": Text(64),
-                "epsilon": either(_ABOVE_0, Text(among=("auto",))),
-                "steps?": either(_NONE, Whole(1)),
-                "step_size?": _ABOVE_0,
-                "random_start?": Flag(),
-            }
-        ),
-        "targets": Table(
-            {
-                "include?": _PATTERNS,
-                "exclude?": _PATTERNS,
-                "kinds?": either(_NONE, _PATTERNS),
-                "scope": Text(among=SCOPES),
-                "per": Text(among=GRANULARITIES),
-            }
-        ),
-        "sweep": Table(
-            {
-                "filters": Many(Text(64), 1, 64),
-                "thresholds": Whole(2, MOST_THRESHOLDS),
-                "compare?": Text(among=COMPARED),
-                "span?": either(_NONE, _RANGE),
-                "adversary": Text(among=ADVERSARIES),
-                "precision?": Text(among=PRECISIONS),
-                "control?": either(Flag(), Whole(0, MOST_DRAWS)),
-                "seed": Whole(0, MOST_SEED),
-                "until?": either(_NONE, Text(among=(CERTAIN,)), _ABOVE_0),
-            }
-        ),
-        "performance": Table({"name": Text(), "higher_is_better": Flag()}),
-        "until?": _SCORING,
-    }
-)
-_ATTACK = Table(
-    {
-        "name": Text(64),
-        "epsilon": _ABOVE_0,
-        "random_start?": Flag(),
-        "chosen?": either(
-            _NONE,
-            Table(
-                {
-                    "epsilon?": _ABOVE_0,
-                    "clean?": Number(0, 1),
-                    "adversarial?": Number(0, 1),
-                    "evaluations?": Whole(0),
-                    "unharmed?": Flag(),
-                    "chance?": either(_NONE, Number()),
-                }
-            ),
-        ),
-    }
-)
-_RUN = Table(
-    {
-        "engine?": Text(64),
-        "workers?": Whole(0),
-        "batch?": Whole(1),
-        "began?": Number(0, 1e12),
-        "seconds?": Number(0, 1e12),
-        "versions?": Named(Text(64)),
-        "python?": Text(64),
-        "machine?": Text(64),
-        "cores?": Whole(0),
-    }
-)
-_TRAINING = Table(
-    {
-        "question?": Table(
-            {
-                "network?": Table({}),
-                "data?": Table({}),
-                "recipe?": Table({"seed?": either(_NONE, Whole(0, MOST_SEED))}),
-            }
-        )
-    }
-)
-_STUDY: dict[str, Any] = {
-    "format?": Whole(1),
-    "state?": Text(among=(UNFINISHED, FINISHED)),
-    "study?": _HASH,
-    "question": _QUESTION,
-    "attack": _ATTACK,
-    "scoring": _SCORING,
-    "shards?": Table({"edges": Many(Whole(), 2, MOST_SHARDS + 1), "there?": _ABSENT}),
-    "origin?": Table({"epoch?": Whole(0, 10**9), "run?": Text(), "training?": _TRAINING}),
-    "base?": Table(
-        {
-            "clean": Number(),
-            "adversarial": Number(),
-            "higher_is_better?": Flag(),
-            "samples?": Whole(1),
-            "clean_error?": Number(),
-            "adversarial_error?": Number(),
-            "zero_gradient?": Number(),
-            "unmoved?": Number(),
-        }
-    ),
-    "chance?": Number(),
-    "metric?": Table({"binary": Flag()}),
-    "confirmation?": Table(
-        {
-            "key?": Text(),
-            "level?": Number(),
-            "seconds?": Number(),
-            "targets?": Many(Text()),
-            "samples?": Whole(),
-            "steps?": Whole(),
-            "restarts?": Whole(),
-            "draws?": Whole(),
-        }
-    ),
-    "cross_check?": Table(
-        {
-            "key?": Text(),
-            "level?": Number(),
-            "margin?": Number(),
-            "seconds?": Number(),
-            "samples?": Whole(),
-            "draws?": Whole(),
-            "surrogates?": Many(Text()),
-        }
-    ),
-    "settled?": Many(
-        Table(
-            {
-                "samples": Whole(2),
-                "clean": Number(),
-                "adversarial": Number(),
-                "targets": Many(Text(), 1),
-            }
-        ),
-        most=10_000,
-    ),
-    "flow?": Many(Table({"targets": Many(Text()), "after": Many(Whole())}), most=100_000),
-    "audit?": Table({"outcomes?": Whole(), "different?": Whole()}),
-    "notes": Many(Text(20_000), most=10_000),
-    "run?": _RUN,
-    "tables?": Named(_HASH),
-}
-_WHOLE = Table(_STUDY)
-_CHOSEN = {"epsilon", "clean", "adversarial", "evaluations", "unharmed"}
-
-_COUNTS = Named(Whole())
-_RETRAINING = Table(
-    {
-        "study": Table({"network": Text(), "data": Text(), "epoch?": either(_NONE, Whole())}),
-        "selection": Table(
-            {
-                "targets": Many(Text()),
-                "keep": Many(Text(64)),
-                "by": Text(64),
-                "filter": Text(64),
-                "undecided?": Text(64),
-                "others?": Text(64),
-                "batchnorm?": Text(64),
-                "scoring?": either(_NONE, _SCORING),
-                "trained_targets?": _COUNTS,
-                "frozen_targets?": _COUNTS,
-                "trained_parameters?": Whole(),
-                "frozen_parameters?": Whole(),
-            }
-        ),
-        "recipe": Table({"epochs": Whole(), "optimizer": Text(), "rate": Number(0)}),
-        "arms?": Named(Many(Table({"seed?": Whole(0, MOST_SEED)}))),
-        "controls?": Table(
-            {
-                "seeds": Many(Whole(0, MOST_SEED), 1),
-                "samples": Whole(1),
-                "trial": Table({"steps": Whole(), "restarts": Whole()}),
-            }
-        ),
-        "notes?": Many(Text(20_000), most=10_000),
-        "frozen?": Table({"values": Whole(), "equal": Text()}),
-    }
-)
+_BINARY = ("accuracy", "top5")  # where a manifest does not say, as it was written before
+_Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+_Seed = Annotated[int, Meta(ge=0, le=choices.MOST_SEED)]
+_NAN = float("nan")
 
 
-def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the manifest of a study, as parts of sentences.
+class Normalization(Entry, frozen=True):
+    """What is done to inputs in front of a network, a number a channel; empty for nothing."""
 
-    Args:
-        manifest: Plain values, as JSON has them.
-
-    Example:
-        >>> next(faults({"question": {"network": {"name": 3}}}))
-        'it lacks `attack`'
-    """
-    unfinished = manifest.get("state") == UNFINISHED
-    needed = [name for name in _STUDY if not name.endswith("?")]
-    needed += ["study", "shards"] if unfinished else ["base"]
-    needed += ["study"] if "shards" in manifest else []
-    missing = [f"it lacks `{name}`" for name in needed if name not in manifest]
-    wrong = [f"it lacks a proper `{place}`" for place in _WHOLE.wrong(manifest, "")]
-    yield from missing
-    yield from wrong
-    if not missing and not wrong:
-        yield from _disagreements(manifest)
+    mean: list[Number]
+    std: list[Number]
 
 
-def _disagreements(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield which entries, each of its kind, do not fit the others."""
-    unknown = set(manifest["scoring"]) - {one.name for one in fields(Scoring)}
-    if unknown:
-        yield f"its `scoring` has a setting {min(unknown)!r} too many"
-    question = manifest["question"]
-    filters, span = question["sweep"]["filters"], question["sweep"].get("span")
-    if len(set(filters)) < len(filters):
-        yield "its `question.sweep.filters` name one twice"
-    for place, found in (("data.bounds", question["data"].get("bounds")), ("sweep.span", span)):
-        if found is not None and not found[0] < found[1]:
-            yield f"its `question.{place}` do not run from low to high"
-    yield from _wrong_samples(manifest)
-    yield from _wrong_base(manifest)
-    yield from _wrong_targets(manifest)
+class Network(Entry, frozen=True):
+    """The network that was measured."""
+
+    name: Text
+    fingerprint: Hash
+    normalization: Normalization = field(default_factory=lambda: Normalization(mean=[], std=[]))
 
 
-def _wrong_samples(manifest: Mapping[str, Any]) -> Iterator[str]:
-    planned, base = manifest["question"]["data"]["samples"], manifest.get("base", {})
-    if base.get("samples", 1) > planned:
-        yield "its `base.samples` are more than its data have"
-    if "shards" not in manifest:
-        return
-    edges = manifest["shards"]["edges"]
-    if edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
-        yield "the edges of its `shards` do not ascend from 0"
-    elif edges[-1] != planned:
-        yield "its shards end at another sample than its data"
-    if manifest.get("state") != UNFINISHED and "samples" not in base:
-        yield "it lacks a proper `base.samples`"
+class Data(Entry, frozen=True):
+    """The samples that it was to be measured on."""
+
+    name: Text
+    samples: Positive
+    classes: Positive
+    fingerprint: Hash
+    shape: Shape = field(default_factory=list)
+    bounds: Range = (0.0, 1.0)
 
 
-def _wrong_base(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield accuracies of the unfiltered network that are no share of its samples."""
-    base = manifest.get("base", {})
-    if manifest["question"]["performance"]["name"] not in BINARY or "samples" not in base:
-        return
-    for name in ("clean", "adversarial"):
-        value = base[name]
-        if value != 0 and not 0.99 / base["samples"] <= value <= 1:
-            yield f"it lacks a proper `base.{name}`"
+class AskedAttack(Entry, frozen=True):
+    """The attack as it was asked for."""
+
+    name: Word
+    epsilon: Above0 | Annotated[str, among(("auto",))]
+    steps: Positive | None = None
+    step_size: Above0 = _NAN
+    random_start: bool = False
 
 
-def _wrong_targets(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the entries that name targets."""
-    settled = manifest.get("settled", [])
-    most = manifest.get("base", {}).get("samples", manifest["question"]["data"]["samples"])
-    if any(one["samples"] > most for one in settled):
-        yield f"targets are `settled` after more than {most} samples"
-    names = [name for one in settled for name in one["targets"]]
-    if len(set(names)) < len(names):
-        yield "a target is `settled` twice"
-    for place, node in enumerate(manifest.get("flow", [])):
-        if any(source >= place for source in node["after"]):
-            yield "its `flow` does not come in the order in which it is computed"
-            return
+class AskedTargets(Entry, frozen=True):
+    """Which parameters were asked for."""
+
+    scope: Annotated[str, among(choices.SCOPES)]
+    per: Annotated[str, among(choices.GRANULARITIES)]
+    include: Texts = field(default_factory=list)
+    exclude: Texts = field(default_factory=list)
+    kinds: Texts | None = None
 
 
-def not_to_go_on_with(manifest: Mapping[str, Any]) -> str:
-    """Return why nobody can go on with a study, as a part of a sentence, or nothing.
+class AskedSweep(Entry, frozen=True):
+    """How they were asked to be filtered."""
 
-    Args:
-        manifest: Its manifest, of the same question as is asked now.
-    """
-    fault = next(faults(manifest), "")
-    if fault or "shards" not in manifest:
-        return fault
-    if "batch" not in manifest.get("run", {}):
-        return "it lacks a proper `run.batch`"
-    whole = set(manifest["attack"].get("chosen") or ()) - {"chance"} == _CHOSEN
-    if manifest["question"]["attack"]["epsilon"] == "auto" and not whole:
-        return "it lacks a proper `attack.chosen`"
-    return ""
+    filters: Annotated[list[Word], Meta(min_length=1, max_length=64)]
+    thresholds: Annotated[int, Meta(ge=2, le=choices.MOST_THRESHOLDS)]
+    adversary: Annotated[str, among(choices.ADVERSARIES)]
+    seed: _Seed
+    by: Annotated[str, among(choices.COMPARED)] = field(name="compare", default="signed")
+    span: Range | None = None
+    precision: Annotated[str, among(choices.PRECISIONS)] = "exact"
+    control: bool | Annotated[int, Meta(ge=0, le=choices.MOST_DRAWS)] = False
+    until: Above0 | Annotated[str, among((choices.CERTAIN,))] | None = None
 
 
-def retraining_fault(manifest: Mapping[str, Any]) -> str:
-    """Return what is wrong with the manifest of a retraining, as a part of a sentence, or nothing.
+class AskedMetric(Entry, frozen=True):
+    """What was measured of each sample."""
+
+    name: Text
+    higher_is_better: bool
+
+
+class ScoringEntry(Entry, frozen=True):
+    """How responses become scores, see ``settings.scoring.Scoring``."""
+
+    base: Annotated[str, among(choices.BASES)] = Scoring.base
+    reference: Annotated[str, among(choices.REFERENCES)] = Scoring.reference
+    tolerance: AtLeast0 = Scoring.tolerance
+    interval: Annotated[str, among(choices.INTERVALS)] = Scoring.interval
+    level: Annotated[float, Meta(gt=0, lt=1)] = Scoring.level
+    multiplicity: Annotated[str, among(choices.MULTIPLICITIES)] = Scoring.multiplicity
+    chance_corrected: bool = Scoring.chance_corrected
+    population: Annotated[str, among(choices.POPULATIONS)] = Scoring.population
+
+    def as_scoring(self) -> Scoring:
+        """Return the setting that the entry is of."""
+        return Scoring(**msgspec.structs.asdict(self))
+
+
+class Question(Entry, frozen=True):
+    """What was asked: two studies with the same question have the same results."""
+
+    network: Network
+    data: Data
+    attack: AskedAttack
+    targets: AskedTargets
+    sweep: AskedSweep
+    metric: AskedMetric = field(name="performance")
+    until: ScoringEntry | None = None
+
+
+class ChosenEpsilon(Entry, frozen=True):
+    """How ``auto`` found the magnitude of the attack."""
+
+    epsilon: Above0 = _NAN
+    clean: Share = _NAN
+    adversarial: Share = _NAN
+    evaluations: Count = 0
+    unharmed: bool = True
+    chance: Number | None = None
+
+
+class RunAttack(Entry, frozen=True):
+    """The attack as it was run."""
+
+    name: Word
+    epsilon: Above0
+    random_start: bool = False
+    chosen: ChosenEpsilon | None = None
+
+
+class MetricProperties(Entry, frozen=True):
+    """What a metric is like; None where that was not written."""
+
+    binary: bool | None = None
+
+
+class Shards(Entry, frozen=True):
+    """Where shards begin and end; none in a study of format 1."""
+
+    edges: Annotated[list[Count], Meta(min_length=2, max_length=MOST_SHARDS + 1)]
+    there: list[tuple[int, int]] = field(default_factory=list)  # in memory alone
+
+
+class Recipe(Entry, frozen=True):
+    """How the network was trained, as far as a comparison of studies tells of it."""
+
+    seed: _Seed | None = None
+
+
+class OriginQuestion(Entry, frozen=True):
+    """What its training asked."""
+
+    network: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+class OriginTraining(Entry, frozen=True):
+    """The manifest of its training."""
+
+    question: OriginQuestion = field(default_factory=OriginQuestion)
+
+
+class Origin(Entry, frozen=True):
+    """Where the network comes from, as far as that is known."""
+
+    epoch: Annotated[int, Meta(ge=0, le=10**9)] | None = None
+    run: Text = ""
+    training: OriginTraining = field(default_factory=OriginTraining)
+
+
+class BaseEntry(Entry, frozen=True):
+    """Mean performance of the unfiltered network; of no samples before there is any."""
+
+    clean: Number
+    adversarial: Number
+    higher_is_better: bool = True
+    samples: Positive = 0
+    clean_error: Number = _NAN
+    adversarial_error: Number = _NAN
+    zero_gradient: Number = _NAN
+    unmoved: Number = _NAN
+
+
+class Evidence(Entry, frozen=True):
+    """How claims, or figures, were put to another test; with an empty key, they were not."""
+
+    key: Text = ""
+    level: Number = 0.0
+    margin: Number = 0.0
+    seconds: Number = 0.0
+    targets: Texts = field(default_factory=list)
+    surrogates: Texts = field(default_factory=list)
+    samples: Count = 0
+    steps: Count = 0
+    restarts: Count = 0
+    draws: Count = 0
+
+
+class Settled(Entry, frozen=True):
+    """Targets that were settled before others."""
+
+    samples: Annotated[int, Meta(ge=2, le=1 << 53)]
+    clean: Number
+    adversarial: Number
+    targets: Annotated[list[Text], Meta(min_length=1, max_length=1_000_000)]
+
+
+class Node(Entry, frozen=True):
+    """A step on the way of the data: its parameters, and the places of what feeds it."""
+
+    targets: Texts
+    after: Annotated[list[Count], Meta(max_length=1_000_000)]
+
+
+class AuditEntry(Entry, frozen=True):
+    """How many outcomes the plain loop measured again, and how many of these were different."""
+
+    outcomes: Count = 0
+    different: Count = 0
+
+
+class Session(Entry, frozen=True):
+    """How the study was carried out; none of it changes a result."""
+
+    engine: Word = ""
+    workers: Count = 0
+    batch: Positive = 0
+    began: _Seconds = 0.0
+    seconds: _Seconds = 0.0
+    versions: Annotated[dict[Text, Word], Meta(max_length=1000)] = field(default_factory=dict)
+    python: Word = ""
+    machine: Word = ""
+    cores: Count = 0
+
+
+class Manifest(Entry, frozen=True):
+    """All that the manifest of a study says and the package reads.
 
     Example:
-        >>> retraining_fault({})
-        "it lacks 'study'"
+        >>> manifest_of({"question": {"network": {"name": 3}}})
+        Traceback (most recent call last):
+        ValueError: it lacks `attack`
     """
-    missing = [key for key in ("study", "selection", "recipe") if key not in manifest]
-    if missing:
-        return f"it lacks {missing[0]!r}"
-    place = next(_RETRAINING.wrong(manifest, ""), None)
-    return "" if place is None else f"it lacks a proper `{place}`"
+
+    question: Question
+    attack: RunAttack
+    scoring: ScoringEntry
+    notes: Sentences
+    state: Annotated[str, among((UNFINISHED, FINISHED))] = FINISHED
+    format: Positive = 1
+    study: Hash = ""
+    metric: MetricProperties = field(default_factory=MetricProperties)
+    shards: Shards = field(default_factory=lambda: Shards(edges=[]))
+    origin: Origin = field(default_factory=Origin)
+    base: BaseEntry = field(default_factory=lambda: BaseEntry(clean=_NAN, adversarial=_NAN))
+    chance: Number | None = None
+    confirmation: Evidence = field(default_factory=Evidence)
+    cross_check: Evidence = field(default_factory=Evidence)
+    settled: Annotated[list[Settled], Meta(max_length=10_000)] = field(default_factory=list)
+    flow: Annotated[list[Node], Meta(max_length=100_000)] = field(default_factory=list)
+    audit: AuditEntry = field(default_factory=AuditEntry)
+    run: Session = field(default_factory=Session)
+    tables: Annotated[dict[Text, Hash], Meta(max_length=1000)] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all was measured that was asked for."""
+        return self.state == FINISHED
+
+    @property
+    def binary(self) -> bool:
+        """Whether the metric of a sample is 0 or 1, so that means are shares of the samples."""
+        known = self.metric.binary
+        return self.question.metric.name in _BINARY if known is None else known
+
+    @property
+    def planned(self) -> int | None:
+        """Number of samples there were, if the sweep chose when to stop; else None."""
+        return None if self.question.sweep.until is None else self.question.data.samples
+
+
+def manifest_of(values: Mapping[str, Any]) -> Manifest:
+    """Return what the manifest of a study says; entries may still disagree with each other.
+
+    Args:
+        values: As JSON has them.
+
+    Raises:
+        ValueError: If one is missing or of another kind, as a part of a sentence.
+    """
+    missing = [one.encode_name for one in msgspec.structs.fields(Manifest) if one.required]
+    missing += ["study", "shards"] if values.get("state") == UNFINISHED else ["base"]
+    missing += ["study"] if "shards" in values else []
+    for name in missing:
+        if name not in values:
+            raise ValueError(f"it lacks `{name}`")
+    return typed(dict(values), Manifest)

@@ -8,15 +8,15 @@ from typing import Any
 
 from hormesis.storage.safe_read import parse_json, read_bytes
 
-SEAL = "sha256"
-MOST_NESTED = 200_000  # lists and tables in a file: their number is what takes time
+_SEAL = "sha256"
+_SPELLED_AGAIN = 1 << 20  # bytes of a file whose values are spelled anew for its checksum
 
 
-def sealed(said: Mapping[str, Any]) -> bytes:
+def sealed(values: Mapping[str, Any]) -> bytes:
     """Return plain values as JSON that ends with a checksum of itself.
 
     Args:
-        said: What the file shall say; an entry ``sha256`` is replaced.
+        values: What the file shall say; an entry ``sha256`` is replaced.
 
     Raises:
         ValueError: If it holds a number that JSON does not know.
@@ -25,8 +25,8 @@ def sealed(said: Mapping[str, Any]) -> bytes:
         >>> unsealed(sealed({"epoch": 3}))
         {'epoch': 3}
     """
-    bare = {key: value for key, value in said.items() if key != SEAL}
-    text = _spelled({**bare, SEAL: sha256(_spelled(bare).encode()).hexdigest()})
+    bare = {key: value for key, value in values.items() if key != _SEAL}
+    text = _spelled({**bare, _SEAL: sha256(_spelled(bare).encode()).hexdigest()})
     return (text + "\n").encode()
 
 
@@ -44,14 +44,48 @@ def unsealed(content: bytes) -> dict[str, Any]:
         Traceback (most recent call last):
         ValueError: its checksum does not fit
     """
-    if content.count(b"[") + content.count(b"{") > MOST_NESTED:
-        raise ValueError(f"it holds more than {MOST_NESTED:,} lists and tables")
-    said = parse_json(content)
-    if not isinstance(said, dict):
+    values = parse_table(content)
+    check_seal(values, content)
+    return values
+
+
+def parse_table(content: bytes) -> dict[str, Any]:
+    """Return what a file says, with its checksum, which is not looked at.
+
+    Raises:
+        ValueError: If it is no JSON table as ``parse_json`` takes it.
+    """
+    try:
+        values = parse_json(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values, dict):
         raise ValueError("it is no table of names and values")
-    if SEAL in said and said.pop(SEAL) != sha256(_spelled(said).encode()).hexdigest():
+    return values
+
+
+def check_seal(values: dict[str, Any], content: bytes) -> None:
+    """Take the checksum out of what a file says.
+
+    Of a large one, whose values take long to spell again, the bytes have to be those we write.
+
+    Args:
+        values: What ``parse_table`` returned; it is changed.
+        content: The file.
+
+    Raises:
+        ValueError: If the checksum does not fit.
+    """
+    seal = values.pop(_SEAL, None)
+    if seal is None:
+        return
+    ending = b',\n  "%s": "%s"\n}\n' % (_SEAL.encode(), str(seal).encode("ascii", "replace"))
+    if content.endswith(ending):
+        spelled = content.removesuffix(ending) + b"\n}"
+    else:
+        spelled = _spelled(values).encode() if len(content) <= _SPELLED_AGAIN else b""
+    if seal != sha256(spelled).hexdigest():
         raise ValueError("its checksum does not fit")
-    return said
 
 
 def read_sealed(path: Path, most: int) -> dict[str, Any]:
@@ -68,5 +102,5 @@ def read_sealed(path: Path, most: int) -> dict[str, Any]:
     return unsealed(read_bytes(path, most))
 
 
-def _spelled(said: Mapping[str, Any]) -> str:
-    return json.dumps(said, indent=2, allow_nan=False)
+def _spelled(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2, allow_nan=False)

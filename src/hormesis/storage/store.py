@@ -115,7 +115,7 @@ def whole_shards(store: Store, edges: Sequence[int], study: str) -> tuple[list[S
     for span in pairwise(edges):
         try:
             content = store.get(span[0])
-            wrong = None if content is None else fault(content, span, study)
+            wrong = None if content is None else shard_fault(content, span, study)
         except OSError as error:
             content, wrong = b"", error.strerror or str(error)
         if content is not None:
@@ -123,7 +123,7 @@ def whole_shards(store: Store, edges: Sequence[int], study: str) -> tuple[list[S
     return whole, damaged
 
 
-def strangers(store: Store, study: str) -> int:
+def foreign_shards(store: Store, study: str) -> int:
     """Return how many shards, whole in themselves, belong to another study."""
     count = 0
     for first in store.firsts():
@@ -134,7 +134,7 @@ def strangers(store: Store, study: str) -> int:
     return count
 
 
-def fault(content: bytes, span: Span, study: str) -> str:
+def shard_fault(content: bytes, span: Span, study: str) -> str:
     """Return what is wrong with a shard, in a few words; nothing if it is whole.
 
     Args:
@@ -155,11 +155,11 @@ def fault(content: bytes, span: Span, study: str) -> str:
     return ""
 
 
-def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
+def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
     """Return neighbouring spans as one.
 
     Example:
-        >>> merged([(0, 4), (4, 8), (12, 16)])
+        >>> merge_spans([(0, 4), (4, 8), (12, 16)])
         ((0, 8), (12, 16))
     """
     found = list[Span]()
@@ -183,7 +183,7 @@ def read_spans(store: Store, spans: Iterable[Span], study: str) -> Iterator[Stor
         content = _read(store, span[0])
         if content is None:
             raise StudyError(f"The outcomes {name} are missing{_REMEDY}")
-        wrong = fault(content, span, study)
+        wrong = shard_fault(content, span, study)
         if wrong:
             raise StudyError(f"The outcomes in {name} are damaged: {wrong}{_REMEDY}")
         block = unpack(name, content).outcomes

@@ -12,18 +12,8 @@ import pyarrow.parquet
 
 from hormesis.engine.controls import control_columns
 from hormesis.settings.choices import COMBINED, MOST_DRAWS, UNFILTERED
-from hormesis.storage.schema import BINARY, not_to_go_on_with
+from hormesis.storage.schema import Manifest
 
-__all__ = [
-    "TABLE_ERRORS",
-    "not_to_go_on_with",
-    "removals_of",
-    "table_of",
-    "wrong_cells",
-    "wrong_column",
-    "wrong_retrained",
-    "wrong_study",
-]
 MOST_ROWS = 20_000_000  # of a table
 MOST_COLUMNS = 64 + MOST_DRAWS
 MOST_CELLS = 64 * MOST_ROWS
@@ -69,7 +59,7 @@ _BETWEEN = {
 _MEANS = ("clean", "adversarial", "random_clean", "random_adversarial")
 
 
-def table_of(content: bytes) -> pd.DataFrame:
+def parse_parquet(content: bytes) -> pd.DataFrame:
     """Return the table of a Parquet file, whose few bytes may stand for more than memory holds.
 
     Raises:
@@ -219,7 +209,7 @@ def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
 
 
 def wrong_study(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     targets: pd.DataFrame,
     cells: pd.DataFrame,
     samples: pd.DataFrame | None,
@@ -236,38 +226,34 @@ def wrong_study(
 
 
 def _disagreements(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     targets: pd.DataFrame,
     cells: pd.DataFrame,
     samples: pd.DataFrame | None,
 ) -> Iterator[str]:
-    question = manifest["question"]
     names, swept = set(targets["target"]), set(cells["target"])
     if targets["size"].to_numpy()[targets["target"].isin([*swept]).to_numpy()].min(initial=1) < 1:
         yield "there are cells of a target without values"
-    if not {name for one in manifest.get("settled", ()) for name in one["targets"]} <= swept:
+    if not {name for one in manifest.settled for name in one.targets} <= swept:
         yield "targets are `settled` that were not swept"
     known = names | {name.rpartition("[")[0] for name in names}
-    if not {name for node in manifest.get("flow", ()) for name in node["targets"]} <= known:
+    if not {name for node in manifest.flow for name in node.targets} <= known:
         yield "its `flow` names unknown targets"
-    if question["performance"]["name"] in BINARY:
+    if manifest.binary:
         for name in _MEANS:
             if name in cells and not cells[name].between(0, 1).all():
                 yield f"there are shares of samples in {name} that are none"
     if samples is None:
         return
-    data, sweep = question["data"], question["sweep"]
-    if (
-        len(samples) != data["samples"]
-        or samples["label"].to_numpy().max(initial=0) >= (data["classes"])
-    ):
+    data, sweep = manifest.question.data, manifest.question.sweep
+    if len(samples) != data.samples or samples["label"].to_numpy().max(initial=0) >= data.classes:
         yield "it has other samples than it says"
-    steps = int(cells["step"].to_numpy().max()) + 1 if len(cells) else sweep["thresholds"]
-    if steps != sweep["thresholds"] or not set(cells["filter"]) <= set(sweep["filters"]):
+    steps = int(cells["step"].to_numpy().max()) + 1 if len(cells) else sweep.thresholds
+    if steps != sweep.thresholds or not set(cells["filter"]) <= set(sweep.filters):
         yield "it has other filters or thresholds than it says"
 
 
-def removals_of(cells: pd.DataFrame) -> int:
+def count_removals(cells: pd.DataFrame) -> int:
     """Return how many rows of outcomes the cells of a study name at least."""
     names = [name for name in ("outcome", *control_columns(cells)) if name in cells]
     named = [cells[name].to_numpy() for name in names]

@@ -1,203 +1,225 @@
-"""What the files of a training may say: one rule for every entry that is read.
+"""What the files of trainings and retrainings say, as typed values; see ``schema`` for studies."""
 
-To add an entry, add a line with its rule to the table that it belongs to; its name ends in ``?``
-unless every run has it, also those that are written already. Entries without a rule are let pass
-and must not be believed.
-"""
-
-import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
-import pandas as pd
+from msgspec import Meta, field
 
 from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS
-from hormesis.storage.rules import Exactly, Flag, Many, Named, Number, Table, Text, Whole, either
-
-MEASURED = (
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "adversarial_accuracy",
-)
-"""What is measured after an epoch, as columns of the table of metrics."""
-COLUMNS = (*MEASURED, "rate", "seconds")
-MOST_TABLE = 1 << 22  # bytes of a table of metrics
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table of metrics, as text."""
-
-    def wrong(self, value: object, place: str) -> Iterator[str]:
-        """Yield the place if it is another value."""
-        if not isinstance(value, str) or metrics_of(value)[1]:
-            yield place
-
-
-_NONE, _HASH = Exactly(None), Text(128)
-_SEALED = Table({"bytes": Whole(), "sha256": Text(64)})
-_QUESTION = Table(
-    {
-        "network": Table({"name": Text(), "named": Flag(), "fingerprint?": _HASH}),
-        "data": Table(
-            {
-                "name": Text(),
-                "samples": Whole(1),
-                "split": Text(),
-                "split_seed": Whole(),
-                "normalize": Flag(),
-                "validation_samples?": Whole(1),
-                "classes?": Whole(1),
-                "shape?": Many(Whole(), 0, 64),
-                "bounds?": Many(Number(), 2, 2),
-                "fingerprint?": _HASH,
-                "validation_fingerprint": _HASH,
-            }
-        ),
-        "recipe": Table(
-            {
-                "seed": Whole(0, MOST_SEED),
-                "stem": Text(among=STEMS),
-                "epochs": Whole(1, MOST_EPOCHS),
-                "batch?": Whole(1),
-                "rate?": Number(0, sys.float_info.max),
-                "schedule?": either(_NONE, Text()),
-            }
-        ),
-    }
-)
-_SESSION = Table(
-    {
-        "data?": either(_NONE, Text()),
-        "data_root?": either(_NONE, Text()),
-        "validated_on?": either(_NONE, Whole()),
-        "notes?": either(_NONE, Many(Text())),
-        "mended?": Many(Text()),
-        "damaged?": Many(Text()),
-    }
-)
-_MANIFEST = Table({"question": _QUESTION, "sessions?": Many(_SESSION, most=100_000)})
-_RECORD = Table(
-    {
-        "epoch": Whole(1, MOST_EPOCHS),
-        "state": _SEALED,
-        "checkpoints": Named(_SEALED, most=MOST_EPOCHS + 1),
-        "metrics": _Table(),
-        "manifest": _MANIFEST,
-    }
+from hormesis.storage.metrics_table import metrics_of
+from hormesis.storage.safe_read import digest
+from hormesis.storage.schema import ScoringEntry
+from hormesis.storage.validation import (
+    AtLeast0,
+    Count,
+    Entry,
+    Hash,
+    Positive,
+    Range,
+    Sentences,
+    Shape,
+    Text,
+    Texts,
+    Word,
+    among,
+    typed,
 )
 
-
-def wrong_manifest(said: object) -> str:
-    """Return what a manifest lacks or says wrongly, such as ``question.recipe.seed``; or nothing.
-
-    Example:
-        >>> wrong_manifest({"question": {}})
-        'question.network'
-    """
-    return next(_MANIFEST.wrong(said, ""), "")
+MISSING = "it is missing"
+_Seed = Annotated[int, Meta(ge=0, le=MOST_SEED)]
+_Epochs = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 
 
-def wrong_record(said: object) -> str:
-    """Return what the record of a state lacks or says wrongly, or nothing."""
-    return next(_wrong_record(said), "")
+class Network(Entry, frozen=True):
+    """The network that is trained."""
+
+    name: Text
+    named: bool
+    fingerprint: Hash = ""
 
 
-def _wrong_record(said: Any) -> Iterator[str]:  # noqa: ANN401
-    yield from _RECORD.wrong(said, "")
-    for name in said["checkpoints"]:
-        if not name.isdecimal() or str(int(name)) != name or int(name) > said["epoch"]:
-            yield f"checkpoints.{name}"
-    if said["metrics"].count("\n") != said["epoch"] + 1:
-        yield "metrics"
+class Data(Entry, frozen=True):
+    """What it is trained on."""
+
+    name: Text
+    samples: Positive
+    split: Text
+    split_seed: Count
+    normalize: bool
+    validation_fingerprint: Hash
+    validation_samples: Positive = 0
+    classes: Positive = 0
+    shape: Shape = field(default_factory=list)
+    bounds: Range = (0.0, 1.0)
+    fingerprint: Hash = ""
 
 
-def metrics_of(text: str) -> tuple[pd.DataFrame, str]:
-    r"""Return the table of metrics that a text holds, and what is wrong with it, or nothing.
+class Recipe(Entry, frozen=True):
+    """How it is trained."""
 
-    Args:
-        text: As ``with_row`` makes it.
-
-    Returns:
-        One row an epoch, from 1 on: ``epoch`` and what of ``COLUMNS`` there is; what is wrong.
-
-    Example:
-        >>> metrics_of("epoch,train_loss\n1,0.5\n")[0].to_dict("records")
-        [{'epoch': 1, 'train_loss': 0.5}]
-        >>> metrics_of("epoch,train_loss\n1,0.5\n3")[1]
-        'line 3 has 1 values in place of 2'
-    """
-    empty = pd.DataFrame({"epoch": []}, dtype=int)
-    if len(text) > MOST_TABLE or text.count("\n") > MOST_EPOCHS + 1 or not text.isascii():
-        return empty, "it is larger than a table of epochs, or no plain text"
-    head, *lines = text.removesuffix("\n").split("\n")
-    names = head.split(",")
-    fault = _wrong_names(names)
-    columns: list[list[float]] = [[] for _ in names]
-    for number, line in enumerate(lines, start=2):
-        values = line.split(",")
-        fault = fault or _wrong_values(values, names, number)
-        if fault:
-            return empty, fault
-        for column, value in zip(columns, values, strict=True):
-            column.append(float(value) if value else math.nan)
-    table = pd.DataFrame(dict(zip(names, columns, strict=True)), dtype=float)
-    return (empty, fault) if fault else (table.astype({"epoch": int}), "")
+    seed: _Seed
+    stem: Annotated[str, among(STEMS)]
+    epochs: _Epochs
+    batch_size: Positive = field(name="batch", default=0)
+    lr: Annotated[float, Meta(ge=0, le=sys.float_info.max)] = field(name="rate", default=0.0)
+    schedule: Text | None = None
 
 
-def _wrong_names(names: Sequence[str]) -> str:
-    if names[:1] != ["epoch"] or len(set(names)) < len(names):
-        return "its first line does not name columns"
-    unknown = [name for name in names[1:] if name not in COLUMNS]
-    return f"its column {unknown[0][:40]!r} is not known" if unknown else ""
+class Question(Entry, frozen=True):
+    """What a training asks."""
+
+    network: Network
+    data: Data
+    recipe: Recipe
 
 
-def _wrong_values(values: Sequence[str], names: Sequence[str], number: int) -> str:
-    if len(values) != len(names):
-        return f"line {number} has {len(values)} values in place of {len(names)}"
-    if values[0] != str(number - 1):
-        return f"line {number} is not of epoch {number - 1}"
-    for name, value in zip(names[1:], values[1:], strict=True):
-        if value and _number(value) is None:
-            return f"line {number} has no number for {name}"
-    return ""
+class Session(Entry, frozen=True):
+    """How a training was carried out, and what it found damaged."""
+
+    data: Text | None = None
+    data_root: Text | None = None
+    validated_on: Count | None = None
+    notes: Texts | None = None
+    mended: Texts = field(default_factory=list)
+    damaged: Texts = field(default_factory=list)
 
 
-def _number(text: str) -> float | None:
-    if len(text) > 40 or not text.isascii() or "_" in text:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def with_row(text: str, row: Mapping[str, float | int]) -> str:
-    r"""Return a table of metrics with one more row.
-
-    Args:
-        text: The table so far; empty before the first epoch.
-        row: By the name of the column, ``epoch`` first. Columns are those of the first row.
+class RunManifest(Entry, frozen=True):
+    """What the manifest of a training says.
 
     Example:
-        >>> with_row("", {"epoch": 1, "train_loss": 0.5})
-        'epoch,train_loss\n1,0.5\n'
+        >>> typed({"question": {}}, RunManifest)
+        Traceback (most recent call last):
+        ValueError: it lacks a proper `question.network`
     """
-    names = text.partition("\n")[0].split(",") if text else list(row)
-    values = (row.get(name, math.nan) for name in names)
-    line = ",".join("" if value != value else repr(value) for value in values)
-    return f"{text or ','.join(names) + chr(10)}{line}\n"
+
+    question: Question
+    sessions: Annotated[list[Session], Meta(max_length=100_000)] = field(default_factory=list)
+
+    @property
+    def last_session(self) -> Session:
+        """The last session; one that says nothing if there was none."""
+        return self.sessions[-1] if self.sessions else Session()
 
 
-def first_rows(text: str, epochs: int) -> str:
-    r"""Return a table of metrics up to an epoch.
+class Seal(Entry, frozen=True):
+    """The size of a file in bytes, and its checksum in hexadecimal digits."""
 
-    Example:
-        >>> first_rows("epoch,rate\n1,0.1\n2,0.1\n", 1)
-        'epoch,rate\n1,0.1\n'
+    bytes: Count
+    sha256: Word
+
+    def fault(self, path: Path) -> str:
+        """Return what is wrong with a file, in a few words, or nothing; links are not followed.
+
+        Args:
+            path: The file.
+        """
+        try:
+            checksum = digest(path, self.bytes)
+        except FileNotFoundError:
+            return MISSING
+        except OSError as error:
+            return error.strerror or str(error)
+        return "" if checksum == self.sha256 else "its checksum does not fit"
+
+
+class RunRecord(Entry, frozen=True):
+    """What the record of a state says."""
+
+    epoch: _Epochs
+    state: Seal
+    checkpoints: Annotated[dict[Text, Seal], Meta(max_length=MOST_EPOCHS + 1)]
+    metrics: str
+    manifest: RunManifest
+
+
+class RetrainedStudy(Entry, frozen=True):
+    """The study whose parameters were chosen from."""
+
+    network: Text
+    data: Text
+    epoch: Count | None = None
+
+
+class Selection(Entry, frozen=True):
+    """Which parameters were trained on, and how many those were."""
+
+    targets: Texts
+    keep: list[Word]
+    by: Word
+    filter: Word
+    undecided: Word = ""
+    others: Word = ""
+    batchnorm: Word = ""
+    scoring: ScoringEntry | None = None
+    trained_targets: dict[Text, Count] = field(default_factory=dict)
+    frozen_targets: dict[Text, Count] = field(default_factory=dict)
+    trained_parameters: Count = 0
+    frozen_parameters: Count = 0
+
+
+class RetrainingRecipe(Entry, frozen=True):
+    """How they were trained."""
+
+    epochs: Count
+    optimizer: Text
+    lr: AtLeast0 = field(name="rate")
+
+
+class Arm(Entry, frozen=True):
+    """One training of an arm."""
+
+    seed: _Seed = 0
+
+
+class Trial(Entry, frozen=True):
+    """The attack that the arms were evaluated with."""
+
+    steps: Count
+    restarts: Count
+
+
+class Controls(Entry, frozen=True):
+    """The other arms of a retraining; without seeds, there are none."""
+
+    seeds: Annotated[list[_Seed], Meta(min_length=1, max_length=1_000_000)]
+    samples: Positive
+    trial: Trial
+
+
+class Frozen(Entry, frozen=True):
+    """How many values were frozen, and that they are equal."""
+
+    values: Count
+    equal: Text
+
+
+class RetrainingManifest(Entry, frozen=True):
+    """What the manifest of a retraining says."""
+
+    study: RetrainedStudy
+    selection: Selection
+    recipe: RetrainingRecipe
+    arms: Annotated[dict[Text, list[Arm]], Meta(max_length=1000)] = field(default_factory=dict)
+    controls: Controls = field(
+        default_factory=lambda: Controls(seeds=[], samples=0, trial=Trial(steps=0, restarts=0))
+    )
+    notes: Sentences = field(default_factory=list)
+    frozen: Frozen = field(default_factory=lambda: Frozen(values=0, equal=""))
+
+
+def checked_record(values: Mapping[str, Any]) -> RunRecord:
+    """Return what the record of a state says, once nothing is wrong with it.
+
+    Raises:
+        ValueError: It says what is wrong, as a part of a sentence.
     """
-    return "".join(text.splitlines(keepends=True)[: epochs + 1])
+    record = typed(dict(values), RunRecord)
+    for name in record.checkpoints:
+        if not name.isdecimal() or str(int(name)) != name or int(name) > record.epoch:
+            raise ValueError(f"it lacks a proper `checkpoints.{name}`")
+    if metrics_of(record.metrics)[1] or record.metrics.count("\n") != record.epoch + 1:
+        raise ValueError("it lacks a proper `metrics`")
+    return record

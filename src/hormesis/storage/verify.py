@@ -10,6 +10,7 @@ from hormesis.errors import StudyError
 from hormesis.storage.files import (
     CELLS,
     CONFIRMATION,
+    OUTCOMES,
     REMOVALS,
     RESPONSES,
     SAMPLES,
@@ -18,9 +19,9 @@ from hormesis.storage.files import (
     read_table,
 )
 from hormesis.storage.lock import Holder, holder_of
-from hormesis.storage.replacement import standing
+from hormesis.storage.replacement import folder_to_read
 from hormesis.storage.shards import MOST_REMOVALS, most_bytes
-from hormesis.storage.store import OUTCOMES, FolderStore, Span, fault
+from hormesis.storage.store import FolderStore, Span, shard_fault
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Health:
         return None if self.pace is None else self.pace * len(self.missing)
 
 
-def examined(folder: Path) -> Health:
+def verify_study(folder: Path) -> Health:
     """Look at every file of a study.
 
     Args:
@@ -63,7 +64,7 @@ def examined(folder: Path) -> Health:
     Raises:
         StudyError: If it is no study, or its manifest is damaged.
     """
-    folder = standing(folder)
+    folder = folder_to_read(folder)
     manifest = read_manifest(folder)
     if "shards" not in manifest:
         raise StudyError(
@@ -116,7 +117,7 @@ def _wrong(store: FolderStore, span: Span, study: str) -> str | None:
         content = store.get(span[0])
     except OSError as error:
         return str(error.strerror)
-    return None if content is None else fault(content, span, study)
+    return None if content is None else shard_fault(content, span, study)
 
 
 def _pace(store: FolderStore, whole: list[Span], manifest: Mapping[str, Any]) -> float | None:
@@ -132,11 +133,11 @@ def _pace(store: FolderStore, whole: list[Span], manifest: Mapping[str, Any]) ->
     return (max(since) - began) / len(since) if since else None
 
 
-def spelled_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Return a duration in the two units that matter.
 
     Example:
-        >>> spelled_seconds(42.0), spelled_seconds(150.0), spelled_seconds(1e5)
+        >>> format_seconds(42.0), format_seconds(150.0), format_seconds(1e5)
         ('42 s', '2 min 30 s', '1 d 3 h')
     """
     left, parts = round(seconds), []

@@ -11,16 +11,16 @@ from torch import nn
 from hormesis.errors import TrainingError
 from hormesis.results.training_records import KEPT, Record, forget, state_path, write_record
 from hormesis.results.training_run import write_metrics
-from hormesis.storage.training_schema import MEASURED, with_row
+from hormesis.storage.metrics_table import MEASURED, with_row
 from hormesis.training.checkpoints import write_checkpoint
 from hormesis.training.lit_module import Learner, diverged
-from hormesis.training.resume import Point
+from hormesis.training.resume import ResumePoint
 from hormesis.training.resume_state import StateFiles
 
 Progress = Callable[[int, int], None]
 
 
-class Keeper(lightning.Callback):
+class EpochWriter(lightning.Callback):
     """Writes checkpoint, state, record and table, in this order, after each epoch.
 
     A training that is killed in between repeats that epoch and writes the same again. The record
@@ -40,7 +40,7 @@ class Keeper(lightning.Callback):
         folder: Path,
         every: int,
         report: Progress,
-        point: Point,
+        point: ResumePoint,
         manifest: Mapping[str, Any],
         files: StateFiles,
     ) -> None:

@@ -22,17 +22,17 @@ from hormesis.results.training_run import load_run
 from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
-from hormesis.storage.rules import plainly
+from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.controls_config import Controls, EvaluationConfig
 from hormesis.training.retrain import Ready, carry_out_arm, prepared
 from hormesis.training.retraining_plan import opened_case
 from hormesis.training.robustness import evaluated
-from hormesis.training.run_folder import alone, spelled
+from hormesis.training.run_folder import explaining_errors, locked_run
 from hormesis.training.selection import Selection
 from hormesis.training.source_network import SourceNetwork
-from hormesis.training.trial_tables import MEASURED, Tables, check_out, opened_tables
-from hormesis.training.verify import examined_run
+from hormesis.training.trial_tables import MEASURED, TrialTables, check_out, open_tables
+from hormesis.training.verify import verify_run
 
 
 def retrain_with_controls(
@@ -97,14 +97,14 @@ def retrain_with_controls(
         ['clean', 'fgsm', 'pgd']
     """
     folder = Path(out).expanduser()
-    with spelled(folder):
+    with explaining_errors(folder):
         check_out(folder)
     case = opened_case(study, selection)
-    with spelled(folder), shown(enabled=session.progress) as report:
+    with explaining_errors(folder), shown(enabled=session.progress) as report:
         ready = prepared(case, data, origin, (recipe, corpus, session), report)
         samples, notes = tried_on(ready, controls)
         about = plainly(_described(ready, controls, samples))
-        with alone(folder, RETRAINING):
+        with locked_run(folder, RETRAINING):
             kept = _settled(folder, about)
             _carry_out(ready, controls, samples, kept, notes, report)
     return load_retraining(folder)
@@ -114,7 +114,7 @@ def _carry_out(
     ready: Ready,
     controls: Controls,
     samples: Samples,
-    kept: Tables,
+    kept: TrialTables,
     notes: list[str],
     report: Report,
 ) -> None:
@@ -204,7 +204,7 @@ def _arms(ready: Ready, controls: Controls) -> tuple[list[str], list[str]]:
 
 def _arm(
     ready: Ready,
-    kept: Tables,
+    kept: TrialTables,
     which: tuple[str, int],
     tried: tuple[EvaluationConfig, Samples],
     report: Report,
@@ -213,7 +213,7 @@ def _arm(
     name, seed = which
     place = f"{name}/seed-{seed}"
     known = kept.read(f"{place}/{OUTCOMES}")
-    if known is not None and (name == "none" or not examined_run(kept.folder / place).damaged):
+    if known is not None and (name == "none" or not verify_run(kept.folder / place).damaged):
         return known
     trial, samples = tried
     if name == "none":
@@ -235,7 +235,7 @@ def _arm(
     return found
 
 
-def _trained(ready: Ready, kept: Tables, which: tuple[str, int], report: Report) -> nn.Module:
+def _trained(ready: Ready, kept: TrialTables, which: tuple[str, int], report: Report) -> nn.Module:
     """Train an arm with one seed, or go on with it, and return the network of its last epoch."""
     name, seed = which
     stage, folder = f"{name}, seed {seed}", kept.folder / name / f"seed-{seed}"
@@ -285,13 +285,13 @@ def _described(ready: Ready, controls: Controls, samples: Samples) -> dict[str, 
     }
 
 
-def _settled(folder: Path, about: dict[str, Any]) -> Tables:
+def _settled(folder: Path, about: dict[str, Any]) -> TrialTables:
     """Write the manifest, or check that the folder's asks the same; return what is there of it.
 
     Raises:
         TrainingError: If the folder holds another experiment; the first difference is named.
     """
-    kept = opened_tables(folder, about)
+    kept = open_tables(folder, about)
     if kept.stored is not None:
         stored = {key: kept.stored.get(key) for key in about}
         difference = first_difference(_fixed(about), _fixed(stored))

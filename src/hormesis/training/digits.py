@@ -15,6 +15,7 @@ from hormesis.data.datasets import digits
 from hormesis.errors import ModelError
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.networks import check_network, logits_of
+from hormesis.storage.atomic import make_folder, replacing
 
 EPOCHS = 5
 BATCH = 100
@@ -115,20 +116,10 @@ def _key(network: nn.Module, seed: int) -> str:
 
 def _keep(network: nn.Module, path: Path) -> bool:
     """Write the weights; a cache that cannot be written is no reason to stop."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_model(network, str(partial))
-        partial.replace(path)
+        make_folder(path.parent)
+        with replacing(path) as temporary:
+            safetensors.torch.save_model(network, str(temporary))
     except (OSError, SafetensorError):
         return False
-    finally:
-        _remove(partial)
     return True
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # its folder cannot be reached either

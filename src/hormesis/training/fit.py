@@ -18,10 +18,10 @@ from lightning.pytorch.loggers import Logger
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, unknown
 from hormesis.models.checkpoints import READ_ERRORS
 from hormesis.results.training_run import LOGS
-from hormesis.training.checkpointing import Keeper, Progress
+from hormesis.training.checkpointing import EpochWriter, Progress
 from hormesis.training.config import TrainerConfig
 from hormesis.training.lit_module import Learner
-from hormesis.training.resume import Point, loaded, not_resumed
+from hormesis.training.resume import ResumePoint, not_resumed, read_state
 from hormesis.training.resume_state import StateFiles
 
 
@@ -38,7 +38,7 @@ class Kept:
     """
 
     folder: Path
-    point: Point
+    point: ResumePoint
     manifest: Mapping[str, Any]
     every: int
     report: Progress
@@ -59,8 +59,8 @@ def fit(learner: Learner, kept: Kept, loggers: list[Logger], device: torch.devic
     recipe, point = learner.recipe, kept.point
     if point.epoch >= recipe.epochs:
         return
-    files = StateFiles(None if point.state is None else loaded(point.state, learner.network))
-    keeper = Keeper(kept.folder, kept.every, kept.report, point, kept.manifest, files)
+    files = StateFiles(None if point.state is None else read_state(point.state, learner.network))
+    keeper = EpochWriter(kept.folder, kept.every, kept.report, point, kept.manifest, files)
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=1 if device.index is None or device.type != "cuda" else [device.index],

@@ -24,14 +24,14 @@ from hormesis.results.training_run import (
     read_metrics,
     write_metrics,
 )
-from hormesis.storage.training_schema import first_rows
+from hormesis.storage.metrics_table import first_rows
 from hormesis.training.checkpoints import checkpoint_fault, write_checkpoint
 from hormesis.training.resume_state import State, epochs_of, load_state, weights_in
-from hormesis.training.run_state import Standing, metrics_note
+from hormesis.training.run_state import RunState, metrics_note
 
 
 @dataclass(frozen=True)
-class Point:
+class ResumePoint:
     """Where a training goes on.
 
     Args:
@@ -53,7 +53,7 @@ class Point:
     damaged: tuple[str, ...] = ()
 
 
-def mended(folder: Path, now: Standing, network: nn.Module) -> Point:
+def repair(folder: Path, now: RunState, network: nn.Module) -> ResumePoint:
     """Make anew what is damaged of a run and can be, and return where its training goes on.
 
     Checkpoints of the last states are made from these, the first one from the untrained network,
@@ -72,7 +72,7 @@ def mended(folder: Path, now: Standing, network: nn.Module) -> Point:
         return _of_earlier_version(folder, now, network)
     if not now.records:
         seal = write_checkpoint(network, folder, 0)
-        return Point(checkpoints={0: seal}, mended=now.notes)
+        return ResumePoint(checkpoints={0: seal}, mended=now.notes)
     last, notes, lost = now.records[0], list(now.notes), list[str]()
     note = metrics_note(folder, now, last.metrics)
     if read_metrics(folder / METRICS)[0] != last.metrics:
@@ -89,7 +89,7 @@ def mended(folder: Path, now: Standing, network: nn.Module) -> Point:
     records = tuple(_with_seals(folder, record, seals) for record in now.records)
     notes.extend([note] if note else [])
     state = state_path(folder, last.epoch)
-    return Point(last.epoch, state, seals, last.metrics, records, tuple(notes), tuple(lost))
+    return ResumePoint(last.epoch, state, seals, last.metrics, records, tuple(notes), tuple(lost))
 
 
 def _with_seals(folder: Path, record: Record, seals: Mapping[int, Seal]) -> Record:
@@ -102,14 +102,14 @@ def _with_seals(folder: Path, record: Record, seals: Mapping[int, Seal]) -> Reco
     return changed
 
 
-def _made_anew(folder: Path, epoch: int, now: Standing, network: nn.Module) -> Seal | None:
+def _made_anew(folder: Path, epoch: int, now: RunState, network: nn.Module) -> Seal | None:
     """Write a checkpoint anew and return its seal, or None if nothing holds its weights."""
     if epoch == 0:
         return write_checkpoint(network, folder, 0)
     if all(record.epoch != epoch for record in now.records):
         return None
     path = state_path(folder, epoch)
-    return write_checkpoint(_network_of(loaded(path, network), network, path), folder, epoch)
+    return write_checkpoint(_network_of(read_state(path, network), network, path), folder, epoch)
 
 
 def _told(folder: Path, epoch: int, fault: str, *, mended: bool) -> str:
@@ -124,10 +124,10 @@ def _told(folder: Path, epoch: int, fault: str, *, mended: bool) -> str:
     )
 
 
-def _of_earlier_version(folder: Path, now: Standing, network: nn.Module) -> Point:
+def _of_earlier_version(folder: Path, now: RunState, network: nn.Module) -> ResumePoint:
     """Return where a training goes on that has no records, as far as that can be checked."""
     path = folder / RESUME
-    state = loaded(path, network)
+    state = read_state(path, network)
     epoch = epochs_of(state)
     text, fault = read_metrics(folder / METRICS)
     manifest = now.manifest or {}
@@ -154,10 +154,10 @@ def _of_earlier_version(folder: Path, now: Standing, network: nn.Module) -> Poin
     if 0 not in seals:
         seals[0] = write_checkpoint(network, folder, 0)
     table = first_rows(text, epoch)
-    return Point(epoch, path, seals, table, (), tuple(notes), tuple(lost))
+    return ResumePoint(epoch, path, seals, table, (), tuple(notes), tuple(lost))
 
 
-def loaded(path: Path, network: nn.Module) -> State:
+def read_state(path: Path, network: nn.Module) -> State:
     """Return a state.
 
     Raises:

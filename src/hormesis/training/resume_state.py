@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hormesis.errors import TrainingError
 from hormesis.models.checkpoints import READ_ERRORS
 from hormesis.results.training_records import Seal, seal_of
-from hormesis.storage.safe_read import opened
+from hormesis.storage.safe_read import open_regular
 from hormesis.storage.training_files import write
 
 State = dict[str, Any]
@@ -86,7 +86,7 @@ def load_state(path: Path, network: nn.Module) -> State:
     """
     values = [*network.parameters(), *network.buffers()]
     size = sum(value.nbytes for value in values)
-    with opened(path, _LEAST_BYTES + _TIMES * size) as file:
+    with open_regular(path, _LEAST_BYTES + _TIMES * size) as file:
         _check_archive(file, _MOST_PICKLED + 2048 * len(values))
         file.seek(0)
         try:

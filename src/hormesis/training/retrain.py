@@ -13,11 +13,11 @@ from hormesis.errors import SettingError
 from hormesis.results.retraining import Retraining, load_retraining, write_retraining
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
-from hormesis.storage.rules import plainly
+from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
 from hormesis.training.retraining_plan import Arm, Case, opened_case
-from hormesis.training.run_folder import spelled
+from hormesis.training.run_folder import explaining_errors
 from hormesis.training.run_state import check_folder
 from hormesis.training.selection import Selection
 from hormesis.training.source_network import (
@@ -95,10 +95,10 @@ def retrain(
         Retraining(Sequential, no controls)
     """
     folder = Path(out).expanduser()
-    with spelled(folder):
+    with explaining_errors(folder):
         check_folder(folder)
     case = opened_case(study, selection)
-    with spelled(folder), shown(enabled=session.progress) as report:
+    with explaining_errors(folder), shown(enabled=session.progress) as report:
         ready = prepared(case, data, origin, (recipe, corpus, session), report)
         carry_out_arm(
             ready, folder, ready.case.arm("selective", ready.recipe.seed), ready.recipe, report

@@ -11,9 +11,8 @@ from safetensors import SafetensorError
 
 from hormesis.errors import HormesisError, TrainingError
 from hormesis.results.training_run import CHECKPOINTS
-from hormesis.storage import locked
 from hormesis.storage.atomic import make_folder, remove_leftovers
-from hormesis.storage.lock import LOCK
+from hormesis.storage.lock import LOCK, locked
 from hormesis.storage.ownership import MARKER, claim, owner
 from hormesis.storage.training_files import PLACES, reason_of, remedy_of
 
@@ -27,7 +26,7 @@ _HIDDEN = (
 
 
 @contextmanager
-def alone(folder: Path, kind: str) -> Iterator[None]:
+def locked_run(folder: Path, kind: str) -> Iterator[None]:
     """Let no other process work in a folder, which is made and marked as ours if it is not there.
 
     What a process that died has left behind of temporary files is deleted. After an error, what
@@ -67,7 +66,7 @@ def alone(folder: Path, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def spelled(folder: Path) -> Iterator[None]:
+def explaining_errors(folder: Path) -> Iterator[None]:
     """Say in a sentence what the system refuses while a training works, whoever reports it.
 
     Args:

@@ -55,7 +55,7 @@ def question(
     }
 
 
-def settled(
+def merge_manifests(
     folder: Path, asked: Mapping[str, Any], stored: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return what a run's manifest says before this session, if it is of what is asked.

@@ -14,6 +14,7 @@ from hormesis.results.training_records import Record, read_records, record_path,
 from hormesis.results.training_run import (
     CHECKPOINTS,
     FORMAT,
+    KEY,
     LOGS,
     MANIFEST,
     METRICS,
@@ -26,11 +27,12 @@ from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.lock import LOCK
 from hormesis.storage.ownership import MARKER, TRAINING, owner
 from hormesis.storage.sealed_json import read_sealed
-from hormesis.storage.training_schema import wrong_manifest
+from hormesis.storage.training_schema import RunManifest
+from hormesis.storage.validation import wrong_place
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunState:
     """What is there of a training.
 
     Args:
@@ -54,7 +56,7 @@ class Standing:
         return self.records[0].epoch if self.records else 0
 
 
-def standing(folder: Path) -> Standing:
+def read_run_state(folder: Path) -> RunState:
     """Look at states, records and manifest of a training; the caller holds its lock.
 
     Args:
@@ -73,7 +75,7 @@ def standing(folder: Path) -> Standing:
     last = records[0].epoch if records else 0
     for epoch, why in sorted(broken.items()):
         notes.append(_told(folder, epoch, why, last))
-    return Standing(tuple(records), broken, manifest, tuple(notes), unsealed)
+    return RunState(tuple(records), broken, manifest, tuple(notes), unsealed)
 
 
 def whole_records(folder: Path) -> tuple[list[Record], dict[int, str]]:
@@ -145,13 +147,13 @@ def manifest_fault(folder: Path) -> str:
         return "it is missing"
     except (OSError, ValueError) as error:
         return str(error)
-    if type(said.get("training")) is int and said["training"] > FORMAT:
-        return ""
-    wrong = "training" if type(said.get("training")) is not int else wrong_manifest(said)
-    return f"it lacks a proper {wrong!r}" if wrong else ""
+    if type(said.get(KEY)) is not int:
+        return f"it lacks a proper `{KEY}`"
+    wrong = None if said[KEY] > FORMAT else wrong_place(said, RunManifest)
+    return "" if wrong is None else f"it lacks a proper `{wrong}`"
 
 
-def metrics_note(folder: Path, now: Standing, text: str) -> str:
+def metrics_note(folder: Path, now: RunState, text: str) -> str:
     """Return a sentence if the table in a folder is damaged, or nothing.
 
     Args:
@@ -204,10 +206,10 @@ def check_folder(folder: Path) -> None:
     if os.path.lexists(folder / MANIFEST):
         load_run(folder)  # of an earlier version, which marked nothing
         return
-    free(folder)
+    check_empty(folder)
 
 
-def free(folder: Path) -> None:
+def check_empty(folder: Path) -> None:
     """Refuse a folder that holds anything.
 
     Raises:

@@ -21,16 +21,16 @@ from hormesis.models.networks import build_for, check_network
 from hormesis.models.normalization import normalised_by_default, normalized
 from hormesis.results.training_run import TrainingRun, load_run, write_manifest
 from hormesis.storage.ownership import TRAINING
-from hormesis.storage.rules import plainly
+from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.fit import Kept, fit, make_loggers, quiet
 from hormesis.training.freezing import Freezing
 from hormesis.training.lit_module import Learner
 from hormesis.training.optimizers import make_optimizer, make_schedule
-from hormesis.training.resume import Point, mended
-from hormesis.training.run_folder import alone, spelled
-from hormesis.training.run_manifest import question, session_of, settled
-from hormesis.training.run_state import check_folder, standing
+from hormesis.training.resume import ResumePoint, repair
+from hormesis.training.run_folder import explaining_errors, locked_run
+from hormesis.training.run_manifest import merge_manifests, question, session_of
+from hormesis.training.run_state import check_folder, read_run_state
 
 
 def train(
@@ -79,10 +79,10 @@ def train(
         TrainingRun(Sequential on custom, epochs 0, 1, 2)
     """
     folder = Path(out).expanduser()
-    with spelled(folder):
+    with explaining_errors(folder):
         check_folder(folder)
     device_named(session.device)
-    with spelled(folder), shown(enabled=session.progress) as report:
+    with explaining_errors(folder), shown(enabled=session.progress) as report:
         parts = parts_of(data, corpus, report)
         if corpus.normalize and not parts.train.mean:
             raise SettingError(
@@ -150,7 +150,7 @@ def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
         about = plainly(about)
         with quiet():
             loggers = make_loggers(session, folder)
-            with alone(folder, TRAINING):
+            with locked_run(folder, TRAINING):
                 point, said = _begun(folder, asked, about, network)
                 stage = f"Training {asked['network']['name']}{_part(task.freezing)}"
                 every = session.checkpoint_every
@@ -161,17 +161,17 @@ def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
 
 def _begun(
     folder: Path, asked: Mapping[str, Any], about: Mapping[str, Any], network: nn.Module
-) -> tuple[Point, dict[str, Any]]:
+) -> tuple[ResumePoint, dict[str, Any]]:
     """Mend what is damaged of a run, begin a session, and return where it goes on.
 
     Raises:
         TrainingError: If the folder holds another training, or cannot be resumed.
     """
-    now = standing(folder)
-    said = settled(folder, asked, now.manifest)
+    now = read_run_state(folder)
+    said = merge_manifests(folder, asked, now.manifest)
     for record in now.records:
-        settled(folder, asked, record.manifest)
-    point = mended(folder, now, network)
+        merge_manifests(folder, asked, record.manifest)
+    point = repair(folder, now, network)
     told = {"mended": list(point.mended), "damaged": list(point.damaged)}
     session = session_of({**about, **{key: value for key, value in told.items() if value}})
     said["sessions"] = [*said["sessions"], session]

@@ -21,8 +21,8 @@ from hormesis.storage.atomic import remove_leftovers
 from hormesis.storage.ownership import RETRAINING, owner
 from hormesis.storage.safe_read import read_bytes
 from hormesis.storage.sealed_json import read_sealed
-from hormesis.storage.table_checks import TABLE_ERRORS, table_of
-from hormesis.training.run_state import free
+from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet
+from hormesis.training.run_state import check_empty
 
 MEASURED = "measured.parquet"
 """Outcomes of the network that no arm has trained, in the folder ``none``."""
@@ -30,7 +30,7 @@ MOST_TABLE = 1 << 30
 _ABSENT = "it is missing"
 
 
-class Tables:
+class TrialTables:
     """What is there of a retraining with controls: its tables, and what the manifest says of them.
 
     Args:
@@ -84,7 +84,7 @@ class Tables:
             content = read_bytes(path, MOST_TABLE)
             if seal not in (None, sha256(content).hexdigest()):
                 raise ValueError("its checksum does not fit")
-            table = table_of(content)
+            table = parse_parquet(content)
             self._seals[name] = sha256(content).hexdigest()
             return table
         except FileNotFoundError:
@@ -120,7 +120,7 @@ class Tables:
         return path
 
 
-def opened_tables(folder: Path, about: Mapping[str, Any]) -> Tables:
+def open_tables(folder: Path, about: Mapping[str, Any]) -> TrialTables:
     """Return what is there of a retraining with controls.
 
     Args:
@@ -132,11 +132,11 @@ def opened_tables(folder: Path, about: Mapping[str, Any]) -> Tables:
     """
     fault = _manifest_fault(folder)
     if not fault:
-        return Tables(folder, about, load_retraining(folder).manifest)
+        return TrialTables(folder, about, load_retraining(folder).manifest)
     if fault == _ABSENT:
-        return Tables(folder, about, None)
+        return TrialTables(folder, about, None)
     note = f"The manifest was damaged ({fault}) and was written anew, and all tables with it."
-    return Tables(folder, about, None, [note])
+    return TrialTables(folder, about, None, [note])
 
 
 def _manifest_fault(folder: Path) -> str:
@@ -164,7 +164,7 @@ def check_out(folder: Path) -> None:
         return
     if os.path.lexists(folder / MANIFEST) and _is_experiment(folder):
         return  # of an earlier version, which marked nothing
-    free(folder)
+    check_empty(folder)
 
 
 def _is_experiment(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hormesis.errors import TrainingError
 from hormesis.results.retraining import KEY
-from hormesis.results.training_records import KEPT, MISSING, Record, Seal, read_records
+from hormesis.results.training_records import KEPT, Record, Seal, read_records
 from hormesis.results.training_run import (
     MANIFEST,
     METRICS,
@@ -23,10 +23,11 @@ from hormesis.results.training_run import (
     read_metrics,
 )
 from hormesis.storage.lock import Holder, holder_of
+from hormesis.storage.metrics_table import metrics_of
 from hormesis.storage.ownership import RETRAINING, TRAINING, owner
 from hormesis.storage.safe_read import read_bytes
 from hormesis.storage.sealed_json import read_sealed
-from hormesis.storage.training_schema import metrics_of
+from hormesis.storage.training_schema import MISSING
 from hormesis.training.run_state import manifest_fault, whole_records
 from hormesis.training.selection import ARMS
 
@@ -95,7 +96,7 @@ def _is_experiment(folder: Path) -> bool:
     return marked is not None and marked.kind == RETRAINING
 
 
-def examined_run(folder: Path) -> RunHealth:
+def verify_run(folder: Path) -> RunHealth:
     """Look at every file of a training.
 
     Args:
@@ -126,7 +127,7 @@ def examined_run(folder: Path) -> RunHealth:
     pace = _metrics(folder, records, damaged)
     return RunHealth(
         folder,
-        int(known["question"]["recipe"]["epochs"]) if known else 0,
+        run.metadata.question.recipe.epochs if known else 0,
         done,
         tuple(record.epoch for record in whole),
         there,

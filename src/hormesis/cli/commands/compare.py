@@ -16,7 +16,7 @@ from hormesis.report.text.comparison import print_comparison
 from hormesis.report.text.export import write_table
 from hormesis.results.comparison import Comparison, compare, open_all
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.ownership import COMPARISON, claimed, owner
+from hormesis.storage.ownership import COMPARISON, claiming, owner
 from hormesis.storage.safe_read import read_bytes
 
 _MOST_BYTES = 1 << 24  # of a matching
@@ -54,7 +54,7 @@ def _written(comparison: Comparison, folder: Path, options: CompareOptions) -> l
         out, [*(f"{name}.{options.pictures}" for name in DRAWN), *(name for name, *_ in tables)]
     )
     try:
-        with claimed(out, COMPARISON):
+        with claiming(out, COMPARISON):
             files = draw_comparison(comparison, out, options.score, options.pictures)
             for name, table, form in tables:
                 write_table(table, form, str(out / name))

@@ -20,7 +20,7 @@ from hormesis.training.controls import retrain_with_controls
 from hormesis.training.controls_config import Controls, EvaluationConfig
 from hormesis.training.retrain import retrain
 from hormesis.training.retraining_plan import Case, opened_case
-from hormesis.training.run_folder import spelled
+from hormesis.training.run_folder import explaining_errors
 from hormesis.training.selection import Selection
 from hormesis.training.source_network import SourceNetwork, corpus_of, training_of
 
@@ -64,7 +64,7 @@ def _drawn(made: Retraining) -> Path | None:
     if made.accuracy is None:
         return None
     path = made.folder / PICTURE
-    with spelled(made.folder), replacing(path) as temporary:
+    with explaining_errors(made.folder), replacing(path) as temporary:
         retraining.draw_arms(made, temporary)
     return path
 

@@ -8,9 +8,11 @@ from hormesis.errors import StudyError
 from hormesis.report.text.console import console
 from hormesis.report.text.summary import print_summary
 from hormesis.results.study import load_study
-from hormesis.storage import Health, examined, is_study, spelled_holder, spelled_seconds
 from hormesis.storage.epoch_folders import epoch_folders
-from hormesis.training.verify import RunHealth, damaged_tables, examined_run, is_run, runs_in
+from hormesis.storage.folders import is_study
+from hormesis.storage.lock import describe_holder
+from hormesis.storage.verify import Health, format_seconds, verify_study
+from hormesis.training.verify import RunHealth, damaged_tables, is_run, runs_in, verify_run
 
 
 def run(arguments: Arguments) -> None:
@@ -22,7 +24,7 @@ def run(arguments: Arguments) -> None:
         return
     folders = study_folders(path)
     for folder in folders:
-        health = examined(folder)
+        health = verify_study(folder)
         out.print()
         out.print(str(folder), markup=False)
         for line in described(health):
@@ -43,12 +45,12 @@ def described(health: Health) -> list[str]:
     if health.damaged:
         lines.append("         the command that made the study measures them again")
     if health.holder is not None:
-        lines.append(f"at work: {spelled_holder(health.holder)}")
+        lines.append(f"at work: {describe_holder(health.holder)}")
     if not health.finished:
         if health.left is not None and health.holder is not None:
-            lines.append(f"to go:   some {spelled_seconds(health.left)}")
+            lines.append(f"to go:   some {format_seconds(health.left)}")
         elif health.left is not None:
-            lines.append(f"to go:   some {spelled_seconds(health.left)}, but nobody works on it")
+            lines.append(f"to go:   some {format_seconds(health.left)}, but nobody works on it")
         elif health.holder is None:
             lines.append("to go:   nobody works on it")
     return lines
@@ -58,7 +60,7 @@ def run_status(folder: Path) -> list[str]:
     """Return how far a training is, or every arm of a retraining, in lines."""
     lines = list[str]()
     for run in runs_in(folder):
-        lines += ["", str(run), *described_run(examined_run(run))]
+        lines += ["", str(run), *described_run(verify_run(run))]
     lines.extend(f"damaged: {name}: {wrong}" for name, wrong in damaged_tables(folder).items())
     return lines
 
@@ -78,9 +80,9 @@ def described_run(health: RunHealth) -> list[str]:
     if health.damaged:
         lines.append("         the command that trained it mends it, or says what to do")
     if health.holder is not None:
-        lines.append(f"at work: {spelled_holder(health.holder)}")
+        lines.append(f"at work: {describe_holder(health.holder)}")
     if not health.finished:
-        left = None if health.left is None else f"some {spelled_seconds(health.left)}"
+        left = None if health.left is None else f"some {format_seconds(health.left)}"
         nobody = None if health.holder is not None else "nobody works on it"
         rest = ", but ".join(part for part in (left, nobody) if part)
         lines.extend([f"to go:   {rest}"] if rest else [])

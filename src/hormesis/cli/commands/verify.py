@@ -6,8 +6,8 @@ from hormesis.cli.commands.status import study_folders, unsealed_note
 from hormesis.cli.options import FolderOptions
 from hormesis.cli.parser import Arguments
 from hormesis.report.text.console import console
-from hormesis.storage import examined
-from hormesis.training.verify import damaged_tables, examined_run, is_run, runs_in
+from hormesis.storage.verify import verify_study
+from hormesis.training.verify import damaged_tables, is_run, runs_in, verify_run
 
 
 def run(arguments: Arguments) -> int:
@@ -24,7 +24,7 @@ def _studies(path: Path) -> tuple[list[str], int]:
     """Return what is damaged or missing of a study or several, in lines, and how much."""
     lines, damaged = list[str](), 0
     for folder in study_folders(path):
-        health = examined(folder)
+        health = verify_study(folder)
         lines.extend(f"{folder / name}: {fault}" for name, fault in health.damaged.items())
         state = "" if health.finished else "; unfinished"
         counted = _counted(len(health.damaged))
@@ -37,7 +37,7 @@ def _training(path: Path) -> tuple[list[str], int]:
     """Return what is damaged or missing of a training or a retraining, in lines, and how much."""
     lines, damaged = list[str](), 0
     for run_folder in runs_in(path):
-        health = examined_run(run_folder)
+        health = verify_run(run_folder)
         lines.extend(f"{run_folder / name}: {fault}" for name, fault in health.damaged.items())
         state = "" if health.finished else "; unfinished"
         counted = _counted(len(health.damaged))

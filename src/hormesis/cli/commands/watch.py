@@ -10,7 +10,7 @@ from hormesis.errors import SettingError, StudyError
 from hormesis.report.html.live import Following, Sink, page_sink, watch
 from hormesis.report.tensorboard import check_tensorboard, event_sink
 from hormesis.report.text.console import printable
-from hormesis.storage import is_study
+from hormesis.storage.folders import is_study
 
 
 def run(arguments: Arguments) -> None:

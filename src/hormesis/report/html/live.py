@@ -8,8 +8,11 @@ from pathlib import Path
 
 from hormesis.errors import HormesisError, StudyError
 from hormesis.report.html.page import write_report
-from hormesis.storage import MANIFEST, FolderStore, growing, is_study, read_manifest
 from hormesis.storage.epoch_folders import epoch_folders
+from hormesis.storage.files import MANIFEST, read_manifest
+from hormesis.storage.folders import is_study
+from hormesis.storage.replacement import folder_in_progress
+from hormesis.storage.store import FolderStore
 
 SHARE = 0.02
 """Of the time of one core, at most, goes into showing what is there."""
@@ -66,7 +69,7 @@ class Following:
         now = time.monotonic()
         if now < self._next:
             return False
-        seen = _there(growing(self._folder))
+        seen = _there(folder_in_progress(self._folder))
         if not seen or seen == self._seen:
             return False
         self._seen = seen
@@ -87,7 +90,7 @@ class Following:
         self.trouble = ""
         for sink in self._sinks:
             try:
-                sink(growing(self._folder), last)
+                sink(folder_in_progress(self._folder), last)
             except (HormesisError, OSError) as error:  # before the first shard, or a full disk
                 self.trouble = str(error)
         taken = time.thread_time() - started

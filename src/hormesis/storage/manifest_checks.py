@@ -1,0 +1,92 @@
+"""Whether what the manifest of a study says can be believed: each entry, and all together."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from hormesis.storage.schema import ChosenEpsilon, Manifest, ScoringEntry, manifest_of
+
+
+def checked_manifest(values: Mapping[str, Any]) -> Manifest:
+    """Return what the manifest of a study says, once nothing is wrong with it.
+
+    Args:
+        values: As JSON has them.
+
+    Raises:
+        ValueError: It says what is wrong, as a part of a sentence.
+    """
+    manifest = manifest_of(values)
+    if "there" in values.get("shards", {}):
+        raise ValueError("it lacks a proper `shards.there`")
+    unknown = set(values["scoring"]) - {*ScoringEntry.__struct_fields__}
+    if unknown:
+        raise ValueError(f"its `scoring` has a setting {min(unknown)!r} too many")
+    for fault in _disagreements(manifest):
+        raise ValueError(fault)
+    return manifest
+
+
+def _disagreements(manifest: Manifest) -> Iterator[str]:
+    """Yield which entries, each of its kind, do not fit the others."""
+    question = manifest.question
+    if len(set(question.sweep.filters)) < len(question.sweep.filters):
+        yield "its `question.sweep.filters` name one twice"
+    ranges = {"data.bounds": question.data.bounds, "sweep.span": question.sweep.span or (0.0, 1.0)}
+    for place, (low, high) in ranges.items():
+        if not low < high:
+            yield f"its `question.{place}` do not run from low to high"
+    yield from _wrong_samples(manifest)
+    yield from _wrong_targets(manifest)
+
+
+def _wrong_samples(manifest: Manifest) -> Iterator[str]:
+    planned, base, edges = manifest.question.data.samples, manifest.base, manifest.shards.edges
+    if base.samples > planned:
+        yield "its `base.samples` are more than its data have"
+    if edges:
+        if edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
+            yield "the edges of its `shards` do not ascend from 0"
+        elif edges[-1] != planned:
+            yield "its shards end at another sample than its data"
+        if manifest.finished and not base.samples:
+            yield "it lacks a proper `base.samples`"
+    if manifest.binary and base.samples:
+        for name, value in (("clean", base.clean), ("adversarial", base.adversarial)):
+            if value != 0 and not 0.99 / base.samples <= value <= 1:
+                yield f"it lacks a proper `base.{name}`"  # which is no share of its samples
+
+
+def _wrong_targets(manifest: Manifest) -> Iterator[str]:
+    """Yield what is wrong with the entries that name targets."""
+    most = manifest.base.samples or manifest.question.data.samples
+    if any(one.samples > most for one in manifest.settled):
+        yield f"targets are `settled` after more than {most} samples"
+    names = [name for one in manifest.settled for name in one.targets]
+    if len(set(names)) < len(names):
+        yield "a target is `settled` twice"
+    for place, node in enumerate(manifest.flow):
+        if any(source >= place for source in node.after):
+            yield "its `flow` does not come in the order in which it is computed"
+            return
+
+
+def not_to_go_on_with(values: Mapping[str, Any]) -> str:
+    """Return why nobody can go on with a study, as a part of a sentence, or nothing.
+
+    Args:
+        values: Its manifest, of the same question as is asked now.
+    """
+    try:
+        manifest = checked_manifest(values)
+    except ValueError as error:
+        return str(error)
+    if not manifest.shards.edges:
+        return ""
+    if not manifest.run.batch:
+        return "it lacks a proper `run.batch`"
+    chosen = set(values["attack"].get("chosen") or ()) - {"chance"}
+    whole = chosen == {*ChosenEpsilon.__struct_fields__} - {"chance"}
+    if manifest.question.attack.epsilon == "auto" and not whole:
+        return "it lacks a proper `attack.chosen`"
+    return ""

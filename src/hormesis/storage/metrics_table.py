@@ -1,0 +1,106 @@
+"""The table of metrics of a training, as text: one row an epoch, from the first one on."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from hormesis.settings.choices import MOST_EPOCHS
+
+MEASURED = (
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "adversarial_accuracy",
+)
+"""What is measured after an epoch, as columns of the table of metrics."""
+COLUMNS = (*MEASURED, "rate", "seconds")
+MOST_TABLE = 1 << 22  # bytes
+
+
+def metrics_of(text: str) -> tuple[pd.DataFrame, str]:
+    r"""Return the table of metrics that a text holds, and what is wrong with it, or nothing.
+
+    Args:
+        text: As ``with_row`` makes it.
+
+    Returns:
+        One row an epoch, from 1 on: ``epoch`` and what of ``COLUMNS`` there is; what is wrong.
+
+    Example:
+        >>> metrics_of("epoch,train_loss\n1,0.5\n")[0].to_dict("records")
+        [{'epoch': 1, 'train_loss': 0.5}]
+        >>> metrics_of("epoch,train_loss\n1,0.5\n3")[1]
+        'line 3 has 1 values in place of 2'
+    """
+    empty = pd.DataFrame({"epoch": []}, dtype=int)
+    if len(text) > MOST_TABLE or text.count("\n") > MOST_EPOCHS + 1 or not text.isascii():
+        return empty, "it is larger than a table of epochs, or no plain text"
+    head, *lines = text.removesuffix("\n").split("\n")
+    names = head.split(",")
+    fault = _wrong_names(names)
+    columns: list[list[float]] = [[] for _ in names]
+    for number, line in enumerate(lines, start=2):
+        values = line.split(",")
+        fault = fault or _wrong_values(values, names, number)
+        if fault:
+            return empty, fault
+        for column, value in zip(columns, values, strict=True):
+            column.append(float(value) if value else math.nan)
+    table = pd.DataFrame(dict(zip(names, columns, strict=True)), dtype=float)
+    return (empty, fault) if fault else (table.astype({"epoch": int}), "")
+
+
+def _wrong_names(names: Sequence[str]) -> str:
+    if names[:1] != ["epoch"] or len(set(names)) < len(names):
+        return "its first line does not name columns"
+    unknown = [name for name in names[1:] if name not in COLUMNS]
+    return f"its column {unknown[0][:40]!r} is not known" if unknown else ""
+
+
+def _wrong_values(values: Sequence[str], names: Sequence[str], number: int) -> str:
+    if len(values) != len(names):
+        return f"line {number} has {len(values)} values in place of {len(names)}"
+    if values[0] != str(number - 1):
+        return f"line {number} is not of epoch {number - 1}"
+    for name, value in zip(names[1:], values[1:], strict=True):
+        if value and _number(value) is None:
+            return f"line {number} has no number for {name}"
+    return ""
+
+
+def _number(text: str) -> float | None:
+    if len(text) > 40 or not text.isascii() or "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def with_row(text: str, row: Mapping[str, float | int]) -> str:
+    r"""Return a table of metrics with one more row.
+
+    Args:
+        text: The table so far; empty before the first epoch.
+        row: By the name of the column, ``epoch`` first. Columns are those of the first row.
+
+    Example:
+        >>> with_row("", {"epoch": 1, "train_loss": 0.5})
+        'epoch,train_loss\n1,0.5\n'
+    """
+    names = text.partition("\n")[0].split(",") if text else list(row)
+    values = (row.get(name, math.nan) for name in names)
+    line = ",".join("" if value != value else repr(value) for value in values)
+    return f"{text or ','.join(names) + chr(10)}{line}\n"
+
+
+def first_rows(text: str, epochs: int) -> str:
+    r"""Return a table of metrics up to an epoch.
+
+    Example:
+        >>> first_rows("epoch,rate\n1,0.1\n2,0.1\n", 1)
+        'epoch,rate\n1,0.1\n'
+    """
+    return "".join(text.splitlines(keepends=True)[: epochs + 1])

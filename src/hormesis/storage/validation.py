@@ -1,0 +1,136 @@
+"""Plain values from a file, turned into typed ones: of what kind they are, how large, how long."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+LONGEST = 4096  # letters of a name, a path or a version
+LARGEST = 1e30  # of a number that is drawn, added or multiplied: float32 holds it
+MOST = 1 << 53  # of a count: what every reader of JSON holds exactly
+_CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff"  # tabs and line ends may stand
+_PLAIN = rf"\A[^{_CONTROL}]*\Z"
+_NOT_PLAIN = re.compile(f"[{_CONTROL}]")
+
+Text = Annotated[str, Meta(max_length=LONGEST, pattern=_PLAIN)]
+"""A text without control characters; a line may end, and a tab may stand, in it."""
+Word = Annotated[str, Meta(max_length=64, pattern=_PLAIN)]
+Hash = Annotated[str, Meta(max_length=128, pattern=_PLAIN)]
+Sentence = Annotated[str, Meta(max_length=20_000, pattern=_PLAIN)]
+Texts = Annotated[list[Text], Meta(max_length=1_000_000)]
+Sentences = Annotated[list[Sentence], Meta(max_length=10_000)]
+Count = Annotated[int, Meta(ge=0, le=MOST)]
+Positive = Annotated[int, Meta(ge=1, le=MOST)]
+Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+"""A finite number, whole or not; a truth value is none."""
+AtLeast0 = Annotated[float, Meta(ge=0, le=LARGEST)]
+Above0 = Annotated[float, Meta(gt=0, lt=LARGEST)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Shape = Annotated[list[Count], Meta(max_length=64)]
+Range = tuple[Number, Number]
+Kind = TypeVar("Kind")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A table of known keys in a file; others are let pass, as later versions write them.
+
+    An entry with a default may be missing, as in files from before it was written.
+    """
+
+
+def among(names: Collection[str]) -> Meta:
+    """Return the rule that a text is one of several.
+
+    Example:
+        >>> msgspec.convert("b", Annotated[str, among(("a", "b"))])
+        'b'
+    """
+    return Meta(pattern=rf"\A(?:{'|'.join(map(re.escape, names))})\Z")
+
+
+def typed(values: object, kind: type[Kind]) -> Kind:
+    """Return plain values as what they stand for.
+
+    Args:
+        values: As they were read from JSON.
+        kind: Such as a class of ``schema``.
+
+    Raises:
+        ValueError: If one is missing or of another kind; it names the place.
+
+    Example:
+        >>> typed({"name": 3}, type("Network", (Entry,), {"__annotations__": {"name": Text}}))
+        Traceback (most recent call last):
+        ValueError: it lacks a proper `name`
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"it lacks a proper `{wrong_place(values, kind)}`") from error
+
+
+def wrong_place(values: object, kind: Any, place: str = "") -> str | None:  # noqa: ANN401
+    """Return where values are of another kind than they have to be; None if nowhere.
+
+    Args:
+        values: As they were read from JSON.
+        kind: What they have to be.
+        place: Where they lie, such as ``question.data``.
+    """
+    try:
+        msgspec.convert(values, kind)
+    except msgspec.ValidationError:
+        wrong = (
+            wrong_place(value, part, f"{place}.{name}".removeprefix("."))
+            for name, value, part in _parts(values, kind)
+        )
+        return next((one for one in wrong if one is not None), place)
+    return None
+
+
+def _parts(values: object, kind: Any) -> Iterator[tuple[str, object, Any]]:  # noqa: ANN401
+    """Yield the entries of a table by name, with what each has to be."""
+    if not isinstance(values, dict):
+        return
+    kinds = [kind, *get_args(kind)]
+    for table in (one for one in kinds if isinstance(one, type) and issubclass(one, Entry)):
+        for field in msgspec.structs.fields(table):
+            if field.encode_name in values or field.required:
+                yield field.encode_name, values.get(field.encode_name, _Missing), field.type
+    for table in (one for one in kinds if get_origin(one) is dict):
+        for name, value in values.items():
+            fits = wrong_place(name, get_args(table)[0]) is None
+            yield plain(str(name), 64), value if fits else _Missing, get_args(table)[1]
+
+
+class _Missing:
+    """Stands for a value that is not there, and fits nothing."""
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a text is valid Unicode without control characters but tabs and line ends."""
+    return _NOT_PLAIN.search(text) is None
+
+
+def plain(text: str, longest: int = LONGEST) -> str:
+    r"""Return a text as ``Text`` lets it pass: what it does not, is spelled out or cut off.
+
+    Example:
+        >>> plain("a\x1b[2Jb\udcff"), plain("a" * 5000)[-3:]
+        ('a\\x1b[2Jb\\udcff', '...')
+    """
+    text = _NOT_PLAIN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def plainly(value: Any) -> Any:  # noqa: ANN401
+    """Return plain values with every text of them as ``plain`` has it."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        return [plainly(one) for one in value]
+    if isinstance(value, Mapping):
+        return {plainly(key): plainly(one) for key, one in value.items()}
+    return value

@@ -141,7 +141,8 @@ def test_a_training_that_diverges_ends_with_a_sentence(home, capsys):
 def test_without_lightning_the_extra_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "lightning", None)
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
-    for name in ("train", "fit", "keeper", "learner"):
+    monkeypatch.delitem(sys.modules, "hormesis.cli.commands.train", raising=False)
+    for name in ("train", "fit", "checkpointing", "lit_module"):
         monkeypatch.delitem(sys.modules, f"hormesis.training.{name}", raising=False)
     assert main([*SMALL, "--out", "run"]) == 2
     assert (

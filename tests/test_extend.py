@@ -211,7 +211,7 @@ def test_what_nothing_can_be_taken_over_from_is_refused(tmp_path, small, what):
         with torch.no_grad():
             used.get_parameter("1.bias").add_(1)
     elif what == "performance":
-        changed["performance"] = "loss"
+        changed["metric"] = "loss"
     else:
         samples = hm.samples_from(data(ALL), count=100, bounds=(0.0, 2.0))
     options = {name: value for name, value in SMALL.items() if name != "count"} | changed

@@ -60,7 +60,8 @@ class Source:
             part = ShardTask(first, end, task.wanted)
             known = stored.get((first, end))
             parts.append(measure(part, True) if known is None else self._part(part, known, measure))
-        return only_removals(_joined(parts), task.wanted)
+        whole = concatenate([replace(part, measured=None) for part in parts])
+        return only_removals(whole, task.wanted)
 
     def _stored(self, span: Span, samples: Samples) -> StoredOutcomes | None:
         """Return what is known of some samples, if they are those that this study has there."""
@@ -116,27 +117,17 @@ def _with_adversarial(known: StoredOutcomes, new: StoredOutcomes) -> StoredOutco
 
 def _merged(known: StoredOutcomes, new: StoredOutcomes, rows: np.ndarray) -> StoredOutcomes:
     """Return the outcomes of the same samples, some rows from ``new``."""
-    return StoredOutcomes(
-        new.base_clean,
-        new.base_adversarial,
-        np.where(rows[:, None], new.clean, known.clean),
-        np.where(rows[:, None], new.adversarial, known.adversarial),
-        np.where(rows, new.changed, known.changed),
-        base_idle=new.base_idle,
-        idle=_merged_idle(known.idle, new.idle, rows),
+    idle = None
+    if known.idle is not None and new.idle is not None:
+        idle = np.where(rows[:, None, None], new.idle, known.idle)
+    return replace(
+        new,
+        clean=np.where(rows[:, None], new.clean, known.clean),
+        adversarial=np.where(rows[:, None], new.adversarial, known.adversarial),
+        changed=np.where(rows, new.changed, known.changed),
+        measured=None,
+        idle=idle,
     )
-
-
-def _merged_idle(
-    known: np.ndarray | None, new: np.ndarray | None, rows: np.ndarray
-) -> np.ndarray | None:
-    if known is None or new is None:
-        return None
-    return np.where(rows[:, None, None], new, known)
-
-
-def _joined(parts: Sequence[StoredOutcomes]) -> StoredOutcomes:
-    return concatenate([replace(part, measured=None) for part in parts])
 
 
 def source_of(

@@ -13,6 +13,7 @@ from torch import nn
 from hormesis.analysis.chance import chose
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.data.samples import Samples, samples_from
+from hormesis.engine.audit import audited
 from hormesis.engine.progress import Report, shown
 from hormesis.engine.shards import shard_edges
 from hormesis.errors import StudyError
@@ -25,12 +26,12 @@ from hormesis.measure.study_plan import StudyPlan, choose_epsilon, make_draft, m
 from hormesis.measure.study_writer import (
     FINISHED,
     StudyDraft,
-    audit_of,
     begin,
     finish,
     folder_to_write,
     is_whole,
     measure_missing,
+    read_outcomes,
     worded_as,
 )
 from hormesis.models.checks import refuse_unfit
@@ -251,7 +252,9 @@ class _Analysis:
         sweeper = sweeper_of(network, worker, execution, largest)
         show = partial(self.report, "Measuring")
         measure_missing(draft, store, stopping, worker, sweeper, show)
-        audit = audit_of(network, measurer, store, edges)
+        kept = set(store.firsts())
+        spans = [span for span in pairwise(edges) if span[0] in kept]
+        audit = audited(network, measurer, spans, partial(read_outcomes, store))
         base = manifest.describe_base(stopping.means, request.metric)
         notes = [
             *manifest.notes(stopping.means, choice, planned.request, samples.bounds),

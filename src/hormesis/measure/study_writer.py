@@ -6,19 +6,17 @@ shards that were measured, and the same question goes on with it.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from torch import nn
 
 from hormesis.analysis.responses import with_unreached
 from hormesis.analysis.stopping import Stopping
-from hormesis.engine.audit import Audit, audited
-from hormesis.engine.shards import ShardMeasurer, ShardTask
+from hormesis.engine.shards import ShardTask
 from hormesis.engine.sweep import Measure, Sweeper
 from hormesis.errors import StudyError
 from hormesis.results.study import Study
@@ -224,24 +222,9 @@ def finish(
     return Study(manifest, targets, responses, folder, contents, draft.tables[SAMPLES])
 
 
-def audit_of(
-    network: nn.Module, measurer: ShardMeasurer, store: Store, edges: Sequence[int]
-) -> Audit:
-    """Compare some outcomes of a study that is measured with the plain loop.
-
-    Args:
-        network: In evaluation mode; the same afterwards.
-        measurer: What it was measured with.
-        store: Where its shards lie.
-        edges: Where shards begin and end.
-    """
-    kept = set(store.firsts())
-    spans = [span for span in pairwise(edges) if span[0] in kept]
-
-    def read(span: Span) -> StoredOutcomes:
-        return unpack(f"shard {span[0]}", store.get(span[0]) or b"").outcomes
-
-    return audited(network, measurer, spans, read)
+def read_outcomes(store: Store, span: Span) -> StoredOutcomes:
+    """Return the outcomes of a shard that is there and whole."""
+    return unpack(f"shard {span[0]}", store.get(span[0]) or b"").outcomes
 
 
 def folder_to_write(

@@ -20,8 +20,8 @@ from torch import nn
 import hormesis as hm
 from hormesis.cli.commands.status import described
 from hormesis.errors import HormesisError, StudyError
-from hormesis.report.text.score_table import class_counts, score_overview
-from hormesis.report.text.summary import headline, left_out
+from hormesis.report.text.score_table import targets_by_class, score_overview
+from hormesis.report.text.summary import study_lines, left_out
 from hormesis.storage import StoredOutcomes, examined, read_manifest
 from hormesis.storage.shards import Shard, check, pack, unpack
 from hormesis.storage.table_checks import not_to_go_on_with
@@ -91,9 +91,9 @@ def read(folder: Path) -> None:
         found = hm.load_study(folder)
         repr(found)
         assert isinstance(found, hm.Study)
-        headline(found)
+        study_lines(found)
         left_out(found)
-        class_counts(found)
+        targets_by_class(found)
         score_overview(found)
         found.scores_with(hm.Scoring(reference="base"))
 

@@ -14,7 +14,7 @@ from hormesis.errors import StudyError, TrainingError
 from hormesis.report.html.comparison_payload import several_payload
 from hormesis.report.html.payload import study_payload
 from hormesis.report.html.retraining_payload import retraining_payload
-from hormesis.report.text.comparison import POOLED
+from hormesis.report.views.comparison_text import POOLED
 from hormesis.report.views.sources import gather, scored, varying
 from hormesis.results.comparison import compare
 from hormesis.results.retraining import load_retraining

@@ -127,7 +127,8 @@ def run(given: Namespace) -> None:
 
 def _written(comparison: "Comparison", given: Namespace) -> list[Path]:
     """Write pictures and tables, and return where they are."""
-    from hormesis.report.plots.comparison import DRAWN, draw_comparison
+    from hormesis.report.plots.comparison import PICTURES as DRAWN
+    from hormesis.report.plots.comparison import draw_comparison
     from hormesis.report.text.export import write_table
     from hormesis.storage.ownership import COMPARISON, claimed
 

@@ -18,10 +18,10 @@ from hormesis.analysis.readings import MEANINGS, beside
 from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat import MIDDLE, luminance, reach_of, spelled
 from hormesis.report.plots.style import DIVERGING
-from hormesis.report.text.score_table import class_counts
-from hormesis.report.text.summary import headline
+from hormesis.report.text.score_table import targets_by_class
+from hormesis.report.text.summary import study_lines
 from hormesis.report.views.contradictions import contradictions
-from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
+from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
@@ -52,11 +52,11 @@ def study_html(study: Study) -> str:
     Args:
         study: Any study.
     """
-    rows = score_rows(study)
-    title, *lines = headline(study)
+    rows = target_rows(study)
+    title, *lines = study_lines(study)
     counts = [
         f"{score}: {', '.join(f'{count} {name}' for name, count in found.items())}"
-        for score, found in class_counts(study).items()
+        for score, found in targets_by_class(study).items()
     ]
     scoring = study.scoring
     made = (
@@ -82,7 +82,7 @@ def series_html(studies: StudySeries) -> str:
         studies: Studies of several epochs.
     """
     first = next(iter(studies.members.values()))
-    by_epoch = {epoch: score_rows(study) for epoch, study in studies.members.items()}
+    by_epoch = {epoch: target_rows(study) for epoch, study in studies.members.items()}
     place = SCORES.index("adversarial")
     rows: dict[str, list[Cell]] = {}
     for members in by_epoch.values():
@@ -97,7 +97,7 @@ def series_html(studies: StudySeries) -> str:
     made = f"{main_filter(first.scores)} filter, adversarial score"
     scoring = first.scoring
     said = f"reference {scoring.reference}; under the pointer: by {beside(scoring)}, no class"
-    return _page(headline(first)[0], bases, heat, [made, said])
+    return _page(study_lines(first)[0], bases, heat, [made, said])
 
 
 def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> str:

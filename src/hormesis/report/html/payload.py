@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import beside
 from hormesis.analysis.scores import SCORES
 from hormesis.report.html.curve_payload import curves_payload
-from hormesis.report.views.figures import main_filter
-from hormesis.report.views.findings import class_counts, findings, headline
+from hormesis.report.views.figures import extreme_targets, main_filter
+from hormesis.report.views.findings import class_counts, counts_sentence, findings
 from hormesis.report.views.method_text import (
     command,
     epsilon_text,
@@ -40,7 +39,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
     """
     question, base = study.manifest["question"], study.base
     measured = int(study.manifest["base"].get("samples", question["data"]["samples"]))
-    chosen = _chosen(study, MOST_TARGETS)
+    chosen = extreme_targets(study, MOST_TARGETS)
     table = study.targets.set_index("target").loc[chosen]
     bases = [study.prefix_of[name].base for name in chosen]
     picture = network_picture(study)
@@ -64,7 +63,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         },
         "main": main_filter(study.scores),
         "classes": list(CLASSES),
-        "headline": headline(study),
+        "headline": counts_sentence(study),
         "findings": findings(study),
         "counts": _counts(study),
         "targets": {
@@ -84,7 +83,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
                 for row in picture.rows
             ],
         },
-        "curves": curves_payload(study, _chosen(study, most_curves), place),
+        "curves": curves_payload(study, extreme_targets(study, most_curves), place),
         "facts": facts(study),
         "command": command(study),
         "untested": [
@@ -92,18 +91,6 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             for reason, count, values, names in left_out(study)
         ],
     }
-
-
-def _chosen(study: Study, most: int) -> list[str]:
-    """Return the targets that a page has room for: those of the lowest and highest scores."""
-    names = study.responses["target"].unique().tolist()
-    if len(names) <= most:
-        return names
-    order, values = study.estimates(main_filter(study.scores))
-    deciding = values[1] if not np.isnan(values[1]).all() else values[0]
-    ranked = [order[place] for place in np.argsort(deciding, kind="stable")]
-    kept = {*ranked[: most // 2], *ranked[len(ranked) - (most - most // 2) :]}
-    return [name for name in names if name in kept]
 
 
 def _cuts(study: Study, chosen: Sequence[str], most_curves: int) -> list[str]:

@@ -16,7 +16,7 @@ from hormesis.report.plots.heat import (
     write_cells,
 )
 from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture, short
-from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
+from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.results.study import Study
 
 _ROW = 0.115  # inches
@@ -40,7 +40,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
     if width == "double":
         filters = list(dict.fromkeys([*study.scores["filter"], *filters]))
     shown = {name.removesuffix(".weight") for name in targets}
-    parts = [[row for row in score_rows(study, name) if row.target in shown] for name in filters]
+    parts = [[row for row in target_rows(study, name) if row.target in shown] for name in filters]
     values = [np.array([row.values for row in rows], dtype=float) for rows in parts]
     reach = reach_of(np.concatenate(values))
     with paper():

@@ -10,7 +10,7 @@ from matplotlib.ticker import EngFormatter
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture, short
-from hormesis.report.views.figures import ScoreRow, score_rows
+from hormesis.report.views.figures import ScoreRow, target_rows
 from hormesis.report.views.layers import Group, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
 from hormesis.results.study import Study
@@ -37,7 +37,7 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
         width: One of ``style.WIDTHS``.
     """
     shown = {name.removesuffix(".weight") for name in targets}
-    rows = [row for row in score_rows(study) if row.target in shown]
+    rows = [row for row in target_rows(study) if row.target in shown]
     longest = max(len(short(row.target, _LETTERS)) for row in rows)
     turned = _LETTER * longest if len(rows) <= _NAMED[width] else 0.0
     past = _past(study, [row.target for row in rows])

@@ -112,6 +112,7 @@ def finished(figure: Picture) -> Picture:
             size = axis.get_tick_params().get("labelsize", mpl.rcParams["font.size"])
             axis.set_tick_params(labelsize=size)
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # everything has its place: drawing takes half the time
     return figure
 
 
@@ -129,6 +130,14 @@ def save(figure: Figure, path: Path, *, dpi: float = _PAPER_DPI) -> None:
     }
     with mpl.rc_context(_FILES):
         figure.savefig(path, dpi=dpi, metadata=undated.get(path.suffix.lower()))
+
+
+def svg_text(figure: Figure) -> str:
+    """Return a figure as SVG, in which text is text; the same figure gives the same text."""
+    content = io.StringIO()
+    with mpl.rc_context(_FILES):
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()
 
 
 def short(name: str, most: int = _MOST_LETTERS) -> str:

@@ -77,7 +77,7 @@ def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
         console.print(Text(line))
     console.print()
     if made.outcomes is not None and made.effects is not None:
-        for line in headline(made):
+        for line in controls_lines(made):
             console.print(Text(line))
         console.print()
         console.print(comparison_table(made.outcomes, made.effects))
@@ -104,7 +104,7 @@ def described(made: Retraining) -> Mapping[str, Any]:
     return arms["selective"][0] if arms else made.selection
 
 
-def headline(made: Retraining) -> list[str]:
+def controls_lines(made: Retraining) -> list[str]:
     """Return what the arms were tried on, and how the intervals are meant, in lines."""
     controls = made.manifest["controls"]
     trial, seeds = controls["trial"], len(controls["seeds"])

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.text import Text
 
 from hormesis.report.text.console import console as terminal
-from hormesis.report.text.score_table import class_counts, reading_lines, score_overview
+from hormesis.report.text.score_table import targets_by_class, reading_lines, score_overview
 from hormesis.report.views.method_text import choice_text, idle_text, normalization_text
 from hormesis.results.study import Study
 
@@ -17,10 +17,10 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
         study: Any study.
         picture: Where its picture lies, if one was drawn.
     """
-    table, classes = score_overview(study), class_counts(study)  # what may fail comes first
+    table, classes = score_overview(study), targets_by_class(study)  # what may fail comes first
     console = terminal()
     console.print()
-    for line in headline(study):
+    for line in study_lines(study):
         console.print(Text(line))
     console.print()
     console.print(table)
@@ -40,7 +40,7 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
             console.print(Text(line), soft_wrap=True)
 
 
-def headline(study: Study) -> list[str]:
+def study_lines(study: Study) -> list[str]:
     """Return what was measured, and how the unfiltered network does, in lines."""
     question, attack = study.manifest["question"], study.manifest["attack"]
     data, measured = question["data"], question["performance"]["name"]

@@ -3,19 +3,13 @@
 const SVG = "http://www.w3.org/2000/svg";
 const SCORES = ["clean", "adversarial", "difference"];
 const WORDS = { high_pass: "high-pass", low_pass: "low-pass", pulse_wave: "pulse wave" };
-const PER = {
-  clean: "on clean inputs",
-  adversarial: "under attack",
-  difference: "attack against clean",
-};
-
 const shared = JSON.parse(document.getElementById("shared").textContent);
 // Letters, names of styles and meanings of the classes.
 const SHORT = {},
   SLUG = {},
   MEANING = {};
 for (const [name, letter, slug, meaning] of shared.classes)
-  (SHORT[name] = letter), (SLUG[name] = slug), (MEANING[name] = meaning);
+  ((SHORT[name] = letter), (SLUG[name] = slug), (MEANING[name] = meaning));
 const opened = new Map();
 const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true };
 const watchers = [];

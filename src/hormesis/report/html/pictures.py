@@ -74,7 +74,8 @@ def inline_svg(picture: Picture, name: str, label: str) -> str:
         label: What it shows, in words.
     """
     tree = ElementTree.fromstring(svg_text(picture))
-    referred = set(_REFERENCE.findall(" ".join(_attributes(tree))))
+    ids = {element.get("id") for element in tree.iter()}
+    referred = ids & set(_REFERENCE.findall(" ".join(_attributes(tree))))
     size = tree.get("width", "").removesuffix("pt")
     _plain(tree, referred, name)
     for key in ("width", "height", "version"):
@@ -89,7 +90,7 @@ def _attributes(tree: ElementTree.Element) -> Iterator[str]:
         yield from (value for key, value in element.attrib.items() if _bare(key) != "id")
 
 
-def _plain(element: ElementTree.Element, referred: set[str], prefix: str) -> None:
+def _plain(element: ElementTree.Element, referred: set[str | None], prefix: str) -> None:
     """Turn an element, and all in it, into what HTML takes for SVG: attributes, no namespaces."""
     element.tag = _bare(element.tag)
     attributes = {_bare(key): " ".join(value.split()) for key, value in element.attrib.items()}

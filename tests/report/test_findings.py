@@ -8,7 +8,7 @@ import pytest
 import handset
 import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.report.views.findings import ClassCount, class_counts, findings, counts_sentence
+from hormesis.report.views.findings import ClassCount, class_counts, counts_sentence, findings
 
 THIN = "\u202f"
 

@@ -10,7 +10,7 @@ from rich.table import Table
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
-from hormesis.report.text.score_table import targets_by_class, score_overview
+from hormesis.report.text.score_table import score_overview, targets_by_class
 from hormesis.results.study import Study
 
 

@@ -92,13 +92,18 @@ def _tables(comparison: Comparison, gathered: Gathered) -> dict[str, Any]:
             *(cut if len(matches) > len(shown) else []),
         ],
         "studies": list(gathered.labels),
-        "base": {name: plain(comparison.studies[name]) for name in ("clean", "adversarial", "epsilon")},
+        "base": {
+            name: plain(comparison.studies[name]) for name in ("clean", "adversarial", "epsilon")
+        },
         "matches": shown,
         "paths": _paths(comparison, shown),
         "pooled": _pooled(comparison, shown),
         "pooled_says": f"{POOLED} {100 * comparison.scoring.level:g} % each, by Student's t.",
         "legend": LEGEND,
-        "lines": [" ".join(line.split()) for line in [*invariants(comparison), *agreement_lines(comparison)]],
+        "lines": [
+            " ".join(line.split())
+            for line in [*invariants(comparison), *agreement_lines(comparison)]
+        ],
         "changes": {
             score: _changes(comparison, score, dict(zip(names, gathered.labels, strict=True)))
             for score in SCORES
@@ -119,7 +124,9 @@ def _paths(comparison: Comparison, matches: list[str]) -> dict[str, list[list[st
 
 def _changes(comparison: Comparison, score: str, spelled: dict[str, str]) -> list[list[Any]]:
     """Return the largest changes: target, from, to, difference, interval, whether certain."""
-    rows: pd.DataFrame = comparison.changes.loc[comparison.changes["score"] == score].head(_MOST_CHANGES)
+    rows: pd.DataFrame = comparison.changes.loc[comparison.changes["score"] == score].head(
+        _MOST_CHANGES
+    )
     return [
         [
             str(row["match"]),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hormesis.analysis import classes
-from hormesis.report.html.comparison_payload import comparison_payload, compared
+from hormesis.report.html.comparison_payload import compared, comparison_payload
 from hormesis.report.html.payload import FEWEST_CURVES, MOST_CURVES, study_payload
 from hormesis.report.html.pictures import (
     comparison_pictures,
@@ -23,7 +23,7 @@ from hormesis.report.views.sources import Gathered, gather
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing
 
-_SCRIPTS = (
+SCRIPTS = (
     *("base", "axes", "answer", "network", "curves", "weights"),
     *("pictures", "table", "several", "retrain", "main"),
 )
@@ -98,7 +98,7 @@ def report_text(gathered: Gathered, *, title: str = "", refresh: int | float | N
 def _frame(heading: str) -> dict[str, str]:
     """Return what takes the place of those markers of the template that no study fills."""
     style = _template("page.css")
-    script = "\n".join(_template(f"{name}.js") for name in _SCRIPTS)
+    script = "\n".join(_template(f"{name}.js") for name in SCRIPTS)
     return {
         "title": html.escape(f"{heading} · Hormesis"),
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "

@@ -9,11 +9,11 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
+from hormesis.report.plots.chosen import MOST_ROWS
 from hormesis.report.plots.comparison import pictures_of
 from hormesis.report.plots.heatmap import draw_heatmap
 from hormesis.report.plots.retraining import arms_picture
 from hormesis.report.plots.style import Picture, svg_text
-from hormesis.report.plots.chosen import MOST_ROWS
 from hormesis.report.views.comparison_text import invariants
 from hormesis.report.views.figures import extreme_targets
 from hormesis.report.views.findings import counts_sentence

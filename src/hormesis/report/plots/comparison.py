@@ -166,7 +166,11 @@ def pooled_plot(comparison: Comparison, score: str) -> Picture:
         axes.axvspan(-tolerance, tolerance, color="#eeeeee", zorder=0)
         axes.set_title(", ".join(str(part) for part in key if not pd.isna(part)), fontsize=9)
         axes.set_xlabel(f"mean {score} score")
-    labels = {text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    labels = {
+        text: line
+        for axes in panels
+        for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(labels.values(), labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
 

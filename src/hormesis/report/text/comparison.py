@@ -20,6 +20,8 @@ from hormesis.results.comparison import Comparison
 _MOST_ROWS = 60
 _MOST_CHANGES = 8
 _MOST_STUDIES = 12
+
+
 def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> None:
     """Print a comparison: the studies, what stays, what changes, and how far they agree.
 

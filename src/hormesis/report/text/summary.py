@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.text import Text
 
 from hormesis.report.text.console import console as terminal
-from hormesis.report.text.score_table import targets_by_class, reading_lines, score_overview
+from hormesis.report.text.score_table import reading_lines, score_overview, targets_by_class
 from hormesis.report.views.method_text import choice_text, idle_text, normalization_text
 from hormesis.results.study import Study
 

@@ -8,8 +8,11 @@ const shared = JSON.parse(document.getElementById("shared").textContent);
 const SHORT = {},
   SLUG = {},
   MEANING = {};
-for (const [name, letter, slug, meaning] of shared.classes)
-  ((SHORT[name] = letter), (SLUG[name] = slug), (MEANING[name] = meaning));
+for (const [name, letter, slug, meaning] of shared.classes) {
+  SHORT[name] = letter;
+  SLUG[name] = slug;
+  MEANING[name] = meaning;
+}
 const opened = new Map();
 const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true };
 const watchers = [];
@@ -52,7 +55,7 @@ function remember() {
   words.set("filter", state.filter);
   try {
     history.replaceState(null, "", "#" + words);
-  } catch (error) {
+  } catch {
     /* some viewers forbid it */
   }
 }

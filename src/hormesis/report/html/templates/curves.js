@@ -32,22 +32,7 @@ function curves(panel) {
     ]
       .filter(Boolean)
       .join(" · ");
-    clear(trio).append(
-      ...SCORES.map((score) => {
-        const found = scoreOf(place, score);
-        return el(
-          "div",
-          {},
-          capital(score),
-          el("b", {}, signed(found.value)),
-          found.low === null
-            ? ""
-            : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
-          el("span", { class: SLUG[found.class] }, " " + found.class),
-          found.beside === null ? "" : el("span", { class: "soft beside" }, besideOf(found)),
-        );
-      }),
-    );
+    clear(trio).append(...SCORES.map((score) => scoreBox(score, scoreOf(place, score))));
     if (by.dataset.study !== String(state.study))
       clear(by).append(
         choice(
@@ -68,6 +53,18 @@ function curves(panel) {
   };
   watch(["target", "filter", "relative"], all);
   onWidth(charts, () => drawCharts(charts, says));
+}
+
+function scoreBox(score, found) {
+  return el(
+    "div",
+    {},
+    capital(score),
+    el("b", {}, signed(found.value)),
+    found.low === null ? "" : el("span", { class: "soft" }, span([found.low, found.high])),
+    el("span", { class: SLUG[found.class] }, " " + found.class),
+    found.beside === null ? "" : el("span", { class: "soft beside" }, besideOf(found)),
+  );
 }
 
 function relative(value, base) {

@@ -26,13 +26,9 @@ function table() {
   );
   const head = el("tr", {}),
     body = el("tbody", {}),
-    more = el("button", {
-      class: "plain",
-      type: "button",
-      onclick: () => {
-        order.most += 1000;
-        fill();
-      },
+    more = button("", () => {
+      order.most += 1000;
+      fill();
     });
   const caption = el("caption", {});
   box.append(

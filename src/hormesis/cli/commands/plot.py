@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 from hormesis.cli.config import scoring_from
 from hormesis.cli.flags import add_scoring, make_parser
 from hormesis.errors import SettingError, StudyError
+from hormesis.report.plots.table import PLOTS, WIDTHS
 from hormesis.settings.choices import check_choice
 
 if TYPE_CHECKING:
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from hormesis.results.series import StudySeries
     from hormesis.results.study import Study
 
-KINDS = ("network", "responses", "heatmap", "epochs", "weights")
+KINDS = tuple(PLOTS)
 FORMATS = ("svg", "pdf", "png")
-WIDTHS = ("single", "double")
 
 
 def parser() -> ArgumentParser:
@@ -126,10 +126,4 @@ def _drawn(study: "Study | StudySeries", given: Namespace) -> "Picture":
             f"The study {given.study} is of one epoch: name a folder with the studies of several, "
             "as `hormesis analyze --run` writes it."
         )
-    pictures = {
-        "network": study.plot.network,
-        "responses": study.plot.responses,
-        "heatmap": study.plot.heatmap,
-        "weights": study.plot.weights,
-    }
-    return pictures[given.what](*given.target, width=given.width)
+    return getattr(study.plot, given.what)(*given.target, width=given.width)

@@ -96,27 +96,29 @@ def _plain(element: ElementTree.Element, referred: set[str | None], prefix: str)
     attributes = {_bare(key): " ".join(value.split()) for key, value in element.attrib.items()}
     for declaration in attributes.pop("style", "").split(";"):
         key, _, value = declaration.partition(":")
-        if value and key.strip() != "font-family":  # the page has one
-            attributes[key.strip()] = value.strip()
-    if attributes.get("id") not in referred:
-        attributes.pop("id", None)
-    for key, value in attributes.items():
-        if key == "id":
-            attributes[key] = f"{prefix}-{value}"
-        elif value.startswith(("#", "url(#")) and _REFERENCE.findall(value)[0] in referred:
-            attributes[key] = value.replace("#", f"#{prefix}-")
-        elif key == "href":  # an image, whose lines were joined with blanks
-            attributes[key] = value.replace(" ", "")
-    element.attrib = attributes
+        attributes[key.strip()] = value.strip()
+    element.attrib = {
+        key: _renamed(key, value, referred, prefix)
+        for key, value in attributes.items()
+        if key and key != "font-family" and (key != "id" or value in referred)  # the page has one
+    }
     for child in list(element):
         if _bare(child.tag) in ("metadata", "style"):
             element.remove(child)
         else:
             _plain(child, referred, prefix)
-    for holder in (element, *element):
-        holder.tail = None
+            child.tail = None
     if element.tag not in ("text", "tspan"):
         element.text = None
+
+
+def _renamed(key: str, value: str, referred: set[str | None], prefix: str) -> str:
+    """Return an attribute in which names have a prefix; an image's lines are joined."""
+    if key == "id":
+        return f"{prefix}-{value}"
+    if value.startswith(("#", "url(#")) and _REFERENCE.findall(value)[0] in referred:
+        return value.replace("#", f"#{prefix}-")
+    return value.replace(" ", "") if key == "href" else value
 
 
 def _bare(name: str) -> str:

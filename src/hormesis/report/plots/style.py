@@ -14,6 +14,8 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hormesis.settings.choices import FILTERS
+
 WIDTHS = {"single": 3.4, "double": 7.0}
 """Inches of one and of two columns of a printed page."""
 
@@ -28,11 +30,13 @@ CLEAN, ADVERSARIAL, REFERENCE = (
     {"color": "#D55E00", "linestyle": (0, (4, 1.5))},
     {"color": "#777777", "linestyle": (0, (1, 1.2))},
 )
-FILTERS: dict[str, dict[str, Any]] = {
-    "high_pass": {"color": "#000000", "linestyle": "-"},
-    "low_pass": {"color": "#009E73", "linestyle": (0, (4, 1.5))},
-    "pulse_wave": {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1))},
-}
+_FILTER_LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": "#000000", "linestyle": "-"},
+    {"color": "#009E73", "linestyle": (0, (4, 1.5))},
+    {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1))},
+    {"color": "#0072B2", "linestyle": (0, (1, 1.2))},
+    {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
+)
 DIVERGING = "PuOr"
 """From fragile, orange, over white to antifragile, purple."""
 MISSING = "#EEEEEE"
@@ -138,6 +142,15 @@ def svg_text(figure: Figure) -> str:
     with mpl.rc_context(_FILES):
         figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()
+
+
+def filter_look(name: str) -> dict[str, Any]:
+    """Return the line of a filter: its own, whichever filters a study has.
+
+    Args:
+        name: One of ``settings.choices.FILTERS``.
+    """
+    return _FILTER_LOOKS[FILTERS.index(name) % len(_FILTER_LOOKS)]
 
 
 def short(name: str, most: int = _MOST_LETTERS) -> str:

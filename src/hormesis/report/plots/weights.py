@@ -6,7 +6,15 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from hormesis.errors import StudyError
 from hormesis.report.plots.responses import draw_curve
-from hormesis.report.plots.style import FILTERS, WIDTHS, Picture, finished, paper, picture, short
+from hormesis.report.plots.style import (
+    WIDTHS,
+    Picture,
+    filter_look,
+    finished,
+    paper,
+    picture,
+    short,
+)
 from hormesis.report.views.curves import RelativeResponses, relative_responses
 from hormesis.report.views.histogram import Histogram, weight_histogram
 from hormesis.results.study import Study
@@ -65,7 +73,7 @@ def _measured(study: Study) -> str:
 
 def _draw_curves(axes: Axes, responses: list[RelativeResponses], kind: str) -> None:
     for response in responses:
-        label, look = response.filter.replace("_", " "), FILTERS[response.filter]
+        label, look = response.filter.replace("_", " "), filter_look(response.filter)
         draw_curve(axes, response.alpha, getattr(response, kind), look, label)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))

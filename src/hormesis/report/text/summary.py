@@ -6,7 +6,12 @@ from rich.text import Text
 
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import reading_lines, score_overview, targets_by_class
-from hormesis.report.views.method_text import choice_text, idle_text, normalization_text
+from hormesis.report.views.method_text import (
+    choice_text,
+    epsilon_text,
+    idle_text,
+    normalization_text,
+)
 from hormesis.results.study import Study
 
 
@@ -44,7 +49,6 @@ def study_lines(study: Study) -> list[str]:
     """Return what was measured, and how the unfiltered network does, in lines."""
     question, attack = study.manifest["question"], study.manifest["attack"]
     data, measured = question["data"], question["performance"]["name"]
-    epsilon = float(attack["epsilon"])
     percent = measured in ("accuracy", "top5")
     form = "{:.1%}" if percent else "{:.4g}"
     clean, adversarial = map(form.format, (study.base.clean, study.base.adversarial))
@@ -57,8 +61,7 @@ def study_lines(study: Study) -> list[str]:
         f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
         f"{data['classes']} classes",
         *normalization_lines(study),
-        f"{attack['name'].upper()}, ε = {epsilon:.4g} in input units ({epsilon * 255:.3g}/255)"
-        f"{chosen}; {adversary} adversary",
+        f"{attack['name'].upper()}, ε = {epsilon_text(study)}{chosen}; {adversary} adversary",
         f"unfiltered {measured}: {clean} clean, {adversarial} adversarial{guessing}",
         *([f"reach of the attack: {idle}"] if (idle := idle_text(study)) else []),
         *study.notes,

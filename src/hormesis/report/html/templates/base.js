@@ -2,7 +2,6 @@
 // Nothing here writes markup: names come from networks and files, and stay text.
 const SVG = "http://www.w3.org/2000/svg";
 const SCORES = ["clean", "adversarial", "difference"];
-const WORDS = { high_pass: "high-pass", low_pass: "low-pass", pulse_wave: "pulse wave" };
 const shared = JSON.parse(document.getElementById("shared").textContent);
 // Letters, names of styles and meanings of the classes.
 const SHORT = {},
@@ -127,7 +126,7 @@ function spelled(name) {
   return name.replace(/\.weight$/, "");
 }
 function filterName(name) {
-  return WORDS[name] || name;
+  return shared.filters[name] || name;
 }
 
 // The end of a long name tells targets apart.

@@ -140,7 +140,7 @@ function forestAxis(made, start, end, height) {
         class: "name-fragile",
       }),
     );
-  if (end - x(tolerance) > 72)
+  if (end - x(tolerance) > 92)
     made.append(
       words(x(tolerance) + 6, 14, "antifragile →", {
         "font-size": 12,

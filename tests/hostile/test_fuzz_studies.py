@@ -20,8 +20,8 @@ from torch import nn
 import hormesis as hm
 from hormesis.cli.commands.status import described
 from hormesis.errors import HormesisError, StudyError
-from hormesis.report.text.score_table import targets_by_class, score_overview
-from hormesis.report.text.summary import study_lines, left_out
+from hormesis.report.text.score_table import score_overview, targets_by_class
+from hormesis.report.text.summary import study_lines, untested_lines
 from hormesis.storage import StoredOutcomes, examined, read_manifest
 from hormesis.storage.shards import Shard, check, pack, unpack
 from hormesis.storage.table_checks import not_to_go_on_with
@@ -92,7 +92,7 @@ def read(folder: Path) -> None:
         repr(found)
         assert isinstance(found, hm.Study)
         study_lines(found)
-        left_out(found)
+        untested_lines(found)
         targets_by_class(found)
         score_overview(found)
         found.scores_with(hm.Scoring(reference="base"))

@@ -213,12 +213,12 @@ def _export(given: Namespace) -> None:
     check_choice("table", given.what, TABLES)
     check_choice("format", given.format, FORMATS)
 
-    from hormesis.report.text.export import write_table
+    from hormesis.report.text.export import export_table
     from hormesis.results.series import load_study_or_series
 
     study = load_study_or_series(given.study)
     study = study.with_scoring(scoring_from(given, study.scoring))
-    write_table(getattr(study, given.what), given.format, given.to)
+    export_table(getattr(study, given.what), given.format, given.to)
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int | None]] = {

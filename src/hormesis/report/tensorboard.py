@@ -10,7 +10,7 @@ from typing import Any
 from hormesis.analysis.scores import SCORES
 from hormesis.errors import MissingExtraError, StudyError
 from hormesis.report.html.live import Sink
-from hormesis.report.plots.chosen import MOST_ROWS
+from hormesis.report.plots.chosen import PAGE_ROWS
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.figures import main_filter, target_rows
 from hormesis.results.series import StudySeries, load_study_or_series
@@ -83,7 +83,7 @@ def write_events(study: Study, folder: Path) -> None:
     event = import_module(f"{_PROTO}.event_pb2").Event
     summary = import_module(f"{_PROTO}.summary_pb2").Summary
     values = [summary.Value(tag=tag, simple_value=value) for tag, value in scalars(study)]
-    if len(study.prefix_of) <= MOST_ROWS:
+    if len(study.prefix_of) <= PAGE_ROWS:
         content, _ = study.plot.heatmap(width="double")._repr_png_()
         image = summary.Image(encoded_image_string=content)
         values.append(summary.Value(tag="scores", image=image))

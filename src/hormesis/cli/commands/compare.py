@@ -127,9 +127,9 @@ def run(given: Namespace) -> None:
 
 def _written(comparison: "Comparison", given: Namespace) -> list[Path]:
     """Write pictures and tables, and return where they are."""
-    from hormesis.report.plots.comparison import PICTURES as DRAWN
+    from hormesis.report.plots.comparison import COMPARISON_PICTURES as DRAWN
     from hormesis.report.plots.comparison import draw_comparison
-    from hormesis.report.text.export import write_table
+    from hormesis.report.text.export import export_table
     from hormesis.storage.ownership import COMPARISON, claimed
 
     out = Path(given.out).expanduser()
@@ -145,7 +145,7 @@ def _written(comparison: "Comparison", given: Namespace) -> list[Path]:
         with claimed(out, COMPARISON):
             files = draw_comparison(comparison, out, given.score, given.pictures)
             for name, table, form in tables:
-                write_table(table, form, str(out / name))
+                export_table(table, form, str(out / name))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise StudyError(

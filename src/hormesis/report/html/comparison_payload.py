@@ -14,7 +14,7 @@ from hormesis.report.views.comparison_text import (
     beside_line,
     invariants,
 )
-from hormesis.report.views.numbers import plain
+from hormesis.report.views.numbers import finite_numbers
 from hormesis.report.views.sources import Gathered
 from hormesis.results.comparability import described
 from hormesis.results.comparison import Comparison, compare
@@ -69,10 +69,10 @@ def _pooled(comparison: Comparison, matches: list[str]) -> list[dict[str, Any]]:
         rows: dict[str, list[dict[str, Any]]] = {score: [] for score in SCORES}
         for row in group.to_dict("records"):
             ends = {
-                kind: plain([row[f"{name}low"], row[f"{name}high"]])
+                kind: finite_numbers([row[f"{name}low"], row[f"{name}high"]])
                 for kind, name in _INTERVALS.items()
             }
-            mean = plain([row["mean"]])[0]
+            mean = finite_numbers([row["mean"]])[0]
             about = {"match": row["match"], "runs": int(row["runs"]), "mean": mean, **ends}
             rows[row["score"]].append({**about, "class": code[str(row["class"])]})
         groups.append({"name": f"{model} on {data}{when}", "scores": rows})
@@ -93,7 +93,8 @@ def _tables(comparison: Comparison, gathered: Gathered) -> dict[str, Any]:
         ],
         "studies": list(gathered.labels),
         "base": {
-            name: plain(comparison.studies[name]) for name in ("clean", "adversarial", "epsilon")
+            name: finite_numbers(comparison.studies[name])
+            for name in ("clean", "adversarial", "epsilon")
         },
         "matches": shown,
         "paths": _paths(comparison, shown),
@@ -131,7 +132,7 @@ def _changes(comparison: Comparison, score: str, spelled: dict[str, str]) -> lis
         [
             str(row["match"]),
             *(spelled[str(row[name])] for name in ("from", "to")),
-            *plain([row["difference"], row["low"], row["high"]]),
+            *finite_numbers([row["difference"], row["low"], row["high"]]),
             bool(row["certain"]),
         ]
         for row in rows.to_dict("records")

@@ -1,4 +1,4 @@
-"""A study as the plain values that its page draws and offers for download."""
+"""A study as the finite_numbers values that its page draws and offers for download."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from hormesis.report.views.method_text import (
     metric_text,
 )
 from hormesis.report.views.network import network_picture
-from hormesis.report.views.numbers import plain, rounded
+from hormesis.report.views.numbers import finite_numbers, rounded_numbers
 from hormesis.results.study import Study
 
 MOST_TARGETS = 4000  # with scores on one page
@@ -71,8 +71,8 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             "kind": table["kind"].tolist(),
             "shape": table["shape"].tolist(),
             "size": table["size"].astype(int).tolist(),
-            "clean": rounded(one.clean for one in bases),
-            "adversarial": rounded(one.adversarial for one in bases),
+            "clean": rounded_numbers(one.clean for one in bases),
+            "adversarial": rounded_numbers(one.adversarial for one in bases),
         },
         "scores": _scores(study, chosen),
         "beside": beside(study.scoring),
@@ -116,7 +116,7 @@ def _beside(readings: pd.DataFrame, score: str, chosen: Sequence[str]) -> dict[s
     own = readings.loc[readings["score"] == score].set_index("target").loc[list(chosen)]
     if score == "difference":
         return {}
-    return {"beside": plain(own["value"]), "says": own["says"].tolist()}
+    return {"beside": finite_numbers(own["value"]), "says": own["says"].tolist()}
 
 
 def _filters(study: Study, *, many: bool) -> list[str]:
@@ -147,9 +147,9 @@ def _scores(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
         for score in SCORES:
             own = rows.loc[rows["score"] == score].set_index("target").loc[list(chosen)]
             found[name][score] = {
-                "value": plain(own["value"]),
-                "low": plain(own["low"]),
-                "high": plain(own["high"]),
+                "value": finite_numbers(own["value"]),
+                "low": finite_numbers(own["low"]),
+                "high": finite_numbers(own["high"]),
                 "class": own["class"].map(code).tolist(),
                 "point": own["point"].map(code).tolist(),
                 **_beside(readings.loc[rows.index], score, chosen),

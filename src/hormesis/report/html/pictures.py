@@ -9,7 +9,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
-from hormesis.report.plots.chosen import MOST_ROWS
+from hormesis.report.plots.chosen import PAGE_ROWS
 from hormesis.report.plots.comparison import pictures_of
 from hormesis.report.plots.heatmap import draw_heatmap
 from hormesis.report.plots.retraining import arms_picture
@@ -39,7 +39,7 @@ def study_pictures(studies: tuple[Study, ...]) -> Iterator[str]:
         studies: All that the page shows.
     """
     for number, study in enumerate(studies if len(studies) <= MOST_HEATMAPS else ()):
-        picture = draw_heatmap(study, extreme_targets(study, MOST_ROWS), "single")
+        picture = draw_heatmap(study, extreme_targets(study, PAGE_ROWS), "single")
         label = f"Heat map of scores. {counts_sentence(study)} The table below has the numbers."
         yield inline_svg(picture, f"heatmap-{number}", label)
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from hormesis.report.views.numbers import plain
+from hormesis.report.views.numbers import finite_numbers
 from hormesis.results.retraining import Retraining
 
-ARMS = {
+ARM_MEANINGS = {
     "selective": "all but the fragile parameters",
     "everything": "all parameters",
     "fragile": "the fragile parameters only",
@@ -30,7 +30,7 @@ def retraining_payload(retrained: Retraining) -> dict[str, Any]:
     return {
         "name": retrained.folder.name,
         "about": _about(retrained.manifest),
-        "arms": {arm: ARMS.get(arm, "") for arm in retrained.manifest.get("arms", ())},
+        "arms": {arm: ARM_MEANINGS.get(arm, "") for arm in retrained.manifest.get("arms", ())},
         "controls": retrained.outcomes is not None,
         "effects": [[_cell(row[column]) for column in _EFFECTS] for row in rows],
         "columns": list(_EFFECTS),
@@ -50,4 +50,4 @@ def _about(manifest: dict[str, Any]) -> str:
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401
-    return plain([value])[0] if isinstance(value, int | float) else str(value)
+    return finite_numbers([value])[0] if isinstance(value, int | float) else str(value)

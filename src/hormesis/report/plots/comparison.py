@@ -46,12 +46,12 @@ def pictures_of(
     Args:
         comparison: Any comparison.
         score: Whose.
-        names: Some of ``PICTURES``; all by default.
+        names: Some of ``COMPARISON_PICTURES``; all by default.
     """
-    for name in names or PICTURES:
+    for name in names or COMPARISON_PICTURES:
         if name != "pooled" or len(comparison.pooled):
             with mpl.rc_context(STYLE):
-                yield name, PICTURES[name](comparison, score)
+                yield name, COMPARISON_PICTURES[name](comparison, score)
 
 
 def _wide(comparison: Comparison, score: str, column: str) -> pd.DataFrame:
@@ -192,7 +192,7 @@ def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-PICTURES: dict[str, Callable[[Comparison, str], Picture]] = {
+COMPARISON_PICTURES: dict[str, Callable[[Comparison, str], Picture]] = {
     "heatmap": heat_map,
     "ranks": rank_plot,
     "agreement": agreement_matrix,

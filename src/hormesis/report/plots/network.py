@@ -9,7 +9,7 @@ from matplotlib.ticker import EngFormatter
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture, short
+from hormesis.report.plots.style import COLUMN_INCHES, Picture, finished, paper, picture, short
 from hormesis.report.views.figures import ScoreRow, target_rows
 from hormesis.report.views.layers import Group, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
@@ -34,7 +34,7 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     Args:
         study: Any study.
         targets: Names of swept targets, at least one.
-        width: One of ``style.WIDTHS``.
+        width: One of ``style.COLUMN_INCHES``.
     """
     shown = {name.removesuffix(".weight") for name in targets}
     rows = [row for row in target_rows(study) if row.target in shown]
@@ -44,7 +44,7 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     levels = 1 + max((way.level for way in past), default=-1)
     above = min(_MOST_ABOVE, _LEVEL * levels) if past else 0.0
     with paper():
-        figure = picture(WIDTHS[width], _HEIGHT + turned + above)
+        figure = picture(COLUMN_INCHES[width], _HEIGHT + turned + above)
         heights = [*([above] if past else []), 1.0, 0.6]
         *ways, bars, strips = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         for axes in ways:

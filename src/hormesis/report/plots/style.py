@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from hormesis.settings.choices import FILTERS
 
-WIDTHS = {"single": 3.4, "double": 7.0}
+COLUMN_INCHES = {"single": 3.4, "double": 7.0}
 """Inches of one and of two columns of a printed page."""
 
 _MOST_LETTERS = 34  # of a target's name; more would squeeze the panels
@@ -39,7 +39,7 @@ _FILTER_LOOKS: tuple[dict[str, Any], ...] = (
 )
 DIVERGING = "PuOr"
 """From fragile, orange, over white to antifragile, purple."""
-MISSING = "#EEEEEE"
+MISSING_COLOUR = "#EEEEEE"
 
 _FILES: dict[Any, Any] = {
     "pdf.fonttype": 42,  # letters stay letters: publishers refuse Type 3 fonts
@@ -52,7 +52,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "text.parse_math": False,  # a name may hold dollar signs
 }
-PAPER: dict[Any, Any] = {
+PAPER_STYLE: dict[Any, Any] = {
     **STYLE,
     "font.size": 7,
     "axes.titlesize": 7,
@@ -105,7 +105,7 @@ def picture(width: float, height: float) -> Picture:
 @contextmanager
 def paper() -> Iterator[None]:
     """Draw within the block as for a printed page; the user's own settings stay."""
-    with mpl.rc_context(PAPER):
+    with mpl.rc_context(PAPER_STYLE):
         yield
 
 

@@ -73,7 +73,7 @@ def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
     """
     console = terminal()
     console.print()
-    for line in selection_lines(made.manifest, described(made)):
+    for line in selection_lines(made.manifest, selective_arm(made)):
         console.print(Text(line))
     console.print()
     if made.outcomes is not None and made.effects is not None:
@@ -98,7 +98,7 @@ def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
     console.print(Text(f"next:    hormesis analyze --run {run}{allowed}"), soft_wrap=True)
 
 
-def described(made: Retraining) -> Mapping[str, Any]:
+def selective_arm(made: Retraining) -> Mapping[str, Any]:
     """Return what the selective arm trains and what it freezes."""
     arms = made.manifest.get("arms")
     return arms["selective"][0] if arms else made.selection

@@ -37,7 +37,7 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
         console.print(Text(line, style="dim"))
     if not study.has_outcomes:
         console.print(Text("no intervals, and no class is certain: the outcomes were not kept"))
-    for line in left_out(study):
+    for line in untested_lines(study):
         console.print(Text(line))
     if study.folder is not None:
         console.print()
@@ -74,7 +74,7 @@ def normalization_lines(study: Study) -> list[str]:
     return [f"in front of the network: {said}"] if said else []
 
 
-def left_out(study: Study) -> list[str]:
+def untested_lines(study: Study) -> list[str]:
     """Return how many parameters were not tested, by reason, in lines."""
     reasons = study.targets.loc[~study.targets["tested"], "reason"].value_counts()
     return [f"{count} not tested: {reason}" for reason, count in reasons.items()]

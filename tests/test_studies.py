@@ -8,7 +8,7 @@ import pytest
 import hormesis as hm
 from handset import study, write
 from hormesis.errors import StudyError
-from hormesis.report.plots.evolution import draw_evolution, telling_targets
+from hormesis.report.plots.evolution import draw_evolution, moved_targets
 from hormesis.report.text.epoch_table import print_evolution
 from hormesis.results.series import StudySeries
 
@@ -108,6 +108,6 @@ def test_the_telling_targets_are_the_ends_and_the_one_that_moved_most():
         for score in ("clean", "adversarial")
     ]
     table = pd.DataFrame(rows, columns=["epoch", "target", "score", "value"])
-    assert telling_targets(table) == ["low", "moved", "high"]
+    assert moved_targets(table) == ["low", "moved", "high"]
     undefined = table.assign(value=table["value"].where(table["score"] == "clean"))
-    assert telling_targets(undefined) == ["low"]
+    assert moved_targets(undefined) == ["low"]

@@ -20,8 +20,8 @@ from torch import nn
 import hormesis as hm
 from hormesis.cli.commands.status import described
 from hormesis.errors import HormesisError, StudyError
-from hormesis.report.text.score_table import class_counts, score_overview
-from hormesis.report.text.summary import headline, left_out
+from hormesis.report.text.score_table import score_overview, targets_by_class
+from hormesis.report.text.summary import study_lines, untested_lines
 from hormesis.storage.files import read_manifest
 from hormesis.storage.manifest_checks import not_to_go_on_with
 from hormesis.storage.outcomes import StoredOutcomes
@@ -93,9 +93,9 @@ def read(folder: Path) -> None:
         found = hm.load_study(folder)
         repr(found)
         assert isinstance(found, hm.Study)
-        headline(found)
-        left_out(found)
-        class_counts(found)
+        study_lines(found)
+        untested_lines(found)
+        targets_by_class(found)
         score_overview(found)
         found.scores_with(hm.Scoring(reference="base"))
 

@@ -333,7 +333,12 @@ def test_another_study_takes_the_place_of_the_first(browser, files):
     own = values.loc[(values["filter"] == "combined") & (values["score"] == "clean"), "value"]
     cell = made.page.locator('#targets tr[data-place="0"] td[data-score="clean"]')
     assert float(cell.get_attribute("data-value")) == own.iloc[0]
-    assert made.page.locator("#several g.path").count() == len(NAMES)
+    drawn = made.page.locator("#several svg.picture")
+    assert [drawn.nth(place).get_attribute("data-picture") for place in range(drawn.count())] == [
+        "heatmap-adversarial",
+        "ranks-adversarial",
+    ]
+    assert made.page.locator("#heat svg.picture").get_attribute("data-picture") == "heatmap-2"
     assert made.wrong == []
     made.page.close()
 
@@ -359,7 +364,7 @@ def test_several_trainings_show_the_intervals_between_them(browser, tmp_path, wi
         assert row[1] == "3"
         assert row[3].strip() == known["class"]
         assert row[4].replace("+0.00", "−0.00") == between.replace("+0.00", "−0.00")
-    assert page.locator("#pooled ~ div svg").count() == 1
+    assert page.locator("#pooled ~ div svg.picture").count() == 1
     assert made.wrong == []
     page.close()
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hormesis.errors import StudyError
-from hormesis.report.text.export import write_table
+from hormesis.report.text.export import export_table
 
 TABLE = pd.DataFrame(
     {
@@ -32,36 +32,36 @@ def names(folder: Path) -> list[str]:
 
 def test_csv_to_the_letter(tmp_path, capsys):
     to = tmp_path / "table.csv"
-    write_table(TABLE, "csv", str(to))
+    export_table(TABLE, "csv", str(to))
     assert to.read_bytes() == CSV.encode()
-    write_table(TABLE, "csv", None)
+    export_table(TABLE, "csv", None)
     assert capsys.readouterr().out == CSV
 
 
 def test_json_is_one_object_a_row_with_null_for_no_number(tmp_path, capsys):
     to = tmp_path / "table.json"
-    write_table(TABLE, "json", str(to))
+    export_table(TABLE, "json", str(to))
     assert json.loads(to.read_text(encoding="utf-8")) == ROWS
     assert "NaN" not in to.read_text(encoding="utf-8")
-    write_table(TABLE, "json", None)
+    export_table(TABLE, "json", None)
     assert json.loads(capsys.readouterr().out) == ROWS
 
 
 def test_parquet_comes_back_as_it_was(tmp_path):
-    write_table(TABLE, "parquet", str(tmp_path / "table.parquet"))
+    export_table(TABLE, "parquet", str(tmp_path / "table.parquet"))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "table.parquet"), TABLE)
 
 
 def test_parquet_is_no_text():
     with pytest.raises(StudyError, match="Parquet is no text: name a file for it with --to"):
-        write_table(TABLE, "parquet", None)
+        export_table(TABLE, "parquet", None)
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path, form):
     to = tmp_path / "table"
     to.write_text("old")
-    write_table(TABLE, form, str(to))
+    export_table(TABLE, form, str(to))
     assert to.read_bytes() != b"old"
     assert names(tmp_path) == ["table"]
 
@@ -73,7 +73,7 @@ def test_a_folder_that_is_not_there(tmp_path, form):
         r"cannot be written to .*table: (No such file|Cannot save file into a non-existent).*--to"
     )
     with pytest.raises(StudyError, match=words):
-        write_table(TABLE, form, str(to))
+        export_table(TABLE, form, str(to))
     assert names(tmp_path) == []
 
 
@@ -81,7 +81,7 @@ def test_a_folder_that_is_not_there(tmp_path, form):
 def test_a_folder_in_the_place_of_the_file(tmp_path, form):
     (tmp_path / "table").mkdir()
     with pytest.raises(StudyError, match=r"cannot be written to .*table: Is a directory"):
-        write_table(TABLE, form, str(tmp_path / "table"))
+        export_table(TABLE, form, str(tmp_path / "table"))
     assert names(tmp_path) == ["table"]
 
 
@@ -95,21 +95,21 @@ def test_a_full_disk_leaves_the_old_file_alone(tmp_path, monkeypatch, form):
     owner, method = (Path, "write_text") if form == "csv" else (pd.DataFrame, "to_parquet")
     monkeypatch.setattr(owner, method, full)
     with pytest.raises(StudyError, match="table: No space left on device"):
-        write_table(TABLE, form, str(to))
+        export_table(TABLE, form, str(to))
     assert to.read_bytes() == b"old"
     assert names(tmp_path) == ["table"]
 
 
 def test_a_home_folder_may_be_meant(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    write_table(TABLE, "csv", "~/table.csv")
+    export_table(TABLE, "csv", "~/table.csv")
     assert names(tmp_path) == ["table.csv"]
 
 
 def test_a_table_without_rows_keeps_its_columns(capsys):
-    write_table(TABLE.iloc[:0], "csv", None)
+    export_table(TABLE.iloc[:0], "csv", None)
     assert capsys.readouterr().out == "target,step,value,tested\n"
-    write_table(TABLE.iloc[:0], "json", None)
+    export_table(TABLE.iloc[:0], "json", None)
     assert json.loads(capsys.readouterr().out) == []
 
 
@@ -132,17 +132,17 @@ def test_a_table_without_rows_keeps_its_columns(capsys):
 )
 def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path, name, written):
     to = tmp_path / "table.csv"
-    write_table(pd.DataFrame({"target": [name], "value": [-0.3]}), "csv", str(to))
+    export_table(pd.DataFrame({"target": [name], "value": [-0.3]}), "csv", str(to))
     with to.open(newline="", encoding="utf-8") as file:
         (row,) = list(csv.DictReader(file))
     assert row == {"target": written, "value": "-0.3"}
-    write_table(pd.DataFrame({"target": [name], "value": [-0.3]}), "json", str(to))
+    export_table(pd.DataFrame({"target": [name], "value": [-0.3]}), "json", str(to))
     assert json.loads(to.read_text(encoding="utf-8")) == [{"target": name, "value": -0.3}]
 
 
 def test_a_name_is_no_command_of_latex(tmp_path):
     to = tmp_path / "table.tex"
-    write_table(pd.DataFrame({"target": [r"\input{/etc/passwd}", "a & b % c"]}), "latex", str(to))
+    export_table(pd.DataFrame({"target": [r"\input{/etc/passwd}", "a & b % c"]}), "latex", str(to))
     text = to.read_text(encoding="utf-8")
     assert r"\textbackslash input\{/etc/passwd\}" in text
     assert r"a \& b \% c" in text

@@ -10,7 +10,7 @@ from hormesis.report.views.figures import (
     ResponseCurves,
     main_filter,
     response_curves,
-    score_rows,
+    target_rows,
     telling_targets,
 )
 
@@ -19,7 +19,7 @@ def test_a_row_for_each_target_in_the_order_of_data():
     study = handset.study(
         {"z.weight": ANTIFRAGILE, "a.bias": FRAGILE}, sizes={"z.weight": 12, "a.bias": 7}
     )
-    first, second = score_rows(study)
+    first, second = target_rows(study)
     assert (first.target, first.size) == ("z", 12)
     assert (second.target, second.size) == ("a.bias", 7)
     assert first.values == pytest.approx((0.5, 0.5, 0.0), abs=1e-15)
@@ -31,23 +31,23 @@ def test_a_row_for_each_target_in_the_order_of_data():
 def test_the_rows_of_one_filter():
     study = handset.study({"w": ROBUST})
     study.responses.loc[study.responses["filter"] == "low_pass", "clean"] = 0.0
-    assert score_rows(study, "low_pass")[0].values[0] == pytest.approx(-0.5, abs=1e-15)
-    assert score_rows(study, "high_pass")[0].values[0] == pytest.approx(0.0, abs=1e-15)
-    assert score_rows(study)[0].values[0] == pytest.approx(-0.5 / 3, abs=1e-15)
+    assert target_rows(study, "low_pass")[0].values[0] == pytest.approx(-0.5, abs=1e-15)
+    assert target_rows(study, "high_pass")[0].values[0] == pytest.approx(0.0, abs=1e-15)
+    assert target_rows(study)[0].values[0] == pytest.approx(-0.5 / 3, abs=1e-15)
 
 
 def test_what_was_left_out_has_no_row():
     study = handset.study({"w": ROBUST})
     assert "fc.bias" in study.targets["target"].tolist()
-    assert [row.target for row in score_rows(study)] == ["w"]
+    assert [row.target for row in target_rows(study)] == ["w"]
 
 
 def test_a_row_without_numbers():
-    untested = score_rows(handset.study({"w": ROBUST, "v": ROBUST}, unreached=("w",)))[0]
+    untested = target_rows(handset.study({"w": ROBUST, "v": ROBUST}, unreached=("w",)))[0]
     assert untested.classes == ("untested",) * 3
     assert all(math.isnan(value) for value in untested.values)
     floored = handset.study({"w": ROBUST}, base={"clean": 0.8, "adversarial": 0.0})
-    row = score_rows(floored)[0]
+    row = target_rows(floored)[0]
     assert row.classes == ("robust", "undefined", "undefined")
     assert [math.isnan(value) for value in row.values] == [False, True, True]
 

@@ -8,7 +8,7 @@ import pytest
 import handset
 import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
-from hormesis.report.views.findings import ClassCount, class_counts, findings, headline
+from hormesis.report.views.findings import ClassCount, class_counts, counts_sentence, findings
 
 THIN = "\u202f"
 
@@ -38,12 +38,12 @@ def test_counts_are_of_targets_and_of_values():
 
 def test_the_headline_counts_classes():
     study = handset.study({"a": ANTIFRAGILE, "b": FRAGILE}, sizes={"a": 30, "b": 10})
-    assert headline(study) == (
+    assert counts_sentence(study) == (
         f"Of 2 filtered targets: under attack, 1 antifragile (unconfirmed) (75{THIN}% of the "
         f"values) and 1 fragile; on clean inputs, 1 antifragile (75{THIN}% of the values) and 1 "
         "fragile."
     )
-    alone = headline(handset.study({"a": ROBUST}))
+    alone = counts_sentence(handset.study({"a": ROBUST}))
     assert alone.startswith(f"Of 1 filtered target: under attack, 1 robust (100{THIN}% of")
 
 
@@ -102,8 +102,8 @@ def test_disagreement_counts_only_what_is_certain():
 )
 def test_a_floored_network_is_told_without_numbers_that_are_not_there(base):
     study = handset.study({"a": ROBUST, "b": FRAGILE}, base=base)
-    assert "nan" not in headline(study) + " ".join(findings(study))
-    assert "undefined" in headline(study)
+    assert "nan" not in counts_sentence(study) + " ".join(findings(study))
+    assert "undefined" in counts_sentence(study)
 
 
 def test_sentences_have_no_numbers_of_nothing():

@@ -1,6 +1,7 @@
 """What a report is about: folders of all kinds, and what varies between studies."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,13 @@ import synthetic
 from handset import FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
 from hormesis.errors import StudyError, TrainingError
-from hormesis.report.html.comparison_payload import several_payload
+from hormesis.report.html.comparison_payload import compared, comparison_payload
+from hormesis.report.html.page import write_report
 from hormesis.report.html.payload import study_payload
 from hormesis.report.html.retraining_payload import retraining_payload
-from hormesis.report.text.comparison import POOLED
+from hormesis.report.views.comparison_text import POOLED
 from hormesis.report.views.sources import gather, scored, varying
 from hormesis.results.comparison import compare
-from hormesis.results.retraining import load_retraining
 from hormesis.settings.scoring import Scoring
 
 
@@ -32,6 +33,10 @@ def study(seed: int = 0, **about):
     if "epoch" in about:
         made.manifest["origin"] = {"epoch": about["epoch"]}
     return made
+
+
+def payload_of(gathered):
+    return comparison_payload(gathered, compared(gathered))
 
 
 @pytest.mark.parametrize(
@@ -50,21 +55,17 @@ def test_what_varies(one, other, expected):
 
 
 def test_several_studies_are_compared():
-    payload = several_payload(gather([study(0, epoch=1), study(1, epoch=2)]))
+    payload = payload_of(gather([study(0, epoch=1), study(1, epoch=2)]))
     assert payload is not None
     assert (payload["over"], payload["refused"], payload["studies"]) == ("epochs", "", ["1", "2"])
     assert payload["matches"] == ["layer0.weight", "layer1.weight", "layer2.weight"]
-    values = payload["scores"]["clean"]["value"]
-    own = study(1, epoch=2).scores
-    own = own.loc[(own["filter"] == "combined") & (own["score"] == "clean"), "value"]
-    assert [row[1] for row in values] == pytest.approx(own.tolist(), abs=1e-12)
     assert all(len(path) == 2 for path, _ in payload["paths"]["clean"])
 
 
 def test_several_trainings_come_with_intervals_between_them():
     studies = [study(seed) for seed in (0, 1, 2)]
     gathered = gather(studies)
-    payload = several_payload(gathered)
+    payload = payload_of(gathered)
     assert payload is not None
     (group,) = payload["pooled"]
     assert group["name"] == "net on set"
@@ -86,10 +87,10 @@ def test_several_trainings_come_with_intervals_between_them():
 def test_architectures_are_pooled_where_each_was_trained_several_times():
     names = ["one", "one", "two", "two"]
     several = [study(seed, model=name) for seed, name in enumerate(names)]
-    payload = several_payload(gather(several))
+    payload = payload_of(gather(several))
     assert payload is not None
     assert [group["name"] for group in payload["pooled"]] == ["one on set", "two on set"]
-    once = several_payload(gather([study(0, model="one"), study(1, model="two")]))
+    once = payload_of(gather([study(0, model="one"), study(1, model="two")]))
     assert once is not None
     assert once["pooled"] == []
 
@@ -97,7 +98,7 @@ def test_architectures_are_pooled_where_each_was_trained_several_times():
 def test_labels_hold_only_what_is_known():
     gathered = gather([study(0, model="one"), study(1, model="two", epoch=3)])
     assert gathered.labels == ("one", "3 two")
-    payload = several_payload(gathered)
+    payload = payload_of(gathered)
     assert payload is not None
     assert payload["studies"] == ["one", "3 two"] or payload["refused"]
 
@@ -109,13 +110,13 @@ def test_epochs_are_put_in_order():
 
 
 def test_one_study_is_not_compared():
-    assert several_payload(gather(study())) is None
+    assert payload_of(gather(study())) is None
 
 
 def test_studies_that_cannot_be_compared_say_why():
     other = study(1, epoch=2)
     other.manifest["question"]["sweep"]["adversary"] = "adaptive"
-    payload = several_payload(gather([study(0, epoch=1), other]))
+    payload = payload_of(gather([study(0, epoch=1), other]))
     assert payload is not None
     assert "The studies differ in sweep.adversary" in payload["refused"]
 
@@ -131,20 +132,6 @@ def test_a_folder_that_is_nothing_is_refused(tmp_path):
         gather(tmp_path)
 
 
-def test_accuracy_on_clean_inputs_is_where_every_line_begins(tmp_path):
-    accuracy = pd.DataFrame({"attack": ["clean", "fgsm", "pgd"], "epsilon": [0.0, 0.1, 0.1]})
-    accuracy = accuracy.assign(
-        arm="none", seed=0, samples=10, accuracy=[0.9, 0.5, 0.2], low=0.0, high=1.0
-    )
-    retrained(tmp_path)
-    accuracy.to_parquet(tmp_path / "accuracy.parquet")
-    lines = retraining_payload(load_retraining(tmp_path))["lines"]
-    assert [(line["attack"], line["epsilon"], line["accuracy"]) for line in lines] == [
-        ("fgsm", [0.0, 0.1], [0.9, 0.5]),
-        ("pgd", [0.0, 0.1], [0.9, 0.2]),
-    ]
-
-
 STUDY = {"network": "net", "data": "set", "epoch": 3}
 SELECTION = {"keep": ["robust"], "by": "clean", "filter": "combined", "targets": ["a", "b"]}
 RECIPE = {"epochs": 2, "optimizer": "Adam", "rate": 0.001}
@@ -152,43 +139,42 @@ RECIPE = {"epochs": 2, "optimizer": "Adam", "rate": 0.001}
 
 def retrained(folder, *, controls: bool = True):
     manifest = {"retraining": 1, "study": STUDY, "selection": SELECTION, "recipe": RECIPE}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
     if controls:
-        rows = [
-            (arm, seed, "fgsm", epsilon, 100, accuracy + 0.02 * seed)
-            for arm, accuracy in (("selective", 0.6), ("everything", 0.5))
-            for seed in (0, 1)
-            for epsilon in (0.0, 0.1)
-        ]
-        columns = ["arm", "seed", "attack", "epsilon", "samples", "accuracy"]
-        table = pd.DataFrame(rows, columns=columns).assign(low=0.4, high=0.7)
-        table.to_parquet(folder / "accuracy.parquet")
+        manifest["arms"] = {"selective": [], "everything": []}
+        trial = {"steps": 10, "restarts": 1}
+        manifest["controls"] = {"seeds": [0, 1], "samples": 10, "trial": trial}
+        keys = product(manifest["arms"], (0, 1), (("clean", 0.0), ("fgsm", 0.1)), range(10))
+        rows = [(arm, seed, *attack, sample, sample < 6) for arm, seed, attack, sample in keys]
+        columns = ["arm", "seed", "attack", "epsilon", "sample", "right"]
+        pd.DataFrame(rows, columns=columns).to_parquet(folder / "outcomes.parquet")
         effects = {"arm": "selective", "attack": "fgsm", "epsilon": 0.1, "difference": 0.1}
         effects |= {"low": 0.02, "high": 0.18, "verdict": "better"}
         pd.DataFrame([effects]).to_parquet(folder / "effects.parquet")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
 
-def test_a_retraining_has_a_line_an_arm(tmp_path):
+def test_a_retraining_has_its_arms_and_effects(tmp_path):
     gathered = gather([retrained(tmp_path)])
     assert (gathered.studies, len(gathered.retrainings)) == ((), 1)
     payload = retraining_payload(gathered.retrainings[0])
-    assert [(line["arm"], line["seeds"]) for line in payload["lines"]] == [
-        ("selective", 2),
-        ("everything", 2),
-    ]
+    assert list(payload["arms"]) == ["selective", "everything"]
     assert payload["about"] == (
         "net on set, epoch 3: training went on for 2 epochs (Adam, rate 0.001) with 2 targets, "
         "robust by the clean score of the combined filter."
     )
-    assert payload["lines"][0]["epsilon"] == [0.0, 0.1]
-    assert payload["lines"][0]["accuracy"] == pytest.approx([0.61, 0.61])
+    assert payload["controls"]
     assert payload["effects"] == [["selective", "fgsm", 0.1, 0.1, 0.02, 0.18, "better"]]
+
+
+def test_the_picture_of_a_retraining_is_a_part_of_its_page(tmp_path):
+    page = write_report(retrained(tmp_path), tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count('data-picture="retraining-0"') == 1
 
 
 def test_a_retraining_without_controls_has_none(tmp_path):
     payload = retraining_payload(gather(retrained(tmp_path, controls=False)).retrainings[0])
-    assert (payload["lines"], payload["effects"]) == ([], [])
+    assert (payload["controls"], payload["effects"]) == (False, [])
 
 
 def test_a_damaged_retraining_is_named(tmp_path):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from hormesis.analysis.effects import effect_table
 from hormesis.report.plots.retraining import LOOKS, draw_arms
-from hormesis.report.text.retraining import comparison_table, headline
+from hormesis.report.text.retraining import comparison_table, controls_lines
 from hormesis.results.retraining import Retraining, write_retraining, write_table
 from hormesis.training.selection import ARMS
 
@@ -72,12 +72,12 @@ def test_arms_stand_beneath_each_other_for_each_attack_and_epsilon():
 
 
 def test_the_headline_says_what_the_interval_is_over(tmp_path):
-    lines = headline(made(tmp_path, outcomes()))
+    lines = controls_lines(made(tmp_path, outcomes()))
     assert lines[0] == "50 samples, 2 seed(s), PGD of 10 steps from 2 start(s)"
     assert lines[1].endswith("95% interval over seeds and samples")
     one = made(tmp_path, outcomes(1))
     one.manifest["controls"]["seeds"] = [1]
-    assert headline(one)[1].endswith("one seed says nothing about others")
+    assert controls_lines(one)[1].endswith("one seed says nothing about others")
 
 
 def test_the_picture_is_the_same_every_time_and_needs_controls(tmp_path):

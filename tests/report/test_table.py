@@ -10,7 +10,7 @@ from rich.table import Table
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
-from hormesis.report.text.score_table import class_counts, score_overview
+from hormesis.report.text.score_table import score_overview, targets_by_class
 from hormesis.results.study import Study
 
 
@@ -127,7 +127,7 @@ def test_a_table_of_many_targets_ends_and_says_so():
 
 def test_classes_are_counted_for_each_score():
     study = handset.study({"f": FRAGILE, "g": FRAGILE, "a": ANTIFRAGILE, "r": ROBUST})
-    assert class_counts(study) == {
+    assert targets_by_class(study) == {
         "clean": {"fragile": 2, "robust": 1, "antifragile": 1},
         "adversarial": {"fragile": 2, "robust": 1, "antifragile (unconfirmed)": 1},
         "difference": {"robust": 4},

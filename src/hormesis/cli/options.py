@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hormesis.errors import SettingError
+from hormesis.report.plots.table import PLOTS
 from hormesis.settings.attacks import AUTO, Attack, make_attack
 from hormesis.settings.choices import STEMS
 from hormesis.settings.network import ModelAndData
@@ -17,7 +18,6 @@ FILE, DIR = option(metavar="FILE"), option(metavar="DIR")
 EPSILON = option(expected="a number, a fraction such as 8/255, or 'auto'", metavar="X")
 TABLES = ("scores", "responses", "targets")
 TABLE_FORMATS = ("csv", "parquet", "json")
-PICTURES = ("network", "responses", "heatmap", "epochs", "weights")
 
 
 @dataclass(frozen=True)
@@ -334,7 +334,7 @@ class PlotOptions:
     """
 
     study: str = field(metadata=STUDY)
-    what: str = field(default="heatmap", metadata=option(choices=PICTURES, noun="picture"))
+    what: str = field(default="heatmap", metadata=option(choices=PLOTS, noun="picture"))
     target: tuple[str, ...] = ()
     width: str = field(default="single", metadata=option(choices=("single", "double")))
     format: str | None = field(default=None, metadata=option(choices=("svg", "pdf", "png")))

@@ -10,9 +10,9 @@ from typing import Any
 from hormesis.analysis.scores import SCORES
 from hormesis.errors import MissingExtraError, StudyError
 from hormesis.report.html.live import Sink
-from hormesis.report.plots.chosen import MOST_ROWS
-from hormesis.report.text.score_table import class_counts
-from hormesis.report.views.figures import main_filter, score_rows
+from hormesis.report.plots.chosen import PAGE_ROWS
+from hormesis.report.text.score_table import targets_by_class
+from hormesis.report.views.figures import main_filter, target_rows
 from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.results.study import Study
 
@@ -83,7 +83,7 @@ def write_events(study: Study, folder: Path) -> None:
     event = import_module(f"{_PROTO}.event_pb2").Event
     summary = import_module(f"{_PROTO}.summary_pb2").Summary
     values = [summary.Value(tag=tag, simple_value=value) for tag, value in scalars(study)]
-    if len(study.prefix_of) <= MOST_ROWS:
+    if len(study.prefix_of) <= PAGE_ROWS:
         content, _ = study.plot.heatmap(width="double")._repr_png_()
         image = summary.Image(encoded_image_string=content)
         values.append(summary.Value(tag="scores", image=image))
@@ -103,10 +103,10 @@ def scalars(study: Study) -> Iterator[tuple[str, float]]:
     """
     yield "network/clean", study.base.clean
     yield "network/adversarial", study.base.adversarial
-    for score, counts in class_counts(study).items():
+    for score, counts in targets_by_class(study).items():
         for name, count in counts.items():
             yield f"classes/{score}, {name}", float(count)
     main = main_filter(study.scores)
-    for row in score_rows(study, main)[:_MOST_TARGETS]:
+    for row in target_rows(study, main)[:_MOST_TARGETS]:
         for score, value in zip(SCORES, row.values, strict=True):
             yield f"{score}/{row.target}", value

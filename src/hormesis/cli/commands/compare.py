@@ -11,9 +11,9 @@ import pandas as pd
 from hormesis.cli.options import CompareOptions
 from hormesis.cli.parser import Arguments
 from hormesis.errors import StudyError
-from hormesis.report.plots.comparison import DRAWN, draw_comparison
+from hormesis.report.plots.comparison import COMPARISON_PICTURES, draw_comparison
 from hormesis.report.text.comparison import print_comparison
-from hormesis.report.text.export import write_table
+from hormesis.report.text.export import export_table
 from hormesis.results.comparison import Comparison, compare, open_all
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.ownership import COMPARISON, claiming, owner
@@ -51,13 +51,17 @@ def _written(comparison: Comparison, folder: Path, options: CompareOptions) -> l
         for form in options.formats
     ]
     _check_out(
-        out, [*(f"{name}.{options.pictures}" for name in DRAWN), *(name for name, *_ in tables)]
+        out,
+        [
+            *(f"{name}.{options.pictures}" for name in COMPARISON_PICTURES),
+            *(name for name, *_ in tables),
+        ],
     )
     try:
         with claiming(out, COMPARISON):
             files = draw_comparison(comparison, out, options.score, options.pictures)
             for name, table, form in tables:
-                write_table(table, form, str(out / name))
+                export_table(table, form, str(out / name))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise StudyError(

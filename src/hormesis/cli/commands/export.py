@@ -6,7 +6,7 @@ from pathlib import Path
 from hormesis.cli.options import ExportOptions
 from hormesis.cli.parser import Arguments
 from hormesis.errors import StudyError
-from hormesis.report.text.export import write_table
+from hormesis.report.text.export import export_table
 from hormesis.results.series import load_study_or_series
 from hormesis.settings.scoring import Scoring
 
@@ -23,4 +23,4 @@ def run(arguments: Arguments) -> None:
             )
     study = load_study_or_series(options.study)
     study = study.with_scoring(replace(study.scoring, **arguments.given(Scoring)))
-    write_table(getattr(study, options.what), options.format, options.to)
+    export_table(getattr(study, options.what), options.format, options.to)

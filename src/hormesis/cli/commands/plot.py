@@ -64,10 +64,4 @@ def _drawn(study: Study | StudySeries, options: PlotOptions) -> Picture:
             f"The study {options.study} is of one epoch: name a folder with the studies of "
             "several, as `hormesis analyze --run` writes it."
         )
-    pictures = {
-        "network": study.plot.network,
-        "responses": study.plot.responses,
-        "heatmap": study.plot.heatmap,
-        "weights": study.plot.weights,
-    }
-    return pictures[options.what](*options.target, width=options.width)
+    return getattr(study.plot, options.what)(*options.target, width=options.width)

@@ -8,7 +8,7 @@ import numpy as np
 from hormesis.analysis.responses import as_sweeps
 from hormesis.report.views.curves import with_bands
 from hormesis.report.views.histogram import Histogram, between_thresholds, size_up_to, span_chosen
-from hormesis.report.views.numbers import rounded
+from hormesis.report.views.numbers import rounded_numbers
 from hormesis.results.study import Study
 from hormesis.stress.filters import ABOVE, BELOW, WINDOW, shown_filter
 
@@ -41,17 +41,17 @@ def curves_payload(study: Study, names: Sequence[str], place: dict[str, int]) ->
             {"samples": study.prefix_of[target].samples, "filters": {}, "pulse": None},
         )
         own["filters"][name] = {
-            **{key: rounded(values[row]) for key, values in columns.items()},
+            **{key: rounded_numbers(values[row]) for key, values in columns.items()},
             "zeroed": sweeps.columns["zeroed"][row].tolist(),
         }
         edges = (sweeps.columns[side][row, 0] for side in ("upper", "lower"))
         if shown_filter(name).removes == WINDOW and {"upper", "lower"} <= set(sweeps.columns):
             upper, lower = edges
-            own["pulse"] = rounded([(upper - lower) / 2])[0]
+            own["pulse"] = rounded_numbers([(upper - lower) / 2])[0]
         bins = _histogram(study, about[target], name, _ascending(sweeps.columns, row))
         if bins is not None and "edges" not in own:
             own["histogram"] = [list(bins.counts), bins.below, bins.above]
-            own["edges"] = rounded(bins.edges)
+            own["edges"] = rounded_numbers(bins.edges)
     return found
 
 

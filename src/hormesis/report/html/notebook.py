@@ -16,12 +16,12 @@ from matplotlib.colors import to_hex
 from hormesis.analysis.classes import legend, letter
 from hormesis.analysis.readings import MEANINGS, beside
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.heat import MIDDLE, luminance, reach_of, spelled
+from hormesis.report.plots.heat import MIDDLE, luminance, reach_of, score_text
 from hormesis.report.plots.style import DIVERGING
-from hormesis.report.text.score_table import class_counts
-from hormesis.report.text.summary import headline
+from hormesis.report.text.score_table import targets_by_class
+from hormesis.report.text.summary import study_lines
 from hormesis.report.views.contradictions import contradictions
-from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
+from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
@@ -30,7 +30,7 @@ _BOX = "max-height:32em;overflow:auto;display:inline-block"
 
 
 @dataclass(frozen=True)
-class Cell:
+class HeatCell:
     """One cell of a heat map.
 
     Args:
@@ -52,11 +52,11 @@ def study_html(study: Study) -> str:
     Args:
         study: Any study.
     """
-    rows = score_rows(study)
-    title, *lines = headline(study)
+    rows = target_rows(study)
+    title, *lines = study_lines(study)
     counts = [
         f"{score}: {', '.join(f'{count} {name}' for name, count in found.items())}"
-        for score, found in class_counts(study).items()
+        for score, found in targets_by_class(study).items()
     ]
     scoring = study.scoring
     made = (
@@ -82,9 +82,9 @@ def series_html(studies: StudySeries) -> str:
         studies: Studies of several epochs.
     """
     first = next(iter(studies.members.values()))
-    by_epoch = {epoch: score_rows(study) for epoch, study in studies.members.items()}
+    by_epoch = {epoch: target_rows(study) for epoch, study in studies.members.items()}
     place = SCORES.index("adversarial")
-    rows: dict[str, list[Cell]] = {}
+    rows: dict[str, list[HeatCell]] = {}
     for members in by_epoch.values():
         for row in members:
             rows.setdefault(row.target, []).append(_cells(row)[place])
@@ -97,7 +97,7 @@ def series_html(studies: StudySeries) -> str:
     made = f"{main_filter(first.scores)} filter, adversarial score"
     scoring = first.scoring
     said = f"reference {scoring.reference}; under the pointer: by {beside(scoring)}, no class"
-    return _page(headline(first)[0], bases, heat, [made, said])
+    return _page(study_lines(first)[0], bases, heat, [made, said])
 
 
 def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> str:
@@ -106,30 +106,30 @@ def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> 
     return f"<div><strong>{html.escape(title)}</strong>{said}{heat}<br>{small}</div>"
 
 
-def _cells(row: ScoreRow) -> list[Cell]:
+def _cells(row: ScoreRow) -> list[HeatCell]:
     cells = []
     every = zip(row.values, row.classes, row.points, row.widths, strict=True)
     for place, (value, label, point, width) in enumerate(every):
         between = "" if math.isnan(width) else f" ±{width:.2f}"
-        text = label if math.isnan(value) else f"{spelled(value)} {letter(label, point)}"
+        text = label if math.isnan(value) else f"{score_text(value)} {letter(label, point)}"
         said = row.says[place]
-        other = f"; beside it {spelled(row.beside[place])} {said}" if said else ""
-        hint = f"{row.target}: {spelled(value)}{between} {label}{other}"
-        cells.append(Cell(value, text, hint))
+        other = f"; beside it {score_text(row.beside[place])} {said}" if said else ""
+        hint = f"{row.target}: {score_text(value)}{between} {label}{other}"
+        cells.append(HeatCell(value, text, hint))
     return cells
 
 
-def _beside(row: ScoreRow) -> Cell:
+def _beside(row: ScoreRow) -> HeatCell:
     """Return the other reading of a target: without a colour, as it is no class."""
     hint = "; ".join(
-        f"{score} {spelled(value)} {said}"
+        f"{score} {score_text(value)} {said}"
         for score, value, said in zip(SCORES, row.beside, row.says, strict=True)
         if said
     )
-    return Cell(math.nan, row.reading, f"{row.target}: {hint}", plain=True)
+    return HeatCell(math.nan, row.reading, f"{row.target}: {hint}", plain=True)
 
 
-def _heat_map(columns: Sequence[str], rows: Sequence[tuple[str, list[Cell]]]) -> str:
+def _heat_map(columns: Sequence[str], rows: Sequence[tuple[str, list[HeatCell]]]) -> str:
     reach = reach_of(np.array([[cell.value for cell in cells] for _, cells in rows], dtype=float))
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ("", *columns))
     body = "".join(
@@ -143,7 +143,7 @@ def _heat_map(columns: Sequence[str], rows: Sequence[tuple[str, list[Cell]]]) ->
     )
 
 
-def _drawn(cell: Cell, reach: float) -> str:
+def _drawn(cell: HeatCell, reach: float) -> str:
     style = ""
     if not math.isnan(cell.value):
         colour = mpl.colormaps[DIVERGING]((cell.value / reach + 1) / 2)

@@ -4,22 +4,29 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from hormesis.analysis import classes
-from hormesis.report.html.comparison_payload import several_payload
+from hormesis.report.html.comparison_payload import compared, comparison_payload
 from hormesis.report.html.payload import FEWEST_CURVES, MOST_CURVES, study_payload
+from hormesis.report.html.pictures import (
+    comparison_pictures,
+    retraining_pictures,
+    study_pictures,
+)
 from hormesis.report.html.retraining_payload import retraining_payload
+from hormesis.report.views.figures import filter_label
 from hormesis.report.views.sources import Gathered, gather
+from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing
 
-_SCRIPTS = (
+SCRIPTS = (
     *("base", "axes", "answer", "network", "curves", "weights"),
-    *("heat", "table", "several", "pooled", "ranks", "retrain", "main"),
+    *("pictures", "table", "several", "retrain", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -74,7 +81,7 @@ def report_text(gathered: Gathered, *, title: str = "", refresh: int | float | N
         title: Heading of the page; by default network and data.
         refresh: See ``write_report``.
     """
-    labels = gathered.labels
+    labels, comparison = gathered.labels, compared(gathered)
     most = max(FEWEST_CURVES, MOST_CURVES // max(1, len(labels)))
     own = [
         study_payload(study, label, most_curves=most)
@@ -83,34 +90,33 @@ def report_text(gathered: Gathered, *, title: str = "", refresh: int | float | N
     shared = {
         "title": title,
         "classes": classes.pages(),
+        "filters": {name: filter_label(name) for each in own for name in each["scores"]},
         "studies": labels,
-        "several": several_payload(gathered),
+        "several": comparison_payload(gathered, comparison),
         "retraining": [retraining_payload(each) for each in gathered.retrainings],
         "version": version("hormesis"),
     }
+    pictures: list[str] = []
+    if refresh is None:  # while a study grows, drawing would take the time of measuring
+        pictures = [*study_pictures(gathered.studies), *retraining_pictures(gathered.retrainings)]
+        pictures += comparison_pictures(comparison) if isinstance(comparison, Comparison) else []
     heading = title or (own[0]["title"] if own else "Selective retraining")
-    return _filled(_template("page.html"), _parts(heading, shared, own, refresh))
-
-
-def _parts(
-    heading: str,
-    shared: Mapping[str, Any],
-    own: Sequence[Mapping[str, Any]],
-    refresh: int | float | None,
-) -> dict[str, str]:
-    """Return what takes the place of each marker of the template."""
-    style = _template("page.css")
-    script = "\n".join(_template(f"{name}.js") for name in _SCRIPTS)
-    again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
     blocks = [_block("shared", shared)]
-    blocks += [_block(f"study-{place}", each) for place, each in enumerate(own)]
+    blocks += [_block(f"study-{number}", each) for number, each in enumerate(own)]
+    again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
+    filled = {"refresh": again, "data": "\n".join(blocks), "pictures": "\n".join(pictures)}
+    return _filled(_template("page.html"), _frame(heading) | filled)
+
+
+def _frame(heading: str) -> dict[str, str]:
+    """Return what takes the place of those markers of the template that no study fills."""
+    style = _template("page.css")
+    script = "\n".join(_template(f"{name}.js") for name in SCRIPTS)
     return {
         "title": html.escape(f"{heading} · Hormesis"),
-        "refresh": again,
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'",
         "style": style,
-        "data": "\n".join(blocks),
         "script": script,
     }
 
@@ -118,11 +124,11 @@ def _parts(
 def _filled(template: str, parts: Mapping[str, str]) -> str:
     """Return the template with each ``{{marker}}`` replaced; what is filled in is not searched."""
     pieces = template.split("{{")
-    found = [pieces[0]]
+    filled = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition("}}")
-        found += [parts[name], rest]
-    return "".join(found)
+        filled += [parts[name], rest]
+    return "".join(filled)
 
 
 def _block(name: str, values: Mapping[str, Any]) -> str:

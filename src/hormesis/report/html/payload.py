@@ -1,9 +1,8 @@
-"""A study as the plain values that its page draws and offers for download."""
+"""A study as the finite_numbers values that its page draws and offers for download."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from hormesis.analysis.chance import is_binary
@@ -11,8 +10,8 @@ from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import beside
 from hormesis.analysis.scores import SCORES
 from hormesis.report.html.curve_payload import curves_payload
-from hormesis.report.views.figures import main_filter
-from hormesis.report.views.findings import class_counts, findings, headline
+from hormesis.report.views.figures import extreme_targets, main_filter
+from hormesis.report.views.findings import class_counts, counts_sentence, findings
 from hormesis.report.views.method_text import (
     command,
     epsilon_text,
@@ -21,7 +20,7 @@ from hormesis.report.views.method_text import (
     metric_text,
 )
 from hormesis.report.views.network import network_picture
-from hormesis.report.views.numbers import plain, rounded
+from hormesis.report.views.numbers import finite_numbers, rounded_numbers
 from hormesis.results.study import Study
 from hormesis.stress.filters import shown_filter
 
@@ -42,7 +41,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
     """
     question, base = study.manifest["question"], study.base
     measured = int(study.manifest["base"].get("samples", question["data"]["samples"]))
-    chosen = _chosen(study, MOST_TARGETS)
+    chosen = extreme_targets(study, MOST_TARGETS)
     table = study.targets.set_index("target").loc[chosen]
     bases = [study.prefix_of[name].base for name in chosen]
     picture = network_picture(study)
@@ -67,7 +66,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "main": main_filter(study.scores),
         "filters": {name: _about(name) for name in question["sweep"]["filters"]},
         "classes": list(CLASSES),
-        "headline": headline(study),
+        "headline": counts_sentence(study),
         "findings": findings(study),
         "counts": _counts(study),
         "targets": {
@@ -75,8 +74,8 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             "kind": table["kind"].tolist(),
             "shape": table["shape"].tolist(),
             "size": table["size"].astype(int).tolist(),
-            "clean": rounded(one.clean for one in bases),
-            "adversarial": rounded(one.adversarial for one in bases),
+            "clean": rounded_numbers(one.clean for one in bases),
+            "adversarial": rounded_numbers(one.adversarial for one in bases),
         },
         "scores": _scores(study, chosen),
         "beside": beside(study.scoring),
@@ -87,7 +86,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
                 for row in picture.rows
             ],
         },
-        "curves": curves_payload(study, _chosen(study, most_curves), place),
+        "curves": curves_payload(study, extreme_targets(study, most_curves), place),
         "facts": facts(study),
         "command": command(study),
         "untested": [
@@ -95,18 +94,6 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             for reason, count, values, names in left_out(study)
         ],
     }
-
-
-def _chosen(study: Study, most: int) -> list[str]:
-    """Return the targets that a page has room for: those of the lowest and highest scores."""
-    names = study.responses["target"].unique().tolist()
-    if len(names) <= most:
-        return names
-    order, values = study.estimates(main_filter(study.scores))
-    deciding = values[1] if not np.isnan(values[1]).all() else values[0]
-    ranked = [order[place] for place in np.argsort(deciding, kind="stable")]
-    kept = {*ranked[: most // 2], *ranked[len(ranked) - (most - most // 2) :]}
-    return [name for name in names if name in kept]
 
 
 def _cuts(study: Study, chosen: Sequence[str], most_curves: int) -> list[str]:
@@ -132,7 +119,7 @@ def _beside(readings: pd.DataFrame, score: str, chosen: Sequence[str]) -> dict[s
     own = readings.loc[readings["score"] == score].set_index("target").loc[list(chosen)]
     if score == "difference":
         return {}
-    return {"beside": plain(own["value"]), "says": own["says"].tolist()}
+    return {"beside": finite_numbers(own["value"]), "says": own["says"].tolist()}
 
 
 def _filters(study: Study, *, many: bool) -> list[str]:
@@ -169,9 +156,9 @@ def _scores(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
         for score in SCORES:
             own = rows.loc[rows["score"] == score].set_index("target").loc[list(chosen)]
             found[name][score] = {
-                "value": plain(own["value"]),
-                "low": plain(own["low"]),
-                "high": plain(own["high"]),
+                "value": finite_numbers(own["value"]),
+                "low": finite_numbers(own["low"]),
+                "high": finite_numbers(own["high"]),
                 "class": own["class"].map(code).tolist(),
                 "point": own["point"].map(code).tolist(),
                 **_beside(readings.loc[rows.index], score, chosen),

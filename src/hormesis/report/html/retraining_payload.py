@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import pandas as pd
-
-from hormesis.report.views.numbers import plain
+from hormesis.report.views.numbers import finite_numbers
 from hormesis.results.retraining import Retraining
 
-ARMS = {
+ARM_MEANINGS = {
     "selective": "all but the fragile parameters",
     "everything": "all parameters",
     "fragile": "the fragile parameters only",
@@ -15,7 +13,6 @@ ARMS = {
     "random-layers": "as many layers, drawn at random",
     "none": "no retraining",
 }
-CLEAN = "clean"  # in place of an attack
 _EFFECTS = ("arm", "attack", "epsilon", "difference", "low", "high", "verdict")
 
 
@@ -28,41 +25,16 @@ def retraining_payload(retrained: Retraining) -> dict[str, Any]:
     Raises:
         TrainingError: If a table is damaged.
     """
-    accuracy, effects = retrained.accuracy, retrained.effects
+    effects = retrained.effects
     rows = [] if effects is None else effects.to_dict("records")
     return {
         "name": retrained.folder.name,
         "about": _about(retrained.manifest),
-        "arms": ARMS,
-        "lines": [] if accuracy is None else _lines(accuracy),
+        "arms": {arm: ARM_MEANINGS.get(arm, "") for arm in retrained.manifest.get("arms", ())},
+        "controls": retrained.outcomes is not None,
         "effects": [[_cell(row[column]) for column in _EFFECTS] for row in rows],
         "columns": list(_EFFECTS),
     }
-
-
-def _lines(accuracy: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a line for each attack and arm: mean, lowest and highest over seeds, by ε.
-
-    Accuracy on clean inputs is where each line begins, at an ε of zero.
-    """
-    attacks = [name for name in dict.fromkeys(accuracy["attack"]) if name != CLEAN] or [CLEAN]
-    lines = []
-    for attack in attacks:
-        part = accuracy.loc[accuracy["attack"].isin([attack, CLEAN])]
-        for arm, rows in part.groupby("arm", sort=False):
-            spread = rows.groupby("epsilon")["accuracy"].agg(["mean", "min", "max", "count"])
-            lines.append(
-                {
-                    "attack": str(attack),
-                    "arm": str(arm),
-                    "epsilon": plain(spread.index),
-                    "accuracy": plain(spread["mean"]),
-                    "low": plain(spread["min"]),
-                    "high": plain(spread["max"]),
-                    "seeds": int(spread["count"].max()),
-                }
-            )
-    return lines
 
 
 def _about(manifest: dict[str, Any]) -> str:
@@ -78,4 +50,4 @@ def _about(manifest: dict[str, Any]) -> str:
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401
-    return plain([value])[0] if isinstance(value, int | float) else str(value)
+    return finite_numbers([value])[0] if isinstance(value, int | float) else str(value)

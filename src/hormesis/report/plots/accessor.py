@@ -2,33 +2,46 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
-from hormesis.report.plots.chosen import MOST_ROWS, chosen, limited
-from hormesis.report.plots.epochs import draw_epochs
-from hormesis.report.plots.heatmap import draw_heatmap
-from hormesis.report.plots.network import draw_network
-from hormesis.report.plots.responses import draw_responses
-from hormesis.report.plots.style import WIDTHS, Picture
-from hormesis.report.plots.weights import draw_weights
+from hormesis.report.plots.chosen import chosen, limited
+from hormesis.report.plots.style import Picture
+from hormesis.report.plots.table import PLOTS, WIDTHS
 from hormesis.report.views.figures import telling_targets
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.settings.choices import check_choice
 
-_MOST_PANELS = 8  # rows of responses on a page
-_MOST_COLUMNS = {"single": 2, "double": 4}  # of weights side by side
-_MOST_BARS = 400
+
+@runtime_checkable
+class DrawPlot(Protocol):
+    """Draws a picture, which a notebook shows and ``savefig`` writes."""
+
+    def __call__(self, *targets: str, width: str = "single") -> Picture:
+        """Draw it.
+
+        Args:
+            targets: Names, with or without ``.weight``, in which ``*`` and ``?`` stand for others;
+                by default all, or those that tell most.
+            width: ``"single"`` or ``"double"``, for one or two columns of a page.
+
+        Raises:
+            SettingError: If a target is not known, or there are too many.
+            StudyError: If the study does not know what the picture shows.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class StudyPlots:
-    """Pictures of a study for papers and notebooks.
+    """Pictures of a study for papers and notebooks: ``network``, ``responses`` and so on.
 
-    Each takes names of targets, with or without ``.weight``, in which ``*`` stands for anything;
-    and ``width``, ``"single"`` or ``"double"``, for one or two columns of a page. Each returns a
-    figure of Matplotlib, which a notebook shows and ``save`` of ``report.style`` writes.
+    Each name of ``PLOTS`` that is not of several epochs is a method. It takes names of targets,
+    with or without ``.weight``, in which ``*`` stands for anything, and ``width``: ``"single"`` or
+    ``"double"``, for one or two columns of a page. It returns a figure of Matplotlib.
 
     Args:
         study: What they show.
@@ -36,77 +49,18 @@ class StudyPlots:
 
     study: Study
 
-    def network(self, *targets: str, width: str = "single") -> Picture:
-        """Draw the layers in the order of the data: size as height, class as colour and hatch.
+    def __getattr__(self, name: str) -> DrawPlot:
+        """Return what draws the picture of a name."""
+        return _method(self.study, name, series=False)
 
-        Args:
-            targets: Which; all by default.
-            width: ``"single"`` or ``"double"``.
-
-        Raises:
-            SettingError: If a target is not known, or there are too many.
-        """
-        return self._drawn(draw_network, targets or ("*",), width, _MOST_BARS)
-
-    def responses(self, *targets: str, width: str = "single") -> Picture:
-        """Draw relative responses, clean and adversarial, with intervals and reference.
-
-        Args:
-            targets: Which; by default those with the lowest, median and highest score.
-            width: ``"single"`` or ``"double"``.
-
-        Raises:
-            SettingError: If a target is not known, or there are too many.
-        """
-        return self._drawn(draw_responses, targets or self._telling, width, _MOST_PANELS)
-
-    def heatmap(self, *targets: str, width: str = "single") -> Picture:
-        """Draw scores as a heat map, a row a target; a question mark means *undecided*.
-
-        Args:
-            targets: Which; all by default.
-            width: ``"single"`` for the combined filter, ``"double"`` for every filter.
-
-        Raises:
-            SettingError: If a target is not known, or there are too many.
-        """
-        return self._drawn(draw_heatmap, targets or ("*",), width, MOST_ROWS)
-
-    def weights(self, *targets: str, width: str = "single") -> Picture:
-        """Draw responses over the thresholds themselves, above the distribution of the weights.
-
-        Args:
-            targets: Which; by default the one with the lowest score or, on two columns, also those
-                with the median and the highest.
-            width: ``"single"`` or ``"double"``.
-
-        Raises:
-            SettingError: If a target is not known, or there are too many.
-            StudyError: If the study cannot know the distribution.
-        """
-        telling = self._telling[:1] if width == "single" else self._telling
-        most = _MOST_COLUMNS.get(width, 0)
-        return self._drawn(draw_weights, targets or telling, width, most)
-
-    @property
-    def _telling(self) -> tuple[str, ...]:
-        return tuple(telling_targets(self.study)) or (swept(self.study.responses)[0],)
-
-    def _drawn(
-        self,
-        draw: Callable[[Study, list[str], str], Picture],
-        targets: tuple[str, ...],
-        width: str,
-        most: int,
-    ) -> Picture:
-        check_choice("width", width, tuple(WIDTHS))
-        wanted = chosen(swept(self.study.responses), targets)
-        return draw(self.study, limited(wanted, most, width), width)
+    def __dir__(self) -> list[str]:
+        """Return the names of the pictures."""
+        return [name for name, plot in PLOTS.items() if not plot.series]
 
 
 @dataclass(frozen=True)
 class SeriesPlots:
-    """Pictures of the studies of several epochs.
+    """Pictures of the studies of several epochs: ``epochs``, used like those of a study.
 
     Args:
         studies: What they show.
@@ -114,20 +68,33 @@ class SeriesPlots:
 
     studies: StudySeries
 
-    def epochs(self, *targets: str, width: str = "single") -> Picture:
-        """Draw the three scores of targets over epochs, a heat map each.
+    def __getattr__(self, name: str) -> DrawPlot:
+        """Return what draws the picture of a name."""
+        return _method(self.studies, name, series=True)
 
-        Args:
-            targets: Names with or without ``.weight``, in which ``*`` stands for anything; all by
-                default.
-            width: ``"single"`` or ``"double"``, for one or two columns of a page.
+    def __dir__(self) -> list[str]:
+        """Return the names of the pictures."""
+        return [name for name, plot in PLOTS.items() if plot.series]
 
-        Raises:
-            SettingError: If a target is not known, or there are too many.
-        """
-        check_choice("width", width, tuple(WIDTHS))
-        wanted = chosen(swept(self.studies.responses), targets or ("*",))
-        return draw_epochs(self.studies, limited(wanted, MOST_ROWS, width), width)
+
+def _method(study: Study | StudySeries, name: str, *, series: bool) -> DrawPlot:
+    if name not in PLOTS or PLOTS[name].series != series:
+        raise AttributeError(f"no picture {name!r}")
+    plot = PLOTS[name]
+    module = import_module(f"hormesis.report.plots.{name}")
+    draw: Callable[[Study | StudySeries, list[str], str], Picture] = getattr(module, f"draw_{name}")
+
+    def method(*targets: str, width: str = "single") -> Picture:
+        check_choice("width", width, WIDTHS)
+        patterns = targets or ("*",)
+        if isinstance(study, Study) and plot.telling and not targets:
+            telling = telling_targets(study) or swept(study.responses)[:1]
+            patterns = telling[: plot.telling[width]]
+        wanted = chosen(swept(study.responses), patterns)
+        return draw(study, limited(wanted, plot.most[width], width), width)
+
+    method.__name__, method.__doc__ = name, draw.__doc__
+    return method
 
 
 def swept(responses: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from hormesis.errors import SettingError
 
-MOST_ROWS = 80
+PAGE_ROWS = 80
 """Targets that fit one page below each other."""
 
 

@@ -1,6 +1,6 @@
-"""The pictures of a comparison: heat map, ranks, agreement."""
+"""The pictures of a comparison: heat map, ranks, agreement, and means over trainings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +8,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from hormesis.analysis.classes import CLASSES, POINTS
 from hormesis.report.plots.heat import draw_heat, explain_colours, reach_of, write_cells
-from hormesis.report.plots.style import STYLE, picture, save, short
+from hormesis.report.plots.style import STYLE, Picture, picture, save, short
 from hormesis.results.comparison import Comparison
 from hormesis.storage.atomic import replacing
 
-DRAWN = ("heatmap", "ranks", "agreement")
 _MOST_ROWS = 80
 _NAMED_RANKS = 40
 _DPI = 150.0
@@ -31,20 +29,29 @@ def draw_comparison(comparison: Comparison, folder: Path, score: str, form: str)
         score: Whose.
         form: ``png``, ``svg`` or ``pdf``.
     """
-    pictures: dict[str, Callable[[Comparison, str], Figure]] = {
-        "heatmap": heat_map,
-        "ranks": rank_plot,
-        "agreement": agreement_matrix,
-    }
     paths = []
-    for name, draw in pictures.items():
-        with mpl.rc_context(STYLE):
-            figure = draw(comparison, score)
-            path = folder / f"{name}.{form}"
-            with replacing(path) as temporary:
-                save(figure, temporary, dpi=_DPI)
-            paths.append(path)
+    for name, drawn in pictures_of(comparison, score):
+        path = folder / f"{name}.{form}"
+        with replacing(path) as temporary:
+            save(drawn, temporary, dpi=_DPI)
+        paths.append(path)
     return paths
+
+
+def pictures_of(
+    comparison: Comparison, score: str, names: Sequence[str] = ()
+) -> Iterator[tuple[str, Picture]]:
+    """Yield the pictures of one score, with their names.
+
+    Args:
+        comparison: Any comparison.
+        score: Whose.
+        names: Some of ``COMPARISON_PICTURES``; all by default.
+    """
+    for name in names or COMPARISON_PICTURES:
+        if name != "pooled" or len(comparison.pooled):
+            with mpl.rc_context(STYLE):
+                yield name, COMPARISON_PICTURES[name](comparison, score)
 
 
 def _wide(comparison: Comparison, score: str, column: str) -> pd.DataFrame:
@@ -55,7 +62,7 @@ def _wide(comparison: Comparison, score: str, column: str) -> pd.DataFrame:
     return wide.loc[matches, list(comparison.studies["study"])]
 
 
-def heat_map(comparison: Comparison, score: str) -> Figure:
+def heat_map(comparison: Comparison, score: str) -> Picture:
     """Return scores of all targets in all studies; a dot marks a class that is certain."""
     values = _wide(comparison, score, "value").head(_MOST_ROWS)
     certain = _wide(comparison, score, "certain").head(_MOST_ROWS).to_numpy(dtype=bool)
@@ -87,7 +94,7 @@ def _name_studies(axes: Axes, names: list[str]) -> None:
             label.set_horizontalalignment("right")
 
 
-def rank_plot(comparison: Comparison, score: str) -> Figure:
+def rank_plot(comparison: Comparison, score: str) -> Picture:
     """Return the rank of each target by score, from study to study; 1 is the lowest score."""
     values = _wide(comparison, score, "value").dropna().head(_MOST_ROWS)
     points = _wide(comparison, score, "point").loc[values.index]
@@ -119,7 +126,7 @@ def rank_plot(comparison: Comparison, score: str) -> Figure:
     return figure
 
 
-def agreement_matrix(comparison: Comparison, score: str) -> Figure:
+def agreement_matrix(comparison: Comparison, score: str) -> Picture:
     """Return Spearman's correlation of every two studies."""
     names = list(comparison.studies["study"])
     matrix = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
@@ -143,3 +150,52 @@ def agreement_matrix(comparison: Comparison, score: str) -> Figure:
     axes.set_title(f"Spearman's correlation of {score} scores", fontsize=9)
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
     return figure
+
+
+def pooled_plot(comparison: Comparison, score: str) -> Picture:
+    """Return mean scores over trainings: a thick line between runs, a thin one for samples too."""
+    table = comparison.pooled.loc[comparison.pooled["score"] == score]
+    about = [name for name in ("model", "data", "epoch") if name in table]
+    groups = [*table.groupby(about, sort=False, dropna=False)]
+    most = min(_MOST_ROWS, max(len(rows) for _, rows in groups))
+    figure = picture(2.4 + 3.2 * len(groups), max(2.2, 1.2 + 0.17 * most))
+    panels = figure.subplots(1, len(groups), sharex=True, squeeze=False)[0]
+    tolerance = comparison.scoring.tolerance
+    for axes, (key, rows) in zip(panels, groups, strict=True):
+        _draw_means(axes, rows.head(_MOST_ROWS))
+        axes.axvspan(-tolerance, tolerance, color="#eeeeee", zorder=0)
+        axes.set_title(", ".join(str(part) for part in key if not pd.isna(part)), fontsize=9)
+        axes.set_xlabel(f"mean {score} score")
+    labels = {
+        text: line
+        for axes in panels
+        for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(labels.values(), labels, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
+    places = np.arange(len(rows))
+    for low, high, width, label in (
+        ("total_low", "total_high", 0.8, "other trainings and samples"),
+        ("low", "high", 3.0, "other trainings"),
+    ):
+        axes.hlines(places, rows[low], rows[high], color="#777777", linewidth=width, label=label)
+    for name, kind in CLASSES.items():
+        own = (rows["class"] == name).to_numpy()
+        if own.any():
+            look: dict[str, Any] = {"c": kind.fill, "marker": kind.marker, "edgecolors": kind.edge}
+            axes.scatter(rows["mean"][own], places[own], s=22, label=name, zorder=3, **look)
+    axes.set_yticks(places, [short(name.removesuffix(".weight")) for name in rows["match"]])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+
+
+COMPARISON_PICTURES: dict[str, Callable[[Comparison, str], Picture]] = {
+    "heatmap": heat_map,
+    "ranks": rank_plot,
+    "agreement": agreement_matrix,
+    "pooled": pooled_plot,
+}
+"""The pictures of a comparison by their names; of pooled trainings only where there are any."""

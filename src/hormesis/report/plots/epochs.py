@@ -1,9 +1,8 @@
 """The picture of scores over the epochs of a training, for papers."""
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.heat import draw_epochs as draw_maps
-from hormesis.report.plots.heat import explain_colours
-from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture
+from hormesis.report.plots.heat import draw_score_maps, explain_colours
+from hormesis.report.plots.style import COLUMN_INCHES, Picture, finished, paper, picture
 from hormesis.report.views.figures import main_filter
 from hormesis.results.series import StudySeries
 
@@ -18,14 +17,14 @@ def draw_epochs(studies: StudySeries, targets: list[str], width: str) -> Picture
     Args:
         studies: Studies of several epochs.
         targets: Names of swept targets, at least one.
-        width: One of ``style.WIDTHS``.
+        width: One of ``style.COLUMN_INCHES``.
     """
     scores = studies.scores
     main = main_filter(scores)
     shown = scores.loc[(scores["filter"] == main) & scores["target"].isin(targets)]
     with paper():
-        figure = picture(WIDTHS[width], _REST + _ROW * len(targets))
+        figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))
         panels = list(figure.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
-        image = draw_maps(panels, shown, _SIZES[width])
+        image = draw_score_maps(panels, shown, _SIZES[width])
         explain_colours(panels, image, main)
         return finished(figure)

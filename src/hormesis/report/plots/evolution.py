@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.heat import draw_epochs, explain_colours
+from hormesis.report.plots.heat import draw_score_maps, explain_colours
 from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
 from hormesis.report.views.figures import main_filter
@@ -29,14 +29,14 @@ def draw_evolution(studies: StudySeries, path: Path) -> None:
     chosen = scores.loc[scores["filter"] == main_filter(scores)]
     targets = list(dict.fromkeys(chosen["target"]))
     shown = targets[:_MOST_ROWS]
-    telling = telling_targets(chosen)
+    telling = moved_targets(chosen)
     with mpl.rc_context(STYLE):
         height = max(4.6, 1.3 + min(0.2 * len(shown), 7.0))
         figure = picture(12.0, height)
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.2))[0]
         maps = list(left.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
         sizes = (5.0, 6.0) if len(shown) > _MANY_ROWS else (6.0, 8.0)
-        image = draw_epochs(maps, chosen.loc[chosen["target"].isin(shown)], sizes)
+        image = draw_score_maps(maps, chosen.loc[chosen["target"].isin(shown)], sizes)
         explain_colours(maps, image, main_filter(scores))
         if telling:
             columns = studies.responses["filter"].nunique()
@@ -54,7 +54,7 @@ def draw_evolution(studies: StudySeries, path: Path) -> None:
         save(figure, path, dpi=_DPI)
 
 
-def telling_targets(scores: pd.DataFrame) -> list[str]:
+def moved_targets(scores: pd.DataFrame) -> list[str]:
     """Return up to three targets: the lowest and highest at the end, and the one that moved most.
 
     Args:
@@ -64,7 +64,7 @@ def telling_targets(scores: pd.DataFrame) -> list[str]:
     Example:
         >>> rows = [(epoch, name, "adversarial", value * epoch)
         ...         for epoch in (1, 2) for name, value in (("a", 0.1), ("b", -0.4), ("c", 0.0))]
-        >>> telling_targets(pd.DataFrame(rows, columns=["epoch", "target", "score", "value"]))
+        >>> moved_targets(pd.DataFrame(rows, columns=["epoch", "target", "score", "value"]))
         ['b', 'a']
     """
     for score in ("adversarial", "clean"):

@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.style import DIVERGING, MISSING, short
+from hormesis.report.plots.style import DIVERGING, MISSING_COLOUR, short
 
 _MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
 _BAR = 0.09  # inches that the bar of colours is high
@@ -43,7 +43,7 @@ def draw_heat(
         columns: Names of the columns.
         reach: The value at either end of the colours.
     """
-    colours = mpl.colormaps[DIVERGING].with_extremes(bad=MISSING)
+    colours = mpl.colormaps[DIVERGING].with_extremes(bad=MISSING_COLOUR)
     image = axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
@@ -68,7 +68,9 @@ def write_cells(axes: Axes, image: AxesImage, texts: list[list[str]], size: floa
             axes.text(column, row, text, ha="center", va="center", fontsize=size, color=letters)
 
 
-def draw_epochs(panels: list[Axes], scores: pd.DataFrame, sizes: tuple[float, float]) -> AxesImage:
+def draw_score_maps(
+    panels: list[Axes], scores: pd.DataFrame, sizes: tuple[float, float]
+) -> AxesImage:
     """Draw the three scores of targets over epochs, a heat map each.
 
     Where the cells are too narrow for numbers, scores below zero are hatched.
@@ -97,17 +99,19 @@ def draw_epochs(panels: list[Axes], scores: pd.DataFrame, sizes: tuple[float, fl
         axes.set_title(score)
         axes.set_xlabel("epoch")
         if len(epochs) <= _MOST_WRITTEN:
-            write_cells(axes, images[-1], [list(map(spelled, line)) for line in values], sizes[0])
+            write_cells(
+                axes, images[-1], [list(map(score_text, line)) for line in values], sizes[0]
+            )
         else:
             _hatch_negative(axes, values)
     return images[0]
 
 
-def spelled(value: float) -> str:
+def score_text(value: float) -> str:
     """Return a score as cells show it; nothing where there is none.
 
     Example:
-        >>> spelled(-0.123), spelled(float("nan"))
+        >>> score_text(-0.123), score_text(float("nan"))
         ('−0.12', '')
     """
     return "" if math.isnan(value) else f"{value:+.2f}".replace("-", "−")

@@ -11,12 +11,12 @@ from hormesis.report.plots.heat import (
     draw_heat,
     explain_colours,
     reach_of,
-    spelled,
+    score_text,
     write_beside,
     write_cells,
 )
-from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture, short
-from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
+from hormesis.report.plots.style import COLUMN_INCHES, Picture, finished, paper, picture, short
+from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.results.study import Study
 
 _ROW = 0.115  # inches
@@ -34,17 +34,17 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
     Args:
         study: Any study.
         targets: Names of swept targets, at least one.
-        width: One of ``style.WIDTHS``.
+        width: One of ``style.COLUMN_INCHES``.
     """
     filters = [main_filter(study.scores)]
     if width == "double":
         filters = list(dict.fromkeys([*study.scores["filter"], *filters]))
     shown = {name.removesuffix(".weight") for name in targets}
-    parts = [[row for row in score_rows(study, name) if row.target in shown] for name in filters]
+    parts = [[row for row in target_rows(study, name) if row.target in shown] for name in filters]
     values = [np.array([row.values for row in rows], dtype=float) for rows in parts]
     reach = reach_of(np.concatenate(values))
     with paper():
-        figure = picture(WIDTHS[width], _REST + _ROW * len(targets))
+        figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))
         panels = list(figure.subplots(1, len(filters), sharey=True, squeeze=False)[0])
         explained = []
         for axes, name, rows, numbers in zip(panels, filters, parts, values, strict=True):
@@ -66,4 +66,4 @@ def _texts(row: ScoreRow) -> list[str]:
 
 
 def _text(value: float, label: str) -> str:
-    return label if math.isnan(value) else spelled(value) + "?" * (label == UNDECIDED)
+    return label if math.isnan(value) else score_text(value) + "?" * (label == UNDECIDED)

@@ -9,8 +9,8 @@ from matplotlib.ticker import EngFormatter
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.style import WIDTHS, Picture, finished, paper, picture, short
-from hormesis.report.views.figures import ScoreRow, score_rows
+from hormesis.report.plots.style import COLUMN_INCHES, Picture, finished, paper, picture, short
+from hormesis.report.views.figures import ScoreRow, target_rows
 from hormesis.report.views.layers import Group, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
 from hormesis.results.study import Study
@@ -34,17 +34,17 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     Args:
         study: Any study.
         targets: Names of swept targets, at least one.
-        width: One of ``style.WIDTHS``.
+        width: One of ``style.COLUMN_INCHES``.
     """
     shown = {name.removesuffix(".weight") for name in targets}
-    rows = [row for row in score_rows(study) if row.target in shown]
+    rows = [row for row in target_rows(study) if row.target in shown]
     longest = max(len(short(row.target, _LETTERS)) for row in rows)
     turned = _LETTER * longest if len(rows) <= _NAMED[width] else 0.0
     past = _past(study, [row.target for row in rows])
     levels = 1 + max((way.level for way in past), default=-1)
     above = min(_MOST_ABOVE, _LEVEL * levels) if past else 0.0
     with paper():
-        figure = picture(WIDTHS[width], _HEIGHT + turned + above)
+        figure = picture(COLUMN_INCHES[width], _HEIGHT + turned + above)
         heights = [*([above] if past else []), 1.0, 0.6]
         *ways, bars, strips = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         for axes in ways:

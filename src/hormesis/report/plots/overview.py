@@ -22,7 +22,7 @@ from hormesis.report.views.figures import (
     ScoreRow,
     main_filter,
     response_curves,
-    score_rows,
+    target_rows,
     telling_targets,
 )
 from hormesis.results.study import Study
@@ -38,7 +38,7 @@ def draw_overview(study: Study, path: Path) -> None:
         study: Any study with at least one swept target.
         path: File to write; its suffix (``.png``, ``.svg``, ``.pdf``) chooses the format.
     """
-    every = score_rows(study)
+    every = target_rows(study)
     rows = every[:_MOST_ROWS]
     telling = telling_targets(study)
     height = max(4.2, 1.3 + 0.24 * len(rows))

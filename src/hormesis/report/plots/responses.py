@@ -7,21 +7,21 @@ from matplotlib.axes import Axes
 from hormesis.report.plots.style import (
     ADVERSARIAL,
     CLEAN,
+    COLUMN_INCHES,
     REFERENCE,
-    WIDTHS,
     Picture,
     finished,
     paper,
     picture,
     short,
 )
-from hormesis.report.views.curves import Curve, RelativeResponses, relative_responses
+from hormesis.report.views.curves import RelativeCurve, RelativeResponses, relative_responses
 from hormesis.results.study import Study
 
 _ROW = 1.05  # inches
 _REST = 0.65  # for names and the legend
 _LETTERS = {"single": 18, "double": 22}
-REFERENCES = {
+REFERENCE_LABELS = {
     "density": "density (share kept)",
     "base": "base (unfiltered)",
     "random": "as many at random",
@@ -36,11 +36,11 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
     Args:
         study: Any study.
         targets: Names of swept targets, at least one.
-        width: One of ``style.WIDTHS``.
+        width: One of ``style.COLUMN_INCHES``.
     """
     every = [relative_responses(study, target) for target in targets]
     with paper():
-        figure = picture(WIDTHS[width], _REST + _ROW * len(targets))
+        figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))
         panels = figure.subplots(
             len(targets), len(every[0]), sharex=True, sharey=True, squeeze=False
         )
@@ -64,10 +64,12 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
 def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:
     draw_curve(axes, response.progress, response.clean, CLEAN, "clean")
     draw_curve(axes, response.progress, response.adversarial, ADVERSARIAL, "adversarial")
-    axes.plot(response.progress, response.clean.reference, label=REFERENCES[reference], **REFERENCE)
+    axes.plot(
+        response.progress, response.clean.reference, label=REFERENCE_LABELS[reference], **REFERENCE
+    )
     if reference == "base":  # the notebooks' reference stands beside it, thinner
         look = {**REFERENCE, "linewidth": 0.6}
-        axes.plot(response.progress, response.density, label=REFERENCES["density"], **look)
+        axes.plot(response.progress, response.density, label=REFERENCE_LABELS["density"], **look)
     if reference == "random":  # the adversarial curve has a control of its own
         axes.plot(response.progress, response.adversarial.reference, **REFERENCE)
     axes.set_xlim(0, 1)
@@ -77,7 +79,7 @@ def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:
 
 
 def draw_curve(
-    axes: Axes, places: tuple[float, ...], curve: Curve, look: dict[str, Any], label: str
+    axes: Axes, places: tuple[float, ...], curve: RelativeCurve, look: dict[str, Any], label: str
 ) -> None:
     """Draw a curve, and its intervals as a band behind it.
 

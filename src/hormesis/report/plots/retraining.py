@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from hormesis.analysis.effects import CLEAN, pooled_accuracy
-from hormesis.report.plots.style import STYLE, picture, save
+from hormesis.report.plots.style import STYLE, Picture, finished, picture, save
 from hormesis.results.retraining import Retraining
 
 # Okabe and Ito, and a mark and dash of their own: no arm is told by its colour alone.
@@ -23,11 +23,20 @@ _OTHER = ("#000000", ".", "-")
 
 
 def draw_arms(made: Retraining, path: Path) -> None:
-    """Draw accuracy against epsilon for every arm, a panel for each attack.
+    """Write the picture of accuracy against epsilon.
 
     Args:
         made: A retraining with controls.
         path: File to write; its suffix chooses the format.
+    """
+    save(arms_picture(made), path, dpi=130.0)
+
+
+def arms_picture(made: Retraining) -> Picture:
+    """Return accuracy against epsilon for every arm, a panel for each attack.
+
+    Args:
+        made: A retraining with controls.
     """
     if made.outcomes is None:
         raise ValueError("a retraining without controls has no picture")
@@ -48,7 +57,7 @@ def draw_arms(made: Retraining, path: Path) -> None:
             f"samples, {seeds} seed(s)",
             fontsize=9,
         )
-        save(figure, path, dpi=130.0)
+        return finished(figure)
 
 
 def draw_attack(axes: Axes, pooled: pd.DataFrame, attack: str) -> None:

@@ -7,7 +7,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from hormesis.errors import StudyError
 from hormesis.report.plots.responses import draw_curve
 from hormesis.report.plots.style import (
-    WIDTHS,
+    COLUMN_INCHES,
     Picture,
     filter_look,
     finished,
@@ -29,14 +29,14 @@ def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
     Args:
         study: Any study.
         targets: Names of swept targets, at least one; each gets a column.
-        width: One of ``style.WIDTHS``.
+        width: One of ``style.COLUMN_INCHES``.
 
     Raises:
         StudyError: If neither the high-pass nor the low-pass filter was swept.
     """
     histograms = [_known(study, target) for target in targets]
     with paper():
-        figure = picture(WIDTHS[width], _HEIGHT)
+        figure = picture(COLUMN_INCHES[width], _HEIGHT)
         panels = figure.subplots(
             3, len(targets), sharex="col", sharey="row", squeeze=False, height_ratios=(1, 1, 0.9)
         )

@@ -6,22 +6,20 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from hormesis.analysis.classes import CLASSES, IMPROVING, UNDEFINED, legend
-from hormesis.analysis.readings import MEANINGS, beside
-from hormesis.analysis.scores import SCORES
+from hormesis.analysis.classes import CLASSES, UNDEFINED
 from hormesis.report.text.console import console as terminal
+from hormesis.report.views.comparison_text import (
+    LEGEND,
+    POOLED,
+    agreement_lines,
+    beside_line,
+    invariants,
+)
 from hormesis.results.comparison import Comparison
 
 _MOST_ROWS = 60
 _MOST_CHANGES = 8
 _MOST_STUDIES = 12
-LEGEND = f"{legend(IMPROVING)}; lower case: by the estimate alone; - undefined"
-
-POOLED = (
-    "Intervals of the mean over runs: between runs, for other trainings on these samples; "
-    "sampling, for these very runs on other samples; both, for other trainings on other samples, "
-    "which the class of the mean goes by."
-)
 
 
 def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> None:
@@ -56,17 +54,6 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
     if files:
         console.print()
         console.print(Text(f"in {files[0].parent}: {', '.join(path.name for path in files)}"))
-
-
-def beside_line(comparison: Comparison) -> str:
-    """Return what the other reading says of each study, which classes are not made from."""
-    reading = beside(comparison.scoring)
-    every = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
-    said = "; ".join(f"{name}: {text or 'nothing'}" for name, text in every)
-    return (
-        f"classes by {comparison.scoring.reference}; adversarial by {reading}, "
-        f"{MEANINGS[reading]}: {said}"
-    )
 
 
 def _table(*columns: str) -> Table:
@@ -116,37 +103,6 @@ def _paths(comparison: Comparison, score: str) -> Table:
     if len(chosen) > _MOST_ROWS:
         table.add_row(f"... {len(chosen) - _MOST_ROWS} more")
     return table
-
-
-def invariants(comparison: Comparison) -> list[str]:
-    """Return for each score how many targets keep their class, in lines."""
-    lines = []
-    for score in SCORES:
-        kinds = comparison.paths.loc[comparison.paths["score"] == score, "invariant"]
-        counts = kinds.value_counts()
-        found = [
-            f"{counts.get('certain', 0)} of {len(kinds)} keep their class for certain",
-            f"{counts.get('undecided', 0)} by the estimates",
-            f"{counts.get('no', 0)} change",
-        ]
-        if counts.get("undefined", 0):
-            found.append(f"{counts['undefined']} undefined")
-        lines.append(f"{score + ':':<13}{', '.join(found)}")
-    return lines
-
-
-def agreement_lines(comparison: Comparison) -> list[str]:
-    """Return for each score how far the studies agree, in lines."""
-    lines = []
-    for row in comparison.agreement.to_dict("records"):
-        if pd.isna(row["kappa"]):
-            kappa = "all of one class"
-        else:
-            between = f"{row['kappa_low']:.2f} to {row['kappa_high']:.2f}"
-            kappa = f"κ = {row['kappa']:.2f} ({between}, p = {row['kappa_p']:.3f})"
-        ranks = f"mean ρ = {row['correlation']:.2f} (p = {row['correlation_p']:.3f})"
-        lines.append(f"{row['score'] + ':':<13}{kappa}, {ranks}")
-    return lines
 
 
 def _changes(comparison: Comparison, score: str) -> Table:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from hormesis.analysis.readings import MEANINGS, beside, counted
 from hormesis.report.text.console import console as terminal
-from hormesis.report.text.score_table import class_counts
+from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
 from hormesis.results.series import StudySeries
@@ -40,7 +40,7 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
     table.add_column(f"by {reading}", header_style="dim", style="dim")
     rows = studies.base.to_dict("records")
     for row, study in zip(rows, studies.members.values(), strict=True):
-        counts = class_counts(study)["adversarial"]
+        counts = targets_by_class(study)["adversarial"]
         table.add_row(
             str(row["epoch"]),
             f"{row['epsilon']:.4g}",

@@ -16,7 +16,7 @@ from hormesis.storage.user_files import replacing
 _FORMULA = re.compile(r"(^|[,;|\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
-def write_table(table: pd.DataFrame, form: str, to: str | None) -> None:
+def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
     """Write a table as ``csv``, ``json`` (one object a row), ``parquet`` or ``latex``.
 
     All but LaTeX, which is for reading, keep every digit. In CSV, an apostrophe goes before a text

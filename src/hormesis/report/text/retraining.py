@@ -73,11 +73,11 @@ def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
     """
     console = terminal()
     console.print()
-    for line in selection_lines(made.manifest, described(made)):
+    for line in selection_lines(made.manifest, selective_arm(made)):
         console.print(Text(line))
     console.print()
     if made.outcomes is not None and made.effects is not None:
-        for line in headline(made):
+        for line in controls_lines(made):
             console.print(Text(line))
         console.print()
         console.print(comparison_table(made.outcomes, made.effects))
@@ -98,13 +98,13 @@ def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
     console.print(Text(f"next:    hormesis analyze --run {run}{allowed}"), soft_wrap=True)
 
 
-def described(made: Retraining) -> Mapping[str, Any]:
+def selective_arm(made: Retraining) -> Mapping[str, Any]:
     """Return what the selective arm trains and what it freezes."""
     arms = made.manifest.get("arms")
     return arms["selective"][0] if arms else made.selection
 
 
-def headline(made: Retraining) -> list[str]:
+def controls_lines(made: Retraining) -> list[str]:
     """Return what the arms were tried on, and how the intervals are meant, in lines."""
     controls = made.manifest["controls"]
     trial, seeds = controls["trial"], len(controls["seeds"])

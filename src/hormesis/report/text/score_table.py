@@ -10,7 +10,7 @@ from hormesis.analysis.classes import CLASSES, legend, letter
 from hormesis.analysis.readings import MEANINGS, beside, counted
 from hormesis.analysis.scores import SCORES
 from hormesis.report.views.contradictions import contradictions
-from hormesis.report.views.figures import ScoreRow, main_filter, score_rows
+from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.results.study import Study
 
 _MOST_ROWS = 200
@@ -24,7 +24,7 @@ def score_overview(study: Study) -> RenderableType:
     alone. Beside them stands the other reading of the adversarial score, in its own words. Without
     intervals there is room for classes in words, and none for that.
     """
-    rows = score_rows(study)
+    rows = target_rows(study)
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
     table.add_column("target", overflow="fold", min_width=12)
     for score in SCORES:
@@ -41,9 +41,9 @@ def score_overview(study: Study) -> RenderableType:
     return Group(table, Text(footer, style="dim"))
 
 
-def class_counts(study: Study) -> dict[str, dict[str, int]]:
+def targets_by_class(study: Study) -> dict[str, dict[str, int]]:
     """Return, for each score, how many targets fall into each class."""
-    rows = score_rows(study)
+    rows = target_rows(study)
     return {
         score: {
             name: count
@@ -73,7 +73,7 @@ def _explain(study: Study) -> str:
         return made
     adjusted = "" if scoring.multiplicity == "none" else f", {scoring.multiplicity}"
     return (
-        f"{made}\n{legend(name for row in score_rows(study) for name in row.classes)}; "
+        f"{made}\n{legend(name for row in target_rows(study) for name in row.classes)}; "
         "f? r? a? undecided; "
         f"± {100 * scoring.level:g}% interval{adjusted}\n"
         f"by {beside(scoring)}: {MEANINGS[beside(scoring)]}; no class"

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from hormesis.analysis.chance import is_binary
 from hormesis.report.text.console import console as terminal
-from hormesis.report.text.score_table import class_counts, reading_lines, score_overview
+from hormesis.report.text.score_table import reading_lines, score_overview, targets_by_class
 from hormesis.report.views.method_text import (
     choice_text,
     epsilon_text,
@@ -23,10 +23,10 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
         study: Any study.
         picture: Where its picture lies, if one was drawn.
     """
-    table, classes = score_overview(study), class_counts(study)  # what may fail comes first
+    table, classes = score_overview(study), targets_by_class(study)  # what may fail comes first
     console = terminal()
     console.print()
-    for line in headline(study):
+    for line in study_lines(study):
         console.print(Text(line))
     console.print()
     console.print(table)
@@ -38,7 +38,7 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
         console.print(Text(line, style="dim"))
     if not study.has_outcomes:
         console.print(Text("no intervals, and no class is certain: the outcomes were not kept"))
-    for line in left_out(study):
+    for line in untested_lines(study):
         console.print(Text(line))
     if study.folder is not None:
         console.print()
@@ -46,7 +46,7 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
             console.print(Text(line), soft_wrap=True)
 
 
-def headline(study: Study) -> list[str]:
+def study_lines(study: Study) -> list[str]:
     """Return what was measured, and how the unfiltered network does, in lines."""
     question, attack = study.manifest["question"], study.manifest["attack"]
     data, measured = question["data"], question["performance"]["name"]
@@ -74,7 +74,7 @@ def normalization_lines(study: Study) -> list[str]:
     return [f"in front of the network: {said}"] if said else []
 
 
-def left_out(study: Study) -> list[str]:
+def untested_lines(study: Study) -> list[str]:
     """Return how many parameters were not tested, by reason, in lines."""
     reasons = study.targets.loc[~study.targets["tested"], "reason"].value_counts()
     return [f"{count} not tested: {reason}" for reason, count in reasons.items()]

@@ -12,12 +12,12 @@ from hormesis.analysis.response_intervals import KINDS, around_mean, mean_square
 from hormesis.analysis.scores import relative
 from hormesis.results.study import Study
 
-Values = tuple[float, ...]
+_Values = tuple[float, ...]
 _ENDS = ("clean_low", "clean_high", "adversarial_low", "adversarial_high")
 
 
 @dataclass(frozen=True)
-class Curve:
+class RelativeCurve:
     """A response relative to the base, 1 where nothing changes.
 
     Args:
@@ -27,10 +27,10 @@ class Curve:
         reference: What invariance would look like.
     """
 
-    values: Values
-    low: Values
-    high: Values
-    reference: Values
+    values: _Values
+    low: _Values
+    high: _Values
+    reference: _Values
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class RelativeResponses:
 
     target: str
     filter: str
-    progress: Values
-    alpha: Values
-    clean: Curve
-    adversarial: Curve
-    density: Values
+    progress: _Values
+    alpha: _Values
+    clean: RelativeCurve
+    adversarial: RelativeCurve
+    density: _Values
 
 
 def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFrame:
@@ -123,7 +123,7 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
     ]
 
 
-def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Curve:
+def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> RelativeCurve:
     better = study.base.higher_is_better
     if study.scoring.base == "first":
         base = float(sweep[kind].iloc[0])
@@ -140,7 +140,7 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Curve:
         "base": lambda: np.ones(len(sweep)),
         "random": lambda: by_base(f"random_{kind}"),
     }[study.scoring.reference]()
-    return Curve(
+    return RelativeCurve(
         _values(by_base(kind)),
         _values(by_base(low)) if known else (),
         _values(by_base(high)) if known else (),
@@ -148,5 +148,5 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Curve:
     )
 
 
-def _values(column: pd.Series | np.ndarray) -> Values:
+def _values(column: pd.Series | np.ndarray) -> _Values:
     return tuple(map(float, column))

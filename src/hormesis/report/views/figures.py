@@ -76,7 +76,17 @@ def main_filter(scores: pd.DataFrame) -> str:
     return COMBINED if COMBINED in names else str(names[0])
 
 
-def score_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
+def filter_label(name: str) -> str:
+    """Return a filter's name as readers know it.
+
+    Example:
+        >>> filter_label("high_pass"), filter_label("pulse_wave")
+        ('high-pass', 'pulse wave')
+    """
+    return name.replace("_pass", "-pass").replace("_", " ")
+
+
+def target_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
     """Return the scores of every swept target, in the order in which data reach it.
 
     Args:
@@ -132,6 +142,23 @@ def response_curves(study: Study, target: str) -> list[ResponseCurves]:
         )
         for name, sweep in rows.groupby("filter", sort=False)
     ]
+
+
+def extreme_targets(study: Study, most: int) -> list[str]:
+    """Return at most so many targets: those of the lowest and of the highest scores.
+
+    Args:
+        study: Any study.
+        most: How many there may be.
+    """
+    names = study.responses["target"].unique().tolist()
+    if len(names) <= most:
+        return names
+    order, values = study.estimates(main_filter(study.scores))
+    deciding = values[1] if not np.isnan(values[1]).all() else values[0]
+    ranked = [order[index] for index in np.argsort(deciding, kind="stable")]
+    kept = {*ranked[: most // 2], *ranked[len(ranked) - (most - most // 2) :]}
+    return [name for name in names if name in kept]
 
 
 def telling_targets(study: Study) -> list[str]:

@@ -59,7 +59,7 @@ def class_counts(study: Study, filter_name: str) -> dict[str, list[ClassCount]]:
     }
 
 
-def headline(study: Study) -> str:
+def counts_sentence(study: Study) -> str:
     """Return in a sentence how many targets fall into each class, under attack and on clean inputs.
 
     The largest class, by values, comes with its share of the values that were filtered.

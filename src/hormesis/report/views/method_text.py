@@ -196,7 +196,11 @@ def command(study: Study) -> str:
     words += _attack(question["attack"])
     words += _given(question["targets"], Targets())
     together = question["targets"].get("scope") == "global"
-    sweep = {key: value for key, value in question["sweep"].items() if together or key != "span"}
+    sweep = {
+        "by" if key == "compare" else key: value  # studies keep the setting's first name
+        for key, value in question["sweep"].items()
+        if together or key != "span"
+    }
     words += _given(sweep, Sweep())
     if question["performance"]["name"] != "accuracy":
         words += ["--metric", question["performance"]["name"]]

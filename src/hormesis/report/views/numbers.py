@@ -6,21 +6,21 @@ from collections.abc import Iterable
 _DIGITS = 6
 
 
-def plain(values: Iterable[float]) -> list[float | None]:
+def finite_numbers(values: Iterable[float]) -> list[float | None]:
     """Return numbers with every digit, and None for what is no number.
 
     Example:
-        >>> plain([0.5, float("nan")])
+        >>> finite_numbers([0.5, float("nan")])
         [0.5, None]
     """
     return [float(value) if math.isfinite(value) else None for value in values]
 
 
-def rounded(values: Iterable[float]) -> list[float | None]:
+def rounded_numbers(values: Iterable[float]) -> list[float | None]:
     """Return numbers with six significant digits, and None for what is no number.
 
     Example:
-        >>> rounded([2 / 3, float("inf")])
+        >>> rounded_numbers([2 / 3, float("inf")])
         [0.666667, None]
     """
     return [float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None for value in values]

@@ -8,8 +8,11 @@ const shared = JSON.parse(document.getElementById("shared").textContent);
 const SHORT = {},
   SLUG = {},
   MEANING = {};
-for (const [name, letter, slug, meaning] of shared.classes)
-  (SHORT[name] = letter), (SLUG[name] = slug), (MEANING[name] = meaning);
+for (const [name, letter, slug, meaning] of shared.classes) {
+  SHORT[name] = letter;
+  SLUG[name] = slug;
+  MEANING[name] = meaning;
+}
 const opened = new Map();
 const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true };
 const watchers = [];
@@ -52,7 +55,7 @@ function remember() {
   words.set("filter", state.filter);
   try {
     history.replaceState(null, "", "#" + words);
-  } catch (error) {
+  } catch {
     /* some viewers forbid it */
   }
 }
@@ -200,76 +203,35 @@ function said(found) {
 }
 
 // The mark of a class has a shape of its own: colour never says anything alone.
+const SHAPES = {
+  fragile: "M-1.1,-0.85H1.1L0,1.1Z",
+  antifragile: "M-1.1,0.85H1.1L0,-1.1Z",
+  robust: "M-0.88,-0.88H0.88V0.88H-0.88Z",
+};
+const OUTLINES = {
+  undecided: "M-0.9,0A0.9,0.9,0,1,1,0.9,0A0.9,0.9,0,1,1,-0.9,0Z",
+  "antifragile (unconfirmed)": "M-1,0.8H1L0,-1Z",
+  masked: "M-0.8,-0.8H0.8V0.8H-0.8Z",
+  "at chance": "M-1,0H1",
+};
+const CROSS = "M-0.75,-0.75L0.75,0.75M-0.75,0.75L0.75,-0.75";
+
 function mark(kind, x, y, r) {
-  const points = (list) =>
-    list.map(([dx, dy]) => (x + dx * r).toFixed(2) + "," + (y + dy * r).toFixed(2)).join(" ");
   const colour =
-    "var(--" +
-    (kind in SLUG && kind !== "undefined" && kind !== "untested" ? SLUG[kind] : "undecided") +
-    ")";
-  if (kind === "fragile")
-    return draw("polygon", {
-      points: points([
-        [-1.1, -0.85],
-        [1.1, -0.85],
-        [0, 1.1],
-      ]),
-      fill: colour,
-    });
-  if (kind === "antifragile")
-    return draw("polygon", {
-      points: points([
-        [-1.1, 0.85],
-        [1.1, 0.85],
-        [0, -1.1],
-      ]),
-      fill: colour,
-    });
-  if (kind === "robust")
-    return draw("rect", {
-      x: x - 0.88 * r,
-      y: y - 0.88 * r,
-      width: 1.76 * r,
-      height: 1.76 * r,
-      fill: colour,
-    });
-  if (kind === "undecided")
-    return draw("circle", {
-      cx: x,
-      cy: y,
-      r: 0.9 * r,
-      fill: "var(--ground)",
-      stroke: colour,
-      "stroke-width": 1.8,
-    });
-  if (kind === "antifragile (unconfirmed)")
-    return draw("polygon", {
-      points: points([
-        [-1, 0.8],
-        [1, 0.8],
-        [0, -1],
-      ]),
-      fill: "var(--ground)",
-      stroke: colour,
-      "stroke-width": 1.8,
-    });
-  if (kind === "masked")
-    return draw("rect", {
-      x: x - 0.8 * r,
-      y: y - 0.8 * r,
-      width: 1.6 * r,
-      height: 1.6 * r,
-      fill: "var(--ground)",
-      stroke: colour,
-      "stroke-width": 1.8,
-    });
-  if (kind === "at chance")
-    return draw("path", { d: `M${x - r},${y}h${2 * r}`, stroke: colour, "stroke-width": 2.4 });
-  const arm = 0.75 * r;
+    kind in SLUG && kind !== "undefined" && kind !== "untested" ? SLUG[kind] : "undecided";
+  const look =
+    kind in SHAPES
+      ? { fill: "var(--" + colour + ")" }
+      : {
+          fill: "var(--ground)",
+          stroke: "var(--" + colour + ")",
+          "stroke-width": 1.8,
+          "vector-effect": "non-scaling-stroke",
+        };
   return draw("path", {
-    d: `M${x - arm},${y - arm}L${x + arm},${y + arm}M${x - arm},${y + arm}L${x + arm},${y - arm}`,
-    stroke: colour,
-    "stroke-width": 1.8,
+    d: SHAPES[kind] || OUTLINES[kind] || CROSS,
+    transform: `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${r})`,
+    ...look,
   });
 }
 

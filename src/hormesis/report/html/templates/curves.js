@@ -32,22 +32,7 @@ function curves(panel) {
     ]
       .filter(Boolean)
       .join(" · ");
-    clear(trio).append(
-      ...SCORES.map((score) => {
-        const found = scoreOf(place, score);
-        return el(
-          "div",
-          {},
-          capital(score),
-          el("b", {}, signed(found.value)),
-          found.low === null
-            ? ""
-            : el("span", { class: "soft" }, signed(found.low) + " to " + signed(found.high)),
-          el("span", { class: SLUG[found.class] }, " " + found.class),
-          found.beside === null ? "" : el("span", { class: "soft beside" }, besideOf(found)),
-        );
-      }),
-    );
+    clear(trio).append(...SCORES.map((score) => scoreBox(score, scoreOf(place, score))));
     if (by.dataset.study !== String(state.study))
       clear(by).append(
         choice(
@@ -68,6 +53,18 @@ function curves(panel) {
   };
   watch(["target", "filter", "relative"], all);
   onWidth(charts, () => drawCharts(charts, says));
+}
+
+function scoreBox(score, found) {
+  return el(
+    "div",
+    {},
+    capital(score),
+    el("b", {}, signed(found.value)),
+    found.low === null ? "" : el("span", { class: "soft" }, span([found.low, found.high])),
+    el("span", { class: SLUG[found.class] }, " " + found.class),
+    found.beside === null ? "" : el("span", { class: "soft beside" }, besideOf(found)),
+  );
 }
 
 function relative(value, base) {
@@ -194,87 +191,93 @@ function topOf(own) {
 function responses(name, sweep, height, top, parts) {
   const { x, width } = parts,
     y = linear(0, top * 1.04, height - 6, 20),
-    read = reader(state.target, sweep);
-  const xs = sweep.alpha.map((alpha) => x(alpha)),
-    one = study();
-  const backwards = sweep.alpha[0] > sweep.alpha[sweep.alpha.length - 1];
+    xs = sweep.alpha.map((alpha) => x(alpha));
   const made = draw("svg", {
     width,
     height,
     tabindex: 0,
     role: "img",
     "data-filter": name,
-    "aria-label":
-      filterName(name) +
-      ": clean " +
-      shownPerformance(sweep.clean[0]) +
-      " at the first threshold and " +
-      shownPerformance(sweep.clean[sweep.clean.length - 1]) +
-      " at the last; adversarial " +
-      shownPerformance(sweep.adversarial[0]) +
-      " and " +
-      shownPerformance(sweep.adversarial[sweep.adversarial.length - 1]) +
-      ". Arrow keys move the threshold.",
+    "aria-label": filterName(name) + ": " + responsesSaid(sweep),
   });
+  const chart = {
+    made,
+    name,
+    sweep,
+    xs,
+    y: (value) => (value === null ? null : Math.max(12, y(value))),
+    read: reader(state.target, sweep),
+    backwards: sweep.alpha[0] > sweep.alpha[sweep.alpha.length - 1],
+    foot: height - 4,
+  };
   for (const tick of ticks(0, top, 3)) {
+    const percents = state.relative || study().percent;
     made.append(
       draw("line", { x1: 40, x2: width - 10, y1: y(tick), y2: y(tick), stroke: "var(--faint)" }),
-    );
-    const label =
-      state.relative || one.percent ? Math.round(100 * tick) + "\u202f%" : trimmed(tick);
-    made.append(
-      words(35, y(tick) + 4, label, { "text-anchor": "end", "font-size": 10.5, class: "soft" }),
-    );
-  }
-  const clip = (value) => (value === null ? null : Math.max(12, y(value)));
-  for (const [place, [, reference]] of referenceOf(sweep, read).entries()) {
-    made.append(
-      draw("path", {
-        d: line(reference.map((value, step) => [xs[step], clip(value)])),
-        fill: "none",
-        stroke: "var(--reference)",
-        "stroke-width": 1.6,
-        "stroke-dasharray": DOTS[place],
-      }),
-    );
-  }
-  for (const [side, colour, dash] of SIDES) {
-    const values = read(side),
-      low = read(side, "_low"),
-      high = read(side, "_high");
-    if (low && high)
-      made.append(
-        draw("path", {
-          d: area(xs, low.map(clip), high.map(clip)),
-          fill: "var(" + colour + ")",
-          opacity: 0.16,
-        }),
-      );
-    made.append(
-      draw("path", {
-        d: line(values.map((value, place) => [xs[place], clip(value)])),
-        fill: "none",
-        stroke: "var(" + colour + ")",
-        "stroke-width": 2,
-        "stroke-dasharray": dash || null,
-        "stroke-linejoin": "round",
+      words(35, y(tick) + 4, percents ? Math.round(100 * tick) + "\u202f%" : trimmed(tick), {
+        "text-anchor": "end",
+        "font-size": 10.5,
+        class: "soft",
       }),
     );
   }
   made.append(words(40, 11, filterName(name), { "font-size": 12, "font-weight": 650 }));
-  if (width >= 360)
+  const way = { class: "soft", "font-size": 10.5, "text-anchor": "end" };
+  if (width >= 360) made.append(words(width - 10, 11, filterAbout(chart.name).way, way));
+  drawResponses(chart);
+  thresholdMoves(chart, parts);
+  return made;
+}
+
+function responsesSaid(sweep) {
+  const last = sweep.clean.length - 1;
+  return (
+    "clean " +
+    shownPerformance(sweep.clean[0]) +
+    " at the first threshold and " +
+    shownPerformance(sweep.clean[last]) +
+    " at the last; adversarial " +
+    shownPerformance(sweep.adversarial[0]) +
+    " and " +
+    shownPerformance(sweep.adversarial[last]) +
+    ". Arrow keys move the threshold."
+  );
+}
+
+// The reference, the two curves, and their intervals behind them.
+function drawResponses({ made, sweep, xs, y, read }) {
+  const path = (values, look) =>
     made.append(
-      words(width - 10, 11, filterAbout(name).way, { "font-size": 10.5, class: "soft", "text-anchor": "end" }),
+      draw("path", {
+        d: line(values.map((value, step) => [xs[step], y(value)])),
+        fill: "none",
+        ...look,
+      }),
     );
-  const cursor = draw("line", {
-    x1: 0,
-    x2: 0,
-    y1: 16,
-    y2: height - 4,
-    stroke: "var(--ink)",
-    "stroke-width": 1,
-    visibility: "hidden",
-  });
+  for (const [place, [, reference]] of referenceOf(sweep, read).entries())
+    path(reference, {
+      stroke: "var(--reference)",
+      "stroke-width": 1.6,
+      "stroke-dasharray": DOTS[place],
+    });
+  for (const [side, colour, dash] of SIDES) {
+    const low = read(side, "_low"),
+      high = read(side, "_high"),
+      fill = "var(" + colour + ")";
+    if (low && high)
+      made.append(draw("path", { d: area(xs, low.map(y), high.map(y)), fill, opacity: 0.16 }));
+    path(read(side), {
+      stroke: fill,
+      "stroke-width": 2,
+      "stroke-dasharray": dash || null,
+      "stroke-linejoin": "round",
+    });
+  }
+}
+
+// A line at one threshold, moved by pointer or arrow keys.
+function thresholdMoves({ made, name, sweep, xs, y, read, backwards, foot }, parts) {
+  const cursor = draw("line", { y1: 16, y2: foot, stroke: "var(--ink)", visibility: "hidden" });
   const dots = SIDES.map(([, colour]) =>
     draw("circle", {
       r: 3.6,
@@ -287,16 +290,14 @@ function responses(name, sweep, height, top, parts) {
   let step = -1;
   const at = (place) => {
     step = Math.max(0, Math.min(sweep.alpha.length - 1, place));
-    cursor.setAttribute("x1", xs[step]);
-    cursor.setAttribute("x2", xs[step]);
+    for (const end of ["x1", "x2"]) cursor.setAttribute(end, xs[step]);
     cursor.setAttribute("visibility", "visible");
     SIDES.forEach(([side], which) => {
-      const value = clip(read(side)[step]);
+      const value = y(read(side)[step]);
       dots[which].setAttribute("visibility", value === null ? "hidden" : "visible");
-      if (value !== null) {
-        dots[which].setAttribute("cx", xs[step]);
-        dots[which].setAttribute("cy", value);
-      }
+      if (value === null) return;
+      dots[which].setAttribute("cx", xs[step]);
+      dots[which].setAttribute("cy", value);
     });
     removed(name, sweep, step, parts);
   };
@@ -305,13 +306,10 @@ function responses(name, sweep, height, top, parts) {
     rest(parts);
   };
   made.addEventListener("pointermove", (event) => {
-    const from = event.clientX - made.getBoundingClientRect().left;
-    at(
-      xs.reduce(
-        (best, value, place) => (Math.abs(value - from) < Math.abs(xs[best] - from) ? place : best),
-        0,
-      ),
+    const distances = xs.map((x) =>
+      Math.abs(x - event.clientX + made.getBoundingClientRect().left),
     );
+    at(distances.indexOf(Math.min(...distances)));
   });
   made.addEventListener("pointerleave", leave);
   made.addEventListener("blur", leave);
@@ -322,5 +320,4 @@ function responses(name, sweep, height, top, parts) {
     event.preventDefault();
     at(step < 0 ? (move > 0 ? 0 : sweep.alpha.length - 1) : step + move);
   });
-  return made;
 }

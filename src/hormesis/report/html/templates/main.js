@@ -1,16 +1,6 @@
 // The page put together.
 function head() {
   const box = document.getElementById("head");
-  const theme = button("", () => {
-    document.documentElement.dataset.theme = dark() ? "light" : "dark";
-    themed();
-  });
-  const themed = () => {
-    theme.textContent = dark() ? "Light" : "Dark";
-    theme.setAttribute("aria-label", "Switch to " + theme.textContent.toLowerCase() + " colours");
-    show({ theme: document.documentElement.dataset.theme }, true);
-  };
-  theme.classList.add("screen");
   const title = el("h1", {}),
     standfirst = el("p", { class: "standfirst" }),
     lead = el("p", { class: "lead" }),
@@ -20,14 +10,13 @@ function head() {
       "div",
       { class: "over" },
       el("span", {}, el("strong", {}, "Hormesis"), " · fragile, robust, antifragile"),
-      theme,
+      themeButton(),
     ),
     title,
     standfirst,
     lead,
     notes,
   );
-  themed();
   if (!study()) {
     title.textContent = shared.title || "Selective retraining";
     return;
@@ -53,22 +42,41 @@ function head() {
       el("b", {}, one.unfiltered[1]),
       " adversarial.",
     );
-    clear(notes);
-    if (!one.finished)
-      notes.append(
-        el(
-          "p",
-          { class: "banner", role: "status" },
-          "Not finished: everything here is an estimate from the " +
-            count(measured) +
-            " samples that are measured so far.",
-        ),
-      );
-    if (one.notes.length)
-      notes.append(
-        el("div", { class: "notes small" }, ...one.notes.map((text) => el("p", {}, text))),
-      );
+    fillNotes(notes, one);
   });
+}
+
+function themeButton() {
+  const theme = button("", () => {
+    document.documentElement.dataset.theme = dark() ? "light" : "dark";
+    themed();
+  });
+  const themed = () => {
+    theme.textContent = dark() ? "Light" : "Dark";
+    theme.setAttribute("aria-label", "Switch to " + theme.textContent.toLowerCase() + " colours");
+    show({ theme: document.documentElement.dataset.theme }, true);
+  };
+  theme.classList.add("screen");
+  themed();
+  return theme;
+}
+
+function fillNotes(notes, one) {
+  clear(notes);
+  if (!one.finished)
+    notes.append(
+      el(
+        "p",
+        { class: "banner", role: "status" },
+        "Not finished: everything here is an estimate from the " +
+          count(one.samples[0]) +
+          " samples that are measured so far.",
+      ),
+    );
+  if (one.notes.length)
+    notes.append(
+      el("div", { class: "notes small" }, ...one.notes.map((text) => el("p", {}, text))),
+    );
 }
 
 function bar() {

@@ -140,7 +140,7 @@ function forestAxis(made, start, end, height) {
         class: "name-fragile",
       }),
     );
-  if (end - x(tolerance) > 72)
+  if (end - x(tolerance) > 92)
     made.append(
       words(x(tolerance) + 6, 14, "antifragile →", {
         "font-size": 12,
@@ -207,29 +207,7 @@ function layer(row, y, at) {
       mark(lead, at.lane, y, 3.2 + 5.6 * Math.sqrt(one.targets.size[members[0]] / at.largest)),
     );
     interval(group, found[0], y, at);
-  } else {
-    group.append(
-      draw("circle", {
-        cx: at.lane,
-        cy: y,
-        r: 5,
-        fill: "var(--ground)",
-        stroke: "var(--ink)",
-        "stroke-width": 1.6,
-      }),
-    );
-    for (const each of found)
-      if (each.value !== null)
-        group.append(
-          draw("circle", {
-            cx: at.x(each.value),
-            cy: y,
-            r: 2,
-            fill: "var(--" + each.class + ")",
-            opacity: 0.6,
-          }),
-        );
-  }
+  } else channelDots(group, found, y, at);
   group.append(
     words(at.names, y + 4, short(name, Math.floor((at.start - at.names - 4) / 6.6)), {
       "font-size": 12,
@@ -252,6 +230,16 @@ function layer(row, y, at) {
   });
   group.addEventListener("blur", untip);
   return group;
+}
+
+function channelDots(group, found, y, at) {
+  const ring = { r: 5, fill: "var(--ground)", stroke: "var(--ink)", "stroke-width": 1.6 };
+  group.append(draw("circle", { cx: at.lane, cy: y, ...ring }));
+  for (const each of found) {
+    if (each.value === null) continue;
+    const fill = "var(--" + SLUG[each.class] + ")";
+    group.append(draw("circle", { cx: at.x(each.value), cy: y, r: 2, fill, opacity: 0.6 }));
+  }
 }
 
 // Of the channels of a layer, the one of the lowest score.

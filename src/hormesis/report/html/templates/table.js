@@ -26,13 +26,9 @@ function table() {
   );
   const head = el("tr", {}),
     body = el("tbody", {}),
-    more = el("button", {
-      class: "plain",
-      type: "button",
-      onclick: () => {
-        order.most += 1000;
-        fill();
-      },
+    more = button("", () => {
+      order.most += 1000;
+      fill();
     });
   const caption = el("caption", {});
   box.append(
@@ -44,51 +40,12 @@ function table() {
     ),
     more,
   );
-  const columns = [
-    ["name", "layer"],
-    ["size", "weights"],
-    ...SCORES.map((score) => [score, score]),
-  ];
-  for (const [key, text] of [["place", "#"], ...columns]) {
-    head.append(
-      el(
-        "th",
-        {
-          scope: "col",
-          "data-key": key,
-          class: key === "name" ? "name" : ["place", "size"].includes(key) ? "number" : "",
-        },
-        el(
-          "button",
-          {
-            type: "button",
-            onclick: () => {
-              order.down = order.column === key && !order.down;
-              order.column = key;
-              fill();
-            },
-          },
-          text,
-        ),
-      ),
-    );
-  }
+  for (const [key, text] of [...COLUMNS, ...SCORES.map((score) => [score, score])])
+    head.append(headCell(key, text, () => fill()));
   const fill = () => {
     const one = study(),
       places = sorted(one);
-    caption.textContent =
-      capital(filterName(state.filter)) +
-      " scores with " +
-      100 * one.scoring.level +
-      "\u202f% intervals; reference " +
-      one.scoring.reference +
-      ", base " +
-      one.scoring.base +
-      ", robust within ±" +
-      one.scoring.tolerance +
-      ". Below, without a class: " +
-      READINGS[one.beside] +
-      ".";
+    caption.textContent = captionOf(one);
     shown.textContent = places.length + " of " + one.targets.name.length;
     clear(body).append(...places.slice(0, order.most).map((place) => targetRow(one, place)));
     more.textContent = "Show more of " + places.length;
@@ -103,6 +60,44 @@ function table() {
   watch(["filter"], fill);
   watch(["target"], () => chosenRow(body));
   return box;
+}
+
+const COLUMNS = [
+  ["place", "#"],
+  ["name", "layer"],
+  ["size", "weights"],
+];
+
+// A heading that sorts the table by its column, and the other way round when it is pressed again.
+function headCell(key, text, fill) {
+  const kind = { name: "name", place: "number", size: "number" }[key] || "";
+  const onclick = () => {
+    order.down = order.column === key && !order.down;
+    order.column = key;
+    fill();
+  };
+  return el(
+    "th",
+    { scope: "col", "data-key": key, class: kind },
+    el("button", { type: "button", onclick }, text),
+  );
+}
+
+function captionOf(one) {
+  return (
+    capital(filterName(state.filter)) +
+    " scores with " +
+    100 * one.scoring.level +
+    "\u202f% intervals; reference " +
+    one.scoring.reference +
+    ", base " +
+    one.scoring.base +
+    ", robust within ±" +
+    one.scoring.tolerance +
+    ". Below, without a class: " +
+    READINGS[one.beside] +
+    "."
+  );
 }
 
 function button(text, act) {

@@ -4,23 +4,7 @@ function weights(parts) {
     height = 96,
     base = height - 30;
   const made = draw("svg", { width, height, role: "img", "aria-label": histogramSaid(own, edges) });
-  parts.bars = [];
-  if (own.histogram) {
-    const [counts] = own.histogram,
-      most = Math.sqrt(Math.max(...counts, 1));
-    counts.forEach((number, place) => {
-      const tall = number > 0 ? Math.max(1, (Math.sqrt(number) / most) * (base - 14)) : 0;
-      const bar = draw("rect", {
-        x: x(edges[place]) + 0.5,
-        y: base - tall,
-        width: Math.max(0.8, x(edges[place + 1]) - x(edges[place]) - 1),
-        height: tall,
-        fill: "var(--reference)",
-      });
-      parts.bars.push(bar);
-      made.append(bar);
-    });
-  }
+  drawBars(made, parts, base);
   parts.window = draw("rect", {
     y: 12,
     height: base - 12,
@@ -66,6 +50,27 @@ function weights(parts) {
     }),
   );
   return made;
+}
+
+function drawBars(made, parts, base) {
+  const { own, x, edges } = parts;
+  parts.bars = [];
+  if (own.histogram) {
+    const [counts] = own.histogram,
+      most = Math.sqrt(Math.max(...counts, 1));
+    counts.forEach((number, place) => {
+      const tall = number > 0 ? Math.max(1, (Math.sqrt(number) / most) * (base - 14)) : 0;
+      const bar = draw("rect", {
+        x: x(edges[place]) + 0.5,
+        y: base - tall,
+        width: Math.max(0.8, x(edges[place + 1]) - x(edges[place]) - 1),
+        height: tall,
+        fill: "var(--reference)",
+      });
+      parts.bars.push(bar);
+      made.append(bar);
+    });
+  }
 }
 
 function histogramSaid(own, edges) {

@@ -1,0 +1,55 @@
+// Pictures that were drawn beforehand: they wait in a template, and say nothing but what tables say.
+function picture(name) {
+  const drawn = document
+    .getElementById("pictures")
+    .content.querySelector('[data-picture="' + name + '"]');
+  if (!drawn) return null;
+  const made = drawn.cloneNode(true);
+  made.style.width = PICTURE_SCALE * Number(made.dataset.points) + "px";
+  return el("div", { class: "scroller card" }, made);
+}
+const PICTURE_SCALE = 2.2; // pixels a point: a screen is further away than paper
+
+function heat() {
+  const box = section("heat", "Every score at a glance"),
+    body = el("div", {});
+  box.append(body);
+  watch([], () => {
+    const drawn = picture("heatmap-" + state.study);
+    box.hidden = !drawn;
+    if (!drawn) return;
+    const one = study();
+    clear(body).append(
+      el(
+        "p",
+        { class: "intro" },
+        "Layers in the order of the data, by the " +
+          filterName(one.main) +
+          " filter; orange is fragile, purple antifragile. A question mark means undecided. The table below has every filter and interval.",
+      ),
+      drawn,
+    );
+  });
+  return box;
+}
+
+// A table from texts and elements; a cell that is a list holds several.
+function grid(heads, rows, caption) {
+  return el(
+    "table",
+    {},
+    caption ? el("caption", {}, caption) : null,
+    el("thead", {}, el("tr", {}, ...heads.map((text) => el("th", { scope: "col" }, text)))),
+    el(
+      "tbody",
+      {},
+      ...rows.map((cells) =>
+        el(
+          "tr",
+          {},
+          ...cells.map((cell, place) => el("td", { class: place ? "" : "name" }, ...[cell].flat())),
+        ),
+      ),
+    ),
+  );
+}

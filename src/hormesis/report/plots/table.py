@@ -1,0 +1,41 @@
+"""Every picture of ``study.plot``, ``series.plot`` and ``hormesis plot``, by its name.
+
+A picture is a line here and a module of its name beside this one, with ``draw_NAME(study, targets,
+width)``. Nothing is imported before it is drawn, so that the command line may read the names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+WIDTHS = ("single", "double")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What a picture shows, and of how many targets.
+
+    Args:
+        about: What it shows, in a line.
+        most: So many targets have room on one and on two columns.
+        telling: It shows so many telling targets where none is named; all targets if empty.
+        series: Whether it is of the studies of several epochs.
+    """
+
+    about: str
+    most: Mapping[str, int]
+    telling: Mapping[str, int] = field(default_factory=dict)
+    series: bool = False
+
+
+def _each(single: int, double: int) -> dict[str, int]:
+    return dict(zip(WIDTHS, (single, double), strict=True))
+
+
+PLOTS = {
+    "network": Plot("layers in the order of the data: size, class and shortcuts", _each(400, 400)),
+    "responses": Plot("responses with intervals and reference", _each(8, 8), _each(3, 3)),
+    "heatmap": Plot("scores, a row a target; on two columns of every filter", _each(80, 80)),
+    "epochs": Plot("scores of a training, a column an epoch", _each(80, 80), series=True),
+    "weights": Plot("responses above the weights they remove", _each(2, 4), _each(1, 3)),
+}
+"""All pictures by name."""

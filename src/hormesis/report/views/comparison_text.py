@@ -1,0 +1,58 @@
+"""What a comparison says, in lines for the terminal and the page."""
+
+import pandas as pd
+
+from hormesis.analysis.classes import IMPROVING, legend
+from hormesis.analysis.readings import MEANINGS, beside
+from hormesis.analysis.scores import SCORES
+from hormesis.results.comparison import Comparison
+
+LEGEND = f"{legend(IMPROVING)}; lower case: by the estimate alone; - undefined"
+
+POOLED = (
+    "Intervals of the mean over runs: between runs, for other trainings on these samples; "
+    "sampling, for these very runs on other samples; both, for other trainings on other samples, "
+    "which the class of the mean goes by."
+)
+
+
+def beside_line(comparison: Comparison) -> str:
+    """Return what the other reading says of each study, which classes are not made from."""
+    reading = beside(comparison.scoring)
+    every = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
+    said = "; ".join(f"{name}: {text or 'nothing'}" for name, text in every)
+    return (
+        f"classes by {comparison.scoring.reference}; adversarial by {reading}, "
+        f"{MEANINGS[reading]}: {said}"
+    )
+
+
+def invariants(comparison: Comparison) -> list[str]:
+    """Return for each score how many targets keep their class, in lines."""
+    lines = []
+    for score in SCORES:
+        kinds = comparison.paths.loc[comparison.paths["score"] == score, "invariant"]
+        counts = kinds.value_counts()
+        found = [
+            f"{counts.get('certain', 0)} of {len(kinds)} keep their class for certain",
+            f"{counts.get('undecided', 0)} by the estimates",
+            f"{counts.get('no', 0)} change",
+        ]
+        if counts.get("undefined", 0):
+            found.append(f"{counts['undefined']} undefined")
+        lines.append(f"{score + ':':<13}{', '.join(found)}")
+    return lines
+
+
+def agreement_lines(comparison: Comparison) -> list[str]:
+    """Return for each score how far the studies agree, in lines."""
+    lines = []
+    for row in comparison.agreement.to_dict("records"):
+        if pd.isna(row["kappa"]):
+            kappa = "all of one class"
+        else:
+            between = f"{row['kappa_low']:.2f} to {row['kappa_high']:.2f}"
+            kappa = f"κ = {row['kappa']:.2f} ({between}, p = {row['kappa_p']:.3f})"
+        ranks = f"mean ρ = {row['correlation']:.2f} (p = {row['correlation_p']:.3f})"
+        lines.append(f"{row['score'] + ':':<13}{kappa}, {ranks}")
+    return lines

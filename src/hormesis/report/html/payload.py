@@ -89,10 +89,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "curves": curves_payload(study, extreme_targets(study, most_curves), place),
         "facts": facts(study),
         "command": command(study),
-        "untested": [
-            [reason, count, values, names[:_NAMED]]
-            for reason, count, values, names in left_out(study)
-        ],
+        "untested": [[*row, names[:_NAMED]] for *row, names in left_out(study)],
     }
 
 

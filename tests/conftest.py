@@ -6,33 +6,18 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.util import cache_from_source
 
 import pytest
 from hypothesis import settings
-from jaxtyping import _import_hook
 
+import checked
 import harmless
 
 # No deadline: a busy machine must not fail a test that is right.
 settings.register_profile("suite", deadline=None, max_examples=25)
 settings.load_profile("suite")
 
-_checked = _import_hook._optimized_cache_from_source
-
-
-def _compiled(typechecker: str, path: str, debug_override: bool | None = None) -> str:
-    """Return where the compiled form of a file lies: apart for ours, which is checked.
-
-    Jaxtyping looks there for all that our modules import, too, so that torch and scipy would be
-    compiled anew in every run: half of the time of a collection.
-    """
-    if f"{os.sep}hormesis{os.sep}" in path:
-        return _checked(typechecker, path, debug_override)
-    return cache_from_source(path, debug_override)
-
-
-_import_hook._optimized_cache_from_source = _compiled
+checked.at_less_cost()
 
 # As from a terminal, also where the suite runs in the background: the processes that it starts
 # would ignore what it ignores.

@@ -62,12 +62,10 @@ class Study:
             ``minimum``, ``maximum``, ``tested``, ``reason``.
         responses: One row a target, filter and step; see ``analysis.responses.response_table``.
         folder: Where the study lies, or None if it was not written.
-        packed: The outcomes of a study that was not written, as its files would hold them, by the
-            place of their first sample.
-        samples: One row a sample, in the order in which they are measured: ``place`` in the data
-            set, and ``label``. None where that is not known.
-        confirmation: What stronger attacks said of claims, see ``analysis.confirmation.COLUMNS``;
-            None where there were no claims, or they were not put to the test.
+        packed: The outcomes of a study in memory, as files would hold them, by their first sample.
+        samples: One row a sample, in the order of measurement: ``place`` in the data set, and
+            ``label``; None where that is not known.
+        confirmation: Tests of claims by stronger attacks, see ``analysis.confirmation.COLUMNS``.
 
     Example:
         >>> import torch
@@ -77,8 +75,6 @@ class Study:
         >>> study = hm.analyze(network, data, execution=hm.Execution(progress=False))
         >>> study
         Study(Sequential on custom, fgsm, 1 targets)
-        >>> study.targets["target"].tolist()
-        ['1.weight', '1.bias']
     """
 
     manifest: dict[str, Any]

@@ -26,7 +26,7 @@ def _network() -> nn.Module:
     )  # fmt: skip
     network.eval()
     network[1].train()
-    network[8].bias.requires_grad = False
+    network[8].bias.requires_grad_(False)
     network[0].weight.grad = torch.ones(6, 2, 3, 3)
     return network
 

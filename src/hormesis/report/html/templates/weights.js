@@ -74,8 +74,7 @@ function drawBars(made, parts, base) {
 }
 
 function histogramSaid(own, edges) {
-  if (!own.histogram)
-    return "No histogram: these filters alone do not tell how the weights lie.";
+  if (!own.histogram) return "No histogram: these filters alone do not tell how the weights lie.";
   const most = own.histogram[0].indexOf(Math.max(...own.histogram[0]));
   return (
     "Histogram of the weights between thresholds; most, " +

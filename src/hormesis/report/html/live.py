@@ -1,4 +1,4 @@
-"""Looking on while a study is measured: pages and TensorBoard follow its shards as they arrive."""
+"""Live reports: pages and TensorBoard follow a study that is measured, its shards as they arrive."""
 
 import threading
 import time

@@ -11,21 +11,21 @@ from faults.journal import Tree
 
 _QUIET = "--no-progress"
 _SMALL = (
-    "--model tiny:network --data tiny:data --epsilon 0.05 --filters high_pass low_pass --workers 1"
+    "--model tiny:network --data tiny:data --epsilon 0.05 --filters high_pass low_pass --num-workers 1"
     f" --engine plain {_QUIET}"
 )
 _ANALYZE = f"analyze {_SMALL} --thresholds 3 --out studies/one"
 _TRAIN = (
-    f"train --model tiny:network --data tiny:data --batch 24 --rate 0.02 --loggers {{}} {_QUIET}"
+    f"train --model tiny:network --data tiny:data --batch-size 24 --lr 0.02 --loggers {{}} {_QUIET}"
     " --out runs/one"
 )
 _EPOCHS = (
     "analyze --run runs/one --allow-code --epsilon 0.05 --filters high_pass low_pass --thresholds 3"
-    f" --workers 1 --engine plain {_QUIET} --out studies"
+    f" --num-workers 1 --engine plain {_QUIET} --out studies"
 )
 _RETRAIN = (
     "retrain studies/epochs/epoch-0002 --run runs/one --allow-code --by clean --undecided estimate"
-    " --filter high_pass --reference base --tolerance 0.4 --keep robust --epochs 1 --batch 24"
+    " --filter high_pass --reference base --tolerance 0.4 --keep robust --epochs 1 --batch-size 24"
     f" --loggers {{}} {_QUIET} --controls --seeds 1 --epsilons 0.05 --pgd-steps 1 --restarts 1"
     " --out retrained"
 )

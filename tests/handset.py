@@ -141,5 +141,12 @@ def study(
     )
 
 
+UNFINISHED: dict[str, Any] = {
+    "state": "unfinished",
+    "study": "0" * 32,
+    "shards": {"edges": [0, 10]},
+}
+"""What the manifest of an unfinished study says besides."""
+
 # Relative to the base of 0.8, by Simpson's rule less one half: 0, 1/2 and -1/3.
 ROBUST, ANTIFRAGILE, FRAGILE = (0.8, 0.4, 0.0), (0.8, 0.8, 0.8), (0.8, 0.0, 0.0)

@@ -29,7 +29,7 @@ from hormesis.errors import HormesisError
 # What the commands import only when they need it, here once for all processes.
 from hormesis.report.plots import accessor, comparison, heatmap, overview, responses, style, weights  # noqa: F401
 from hormesis.results import comparison as _comparison  # noqa: F401
-from hormesis.storage.files import FORMAT, write_manifest
+from hormesis.storage.files import FORMAT, read_manifest, write_manifest
 from hormesis.training.retraining_plan import opened_case
 from hormesis.training.selection import Selection
 from hormesis.training.source_network import SourceNetwork, code_of
@@ -74,7 +74,7 @@ def make(folder: Path) -> None:
     analyze(folder / "finished")
     analyze(folder / "until", until=0.3)
     shutil.copytree(folder / "finished", folder / "unfinished")
-    said = hm.storage.read_manifest(folder / "unfinished")  # pyright: ignore[reportAttributeAccessIssue]
+    said = read_manifest(folder / "unfinished")
     left = {key: value for key, value in said.items() if key not in ("base", "settled")}
     write_manifest(folder / "unfinished", {**left, "format": FORMAT, "state": "unfinished"})
     (folder / "unfinished" / "responses.parquet").unlink()

@@ -140,7 +140,7 @@ def test_two_classes_are_half_way_to_a_coin():
     assert study.base.adversarial > study.base.chance  # pyright: ignore[reportOperatorIssue]
 
 
-@pytest.mark.parametrize("performance", ["accuracy", "top5"])
+@pytest.mark.parametrize("metric", ["accuracy", "top5"])
 def test_a_single_output_is_refused(metric):
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
     data = torch.rand(8, 4), torch.zeros(8, dtype=torch.long)

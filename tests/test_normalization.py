@@ -50,7 +50,7 @@ SWEEP: dict[str, Any] = {
     "sweep": hm.Sweep(thresholds=3),
     "attack": hm.FGSM(0.05),
     "confirmation": hm.Confirmation(when="never"),
-    "run": hm.Execution(engine="plain", progress=False),
+    "execution": hm.Execution(engine="plain", progress=False),
 }
 
 

@@ -135,7 +135,7 @@ def analyze(network: nn.Module, engine: str, **options: Any) -> hm.Study:
         attack=options.get("attack", hm.FGSM(epsilon=0.1)),
         targets=options.get("targets", hm.Targets()),
         sweep=hm.Sweep(thresholds=3, adversary=options.get("adversary", "fixed"), control=True),
-        metric=options.get("performance", "accuracy"),
+        metric=options.get("metric", "accuracy"),
         execution=hm.Execution(
             engine=engine, num_workers=options.get("workers", 1), progress=False
         ),

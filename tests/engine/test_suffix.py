@@ -269,7 +269,7 @@ def removals_of(
 
 
 def question(**changes: object) -> MeasurementSpec:
-    given = {"performance": accuracy, "attack": FGSM(0.05), "adaptive": False}
+    given = {"metric": accuracy, "attack": FGSM(0.05), "adaptive": False}
     return MeasurementSpec(**(given | changes), bounds=(0.0, 1.0), seed=1)  # pyright: ignore
 
 

@@ -11,8 +11,8 @@ from faults.journal import Tree
 
 _QUIET = "--no-progress"
 _SMALL = (
-    "--model tiny:network --data tiny:data --epsilon 0.05 --filters high_pass low_pass --num-workers 1"
-    f" --engine plain {_QUIET}"
+    "--model tiny:network --data tiny:data --epsilon 0.05 --filters high_pass low_pass"
+    f" --num-workers 1 --engine plain {_QUIET}"
 )
 _ANALYZE = f"analyze {_SMALL} --thresholds 3 --out studies/one"
 _TRAIN = (

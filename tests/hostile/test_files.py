@@ -231,7 +231,7 @@ def test_a_safetensors_header_larger_than_its_file_is_refused(tmp_path, claimed)
             '{"training": 1' + " " * (1 << 26) + "}",
             "is damaged: it is larger than 16,777,216 bytes",
         ),
-        ('{"training": 1, "question": []}', "is damaged: it lacks a proper 'question'"),
+        ('{"training": 1, "question": []}', "is damaged: it lacks a proper `question`"),
         (
             '{"training": ' + "9" * 5000 + "}",
             "is damaged: it holds a number of more",

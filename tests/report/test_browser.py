@@ -118,7 +118,7 @@ def odd_studies() -> dict[str, Any]:
     together.targets.loc[0, ["kind", "shape"]] = ["global", ""]
     channels = handset.study({"a.weight[0]": ROBUST, "a.weight[1]": FRAGILE, "b.weight[0]": ROBUST})
     channels.manifest["question"]["targets"]["per"] = "channel"
-    unfinished = handset.study(curves, state="unfinished")
+    unfinished = handset.study(curves, **handset.UNFINISHED)
     other = handset.study(curves)
     other.manifest["question"]["sweep"]["adversary"] = "adaptive"
     return {

@@ -76,7 +76,7 @@ def test_a_page_that_reads_itself_again(tmp_path):
 
 def test_an_unfinished_study_says_so(tmp_path):
     whole = handset.study({"a": ROBUST})
-    study = handset.study({"a": ROBUST}, state="unfinished")
+    study = handset.study({"a": ROBUST}, **handset.UNFINISHED)
     assert blocks(write_report(study, tmp_path / "r.html"))["study-0"]["finished"] is False
     assert blocks(write_report(whole, tmp_path / "r.html"))["study-0"]["finished"] is True
 

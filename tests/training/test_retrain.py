@@ -334,7 +334,7 @@ def test_another_selection_in_the_same_folder_is_refused(tmp_path):
         ("no json", "is damaged"),
         ('{"training": 1}', "is no retraining: its manifest.json is another's"),
         ('{"retraining": 99}', "format 99, this version reads up to 1"),
-        ('{"retraining": 1, "study": {}}', "lacks 'selection'"),
+        ('{"retraining": 1, "study": {}}', "lacks a proper `study.network`"),
     ],
 )
 def test_a_folder_that_is_no_retraining_is_refused(tmp_path, text, message):

@@ -160,7 +160,7 @@ def make_plan(network: nn.Module, targets: tuple[Target, ...], sweep: Sweep) -> 
         SettingError: If magnitudes are compared, and those of every target are equal.
 
     Example:
-        >>> from hormesis.settings import Targets
+        >>> from hormesis.settings.targets import Targets
         >>> from hormesis.stress.targets import find_targets
         >>> network = nn.Linear(2, 2, bias=False)
         >>> targets = find_targets(network, torch.zeros(1, 2), Targets())

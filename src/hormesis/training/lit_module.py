@@ -130,7 +130,7 @@ def diverged(epoch: int) -> str:
     """Return the sentence that stops a training whose loss or weights are no longer finite."""
     return (
         f"Training diverged in epoch {epoch}: its loss is NaN or infinite. The last good "
-        "checkpoint stays; lower `rate`, or change the recipe, in another folder."
+        "checkpoint stays; lower `lr`, or change the recipe, in another folder."
     )
 
 

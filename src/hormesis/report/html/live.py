@@ -1,4 +1,4 @@
-"""Live reports: pages and TensorBoard follow a study that is measured, its shards as they arrive."""
+"""Live reports: pages and TensorBoard follow a study while its shards arrive."""
 
 import threading
 import time

@@ -19,7 +19,7 @@ import pytest
 
 LIBRARIES = (
     *("torch", "torchvision", "foolbox", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn"),
-    *("matplotlib.pyplot", "jsonargparse", "rich.progress", "PIL.Image", "safetensors.torch"),
+    *("matplotlib.pyplot", "yaml", "rich.progress", "PIL.Image", "safetensors.torch"),
     *("lightning", "torch.fx", "torch.export"),
 )
 NOT_ON_MACOS = (

@@ -27,8 +27,8 @@ def kendall(values: Table) -> Square:
     It is the cosine of the angle between the signs of all differences of two targets.
     """
     products = np.zeros((len(values), len(values)))
-    for place in range(values.shape[1] - 1):
-        signs = np.sign(values[:, place + 1 :] - values[:, place : place + 1])
+    for target in range(values.shape[1] - 1):
+        signs = np.sign(values[:, target + 1 :] - values[:, target : target + 1])
         products += signs @ signs.T
     norms = np.sqrt(np.diag(products))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -84,7 +84,7 @@ class Agreement:
     correlation_p: float
 
 
-def agreement(
+def measure_agreement(
     values: Table, classes: Int[np.ndarray, "studies targets"], level: float, draws: int = 499
 ) -> Agreement:
     """Return agreement beyond chance.
@@ -106,11 +106,11 @@ def agreement(
         as_high[0] += fleiss_kappa(shuffled) >= kappa - 1e-12
         as_high[1] += _mean_correlation(generator.permuted(ranks, axis=1)) >= mean - 1e-12
     p_values = (1 + as_high) / (1 + draws)
-    places = generator.integers(classes.shape[1], size=(draws, classes.shape[1]))
-    drawn = np.array([fleiss_kappa(classes[:, row]) for row in places])
-    drawn = drawn[~np.isnan(drawn)]
+    targets = generator.integers(classes.shape[1], size=(draws, classes.shape[1]))
+    kappas = np.array([fleiss_kappa(classes[:, row]) for row in targets])
+    kappas = kappas[~np.isnan(kappas)]
     low, high = (
-        np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2)) if len(drawn) else (np.nan, np.nan)
+        np.quantile(kappas, ((1 - level) / 2, (1 + level) / 2)) if len(kappas) else (np.nan, np.nan)
     )
     undefined = np.isnan(kappa)
     return Agreement(

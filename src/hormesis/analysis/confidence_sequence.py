@@ -35,7 +35,7 @@ class ConfidenceSequence:
         planned: How many there are. The sequence is tightest around a tenth of them.
         level: The confidence level ``1 − α`` it is tuned for.
         finite: Whether the mean of just those that there are is meant. Its standard error then has
-            the factor ``√(1 − n/N)``, see ``InfluenceMoments.spread``.
+            the factor ``√(1 − n/N)``, see ``InfluenceMoments.standard_errors``.
 
     Example:
         >>> round(float(ConfidenceSequence(1000, 10_000, 0.95).critical()), 3)

@@ -44,7 +44,7 @@ class Figures:
     removals: Float[np.ndarray, "removals samples"]
 
 
-def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
+def find_working_cells(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
     """Return which filtered networks still work: half of what the unfiltered one can is left.
 
     A network that answers by chance has no adversarial figure to speak of.
@@ -55,7 +55,7 @@ def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cel
 
     Example:
         >>> responses = pd.DataFrame({"clean": [0.9, 0.5, 0.49]})
-        >>> still_working(responses, Base(0.9, 0.5, chance=0.1)).tolist()
+        >>> find_working_cells(responses, Base(0.9, 0.5, chance=0.1)).tolist()
         [True, True, False]
     """
     clean = responses["clean"].to_numpy(dtype=float)
@@ -64,14 +64,14 @@ def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cel
     return clean >= (base.clean + (base.chance or 0.0)) / 2
 
 
-def crossed_rows(
+def compare_attacks(
     cells: pd.DataFrame, own: Figures, other: Figures, level: float, *, higher_is_better: bool
 ) -> pd.DataFrame:
     """Return by how much another attack does more harm than the study's own, with intervals.
 
     Args:
         cells: Columns ``target``, ``filter``, ``step``, ``outcome``, a row of the figures, and
-            ``working``, see ``still_working``.
+            ``working``, see ``find_working_cells``.
         own: By the study's own attack.
         other: By the other one, on the same samples.
         level: Confidence level of Student's interval of the paired differences.
@@ -89,32 +89,32 @@ def crossed_rows(
         ...                       "working": True})
         >>> own = Figures(np.ones(4), np.ones((1, 4)))
         >>> other = Figures(np.ones(4), np.array([[0.0, 1.0, 1.0, 0.0]]))
-        >>> rows = crossed_rows(cells, own, other, 0.95, higher_is_better=True)
+        >>> rows = compare_attacks(cells, own, other, 0.95, higher_is_better=True)
         >>> rows[["target", "value", "base"]].to_numpy().tolist()
         [['', 0.0, 1.0], ['w', 0.5, 1.0]]
     """
-    first, second = (np.vstack([each.removals, each.base]) for each in (own, other))
+    first, second = (np.vstack([figures.removals, figures.base]) for figures in (own, other))
     more = first - second if higher_is_better else second - first
     count = (~np.isnan(more)).sum(axis=1)
     value, level_of = np.nanmean(more, axis=1), np.nanmean(first, axis=1)
     error = np.nanstd(more, axis=1, ddof=1) / np.sqrt(count)
     half = stats.t.ppf((1 + level) / 2, count - 1) * error
-    places = np.array([-1, *cells["outcome"].tolist()])
-    places[places == UNFILTERED] = len(more) - 1
-    said = {"target": "", "filter": "", "step": 0, "working": True}
-    names = pd.concat([pd.DataFrame([said]), cells[list(said)]], ignore_index=True)
+    rows = np.array([-1, *cells["outcome"].tolist()])
+    rows[rows == UNFILTERED] = len(more) - 1
+    base_cell = {"target": "", "filter": "", "step": 0, "working": True}
+    names = pd.concat([pd.DataFrame([base_cell]), cells[list(base_cell)]], ignore_index=True)
     numbers = {"value": value, "low": value - half, "high": value + half, "base": level_of}
     return names.assign(
         score="adversarial",
-        **{name: values[places] for name, values in numbers.items()},
-        unmasked=value[places],
+        **{name: values[rows] for name, values in numbers.items()},
+        unmasked=value[rows],
         zero_gradient=np.nan,
         unmoved=np.nan,
-        samples=count[places].astype(np.int64),
+        samples=count[rows].astype(np.int64),
     )
 
 
-def joined(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
+def merge_confirmations(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
     """Return a study's table of confirmations with new rows in place of those of the same kind.
 
     Args:
@@ -134,27 +134,27 @@ def joined(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
     return whole.assign(step=step, working=working).loc[:, [*COLUMNS, "step", "working"]]
 
 
-def masked_rows(table: pd.DataFrame | None, said: Mapping[str, Any]) -> pd.DataFrame | None:
+def masked_rows(table: pd.DataFrame | None, settings: Mapping[str, Any]) -> pd.DataFrame | None:
     """Return the rows of the figures that a cross-check calls masked; None if there was none.
 
     Args:
         table: A study's table of confirmations.
-        said: What the manifest says of its cross-check.
+        settings: What the manifest says of its cross-check.
     """
-    if table is None or "working" not in table or "margin" not in said:
+    if table is None or "working" not in table or "margin" not in settings:
         return None
     judged = (table["stress"] == CROSS) & table["working"].astype(bool)
-    return table.loc[judged & (table["low"] > float(said["margin"]))]
+    return table.loc[judged & (table["low"] > float(settings["margin"]))]
 
 
-def with_crossed(responses: pd.DataFrame, masked: pd.DataFrame | None) -> pd.DataFrame:
+def mark_masked_cells(responses: pd.DataFrame, masked: pd.DataFrame | None) -> pd.DataFrame:
     """Return responses with the column ``crossed``: whether a cell is among the masked rows."""
     if masked is None:
         return responses
     keys = ["target", "filter", "step"]
-    found = set(masked[keys].itertuples(index=False, name=None))
+    masked_cells = set(masked[keys].itertuples(index=False, name=None))
     cells = responses[keys].itertuples(index=False, name=None)
-    return responses.assign(crossed=[cell in found for cell in cells])
+    return responses.assign(crossed=[cell in masked_cells for cell in cells])
 
 
 def base_is_masked(masked: pd.DataFrame | None) -> bool:
@@ -162,15 +162,15 @@ def base_is_masked(masked: pd.DataFrame | None) -> bool:
     return masked is not None and bool((masked["target"] == "").any())
 
 
-def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], metric: str) -> list[str]:
+def cross_notes(table: pd.DataFrame | None, settings: Mapping[str, Any], metric: str) -> list[str]:
     """Return what a cross-check found, in sentences; nothing if there was none.
 
     Args:
         table: A study's table of confirmations.
-        said: What the manifest says of its cross-check.
+        settings: What the manifest says of its cross-check.
         metric: Name of the per-sample score.
     """
-    masked = masked_rows(table, said)
+    masked = masked_rows(table, settings)
     if table is None or masked is None:
         return []
     rows = table.loc[(table["stress"] == CROSS) & table["working"].astype(bool)]
@@ -179,12 +179,12 @@ def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], metric: str
         _of_the_network(row, metric)
         for row in masked.loc[masked["target"] == ""].to_dict("records")
     ]
-    tried = rows.loc[rows["target"] != ""].groupby("attack").size()
+    counts = rows.loc[rows["target"] != ""].groupby("attack").size()
     worst = masked.loc[masked["target"] != ""].sort_values("value", ascending=False)
-    for attack, each in worst.groupby("attack", sort=False):
-        row = each.iloc[0]
+    for attack, masked_by_attack in worst.groupby("attack", sort=False):
+        row = masked_by_attack.iloc[0]
         notes.append(
-            f"{len(each)} of {tried[attack]} adversarial figures of filtered networks are masked: "
+            f"{len(masked_by_attack)} of {counts[attack]} adversarial figures of filtered networks are masked: "
             f"under {_SPELLED[str(attack)]} they are worse than under the attack, most of all "
             f"{str(row['target']).removesuffix('.weight')}, {row['filter'].replace('_', '-')}, "
             f"step {row['step']}, by {_spelled(row)}."
@@ -192,11 +192,11 @@ def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], metric: str
     if not notes:
         count = len(rows[["target", "filter", "step"]].drop_duplicates())
         notes.append(
-            f"Cross-check of {count} adversarial figures on {said.get('samples', '?')} samples: "
+            f"Cross-check of {count} adversarial figures on {settings.get('samples', '?')} samples: "
             f"none is masked. Compared with: {ways}. Filtered networks that hardly work are not "
             "judged."
         )
-    if not said.get("surrogates"):
+    if not settings.get("surrogates"):
         notes.append(
             "No filtered network was good enough to perturb inputs on: the cross-check is by "
             f"{ways} alone."

@@ -76,9 +76,9 @@ def accuracy_table(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """
     rows = []
     for key, part in _grouped(outcomes, ["arm", "seed", *KEYS]):
-        found = crossed_mean(part["right"].to_numpy(float)[None], level)
-        ends = max(found.low, 0.0), min(found.high, 1.0)
-        rows.append((*key, len(part), found.value, *ends))
+        mean = crossed_mean(part["right"].to_numpy(float)[None], level)
+        ends = max(mean.low, 0.0), min(mean.high, 1.0)
+        rows.append((*key, len(part), mean.value, *ends))
     columns = ["arm", "seed", *KEYS, "samples", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -97,9 +97,9 @@ def pooled_accuracy(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame
     rows = []
     for key, part in _grouped(outcomes, ["arm", *KEYS]):
         values = _wide(part)
-        found = crossed_mean(values, level)
-        ends = max(found.low, 0.0), min(found.high, 1.0)
-        rows.append((*key, *values.shape, found.value, *ends))
+        mean = crossed_mean(values, level)
+        ends = max(mean.low, 0.0), min(mean.high, 1.0)
+        rows.append((*key, *values.shape, mean.value, *ends))
     columns = ["arm", *KEYS, "seeds", "samples", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -123,15 +123,17 @@ def effect_table(
         for key, part in _grouped(outcomes, ["arm", *KEYS])
     }
     rows = []
-    for (arm, attack, epsilon), one in wide.items():
-        other = wide.get((against, attack, epsilon))
-        if arm == against or other is None:
+    for (arm, attack, epsilon), table in wide.items():
+        baseline = wide.get((against, attack, epsilon))
+        if arm == against or baseline is None:
             continue
-        seeds = one.index.intersection(other.index)
+        seeds = table.index.intersection(baseline.index)
         if len(seeds):
-            left, right = (table.loc[seeds, one.columns].to_numpy(float) for table in (one, other))
-            found = crossed_mean(left - right, level)
-            rows.append((arm, attack, epsilon, found.value, found.low, found.high))
+            left, right = (
+                table.loc[seeds, table.columns].to_numpy(float) for table in (table, baseline)
+            )
+            mean = crossed_mean(left - right, level)
+            rows.append((arm, attack, epsilon, mean.value, mean.low, mean.high))
     table = pd.DataFrame(rows, columns=["arm", *KEYS, "difference", "low", "high"])
     return table.assign(verdict=_verdicts(table))
 
@@ -145,18 +147,20 @@ def _grouped(
 
 def _verdicts(effects: pd.DataFrame) -> list[str]:
     """Return in words what each difference shows."""
-    found = [_verdict(low, high) for low, high in zip(effects["low"], effects["high"], strict=True)]
-    place = {
+    verdicts = [
+        _verdict(low, high) for low, high in zip(effects["low"], effects["high"], strict=True)
+    ]
+    verdict_of = {
         (row["arm"], row["attack"], row["epsilon"]): verdict
-        for row, verdict in zip(effects.to_dict("records"), found, strict=True)
+        for row, verdict in zip(effects.to_dict("records"), verdicts, strict=True)
     }
-    said = []
-    for (arm, attack, epsilon), verdict in place.items():
-        stronger = place.get((arm, STRONGER.get(attack), epsilon))
+    confirmed = []
+    for (arm, attack, epsilon), verdict in verdict_of.items():
+        stronger = verdict_of.get((arm, STRONGER.get(attack), epsilon))
         if verdict == GAIN and stronger is not None:
             verdict = CONFIRMED if stronger == GAIN else MASKING
-        said.append(verdict)
-    return said
+        confirmed.append(verdict)
+    return confirmed
 
 
 def _verdict(low: float, high: float) -> str:

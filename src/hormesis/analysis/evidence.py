@@ -13,19 +13,19 @@ from hormesis.analysis.cross_check import (
     CROSS,
     base_is_masked,
     cross_notes,
+    mark_masked_cells,
     masked_rows,
-    with_crossed,
 )
 from hormesis.analysis.masking import COLUMNS, is_masked, masked_cells, without_masked_gains
-from hormesis.analysis.prefixes import prefix_scores
+from hormesis.analysis.settled_groups import group_scores
 from hormesis.analysis.verdicts import Evidence, with_verdicts
 from hormesis.settings.scoring import Scoring
 
-Judged = Any
+StudyLike = Any
 """A ``Study``, which stands behind this module."""
 
 
-def judged(scores: pd.DataFrame, study: Judged, scoring: Scoring) -> pd.DataFrame:
+def judge_scores(scores: pd.DataFrame, study: StudyLike, scoring: Scoring) -> pd.DataFrame:
     """Return a table of scores with the classes that a study can stand for.
 
     Args:
@@ -36,14 +36,14 @@ def judged(scores: pd.DataFrame, study: Judged, scoring: Scoring) -> pd.DataFram
     crossed = _crossed(study)
     evidence = Evidence(
         at_chance=study.at_chance,
-        masked=base_masked(study),
-        unmasked=_unmasked(study, scoring, with_crossed(study.responses, crossed)),
+        masked=is_base_masked(study),
+        unmasked=_unmasked(study, scoring, mark_masked_cells(study.responses, crossed)),
         confirmed=_confirmed(study, scoring),
     )
     return with_verdicts(scores, evidence, scoring.tolerance)
 
 
-def base_masked(study: Judged) -> bool:
+def is_base_masked(study: StudyLike) -> bool:
     """Return whether the unfiltered network's adversarial figure is masked.
 
     Args:
@@ -52,7 +52,7 @@ def base_masked(study: Judged) -> bool:
     return is_masked(*base_idle(study.manifest)) or base_is_masked(_crossed(study))
 
 
-def _crossed(study: Judged) -> pd.DataFrame | None:
+def _crossed(study: StudyLike) -> pd.DataFrame | None:
     return masked_rows(study.confirmation, study.manifest.get("cross_check", {}))
 
 
@@ -72,27 +72,27 @@ def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _unmasked(
-    study: Judged, scoring: Scoring, responses: pd.DataFrame
+    study: StudyLike, scoring: Scoring, responses: pd.DataFrame
 ) -> Float[np.ndarray, " rows"] | None:
     if not masked_cells(responses).any():
         return None
     parts = [
-        without_masked_gains(responses.loc[responses["target"].isin(prefix.targets)], prefix.base)
-        for prefix in study.prefixes
+        without_masked_gains(responses.loc[responses["target"].isin(group.targets)], group.base)
+        for group in study.settled_groups
     ]
     capped = pd.concat(parts).loc[responses.index]
-    return prefix_scores(capped, study.prefixes, scoring)["value"].to_numpy(dtype=float)
+    return group_scores(capped, study.settled_groups, scoring)["value"].to_numpy(dtype=float)
 
 
-def _confirmed(study: Judged, scoring: Scoring) -> Mapping[tuple[str, str, str], str]:
+def _confirmed(study: StudyLike, scoring: Scoring) -> Mapping[tuple[str, str, str], str]:
     """Return what was confirmed, if it was by this scoring, or by one that asks no less."""
     table, level = study.confirmation, study.manifest.get("confirmation", {}).get("level", 0.0)
     if table is None or (scoring.base, scoring.reference) != ("network", "base"):
         return {}
-    return confirmation.verdicts(table, scoring.tolerance) if scoring.level <= level else {}
+    return confirmation.claim_verdicts(table, scoring.tolerance) if scoring.level <= level else {}
 
 
-def claim_notes(study: Judged) -> list[str]:
+def claim_notes(study: StudyLike) -> list[str]:
     """Return what other attacks said of claims and figures, in sentences; nothing if none was run.
 
     Args:
@@ -106,12 +106,12 @@ def claim_notes(study: Judged) -> list[str]:
     table = table.loc[table["stress"] != CROSS]
     if not len(table) or (study.scoring.base, study.scoring.reference) != ("network", "base"):
         return crossed
-    said = study.manifest.get("confirmation", {})
-    tried = (said.get("steps", ""), said.get("restarts", ""))
+    recorded = study.manifest.get("confirmation", {})
+    tried = (recorded.get("steps", ""), recorded.get("restarts", ""))
     name = "combined" if (table["filter"] == "combined").any() else table["filter"].iloc[0]
-    same = confirmation.same_as_controls(table, tolerance)
+    same = confirmation.matching_controls(table, tolerance)
     notes = []
-    for key, verdict in confirmation.verdicts(table, tolerance).items():
+    for key, verdict in confirmation.claim_verdicts(table, tolerance).items():
         target, filter_name, score = key
         if filter_name == name and score == "adversarial":
             rows = table.loc[(table["target"] == target) & (table["filter"] == name)]

@@ -30,7 +30,7 @@ from scipy.integrate import simpson
 from scipy.sparse import csr_array
 
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import Base, Divisor, Layout, divisor, known_chance
+from hormesis.analysis.scores import Base, Divisor, ScoreLayout, divisor, known_chance
 from hormesis.engine.controls import control_columns
 from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes
@@ -108,7 +108,9 @@ class _Part:
     tie: Float[np.ndarray, " sweeps"]
 
 
-def gradient(sweeps: Sweeps, base: Base, scoring: Scoring, rows: Layout, removals: int) -> Gradient:
+def gradient(
+    sweeps: Sweeps, base: Base, scoring: Scoring, rows: ScoreLayout, removals: int
+) -> Gradient:
     """Return the derivatives of the scores by the mean outcomes.
 
     For a relative performance ``p/d`` they are ``w/d`` by the response and ``−w·p/d²`` by the base,
@@ -122,35 +124,37 @@ def gradient(sweeps: Sweeps, base: Base, scoring: Scoring, rows: Layout, removal
         rows: The scores that are wanted.
         removals: Number of rows of the outcomes.
     """
-    of = _Derivatives(sweeps, base, scoring, removals)
+    derivatives = _Derivatives(sweeps, base, scoring, removals)
     plain, whole, reaches, draws = [], [], [], []
     offsets, ties = np.zeros((2, 3, len(rows.names)))
-    for place, name in enumerate(("clean", "adversarial")):
-        own = of.response(name, "outcome")
-        less = [of.response(name, column) for column in of.controls]
+    for index, name in enumerate(("clean", "adversarial")):
+        own = derivatives.response(name, "outcome")
+        controls = [derivatives.response(name, column) for column in derivatives.controls]
         plain.append(_slopes(csr_array(rows.mean @ own.own)))
         matrix, mean, tie = own.own, own.mean, own.tie
-        for each in less:
-            matrix = matrix - each.own / len(less)
-            mean, tie = mean - each.mean / len(less), tie - each.tie / len(less)
+        for draw in controls:
+            matrix = matrix - draw.own / len(controls)
+            mean, tie = mean - draw.mean / len(controls), tie - draw.tie / len(controls)
         whole.append(_slopes(csr_array(rows.mean @ matrix)))
         reaches.append(csr_array(rows.mean @ own.reach))
-        offsets[place], ties[place] = rows.mean @ mean, rows.mean @ tie
-        sign = 1 if place else -1
+        offsets[index], ties[index] = rows.mean @ mean, rows.mean @ tie
+        sign = 1 if index else -1
         offsets[2] += sign * (rows.mean @ own.mean)
-        ties[2] += sign * (rows.mean @ own.tie) * place
-        draws.append([csr_array(rows.mean @ each.own, dtype=np.float32)[:, :-1] for each in less])
+        ties[2] += sign * (rows.mean @ own.tie) * index
+        draws.append(
+            [csr_array(rows.mean @ draw.own, dtype=np.float32)[:, :-1] for draw in controls]
+        )
     if base.tied:
         offsets[1:] -= base.tied * ties[1:] * (base.adversarial - base.clean / 2)
     return Gradient(
         *whole,
-        difference=(plain[0], plain[1]) if of.controls else None,
+        difference=(plain[0], plain[1]) if derivatives.controls else None,
         reach=(reaches[0], reaches[1]),
         offset=offsets,
         tie=ties[1:],
         tied=base.tied,
-        divisor=of.relative_slopes(),
-        draws=tuple(zip(*draws, strict=True)) if len(of.controls) > 1 else (),
+        divisor=derivatives.relative_slopes(),
+        draws=tuple(zip(*draws, strict=True)) if len(derivatives.controls) > 1 else (),
     )
 
 
@@ -186,35 +190,36 @@ class _Derivatives:
         """
         prefix = "" if column == "outcome" else "random_"
         curve = self.sweeps.columns[f"{prefix}{name}"].astype(np.float64)
-        by = divisor(self.sweeps, name, self.base, self.scoring)
-        slopes, of_base = self._slopes(curve, by)
-        places = self.sweeps.columns[column].astype(np.int64) % (self.removals + 1)  # -1: last
+        divisors = divisor(self.sweeps, name, self.base, self.scoring)
+        slopes, of_base = self._slopes(curve, divisors)
+        columns = self.sweeps.columns[column].astype(np.int64) % (self.removals + 1)  # -1: last
         own = self.sweeps.columns["outcome"].astype(np.int64)[:, :1] % (self.removals + 1)
         of_divisor = own if self.scoring.base == "first" else np.full_like(own, self.removals)
         width = self.removals + 1
         kappa, kappa_by = self._kappa(prefix)
         return _Part(
-            _sparse(np.hstack([slopes, of_base]), np.hstack([places, of_divisor]), width),
-            _sparse(np.abs(slopes), places, width),
-            (slopes * curve).sum(axis=1) + (of_base * by)[:, 0],
+            _sparse(np.hstack([slopes, of_base]), np.hstack([columns, of_divisor]), width),
+            _sparse(np.abs(slopes), columns, width),
+            (slopes * curve).sum(axis=1) + (of_base * divisors)[:, 0],
             (slopes * kappa).sum(axis=1) + (of_base * kappa_by)[:, 0],
         )
 
-    def _slopes(self, curve: np.ndarray, by: Divisor) -> tuple[np.ndarray, np.ndarray]:
+    def _slopes(self, curve: np.ndarray, divisors: Divisor) -> tuple[np.ndarray, np.ndarray]:
         """Return the derivatives by the responses and by what they are divided by."""
         weights = simpson_weights(curve.shape[1])
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.scoring.chance_corrected:
                 level = known_chance(self.base)
-                slopes = weights / (by - level)
+                slopes = weights / (divisors - level)
                 of_base = (
-                    -(weights * (curve - level)).sum(axis=1, keepdims=True) / (by - level) ** 2
+                    -(weights * (curve - level)).sum(axis=1, keepdims=True)
+                    / (divisors - level) ** 2
                 )
             elif self.base.higher_is_better:
-                slopes = weights / by
-                of_base = -(weights * curve).sum(axis=1, keepdims=True) / by**2
+                slopes = weights / divisors
+                of_base = -(weights * curve).sum(axis=1, keepdims=True) / divisors**2
             else:
-                slopes = -weights * by / curve**2
+                slopes = -weights * divisors / curve**2
                 of_base = (weights / curve).sum(axis=1, keepdims=True)
         # Where a quotient does not exist, as over a base of zero, there is no derivative either.
         slopes, of_base = (np.where(np.isfinite(part), part, np.nan) for part in (slopes, of_base))
@@ -256,12 +261,12 @@ def slope_of(
 
 
 def _sparse(
-    values: Float[np.ndarray, "rows entries"], places: Int[np.ndarray, "rows entries"], width: int
+    values: Float[np.ndarray, "rows entries"], columns: Int[np.ndarray, "rows entries"], width: int
 ) -> csr_array:
     """Return a matrix of these entries; several at one place are added."""
     rows, entries = values.shape
     starts = np.arange(0, rows * entries + 1, entries)
-    matrix = csr_array((values.ravel(), places.ravel(), starts), shape=(rows, width))
+    matrix = csr_array((values.ravel(), columns.ravel(), starts), shape=(rows, width))
     matrix.sum_duplicates()
     return matrix
 
@@ -287,12 +292,12 @@ def simpson_weights(thresholds: int) -> Float[np.ndarray, " thresholds"]:
 
 
 def influence_values(
-    of: Gradient, block: StoredOutcomes
+    slopes: Gradient, block: StoredOutcomes
 ) -> Float[np.ndarray, "three rows samples"]:
     """Return the influence values of the samples of one block.
 
     Args:
-        of: The derivatives at the means over all samples.
+        slopes: The derivatives at the means over all samples.
         block: Some of the outcomes.
 
     Returns:
@@ -300,16 +305,18 @@ def influence_values(
     """
     clean = block.clean, block.base_clean
     adversarial = block.adversarial, block.base_adversarial
-    first, second = of.clean.times(*clean), of.adversarial.times(*adversarial)
-    if of.difference is None:
+    first, second = slopes.clean.times(*clean), slopes.adversarial.times(*adversarial)
+    if slopes.difference is None:
         third = second - first
     else:
-        by_clean, by_adversarial = of.difference
+        by_clean, by_adversarial = slopes.difference
         third = by_adversarial.times(*adversarial) - by_clean.times(*clean)
     values = np.stack([first, second, third])
-    values -= of.offset[:, :, None].astype(values.dtype)
-    if of.tied:
-        values[1:] -= (of.tied * of.tie[:, :, None] * off_target(block)).astype(values.dtype)
+    values -= slopes.offset[:, :, None].astype(values.dtype)
+    if slopes.tied:
+        values[1:] -= (slopes.tied * slopes.tie[:, :, None] * off_target(block)).astype(
+            values.dtype
+        )
     return values
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from hormesis.analysis.influence import Gradient, gradient, influence_values, off_target
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import SCORES, Base, layout
+from hormesis.analysis.scores import SCORES, Base, score_layout
 from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes, part_of
 
@@ -75,7 +75,7 @@ class InfluenceMoments:
     freedom: int = 0
     extra: Moments | None = None
 
-    def spread(self, population: int | None = None) -> StandardErrors:
+    def standard_errors(self, population: int | None = None) -> StandardErrors:
         """Return standard errors by the delta method, and what unseen samples could add.
 
         The variance of a score is ``Σψ²/(n(n−1)) + (B/3n)²``, with influence values ``ψ`` and ``B``
@@ -95,7 +95,7 @@ class InfluenceMoments:
         share = np.zeros(1) if population is None else np.minimum(np.asarray(n) / population, 1.0)
         left = 1 - share
         with np.errstate(invalid="ignore", divide="ignore"):
-            variance = left * (self.second / pairs + np.square(self.usual))
+            variance = left * (self.second / pairs + np.square(self.typical))
             if self.extra is not None:
                 variance = variance + self.extra
             few = np.square(self.second) < _FEW * self.fourth
@@ -103,24 +103,24 @@ class InfluenceMoments:
             rarer = np.where(share > 0, share / -np.log1p(-np.minimum(share, 1 - 1e-16)), 1.0)
         error = np.where(np.greater(n, 1), np.sqrt(variance), np.nan).T.ravel()
         unseen = np.where(few & (left > 0), rarer * self.most / n, 0.0).T.ravel()
-        found = StandardErrors(error, error, unseen)
+        errors = StandardErrors(error, error, unseen)
         if self.draws is not None:
-            found = replace(found, draws=np.sqrt(self.draws).T.ravel(), freedom=self.freedom)
+            errors = replace(errors, draws=np.sqrt(self.draws).T.ravel(), freedom=self.freedom)
         if self.shared is None or self.divisor is None:
-            return found
+            return errors
         shared, divisor = (
             np.swapaxes(left * part / pairs, 1, 2).reshape(2, -1)
             for part in (self.shared, self.divisor)
         )
-        return replace(found, shared=shared, divisor=divisor)
+        return replace(errors, shared=shared, divisor=divisor)
 
     @property
-    def usual(self) -> Moments:
+    def typical(self) -> Moments:
         """What one more sample would usually change."""
         return self.most / (_SHARE * self.samples)
 
 
-def influence_sums(
+def influence_moments(
     sweeps: Sweeps,
     base: Base,
     scoring: Scoring,
@@ -139,14 +139,14 @@ def influence_sums(
         only: The one filter that is wanted; None takes all.
         keep: Called with the influence values of each block: three scores × rows × samples.
     """
-    running = RunningSums(sweeps, base, scoring, only=only, keep=keep)
+    running = RunningMoments(sweeps, base, scoring, only=only, keep=keep)
     for block in blocks():
         running.add(block)
-    return running.sums()
+    return running.moments()
 
 
-class RunningSums:
-    """The sums of influence values while blocks come in, see ``influence_sums``."""
+class RunningMoments:
+    """The sums of influence values while blocks come in, see ``influence_moments``."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class RunningSums:
         """Start without samples."""
         if scoring.population == "finite":  # which fixes the magnitude that it chose, too
             base = replace(base, tied=0.0)
-        self.rows = layout(sweeps, only)
+        self.rows = score_layout(sweeps, only)
         self._gradient = partial(gradient, sweeps, base, scoring, self.rows)
         self._base, self._keep = base, keep
         self._slopes: Gradient | None = None
@@ -198,23 +198,23 @@ class RunningSums:
         ):
             of_kind.add([draw[kind] @ outcomes for draw in slopes.draws])
 
-    def sums(self) -> InfluenceMoments:
+    def moments(self) -> InfluenceMoments:
         """Return the sums over the samples so far, at least one."""
         assert self._slopes is not None
         most = _most_carried(self._slopes, self._ranges.widths())
         shared, divisor = _of_divisors(self._shared, self._divisors.squares())
-        found = InfluenceMoments(self._second, self._fourth, most, self._samples, shared, divisor)
+        moments = InfluenceMoments(self._second, self._fourth, most, self._samples, shared, divisor)
         tied, n = self._slopes.tied, self._samples
         if 0 < tied < 1:  # the others that chose the magnitude
             off = float(self._off.squares()[0]) / max(n - 1, 1)
             extra = np.zeros_like(most)
             extra[1:] = np.square(self._slopes.tie) * off * (1 - tied) * tied / n
-            found = replace(found, extra=extra)
+            moments = replace(moments, extra=extra)
         if self._slopes.draws:
             between = [of_kind.between() for of_kind in self._draws]
             draws = np.stack([*between, np.zeros_like(between[0])])
-            found = replace(found, draws=draws, freedom=len(self._slopes.draws) - 1)
-        return found
+            moments = replace(moments, draws=draws, freedom=len(self._slopes.draws) - 1)
+        return moments
 
 
 def _divisors(slopes: Gradient, part: StoredOutcomes) -> Float[np.ndarray, "two samples"]:

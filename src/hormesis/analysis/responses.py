@@ -79,10 +79,10 @@ class Means:
         Returns:
             NaN where no answer is right; None where that was not measured on all samples.
         """
-        counted = self._idle.get(name)
-        if counted is None:
+        counts = self._idle.get(name)
+        if counts is None:
             return None
-        idle, right = counted
+        idle, right = counts
         with np.errstate(invalid="ignore"):
             return idle / np.where(right, right, np.nan)[..., None]
 

@@ -44,7 +44,9 @@ class Base:
     tied: float = field(default=0.0, repr=False)
 
 
-def relative(performance: Curve, base: float | Divisor, *, higher_is_better: bool = True) -> Curve:
+def relative_response(
+    performance: Curve, base: float | Divisor, *, higher_is_better: bool = True
+) -> Curve:
     """Return a response relative to its base: 1 where nothing changes, less where it hurts.
 
     Args:
@@ -58,9 +60,9 @@ def relative(performance: Curve, base: float | Divisor, *, higher_is_better: boo
         throughout for a base of zero.
 
     Example:
-        >>> relative(np.array([0.8, 0.4]), 0.8)
+        >>> relative_response(np.array([0.8, 0.4]), 0.8)
         array([1. , 0.5])
-        >>> relative(np.array([0.5, 2.0]), 0.5, higher_is_better=False)
+        >>> relative_response(np.array([0.5, 2.0]), 0.5, higher_is_better=False)
         array([1.  , 0.25])
     """
     base_curve = np.full_like(performance, base)
@@ -79,7 +81,7 @@ def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> C
         scoring: Whether to count from chance.
 
     Returns:
-        See ``relative``; counted from chance, ``(p − chance)/(by − chance)``, NaN throughout where
+        See ``relative_response``; counted from chance, ``(p − chance)/(by − chance)``, NaN throughout where
         ``by`` is no better than chance.
 
     Raises:
@@ -92,7 +94,7 @@ def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> C
         array([[1. , 0.5, 0. ]])
     """
     if not scoring.chance_corrected:
-        return relative(performance, by, higher_is_better=base.higher_is_better)
+        return relative_response(performance, by, higher_is_better=base.higher_is_better)
     chance = known_chance(base)
     learnt = by > chance if base.higher_is_better else by < chance
     return corrected(performance, np.where(learnt, by, chance), chance)
@@ -143,14 +145,16 @@ def classify(value: float, tolerance: float) -> str:
     return FRAGILE if value < 0 else ANTIFRAGILE
 
 
-def classes(values: Float[np.ndarray, " rows"], tolerance: float) -> Shaped[np.ndarray, " rows"]:
+def classify_all(
+    values: Float[np.ndarray, " rows"], tolerance: float
+) -> Shaped[np.ndarray, " rows"]:
     """Return the classes of scores, see ``classify``."""
-    found = np.select(
+    labels = np.select(
         [np.isnan(values), np.abs(values) <= tolerance, values < 0],
         [UNDEFINED, ROBUST, FRAGILE],
         default=ANTIFRAGILE,
     )
-    return found.astype(object)
+    return labels.astype(object)
 
 
 def divisor(sweeps: Sweeps, name: str, base: Base, scoring: Scoring) -> Divisor:
@@ -220,7 +224,7 @@ def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarr
 
 
 @dataclass(frozen=True)
-class Layout:
+class ScoreLayout:
     """Which rows a table of scores has, and how they are made of the sweeps.
 
     Args:
@@ -233,7 +237,7 @@ class Layout:
     mean: csr_array
 
 
-def layout(sweeps: Sweeps, only: str | None = None) -> Layout:
+def score_layout(sweeps: Sweeps, only: str | None = None) -> ScoreLayout:
     """Return the rows of a table of scores.
 
     Args:
@@ -248,17 +252,17 @@ def layout(sweeps: Sweeps, only: str | None = None) -> Layout:
             entries.extend((len(names), member, 1 / len(members)) for member in members)
             names.append((target, name))
 
-    of_target: dict[str, dict[str, int]] = {}
-    for place, (target, name) in enumerate(sweeps.names):
-        of_target.setdefault(target, {})[name] = place
-    for target, places in of_target.items():
-        for name, place in places.items():
-            add(target, name, [place])
-        if all(name in places for name in FILTERS):
-            add(target, COMBINED, [places[name] for name in FILTERS])
+    rows_of: dict[str, dict[str, int]] = {}
+    for row, (target, name) in enumerate(sweeps.names):
+        rows_of.setdefault(target, {})[name] = row
+    for target, rows in rows_of.items():
+        for name, row in rows.items():
+            add(target, name, [row])
+        if all(name in rows for name in FILTERS):
+            add(target, COMBINED, [rows[name] for name in FILTERS])
     row, column, weight = zip(*entries, strict=True) if entries else ((), (), ())
     shape = (len(names), len(sweeps.names))
-    return Layout(tuple(names), csr_array((weight, (row, column)), shape=shape))
+    return ScoreLayout(tuple(names), csr_array((weight, (row, column)), shape=shape))
 
 
 def plain_scoring(scoring: Scoring) -> dict[str, Any]:
@@ -269,8 +273,8 @@ def plain_scoring(scoring: Scoring) -> dict[str, Any]:
         >>> sorted(set(asked) - set(plain_scoring(Scoring())))
         ['chance_corrected']
     """
-    usual = {"chance_corrected": False, "population": POPULATIONS[0]}
-    return {name: value for name, value in asdict(scoring).items() if usual.get(name) != value}
+    defaults = {"chance_corrected": False, "population": POPULATIONS[0]}
+    return {name: value for name, value in asdict(scoring).items() if defaults.get(name) != value}
 
 
 def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.DataFrame:
@@ -288,7 +292,7 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
         logit is ``untested``, with no value; a score over a base of zero is ``undefined``.
     """
     sweeps = as_sweeps(responses)
-    rows = layout(sweeps)
+    rows = score_layout(sweeps)
     values = (rows.mean @ sweep_scores(sweeps, base, scoring).T).ravel()
     reached = responses.loc[responses["changed"].astype(bool), "target"].unique()
     table = pd.DataFrame(
@@ -297,5 +301,5 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
     )
     tested = table["target"].isin(reached).to_numpy()
     table["value"] = np.where(tested, values, np.nan)
-    table["class"] = np.where(tested, classes(values, scoring.tolerance), UNTESTED)
+    table["class"] = np.where(tested, classify_all(values, scoring.tolerance), UNTESTED)
     return table

@@ -10,9 +10,14 @@ from jaxtyping import Bool
 
 from hormesis.analysis.classes import UNTESTED
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
-from hormesis.analysis.prefixes import SettledGroup, prefix_scores, prefix_sums, removals_of
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.scores import COMBINED, SCORES, Base
+from hormesis.analysis.settled_groups import (
+    SettledGroup,
+    group_moments,
+    group_scores,
+    needed_removals,
+)
 from hormesis.analysis.uncertainty import with_intervals
 from hormesis.settings.choices import CERTAIN
 from hormesis.settings.scoring import Scoring
@@ -64,7 +69,7 @@ class Stopping:
         done: Whether all were settled at one look; nothing is counted any more.
         wanted: Which removals are still to be measured.
         means: Of all samples that were counted.
-        prefixes: Of the targets that were settled while others were not.
+        settled_groups: Of the targets that were settled while others were not.
     """
 
     cells: pd.DataFrame
@@ -79,14 +84,14 @@ class Stopping:
     done: bool = False
     wanted: Bool[np.ndarray, " removals"] = field(init=False, repr=False)
     means: Means = field(default_factory=Means, repr=False)
-    prefixes: list[SettledGroup] = field(default_factory=list, repr=False)
+    settled_groups: list[SettledGroup] = field(default_factory=list, repr=False)
     _kept: list[pd.DataFrame] = field(default_factory=list, repr=False)
     _packed: list[bytes] = field(default_factory=list, repr=False)
     _work: int = 0  # removals × samples that were counted
 
     def __post_init__(self) -> None:
         """Want everything."""
-        self.wanted = np.ones(removals_of(self.cells).max(initial=-1) + 1, dtype=bool)
+        self.wanted = np.ones(needed_removals(self.cells).max(initial=-1) + 1, dtype=bool)
         self._looks = list(looks(self.planned))
 
     def update(self, block: StoredOutcomes) -> StoredOutcomes:
@@ -124,9 +129,9 @@ class Stopping:
         if new and not self.done:
             responses = self.responses()
             self._kept.append(responses.loc[responses["target"].isin(new)])
-            self.prefixes.append(SettledGroup(self.samples, self._base(), tuple(new)))
+            self.settled_groups.append(SettledGroup(self.samples, self._base(), tuple(new)))
             wanted = self.wanted.copy()  # whoever reads it meanwhile sees the old or the new one
-            wanted[removals_of(self.cells.loc[self.cells["target"].isin(new)])] = False
+            wanted[needed_removals(self.cells.loc[self.cells["target"].isin(new)])] = False
             self.wanted = wanted
         self.settled |= dict.fromkeys(new, self.samples)
 
@@ -149,24 +154,25 @@ class Stopping:
     def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the scores, and the same with classes that are certain whatever others become."""
         responses = self.responses()
-        kept = {name for prefix in self.prefixes for name in prefix.targets}
+        kept = {name for group in self.settled_groups for name in group.targets}
         rest = tuple(name for name in self.cells["target"].unique().tolist() if name not in kept)
-        prefixes = [*self.prefixes, SettledGroup(self.samples, self._base(), rest)]
-        scores = prefix_scores(responses, prefixes, self.scoring)
-        sums = prefix_sums(responses, prefixes, self.scoring, self._blocks)
-        samples = sums.samples
+        groups = [*self.settled_groups, SettledGroup(self.samples, self._base(), rest)]
+        scores = group_scores(responses, groups, self.scoring)
+        moments = group_moments(responses, groups, self.scoring, self._blocks)
+        samples = moments.samples
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
         finite = self.scoring.population == "finite"
-        law = ConfidenceSequence(samples, self.planned, self.scoring.level, finite)
+        interval_method = ConfidenceSequence(samples, self.planned, self.scoring.level, finite)
         joint = replace(self.scoring, interval="delta")
         alone = replace(joint, multiplicity="none")
         if joint.multiplicity != "none" and self.until == CERTAIN:
             share = (1 - joint.level) / self.cells["target"].nunique()
             alone = replace(alone, level=1 - share)
-        spread = sums.spread(self.planned if finite else None)
+        standard_errors = moments.standard_errors(self.planned if finite else None)
         first, second = (
-            _decisive(with_intervals(scores, spread, law, each)) for each in (joint, alone)
+            _decisive(with_intervals(scores, standard_errors, interval_method, scoring))
+            for scoring in (joint, alone)
         )
         return first, second
 
@@ -175,7 +181,7 @@ class Stopping:
 
     def responses(self) -> pd.DataFrame:
         """Return the responses so far; those of settled targets are of their own samples."""
-        kept = [name for prefix in self.prefixes for name in prefix.targets]
+        kept = [name for group in self.settled_groups for name in group.targets]
         rest = response_table(self.cells.loc[~self.cells["target"].isin(kept)], self.means)
         return pd.concat([*self._kept, rest]).sort_index()
 
@@ -199,13 +205,15 @@ class Stopping:
         )
         share = 1 - self._work / (max(len(self.wanted), 1) * self.planned)
         if self.done:
-            dropped = "; settled targets dropped out" if self.prefixes else ""
+            dropped = "; settled targets dropped out" if self.settled_groups else ""
             return [
                 f"Stopped after {self.samples} of {self.planned} samples, when {aim}{dropped}: "
                 f"{share:.0%} of the work was saved."
             ]
         count, targets = len(self.settled), self.cells["target"].nunique()
-        dropped = f" and dropped out, which saved {share:.0%} of the work" if self.prefixes else ""
+        dropped = (
+            f" and dropped out, which saved {share:.0%} of the work" if self.settled_groups else ""
+        )
         return [
             f"All {self.planned} samples were needed: {count} of {targets} targets were settled "
             f"before the last one{dropped}."

@@ -10,31 +10,8 @@ from scipy import stats
 
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, UNDECIDED
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
-from hormesis.analysis.moments import (
-    Blocks,
-    InfluenceMoments,
-    RunningSums,
-    StandardErrors,
-    Values,
-    influence_sums,
-)
+from hormesis.analysis.moments import StandardErrors, Values
 from hormesis.settings.scoring import Scoring
-
-__all__ = [
-    "Blocks",
-    "InfluenceMoments",
-    "IntervalMethod",
-    "RunningSums",
-    "StandardErrors",
-    "Student",
-    "adjusted",
-    "class_p_values",
-    "influence_sums",
-    "interval_method_of",
-    "with_draws",
-    "with_intervals",
-    "without_interval",
-]
 
 _PRECISE = 1 / 20  # of the relative variance of what is divided by: that of 20 right answers
 INTERVAL_COLUMNS = ("low", "high", "level", "certain", "point")
@@ -68,7 +45,7 @@ class Student:
 IntervalMethod = Student | ConfidenceSequence
 
 
-def interval_method_of(
+def choose_interval_method(
     samples: int | Int[np.ndarray, " rows"], planned: int | None, scoring: Scoring
 ) -> Student | ConfidenceSequence:
     """Return Student's t, or what holds at any time for a sweep that chooses when to stop.
@@ -79,9 +56,9 @@ def interval_method_of(
         scoring: The level, and of what the intervals are.
 
     Example:
-        >>> interval_method_of(10, None, Scoring())
+        >>> choose_interval_method(10, None, Scoring())
         Student(samples=10, level=0.95)
-        >>> interval_method_of(256, 1000, Scoring()).planned
+        >>> choose_interval_method(256, 1000, Scoring()).planned
         1000
     """
     if planned is None:
@@ -93,17 +70,17 @@ def interval_method_of(
 
 def with_intervals(
     scores: pd.DataFrame,
-    spread: StandardErrors | None,
-    law: IntervalMethod | None,
+    standard_errors: StandardErrors | None,
+    interval_method: IntervalMethod | None,
     scoring: Scoring,
 ) -> pd.DataFrame:
     """Return a table of scores with intervals, and classes that admit to be undecided.
 
     Args:
         scores: As ``score_table`` returns it: ``class`` goes by the estimate alone.
-        spread: How far the scores may lie from their estimates, one value a row; None if nothing
+        standard_errors: How far the scores may lie from their estimates, one value a row; None if nothing
             is known about it.
-        law: How many standard errors an interval extends, and its p-values.
+        interval_method: How many standard errors an interval extends, and its p-values.
         scoring: Tolerance, level and multiplicity.
 
     Returns:
@@ -117,27 +94,27 @@ def with_intervals(
     table = scores.assign(
         low=np.nan, high=np.nan, level=scoring.level, certain=False, point=scores["class"]
     )
-    if spread is None or law is None:
+    if standard_errors is None or interval_method is None:
         return table
     value = scores["value"].to_numpy()
-    spread = with_draws(spread, law)
-    down, up = _reach(spread, law)
-    there = ~np.isnan(down) & ~np.isnan(up)
-    table["low"] = np.where(there, value - down, np.nan)
-    table["high"] = np.where(there, value + up, np.nan)
+    standard_errors = with_draws(standard_errors, interval_method)
+    down, up = _reach(standard_errors, interval_method)
+    has_interval = ~np.isnan(down) & ~np.isnan(up)
+    table["low"] = np.where(has_interval, value - down, np.nan)
+    table["high"] = np.where(has_interval, value + up, np.nan)
     defined = ~np.isnan(value)
-    p = class_p_values(scores, spread, law, scoring.tolerance)
+    p = class_p_values(scores, standard_errors, interval_method, scoring.tolerance)
     if scoring.multiplicity != "none":
         for family in table.groupby(["filter", "score"], sort=False).indices.values():
             tested = family[defined[family]]
-            p[tested] = adjusted(p[tested], scoring.multiplicity)
+            p[tested] = adjust_p_values(p[tested], scoring.multiplicity)
     certain = defined & (p <= 1 - scoring.level)
     table["certain"] = certain
     table.loc[defined & ~certain, "class"] = UNDECIDED
     return table
 
 
-def with_draws(spread: StandardErrors, law: IntervalMethod) -> StandardErrors:
+def with_draws(standard_errors: StandardErrors, interval_method: IntervalMethod) -> StandardErrors:
     """Return a spread that includes the variance between draws.
 
     Each source has its own law, the draws Student's t of their number, and half-lengths add up in
@@ -145,18 +122,25 @@ def with_draws(spread: StandardErrors, law: IntervalMethod) -> StandardErrors:
     Statistics in Medicine 27, 2008): few draws give a wide interval, also where samples are many.
 
     Args:
-        spread: With ``draws``, or without, and then it is returned as it is.
-        law: Of the samples.
+        standard_errors: With ``draws``, or without, and then it is returned as it is.
+        interval_method: Of the samples.
     """
-    if spread.draws is None or not spread.freedom:
-        return spread
-    wider = stats.t.ppf((1 + law.level) / 2, spread.freedom) / law.critical()
-    more = np.square(wider * spread.draws)
-    below, above = (np.sqrt(np.square(side) + more) for side in (spread.below, spread.above))
-    return replace(spread, below=below, above=above, draws=None)
+    if standard_errors.draws is None or not standard_errors.freedom:
+        return standard_errors
+    wider = (
+        stats.t.ppf((1 + interval_method.level) / 2, standard_errors.freedom)
+        / interval_method.critical()
+    )
+    more = np.square(wider * standard_errors.draws)
+    below, above = (
+        np.sqrt(np.square(side) + more) for side in (standard_errors.below, standard_errors.above)
+    )
+    return replace(standard_errors, below=below, above=above, draws=None)
 
 
-def _reach(spread: StandardErrors, law: IntervalMethod) -> tuple[Values, Values]:
+def _reach(
+    standard_errors: StandardErrors, interval_method: IntervalMethod
+) -> tuple[Values, Values]:
     """Return how far the interval extends below and above; NaN where there is none.
 
     At least as far as the rule of three says and, where the standard error of the base is more than
@@ -167,33 +151,40 @@ def _reach(spread: StandardErrors, law: IntervalMethod) -> tuple[Values, Values]
     what it is divided by and ``D`` the variance of that. Where ``c²D ≥ 1``, the base cannot be told
     from zero, and nothing is too far away.
     """
-    critical = law.critical()
-    log = math.log(2 / (1 - law.level))
-    found = []
-    for side, sign in ((spread.below, -1), (spread.above, 1)):
-        least = np.maximum(critical * side, log * spread.unseen)
-        if spread.shared is None or spread.divisor is None:
-            found.append(least)
+    critical = interval_method.critical()
+    log = math.log(2 / (1 - interval_method.level))
+    lengths = []
+    for side, sign in ((standard_errors.below, -1), (standard_errors.above, 1)):
+        least = np.maximum(critical * side, log * standard_errors.unseen)
+        if standard_errors.shared is None or standard_errors.divisor is None:
+            lengths.append(least)
             continue
-        left = 1 - np.square(critical) * spread.divisor
-        half = np.square(critical) * spread.shared * sign
+        left = 1 - np.square(critical) * standard_errors.divisor
+        half = np.square(critical) * standard_errors.shared * sign
         with np.errstate(invalid="ignore", divide="ignore"):
             root = np.sqrt(np.square(half) + left * np.square(critical * side))
-            solved = np.where(spread.divisor > 0, (root - half) / left, -np.inf).max(axis=0)
-        far = np.maximum(solved, np.where(_precise(spread), log * spread.unseen, least))
-        found.append(np.where((left > 0).all(axis=0), far, np.nan))
-    return found[0], found[1]
+            solved = np.where(standard_errors.divisor > 0, (root - half) / left, -np.inf).max(
+                axis=0
+            )
+        distance = np.maximum(
+            solved, np.where(_precise(standard_errors), log * standard_errors.unseen, least)
+        )
+        lengths.append(np.where((left > 0).all(axis=0), distance, np.nan))
+    return lengths[0], lengths[1]
 
 
-def _precise(spread: StandardErrors) -> Bool[np.ndarray, " rows"]:
+def _precise(standard_errors: StandardErrors) -> Bool[np.ndarray, " rows"]:
     """Return where what is divided by is known so well that Fieller's interval will do alone."""
-    assert spread.divisor is not None
-    known = (spread.divisor <= _PRECISE) & (spread.divisor > 0)
-    return np.any(known, axis=0) & np.all(spread.divisor <= _PRECISE, axis=0)
+    assert standard_errors.divisor is not None
+    precise = (standard_errors.divisor <= _PRECISE) & (standard_errors.divisor > 0)
+    return np.any(precise, axis=0) & np.all(standard_errors.divisor <= _PRECISE, axis=0)
 
 
 def class_p_values(
-    scores: pd.DataFrame, spread: StandardErrors, law: IntervalMethod, tolerance: float
+    scores: pd.DataFrame,
+    standard_errors: StandardErrors,
+    interval_method: IntervalMethod,
+    tolerance: float,
 ) -> Float[np.ndarray, " rows"]:
     """Return for every score how probable so clear a class would be at one of its borders.
 
@@ -203,51 +194,59 @@ def class_p_values(
 
     Args:
         scores: Columns ``value`` and ``class``.
-        spread: One value a row, see ``with_draws``.
-        law: Of distances in standard errors.
+        standard_errors: One value a row, see ``with_draws``.
+        interval_method: Of distances in standard errors.
         tolerance: Where the borders are.
     """
     value, point = scores["value"].to_numpy(), scores["class"].to_numpy()
 
     def beyond(distance: Values, sign: int) -> Values:
-        error = _error_at(spread, distance, sign)
+        error = _error_at(standard_errors, distance, sign)
         with np.errstate(divide="ignore", invalid="ignore"):
-            normal = law.p_value(distance / error)
+            normal = interval_method.p_value(distance / error)
             far = np.maximum(distance, 0.0)  # on this side of the border, p is 1 anyway
-            rare = np.where(spread.unseen > 0, 2 * np.exp(-far / spread.unseen), 0.0)
+            rare = np.where(
+                standard_errors.unseen > 0, 2 * np.exp(-far / standard_errors.unseen), 0.0
+            )
         return np.nan_to_num(np.minimum(np.maximum(normal, rare), 1.0), nan=1.0)
 
     down = beyond(np.where(point == ANTIFRAGILE, value - tolerance, value + tolerance), -1)
     up = beyond(np.where(point == FRAGILE, -tolerance - value, tolerance - value), 1)
-    found = np.select(
+    p_values = np.select(
         [point == FRAGILE, point == ANTIFRAGILE], [up, down], default=np.maximum(up, down)
     )
-    return np.where(without_interval(spread, law), 1.0, found)
+    return np.where(lacks_interval(standard_errors, interval_method), 1.0, p_values)
 
 
-def without_interval(spread: StandardErrors, law: IntervalMethod) -> Bool[np.ndarray, " rows"]:
+def lacks_interval(
+    standard_errors: StandardErrors, interval_method: IntervalMethod
+) -> Bool[np.ndarray, " rows"]:
     """Return where what is divided by cannot be told from zero, so that there is no interval.
 
     At 95 % that is a base of fewer than some five right answers.
     """
-    if spread.divisor is None:
-        return np.zeros_like(spread.below, dtype=bool)
-    return np.any(np.square(law.critical()) * spread.divisor >= 1, axis=0)
+    if standard_errors.divisor is None:
+        return np.zeros_like(standard_errors.below, dtype=bool)
+    return np.any(np.square(interval_method.critical()) * standard_errors.divisor >= 1, axis=0)
 
 
-def _error_at(spread: StandardErrors, distance: Values, sign: int) -> Values:
+def _error_at(standard_errors: StandardErrors, distance: Values, sign: int) -> Values:
     """Return the standard error of the scores if they were as far away, see ``_reach``."""
-    error = spread.below if sign < 0 else spread.above
-    if spread.shared is None or spread.divisor is None:
+    error = standard_errors.below if sign < 0 else standard_errors.above
+    if standard_errors.shared is None or standard_errors.divisor is None:
         return error
     far = np.maximum(distance, 0.0)
-    there = np.square(error) - 2 * sign * far * spread.shared + np.square(far) * spread.divisor
-    there = np.sqrt(np.maximum(there, 0.0))
-    most = np.where(spread.divisor > 0, there, -np.inf).max(axis=0)
-    return np.maximum(most, np.where(_precise(spread), 0.0, error))
+    variance = (
+        np.square(error)
+        - 2 * sign * far * standard_errors.shared
+        + np.square(far) * standard_errors.divisor
+    )
+    variance = np.sqrt(np.maximum(variance, 0.0))
+    largest = np.where(standard_errors.divisor > 0, variance, -np.inf).max(axis=0)
+    return np.maximum(largest, np.where(_precise(standard_errors), 0.0, error))
 
 
-def adjusted(p: Values, multiplicity: str) -> Values:
+def adjust_p_values(p: Values, multiplicity: str) -> Values:
     """Return p-values that answer for all of them at once.
 
     Args:
@@ -256,9 +255,9 @@ def adjusted(p: Values, multiplicity: str) -> Values:
             ``"bh"`` (Benjamini and Hochberg, 1995: the share of wrong ones).
 
     Example:
-        >>> adjusted(np.array([0.01, 0.04, 0.03]), "holm").tolist()
+        >>> adjust_p_values(np.array([0.01, 0.04, 0.03]), "holm").tolist()
         [0.03, 0.06, 0.06]
-        >>> adjusted(np.array([0.01, 0.04, 0.03]), "bh").round(3).tolist()
+        >>> adjust_p_values(np.array([0.01, 0.04, 0.03]), "bh").round(3).tolist()
         [0.03, 0.04, 0.04]
     """
     if multiplicity == "none" or not len(p):

@@ -64,14 +64,14 @@ def with_verdicts(scores: pd.DataFrame, evidence: Evidence, tolerance: float) ->
     attacked = scores["score"].isin(ATTACKED).to_numpy()
     scored = np.isin(point, POINTS)
     keys = zip(scores["target"], scores["filter"], scores["score"], strict=True)
-    found = np.asarray([evidence.confirmed.get(key, UNCONFIRMED) for key in keys], dtype=object)
+    confirmed = np.asarray([evidence.confirmed.get(key, UNCONFIRMED) for key in keys], dtype=object)
     claimed = attacked & (label == ANTIFRAGILE)
     if evidence.unmasked is not None:
         masked = _rests_on_masks(scores, evidence.unmasked, tolerance)
-        masked &= ~(claimed & (found == FIXED_ONLY))  # which says more, and no better
+        masked &= ~(claimed & (confirmed == FIXED_ONLY))  # which says more, and no better
         label = np.where(masked, MASKED, label)
         claimed &= ~masked
-    label = np.where(claimed, found, label)
+    label = np.where(claimed, confirmed, label)
     if evidence.masked:
         label = np.where(attacked & scored, MASKED, label)
     clean, adversarial = evidence.at_chance
@@ -102,15 +102,17 @@ def _rests_on_masks(
     return gained & fallen
 
 
-def summed_up(members: list[str]) -> str:
+def combine_classes(members: list[str]) -> str:
     """Return the class of a mean over targets whose estimate is antifragile under attack.
 
     Args:
         members: Classes of the targets.
 
     Example:
-        >>> summed_up(["antifragile", "antifragile"]), summed_up(["antifragile", "fragile"])
-        ('antifragile', 'antifragile (unconfirmed)')
+        >>> combine_classes(["antifragile", "antifragile"])
+        'antifragile'
+        >>> combine_classes(["antifragile", "fragile"])
+        'antifragile (unconfirmed)'
     """
     kinds = set(members)
     return kinds.pop() if len(kinds) == 1 and not kinds & {FRAGILE, ROBUST} else UNCONFIRMED

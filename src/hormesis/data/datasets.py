@@ -17,7 +17,7 @@ from torchvision import datasets
 from hormesis.data.images import read_images
 from hormesis.data.readers import Progress
 from hormesis.data.samples import Samples, samples_from, take
-from hormesis.data.sampling import drawn, stratified
+from hormesis.data.sampling import draw_balanced, draw_stratified
 from hormesis.data.tiny_imagenet import find_tiny_imagenet, validation_files
 from hormesis.errors import DataError, unknown
 from hormesis.settings.factory import call_factory, is_factory, users_code
@@ -98,7 +98,7 @@ def load_data(
     else:
         source = _image_folder(Path(name).expanduser(), progress)
         name, mean, std = Path(name).expanduser().resolve().name, (), ()
-    places = None if samples is None else drawn(source.labels, samples, seed)
+    places = None if samples is None else draw_balanced(source.labels, samples, seed)
     chosen = torch.arange(len(source.labels)) if places is None else places
     inputs, labels = source.read(chosen), source.labels[chosen]
     return Samples(inputs, labels, bounds or (0.0, 1.0), source.classes, name, mean, std, places)
@@ -130,7 +130,7 @@ def digits(split: str = "test") -> Samples:
     images = interpolate(images, size=(32, 32), mode="bilinear", align_corners=False).clamp(0, 1)
     labels = torch.from_numpy(raw.target.astype(np.int64))
     held_out = torch.zeros(len(labels), dtype=torch.bool)
-    held_out[stratified(labels, _HELD_OUT, seed=0)] = True
+    held_out[draw_stratified(labels, _HELD_OUT, seed=0)] = True
     mean, std = NORMALISATIONS["digits"]
     whole = Samples(images, labels, (0.0, 1.0), 10, "digits", mean, std)
     return take(whole, (held_out if split == "test" else ~held_out).nonzero().flatten())

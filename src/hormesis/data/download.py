@@ -148,8 +148,10 @@ def _length(path: Path) -> int:
 def _check_sum(archive: Archive, file: Path) -> None:
     """Refuse, and delete if it was our own unfinished one, a file with another checksum."""
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found == archive.md5:
+        checksum = hashlib.file_digest(
+            stream, lambda: hashlib.md5(usedforsecurity=False)
+        ).hexdigest()
+    if checksum == archive.md5:
         return
     if file.suffix == ".part":
         file.unlink()
@@ -157,7 +159,7 @@ def _check_sum(archive: Archive, file: Path) -> None:
     else:
         remedy = "Delete it, or replace it by the original"
     raise DataError(
-        f"Expected the checksum (MD5) {archive.md5} for '{file}', got {found}. {remedy}."
+        f"Expected the checksum (MD5) {archive.md5} for '{file}', got {checksum}. {remedy}."
     )
 
 

@@ -10,14 +10,14 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from hormesis.data.samples import Samples
-from hormesis.data.sampling import stratified
+from hormesis.data.sampling import draw_stratified
 from hormesis.errors import DataError
 
 _HASHED = 4096  # rows at a time, so that a memory-mapped array stays on the disk
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class ImageArray:
     """Labelled samples for training, kept as they are stored until a batch is asked for.
 
     Args:
@@ -32,7 +32,7 @@ class Pixels:
         rows: Which rows of ``values`` these samples are, in order; None for all.
 
     Example:
-        >>> pixels = Pixels(np.full((3, 1, 2, 2), 255, np.uint8), torch.tensor([0, 1, 1]),
+        >>> pixels = ImageArray(np.full((3, 1, 2, 2), 255, np.uint8), torch.tensor([0, 1, 1]),
         ...                 (0.0, 1.0), 2, "white")
         >>> inputs, labels = pixels.batch(torch.tensor([2, 0]))
         >>> inputs.shape, float(inputs.max()), labels.tolist()
@@ -66,18 +66,18 @@ class Pixels:
         inputs = values.float().div_(255) if values.dtype == torch.uint8 else values
         return inputs, self.labels[chosen]
 
-    def subset(self, chosen: Int[Tensor, " chosen"]) -> "Pixels":
+    def subset(self, chosen: Int[Tensor, " chosen"]) -> "ImageArray":
         """Return the samples at these indices; the stored values are shared."""
         rows = chosen.numpy() if self.rows is None else self.rows[chosen.numpy()]
         return replace(self, labels=self.labels[chosen], rows=rows)
 
-    def drawn(self, count: int | None, seed: int) -> "Pixels":
+    def draw(self, count: int | None, seed: int) -> "ImageArray":
         """Return so many samples with every class in its share; all of them for None.
 
         Raises:
             DataError: If there are not so many.
         """
-        return self if count is None else self.subset(stratified(self.labels, count, seed))
+        return self if count is None else self.subset(draw_stratified(self.labels, count, seed))
 
     def samples(self) -> Samples:
         """Return everything as checked samples in memory, as an analysis takes them."""
@@ -96,20 +96,20 @@ class Pixels:
         return digest.hexdigest()
 
 
-def pixels_from(data: Any) -> Pixels:  # noqa: ANN401
-    """Return checked samples as ``Pixels``, without a copy.
+def image_array_from(data: Any) -> ImageArray:  # noqa: ANN401
+    """Return checked samples as ``ImageArray``, without a copy.
 
     Args:
-        data: ``Pixels``, or ``Samples``.
+        data: ``ImageArray``, or ``Samples``.
 
     Raises:
         DataError: For anything else.
     """
-    if isinstance(data, Pixels):
+    if isinstance(data, ImageArray):
         return data
     if not isinstance(data, Samples):
-        raise DataError(f"Expected `Samples` or `Pixels`, got {type(data).__name__}.")
-    return Pixels(
+        raise DataError(f"Expected `Samples` or `ImageArray`, got {type(data).__name__}.")
+    return ImageArray(
         data.inputs.numpy(),
         data.labels,
         data.bounds,

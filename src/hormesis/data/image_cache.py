@@ -51,7 +51,7 @@ Images = UInt8[np.ndarray, "images 3 height width"]
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedImages:
     """The pixels of image files, and what a user has to know about where they are kept.
 
     Args:
@@ -63,9 +63,9 @@ class Decoded:
     note: str = ""
 
 
-def decoded(
+def decode_images(
     files: Sequence[Path], name: str, *, beside: Path, progress: Progress | None = None
-) -> Decoded:
+) -> DecodedImages:
     """Return the pixels of image files of one size, decoded at most once.
 
     Args:
@@ -81,9 +81,9 @@ def decoded(
     key = _key(files, beside)
     homes = (beside / FOLDER, cache_folder() / "decoded")
     for home in homes:
-        kept = _mapped(home / f"{name}-{key}.npy", len(files))
-        if kept is not None:
-            return Decoded(kept, _note(home, homes[0]))
+        pixels = _mapped(home / f"{name}-{key}.npy", len(files))
+        if pixels is not None:
+            return DecodedImages(pixels, _note(home, homes[0]))
     for home in homes:
         path = home / f"{name}-{key}.npy"
         try:
@@ -93,14 +93,14 @@ def decoded(
                 raise
             continue
         _forget(home, name, path)
-        kept = _mapped(path, len(files))
-        if kept is not None:
-            return Decoded(kept, _note(home, homes[0]))
+        pixels = _mapped(path, len(files))
+        if pixels is not None:
+            return DecodedImages(pixels, _note(home, homes[0]))
     shape = (len(files), *_shape(files[0]))
     check_room(math.prod(shape), f"images of {name}")
     pixels = np.empty(shape, np.uint8)
     _decode(files, pixels, progress)
-    return Decoded(
+    return DecodedImages(
         pixels,
         f"Neither '{beside}' nor '{cache_folder()}' can be written: the images of {name} were "
         "decoded into memory, and will be again.",
@@ -112,10 +112,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hormesis"
 
 
-def _note(home: Path, usual: Path) -> str:
-    if home == usual:
+def _note(home: Path, preferred: Path) -> str:
+    if home == preferred:
         return ""
-    return f"The folder '{usual.parent}' cannot be written: decoded images are kept in '{home}'."
+    return (
+        f"The folder '{preferred.parent}' cannot be written: decoded images are kept in '{home}'."
+    )
 
 
 def _key(files: Sequence[Path], beside: Path) -> str:
@@ -129,8 +131,8 @@ def _key(files: Sequence[Path], beside: Path) -> str:
         for name in names:
             if name not in stats:
                 raise DataError(f"There is no image '{folder / name}'.")
-            said = f"{os.path.relpath(folder, beside)}/{name} {stats[name].st_size} "
-            digest.update(f"{said}{stats[name].st_mtime_ns}\n".encode())
+            entry = f"{os.path.relpath(folder, beside)}/{name} {stats[name].st_size} "
+            digest.update(f"{entry}{stats[name].st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -188,7 +190,7 @@ def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None
 def _decode(files: Sequence[Path], into: np.ndarray, progress: Progress | None) -> None:
     shape = into.shape[1:]
 
-    def one(row: int) -> None:
+    def decode(row: int) -> None:
         pixels = read_pixels(files[row]).transpose(2, 0, 1)
         if pixels.shape != shape:
             raise DataError(
@@ -200,7 +202,7 @@ def _decode(files: Sequence[Path], into: np.ndarray, progress: Progress | None) 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(files), _CHUNK):
             rows = range(start, min(start + _CHUNK, len(files)))
-            list(pool.map(one, rows))
+            list(pool.map(decode, rows))
             if progress:
                 progress(rows.stop, len(files))
 

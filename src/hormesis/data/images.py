@@ -93,14 +93,14 @@ def read_pixels(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 def _check_file(path: Path) -> None:
     """Refuse what is no regular file, and a file larger than any image that is decoded."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError as error:
         raise DataError(f"There is no image '{path}'.") from error
     except OSError as error:
         raise DataError(f"The image '{path}' cannot be read: {error.strerror}.") from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise DataError(f"Expected an image file, got '{path}', which is none.")
-    if found.st_size > MOST_BYTES:
+    if status.st_size > MOST_BYTES:
         raise DataError(
             f"The image '{path}' cannot be read: it is larger than {MOST_BYTES:,} bytes."
         )

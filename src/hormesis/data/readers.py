@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from hormesis.data.sampling import drawn
+from hormesis.data.sampling import draw_balanced
 from hormesis.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -20,7 +20,7 @@ Inputs = Float[Tensor, " samples *shape"]
 Labels = Int[Tensor, " samples"]
 
 
-def read(
+def read_samples(
     data: object, count: int | None, seed: int, progress: Progress | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return float32 inputs, int64 labels and, if they were drawn, the place of each sample.
@@ -122,9 +122,9 @@ def _read_dataset(
         )
     total = _length(dataset)
     numbers, places = list(range(total)), None
-    known = None if count is None else _known_labels(dataset)
-    if known is not None and count is not None:
-        places = drawn(known, count, seed)
+    labels_of_all = None if count is None else _known_labels(dataset)
+    if labels_of_all is not None and count is not None:
+        places = draw_balanced(labels_of_all, count, seed)
         numbers = places.tolist()
     inputs, labels = torch.empty(0), torch.empty(len(numbers), dtype=torch.int64)
     for row, number in enumerate(numbers):
@@ -153,8 +153,8 @@ def _length(dataset: Dataset[Any]) -> int:
 def _known_labels(dataset: Dataset[Any]) -> Labels | None:
     """Return the labels that a dataset lists as ``targets`` without decoding, if it does."""
     if isinstance(dataset, Subset):
-        known = _known_labels(dataset.dataset)
-        return None if known is None else known[list(dataset.indices)]
+        labels = _known_labels(dataset.dataset)
+        return None if labels is None else labels[list(dataset.indices)]
     targets = getattr(dataset, "targets", None)
     if isinstance(targets, list) and all(isinstance(target, int) for target in targets):
         targets = torch.tensor(targets)

@@ -9,11 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hormesis.data.readers import Progress, read, refuse_non_finite, type_name
-from hormesis.data.sampling import balanced, drawn
+from hormesis.data.readers import Progress, read_samples, refuse_non_finite, type_name
+from hormesis.data.sampling import balanced_order, draw_balanced
 from hormesis.errors import DataError
-
-__all__ = ["Progress", "Samples", "mixed", "samples_from", "take"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,27 +92,27 @@ def take(samples: Samples, indices: Int[Tensor, " chosen"]) -> Samples:
     return replace(samples, inputs=inputs, labels=labels, places=places)
 
 
-def mixed(samples: Samples, order: Int[Tensor, " chosen"] | None = None) -> Samples:
+def randomize_order(samples: Samples, order: Int[Tensor, " chosen"] | None = None) -> Samples:
     """Return samples in random order, so that the first of them stand for all.
 
     Args:
         samples: Any samples; those that come in random order are returned as they are.
-        order: The order, or the beginning of one; by default ``balanced`` by the seed 0.
+        order: The order, or the beginning of one; by default ``balanced_order`` by the seed 0.
 
     Example:
         >>> samples = samples_from((torch.rand(4, 2), torch.tensor([0, 0, 1, 1])))
-        >>> mixed(samples).labels, mixed(samples).places
+        >>> randomize_order(samples).labels, randomize_order(samples).places
         (tensor([1, 0, 1, 0]), tensor([3, 1, 2, 0]))
     """
     if samples.places is not None and order is None:
         return samples
-    order = balanced(samples.labels, 0) if order is None else order
-    known = (
+    order = balanced_order(samples.labels, 0) if order is None else order
+    placed = (
         samples
         if samples.places is not None
         else replace(samples, places=torch.arange(len(samples)))
     )
-    return take(known, order)
+    return take(placed, order)
 
 
 def samples_from(
@@ -157,14 +155,14 @@ def samples_from(
     if isinstance(data, Samples):
         samples = data
     else:
-        inputs, labels, places = read(data, count, seed, progress)
+        inputs, labels, places = read_samples(data, count, seed, progress)
         check_form(inputs, labels)
         if classes is None:
             classes = max(1, int(labels.max()) + 1)
         samples = Samples(inputs, labels, bounds, classes, name, places=places)
     if count is None or (samples is not data and samples.places is not None):
         return samples
-    return mixed(samples, drawn(samples.labels, count, seed))
+    return randomize_order(samples, draw_balanced(samples.labels, count, seed))
 
 
 def check_form(inputs: object, labels: object) -> None:
@@ -196,10 +194,10 @@ def _tensor(what: str, part: object, dtype: torch.dtype) -> Tensor:
     """Return ``part``, refused unless it is a tensor of this type in memory."""
     if isinstance(part, Tensor) and part.dtype == dtype and part.device.type == "cpu":
         return part
-    place = f" on {part.device}" if isinstance(part, Tensor) else ""
+    device = f" on {part.device}" if isinstance(part, Tensor) else ""
     raise DataError(
         f"Expected `{what}` to be a tensor of {type_name(torch.empty(0, dtype=dtype))} on the CPU, "
-        f"got {type_name(part)}{place}; `samples_from` converts whatever holds such numbers."
+        f"got {type_name(part)}{device}; `samples_from` converts whatever holds such numbers."
     )
 
 

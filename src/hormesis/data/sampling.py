@@ -8,7 +8,9 @@ from torch import Tensor
 from hormesis.errors import DataError
 
 
-def stratified(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Tensor, " count"]:
+def draw_stratified(
+    labels: Int[Tensor, " samples"], count: int, seed: int
+) -> Int[Tensor, " count"]:
     """Return the sorted indices of ``count`` samples drawn with every class in its share.
 
     Each class gets its share of ``count`` rounded down or up (largest remainder; ties go to classes
@@ -23,7 +25,7 @@ def stratified(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Te
         DataError: If ``count`` or ``seed`` lies outside these bounds.
 
     Example:
-        >>> stratified(torch.tensor([0, 0, 0, 0, 1, 1]), count=3, seed=0)
+        >>> draw_stratified(torch.tensor([0, 0, 0, 0, 1, 1]), count=3, seed=0)
         tensor([2, 3, 4])
     """
     _check_draw(count, total := len(labels), seed)
@@ -39,7 +41,7 @@ def stratified(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Te
     return torch.from_numpy(np.sort(order[rank < np.repeat(shares, sizes)]))
 
 
-def balanced(labels: Int[Tensor, " samples"], seed: int) -> Int[Tensor, " samples"]:
+def balanced_order(labels: Int[Tensor, " samples"], seed: int) -> Int[Tensor, " samples"]:
     """Return the indices of all samples in a random order that spreads every class evenly.
 
     However many samples one takes from the front, each class is there in its share, give or take
@@ -51,7 +53,7 @@ def balanced(labels: Int[Tensor, " samples"], seed: int) -> Int[Tensor, " sample
         seed: Seed of the order, at least 0.
 
     Example:
-        >>> balanced(torch.tensor([0, 0, 0, 0, 1, 1]), seed=0)
+        >>> balanced_order(torch.tensor([0, 0, 0, 0, 1, 1]), seed=0)
         tensor([3, 2, 4, 5, 1, 0])
     """
     _, member, sizes = np.unique(labels.cpu().numpy(), return_inverse=True, return_counts=True)
@@ -61,12 +63,12 @@ def balanced(labels: Int[Tensor, " samples"], seed: int) -> Int[Tensor, " sample
     rank = np.empty(len(labels), dtype=np.int64)
     rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     # Each class is laid out evenly over [0, 1), every sample at random within its own stretch.
-    place = (rank + (offsets >> 11) * 2.0**-53) / sizes[member]
-    return torch.from_numpy(np.lexsort((keys, place)))
+    position = (rank + (offsets >> 11) * 2.0**-53) / sizes[member]
+    return torch.from_numpy(np.lexsort((keys, position)))
 
 
-def drawn(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Tensor, " count"]:
-    """Return the first ``count`` indices of the order that ``balanced`` gives.
+def draw_balanced(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Tensor, " count"]:
+    """Return the first ``count`` indices of the order that ``balanced_order`` gives.
 
     Args:
         labels: Class of every sample there is.
@@ -77,7 +79,7 @@ def drawn(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Tensor,
         DataError: If ``count`` or ``seed`` lies outside these bounds.
     """
     _check_draw(count, len(labels), seed)
-    return balanced(labels, seed)[:count]
+    return balanced_order(labels, seed)[:count]
 
 
 def _check_draw(count: int, total: int, seed: int) -> None:
@@ -87,7 +89,7 @@ def _check_draw(count: int, total: int, seed: int) -> None:
         raise DataError(f"Expected `seed` to be at least 0, got {seed}.")
 
 
-def shuffled(count: int, seed: int) -> Int[Tensor, " count"]:
+def random_order(count: int, seed: int) -> Int[Tensor, " count"]:
     """Return the indices of ``count`` samples in a random order, the same on every machine.
 
     Args:
@@ -95,7 +97,7 @@ def shuffled(count: int, seed: int) -> Int[Tensor, " count"]:
         seed: Seed of the order, at least 0.
 
     Example:
-        >>> shuffled(5, seed=0)
+        >>> random_order(5, seed=0)
         tensor([3, 2, 1, 0, 4])
     """
     return torch.from_numpy(np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable"))

@@ -16,9 +16,9 @@ from hormesis.data.datasets import (
     load_data,
     torchvision_pixels,
 )
-from hormesis.data.image_array import Pixels, pixels_from
-from hormesis.data.image_cache import decoded
-from hormesis.data.sampling import stratified
+from hormesis.data.image_array import ImageArray, image_array_from
+from hormesis.data.image_cache import decode_images
+from hormesis.data.sampling import draw_stratified
 from hormesis.data.tiny_imagenet import find_tiny_imagenet, training_files, validation_files
 from hormesis.errors import DataError, unknown
 
@@ -40,8 +40,8 @@ class Parts:
         notes: What a user has to know, in sentences.
     """
 
-    train: Pixels
-    validation: Pixels
+    train: ImageArray
+    validation: ImageArray
     notes: tuple[str, ...] = ()
 
 
@@ -83,16 +83,16 @@ def load_parts(
             "labelled images of tiny-imagenet."
         )
     if name == "digits":
-        return Parts(pixels_from(digits("train")), pixels_from(digits("test")))
+        return Parts(image_array_from(digits("train")), image_array_from(digits("test")))
     if name == "tiny-imagenet":
         return _tiny_imagenet(data_folder(name, root), split, seed, download, progress)
     if name in NAMES:
         return _torchvision(name, data_folder(name, root), download)
     whole = load_data(name, progress=lambda done, all_: progress("Reading the data", done, all_))
-    return held_out(pixels_from(whole), seed=seed)
+    return held_out(image_array_from(whole), seed=seed)
 
 
-def held_out(whole: Pixels, *, seed: int) -> Parts:
+def held_out(whole: ImageArray, *, seed: int) -> Parts:
     """Return a tenth of the samples, every class in its share, and the others.
 
     Raises:
@@ -103,17 +103,17 @@ def held_out(whole: Pixels, *, seed: int) -> Parts:
             f"Expected at least {2 * _HELD_OUT} samples, of which a tenth is held out for "
             f"validation, got {len(whole)}."
         )
-    chosen = stratified(whole.labels, len(whole) // _HELD_OUT, seed)
+    chosen = draw_stratified(whole.labels, len(whole) // _HELD_OUT, seed)
     return Parts(whole.subset(_others(chosen, len(whole))), whole.subset(chosen))
 
 
 def _torchvision(name: str, root: Path, download: bool) -> Parts:
     mean, std = NORMALISATIONS[name]
 
-    def part(train: bool) -> Pixels:
+    def part(train: bool) -> ImageArray:
         values, labels, classes = torchvision_pixels(name, root, train=train, fetch=download)
         stored = values.contiguous().numpy()
-        return Pixels(stored, labels, (0.0, 1.0), classes, name, mean, std)
+        return ImageArray(stored, labels, (0.0, 1.0), classes, name, mean, std)
 
     return Parts(part(True), part(False))
 
@@ -125,7 +125,7 @@ def _tiny_imagenet(root: Path, split: str, seed: int, download: bool, progress: 
     train, labels, classes = training_files(folder)
     validation, others, _ = validation_files(folder)
     stage = "Decoding the images, once"
-    found = decoded(
+    found = decode_images(
         [*train, *validation],
         "labelled",
         beside=folder,
@@ -133,7 +133,7 @@ def _tiny_imagenet(root: Path, split: str, seed: int, download: bool, progress: 
     )
     mean, std = NORMALISATIONS["tiny-imagenet"]
     every = torch.cat([labels, others])
-    pooled = Pixels(found.pixels, every, (0.0, 1.0), classes, "tiny-imagenet", mean, std)
+    pooled = ImageArray(found.pixels, every, (0.0, 1.0), classes, "tiny-imagenet", mean, std)
     notes = (found.note,) if found.note else ()
     if split != "standard":
         return Parts(*_drawn(pooled, split, seed), notes)
@@ -141,12 +141,12 @@ def _tiny_imagenet(root: Path, split: str, seed: int, download: bool, progress: 
     return Parts(pooled.subset(first), pooled.subset(_others(first, len(pooled))), notes)
 
 
-def _drawn(pooled: Pixels, split: str, seed: int) -> tuple[Pixels, Pixels]:
+def _drawn(pooled: ImageArray, split: str, seed: int) -> tuple[ImageArray, ImageArray]:
     """Return as many training and validation samples as the paper's split has."""
     train, validation = (len(pooled) * share // 11 for share in _ELEVENTHS[split])
-    chosen = stratified(pooled.labels, validation, seed)
+    chosen = draw_stratified(pooled.labels, validation, seed)
     rest = pooled.subset(_others(chosen, len(pooled)))
-    return rest.drawn(train, seed), pooled.subset(chosen)
+    return rest.draw(train, seed), pooled.subset(chosen)
 
 
 def _others(chosen: Int[Tensor, " chosen"], count: int) -> Int[Tensor, " others"]:

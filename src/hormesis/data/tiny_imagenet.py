@@ -98,22 +98,22 @@ def training_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], in
     for name, number in index.items():
         images = folder / "train" / name / "images"
         try:
-            found = sorted(entry.name for entry in os.scandir(images))
+            names = sorted(entry.name for entry in os.scandir(images))
         except OSError as error:
             raise DataError(f"There is no folder '{images}'; {REMEDY}.") from error
-        kept = [images / file for file in found if file.endswith(".JPEG")]
-        if not kept:
+        image_files = [images / file for file in names if file.endswith(".JPEG")]
+        if not image_files:
             raise DataError(f"The folder '{images}' holds no images; {REMEDY}.")
         boxes = images.with_name(f"{name}_boxes.txt")
         listed = [line.partition("\t")[0] for line in _lines(boxes)] if boxes.exists() else []
-        lost = sorted({*listed} - {*found})
+        lost = sorted({*listed} - {*names})
         if lost:
             raise DataError(
                 f"Expected the images that '{boxes}' lists, but '{images / lost[0]}' is missing "
                 f"({len(lost)} such images); {REMEDY}."
             )
-        files += kept
-        labels += [number] * len(kept)
+        files += image_files
+        labels += [number] * len(image_files)
     return files, torch.tensor(labels), len(index)
 
 
@@ -134,8 +134,8 @@ def _is_name(text: str) -> bool:
 def _lines(path: Path) -> list[str]:
     """Return the lines of a text file that are not empty."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             raise OSError(f"it is no file, or larger than {_MOST_BYTES:,} bytes")
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -148,11 +148,11 @@ def _lines(path: Path) -> list[str]:
 def _compare(files: list[Path], images: Path, annotations: Path) -> None:
     """Refuse images that are listed but missing, or there but not listed."""
     try:
-        there = {path.name for path in images.iterdir() if path.suffix == ".JPEG"}
+        present = {path.name for path in images.iterdir() if path.suffix == ".JPEG"}
     except OSError as error:
         raise DataError(f"There is no folder '{images}'; {REMEDY}.") from error
     listed = {path.name for path in files}
-    for names, what in ((listed - there, "missing"), (there - listed, "not listed")):
+    for names, what in ((listed - present, "missing"), (present - listed, "not listed")):
         if names:
             raise DataError(
                 f"Expected the images that '{annotations}' lists, but '{images / min(names)}' is "

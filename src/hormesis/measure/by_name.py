@@ -11,9 +11,9 @@ from hormesis.engine.progress import Report, shown
 from hormesis.errors import SettingError
 from hormesis.measure.pipeline import analyze
 from hormesis.models.checkpoints import load_checkpoint, load_weights
-from hormesis.models.devices import device_named
+from hormesis.models.devices import find_device
 from hormesis.models.networks import build_model, check_name
-from hormesis.models.normalization import normalised_by_default, normalized
+from hormesis.models.normalization import normalized, normalizes_by_default
 from hormesis.results.study import Study
 from hormesis.settings.attacks import Attack
 from hormesis.settings.confirmation import Confirmation
@@ -25,7 +25,7 @@ from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.storage import check_free, is_study
 from hormesis.stress.metrics import metric_named
-from hormesis.training.digits import trained_on_digits
+from hormesis.training.digits import load_or_train_on_digits
 
 RANDOM = "random"
 
@@ -56,7 +56,7 @@ def analyze_named(
     """
     targets, sweep, scoring = measured
     wanted = metric_named(metric)
-    device = device_named(named.device)
+    device = find_device(named.device)
     if execution.overwrite or not is_study(out):
         check_free(out, overwrite=execution.overwrite)
     _check_names(named)
@@ -122,7 +122,7 @@ def _behind_normalisation(network: nn.Module, named: ModelAndData, samples: Samp
             f"Expected data whose normalisation is known for `normalize`, got {named.data}: give "
             "its `mean` and `std`, one number a channel."
         )
-    wanted = normalised_by_default(named.model) if named.normalize is None else named.normalize
+    wanted = normalizes_by_default(named.model) if named.normalize is None else named.normalize
     return normalized(network, samples.mean, samples.std) if wanted and samples.mean else network
 
 
@@ -142,5 +142,5 @@ def _network(named: ModelAndData, samples: Samples, seed: int, report: Report) -
     whole = _behind_normalisation(network, named, samples)
     if named.weights is None and not is_factory(named.model):
         training = partial(report, f"Training {named.model} on the digits")
-        trained_on_digits(whole, named.model, seed=seed, report=training)
+        load_or_train_on_digits(whole, named.model, seed=seed, report=training)
     return whole

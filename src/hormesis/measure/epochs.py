@@ -8,15 +8,15 @@ from typing import Any
 from torch import nn
 
 from hormesis.data.samples import Samples
-from hormesis.data.sampling import drawn
+from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
 from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, ModelError, SettingError, StudyError, TrainingError
 from hormesis.measure.pipeline import analyze
 from hormesis.models.checkpoints import load_weights
-from hormesis.models.devices import device_named
+from hormesis.models.devices import find_device
 from hormesis.models.networks import build_model
-from hormesis.models.normalization import as_recorded, normalized
+from hormesis.models.normalization import normalized, restore_normalization
 from hormesis.results.series import StudySeries, load_series
 from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
 from hormesis.settings.attacks import FGSM, Attack
@@ -101,7 +101,7 @@ def analyze_epochs(
     chosen = training.chosen(trained.epochs)
     _check_named(training, trained.allow_code)
     _check_out(folder, training)
-    device = device_named(trained.device)
+    device = find_device(trained.device)
     question = training.manifest["question"]
     with shown(enabled=execution.progress) as report:
         samples = _samples(training, trained, sweep.seed, report)
@@ -222,7 +222,7 @@ def _samples(
             "their folder with `data_root`."
         )
     pixels, count = parts.validation, trained.samples
-    places = None if count is None else drawn(pixels.labels, count, seed)
+    places = None if count is None else draw_balanced(pixels.labels, count, seed)
     chosen = pixels if places is None else pixels.subset(places)
     return replace(chosen.samples(), places=places)
 
@@ -240,7 +240,7 @@ def _network(training: TrainingRun, samples: Samples) -> nn.Module:
         stem=recipe["stem"],
     )
     if "normalization" in question["network"]:
-        return as_recorded(network, question["network"]["normalization"])
+        return restore_normalization(network, question["network"]["normalization"])
     if question["data"]["normalize"] and samples.mean:  # a run that does not spell it out
         return normalized(network, samples.mean, samples.std)
     return network

@@ -9,7 +9,7 @@ import numpy as np
 from hormesis.analysis.chance import chance_notes, guessing_level
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
-from hormesis.analysis.uncertainty import interval_method_of
+from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.samples import Samples
 from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.scoring import Scoring
@@ -140,6 +140,6 @@ def notes_on_chance(
     """
     question = known["question"]
     planned = question["data"]["samples"] if question["sweep"]["until"] is not None else None
-    law = interval_method_of(base["samples"], planned, scoring)
+    law = choose_interval_method(base["samples"], planned, scoring)
     name, chance = question["performance"]["name"], known.get("chance")
     return chance_notes(base, name, chance, float(law.critical()))

@@ -13,8 +13,8 @@ from torch import nn
 from hormesis.analysis.chance import chose
 from hormesis.analysis.scores import plain_scoring
 from hormesis.analysis.stopping import Stopping, looks
-from hormesis.data.samples import Samples, mixed, samples_from
-from hormesis.data.sampling import shuffled
+from hormesis.data.samples import Samples, randomize_order, samples_from
+from hormesis.data.sampling import random_order
 from hormesis.engine.plan import make_plan
 from hormesis.engine.progress import Report, shown
 from hormesis.engine.shards import shard_edges
@@ -37,8 +37,8 @@ from hormesis.measure.study_writer import (
     is_whole,
     place_of,
 )
-from hormesis.models.checks import refuse_unfit
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.checks import check_measurable
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_fingerprint, network_name
 from hormesis.models.networks import check_network
 from hormesis.models.normalization import normalization_of
@@ -152,8 +152,8 @@ def _study(network: nn.Module, samples: Samples, request: Request, report: Repor
     device = device_of(network)
     example = samples.inputs[:2].to(device)
     check_network(network, example, samples.classes)
-    refuse_unfit(network, samples.inputs[:_ROWS].to(device), request.metric.name)
-    with evaluating(network):
+    check_measurable(network, samples.inputs[:_ROWS].to(device), request.metric.name)
+    with evaluation_mode(network):
         targets = find_targets(network, example, request.targets)
         plan = make_plan(network, targets, request.sweep)
         identity = {
@@ -166,8 +166,8 @@ def _study(network: nn.Module, samples: Samples, request: Request, report: Repor
         )
         if request.sweep.until is not None:  # how many samples are measured depends on scores
             question["until"] = plain_scoring(request.scoring)
-            samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
-        planned = Planned(network, mixed(samples), plan, question)
+            samples = randomize_order(samples, random_order(len(samples), request.sweep.seed))
+        planned = Planned(network, randomize_order(samples), plan, question)
         if request.out is None:
             study = _measured(planned, request, report, (None, lambda: None), {})
             return _confirmed(study, planned, request, report)
@@ -283,8 +283,8 @@ def _measured(
         *stopping.notes(),
     ]
     found = {"base": base, "audit": audit.described(), "notes": plainly(notes)}
-    if stopping.prefixes:
-        found["settled"] = [prefix.described() for prefix in stopping.prefixes]
+    if stopping.settled_groups:
+        found["settled"] = [prefix.described() for prefix in stopping.settled_groups]
     seconds = round(time.monotonic() - started, 1)
     found["run"] = {**outline.manifest["run"], "seconds": seconds}
     return finish(outline, store, stopping, found)

@@ -72,17 +72,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """
     file = _checked_file(path)
     if file.suffix.lower() == ".safetensors":
-        found = _safetensors_load(file, path)
+        content = _safetensors_load(file, path)
     else:
-        found = _unwrapped(_torch_load(file, path))
+        content = _unwrapped(_torch_load(file, path))
     entries = {
         name: value.detach()
-        for name, value in (found.items() if isinstance(found, Mapping) else ())
+        for name, value in (content.items() if isinstance(content, Mapping) else ())
         if isinstance(name, str) and isinstance(value, Tensor)
     }
     if not entries:
         raise ModelError(
-            f"Checkpoint {str(path)!r} holds no state dictionary but {_described(found)}: save "
+            f"Checkpoint {str(path)!r} holds no state dictionary but {_described(content)}: save "
             "`model.state_dict()`."
         )
     for name, value in entries.items():
@@ -234,8 +234,8 @@ def _check_archive(file: Path, path: str | Path) -> None:
 
 
 def _damaged(path: str | Path, error: BaseException) -> str:
-    said = _SYSTEM.search(str(error))
-    number = getattr(error, "errno", None) or (int(said[1]) if said else 0)
+    match = _SYSTEM.search(str(error))
+    number = getattr(error, "errno", None) or (int(match[1]) if match else 0)
     if isinstance(error, PermissionError) or number in _NOT_ITS_FAULT:
         reason = os.strerror(number or errno.EACCES).lower()
         return f"Checkpoint {str(path)!r} cannot be read: {reason}."
@@ -259,10 +259,10 @@ def _unwrapped(saved: object) -> object:
     return saved
 
 
-def _described(found: object) -> str:
-    if not isinstance(found, Mapping):
-        return f"a {type(found).__name__}"
-    keys = [str(key)[:40] for key in list(found)[:5]]
+def _described(content: object) -> str:
+    if not isinstance(content, Mapping):
+        return f"a {type(content).__name__}"
+    keys = [str(key)[:40] for key in list(content)[:5]]
     return f"the entries {', '.join(keys)}" if keys else "an empty dictionary"
 
 
@@ -344,13 +344,13 @@ def _problems(entries: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
         for name, value in own.items()
         if name in entries and _kind(entries[name]) != _kind(value)
     ]
-    found = (
+    problems = (
         ("missing", missing),
         ("unexpected", unexpected),
         ("of another shape", reshaped),
         ("of another kind of number", retyped),
     )
-    return [f"{len(names)} {what} ({_first(names)})" for what, names in found if names]
+    return [f"{len(names)} {what} ({_first(names)})" for what, names in problems if names]
 
 
 def _kind(value: Tensor) -> tuple[bool, bool]:

@@ -7,7 +7,7 @@ from torch import nn
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+def evaluation_mode(network: nn.Module) -> Iterator[nn.Module]:
     """Return the network in evaluation mode and frozen, for the length of a ``with`` block.
 
     Inside, every module is in evaluation mode (batch statistics stay out of the results) and no
@@ -23,7 +23,7 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
 
     Example:
         >>> network = nn.Dropout().train()
-        >>> with evaluating(network):
+        >>> with evaluation_mode(network):
         ...     network.training
         False
         >>> network.training
@@ -31,20 +31,20 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
     """
     modes = [(module, module.training) for module in network.modules()]
     tensors = [tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_leaf]
-    kept = [(tensor, tensor.requires_grad, tensor.grad) for tensor in tensors]
+    gradients = [(tensor, tensor.requires_grad, tensor.grad) for tensor in tensors]
     try:
         for module, _ in modes:
             # Not network.eval(): an overridden train() may do more than set the flag, such as
             # merging weights, and what it does could not be taken back exactly.
             module.training = False
-        for tensor, asked, _ in kept:
+        for tensor, asked, _ in gradients:
             if asked:
                 tensor.requires_grad_(False)
         yield network
     finally:
         for module, mode in modes:
             module.training = mode
-        for tensor, asked, gradient in kept:
+        for tensor, asked, gradient in gradients:
             if tensor.requires_grad != asked:
                 tensor.requires_grad_(asked)
             if tensor.grad is not gradient:

@@ -110,24 +110,24 @@ def logits_of(output: object) -> Float[Tensor, "batch classes"]:
         >>> logits_of({"logits": torch.zeros(2, 3), "loss": None}).shape
         torch.Size([2, 3])
     """
-    found = output
+    logits = output
     if isinstance(output, Mapping):
-        found = output.get("logits")
+        logits = output.get("logits")
     elif hasattr(output, "logits"):
-        found = output.logits  # pyright: ignore[reportAttributeAccessIssue]
+        logits = output.logits  # pyright: ignore[reportAttributeAccessIssue]
     elif isinstance(output, tuple | list) and output:
-        found = output[0]
-    if not isinstance(found, Tensor):
+        logits = output[0]
+    if not isinstance(logits, Tensor):
         raise ModelError(
             "Expected the network to return logits: a tensor, an object or mapping with `logits`, "
             f"or a tuple that starts with them, got {type(output).__name__}."
         )
-    if found.ndim != 2 or not found.is_floating_point():
+    if logits.ndim != 2 or not logits.is_floating_point():
         raise ModelError(
             "Expected the network to return floating-point logits of shape [batch, classes], got "
-            f"{found.dtype} of shape {list(found.shape)}."
+            f"{logits.dtype} of shape {list(logits.shape)}."
         )
-    return found
+    return logits
 
 
 def check_network(network: nn.Module, inputs: Shaped[Tensor, "batch ..."], classes: int) -> None:
@@ -238,7 +238,7 @@ def _timm_name(name: str) -> tuple[ModuleType, str]:
     timm = _import_timm()
     short = name.removeprefix("timm:")
     if not timm.is_model(short):  # also refuses `hf-hub:`, which would ask the network
-        raise ModelError(_unknown(name, [f"timm:{known}" for known in timm.list_models()]))
+        raise ModelError(_unknown(name, [f"timm:{name}" for name in timm.list_models()]))
     return timm, short
 
 
@@ -255,20 +255,20 @@ def _from_timm(name: str, classes: int, channels: int, size: tuple[int, int] | N
 
 
 def _from_factory(spec: str) -> nn.Module:
-    made = load_factory(spec, "model")
-    if callable(made) and not isinstance(made, nn.Module):
+    network = load_factory(spec, "model")
+    if callable(network) and not isinstance(network, nn.Module):
         with users_code(spec, "model"):
-            made = made()
-    if not isinstance(made, nn.Module):
+            network = network()
+    if not isinstance(network, nn.Module):
         raise ModelError(
-            f"Expected {spec!r} to be, or to return, a torch.nn.Module, got {type(made).__name__}."
+            f"Expected {spec!r} to be, or to return, a torch.nn.Module, got {type(network).__name__}."
         )
-    return made
+    return network
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
+def _unknown(name: str, names: Iterable[str]) -> str:
     """Return the refusal of a name, with the nearest of very many."""
-    near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), list(names), n=3, cutoff=0.5)
     names = dict.fromkeys([*near, *PAPER, *OTHERS])
     return unknown("model", name, names)
 
@@ -315,11 +315,11 @@ def _outputs(network: nn.Module, inputs: Tensor) -> object:
 
 
 def _forward_failed(shape: list[int], error: BaseException) -> str:
-    found = CHANNELS.search(str(error))
+    match = CHANNELS.search(str(error))
     # Only the first layer sees the inputs' own shape; deeper mismatches are the network's fault.
-    if found and [int(length) for length in found[1].split(",")] == shape:
+    if match and [int(length) for length in match[1].split(",")] == shape:
         return (
-            f"The network takes {found[2]} input channel(s) and the data have {found[3]}, in "
-            f"inputs of shape {shape}: pass a network made for {found[3]} channel(s)."
+            f"The network takes {match[2]} input channel(s) and the data have {match[3]}, in "
+            f"inputs of shape {shape}: pass a network made for {match[3]} channel(s)."
         )
     return f"The network cannot run on inputs of shape {shape}: {_line(error)}"

@@ -101,13 +101,13 @@ def normalized(model: nn.Module, mean: Sequence[float], std: Sequence[float]) ->
     return Normalized(model, mean, std)
 
 
-def normalised_by_default(model: object) -> bool:
+def normalizes_by_default(model: object) -> bool:
     """Return whether a network gets the normalisation of its data if nobody says otherwise.
 
     Networks that are built here by name are; nothing is put in front of a user's own.
 
     Example:
-        >>> normalised_by_default("resnet18"), normalised_by_default("my.nets:build")
+        >>> normalizes_by_default("resnet18"), normalizes_by_default("my.nets:build")
         (True, False)
     """
     return isinstance(model, str) and not is_factory(model)
@@ -130,15 +130,15 @@ def normalization_of(network: nn.Module) -> dict[str, dict[str, list[float]]]:
     return {}
 
 
-def as_recorded(network: nn.Module, said: object) -> nn.Module:
+def restore_normalization(network: nn.Module, recorded: object) -> nn.Module:
     """Return a network behind the normalisation that a manifest says, if it does not bring it.
 
     Raises:
         ModelError: If that is no mean and standard deviation.
     """
-    if normalization_of(network).get("normalization") == said:
+    if normalization_of(network).get("normalization") == recorded:
         return network
-    parts = said if isinstance(said, Mapping) else {}
+    parts = recorded if isinstance(recorded, Mapping) else {}
     mean, std = (parts.get(name) for name in ("mean", "std"))
     for numbers in (mean, std):
         if not isinstance(numbers, list) or any(
@@ -146,6 +146,6 @@ def as_recorded(network: nn.Module, said: object) -> nn.Module:
         ):
             raise ModelError(
                 f"Expected a `mean` and a `std` of numbers as the `normalization` of a manifest, "
-                f"got {said!r}."
+                f"got {recorded!r}."
             )
     return normalized(network, list(mean or ()), list(std or ()))

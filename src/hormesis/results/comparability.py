@@ -69,17 +69,19 @@ def check_comparable(
         StudyError: Naming the first difference.
         SettingError: For an ``allow`` of another form.
     """
-    for one in allow:
-        if not one.startswith(ALLOWED) or one == ALLOWED:
-            raise SettingError(f"Expected `allow` to be such as 'different:epsilon', got {one!r}.")
-    names = {one.removeprefix(ALLOWED) for one in allow}
+    for entry in allow:
+        if not entry.startswith(ALLOWED) or entry == ALLOWED:
+            raise SettingError(
+                f"Expected `allow` to be such as 'different:epsilon', got {entry!r}."
+            )
+    names = {entry.removeprefix(ALLOWED) for entry in allow}
     first, notes = studies[0], {}
     for study in studies[1:]:
-        for key, (one, other) in _differences(first, study, over, scored=scored).items():
+        for key, (entry, other) in _differences(first, study, over, scored=scored).items():
             if not names & {key, *key.split(".")}:
                 short = key.rpartition(".")[2]
                 raise StudyError(
-                    f"The studies differ in {key}: {one} in {first.folder or first}, {other} in "
+                    f"The studies differ in {key}: {entry} in {first.folder or first}, {other} in "
                     f"{study.folder or study}. Compare like with like, or allow it with `allow` as "
                     f"'{ALLOWED}{short}'."
                 )
@@ -94,29 +96,38 @@ def check_comparable(
 
 
 def _differences(
-    one: Study, other: Study, over: str, *, scored: bool
+    first: Study, second: Study, over: str, *, scored: bool
 ) -> dict[str, tuple[Any, Any]]:
-    here, there = _method(one, over, scored=scored), _method(other, over, scored=scored)
-    common = [key for key in here if key in there]  # an older study may not know of a setting
-    found = {key: (here[key], there[key]) for key in common if here[key] != there[key]}
-    attacks = [study.manifest["question"]["attack"] for study in (one, other)]
+    first_method, second_method = (
+        _method(first, over, scored=scored),
+        _method(second, over, scored=scored),
+    )
+    common = [
+        key for key in first_method if key in second_method
+    ]  # an older study may not know of a setting
+    differences = {
+        key: (first_method[key], second_method[key])
+        for key in common
+        if first_method[key] != second_method[key]
+    }
+    attacks = [study.manifest["question"]["attack"] for study in (first, second)]
     for key in {**attacks[0], **attacks[1]}:
         values = attacks[0].get(key), attacks[1].get(key)
         if values[0] != values[1]:
-            found[f"attack.{key}"] = values
-    return found
+            differences[f"attack.{key}"] = values
+    return differences
 
 
 def _method(study: Study, over: str, *, scored: bool) -> dict[str, Any]:
     question = study.manifest["question"]
-    about = {"model": question["network"]["name"], "data": question["data"]["name"]}
-    found = {name: value for name, value in about.items() if name not in _FREE[over]}
+    subject = {"model": question["network"]["name"], "data": question["data"]["name"]}
+    method = {name: value for name, value in subject.items() if name not in _FREE[over]}
     for part, keys in _METHOD.items():
-        asked = question[part]
-        found |= {f"{part}.{key}": _plain(asked[key]) for key in keys if key in asked}
+        settings = question[part]
+        method |= {f"{part}.{key}": _plain(settings[key]) for key in keys if key in settings}
     if not scored:
-        found |= {f"scoring.{key}": getattr(study.scoring, key) for key in _SCORING}
-    return found
+        method |= {f"scoring.{key}": getattr(study.scoring, key) for key in _SCORING}
+    return method
 
 
 def _plain(value: object) -> object:
@@ -124,7 +135,7 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def described(studies: Sequence[Study]) -> pd.DataFrame:
+def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
     """Return what each study is about, one row a study.
 
     Columns ``model``, ``data``, ``epoch``, ``seed`` (of the training, where it is known),
@@ -153,16 +164,16 @@ def described(studies: Sequence[Study]) -> pd.DataFrame:
     return table.astype({"epoch": "Int64", "seed": "Int64"})
 
 
-def labels(studies: Sequence[Study], about: pd.DataFrame, over: str) -> list[str]:
+def study_labels(studies: Sequence[Study], descriptions: pd.DataFrame, over: str) -> list[str]:
     """Return a short name for every study: what varies between them, or else their folders."""
-    varying = [name for name in _ABOUT if len(about[name].unique()) > 1]
+    varying = [name for name in _ABOUT if len(descriptions[name].unique()) > 1]
     lead = {"epochs": "epoch", "seeds": "seed", "models": "model", "data": "data"}[over]
     ordered = sorted(varying, key=lambda name: name == lead)
-    rows = about[ordered].astype("string").fillna("?").itertuples(index=False, name=None)
-    found = [" ".join(row) for row in rows]
-    if len(set(found)) == len(found):
-        return found
+    rows = descriptions[ordered].astype("string").fillna("?").itertuples(index=False, name=None)
+    names = [" ".join(row) for row in rows]
+    if len(set(names)) == len(names):
+        return names
     folders = ["" if study.folder is None else study.folder.name for study in studies]
     if "" not in folders and len(set(folders)) == len(folders):
         return folders
-    return [f"{place + 1} {name}".strip() for place, name in enumerate(found)]
+    return [f"{index + 1} {name}".strip() for index, name in enumerate(names)]

@@ -20,7 +20,7 @@ def register_display(name: str, display: Callable[[Any], Any]) -> None:
     _DISPLAYS[name] = display
 
 
-def displayed(name: str, result: object) -> Any:  # noqa: ANN401
+def make_display(name: str, result: object) -> Any:  # noqa: ANN401
     """Return what was registered under a name, made for a result.
 
     Args:
@@ -42,4 +42,4 @@ class Display:
 
     def __get__(self, result: object, owner: type) -> Any:  # noqa: ANN401
         """Return the display of a result; of its class, the attribute itself."""
-        return self if result is None else displayed(self.name, result)
+        return self if result is None else make_display(self.name, result)

@@ -90,7 +90,7 @@ def estimated(
     }
     shards = {**manifest["shards"], "there": [list(span) for span in whole]}
     notes = [*manifest["notes"], *_notes(means.samples, edges, len(whole), damaged)]
-    settled = [prefix.described() for prefix in stopping.prefixes]
+    settled = [prefix.described() for prefix in stopping.settled_groups]
     found = {**manifest, "base": base, "shards": shards, "notes": notes}
     found["settled"] = settled
     responses = stopping.responses()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from hormesis.errors import StudyError
-from hormesis.results.display import Display, displayed
+from hormesis.results.display import Display, make_display
 from hormesis.results.study import Study, load_study
 from hormesis.settings.scoring import Scoring
 from hormesis.storage import is_study
@@ -73,8 +73,8 @@ class StudySeries:
 
     def with_scoring(self, scoring: Scoring) -> "StudySeries":
         """Return the same studies with another scoring as their own."""
-        scored = {epoch: study.with_scoring(scoring) for epoch, study in self.members.items()}
-        return StudySeries(scored, self.folder)
+        members = {epoch: study.with_scoring(scoring) for epoch, study in self.members.items()}
+        return StudySeries(members, self.folder)
 
     def _joined(self, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
         parts = []
@@ -89,7 +89,7 @@ class StudySeries:
 
     def _repr_html_(self) -> str:
         """Return what a notebook displays."""
-        return displayed("series.html", self)
+        return make_display("series.html", self)
 
     def __repr__(self) -> str:
         """Say what the studies are about."""

@@ -11,29 +11,25 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from hormesis.analysis.bootstrap import bootstrap_spread
+from hormesis.analysis.bootstrap import bootstrap_errors
 from hormesis.analysis.chance import bases_at_chance, chance_of, population_of, tied_share
-from hormesis.analysis.evidence import claim_notes, judged
-from hormesis.analysis.prefixes import (
-    SettledGroup,
-    prefix_estimates,
-    prefix_influence,
-    prefix_scores,
-    prefix_sums,
-    prefixes_of,
-)
-from hormesis.analysis.readings import beside, moved, with_words
+from hormesis.analysis.evidence import claim_notes, judge_scores
+from hormesis.analysis.moments import InfluenceMoments
+from hormesis.analysis.readings import describe_readings, other_reading, shift_scores
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.analysis.scores import SCORES, Base, plain_scoring
-from hormesis.analysis.uncertainty import (
-    InfluenceMoments,
-    IntervalMethod,
-    interval_method_of,
-    with_intervals,
+from hormesis.analysis.settled_groups import (
+    SettledGroup,
+    group_estimates,
+    group_influence,
+    group_moments,
+    group_scores,
+    make_settled_groups,
 )
+from hormesis.analysis.uncertainty import IntervalMethod, choose_interval_method, with_intervals
 from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.errors import StudyError
-from hormesis.results.display import Display, displayed
+from hormesis.results.display import Display, make_display
 from hormesis.results.study_files import read_files
 from hormesis.settings.scoring import Scoring
 from hormesis.storage import (
@@ -100,19 +96,23 @@ class Study:
             SettingError: If the reference needs a control that was not measured.
             StudyError: If the outcomes, which the intervals are made from, are damaged.
         """
-        return judged(self._scored(scoring), self, scoring)
+        return judge_scores(self._scored(scoring), self, scoring)
 
     def _scored(self, scoring: Scoring) -> pd.DataFrame:
         """Return scores with intervals, and their classes by these alone."""
-        scores = prefix_scores(self.responses, self.prefixes, scoring)
+        scores = group_scores(self.responses, self.settled_groups, scoring)
         if not self.has_outcomes:
             return with_intervals(scores, None, None, scoring)
-        sums = prefix_sums(self.responses, self.prefixes, scoring, self.blocks)
+        moments = group_moments(self.responses, self.settled_groups, scoring, self.blocks)
         if scoring.interval == "bootstrap" and self.planned is None:
-            spread = bootstrap_spread(self.sweeps, self.base, scoring, self.blocks, sums)
+            standard_errors = bootstrap_errors(
+                self.sweeps, self.base, scoring, self.blocks, moments
+            )
         else:
-            spread = sums.spread(population_of(self.manifest, scoring))
-        return with_intervals(scores, spread, self.law(scoring, sums.samples), scoring)
+            standard_errors = moments.standard_errors(population_of(self.manifest, scoring))
+        return with_intervals(
+            scores, standard_errors, self.interval_method(scoring, moments.samples), scoring
+        )
 
     @cached_property
     def readings(self) -> pd.DataFrame:
@@ -120,16 +120,16 @@ class Study:
 
         Beside scores by another reference it is the one by ``base``. Columns ``target``,
         ``filter``, ``score``, ``value``, ``low``, ``high``, ``says`` and ``contradicts``, in the
-        order of ``scores``; see ``analysis.readings.with_words``.
+        order of ``scores``; see ``analysis.readings.describe_readings``.
         """
-        reading, scoring = beside(self.scoring), self.scoring
+        reading, scoring = other_reading(self.scoring), self.scoring
         if scoring.reference == "random":
             table = self.scores_with(replace(scoring, reference=reading))
             table = table.loc[:, ["target", "filter", "score", "value", "low", "high"]].copy()
             table.loc[table["score"] == "difference", ["value", "low", "high"]] = np.nan
         else:
-            table = moved(self.scores, self.sweeps, scoring)
-        return with_words(table, self.scores, reading, scoring.tolerance)
+            table = shift_scores(self.scores, self.sweeps, scoring)
+        return describe_readings(table, self.scores, reading, scoring.tolerance)
 
     @cached_property
     def sweeps(self) -> Sweeps:
@@ -144,9 +144,11 @@ class Study:
         Args:
             filter_name: A filter that was swept, or ``combined``.
         """
-        return prefix_estimates(self.responses, self.prefixes, self.scoring, filter_name)
+        return group_estimates(self.responses, self.settled_groups, self.scoring, filter_name)
 
-    def law(self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]) -> IntervalMethod:
+    def interval_method(
+        self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]
+    ) -> IntervalMethod:
         """Return Student's t, or what holds at any time for a sweep that chose when to stop.
 
         Args:
@@ -157,10 +159,10 @@ class Study:
             samples = np.repeat(samples, len(SCORES))
         if self.planned is None:
             samples = int(self.manifest["base"]["samples"])
-        return interval_method_of(samples, self.planned, scoring)
+        return choose_interval_method(samples, self.planned, scoring)
 
     @cached_property
-    def prefixes(self) -> tuple[SettledGroup, ...]:
+    def settled_groups(self) -> tuple[SettledGroup, ...]:
         """Which samples count for which targets.
 
         Of a sweep that chose when to stop, targets that were settled before others keep the
@@ -168,12 +170,12 @@ class Study:
         """
         whole = SettledGroup(int(self.manifest["base"].get("samples", 0)), self.base, ())
         swept = self.responses["target"].unique().tolist()
-        return prefixes_of(self.manifest.get("settled", ()), whole, swept)
+        return make_settled_groups(self.manifest.get("settled", ()), whole, swept)
 
     @cached_property
-    def prefix_of(self) -> dict[str, SettledGroup]:
+    def group_of(self) -> dict[str, SettledGroup]:
         """Which samples count for each target, and the unfiltered network's performance there."""
-        return {target: prefix for prefix in self.prefixes for target in prefix.targets}
+        return {target: group for group in self.settled_groups for target in group.targets}
 
     @property
     def planned(self) -> int | None:
@@ -198,14 +200,14 @@ class Study:
 
         Returns:
             The influence values of the clean, adversarial and difference score, for targets in the
-            order of the table of scores, and their sums. See ``prefix_influence`` for targets that
+            order of the table of scores, and their sums. See ``group_influence`` for targets that
             were settled before others.
 
         Raises:
             StudyError: If the study keeps no outcomes, or they are damaged.
         """
-        return prefix_influence(
-            self.responses, self.prefixes, self.scoring, self.blocks, filter_name
+        return group_influence(
+            self.responses, self.settled_groups, self.scoring, self.blocks, filter_name
         )
 
     def with_scoring(self, scoring: Scoring) -> "Study":
@@ -215,18 +217,18 @@ class Study:
     @property
     def scoring(self) -> Scoring:
         """The scoring that the study was made with."""
-        said: dict[str, Any] = dict(self.manifest["scoring"])
-        said |= {name: float(value) for name, value in said.items() if type(value) is int}
-        return Scoring(**said)
+        values: dict[str, Any] = dict(self.manifest["scoring"])
+        values |= {name: float(value) for name, value in values.items() if type(value) is int}
+        return Scoring(**values)
 
     @property
     def base(self) -> Base:
         """Performance of the unfiltered network."""
-        known = {field.name for field in fields(Base)}
+        names = {field.name for field in fields(Base)}
         stored = {"chance": self.chance, "tied": tied_share(self.manifest), **self.manifest["base"]}
-        found: dict[str, Any] = {name: stored[name] for name in known if name in stored}
-        found |= {name: float(stored[name]) for name in ("clean", "adversarial")}
-        return Base(**found)
+        values: dict[str, Any] = {name: stored[name] for name in names if name in stored}
+        values |= {name: float(stored[name]) for name in ("clean", "adversarial")}
+        return Base(**values)
 
     @cached_property
     def chance(self) -> float | None:
@@ -238,17 +240,17 @@ class Study:
         """Whether the unfiltered network cannot be told from guessing: clean, adversarial."""
         if self.chance is None:
             return False, False
-        base, asked = self.manifest["base"], self.manifest["question"]
-        factor = float(self.law(self.scoring, int(base["samples"])).critical())
-        return bases_at_chance(base, asked["performance"]["name"], self.chance, factor)
+        base, question = self.manifest["base"], self.manifest["question"]
+        factor = float(self.interval_method(self.scoring, int(base["samples"])).critical())
+        return bases_at_chance(base, question["performance"]["name"], self.chance, factor)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know about this study, in sentences."""
-        told = (*self.manifest["notes"], *claim_notes(self))
+        notes = (*self.manifest["notes"], *claim_notes(self))
         if self.scoring.reference == "random" and len(control_columns(self.responses)) == 1:
-            told += (ONE_DRAW,)
-        return told
+            notes += (ONE_DRAW,)
+        return notes
 
     @property
     def finished(self) -> bool:
@@ -292,16 +294,16 @@ class Study:
         if store is None:
             raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
         blocks = self._shards(store) if "shards" in self.manifest else read_blocks(store)
-        found, removals = 0, removals_of(self.responses)
+        samples_read, removals = 0, removals_of(self.responses)
         for block in blocks:
             if len(block.clean) < removals:
                 raise StudyError(f"The study {self.folder} has outcomes of too few removals.")
-            found += len(block.base_clean)
+            samples_read += len(block.base_clean)
             yield block
         samples = self.manifest["base"]["samples"]
-        if found != samples:
+        if samples_read != samples:
             raise StudyError(
-                f"The study {self.folder} has the outcomes of {found} samples out of {samples}."
+                f"The study {self.folder} has the outcomes of {samples_read} samples out of {samples}."
             )
 
     def _shards(self, store: Store) -> Iterator[StoredOutcomes]:
@@ -328,7 +330,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         """Return what a notebook displays."""
-        return displayed("study.html", self)
+        return make_display("study.html", self)
 
     def __repr__(self) -> str:
         """Say what the study is about."""

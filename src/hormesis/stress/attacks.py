@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hormesis.errors import AttackError, DataError, ModelError, SettingError
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 from hormesis.settings.attacks import FGSM, PGD, Attack, RandomSigns, as_step_size
 from hormesis.stress.cancellation import step
@@ -139,7 +139,7 @@ def _attacked(
     with (
         torch.inference_mode(False),  # turns gradients on as well, whatever the caller has set
         torch.random.fork_rng(devices=devices),
-        evaluating(network),
+        evaluation_mode(network),
     ):
         clean = inputs.detach()
         if len(clean) == 0:

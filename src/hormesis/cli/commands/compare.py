@@ -107,11 +107,11 @@ def run(given: Namespace) -> None:
         check_choice("format", form, FORMATS)
 
     from hormesis.report.text.comparison import print_comparison
-    from hormesis.results.comparison import compare, open_all
+    from hormesis.results.comparison import compare, load_all
 
     scoring = None
     if scoring_flags(given):
-        studies, _ = open_all(given.studies)
+        studies, _ = load_all(given.studies)
         scoring = scoring_from(given, studies[0].scoring) if studies else None
     comparison = compare(
         given.studies,

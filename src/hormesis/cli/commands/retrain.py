@@ -19,7 +19,7 @@ from hormesis.training.selection import Selection
 if TYPE_CHECKING:
     from hormesis.results.retraining import Retraining
     from hormesis.results.training_run import TrainingRun
-    from hormesis.training.retraining_plan import Case
+    from hormesis.training.retraining_plan import RetrainingPlan
 
 __all__ = ["parser", "run"]
 
@@ -33,14 +33,16 @@ def run(given: Namespace) -> int:
     recipe, session = _recipe(given), session_of(given)
     selection = _selection(given)
 
-    from hormesis.training.retraining_plan import opened_case
+    from hormesis.training.retraining_plan import plan_retraining
 
-    case = opened_case(given.study, selection)  # refused, if it must be, before torch is imported
+    case = plan_retraining(
+        given.study, selection
+    )  # refused, if it must be, before torch is imported
     with needing_lightning():
         from hormesis.training.controls import Controls, retrain_with_controls
         from hormesis.training.retrain import retrain
         from hormesis.training.robustness import EvaluationConfig
-        from hormesis.training.source_network import SourceNetwork, training_of
+        from hormesis.training.source_network import SourceNetwork, find_training
     from hormesis.cli.commands.run_text import tell_mended
     from hormesis.report.text.retraining import print_retraining
 
@@ -51,19 +53,21 @@ def run(given: Namespace) -> int:
         run=given.run,
         allow_code=given.allow_code,
     )
-    corpus = _corpus(given, training_of(case.study, origin))
+    corpus = _corpus(given, find_training(case.study, origin))
     out = Path(given.out or Path("runs") / _name(case, given.controls))
     if given.controls:
         made = retrain_with_controls(
             case.study,
             given.data,
             out=out,
-            controls=Controls(seeds=_seeds(given.seeds), trial=EvaluationConfig(**_trial(given))),
+            controls=Controls(
+                seeds=_seeds(given.seeds), evaluation_config=EvaluationConfig(**_trial(given))
+            ),
             selection=selection,
             recipe=recipe,
-            origin=origin,
-            corpus=corpus,
-            session=session,
+            source=origin,
+            data_config=corpus,
+            trainer_config=session,
         )
     else:
         made = retrain(
@@ -72,9 +76,9 @@ def run(given: Namespace) -> int:
             out=out,
             selection=selection,
             recipe=recipe,
-            origin=origin,
-            corpus=corpus,
-            session=session,
+            source=origin,
+            data_config=corpus,
+            trainer_config=session,
         )
     print_retraining(made, picture=_drawn(made))
     if given.controls:
@@ -138,9 +142,9 @@ def _corpus(given: Namespace, training: "TrainingRun | None") -> DataConfig | No
     if given.data is not None:
         made = DataConfig(normalize=given.normalize)
     elif training is not None:
-        from hormesis.training.source_network import corpus_of
+        from hormesis.training.source_network import data_config_of
 
-        made = corpus_of(training)
+        made = data_config_of(training)
     else:
         return None
     changed = {"root": given.data_root, "samples": given.samples, "download": given.download}
@@ -171,7 +175,7 @@ def _trial(given: Namespace) -> dict[str, Any]:
     }
 
 
-def _name(case: "Case", controls: bool) -> str:
+def _name(case: "RetrainingPlan", controls: bool) -> str:
     """Return the name of the folder that a retraining gets unless it is given one."""
     about = case.described()["study"]
     named = ModelAndData(model=about["network"], data=about["data"])

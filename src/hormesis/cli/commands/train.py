@@ -231,7 +231,9 @@ def run(given: Namespace) -> int:
         from hormesis.training.train import train  # imports torch, which takes seconds
     from hormesis.cli.commands.run_text import print_run, tell_mended
 
-    made = train(given.model, given.data, out=out, recipe=recipe, corpus=corpus, session=session)
+    made = train(
+        given.model, given.data, out=out, recipe=recipe, data_config=corpus, trainer_config=session
+    )
     print_run(made)
     return tell_mended(made.told, made.lost)
 

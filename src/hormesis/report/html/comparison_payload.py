@@ -16,7 +16,7 @@ from hormesis.report.text.comparison import (
 )
 from hormesis.report.views.numbers import plain
 from hormesis.report.views.sources import Gathered
-from hormesis.results.comparability import described
+from hormesis.results.comparability import describe_studies
 from hormesis.results.comparison import Comparison, compare
 
 _MOST_ROWS = 400
@@ -41,7 +41,7 @@ def several_payload(gathered: Gathered) -> dict[str, Any] | None:
 
 def _compared(gathered: Gathered) -> Comparison:
     """Return the comparison; several trainings of one network are pooled, whatever is compared."""
-    about = described(list(gathered.studies))
+    about = describe_studies(list(gathered.studies))
     repeated = bool(about.duplicated(list(_ALIKE)).any())
     pool = _ALIKE if repeated and gathered.over in ("models", "data") else ()
     return compare(list(gathered.studies), over=gathered.over, group_by=pool)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.readings import beside
+from hormesis.analysis.readings import other_reading
 from hormesis.analysis.scores import SCORES
 from hormesis.report.html.curve_payload import curves_payload
 from hormesis.report.views.figures import main_filter
@@ -42,7 +42,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
     measured = int(study.manifest["base"].get("samples", question["data"]["samples"]))
     chosen = _chosen(study, MOST_TARGETS)
     table = study.targets.set_index("target").loc[chosen]
-    bases = [study.prefix_of[name].base for name in chosen]
+    bases = [study.group_of[name].base for name in chosen]
     picture = network_picture(study)
     place = {name: number for number, name in enumerate(chosen)}
     return {
@@ -76,7 +76,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             "adversarial": rounded(one.adversarial for one in bases),
         },
         "scores": _scores(study, chosen),
-        "beside": beside(study.scoring),
+        "beside": other_reading(study.scoring),
         "network": {
             "known": picture.known,
             "rows": [

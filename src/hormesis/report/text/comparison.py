@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.classes import CLASSES, IMPROVING, UNDEFINED, legend
-from hormesis.analysis.readings import MEANINGS, beside
+from hormesis.analysis.readings import MEANINGS, other_reading
 from hormesis.analysis.scores import SCORES
 from hormesis.report.text.console import console as terminal
 from hormesis.results.comparison import Comparison
@@ -60,7 +60,7 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
 
 def beside_line(comparison: Comparison) -> str:
     """Return what the other reading says of each study, which classes are not made from."""
-    reading = beside(comparison.scoring)
+    reading = other_reading(comparison.scoring)
     every = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
     said = "; ".join(f"{name}: {text or 'nothing'}" for name, text in every)
     return (

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from hormesis.analysis.agreement import agreement, correlation_interval, kendall, spearman
+from hormesis.analysis.agreement import correlation_interval, kendall, measure_agreement, spearman
 from hormesis.analysis.classes import ANTIFRAGILE, CLASSES, IMPROVING, POINTS, UNDECIDED, UNDEFINED
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.moments import InfluenceMoments, StandardErrors
-from hormesis.analysis.scores import SCORES, classes
+from hormesis.analysis.scores import SCORES, classify_all
 from hormesis.analysis.uncertainty import (
     IntervalMethod,
-    adjusted,
+    adjust_p_values,
+    lacks_interval,
     with_draws,
     with_intervals,
-    without_interval,
 )
 from hormesis.analysis.verdicts import Evidence, with_verdicts
 from hormesis.settings.scoring import Scoring
@@ -29,15 +29,15 @@ _ALL_PAIRS = 10  # of studies; with more, each is compared with the first
 
 
 @dataclass(frozen=True)
-class Measured:
+class MatchedScores:
     """What one study says of the matched targets.
 
     Args:
         label: What tables call the study.
         values: Three scores × matches; NaN where a score is undefined.
         influence: What each sample contributes to them; None if no outcomes were kept.
-        sums: Of the influence values; None if no outcomes were kept.
-        law: Of distances in standard errors.
+        moments: Of the influence values; None if no outcomes were kept.
+        interval_method: Of distances in standard errors.
         samples: What tells whether another study is of the same samples in the same order.
         evidence: What else is known about the classes, its claims by match, label and score.
         population: How many samples there are, if the scores of just those are meant; else None.
@@ -46,30 +46,30 @@ class Measured:
     label: str
     values: Float[np.ndarray, "three matches"]
     influence: Float[np.ndarray, "three matches samples"] | None
-    sums: InfluenceMoments | None
-    law: IntervalMethod | None
+    moments: InfluenceMoments | None
+    interval_method: IntervalMethod | None
     samples: tuple[Any, ...]
     evidence: Evidence = field(default_factory=Evidence)
     population: int | None = None
 
-    def spread(self) -> StandardErrors:
-        """Return how far the scores may lie from their estimates; only with ``sums``."""
-        assert self.sums is not None
-        return self.sums.spread(self.population)
+    def standard_errors(self) -> StandardErrors:
+        """Return how far the scores may lie from their estimates; only with ``moments``."""
+        assert self.moments is not None
+        return self.moments.standard_errors(self.population)
 
-    def paired(self, other: "Measured") -> bool:
+    def paired(self, other: "MatchedScores") -> bool:
         """Return whether the two were measured on the same samples, one by one."""
         kept = self.influence is not None and other.influence is not None
         return kept and self.samples == other.samples
 
 
-def averaged(
-    sums: InfluenceMoments, influence: np.ndarray, groups: Sequence[Sequence[int]]
+def average_moments(
+    moments: InfluenceMoments, influence: np.ndarray, groups: Sequence[Sequence[int]]
 ) -> InfluenceMoments:
     """Return the sums for means over groups of targets.
 
     Args:
-        sums: One row a target.
+        moments: One row a target.
         influence: Of the means: three scores × groups × samples.
         groups: The targets of each.
     """
@@ -80,19 +80,19 @@ def averaged(
         parts = [values[..., list(g)].sum(axis=-1) / len(g) ** power for g in groups]
         return np.stack(parts, axis=-1)
 
-    most = mean(sums.most)
+    most = mean(moments.most)
     assert most is not None
     return replace(
-        sums_of(influence, most),
-        shared=mean(sums.shared),
-        divisor=mean(sums.divisor),
-        draws=mean(sums.draws, 2),  # each target draws its own
-        freedom=sums.freedom,
-        extra=mean(sums.extra),
+        moments_of(influence, most),
+        shared=mean(moments.shared),
+        divisor=mean(moments.divisor),
+        draws=mean(moments.draws, 2),  # each target draws its own
+        freedom=moments.freedom,
+        extra=mean(moments.extra),
     )
 
 
-def sums_of(influence: np.ndarray, most: np.ndarray) -> InfluenceMoments:
+def moments_of(influence: np.ndarray, most: np.ndarray) -> InfluenceMoments:
     """Return the sums of influence values.
 
     Args:
@@ -100,15 +100,15 @@ def sums_of(influence: np.ndarray, most: np.ndarray) -> InfluenceMoments:
         most: What one sample can carry at most, times their number.
     """
     second, fourth = np.empty(influence.shape[:2]), np.empty(influence.shape[:2])
-    for place in range(influence.shape[1]):  # row by row, so that memory stays in bounds
-        squares = np.square(influence[:, place], dtype=np.float64)
-        second[:, place] = squares.sum(axis=-1)
-        fourth[:, place] = np.square(squares).sum(axis=-1)
+    for row in range(influence.shape[1]):  # row by row, so that memory stays in bounds
+        squares = np.square(influence[:, row], dtype=np.float64)
+        second[:, row] = squares.sum(axis=-1)
+        fourth[:, row] = np.square(squares).sum(axis=-1)
     return InfluenceMoments(second, fourth, most, influence.shape[-1])
 
 
-def score_rows(
-    matches: Sequence[str], measured: Sequence[Measured], scoring: Scoring
+def comparison_scores(
+    matches: Sequence[str], measured: Sequence[MatchedScores], scoring: Scoring
 ) -> pd.DataFrame:
     """Return the studies' scores of the matched targets, with intervals.
 
@@ -116,28 +116,30 @@ def score_rows(
     ``certain``, ``point``; studies in their order.
     """
     rows = len(matches) * len(SCORES)
-    values = np.concatenate([each.values.T.ravel() for each in measured])
+    values = np.concatenate([study.values.T.ravel() for study in measured])
     table = pd.DataFrame(
         {
-            "study": np.repeat(np.asarray([each.label for each in measured], dtype=object), rows),
+            "study": np.repeat(np.asarray([study.label for study in measured], dtype=object), rows),
             "match": _repeated(matches, len(measured)),
             "score": list(SCORES) * (len(matches) * len(measured)),
             "value": values,
-            "class": classes(values, scoring.tolerance),
+            "class": classify_all(values, scoring.tolerance),
         }
     ).assign(filter=lambda table: table["study"])  # a family for the control of multiplicity
     parts = []
-    for place, each in enumerate(measured):
-        own = table.iloc[place * rows : (place + 1) * rows]
-        spread = None if each.sums is None else each.spread()
-        found = with_intervals(own, spread, each.law, scoring).assign(target=own["match"])
-        parts.append(with_verdicts(found, each.evidence, scoring.tolerance))
+    for index, study in enumerate(measured):
+        own = table.iloc[index * rows : (index + 1) * rows]
+        standard_errors = None if study.moments is None else study.standard_errors()
+        scored = with_intervals(own, standard_errors, study.interval_method, scoring).assign(
+            target=own["match"]
+        )
+        parts.append(with_verdicts(scored, study.evidence, scoring.tolerance))
     return pd.concat(parts).drop(columns=["filter", "target"])
 
 
-def points_of(matches: Sequence[str], each: Measured, scoring: Scoring) -> np.ndarray:
-    """Return the classes by the estimates of one study, in the order of ``score_rows``."""
-    return _shown(score_rows(matches, [each], scoring)).to_numpy(dtype=object)
+def estimated_classes(matches: Sequence[str], study: MatchedScores, scoring: Scoring) -> np.ndarray:
+    """Return the classes by the estimates of one study, in the order of ``comparison_scores``."""
+    return _shown(comparison_scores(matches, [study], scoring)).to_numpy(dtype=object)
 
 
 def _shown(scores: pd.DataFrame) -> pd.Series:
@@ -151,7 +153,7 @@ def _repeated(matches: Sequence[str], times: int) -> np.ndarray:
     return np.tile(np.repeat(np.asarray(matches, dtype=object), len(SCORES)), times)
 
 
-def paths(scores: pd.DataFrame) -> pd.DataFrame:
+def class_paths(scores: pd.DataFrame) -> pd.DataFrame:
     """Return each target's path of classes, and whether its class stays the same.
 
     Args:
@@ -173,7 +175,7 @@ def paths(scores: pd.DataFrame) -> pd.DataFrame:
         score, match = cast(tuple[str, str], key)
         path = "".join(part["letter"])
         lower = path.lower().translate(_ABOVE)
-        changes = sum(one != other for one, other in pairwise(lower))
+        changes = sum(before != after for before, after in pairwise(lower))
         if {"-", "c"} & set(path):
             kind = UNDEFINED
         elif changes:
@@ -188,7 +190,7 @@ _CODES = {name: place for place, name in enumerate(POINTS)}
 _CODES |= dict.fromkeys(IMPROVING, POINTS.index(ANTIFRAGILE))
 
 
-def pairs_of(studies: int, *, ordered: bool) -> list[tuple[int, int]]:
+def study_pairs(studies: int, *, ordered: bool) -> list[tuple[int, int]]:
     """Return which studies' scores are subtracted from which.
 
     Args:
@@ -197,7 +199,7 @@ def pairs_of(studies: int, *, ordered: bool) -> list[tuple[int, int]]:
             last; else every two or, of more than ten, each with the first.
 
     Example:
-        >>> pairs_of(4, ordered=True)
+        >>> study_pairs(4, ordered=True)
         [(0, 1), (1, 2), (2, 3), (0, 3)]
     """
     if ordered:
@@ -207,9 +209,9 @@ def pairs_of(studies: int, *, ordered: bool) -> list[tuple[int, int]]:
     return [(0, other) for other in range(1, studies)]
 
 
-def changes(
+def score_changes(
     matches: Sequence[str],
-    measured: Sequence[Measured],
+    measured: Sequence[MatchedScores],
     pairs: Sequence[tuple[int, int]],
     scoring: Scoring,
 ) -> pd.DataFrame:
@@ -232,19 +234,21 @@ def changes(
     rows = len(matches) * len(SCORES)
     sides = [(measured[one], measured[other]) for one, other in pairs]
     before, after = (
-        np.concatenate([side[place].values.T.ravel() for side in sides]) for place in (0, 1)
+        np.concatenate([side[index].values.T.ravel() for side in sides]) for index in (0, 1)
     )
-    labels = [np.asarray([side[place].label for side in sides], dtype=object) for place in (0, 1)]
+    labels = [np.asarray([side[index].label for side in sides], dtype=object) for index in (0, 1)]
     half, p = (
         np.concatenate(parts)
         for parts in zip(*(_width_and_p(*side, scoring.level) for side in sides), strict=True)
     )
     difference = after - before
     points = {
-        place: points_of(matches, measured[place], scoring) for pair in pairs for place in pair
+        index: estimated_classes(matches, measured[index], scoring)
+        for pair in pairs
+        for index in pair
     }
     from_class, to_class = (
-        np.concatenate([points[pair[place]] for pair in pairs]) for place in (0, 1)
+        np.concatenate([points[pair[index]] for pair in pairs]) for index in (0, 1)
     )
     return pd.DataFrame(
         {
@@ -263,56 +267,65 @@ def changes(
     )
 
 
-def _width_and_p(one: Measured, other: Measured, level: float) -> tuple[np.ndarray, np.ndarray]:
+def _width_and_p(
+    one: MatchedScores, other: MatchedScores, level: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return half the width of the interval of each difference, and its p-value."""
     distance = np.abs(other.values - one.values).T.ravel()
-    if one.sums is None or other.sums is None or one.law is None or other.law is None:
+    if (
+        one.moments is None
+        or other.moments is None
+        or one.interval_method is None
+        or other.interval_method is None
+    ):
         return np.full_like(distance, np.nan), np.full_like(distance, np.nan)
-    sides = one.spread(), other.spread()
-    law = of_fewer(one.law, other.law)
+    sides = one.standard_errors(), other.standard_errors()
+    interval_method = method_of_fewer(one.interval_method, other.interval_method)
     if one.paired(other):
         assert one.influence is not None
         assert other.influence is not None
-        most = np.hypot(one.sums.most, other.sums.most)
-        spread = sums_of(other.influence - one.influence, most).spread(one.population)
+        most = np.hypot(one.moments.most, other.moments.most)
+        standard_errors = moments_of(other.influence - one.influence, most).standard_errors(
+            one.population
+        )
     else:
         error = np.hypot(sides[0].above, sides[1].above)
         unseen = np.hypot(sides[0].unseen, sides[1].unseen)
-        spread = StandardErrors(error, error, unseen)
+        standard_errors = StandardErrors(error, error, unseen)
     draws = [side.draws for side in sides if side.draws is not None]
     if draws:
         freedom = min(side.freedom for side in sides if side.draws is not None)
         together = np.sqrt(np.sum(np.square(draws), axis=0))
-        spread = replace(spread, draws=together, freedom=freedom)
-    nowhere = np.any([without_interval(side, law) for side in sides], axis=0)
-    spread = with_draws(spread, law)
-    error, unseen = spread.above, spread.unseen
-    half = np.maximum(law.critical() * error, np.log(2 / (1 - level)) * unseen)
+        standard_errors = replace(standard_errors, draws=together, freedom=freedom)
+    undefined = np.any([lacks_interval(side, interval_method) for side in sides], axis=0)
+    standard_errors = with_draws(standard_errors, interval_method)
+    error, unseen = standard_errors.above, standard_errors.unseen
+    half = np.maximum(interval_method.critical() * error, np.log(2 / (1 - level)) * unseen)
     with np.errstate(divide="ignore", invalid="ignore"):
         rare = np.where(unseen > 0, 2 * np.exp(-distance / unseen), 0.0)
-        p = np.minimum(np.maximum(law.p_value(distance / error), rare), 1.0)
-    return np.where(nowhere, np.nan, half), np.where(nowhere, np.nan, p)
+        p = np.minimum(np.maximum(interval_method.p_value(distance / error), rare), 1.0)
+    return np.where(undefined, np.nan, half), np.where(undefined, np.nan, p)
 
 
-def of_fewer(one: IntervalMethod, other: IntervalMethod) -> IntervalMethod:
+def method_of_fewer(one: IntervalMethod, other: IntervalMethod) -> IntervalMethod:
     """Return the law of fewer samples, row by row where those of a study differ."""
-    law = min(one, other, key=lambda law: np.min(law.samples))
+    interval_method = min(one, other, key=lambda interval_method: np.min(interval_method.samples))
     if isinstance(one, ConfidenceSequence) and isinstance(other, ConfidenceSequence):
         fewer = np.minimum(one.samples, other.samples)
-        return replace(law, samples=fewer if fewer.ndim else int(fewer))
-    return law
+        return replace(interval_method, samples=fewer if fewer.ndim else int(fewer))
+    return interval_method
 
 
-def ranked(changes: pd.DataFrame, level: float) -> pd.DataFrame:
+def rank_changes(changes: pd.DataFrame, level: float) -> pd.DataFrame:
     """Return changes with ``certain``, the largest certain ones of each score first.
 
     Since the largest are picked out of many, a change is certain if it stands up to Holm's
     correction over all changes of its score.
     """
     p = np.full(len(changes), np.nan)
-    for place in changes.groupby("score", sort=False).indices.values():
-        known = place[changes["p"].notna().to_numpy()[place]]
-        p[known] = adjusted(changes["p"].to_numpy()[known], "holm")
+    for rows in changes.groupby("score", sort=False).indices.values():
+        tested = rows[changes["p"].notna().to_numpy()[rows]]
+        p[tested] = adjust_p_values(changes["p"].to_numpy()[tested], "holm")
     table = changes.assign(p=p, certain=p <= 1 - level, size=changes["difference"].abs())
     order = [SCORES.index(score) for score in table["score"].tolist()]
     table = table.assign(order=order).sort_values(
@@ -321,7 +334,7 @@ def ranked(changes: pd.DataFrame, level: float) -> pd.DataFrame:
     return table.drop(columns=["order", "size"]).reset_index(drop=True)
 
 
-def agreements(
+def agreement_tables(
     scores: pd.DataFrame, studies: Sequence[str], level: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return agreement of every two studies, and of all.
@@ -334,7 +347,7 @@ def agreements(
     Returns:
         One row a score and two studies: ``score``, ``from``, ``to``, ``targets``, ``spearman``,
         ``spearman_low``, ``spearman_high``, ``kendall``, ``kendall_low``, ``kendall_high``; and one
-        row a score with the fields of ``agreement.Agreement``, ``studies`` and ``targets``.
+        row a score with the fields of ``measure_agreement.Agreement``, ``studies`` and ``targets``.
     """
     pairs, overall = [], []
     for score in SCORES:
@@ -342,8 +355,8 @@ def agreements(
         values = _wide(chosen, "value", studies).dropna(axis=1)
         codes = [_CODES.get(point, -1) for point in _shown(chosen).tolist()]
         classes = _wide(chosen.assign(code=codes), "code", studies)[values.columns]
-        known = (classes >= 0).all(axis=0)  # at chance, nothing has a class to agree on
-        values, classes = values.loc[:, known], classes.loc[:, known]
+        defined = (classes >= 0).all(axis=0)  # at chance, nothing has a class to agree on
+        values, classes = values.loc[:, defined], classes.loc[:, defined]
         targets = values.shape[1]
         if targets < 2:
             continue
@@ -351,12 +364,14 @@ def agreements(
         table = {"score": score, "from": np.asarray(studies)[upper[0]]}
         table |= {"to": np.asarray(studies)[upper[1]], "targets": targets}
         for name, measure in (("spearman", spearman), ("kendall", kendall)):
-            found = measure(values.to_numpy())[upper]
-            low, high = correlation_interval(found, targets, level, kind=name)
-            table |= {name: found, f"{name}_low": low, f"{name}_high": high}
+            correlations = measure(values.to_numpy())[upper]
+            low, high = correlation_interval(correlations, targets, level, kind=name)
+            table |= {name: correlations, f"{name}_low": low, f"{name}_high": high}
         pairs.append(pd.DataFrame(table))
-        whole = agreement(values.to_numpy(), classes.to_numpy().astype(int), level)
-        overall.append({"score": score, "studies": len(studies), "targets": targets, **vars(whole)})
+        agreement = measure_agreement(values.to_numpy(), classes.to_numpy().astype(int), level)
+        overall.append(
+            {"score": score, "studies": len(studies), "targets": targets, **vars(agreement)}
+        )
     return (pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame()), pd.DataFrame(overall)
 
 

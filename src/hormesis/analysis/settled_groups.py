@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from hormesis.analysis.moments import Blocks, InfluenceMoments, RunningSums
+from hormesis.analysis.moments import Blocks, InfluenceMoments, RunningMoments
 from hormesis.analysis.responses import as_sweeps
-from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
+from hormesis.analysis.scores import Base, score_layout, score_table, sweep_scores
 from hormesis.engine.controls import control_columns
 from hormesis.errors import StudyError
 from hormesis.settings.choices import UNFILTERED
@@ -46,7 +46,7 @@ class SettledGroup:
         }
 
 
-def prefixes_of(
+def make_settled_groups(
     settled: Sequence[Mapping[str, Any]], whole: SettledGroup, swept: Sequence[str]
 ) -> tuple[SettledGroup, ...]:
     """Return which samples count for which targets.
@@ -59,31 +59,31 @@ def prefixes_of(
     Raises:
         ValueError: For numbers of samples that cannot be.
     """
-    found = [
+    groups = [
         SettledGroup(
-            int(one["samples"]),
+            int(entry["samples"]),
             replace(
                 whole.base,
-                clean=float(one["clean"]),
-                adversarial=float(one["adversarial"]),
-                tied=whole.base.tied * int(one["samples"]) / max(whole.samples, 1),
+                clean=float(entry["clean"]),
+                adversarial=float(entry["adversarial"]),
+                tied=whole.base.tied * int(entry["samples"]) / max(whole.samples, 1),
             ),
-            tuple(one["targets"]),
+            tuple(entry["targets"]),
         )
-        for one in settled
+        for entry in settled
     ]
-    if any(not 1 < prefix.samples <= whole.samples for prefix in found):
+    if any(not 1 < group.samples <= whole.samples for group in groups):
         raise ValueError(f"targets are settled after 2 to {whole.samples} samples")
-    known = {target for prefix in found for target in prefix.targets}
-    rest = tuple(name for name in swept if name not in known)
-    return (*found, *([replace(whole, targets=rest)] if rest else []))
+    settled_targets = {target for group in groups for target in group.targets}
+    rest = tuple(name for name in swept if name not in settled_targets)
+    return (*groups, *([replace(whole, targets=rest)] if rest else []))
 
 
-Prefixes = Sequence[SettledGroup]
+SettledGroups = Sequence[SettledGroup]
 """Every swept target is in one of them."""
 
 
-def removals_of(cells: pd.DataFrame) -> Int[np.ndarray, " removals"]:
+def needed_removals(cells: pd.DataFrame) -> Int[np.ndarray, " removals"]:
     """Return the rows of the outcomes that cells read, each once.
 
     Args:
@@ -94,42 +94,42 @@ def removals_of(cells: pd.DataFrame) -> Int[np.ndarray, " removals"]:
     return rows[rows != UNFILTERED]
 
 
-def prefix_scores(responses: pd.DataFrame, prefixes: Prefixes, scoring: Scoring) -> pd.DataFrame:
+def group_scores(responses: pd.DataFrame, groups: SettledGroups, scoring: Scoring) -> pd.DataFrame:
     """Return every score with its class, see ``score_table``; targets in their usual order."""
-    parts = [score_table(part, one.base, scoring) for one, part in _parts(responses, prefixes)]
+    parts = [score_table(part, group.base, scoring) for group, part in _parts(responses, groups)]
     table = pd.concat(parts, ignore_index=True)
     return table.iloc[_order(table["target"].tolist(), responses)].reset_index(drop=True)
 
 
-def prefix_estimates(
-    responses: pd.DataFrame, prefixes: Prefixes, scoring: Scoring, only: str
+def group_estimates(
+    responses: pd.DataFrame, groups: SettledGroups, scoring: Scoring, only: str
 ) -> tuple[tuple[str, ...], Float[np.ndarray, "three targets"]]:
     """Return the names of the targets, and their scores by one filter."""
     names: list[str] = []
     values = []
-    for prefix, part in _parts(responses, prefixes):
+    for group, part in _parts(responses, groups):
         sweeps = as_sweeps(part)
-        rows = layout(sweeps, only)
+        rows = score_layout(sweeps, only)
         names.extend(target for target, _ in rows.names)
-        values.append((rows.mean @ sweep_scores(sweeps, prefix.base, scoring).T).T)
+        values.append((rows.mean @ sweep_scores(sweeps, group.base, scoring).T).T)
     order = _order(names, responses)
     return tuple(names[row] for row in order), np.concatenate(values, axis=1)[:, order]
 
 
-def prefix_sums(
+def group_moments(
     responses: pd.DataFrame,
-    prefixes: Prefixes,
+    groups: SettledGroups,
     scoring: Scoring,
     blocks: Blocks,
     *,
     only: str | None = None,
-    keep: Callable[[int, np.ndarray], None] = lambda place, values: None,
+    keep: Callable[[int, np.ndarray], None] = lambda index, values: None,
 ) -> InfluenceMoments:
     """Return the sums of influence values, each over the samples of its target's prefix.
 
     Args:
         responses: See ``response_table``.
-        prefixes: Which samples count for which targets.
+        groups: Which samples count for which targets.
         scoring: How responses become scores.
         blocks: Gives the outcomes, block by block; they are read once.
         only: The one filter that is wanted; None takes all.
@@ -139,101 +139,117 @@ def prefix_sums(
         StudyError: If the outcomes do not hold all that counts.
     """
     running = []
-    for place, (prefix, part) in enumerate(_parts(responses, prefixes)):
-        each = RunningSums(
+    for index, (group, part) in enumerate(_parts(responses, groups)):
+        running_moments = RunningMoments(
             as_sweeps(part),
-            prefix.base,
+            group.base,
             scoring,
             only=only,
-            keep=lambda values, place=place: keep(place, values),
+            keep=lambda values, index=index: keep(index, values),
         )
-        running.append((prefix.samples, removals_of(part), each))
+        running.append((group.samples, needed_removals(part), running_moments))
     first = 0
     for block in blocks():
-        for samples, removals, each in running:
+        for samples, removals, running_moments in running:
             if first < samples:
                 _check_measured(block, removals)
-                each.add(part_of(block, 0, samples - first))
+                running_moments.add(part_of(block, 0, samples - first))
         first += len(block.base_clean)
-    found = [each.sums() for _, _, each in running]
-    if len(found) == 1:
-        return found[0]
-    names = [target for _, _, each in running for target, _ in each.rows.names]
+    moments_of_groups = [running_moments.moments() for _, _, running_moments in running]
+    if len(moments_of_groups) == 1:
+        return moments_of_groups[0]
+    names = [
+        target for _, _, running_moments in running for target, _ in running_moments.rows.names
+    ]
     order = _order(names, responses)
     second, fourth, most = (
-        np.concatenate([getattr(sums, name) for sums in found], axis=1)[:, order]
+        np.concatenate([getattr(moments, name) for moments in moments_of_groups], axis=1)[:, order]
         for name in ("second", "fourth", "most")
     )
-    counts = np.concatenate([np.full(sums.second.shape[1], sums.samples) for sums in found])
+    counts = np.concatenate(
+        [np.full(moments.second.shape[1], moments.samples) for moments in moments_of_groups]
+    )
     rest = {
         name: None
-        if any(getattr(sums, name) is None for sums in found)
-        else np.concatenate([getattr(sums, name) for sums in found], axis=-1)[..., order]
+        if any(getattr(moments, name) is None for moments in moments_of_groups)
+        else np.concatenate([getattr(moments, name) for moments in moments_of_groups], axis=-1)[
+            ..., order
+        ]
         for name in ("shared", "divisor", "draws")
     }
     extra = np.concatenate(
-        [np.zeros_like(sums.most) if sums.extra is None else sums.extra for sums in found], axis=1
+        [
+            np.zeros_like(moments.most) if moments.extra is None else moments.extra
+            for moments in moments_of_groups
+        ],
+        axis=1,
     )
     return InfluenceMoments(
-        second, fourth, most, counts[order], **rest, freedom=found[0].freedom, extra=extra[:, order]
+        second,
+        fourth,
+        most,
+        counts[order],
+        **rest,
+        freedom=moments_of_groups[0].freedom,
+        extra=extra[:, order],
     )
 
 
-def prefix_influence(
-    responses: pd.DataFrame, prefixes: Prefixes, scoring: Scoring, blocks: Blocks, only: str
+def group_influence(
+    responses: pd.DataFrame, groups: SettledGroups, scoring: Scoring, blocks: Blocks, only: str
 ) -> tuple[Float[np.ndarray, "three targets samples"], InfluenceMoments]:
     """Return what each sample contributes to the scores by one filter, and the sums of that.
 
     Values of targets that were settled before are zero for the samples that followed, and scaled so
     that errors are those of the target's own samples: by ``√(N(N−1)/(n(n−1)))`` for ``n`` of ``N``.
     """
-    kept: list[list[np.ndarray]] = [[] for _ in prefixes]
-    sums = prefix_sums(
+    values_of_groups: list[list[np.ndarray]] = [[] for _ in groups]
+    moments = group_moments(
         responses,
-        prefixes,
+        groups,
         scoring,
         blocks,
         only=only,
-        keep=lambda place, values: kept[place].append(values),
+        keep=lambda index, values: values_of_groups[index].append(values),
     )
-    if len(prefixes) == 1:
-        return np.concatenate(kept[0], axis=-1), sums
-    whole = max(prefix.samples for prefix in prefixes)
+    if len(groups) == 1:
+        return np.concatenate(values_of_groups[0], axis=-1), moments
+    whole = max(group.samples for group in groups)
     names: list[str] = []
     padded = []
-    for (_, part), values in zip(_parts(responses, prefixes), kept, strict=True):
-        names.extend(target for target, _ in layout(as_sweeps(part), only).names)
+    for (_, part), values in zip(_parts(responses, groups), values_of_groups, strict=True):
+        names.extend(target for target, _ in score_layout(as_sweeps(part), only).names)
         own = np.concatenate(values, axis=-1)
         padded.append(np.pad(own, ((0, 0), (0, 0), (0, whole - own.shape[-1]))))
-    counts = np.asarray(sums.samples)
+    counts = np.asarray(moments.samples)
     scale = np.sqrt(whole * (whole - 1) / (counts * (counts - 1)))
     influence = np.concatenate(padded, axis=1)[:, _order(names, responses)]
     influence *= scale.astype(influence.dtype)[:, None]
-    pairs = {name: getattr(sums, name) for name in ("shared", "divisor")}
+    pairs = {name: getattr(moments, name) for name in ("shared", "divisor")}
     return influence, replace(
-        sums,
-        second=sums.second * scale**2,
-        fourth=sums.fourth * scale**4,
-        most=sums.most * whole / counts,
+        moments,
+        second=moments.second * scale**2,
+        fourth=moments.fourth * scale**4,
+        most=moments.most * whole / counts,
         samples=whole,
         **{name: None if value is None else value * scale**2 for name, value in pairs.items()},
     )
 
 
 def _parts(
-    responses: pd.DataFrame, prefixes: Prefixes
+    responses: pd.DataFrame, groups: SettledGroups
 ) -> Iterator[tuple[SettledGroup, pd.DataFrame]]:
     """Yield each prefix with the responses of its targets."""
-    if len(prefixes) == 1:
-        yield prefixes[0], responses
+    if len(groups) == 1:
+        yield groups[0], responses
         return
-    for prefix in prefixes:
-        yield prefix, responses.loc[responses["target"].isin(prefix.targets)]
+    for group in groups:
+        yield group, responses.loc[responses["target"].isin(group.targets)]
 
 
 def _order(targets: Sequence[str], responses: pd.DataFrame) -> Int[np.ndarray, " rows"]:
     """Return the rows such that targets come in the order of the responses."""
-    rank = {target: place for place, target in enumerate(responses["target"].unique().tolist())}
+    rank = {target: rank for rank, target in enumerate(responses["target"].unique().tolist())}
     return np.argsort([rank[target] for target in targets], kind="stable")
 
 

@@ -1,4 +1,4 @@
-"""The bootstrap over samples: the spread of scores without a derivative."""
+"""Standard errors of scores by the bootstrap over samples."""
 
 import warnings
 from collections.abc import Iterator
@@ -28,18 +28,18 @@ def bootstrap_errors(
     *,
     replicates: int = 1000,
 ) -> StandardErrors:
-    """Return the spread of the scores over samples drawn anew, with replacement.
+    """Return the standard errors of the scores over resampled samples.
 
-    Percentiles of the replicates give either side. What unseen samples could add is as with the
-    delta method, since no bootstrap knows of them. The draw is seeded.
+    The two sides come from percentiles of the replicates. The term for unseen samples is that of
+    the delta method, since a bootstrap cannot estimate it. The draws are seeded.
 
     Args:
         sweeps: Responses.
         base: Performance of the unfiltered network.
         scoring: How responses become scores.
-        blocks: Gives the outcomes, block by block.
-        moments: Of influence values, for what unseen samples could add.
-        replicates: How many draws.
+        blocks: Yields the outcomes, block by block.
+        moments: Of influence values, for the term of unseen samples.
+        replicates: Number of bootstrap samples.
     """
     samples = moments.samples
     draw = np.random.default_rng(_SEED)
@@ -68,7 +68,7 @@ def bootstrap_errors(
 
 
 def _parts(sweeps: Sweeps) -> Iterator[Sweeps]:
-    """Yield the sweeps of some targets at a time."""
+    """Yield the sweeps of a few targets at a time."""
     targets = [target for target, _ in sweeps.names]
     starts = [row for row, name in enumerate(targets) if row == 0 or targets[row - 1] != name]
     steps = next(iter(sweeps.columns.values())).shape[1]
@@ -84,7 +84,7 @@ def _parts(sweeps: Sweeps) -> Iterator[Sweeps]:
 def _resampled(
     sweeps: Sweeps, base: Base, blocks: Blocks, counts: Int[np.ndarray, "replicates samples"]
 ) -> Iterator[tuple[Sweeps, Base]]:
-    """Yield the responses and the base of each draw of samples."""
+    """Yield the responses and the base of each bootstrap sample."""
     draws = control_columns(sweeps.columns)
     cells = ["outcome", *draws]
     used, rows = np.unique(

@@ -1,4 +1,4 @@
-"""Tables of a comparison: paths of classes, changes, agreement."""
+"""Tables of a comparison of studies: scores, paths of classes, changes, agreement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -30,17 +30,17 @@ _ALL_PAIRS = 10  # of studies; with more, each is compared with the first
 
 @dataclass(frozen=True)
 class MatchedScores:
-    """What one study says of the matched targets.
+    """The scores of one study for the matched targets.
 
     Args:
-        label: What tables call the study.
+        label: Name of the study in tables.
         values: Three scores × matches; NaN where a score is undefined.
-        influence: What each sample contributes to them; None if no outcomes were kept.
-        moments: Of the influence values; None if no outcomes were kept.
-        interval_method: Of distances in standard errors.
-        samples: What tells whether another study is of the same samples in the same order.
-        evidence: What else is known about the classes, its claims by match, label and score.
-        population: How many samples there are, if the scores of just those are meant; else None.
+        influence: Contribution of each sample to them; None if no outcomes were stored.
+        moments: Of the influence values; None if no outcomes were stored.
+        interval_method: Critical values and p-values; None if no outcomes were stored.
+        samples: Equal for studies of the same samples in the same order.
+        evidence: Further evidence on the classes, with claims by match, label and score.
+        population: Size of the population for intervals of a finite population; else None.
     """
 
     label: str
@@ -53,12 +53,12 @@ class MatchedScores:
     population: int | None = None
 
     def standard_errors(self) -> StandardErrors:
-        """Return how far the scores may lie from their estimates; only with ``moments``."""
+        """Return the standard errors of the scores; needs ``moments``."""
         assert self.moments is not None
         return self.moments.standard_errors(self.population)
 
     def paired(self, other: "MatchedScores") -> bool:
-        """Return whether the two were measured on the same samples, one by one."""
+        """Return whether both have outcomes of the same samples."""
         kept = self.influence is not None and other.influence is not None
         return kept and self.samples == other.samples
 
@@ -66,12 +66,12 @@ class MatchedScores:
 def average_moments(
     moments: InfluenceMoments, influence: np.ndarray, groups: Sequence[Sequence[int]]
 ) -> InfluenceMoments:
-    """Return the sums for means over groups of targets.
+    """Return the moments of means over groups of targets.
 
     Args:
-        moments: One row a target.
-        influence: Of the means: three scores × groups × samples.
-        groups: The targets of each.
+        moments: One row per target.
+        influence: Influence values of the means: three scores × groups × samples.
+        groups: Rows of the targets of each group.
     """
 
     def mean(values: np.ndarray | None, power: int = 1) -> np.ndarray | None:
@@ -93,11 +93,11 @@ def average_moments(
 
 
 def moments_of(influence: np.ndarray, most: np.ndarray) -> InfluenceMoments:
-    """Return the sums of influence values.
+    """Return the moments of influence values.
 
     Args:
         influence: Three scores × rows × samples.
-        most: What one sample can carry at most, times their number.
+        most: The largest possible contribution of one sample, times the number of samples.
     """
     second, fourth = np.empty(influence.shape[:2]), np.empty(influence.shape[:2])
     for row in range(influence.shape[1]):  # row by row, so that memory stays in bounds
@@ -143,29 +143,29 @@ def estimated_classes(matches: Sequence[str], study: MatchedScores, scoring: Sco
 
 
 def _shown(scores: pd.DataFrame) -> pd.Series:
-    """Return the classes, those that are undecided by the estimate."""
+    """Return the classes; undecided ones are replaced by those of the estimates."""
     label, point = scores["class"], scores["point"]
     return pd.Series(np.where(label == UNDECIDED, point, label), index=scores.index)
 
 
 def _repeated(matches: Sequence[str], times: int) -> np.ndarray:
-    """Return the names of the rows of so many tables: each match for all its scores."""
+    """Return the match of every row of ``times`` tables, which have a row for each score."""
     return np.tile(np.repeat(np.asarray(matches, dtype=object), len(SCORES)), times)
 
 
 def class_paths(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return each target's path of classes, and whether its class stays the same.
+    """Return the path of classes of each target, and whether its class is invariant.
 
     Args:
         scores: Of all studies, in their order: ``study``, ``match``, ``score``, ``point``,
             ``certain``.
 
     Returns:
-        Columns ``score``, ``match``, ``path`` (a letter a study, see ``analysis.classes``: ``F``,
-        ``R``, ``A`` where the class is certain, ``f``, ``r``, ``u`` and so on where it is not, and
-        ``-`` undefined), ``changes`` (how often the class by the estimate changes from one study to
-        the next, whether confirmed or not) and ``invariant``: ``certain``, ``undecided`` (the same
-        by the estimates, but not all are certain), ``no``, or ``undefined``, also at chance.
+        Columns ``score``, ``match``, ``path`` (one letter per study, see ``analysis.classes``:
+        ``F``, ``R``, ``A`` where the class is certain, ``f``, ``r``, ``u`` and so on where it is
+        not, and ``-`` undefined), ``changes`` (number of changes of the estimated class from one
+        study to the next) and ``invariant``: ``certain``, ``undecided`` (the estimated class stays
+        the same, but is not always certain), ``no``, or ``undefined``, also at chance.
     """
     rows = []
     letters = _shown(scores).map(lambda name: CLASSES[name].letter)
@@ -191,12 +191,12 @@ _CODES |= dict.fromkeys(IMPROVING, POINTS.index(ANTIFRAGILE))
 
 
 def study_pairs(studies: int, *, ordered: bool) -> list[tuple[int, int]]:
-    """Return which studies' scores are subtracted from which.
+    """Return the pairs of studies whose scores are subtracted.
 
     Args:
-        studies: How many there are.
-        ordered: Whether they follow on each other: then each with the next, and the first with the
-            last; else every two or, of more than ten, each with the first.
+        studies: Number of studies.
+        ordered: Pair each study with the next, and the first with the last; otherwise every two
+            or, of more than ten studies, each with the first.
 
     Example:
         >>> study_pairs(4, ordered=True)
@@ -217,13 +217,13 @@ def score_changes(
 ) -> pd.DataFrame:
     """Return how the scores differ between studies.
 
-    Where both were measured on the same samples, influence values are subtracted sample by sample;
-    else the errors are independent.
+    For studies of the same samples, influence values are subtracted sample by sample; otherwise
+    the errors are independent.
 
     Args:
         matches: Names of the targets.
         measured: The studies.
-        pairs: Places of those to compare, from and to.
+        pairs: Indices of the studies to compare, from and to.
         scoring: Level and tolerance.
 
     Returns:
@@ -308,7 +308,7 @@ def _width_and_p(
 
 
 def method_of_fewer(one: IntervalMethod, other: IntervalMethod) -> IntervalMethod:
-    """Return the law of fewer samples, row by row where those of a study differ."""
+    """Return the interval method of fewer samples, row by row if a study's numbers differ."""
     interval_method = min(one, other, key=lambda interval_method: np.min(interval_method.samples))
     if isinstance(one, ConfidenceSequence) and isinstance(other, ConfidenceSequence):
         fewer = np.minimum(one.samples, other.samples)
@@ -319,7 +319,7 @@ def method_of_fewer(one: IntervalMethod, other: IntervalMethod) -> IntervalMetho
 def rank_changes(changes: pd.DataFrame, level: float) -> pd.DataFrame:
     """Return changes with ``certain``, the largest certain ones of each score first.
 
-    Since the largest are picked out of many, a change is certain if it stands up to Holm's
+    Since the largest are selected from many, a change is certain only if it passes Holm's
     correction over all changes of its score.
     """
     p = np.full(len(changes), np.nan)

@@ -1,4 +1,4 @@
-"""Claims that a target is antifragile under attack, and what stronger attacks say of them."""
+"""Claims that a target is antifragile under attack, and their verdicts by stronger attacks."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,10 +18,10 @@ from hormesis.settings.scoring import Scoring
 from hormesis.storage import StoredOutcomes
 
 FILTER, NOISE, RANDOM = "filter", "noise", "random"
-"""What was done to a target: the filter itself, Gaussian noise, random removal."""
+"""The stress of a target: the filter itself, Gaussian noise, random removal."""
 CONTROLS = (NOISE, RANDOM)
 ADAPTIVE, TRANSFER, RESTARTS = "adaptive", "transfer", "restarts"
-"""By which attack: the study's, made anew or on the unfiltered network; PGD with restarts, anew."""
+"""The attacks: the study's, recomputed or from the unfiltered network; PGD with restarts."""
 COLUMNS = (
     *("target", "filter", "score", "stress", "attack", "value", "low", "high", "unmasked"),
     *("zero_gradient", "unmoved", "base", "samples"),
@@ -29,16 +29,16 @@ COLUMNS = (
 
 
 def claim_scoring(scoring: Scoring) -> Scoring:
-    """Return the scoring that claims are made by: against the unfiltered network's performance."""
+    """Return the scoring of claims: relative to the performance of the unfiltered network."""
     return replace(scoring, base="network", reference="base", interval="delta", multiplicity="none")
 
 
 def find_claims(scores: pd.DataFrame, *, every: bool = False) -> list[Claim]:
-    """Return which targets, filters and scores are claimed to be antifragile under attack.
+    """Return the targets, filters and scores that are claimed to be antifragile under attack.
 
     Args:
-        scores: By the reference ``base``, see ``with_verdicts``.
-        every: Also by the difference score, and by the estimate alone.
+        scores: With the reference ``base``, see ``with_verdicts``.
+        every: Also claims by the difference score, and by the estimate alone.
     """
     own = scores
     if COMBINED in own["filter"].to_numpy():
@@ -58,20 +58,20 @@ def attack_scores(
     scoring: Scoring,
     samples: int,
 ) -> pd.DataFrame:
-    """Return scores with intervals under one attack, and what they would be without masked cells.
+    """Return scores with intervals under one attack, and the same without gains of masked cells.
 
-    The unfiltered network's adversarial performance counts as no worse than guessing: from below
-    that, whatever is done brings it back.
+    An adversarial performance of the unfiltered network below guessing is raised to guessing, since
+    any change of the network would improve it.
 
     Args:
         responses: Of the targets with claims.
         base: Performance of the unfiltered network under the same attack, and of guessing.
         blocks: The outcomes.
-        scoring: What ``claim_scoring`` returned.
-        samples: How many there are.
+        scoring: From ``claim_scoring``.
+        samples: Number of samples.
 
     Returns:
-        The columns of ``COLUMNS`` but for ``stress`` and ``attack``.
+        The columns of ``COLUMNS`` except ``stress`` and ``attack``.
     """
     chance, better = base.chance, base.higher_is_better
     guessing = chance is not None and (base.adversarial < chance) is better
@@ -99,7 +99,7 @@ def attack_scores(
 
 
 def _means(responses: pd.DataFrame, name: str) -> dict[str, float]:
-    """Return the mean of a column for each target, of the cells that have it; else NaN."""
+    """Return the mean of a column for each target; NaN for targets without values."""
     means = {}
     for target, rows in responses.groupby("target", sort=False):
         values = rows[name].dropna().to_numpy(dtype=float) if name in rows else np.zeros(0)
@@ -108,23 +108,22 @@ def _means(responses: pd.DataFrame, name: str) -> dict[str, float]:
 
 
 def claim_holds(row: Mapping[Any, Any], tolerance: float) -> bool:
-    """Return whether a claim holds: its interval above the border, also without masked cells."""
+    """Return whether a claim holds: its interval is above the border, also without masked gains."""
     return bool(row["low"] - (row["value"] - row["unmasked"]) > tolerance)
 
 
 def claim_verdicts(table: pd.DataFrame, tolerance: float) -> dict[Claim, str]:
-    """Return what stronger attacks say of each claim that was put to the test.
+    """Return the verdict on each claim that was tested with stronger attacks.
 
     Args:
         table: See ``COLUMNS``.
-        tolerance: Where the border is.
+        tolerance: The border between the classes.
 
     Returns:
-        ``antifragile`` where it holds against every attack; ``fixed attack only`` where the
-        estimate against an attack made anew is not above the border; ``masked`` where it holds on
-        the strength of masked cells alone, or not against perturbed inputs that were made on the
-        unfiltered network; otherwise, where an interval is too wide to tell, it is still
-        ``antifragile (unconfirmed)``.
+        ``antifragile`` if the claim holds against every attack; ``fixed attack only`` if the
+        estimate against a recomputed attack is not above the border; ``masked`` if it holds only
+        because of masked cells, or fails against inputs perturbed on the unfiltered network;
+        ``antifragile (unconfirmed)`` if an interval is too wide to decide.
     """
     own = table.loc[table["stress"] == FILTER]
     verdicts: dict[Claim, str] = {}
@@ -150,11 +149,11 @@ def _verdict(rows: pd.DataFrame, tolerance: float) -> str:
 
 
 def matching_controls(table: pd.DataFrame, tolerance: float) -> dict[Claim, list[str]]:
-    """Return for each claim with controls which of them do the same: hold wherever it does.
+    """Return, for each claim with controls, the controls for which it holds as well.
 
     Args:
         table: See ``COLUMNS``.
-        tolerance: Where the border is.
+        tolerance: The border between the classes.
     """
     own = table.loc[table["stress"].isin(CONTROLS)]
     controls: dict[Claim, list[str]] = {}

@@ -1,8 +1,8 @@
-"""Adversarial figures against random noise and perturbed inputs of another network, in pairs.
+"""Cross-check of adversarial figures by random noise and by inputs perturbed on another network.
 
-An attack that follows a gradient does more harm than chance of the same magnitude, and than inputs
-that were perturbed on another network. Where it does not, the gradient leads astray: the figure is
-masked (Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705, section 4).
+A gradient-based attack should do more harm than random noise of the same magnitude, and than inputs
+that were perturbed on another network. If it does not, the gradient misleads: the figure is masked
+(Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705, section 4).
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ from hormesis.analysis.scores import Base
 from hormesis.settings.choices import UNFILTERED
 
 CROSS = "cross"
-"""What ``stress`` says of rows that belong to the cross-check."""
+"""Value of ``stress`` in the rows of the cross-check."""
 SURROGATES = "surrogates"
-"""By which attack, besides ``noise`` and ``transfer``: made on filtered versions of the network."""
+"""An attack besides ``noise`` and ``transfer``: computed on filtered versions of the network."""
 MARGIN = 0.02
 """Share of the unfiltered network's clean performance by which another attack may do more harm."""
 _SPELLED = {
@@ -33,7 +33,7 @@ _SPELLED = {
 
 @dataclass(frozen=True)
 class Figures:
-    """What one attack left right, sample by sample.
+    """Outcomes of every sample under one attack.
 
     Args:
         base: Of the unfiltered network.
@@ -45,9 +45,9 @@ class Figures:
 
 
 def find_working_cells(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
-    """Return which filtered networks still work: half of what the unfiltered one can is left.
+    """Return which filtered networks still work: they keep half of the performance above chance.
 
-    A network that answers by chance has no adversarial figure to speak of.
+    The adversarial figure of a network at chance has no meaning.
 
     Args:
         responses: Column ``clean``.
@@ -67,7 +67,7 @@ def find_working_cells(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, 
 def compare_attacks(
     cells: pd.DataFrame, own: Figures, other: Figures, level: float, *, higher_is_better: bool
 ) -> pd.DataFrame:
-    """Return by how much another attack does more harm than the study's own, with intervals.
+    """Return how much more harm another attack does than the study's own, with intervals.
 
     Args:
         cells: Columns ``target``, ``filter``, ``step``, ``outcome``, a row of the figures, and
@@ -75,13 +75,13 @@ def compare_attacks(
         own: By the study's own attack.
         other: By the other one, on the same samples.
         level: Confidence level of Student's interval of the paired differences.
-        higher_is_better: Whether a larger performance is the better one.
+        higher_is_better: Whether a larger performance is better.
 
     Returns:
         The unfiltered network first, with an empty ``target`` and ``filter``; then every cell: the
-        columns of ``analysis.confirmation.COLUMNS`` but for ``stress`` and ``attack``, and
+        columns of ``analysis.confirmation.COLUMNS`` except ``stress`` and ``attack``, and
         ``step`` and ``working``. ``value``, ``low`` and ``high`` are in units of the performance,
-        more than 0 where the other attack does more harm; ``base`` is the figure by the study's own
+        positive if the other attack does more harm; ``base`` is the figure under the study's own
         attack.
 
     Example:
@@ -115,11 +115,11 @@ def compare_attacks(
 
 
 def merge_confirmations(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a study's table of confirmations with new rows in place of those of the same kind.
+    """Return a study's table of confirmations, with new rows replacing those of the same kind.
 
     Args:
-        table: Before, or None.
-        rows: All of the cross-check, or none.
+        table: The previous table, or None.
+        rows: Either all from the cross-check, or none.
     """
     crossed = bool((rows["stress"] == CROSS).all())
     parts = [rows]
@@ -135,11 +135,11 @@ def merge_confirmations(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.Da
 
 
 def masked_rows(table: pd.DataFrame | None, settings: Mapping[str, Any]) -> pd.DataFrame | None:
-    """Return the rows of the figures that a cross-check calls masked; None if there was none.
+    """Return the rows of figures that the cross-check calls masked; None without a cross-check.
 
     Args:
         table: A study's table of confirmations.
-        settings: What the manifest says of its cross-check.
+        settings: The entry ``cross_check`` of its manifest.
     """
     if table is None or "working" not in table or "margin" not in settings:
         return None
@@ -163,12 +163,12 @@ def base_is_masked(masked: pd.DataFrame | None) -> bool:
 
 
 def cross_notes(table: pd.DataFrame | None, settings: Mapping[str, Any], metric: str) -> list[str]:
-    """Return what a cross-check found, in sentences; nothing if there was none.
+    """Return the results of the cross-check, in sentences; nothing without a cross-check.
 
     Args:
         table: A study's table of confirmations.
-        settings: What the manifest says of its cross-check.
-        metric: Name of the per-sample score.
+        settings: The entry ``cross_check`` of its manifest.
+        metric: Name of the metric.
     """
     masked = masked_rows(table, settings)
     if table is None or masked is None:
@@ -184,16 +184,16 @@ def cross_notes(table: pd.DataFrame | None, settings: Mapping[str, Any], metric:
     for attack, masked_by_attack in worst.groupby("attack", sort=False):
         row = masked_by_attack.iloc[0]
         notes.append(
-            f"{len(masked_by_attack)} of {counts[attack]} adversarial figures of filtered networks are masked: "
-            f"under {_SPELLED[str(attack)]} they are worse than under the attack, most of all "
+            f"{len(masked_by_attack)} of {counts[attack]} adversarial figures of filtered networks "
+            f"are masked: under {_SPELLED[str(attack)]} they are worse than under the attack, most of all "
             f"{str(row['target']).removesuffix('.weight')}, {row['filter'].replace('_', '-')}, "
             f"step {row['step']}, by {_spelled(row)}."
         )
     if not notes:
         count = len(rows[["target", "filter", "step"]].drop_duplicates())
         notes.append(
-            f"Cross-check of {count} adversarial figures on {settings.get('samples', '?')} samples: "
-            f"none is masked. Compared with: {ways}. Filtered networks that hardly work are not "
+            f"Cross-check of {count} adversarial figures on {settings.get('samples', '?')} "
+            f"samples: none is masked. Compared with: {ways}. Filtered networks that hardly work are not "
             "judged."
         )
     if not settings.get("surrogates"):

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.stats import t as student
 
 CLEAN = "clean"
-STRONGER = {"fgsm": "pgd"}  # which attack has to confirm a gain under which
+STRONGER = {"fgsm": "pgd"}  # a gain under the first has to be confirmed under the second
 GAIN, LOSS, NOTHING = "gain", "loss", "no difference shown"
 MASKING = "masking: PGD does not confirm"
 CONFIRMED = "gain, confirmed by PGD"
@@ -34,13 +34,13 @@ class Estimate:
 
 
 def crossed_mean(values: Float[np.ndarray, "seeds samples"], level: float = 0.95) -> Estimate:
-    """Return the mean over seeds and samples, with an interval that holds for other ones of both.
+    """Return the mean over seeds and samples, with an interval for other seeds and samples.
 
-    Every network of every seed is measured on the same samples. The variance of the mean is at
-    most ``V_seeds / S + V_samples / n``, of the means of ``S`` seeds and of ``n`` samples; the
-    degrees of freedom are Satterthwaite's, so that three seeds which disagree give a wide interval.
-    With a single seed the interval is over samples alone. As in ``analysis.uncertainty``, a sample
-    more that changes a third of the whole is counted in, so that equal outcomes have an interval.
+    The networks of all seeds are measured on the same samples. The variance of the mean is at most
+    ``V_seeds / S + V_samples / n``, from the means of ``S`` seeds and of ``n`` samples; the degrees
+    of freedom are Satterthwaite's, so that three seeds which disagree give a wide interval. With a
+    single seed the interval is over samples alone. As in ``analysis.uncertainty``, a term for one
+    more sample is added, so that equal outcomes have an interval too.
 
     Args:
         values: Outcomes, or differences of outcomes, between -1 and 1.
@@ -107,11 +107,11 @@ def pooled_accuracy(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame
 def effect_table(
     outcomes: pd.DataFrame, against: str = "everything", level: float = 0.95
 ) -> pd.DataFrame:
-    """Return how much better each arm does than another, paired by seed and sample.
+    """Return the difference of each arm from another arm, paired by seed and sample.
 
     Args:
         outcomes: As ``accuracy_table`` takes them.
-        against: The arm that the others are compared with; only seeds that both have count.
+        against: The arm that the others are compared with; only common seeds count.
         level: Confidence level.
 
     Returns:
@@ -146,7 +146,7 @@ def _grouped(
 
 
 def _verdicts(effects: pd.DataFrame) -> list[str]:
-    """Return in words what each difference shows."""
+    """Return the verdict on each difference, in words."""
     verdicts = [
         _verdict(low, high) for low, high in zip(effects["low"], effects["high"], strict=True)
     ]

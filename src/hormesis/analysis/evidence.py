@@ -1,4 +1,4 @@
-"""What a study knows about its scores besides their intervals, and what follows for its classes."""
+"""Evidence on the scores of a study besides their intervals, and its effect on the classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,15 +22,15 @@ from hormesis.analysis.verdicts import Evidence, with_verdicts
 from hormesis.settings.scoring import Scoring
 
 StudyLike = Any
-"""A ``Study``, which stands behind this module."""
+"""A ``Study``, which this module cannot import."""
 
 
 def judge_scores(scores: pd.DataFrame, study: StudyLike, scoring: Scoring) -> pd.DataFrame:
-    """Return a table of scores with the classes that a study can stand for.
+    """Return a table of scores with the classes that the evidence supports.
 
     Args:
-        scores: As ``with_intervals`` returns it.
-        study: Where they come from.
+        scores: From ``with_intervals``.
+        study: The study of the scores.
         scoring: How responses became scores.
     """
     crossed = _crossed(study)
@@ -60,7 +60,7 @@ def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:
     """Return the shares of zero gradients and of unmoved inputs of the unfiltered network.
 
     Args:
-        manifest: Of a study; NaN if it does not say.
+        manifest: Of a study; shares that it does not record are NaN.
 
     Example:
         >>> base_idle({"base": {"zero_gradient": 0.25, "unmoved": 0.5}})
@@ -85,7 +85,7 @@ def _unmasked(
 
 
 def _confirmed(study: StudyLike, scoring: Scoring) -> Mapping[tuple[str, str, str], str]:
-    """Return what was confirmed, if it was by this scoring, or by one that asks no less."""
+    """Return the verdicts on claims, if they were tested by this scoring or a stricter one."""
     table, level = study.confirmation, study.manifest.get("confirmation", {}).get("level", 0.0)
     if table is None or (scoring.base, scoring.reference) != ("network", "base"):
         return {}
@@ -93,7 +93,7 @@ def _confirmed(study: StudyLike, scoring: Scoring) -> Mapping[tuple[str, str, st
 
 
 def claim_notes(study: StudyLike) -> list[str]:
-    """Return what other attacks said of claims and figures, in sentences; nothing if none was run.
+    """Return the results of confirmation and cross-check, in sentences.
 
     Args:
         study: Any study.
@@ -107,7 +107,12 @@ def claim_notes(study: StudyLike) -> list[str]:
     if not len(table) or (study.scoring.base, study.scoring.reference) != ("network", "base"):
         return crossed
     recorded = study.manifest.get("confirmation", {})
-    tried = (recorded.get("steps", ""), recorded.get("restarts", ""))
+    steps, restarts = recorded.get("steps", ""), recorded.get("restarts", "")
+    attacks = {
+        confirmation.ADAPTIVE: "attacked anew",
+        confirmation.TRANSFER: "under perturbed inputs of the unfiltered network",
+        confirmation.RESTARTS: f"under PGD with {steps} steps and {restarts} starts",
+    }
     name = "combined" if (table["filter"] == "combined").any() else table["filter"].iloc[0]
     same = confirmation.matching_controls(table, tolerance)
     notes = []
@@ -116,7 +121,7 @@ def claim_notes(study: StudyLike) -> list[str]:
         if filter_name == name and score == "adversarial":
             rows = table.loc[(table["target"] == target) & (table["filter"] == name)]
             rows = rows.loc[rows["score"] == score]
-            notes.append(_sentence(target, verdict, rows, (tried, same.get(key))))
+            notes.append(_sentence(target, verdict, rows, attacks, same.get(key)))
     return [*crossed, *notes]
 
 
@@ -124,19 +129,14 @@ def _sentence(
     target: str,
     verdict: str,
     rows: pd.DataFrame,
-    about: tuple[tuple[Any, Any], Sequence[str] | None],
+    attacks: Mapping[str, str],
+    same: Sequence[str] | None,
 ) -> str:
-    """Return the verdict on one claim, with its numbers."""
-    (steps, restarts), same = about
-    spelled = {
-        confirmation.ADAPTIVE: "attacked anew",
-        confirmation.TRANSFER: "under perturbed inputs of the unfiltered network",
-        confirmation.RESTARTS: f"under PGD with {steps} steps and {restarts} starts",
-    }
+    """Return the verdict on one claim, with its numbers and the controls that do the same."""
     own = rows.loc[rows["stress"] == confirmation.FILTER]
     numbers = ", ".join(
         f"{_signed(row['value'])} ({_signed(row['low'])} to {_signed(row['high'])}) "
-        f"{spelled.get(str(row['attack']), 'otherwise')}"
+        f"{attacks.get(str(row['attack']), 'otherwise')}"
         for _, row in own.iterrows()
     )
     text = f"{target.removesuffix('.weight')}: {_VERDICTS[verdict]}: {numbers}"

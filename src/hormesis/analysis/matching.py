@@ -11,12 +11,12 @@ _STAGES = 4
 
 
 def match_targets(targets: Mapping[str, pd.DataFrame], *, by_role: bool = False) -> pd.DataFrame:
-    """Return which target of each study goes with which of the others.
+    """Match the targets of several studies.
 
-    Targets of the same name go together. With ``by_role``, and unless all names agree, a target
-    goes by its place instead: ``first convolution``, ``classifier`` (the last linear layer or,
-    without one, the last convolution), and ``stage 1`` to ``stage 4``, each a quarter of the
-    relative depth between them, by kind.
+    Targets of the same name match. With ``by_role``, and unless all names agree, targets match by
+    their role instead: ``first convolution``, ``classifier`` (the last linear layer or, without
+    one, the last convolution), and ``stage 1`` to ``stage 4``, each a quarter of the relative depth
+    between them, by kind.
 
     Args:
         targets: For each study, the targets that were tested, with ``target``, ``kind`` and
@@ -76,7 +76,7 @@ def _in_all(matching: pd.DataFrame, studies: Sequence[str]) -> pd.DataFrame:
 
 
 def check_matching(table: pd.DataFrame, targets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return a matching that was given, checked against the studies.
+    """Return the user's matching, checked against the studies.
 
     Args:
         table: Columns ``study``, ``target`` and ``match``; several targets of a study may have the

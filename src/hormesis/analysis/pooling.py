@@ -1,4 +1,4 @@
-"""Several trainings of one network, pooled: the mean score, and how far other trainings differ."""
+"""Pooling of several trainings of one network: mean scores, with intervals over trainings."""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -32,25 +32,24 @@ def pool_runs(
 ) -> pd.DataFrame:
     """Return the mean scores of several runs, with intervals over runs and samples.
 
-    Runs that were measured on the same samples are crossed with them. With ``A`` the variance of
-    the mean that samples carry, ``B`` that of the mean over runs, and ``C`` what both have in
-    common (``MS_interaction/(nK)`` of ``K`` runs and ``n`` samples, as for the draws of the random
-    control), the variance of the mean for other trainings and other samples is ``A + (B − C)``, and
-    each part has its own law, see ``with_draws``. For runs on samples of their own ``C`` is ``A``.
+    Runs measured on the same samples are crossed with them. Let ``A`` be the variance of the mean
+    over samples, ``B`` that over runs, and ``C`` their common part (``MS_interaction/(nK)`` for
+    ``K`` runs and ``n`` samples, as for the draws of the random control). The variance of the mean
+    for other trainings and other samples is ``A + (B − C)``, and each part has its own critical
+    value, see ``with_draws``. For runs on different samples ``C`` is ``A``.
 
     Args:
         matches: Names of the targets.
         runs: At least two.
-        group: What the runs have in common, as columns.
+        group: Columns in which the runs agree.
         scoring: Level, tolerance and multiplicity.
 
     Returns:
         The columns of ``group``, then ``score``, ``match``, ``runs``, ``mean``, ``low`` and
         ``high`` (Student's t over runs: for other trainings on these samples), ``sampling_low`` and
-        ``sampling_high`` (for these very runs on other samples), ``total_low`` and ``total_high``
+        ``sampling_high`` (for the same runs on other samples), ``total_low`` and ``total_high``
         (for other trainings on other samples), ``class`` (of the mean, by the last interval;
-        ``undecided`` where it is not certain), ``certain`` and ``point``, the class by the estimate
-        alone.
+        ``undecided`` where it is not certain), ``certain`` and ``point``, the estimated class.
     """
     values = np.stack([run.values.T.ravel() for run in runs])
     count, mean = len(runs), values.mean(axis=0)
@@ -98,7 +97,7 @@ def pool_runs(
 def _confirmed(
     label: np.ndarray, matches: Sequence[str], runs: Sequence[MatchedScores], scoring: Scoring
 ) -> np.ndarray:
-    """Return the classes, those of claims under attack as the runs that make them have them."""
+    """Return the classes; claims under attack get the common class of the runs."""
     members = np.stack([estimated_classes(matches, run, scoring) for run in runs])
     attacked = np.tile([score in ATTACKED for score in SCORES], len(matches))
     label = label.copy()
@@ -115,9 +114,9 @@ def _law(runs: Sequence[MatchedScores], scoring: Scoring) -> IntervalMethod:
 
 
 def _sampling(runs: Sequence[MatchedScores]) -> tuple[StandardErrors | None, np.ndarray]:
-    """Return the spread of the mean that samples carry, and what runs and samples share.
+    """Return the standard errors of the mean over samples, and the part shared with runs.
 
-    The second is a variance, one a row; no spread where a run has no outcomes.
+    The second is a variance per row; the first is None if a run has no outcomes.
     """
     moments = [run.moments for run in runs if run.moments is not None]
     if len(moments) < len(runs):

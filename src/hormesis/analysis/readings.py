@@ -1,10 +1,10 @@
-"""Two readings of one response: against the unfiltered network, and against what is left.
+"""Two readings of one response: relative to the unfiltered network, and to the share kept.
 
 ``base`` asks whether the filtered network does better or worse than the unfiltered one; classes
 are made from it. ``density`` asks whether performance falls slower or faster than the tensor is
-emptied. Neither reference has a spread, so that a score and its interval by one are those by the
-other, moved by ``∫(1 − ρ) dx``. In the combined score that is ``(1 + 1/A)/3`` for every target
-alike, but for how its values lie between the thresholds (METHOD, section 4).
+emptied. Neither reference has an error, so a score and its interval by one are those by the other,
+shifted by ``∫(1 − ρ) dx``. In the combined score that is about ``(1 + 1/A)/3`` for every target
+(METHOD, section 4).
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from hormesis.analysis.scores import SCORES, integral, score_layout
 from hormesis.settings.scoring import Scoring
 
 SAYS = {"density": ("faster", "even", "slower"), "base": ("worse", "as good", "better")}
-"""What a reading says of a score below, within and above the tolerance, in a word."""
+"""The word of a reading for a score below, within and above the tolerance."""
 
 MEANINGS = {
     "density": "whether performance falls slower or faster than the tensor is emptied",
@@ -26,7 +26,7 @@ MEANINGS = {
 
 
 def other_reading(scoring: Scoring) -> str:
-    """Return the reading that stands beside the scores: ``density``, or ``base`` beside others.
+    """Return the other reading of the scores: ``density`` for ``base``, else ``base``.
 
     Example:
         >>> other_reading(Scoring()), other_reading(Scoring(reference="density"))
@@ -46,7 +46,7 @@ def removed_share(sweeps: Sweeps) -> Float[np.ndarray, " rows"]:
 
 
 def shift_scores(scores: pd.DataFrame, sweeps: Sweeps, scoring: Scoring) -> pd.DataFrame:
-    """Return scores by the other of the references ``base`` and ``density``.
+    """Return the scores by the other of the references ``base`` and ``density``.
 
     Args:
         scores: The table of scores of the sweeps, three rows a target and filter, by ``scoring``.
@@ -79,8 +79,8 @@ def describe_readings(
 
     Returns:
         The table with ``says``: one of ``SAYS``, with a question mark where the interval straddles
-        a border, and nothing where the class is ``at chance``; and ``contradicts``: the class is
-        certain one way, the reading the other.
+        a border, and empty where the class is ``at chance``; and ``contradicts``: whether a certain
+        class and a certain reading are opposite.
     """
     below, within, above = SAYS[reading]
     value, low, high = (table[name].to_numpy(float) for name in ("value", "low", "high"))
@@ -101,7 +101,7 @@ def describe_readings(
 
 
 def count_readings(readings: pd.DataFrame, filter_name: str, score: str = "adversarial") -> str:
-    """Return of how many targets a reading says what, such as ``3 slower, 1 even?``.
+    """Return the number of targets for each word of a reading, such as ``3 slower, 1 even?``.
 
     Args:
         readings: What ``describe_readings`` returned.

@@ -30,11 +30,10 @@ class Base:
     Args:
         clean: Mean over the clean samples.
         adversarial: Mean over the perturbed samples.
-        higher_is_better: Whether a larger performance is the better one; not so for a loss.
-        chance: Performance of guessing, see ``analysis.chance``; None where that is not known.
-        tied: Whether the magnitude of the attack was chosen by these very samples, so that the
-            adversarial performance is tied to the clean one: as what share of the samples that
-            chose they are; 0 for a magnitude that was given.
+        higher_is_better: Whether a larger performance is better; not so for a loss.
+        chance: Performance of guessing, see ``analysis.chance``; None if unknown.
+        tied: Share that these samples are of those that chose the magnitude of the attack, by which
+            the adversarial performance is tied to the clean one; 0 for a given magnitude.
     """
 
     clean: float
@@ -47,13 +46,13 @@ class Base:
 def relative_response(
     performance: Curve, base: float | Divisor, *, higher_is_better: bool = True
 ) -> Curve:
-    """Return a response relative to its base: 1 where nothing changes, less where it hurts.
+    """Return a response relative to its base: 1 if nothing changes, less if performance suffers.
 
     Args:
         performance: Mean performance at each threshold.
-        base: Performance to compare with: a number, or one a sweep.
-        higher_is_better: If not, as for a loss, the quotient is turned over, so that a rising loss
-            lowers the relative performance just as a falling accuracy does.
+        base: Performance to compare with: a number, or one per sweep.
+        higher_is_better: If False, as for a loss, the quotient is inverted, so that a rising loss
+            lowers the relative performance as a falling accuracy does.
 
     Returns:
         ``performance / base``, or its inverse; NaN where the quotient does not exist, and
@@ -72,7 +71,7 @@ def relative_response(
 
 
 def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> Curve:
-    """Return a response relative to what it is divided by, counted from chance if so asked.
+    """Return a response divided by its base, both counted from chance if the scoring says so.
 
     Args:
         performance: Mean performance at each threshold.
@@ -81,11 +80,11 @@ def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> C
         scoring: Whether to count from chance.
 
     Returns:
-        See ``relative_response``; counted from chance, ``(p − chance)/(by − chance)``, NaN throughout where
-        ``by`` is no better than chance.
+        See ``relative_response``; counted from chance, ``(p − chance)/(by − chance)``, NaN
+        throughout where ``by`` is no better than chance.
 
     Raises:
-        SettingError: If the level of guessing is asked for and not known.
+        SettingError: If the performance of guessing is needed and not known.
 
     Example:
         >>> known = Base(0.9, 0.5, chance=0.1)
@@ -158,7 +157,7 @@ def classify_all(
 
 
 def divisor(sweeps: Sweeps, name: str, base: Base, scoring: Scoring) -> Divisor:
-    """Return what each sweep's responses are divided by, as a column.
+    """Return the divisor of the responses of each sweep, as a column.
 
     Args:
         sweeps: Responses.
@@ -225,12 +224,12 @@ def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarr
 
 @dataclass(frozen=True)
 class ScoreLayout:
-    """Which rows a table of scores has, and how they are made of the sweeps.
+    """The rows of a table of scores, as means of sweeps.
 
     Args:
-        names: Target and filter of each row; the ``combined`` filter follows a target's own, where
-            all three were swept.
-        mean: Rows × sweeps: each row's weights of the sweeps that it is the mean of.
+        names: Target and filter of each row; the ``combined`` filter comes after the filters of a
+            target, if all three were swept.
+        mean: Rows × sweeps: weights of the sweeps in the mean of each row.
     """
 
     names: tuple[tuple[str, str], ...]
@@ -242,7 +241,7 @@ def score_layout(sweeps: Sweeps, only: str | None = None) -> ScoreLayout:
 
     Args:
         sweeps: Responses.
-        only: The one filter that is wanted, ``combined`` included; None takes all.
+        only: A single filter, or ``combined``; None takes all.
     """
     names: list[tuple[str, str]] = []
     entries: list[tuple[int, int, float]] = []
@@ -266,7 +265,7 @@ def score_layout(sweeps: Sweeps, only: str | None = None) -> ScoreLayout:
 
 
 def plain_scoring(scoring: Scoring) -> dict[str, Any]:
-    """Return a scoring as plain values; what older versions do not know stands there if it is used.
+    """Return a scoring as plain values; newer fields are left out at their defaults.
 
     Example:
         >>> asked = plain_scoring(Scoring(chance_corrected=True))
@@ -288,8 +287,8 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
 
     Returns:
         Columns ``target``, ``filter``, ``score``, ``value``, ``class``. The ``combined`` filter is
-        the mean over the three, where all were swept. A target none of whose removals changed a
-        logit is ``untested``, with no value; a score over a base of zero is ``undefined``.
+        the mean over the three, if all were swept. A target whose removals changed no logit is
+        ``untested``, without a value; a score over a base of zero is ``undefined``.
     """
     sweeps = as_sweeps(responses)
     rows = score_layout(sweeps)

@@ -1,7 +1,7 @@
-"""Targets whose numbers are those of different numbers of samples: the first so many of them.
+"""Groups of targets that were settled after the same number of samples.
 
-A sweep that chooses when to stop measures a target until it is settled, and no longer. Everything
-about it, the unfiltered network's performance included, is that of the samples up to there.
+A sweep that chooses when to stop measures a target only until it is settled. All its numbers,
+including the performance of the unfiltered network, are those of the samples up to that point.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ from hormesis.storage import StoredOutcomes, part_of
 
 @dataclass(frozen=True)
 class SettledGroup:
-    """The first samples, and the targets whose numbers are theirs.
+    """Targets that were settled after the same number of samples.
 
     Args:
-        samples: How many there are.
+        samples: Number of samples.
         base: Performance of the unfiltered network on them.
-        targets: Names of swept targets.
+        targets: Names of the targets.
     """
 
     samples: int
@@ -49,15 +49,15 @@ class SettledGroup:
 def make_settled_groups(
     settled: Sequence[Mapping[str, Any]], whole: SettledGroup, swept: Sequence[str]
 ) -> tuple[SettledGroup, ...]:
-    """Return which samples count for which targets.
+    """Return the groups of all targets.
 
     Args:
-        settled: What ``SettledGroup.described`` returned of targets settled before others.
+        settled: From ``SettledGroup.described``, of targets that were settled before others.
         whole: All samples, for all other targets.
         swept: Names of all targets.
 
     Raises:
-        ValueError: For numbers of samples that cannot be.
+        ValueError: For impossible numbers of samples.
     """
     groups = [
         SettledGroup(
@@ -80,11 +80,11 @@ def make_settled_groups(
 
 
 SettledGroups = Sequence[SettledGroup]
-"""Every swept target is in one of them."""
+"""Every swept target is in one of the groups."""
 
 
 def needed_removals(cells: pd.DataFrame) -> Int[np.ndarray, " removals"]:
-    """Return the rows of the outcomes that cells read, each once.
+    """Return the rows of the outcomes that cells need, each once.
 
     Args:
         cells: Columns ``outcome`` and those of the random control, see ``control_columns``.
@@ -125,18 +125,18 @@ def group_moments(
     only: str | None = None,
     keep: Callable[[int, np.ndarray], None] = lambda index, values: None,
 ) -> InfluenceMoments:
-    """Return the sums of influence values, each over the samples of its target's prefix.
+    """Return the moments of influence values, each over the samples of its target's group.
 
     Args:
         responses: See ``response_table``.
         groups: Which samples count for which targets.
         scoring: How responses become scores.
-        blocks: Gives the outcomes, block by block; they are read once.
-        only: The one filter that is wanted; None takes all.
-        keep: Called with the place of a prefix and influence values of its targets.
+        blocks: Yields the outcomes, block by block; they are read once.
+        only: A single filter; None takes all.
+        keep: Called with the index of a group and influence values of its targets.
 
     Raises:
-        StudyError: If the outcomes do not hold all that counts.
+        StudyError: If outcomes of a group are missing.
     """
     running = []
     for index, (group, part) in enumerate(_parts(responses, groups)):
@@ -198,10 +198,10 @@ def group_moments(
 def group_influence(
     responses: pd.DataFrame, groups: SettledGroups, scoring: Scoring, blocks: Blocks, only: str
 ) -> tuple[Float[np.ndarray, "three targets samples"], InfluenceMoments]:
-    """Return what each sample contributes to the scores by one filter, and the sums of that.
+    """Return the influence values of the scores by one filter, and their moments.
 
-    Values of targets that were settled before are zero for the samples that followed, and scaled so
-    that errors are those of the target's own samples: by ``√(N(N−1)/(n(n−1)))`` for ``n`` of ``N``.
+    Values of targets that were settled early are zero for later samples, and scaled by
+    ``√(N(N−1)/(n(n−1)))`` for ``n`` of ``N`` samples, so that errors are those of ``n`` samples.
     """
     values_of_groups: list[list[np.ndarray]] = [[] for _ in groups]
     moments = group_moments(
@@ -239,7 +239,7 @@ def group_influence(
 def _parts(
     responses: pd.DataFrame, groups: SettledGroups
 ) -> Iterator[tuple[SettledGroup, pd.DataFrame]]:
-    """Yield each prefix with the responses of its targets."""
+    """Yield each group with the responses of its targets."""
     if len(groups) == 1:
         yield groups[0], responses
         return
@@ -248,7 +248,7 @@ def _parts(
 
 
 def _order(targets: Sequence[str], responses: pd.DataFrame) -> Int[np.ndarray, " rows"]:
-    """Return the rows such that targets come in the order of the responses."""
+    """Return the indices that sort targets in the order of the responses."""
     rank = {target: rank for rank, target in enumerate(responses["target"].unique().tolist())}
     return np.argsort([rank[target] for target in targets], kind="stable")
 

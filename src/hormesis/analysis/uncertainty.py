@@ -1,4 +1,4 @@
-"""How sure scores are: standard errors and intervals, and whether a class is certain."""
+"""Intervals of scores, and whether a class is certain."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ INTERVAL_COLUMNS = ("low", "high", "level", "certain", "point")
 
 @dataclass(frozen=True)
 class Student:
-    """Student's t: how many standard errors an interval of a fixed number of samples extends.
+    """Critical values and p-values of Student's t, for a fixed number of samples.
 
     Args:
-        samples: How many, at least 2.
+        samples: Number of samples, at least 2.
         level: Confidence level.
 
     Example:
@@ -48,12 +48,12 @@ IntervalMethod = Student | ConfidenceSequence
 def choose_interval_method(
     samples: int | Int[np.ndarray, " rows"], planned: int | None, scoring: Scoring
 ) -> Student | ConfidenceSequence:
-    """Return Student's t, or what holds at any time for a sweep that chooses when to stop.
+    """Return Student's t, or a confidence sequence for a sweep that chooses when to stop.
 
     Args:
-        samples: How many were measured; an array where rows of a table have seen different ones.
-        planned: How many there are, if the sweep chooses when to stop; else None.
-        scoring: The level, and of what the intervals are.
+        samples: Number of samples measured; an array if it differs between rows of a table.
+        planned: Number of samples available, if the sweep chooses when to stop; else None.
+        scoring: The level, and whether the population is finite.
 
     Example:
         >>> choose_interval_method(10, None, Scoring())
@@ -74,22 +74,20 @@ def with_intervals(
     interval_method: IntervalMethod | None,
     scoring: Scoring,
 ) -> pd.DataFrame:
-    """Return a table of scores with intervals, and classes that admit to be undecided.
+    """Return a table of scores with intervals; classes that are not certain become undecided.
 
     Args:
-        scores: As ``score_table`` returns it: ``class`` goes by the estimate alone.
-        standard_errors: How far the scores may lie from their estimates, one value a row; None if nothing
-            is known about it.
-        interval_method: How many standard errors an interval extends, and its p-values.
+        scores: From ``score_table``, with the classes of the estimates.
+        standard_errors: One value per row; None if unknown.
+        interval_method: Critical values and p-values; None if unknown.
         scoring: Tolerance, level and multiplicity.
 
     Returns:
-        The table with ``low``, ``high`` (NaN where there is no interval, as over a base of so few
-        right answers that it may as well be zero), ``level``, ``certain``
-        and ``point``, the class by the estimate alone. ``class`` is ``undecided`` where an interval
-        straddles a border of the classes, or the class does not stand up to the multiplicity that
-        ``scoring`` asks to control. Without a spread, no class is certain and ``class`` is that by
-        the estimate.
+        The table with ``low``, ``high`` (NaN where there is no interval, as over a base that cannot
+        be told from zero), ``level``, ``certain`` and ``point``, the class of the estimate.
+        ``class`` is ``undecided`` where an interval straddles a border of the classes, or the class
+        does not pass the correction for multiplicity of ``scoring``. Without standard errors, no
+        class is certain and ``class`` is that of the estimate.
     """
     table = scores.assign(
         low=np.nan, high=np.nan, level=scoring.level, certain=False, point=scores["class"]
@@ -115,14 +113,15 @@ def with_intervals(
 
 
 def with_draws(standard_errors: StandardErrors, interval_method: IntervalMethod) -> StandardErrors:
-    """Return a spread that includes the variance between draws.
+    """Return standard errors that include the variance between draws.
 
-    Each source has its own law, the draws Student's t of their number, and half-lengths add up in
-    squares (G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures",
-    Statistics in Medicine 27, 2008): few draws give a wide interval, also where samples are many.
+    Each source has its own critical value, the draws that of Student's t for their number, and
+    half-lengths add up in squares (G. Y. Zou and A. Donner, "Construction of confidence limits
+    about effect measures", Statistics in Medicine 27, 2008): few draws give a wide interval, even
+    with many samples.
 
     Args:
-        standard_errors: With ``draws``, or without, and then it is returned as it is.
+        standard_errors: Returned unchanged if they have no ``draws``.
         interval_method: Of the samples.
     """
     if standard_errors.draws is None or not standard_errors.freedom:
@@ -143,13 +142,13 @@ def _reach(
 ) -> tuple[Values, Values]:
     """Return how far the interval extends below and above; NaN where there is none.
 
-    At least as far as the rule of three says and, where the standard error of the base is more than
-    22 % of it (as of 20 right answers), as the delta method; and as far as Fieller's theorem (E. C.
-    Fieller, "Some problems in interval estimation", Journal of the Royal Statistical Society B 16,
-    1954): a border ``Δ`` away is within the interval as long as ``|Δ|`` is at most ``c`` times the
-    standard error ``√(V − 2ΔC + Δ²D)`` of the score were it true, with ``C`` its covariance with
-    what it is divided by and ``D`` the variance of that. Where ``c²D ≥ 1``, the base cannot be told
-    from zero, and nothing is too far away.
+    It is the interval of Fieller's theorem (E. C. Fieller, "Some problems in interval estimation",
+    Journal of the Royal Statistical Society B 16, 1954): a border at distance ``Δ`` is within it if
+    ``|Δ|`` is at most ``c`` times ``√(V − 2ΔC + Δ²D)``, the standard error of the score at that
+    border, with ``C`` the covariance of the score with its divisor and ``D`` the variance of the
+    divisor. Where ``c²D ≥ 1``, the base cannot be told from zero, and there is no interval. It is
+    never shorter than by the rule of three or, if the standard error of the base is more than 22 %
+    of the base (as of 20 right answers), than by the delta method.
     """
     critical = interval_method.critical()
     log = math.log(2 / (1 - interval_method.level))
@@ -174,7 +173,7 @@ def _reach(
 
 
 def _precise(standard_errors: StandardErrors) -> Bool[np.ndarray, " rows"]:
-    """Return where what is divided by is known so well that Fieller's interval will do alone."""
+    """Return where the divisor is so precise that Fieller's interval is sufficient."""
     assert standard_errors.divisor is not None
     precise = (standard_errors.divisor <= _PRECISE) & (standard_errors.divisor > 0)
     return np.any(precise, axis=0) & np.all(standard_errors.divisor <= _PRECISE, axis=0)
@@ -186,17 +185,16 @@ def class_p_values(
     interval_method: IntervalMethod,
     tolerance: float,
 ) -> Float[np.ndarray, " rows"]:
-    """Return for every score how probable so clear a class would be at one of its borders.
+    """Return, for every score, the p-value of its estimated class against the nearest border.
 
-    The class is *fragile*, *antifragile* or *robust* by the estimate; the last has two borders, and
-    the nearer one counts. The p-value is at most ``1 − level`` where the interval of that level
-    lies within the class, and 1 where there is no interval.
+    *Robust* has two borders, of which the nearer one counts. The p-value is at most ``1 − level``
+    if the interval of that level lies within the class, and 1 if there is no interval.
 
     Args:
         scores: Columns ``value`` and ``class``.
-        standard_errors: One value a row, see ``with_draws``.
-        interval_method: Of distances in standard errors.
-        tolerance: Where the borders are.
+        standard_errors: One value per row, see ``with_draws``.
+        interval_method: Critical values and p-values.
+        tolerance: Half-width of the robust band.
     """
     value, point = scores["value"].to_numpy(), scores["class"].to_numpy()
 
@@ -221,9 +219,9 @@ def class_p_values(
 def lacks_interval(
     standard_errors: StandardErrors, interval_method: IntervalMethod
 ) -> Bool[np.ndarray, " rows"]:
-    """Return where what is divided by cannot be told from zero, so that there is no interval.
+    """Return where the divisor cannot be told from zero, so that there is no interval.
 
-    At 95 % that is a base of fewer than some five right answers.
+    At 95 % that is a base of fewer than about five right answers.
     """
     if standard_errors.divisor is None:
         return np.zeros_like(standard_errors.below, dtype=bool)
@@ -231,7 +229,7 @@ def lacks_interval(
 
 
 def _error_at(standard_errors: StandardErrors, distance: Values, sign: int) -> Values:
-    """Return the standard error of the scores if they were as far away, see ``_reach``."""
+    """Return the standard error of the scores at a distance, see ``_reach``."""
     error = standard_errors.below if sign < 0 else standard_errors.above
     if standard_errors.shared is None or standard_errors.divisor is None:
         return error
@@ -247,12 +245,12 @@ def _error_at(standard_errors: StandardErrors, distance: Values, sign: int) -> V
 
 
 def adjust_p_values(p: Values, multiplicity: str) -> Values:
-    """Return p-values that answer for all of them at once.
+    """Return p-values, corrected for multiplicity.
 
     Args:
         p: P-values.
-        multiplicity: ``"none"``; ``"holm"`` (Holm, 1979: the probability of any wrong one);
-            ``"bh"`` (Benjamini and Hochberg, 1995: the share of wrong ones).
+        multiplicity: ``"none"``; ``"holm"`` (Holm, 1979: family-wise error rate); ``"bh"``
+            (Benjamini and Hochberg, 1995: false discovery rate).
 
     Example:
         >>> adjust_p_values(np.array([0.01, 0.04, 0.03]), "holm").tolist()

@@ -1,4 +1,4 @@
-"""Labelled images as they are stored, a byte a value, turned into inputs batch by batch."""
+"""Labelled images, stored as bytes and converted to inputs batch by batch."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -18,15 +18,15 @@ _HASHED = 4096  # rows at a time, so that a memory-mapped array stays on the dis
 
 @dataclass(frozen=True, eq=False)
 class ImageArray:
-    """Labelled samples for training, kept as they are stored until a batch is asked for.
+    """Labelled samples for training, converted to inputs only when a batch is requested.
 
     Args:
-        values: One row a sample, ``[samples, channels, height, width]``: bytes, which stand for 0
+        values: One row per sample, ``[samples, channels, height, width]``: bytes, which stand for 0
             to 1 in steps of 1/255, or float32 in input units. May be mapped from a file.
         labels: Class of each sample, from 0 to ``classes - 1``.
         bounds: Lowest and highest value that an input may take.
         classes: Number of classes.
-        name: What the data set is called in manifests.
+        name: Name of the data set in manifests.
         mean: Per-channel mean that networks for these data expect, or empty.
         std: Per-channel standard deviation that networks for these data expect, or empty.
         rows: Which rows of ``values`` these samples are, in order; None for all.
@@ -72,15 +72,15 @@ class ImageArray:
         return replace(self, labels=self.labels[chosen], rows=rows)
 
     def draw(self, count: int | None, seed: int) -> "ImageArray":
-        """Return so many samples with every class in its share; all of them for None.
+        """Return ``count`` samples, stratified by class; all of them for None.
 
         Raises:
-            DataError: If there are not so many.
+            DataError: If there are fewer than ``count``.
         """
         return self if count is None else self.subset(draw_stratified(self.labels, count, seed))
 
     def samples(self) -> Samples:
-        """Return everything as checked samples in memory, as an analysis takes them."""
+        """Return all samples in memory, checked, as an analysis needs them."""
         inputs, labels = self.batch(torch.arange(len(self)))
         return Samples(inputs, labels, self.bounds, self.classes, self.name, self.mean, self.std)
 

@@ -1,7 +1,7 @@
-"""Image files decoded once, kept as one array that is mapped into memory.
+"""A cache of decoded image files: one array that is mapped into memory.
 
-The array lies beside the data, is safe to delete, and is made anew when a file has changed: its
-name holds a digest over names, sizes and times of all files.
+The array is stored with the data, is safe to delete, and is made again when a file has changed: its
+name contains a digest of the names, sizes and times of all files.
 """
 
 import errno
@@ -25,7 +25,7 @@ from hormesis.errors import DataError
 
 FOLDER = ".hormesis"
 _CHUNK = 2048  # images between two reports
-# A folder that cannot hold the array, as against a fault of the data.
+# Errors of a folder that cannot hold the array, as opposed to damaged data.
 UNUSABLE = (
     errno.EACCES,
     errno.EPERM,
@@ -36,7 +36,7 @@ UNUSABLE = (
     errno.EDQUOT,
     errno.EFBIG,
 )
-# What NumPy raises for an array that is missing, cut short, or crafted to look like one.
+# Errors that NumPy raises for an array that is missing, cut short, or crafted to look like one.
 HEADER_ERRORS = (
     ArithmeticError,
     EOFError,
@@ -52,11 +52,11 @@ Images = UInt8[np.ndarray, "images 3 height width"]
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """The pixels of image files, and what a user has to know about where they are kept.
+    """The pixels of image files, and a note for the user.
 
     Args:
-        pixels: Red, green and blue of every image; mapped from a file if that could be written.
-        note: A sentence, or empty if they lie beside the data.
+        pixels: Red, green and blue of every image; mapped from a file if it could be written.
+        note: A sentence on where they are stored; empty if with the data.
     """
 
     pixels: Images
@@ -70,10 +70,10 @@ def decode_images(
 
     Args:
         files: The images, at least one.
-        name: What the array is called, such as ``labelled``.
-        beside: The data's folder. Where it cannot be written, the user's cache folder keeps the
-            array, and where that fails too, memory does.
-        progress: Called with images decoded and in all; not at all if they were decoded before.
+        name: Name of the array, such as ``labelled``.
+        beside: The data's folder. If it cannot be written, the array is stored in the user's cache
+            folder, or else in memory.
+        progress: Called with images decoded and in all; not called if the cache is used.
 
     Raises:
         DataError: If a file is missing or damaged, or two differ in size; the message names them.
@@ -108,7 +108,7 @@ def decode_images(
 
 
 def cache_folder() -> Path:
-    """Return where what can be made again is kept: ``hormesis`` in the user's cache folder."""
+    """Return the folder of files that can be made again: ``hormesis`` in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hormesis"
 
 
@@ -121,7 +121,7 @@ def _note(home: Path, preferred: Path) -> str:
 
 
 def _key(files: Sequence[Path], beside: Path) -> str:
-    """Return what changes with the name, size or time of any file."""
+    """Return a digest of the names, sizes and times of all files."""
     digest = hashlib.sha256(b"v1")
     for folder, names in _by_folder(files):
         try:
@@ -137,7 +137,7 @@ def _key(files: Sequence[Path], beside: Path) -> str:
 
 
 def _by_folder(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield the names in each folder, in order; neighbours share a folder."""
+    """Yield each folder with its file names; files of a folder come one after the other."""
     names: list[str] = []
     for number, file in enumerate(files):
         if number and file.parent != files[number - 1].parent:
@@ -148,7 +148,7 @@ def _by_folder(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _mapped(path: Path, count: int) -> Images | None:
-    """Return the array of a file, or None if it is missing, cut short or another's."""
+    """Return the array of a file, or None if it is missing, cut short or of other images."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):  # a pipe or a link that came with the data
             return None
@@ -213,7 +213,7 @@ def _shape(file: Path) -> tuple[int, int, int]:
 
 
 def _forget(home: Path, name: str, kept: Path) -> None:
-    """Delete arrays of the same name that are stale, and what a killed process has left."""
+    """Delete stale arrays of the same name, and partial files of killed processes."""
     with _whatever_the_disk_says():
         for old in [*home.glob(f"{name}-*.npy"), *home.glob(f".{name}-*.partial")]:
             if old != kept and not _in_use(old):

@@ -1,10 +1,9 @@
 """Tiny ImageNet in its original folder layout, and its download.
 
 The folder ``tiny-imagenet-200`` holds ``wnids.txt`` (one class a line), ``train/<wnid>/images/``,
-and ``val/images/`` with ``val/val_annotations.txt`` (file, class and box of every image). A class
-has the index of its name among the *sorted* lines of ``wnids.txt``: the numbers that torchvision's
-``ImageFolder`` gives over ``train/``, and therefore those of networks trained that way. The file
-itself is in no order.
+and ``val/images/`` with ``val/val_annotations.txt`` (file, class and box of every image). The
+number of a class is its index among the *sorted* lines of ``wnids.txt``, as in torchvision's
+``ImageFolder`` over ``train/``. The file itself is not sorted.
 """
 
 import os
@@ -127,12 +126,12 @@ def _class_numbers(folder: Path) -> dict[str, int]:
 
 
 def _is_name(text: str) -> bool:
-    """Return whether a text from a list names something within a folder, and nowhere else."""
+    """Return whether a text from a list is a plain file name, which cannot leave its folder."""
     return text not in ("", ".", "..") and not any(letter in text for letter in "/\\\0")
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a text file that are not empty."""
+    """Return the non-empty lines of a text file."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
@@ -146,7 +145,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _compare(files: list[Path], images: Path, annotations: Path) -> None:
-    """Refuse images that are listed but missing, or there but not listed."""
+    """Refuse images that are listed but missing, or present but not listed."""
     try:
         present = {path.name for path in images.iterdir() if path.suffix == ".JPEG"}
     except OSError as error:

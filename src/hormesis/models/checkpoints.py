@@ -1,4 +1,4 @@
-"""Weights from files, read without ever running code from them."""
+"""Weights from files, read without running code from them."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net")
 PREFIXES = ("module", "model", "net", "network")
 # Heads of GoogLeNet and Inception that only training uses; `build_model` leaves them out.
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-# What torch.load raises for files that are damaged, or crafted to look like a checkpoint.
+# Errors that torch.load raises for files that are damaged, or crafted to look like a checkpoint.
 READ_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -42,11 +42,11 @@ READ_ERRORS = (
     pickle.UnpicklingError,
     struct.error,
 )
-# Errors of the system's that do not tell that a file is damaged.
+# System errors that do not mean that a file is damaged.
 _NOT_ITS_FAULT = (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
-# How PyTorch and Rust spell an error of the system's.
+# A system error in messages of PyTorch and Rust.
 _SYSTEM = re.compile(r"(?:unable to open file .*\(|\(os error )(\d+)\)", re.DOTALL)
-# How torch.load words the refusal of anything but plain values and tensors.
+# The refusal of anything but plain values and tensors, in messages of torch.load.
 CODE = re.compile(r"GLOBAL (?P<name>\S+)|unrecognized function|Can only (build|create)|new object")
 
 
@@ -95,12 +95,12 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:
-    """Copy the weights of a checkpoint into a network, which has to fit it name by name.
+    """Copy the weights of a checkpoint into a network with the same names.
 
-    Prefixes that wrappers leave behind (``module.``, ``model.``, ``net.``, ``network.``,
-    ``_orig_mod.``, also nested) are stripped when that makes the names fit; entries outside the
-    prefix, such as a metric's or a loss's, are then left alone. Values are cast to the network's
-    precision. The network is unchanged when this fails.
+    Prefixes of wrappers (``module.``, ``model.``, ``net.``, ``network.``, ``_orig_mod.``, also
+    nested) are stripped if that makes the names fit; entries without the prefix, such as those of a
+    metric or a loss, are then ignored. Values are cast to the network's precision. On failure, the
+    network is unchanged.
 
     Args:
         network: The network; the weights of a :class:`Normalized` go to the network inside it.
@@ -143,7 +143,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
 
 
 def _checked_file(path: str | Path) -> Path:
-    """Return the file behind ``path``, or say what is there instead."""
+    """Return the file at ``path``, or refuse anything else."""
     try:
         file = Path(path).expanduser()
         kind = "folder" if file.is_dir() else "file" if file.is_file() else "nothing"
@@ -181,11 +181,11 @@ def _safetensors_load(file: Path, path: str | Path) -> dict[str, Tensor]:
 
 
 def _torch_load(file: Path, path: str | Path) -> object:
-    """Return what PyTorch saved, plain values and tensors only."""
+    """Load a file of PyTorch, with plain values and tensors only."""
     _check_archive(file, path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said about old formats; the error below says more
+            warnings.simplefilter("ignore")  # about old formats; the error below says more
             return torch.load(file, map_location="cpu", weights_only=True)
     except READ_ERRORS as error:
         if "TorchScript" in str(error):
@@ -197,7 +197,7 @@ def _torch_load(file: Path, path: str | Path) -> object:
 
 
 def _refused(file: Path, path: str | Path, error: BaseException) -> str | None:
-    """Return the refusal of a file that wants to run code, or None when it does not."""
+    """Return the refusal of a file that would run code, or None."""
     if not isinstance(error, pickle.UnpicklingError):
         return None
     remedy = "save `model.state_dict()`, or a .safetensors file."
@@ -207,7 +207,7 @@ def _refused(file: Path, path: str | Path, error: BaseException) -> str | None:
         return f"Checkpoint {str(path)!r} was refused, as reading it would run {what!r}: {remedy}"
     with file.open("rb") as opened:
         start = opened.read(1)
-    # An archive, or a binary pickle, written with more than the few operations that are safe.
+    # An archive or binary pickle that uses more than the few safe operations.
     if "Unsupported operand" in str(error) and start in (b"P", b"\x80"):
         return (
             f"Checkpoint {str(path)!r} was refused, as it is damaged or a pickle that may run "
@@ -217,14 +217,14 @@ def _refused(file: Path, path: str | Path, error: BaseException) -> str | None:
 
 
 def _check_archive(file: Path, path: str | Path) -> None:
-    """Refuse an archive that would unpack to more than its own size, which PyTorch never writes."""
+    """Refuse a compressed archive, which PyTorch never writes."""
     try:
         with zipfile.ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, *READ_ERRORS) as error:
         with file.open("rb") as opened:
             if opened.read(4) != b"PK\x03\x04":
-                return  # the older format, or damaged: torch.load tells which
+                return  # the older format, or damaged, which torch.load will find out
         raise ModelError(_damaged(path, error)) from error
     if unpacked > file.stat().st_size:
         raise ModelError(
@@ -239,7 +239,7 @@ def _damaged(path: str | Path, error: BaseException) -> str:
     if isinstance(error, PermissionError) or number in _NOT_ITS_FAULT:
         reason = os.strerror(number or errno.EACCES).lower()
         return f"Checkpoint {str(path)!r} cannot be read: {reason}."
-    if isinstance(error, FileNotFoundError):  # what safetensors says of any that it cannot open
+    if isinstance(error, FileNotFoundError):  # safetensors raises it for any failure to open
         return f"Checkpoint {str(path)!r} cannot be opened: run the same command again."
     return (
         f"Checkpoint {str(path)!r} is damaged, cut short, or no checkpoint: save or download it "
@@ -248,7 +248,7 @@ def _damaged(path: str | Path, error: BaseException) -> str:
 
 
 def _unwrapped(saved: object) -> object:
-    """Return the state dictionary within what was saved, however deep it is wrapped."""
+    """Return the state dictionary inside a saved object, unwrapped up to four times."""
     for _ in range(4):
         if not isinstance(saved, Mapping):
             break
@@ -267,7 +267,7 @@ def _described(content: object) -> str:
 
 
 def _clean(name: str) -> str:
-    """Return a name without the parts that torch.compile adds anywhere in it."""
+    """Return a name without the parts that torch.compile adds."""
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
@@ -324,7 +324,7 @@ def _fitting(
 
 
 def _problems(entries: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
-    """Return what does not fit, as phrases."""
+    """Return the mismatches, as phrases."""
     loaded = {own[name].data_ptr() for name in entries.keys() & own.keys()}
     missing = [
         name
@@ -362,7 +362,7 @@ def _first(names: list[str]) -> str:
 
 
 def _hint(entries: dict[str, Tensor], own: dict[str, Tensor], network: nn.Module) -> str:
-    """Return what a mismatch of only the last layer means, if it is that."""
+    """Return a hint on the number of classes if only the last layer does not fit."""
     names = [_clean(name) for name, _ in network.named_parameters()]
     if not names or names[-1] not in entries:
         return ""

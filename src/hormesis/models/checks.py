@@ -1,4 +1,4 @@
-"""A cheap check, before anything is measured, that a network can be measured at all."""
+"""A quick check that a network can be measured."""
 
 import torch
 from jaxtyping import Float
@@ -15,15 +15,15 @@ _ROUNDING = 1e-3  # in units of the largest logit; batches of different size rou
 def check_measurable(
     network: nn.Module, example: Float[Tensor, " batch *shape"], metric: str = ""
 ) -> None:
-    """Refuse a network whose answer to a sample depends on anything but the sample.
+    """Refuse a network whose output for a sample depends on anything but the sample.
 
-    It runs four times on a few rows, in evaluation mode. Its buffers and modes, and the global
-    random state, are afterwards what they were.
+    It runs four times on a few rows, in evaluation mode. Its buffers and modes and the global
+    random state are restored.
 
     Args:
         network: Any network.
         example: At least two different inputs, on the network's device.
-        metric: Name of what is measured; by accuracy, a single output is always right.
+        metric: Name of the metric; by accuracy, a single output is always right.
 
     Raises:
         ModelError: If the network has a single output where accuracy is measured, changes a buffer
@@ -69,7 +69,7 @@ statistics, or another normalisation.
 
 
 def _refuse_coupling(network: nn.Module, rows: Tensor, logits: Tensor) -> None:
-    # The same first rows among others: what a sample's neighbours are must not matter.
+    # The same first rows in another batch must have the same logits.
     count = max(1, len(rows) // 2)
     others = torch.cat([rows[:count], rows[count:].flip(0), rows[count:] * 0.5])
     mixed_logits = logits_of(network(others))

@@ -1,4 +1,4 @@
-"""Where to compute, by name."""
+"""Devices by name."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The guard that lends a network out for measurement and hands it back as it was."""
+"""Evaluation mode for measurements, with the network restored afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,15 +8,14 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[nn.Module]:
-    """Return the network in evaluation mode and frozen, for the length of a ``with`` block.
+    """Put the network into evaluation mode, without gradients, for a ``with`` block.
 
-    Inside, every module is in evaluation mode (batch statistics stay out of the results) and no
-    parameter or buffer asks for a gradient. Afterwards, also after an exception, every module has
-    its own mode back, and every parameter and buffer its ``requires_grad`` and the very same
-    ``.grad``. Blocks may be nested.
+    Inside, every module is in evaluation mode and no parameter or buffer requires a gradient.
+    Afterwards, also after an exception, the mode of every module and ``requires_grad`` and
+    ``.grad`` of every parameter and buffer are restored. Blocks may be nested.
 
     Args:
-        network: The network to lend out; its modules may be in different modes.
+        network: The network; its modules may be in different modes.
 
     Yields:
         The same network.

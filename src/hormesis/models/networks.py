@@ -21,7 +21,7 @@ from hormesis.settings.factory import load_factory, users_code
 
 PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
 OTHERS = ("any other torchvision classification name", "timm:NAME", "module:factory")
-# What torchvision and timm raise for a size that a family cannot be built for.
+# Errors that torchvision and timm raise for a size that a family cannot be built for.
 BUILD_ERRORS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 CHANNELS = re.compile(r"expected input\[([\d, ]+)\] to have (\d+) channels?, but got (\d+)")
 
@@ -97,14 +97,14 @@ def check_name(name: str) -> None:
 
 
 def logits_of(output: object) -> Float[Tensor, "batch classes"]:
-    """Return the logits within what a network returned.
+    """Return the logits in the output of a network.
 
     Args:
-        output: The logits themselves, a mapping or object with ``logits``, or a tuple or list
-            whose first entry they are.
+        output: The logits, a mapping or object with ``logits``, or a tuple or list that starts with
+            them.
 
     Raises:
-        ModelError: When there are none, or they are no floating-point ``[batch, classes]``.
+        ModelError: If there are none, or they are not floating-point ``[batch, classes]``.
 
     Example:
         >>> logits_of({"logits": torch.zeros(2, 3), "loss": None}).shape
@@ -261,13 +261,14 @@ def _from_factory(spec: str) -> nn.Module:
             network = network()
     if not isinstance(network, nn.Module):
         raise ModelError(
-            f"Expected {spec!r} to be, or to return, a torch.nn.Module, got {type(network).__name__}."
+            f"Expected {spec!r} to be, or to return, a torch.nn.Module, got "
+            f"{type(network).__name__}."
         )
     return network
 
 
 def _unknown(name: str, names: Iterable[str]) -> str:
-    """Return the refusal of a name, with the nearest of very many."""
+    """Return the refusal of a name, with suggestions."""
     near = difflib.get_close_matches(name.lower(), list(names), n=3, cutoff=0.5)
     names = dict.fromkeys([*near, *PAPER, *OTHERS])
     return unknown("model", name, names)

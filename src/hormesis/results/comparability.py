@@ -1,4 +1,4 @@
-"""Whether studies may be compared: the same method, and different networks or data."""
+"""Which studies may be compared: those of the same method, with different networks or data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from hormesis.results.study import Study
 OVERS = ("epochs", "data", "models", "seeds")
 ALLOWED = "different:"
 _ABOUT = ("model", "data", "epoch", "seed")
-# What a study's numbers depend on besides network and data; seeds may differ.
+# The settings that a study's numbers depend on besides network and data; seeds may differ.
 _METHOD: Mapping[str, tuple[str, ...]] = {
     "targets": ("kinds", "scope", "per"),
     "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
@@ -31,7 +31,7 @@ _FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model",)}
 
 
 def check_distinct(studies: Sequence[Study]) -> None:
-    """Refuse a study that is given twice, from one folder or from two.
+    """Refuse a study that is passed twice, from one folder or from two.
 
     Raises:
         StudyError: Naming both.
@@ -63,7 +63,7 @@ def check_comparable(
         scored: Whether one scoring is applied to all, so that their own may differ.
 
     Returns:
-        A sentence for every difference that was allowed, and for magnitudes chosen apart.
+        A sentence for every allowed difference, and one if magnitudes were chosen per network.
 
     Raises:
         StudyError: Naming the first difference.
@@ -131,14 +131,14 @@ def _method(study: Study, over: str, *, scored: bool) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """Return a tuple as a list, as it comes back from a manifest on disk."""
+    """Return a tuple as a list, as a manifest on disk has it."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
-    """Return what each study is about, one row a study.
+    """Return a table that describes each study, one row per study.
 
-    Columns ``model``, ``data``, ``epoch``, ``seed`` (of the training, where it is known),
+    Columns ``model``, ``data``, ``epoch``, ``seed`` (of the training, if known),
     ``samples``, ``clean``, ``adversarial``, ``epsilon`` and ``mark``.
     """
     rows = []
@@ -165,7 +165,7 @@ def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
 
 
 def study_labels(studies: Sequence[Study], descriptions: pd.DataFrame, over: str) -> list[str]:
-    """Return a short name for every study: what varies between them, or else their folders."""
+    """Return a short label for every study: the columns that vary, or else their folders."""
     varying = [name for name in _ABOUT if len(descriptions[name].unique()) > 1]
     lead = {"epochs": "epoch", "seeds": "seed", "models": "model", "data": "data"}[over]
     ordered = sorted(varying, key=lambda name: name == lead)

@@ -1,4 +1,4 @@
-"""Several studies compared: what stays the same, what changes, and how sure that is."""
+"""Comparison of several studies: what stays the same, what changes, and how certain that is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -34,23 +34,23 @@ from hormesis.storage.safe_read import names_in
 
 @dataclass(frozen=True)
 class Comparison:
-    """What several studies say together.
+    """The results of a comparison of studies.
 
     Args:
         over: What varies: ``epochs``, ``data``, ``models`` or ``seeds``.
-        studies: One row a study: ``study`` (its label), ``model``, ``data``, ``epoch``, ``seed``,
-            ``samples``, ``clean``, ``adversarial``, ``epsilon``, ``mark`` (what a reader has to
-            know), ``beside`` (what the other reading says of the adversarial scores).
+        studies: One row per study: ``study`` (its label), ``model``, ``data``, ``epoch``, ``seed``,
+            ``samples``, ``clean``, ``adversarial``, ``epsilon``, ``mark`` (a note), ``beside`` (the
+            other reading of the adversarial scores).
         matching: ``study``, ``target``, ``match``.
         scores: Of the matched targets, with intervals; see ``comparison_tables.comparison_scores``.
         paths: Classes of each target over the studies, and whether they stay the same.
         changes: Paired differences of scores, the largest certain ones first.
         pairs: Rank correlations of every two studies.
         agreement: Fleiss' kappa and mean correlation of all, against chance.
-        pooled: Means over the runs of a group, with intervals between runs; empty unless
-            ``group_by`` was given, or seeds are compared.
-        scoring: How responses became scores, in all of them.
-        notes: What a reader has to know, in sentences.
+        pooled: Means over the runs of a group, with intervals over runs; empty unless ``group_by``
+            was given, or seeds are compared.
+        scoring: The scoring of all studies.
+        notes: Notes for the reader, in sentences.
     """
 
     over: str
@@ -88,14 +88,14 @@ def compare(
     """Compare at least two studies of the same method.
 
     Args:
-        studies: Studies, folders of studies, or folders that hold folders of studies; one such
-            folder, or an object that holds several studies as ``members``, will do.
+        studies: Studies, series, folders of studies, or folders that contain such folders; a single
+            series or folder is allowed.
         over: What varies between them: ``"epochs"``, ``"data"``, ``"models"`` or ``"seeds"``.
         scoring: How responses become scores; None takes that of the studies, which must agree.
-        matching: Which targets go together, as ``analysis.matching.match_targets`` returns it.
-        allow: What else may differ, such as ``("different:epsilon",)``; it is marked.
-        group_by: Columns of ``Comparison.studies``; studies that agree in them are runs to be
-            pooled. Over seeds, those that agree in all but the seed are.
+        matching: Which targets match, as ``analysis.matching.match_targets`` returns it.
+        allow: What else may differ, such as ``("different:epsilon",)``; it is noted.
+        group_by: Columns of ``Comparison.studies``; studies that agree in them are pooled. Over
+            seeds, the default is all columns but the seed.
 
     Raises:
         StudyError: For fewer than two studies, the same one twice, studies of different methods or
@@ -123,7 +123,8 @@ def compare(
     if len(loaded) < 2:
         raise StudyError(
             f"A comparison needs at least two studies, got {len(loaded) or 'none'}"
-            f"{': ' + _place(loaded[0]) if loaded else ''}.{' '.join(['', *unfinished])}"
+            f"{f': {loaded[0].folder or loaded[0]}' if loaded else ''}."
+            f"{' '.join(['', *unfinished])}"
         )
     check_distinct(loaded)
     notes = [*unfinished, *check_comparable(loaded, over, allow, scored=scoring is not None)]
@@ -167,11 +168,10 @@ def compare(
 def load_all(
     studies: Any,  # noqa: ANN401
 ) -> tuple[list[Study], list[str]]:
-    """Return the studies that were given, and a sentence for each that is not finished.
+    """Load studies, and return them with a sentence for each that is not finished.
 
     Args:
-        studies: Studies, objects that hold several as ``members``, folders of studies, and folders
-            that hold folders of studies.
+        studies: Studies, series, folders of studies, and folders that contain such folders.
 
     Raises:
         StudyError: For a folder without a study.
@@ -205,12 +205,8 @@ def _folders(folder: Path) -> list[Path]:
         raise StudyError(f"The folder {folder} cannot be read: {error.strerror}.") from error
 
 
-def _place(study: Study) -> str:
-    return str(study.folder or study)
-
-
 def _filter_of(studies: Sequence[Study]) -> str:
-    """Return the filter whose scores are compared: the combined one, or the first."""
+    """Return the filter whose scores are compared: ``combined``, or the first."""
     swept = studies[0].manifest["question"]["sweep"]["filters"]
     everywhere = all(study.responses["filter"].nunique() == 3 for study in studies)
     return COMBINED if everywhere else str(swept[0])
@@ -224,7 +220,7 @@ def _measured(
     over: str,
     by: str,
 ) -> tuple[pd.DataFrame, list[MatchedScores]]:
-    """Return the matching, and what each study says of the matched targets."""
+    """Return the matching, and the scores of each study for the matched targets."""
     tested = {
         name: study.targets.loc[study.targets["tested"]]
         for name, study in zip(names, studies, strict=True)
@@ -250,7 +246,7 @@ def _of_study(
     groups: Sequence[Sequence[str]],
     filter_name: str,
 ) -> MatchedScores:
-    """Return the mean scores of groups of targets, which are matched with those of others."""
+    """Return the mean scores of groups of targets that match those of other studies."""
     order, values = study.estimates(filter_name)
     row_of = {target: row for row, target in enumerate(order)}
     rows = [[row_of[target] for target in group] for group in groups]

@@ -1,4 +1,4 @@
-"""A study as its users hold it: what was asked, and tables of what came out."""
+"""A study: its manifest, and the tables of its results."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -51,20 +51,20 @@ from hormesis.storage.table_checks import removals_of
 
 @dataclass(frozen=True)
 class Study:
-    """One network, one data set, one attack, and everything that was measured about them.
+    """The measurements of one network on one data set under one attack.
 
     Args:
-        manifest: What was asked, fingerprints, versions, and the unfiltered network's results.
-        targets: One row a target: ``target``, ``kind``, ``shape``, ``size``, ``depth``,
+        manifest: The request, fingerprints, versions, and the results of the unfiltered network.
+        targets: One row per target: ``target``, ``kind``, ``shape``, ``size``, ``depth``,
             ``minimum``, ``maximum``, ``tested``, ``reason``.
-        responses: One row a target, filter and step; see ``analysis.responses.response_table``.
-        folder: Where the study lies, or None if it was not written.
-        packed: The outcomes of a study that was not written, as its files would hold them, by the
-            place of their first sample.
-        samples: One row a sample, in the order in which they are measured: ``place`` in the data
-            set, and ``label``. None where that is not known.
-        confirmation: What stronger attacks said of claims, see ``analysis.confirmation.COLUMNS``;
-            None where there were no claims, or they were not put to the test.
+        responses: One row per target, filter and step; see ``analysis.responses.response_table``.
+        folder: The study's folder, or None if it was not written.
+        packed: The outcomes of a study that was not written, in the format of its files, by the
+            index of their first sample.
+        samples: One row per sample, in the order of measurement: ``place`` in the data set, and
+            ``label``. None if unknown.
+        confirmation: Tests of claims by stronger attacks, see ``analysis.confirmation.COLUMNS``;
+            None if there were no claims, or they were not tested.
     """
 
     manifest: dict[str, Any]
@@ -77,12 +77,12 @@ class Study:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Scores, intervals and classes, by the scoring that the study was made with.
+        """Scores, intervals and classes, by the study's own scoring.
 
         Columns ``target``, ``filter``, ``score``, ``value``, ``class``, ``low``, ``high``,
         ``level``, ``certain``, ``point``: ``class`` is ``undecided`` where the interval from
-        ``low`` to ``high`` straddles a border, ``point`` is the class by the estimate alone. All
-        classes are those of ``analysis.classes``.
+        ``low`` to ``high`` straddles a border, ``point`` is the class of the estimate. All classes
+        are those of ``analysis.classes``.
         """
         return self.scores_with(self.scoring)
 
@@ -94,12 +94,12 @@ class Study:
 
         Raises:
             SettingError: If the reference needs a control that was not measured.
-            StudyError: If the outcomes, which the intervals are made from, are damaged.
+            StudyError: If the outcomes, from which intervals are computed, are damaged.
         """
         return judge_scores(self._scored(scoring), self, scoring)
 
     def _scored(self, scoring: Scoring) -> pd.DataFrame:
-        """Return scores with intervals, and their classes by these alone."""
+        """Return scores with intervals, and classes without further evidence."""
         scores = group_scores(self.responses, self.settled_groups, scoring)
         if not self.has_outcomes:
             return with_intervals(scores, None, None, scoring)
@@ -116,11 +116,10 @@ class Study:
 
     @cached_property
     def readings(self) -> pd.DataFrame:
-        """The other reading of every score: by ``density`` beside scores by ``base``.
+        """The other reading of every score: ``density`` if scores refer to ``base``, else ``base``.
 
-        Beside scores by another reference it is the one by ``base``. Columns ``target``,
-        ``filter``, ``score``, ``value``, ``low``, ``high``, ``says`` and ``contradicts``, in the
-        order of ``scores``; see ``analysis.readings.describe_readings``.
+        Columns ``target``, ``filter``, ``score``, ``value``, ``low``, ``high``, ``says`` and
+        ``contradicts``, in the order of ``scores``; see ``analysis.readings.describe_readings``.
         """
         reading, scoring = other_reading(self.scoring), self.scoring
         if scoring.reference == "random":
@@ -149,11 +148,11 @@ class Study:
     def interval_method(
         self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]
     ) -> IntervalMethod:
-        """Return Student's t, or what holds at any time for a sweep that chose when to stop.
+        """Return Student's t, or a confidence sequence for a sweep that chose when to stop.
 
         Args:
             scoring: The level.
-            samples: How many were measured: of all targets, or of each in a table of all scores.
+            samples: Number of samples measured, of all targets or of each target.
         """
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
@@ -163,10 +162,10 @@ class Study:
 
     @cached_property
     def settled_groups(self) -> tuple[SettledGroup, ...]:
-        """Which samples count for which targets.
+        """The targets, grouped by the number of samples after which they were settled.
 
-        Of a sweep that chose when to stop, targets that were settled before others keep the
-        responses and scores of their samples up to there. All others count all samples.
+        In a sweep that chose when to stop, targets that were settled early keep the results of
+        their samples up to that point. All others use all samples.
         """
         whole = SettledGroup(int(self.manifest["base"].get("samples", 0)), self.base, ())
         swept = self.responses["target"].unique().tolist()
@@ -174,12 +173,12 @@ class Study:
 
     @cached_property
     def group_of(self) -> dict[str, SettledGroup]:
-        """Which samples count for each target, and the unfiltered network's performance there."""
+        """The group of each target, with its samples and the unfiltered network's performance."""
         return {target: group for group in self.settled_groups for target in group.targets}
 
     @property
     def planned(self) -> int | None:
-        """Number of samples there were, if the sweep chose when to stop; else None."""
+        """Number of samples available, if the sweep chose when to stop; else None."""
         question = self.manifest["question"]
         stopping = question["sweep"].get("until") is not None
         return int(question["data"]["samples"]) if stopping else None
@@ -193,30 +192,30 @@ class Study:
     def influence(
         self, filter_name: str
     ) -> tuple[Float[np.ndarray, "three targets samples"], InfluenceMoments]:
-        """Return what each sample contributes to the scores, by the study's own scoring.
+        """Return the influence values of the scores, by the study's own scoring.
 
         Args:
             filter_name: A filter that was swept, or ``combined``.
 
         Returns:
             The influence values of the clean, adversarial and difference score, for targets in the
-            order of the table of scores, and their sums. See ``group_influence`` for targets that
-            were settled before others.
+            order of the table of scores, and their moments. See ``group_influence`` for targets
+            that were settled before others.
 
         Raises:
-            StudyError: If the study keeps no outcomes, or they are damaged.
+            StudyError: If the study has no outcomes, or they are damaged.
         """
         return group_influence(
             self.responses, self.settled_groups, self.scoring, self.blocks, filter_name
         )
 
     def with_scoring(self, scoring: Scoring) -> "Study":
-        """Return the same study with another scoring as its own."""
+        """Return the same study with another scoring."""
         return replace(self, manifest={**self.manifest, "scoring": plain_scoring(scoring)})
 
     @property
     def scoring(self) -> Scoring:
-        """The scoring that the study was made with."""
+        """The study's own scoring."""
         values: dict[str, Any] = dict(self.manifest["scoring"])
         values |= {name: float(value) for name, value in values.items() if type(value) is int}
         return Scoring(**values)
@@ -232,7 +231,7 @@ class Study:
 
     @cached_property
     def chance(self) -> float | None:
-        """Performance of guessing, see ``analysis.chance``; None where that is not known."""
+        """Performance of guessing, see ``analysis.chance``; None if unknown."""
         return chance_of(self.manifest, self.samples)
 
     @property
@@ -246,7 +245,7 @@ class Study:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know about this study, in sentences."""
+        """Notes for the reader, in sentences."""
         notes = (*self.manifest["notes"], *claim_notes(self))
         if self.scoring.reference == "random" and len(control_columns(self.responses)) == 1:
             notes += (ONE_DRAW,)
@@ -254,12 +253,12 @@ class Study:
 
     @property
     def finished(self) -> bool:
-        """Whether all was measured that was asked for; if not, tables and scores are estimates."""
+        """Whether everything was measured; otherwise tables and scores are estimates."""
         return self.manifest.get("state", "finished") == "finished"
 
     @property
     def has_outcomes(self) -> bool:
-        """Whether per-sample outcomes were kept, as intervals need."""
+        """Whether per-sample outcomes were stored, which intervals need."""
         store = self._store
         return store is not None and bool(store.firsts())
 
@@ -273,9 +272,9 @@ class Study:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """Of which samples the shards behind the responses are: first, and the one behind the last.
+        """The samples of the shards behind the responses, as pairs of first and end index.
 
-        Places are those in the order in which samples are measured.
+        Indices count samples in the order of measurement.
         """
         shards, samples = self.manifest.get("shards"), int(self.manifest["base"]["samples"])
         if shards is None:
@@ -303,7 +302,8 @@ class Study:
         samples = self.manifest["base"]["samples"]
         if samples_read != samples:
             raise StudyError(
-                f"The study {self.folder} has the outcomes of {samples_read} samples out of {samples}."
+                f"The study {self.folder} has the outcomes of {samples_read} samples out of "
+                f"{samples}."
             )
 
     def _shards(self, store: Store) -> Iterator[StoredOutcomes]:
@@ -318,7 +318,7 @@ class Study:
             ) from error
 
     def outcomes(self) -> StoredOutcomes:
-        """Read all per-sample outcomes at once; NaN where a target was settled before.
+        """Read all per-sample outcomes at once; NaN for samples after a target was settled.
 
         Raises:
             StudyError: If there are none, or a file is damaged or missing.
@@ -333,7 +333,7 @@ class Study:
         return make_display("study.html", self)
 
     def __repr__(self) -> str:
-        """Say what the study is about."""
+        """Return network, data, attack and the number of targets."""
         question = self.manifest["question"]
         tested = sum(self.targets["tested"].tolist())
         return (
@@ -343,9 +343,9 @@ class Study:
 
 
 def load_study(folder: str | Path) -> Study:
-    """Open a study that ``analyze`` has written, or is writing. Needs no network and no torch.
+    """Load a study that ``analyze`` has written, or is writing. Needs no network and no torch.
 
-    Of one that is not finished, tables and scores are estimates from the shards that are there.
+    Tables and scores of an unfinished study are estimates from the shards written so far.
 
     Args:
         folder: The study's folder.

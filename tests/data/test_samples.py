@@ -145,8 +145,8 @@ def draws(draw):
 
 @given(draws())
 @settings(deadline=None)
-def test_every_class_keeps_its_share_to_within_one_sample(draw_balanced):
-    labels, count, seed = draw_balanced
+def test_every_class_keeps_its_share_to_within_one_sample(case):
+    labels, count, seed = case
     chosen = draw_stratified(torch.tensor(labels), count, seed).tolist()
     assert chosen == sorted(set(chosen))
     assert len(chosen) == count
@@ -157,8 +157,8 @@ def test_every_class_keeps_its_share_to_within_one_sample(draw_balanced):
 
 @given(draws())
 @settings(deadline=None)
-def test_the_same_seed_gives_the_same_samples_whatever_the_classes_are_called(draw_balanced):
-    labels, count, seed = draw_balanced
+def test_the_same_seed_gives_the_same_samples_whatever_the_classes_are_called(case):
+    labels, count, seed = case
     first = draw_stratified(torch.tensor(labels), count, seed)
     again = draw_stratified(torch.tensor([2 * value + 100 for value in labels]), count, seed)
     assert first.tolist() == again.tolist()

@@ -75,8 +75,8 @@ def test_the_global_state_stays():
     ("wrong", "message"),
     [
         (lambda: Recipe(epochs=0), "`epochs` to be a whole number of at least 1, got 0"),
-        (lambda: Recipe(batch_size=True), "`batch` to be a whole number"),
-        (lambda: Recipe(lr=float("nan")), "`rate` to be a finite number above 0, got nan"),
+        (lambda: Recipe(batch_size=True), "`batch_size` to be a whole number"),
+        (lambda: Recipe(lr=float("nan")), "`lr` to be a finite number above 0, got nan"),
         (lambda: Recipe(seed=-1), "`seed` to be a whole number of at least 0"),
         (lambda: Recipe(seed=2**63), "`seed` to be at most"),
         (lambda: Recipe(stem="tiny"), "Unknown stem 'tiny'"),
@@ -86,7 +86,7 @@ def test_the_global_state_stays():
         (lambda: DataConfig(samples=1), "`samples` to be a whole number of at least 2"),
         (lambda: DataConfig(split_seed=-1), "`split_seed` to be a whole number"),
         (lambda: TrainerConfig(checkpoint_every=0), "`checkpoint_every` to be a whole number"),
-        (lambda: TrainerConfig(num_workers=-1), "`loaders` to be a whole number"),
+        (lambda: TrainerConfig(num_workers=-1), "`num_workers` to be a whole number"),
         (lambda: TrainerConfig(validation_samples=1), "`validation_samples` to be a whole number"),
     ],
 )

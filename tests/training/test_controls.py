@@ -90,7 +90,7 @@ def test_the_same_call_measures_nothing_again_and_more_seeds_are_added(made, mon
         raise AssertionError("measured again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(experiment, "evaluated", never)
+        patched.setattr(experiment, "evaluate_robustness", never)
         compared(made.folder)
     assert {path: path.read_bytes() for path in tables} == tables
     arms = ("selective", "everything")
@@ -101,7 +101,7 @@ def test_the_same_call_measures_nothing_again_and_more_seeds_are_added(made, mon
 
 
 def test_another_question_in_the_same_folder_is_refused(made, tmp_path):
-    with pytest.raises(TrainingError, match=r"holds another retraining \(recipe.lr is 0.1 here"):
+    with pytest.raises(TrainingError, match=r"holds another retraining \(recipe.rate is 0.1 here"):
         compared(made.folder, recipe=hm.Recipe(epochs=1, batch_size=10, lr=0.1))
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(TrainingError, match="holds something else"):

@@ -58,10 +58,10 @@ def bootstrap_errors(
             warnings.simplefilter("ignore", RuntimeWarning)  # rows without any value stay NaN
             low, high = np.nanquantile(flat, (tail, 1 - tail), axis=0)
         sides.append((value - low, high - value))
-    usual = stats.norm.ppf(1 - tail) * np.sqrt(1 - 1 / samples)  # as s² divides by n − 1
+    critical = stats.norm.ppf(1 - tail) * np.sqrt(1 - 1 / samples)  # as s² divides by n − 1
     least = moments.typical.T.ravel()
     below, above = (
-        np.hypot(np.maximum(np.concatenate(side), 0) / usual, least)
+        np.hypot(np.maximum(np.concatenate(side), 0) / critical, least)
         for side in zip(*sides, strict=True)
     )
     return replace(moments.standard_errors(), below=below, above=above)

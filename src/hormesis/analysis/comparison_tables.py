@@ -59,8 +59,8 @@ class MatchedScores:
 
     def paired(self, other: "MatchedScores") -> bool:
         """Return whether both have outcomes of the same samples."""
-        kept = self.influence is not None and other.influence is not None
-        return kept and self.samples == other.samples
+        have_outcomes = self.influence is not None and other.influence is not None
+        return have_outcomes and self.samples == other.samples
 
 
 def average_moments(
@@ -120,7 +120,7 @@ def comparison_scores(
     table = pd.DataFrame(
         {
             "study": np.repeat(np.asarray([study.label for study in measured], dtype=object), rows),
-            "match": _repeated(matches, len(measured)),
+            "match": _row_matches(matches, len(measured)),
             "score": list(SCORES) * (len(matches) * len(measured)),
             "value": values,
             "class": classify_all(values, scoring.tolerance),
@@ -139,16 +139,16 @@ def comparison_scores(
 
 def estimated_classes(matches: Sequence[str], study: MatchedScores, scoring: Scoring) -> np.ndarray:
     """Return the classes by the estimates of one study, in the order of ``comparison_scores``."""
-    return _shown(comparison_scores(matches, [study], scoring)).to_numpy(dtype=object)
+    return _decided_classes(comparison_scores(matches, [study], scoring)).to_numpy(dtype=object)
 
 
-def _shown(scores: pd.DataFrame) -> pd.Series:
+def _decided_classes(scores: pd.DataFrame) -> pd.Series:
     """Return the classes; undecided ones are replaced by those of the estimates."""
     label, point = scores["class"], scores["point"]
     return pd.Series(np.where(label == UNDECIDED, point, label), index=scores.index)
 
 
-def _repeated(matches: Sequence[str], times: int) -> np.ndarray:
+def _row_matches(matches: Sequence[str], times: int) -> np.ndarray:
     """Return the match of every row of ``times`` tables, which have a row for each score."""
     return np.tile(np.repeat(np.asarray(matches, dtype=object), len(SCORES)), times)
 
@@ -168,7 +168,7 @@ def class_paths(scores: pd.DataFrame) -> pd.DataFrame:
         the same, but is not always certain), ``no``, or ``undefined``, also at chance.
     """
     rows = []
-    letters = _shown(scores).map(lambda name: CLASSES[name].letter)
+    letters = _decided_classes(scores).map(lambda name: CLASSES[name].letter)
     letters = letters.where(scores["certain"], letters.str.lower())
     grouped = scores.assign(letter=letters).groupby(["score", "match"], sort=False)
     for key, part in grouped:
@@ -232,14 +232,14 @@ def score_changes(
         ``paired``.
     """
     rows = len(matches) * len(SCORES)
-    sides = [(measured[one], measured[other]) for one, other in pairs]
+    sides = [(measured[first], measured[second]) for first, second in pairs]
     before, after = (
         np.concatenate([side[index].values.T.ravel() for side in sides]) for index in (0, 1)
     )
     labels = [np.asarray([side[index].label for side in sides], dtype=object) for index in (0, 1)]
     half, p = (
         np.concatenate(parts)
-        for parts in zip(*(_width_and_p(*side, scoring.level) for side in sides), strict=True)
+        for parts in zip(*(_half_width_and_p(*side, scoring.level) for side in sides), strict=True)
     )
     difference = after - before
     points = {
@@ -253,7 +253,7 @@ def score_changes(
     return pd.DataFrame(
         {
             "score": list(SCORES) * (len(matches) * len(pairs)),
-            "match": _repeated(matches, len(pairs)),
+            "match": _row_matches(matches, len(pairs)),
             "from": np.repeat(labels[0], rows),
             "to": np.repeat(labels[1], rows),
             "from_class": from_class,
@@ -262,31 +262,31 @@ def score_changes(
             "low": difference - half,
             "high": difference + half,
             "p": p,
-            "paired": np.repeat([one.paired(other) for one, other in sides], rows),
+            "paired": np.repeat([first.paired(second) for first, second in sides], rows),
         }
     )
 
 
-def _width_and_p(
-    one: MatchedScores, other: MatchedScores, level: float
+def _half_width_and_p(
+    first: MatchedScores, second: MatchedScores, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return half the width of the interval of each difference, and its p-value."""
-    distance = np.abs(other.values - one.values).T.ravel()
+    distance = np.abs(second.values - first.values).T.ravel()
     if (
-        one.moments is None
-        or other.moments is None
-        or one.interval_method is None
-        or other.interval_method is None
+        first.moments is None
+        or second.moments is None
+        or first.interval_method is None
+        or second.interval_method is None
     ):
         return np.full_like(distance, np.nan), np.full_like(distance, np.nan)
-    sides = one.standard_errors(), other.standard_errors()
-    interval_method = method_of_fewer(one.interval_method, other.interval_method)
-    if one.paired(other):
-        assert one.influence is not None
-        assert other.influence is not None
-        most = np.hypot(one.moments.most, other.moments.most)
-        standard_errors = moments_of(other.influence - one.influence, most).standard_errors(
-            one.population
+    sides = first.standard_errors(), second.standard_errors()
+    interval_method = method_of_fewer(first.interval_method, second.interval_method)
+    if first.paired(second):
+        assert first.influence is not None
+        assert second.influence is not None
+        most = np.hypot(first.moments.most, second.moments.most)
+        standard_errors = moments_of(second.influence - first.influence, most).standard_errors(
+            first.population
         )
     else:
         error = np.hypot(sides[0].above, sides[1].above)
@@ -307,11 +307,13 @@ def _width_and_p(
     return np.where(undefined, np.nan, half), np.where(undefined, np.nan, p)
 
 
-def method_of_fewer(one: IntervalMethod, other: IntervalMethod) -> IntervalMethod:
+def method_of_fewer(first: IntervalMethod, second: IntervalMethod) -> IntervalMethod:
     """Return the interval method of fewer samples, row by row if a study's numbers differ."""
-    interval_method = min(one, other, key=lambda interval_method: np.min(interval_method.samples))
-    if isinstance(one, ConfidenceSequence) and isinstance(other, ConfidenceSequence):
-        fewer = np.minimum(one.samples, other.samples)
+    interval_method = min(
+        first, second, key=lambda interval_method: np.min(interval_method.samples)
+    )
+    if isinstance(first, ConfidenceSequence) and isinstance(second, ConfidenceSequence):
+        fewer = np.minimum(first.samples, second.samples)
         return replace(interval_method, samples=fewer if fewer.ndim else int(fewer))
     return interval_method
 
@@ -353,7 +355,7 @@ def agreement_tables(
     for score in SCORES:
         chosen = scores.loc[scores["score"] == score]
         values = _wide(chosen, "value", studies).dropna(axis=1)
-        codes = [_CODES.get(point, -1) for point in _shown(chosen).tolist()]
+        codes = [_CODES.get(point, -1) for point in _decided_classes(chosen).tolist()]
         classes = _wide(chosen.assign(code=codes), "code", studies)[values.columns]
         defined = (classes >= 0).all(axis=0)  # at chance, nothing has a class to agree on
         values, classes = values.loc[:, defined], classes.loc[:, defined]

@@ -24,7 +24,7 @@ SURROGATES = "surrogates"
 """An attack besides ``noise`` and ``transfer``: computed on filtered versions of the network."""
 MARGIN = 0.02
 """Share of the unfiltered network's clean performance by which another attack may do more harm."""
-_SPELLED = {
+_ATTACK_TEXTS = {
     NOISE: "random noise of the same ε",
     TRANSFER: "inputs perturbed on the unfiltered network",
     SURROGATES: "inputs perturbed on filtered versions of the network",
@@ -174,10 +174,11 @@ def cross_notes(table: pd.DataFrame | None, settings: Mapping[str, Any], metric:
     if table is None or masked is None:
         return []
     rows = table.loc[(table["stress"] == CROSS) & table["working"].astype(bool)]
-    ways = ", ".join(_SPELLED[name] for name in dict.fromkeys(rows["attack"]) if name in _SPELLED)
+    ways = ", ".join(
+        _ATTACK_TEXTS[name] for name in dict.fromkeys(rows["attack"]) if name in _ATTACK_TEXTS
+    )
     notes = [
-        _of_the_network(row, metric)
-        for row in masked.loc[masked["target"] == ""].to_dict("records")
+        _network_note(row, metric) for row in masked.loc[masked["target"] == ""].to_dict("records")
     ]
     counts = rows.loc[rows["target"] != ""].groupby("attack").size()
     worst = masked.loc[masked["target"] != ""].sort_values("value", ascending=False)
@@ -185,16 +186,16 @@ def cross_notes(table: pd.DataFrame | None, settings: Mapping[str, Any], metric:
         row = masked_by_attack.iloc[0]
         notes.append(
             f"{len(masked_by_attack)} of {counts[attack]} adversarial figures of filtered networks "
-            f"are masked: under {_SPELLED[str(attack)]} they are worse than under the attack, most of all "
-            f"{str(row['target']).removesuffix('.weight')}, {row['filter'].replace('_', '-')}, "
-            f"step {row['step']}, by {_spelled(row)}."
+            f"are masked: under {_ATTACK_TEXTS[str(attack)]} they are worse than under the "
+            f"attack, most of all {str(row['target']).removesuffix('.weight')}, "
+            f"{row['filter'].replace('_', '-')}, step {row['step']}, by {_interval_text(row)}."
         )
     if not notes:
         count = len(rows[["target", "filter", "step"]].drop_duplicates())
         notes.append(
             f"Cross-check of {count} adversarial figures on {settings.get('samples', '?')} "
-            f"samples: none is masked. Compared with: {ways}. Filtered networks that hardly work are not "
-            "judged."
+            f"samples: none is masked. Compared with: {ways}. Filtered networks that hardly "
+            "work are not judged."
         )
     if not settings.get("surrogates"):
         notes.append(
@@ -204,13 +205,13 @@ def cross_notes(table: pd.DataFrame | None, settings: Mapping[str, Any], metric:
     return notes
 
 
-def _of_the_network(row: Mapping[Any, Any], metric: str) -> str:
+def _network_note(row: Mapping[Any, Any], metric: str) -> str:
     return (
         f"The unfiltered network's adversarial {metric} is masked: under "
-        f"{_SPELLED[str(row['attack'])]} it is worse by {_spelled(row)} than under the attack, "
-        f"which leaves {row['base']:.3f}. No adversarial or difference score has a class."
+        f"{_ATTACK_TEXTS[str(row['attack'])]} it is worse by {_interval_text(row)} than under the "
+        f"attack, which leaves {row['base']:.3f}. No adversarial or difference score has a class."
     )
 
 
-def _spelled(row: Mapping[Any, Any] | pd.Series) -> str:
+def _interval_text(row: Mapping[Any, Any] | pd.Series) -> str:
     return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"

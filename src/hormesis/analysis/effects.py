@@ -75,7 +75,7 @@ def accuracy_table(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         ``high``, all from 0 to 1.
     """
     rows = []
-    for key, part in _grouped(outcomes, ["arm", "seed", *KEYS]):
+    for key, part in _groups(outcomes, ["arm", "seed", *KEYS]):
         mean = crossed_mean(part["right"].to_numpy(float)[None], level)
         ends = max(mean.low, 0.0), min(mean.high, 1.0)
         rows.append((*key, len(part), mean.value, *ends))
@@ -95,7 +95,7 @@ def pooled_accuracy(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame
         ``high``.
     """
     rows = []
-    for key, part in _grouped(outcomes, ["arm", *KEYS]):
+    for key, part in _groups(outcomes, ["arm", *KEYS]):
         values = _wide(part)
         mean = crossed_mean(values, level)
         ends = max(mean.low, 0.0), min(mean.high, 1.0)
@@ -120,7 +120,7 @@ def effect_table(
     """
     wide = {
         key: part.pivot(index="seed", columns="sample", values="right")
-        for key, part in _grouped(outcomes, ["arm", *KEYS])
+        for key, part in _groups(outcomes, ["arm", *KEYS])
     }
     rows = []
     for (arm, attack, epsilon), table in wide.items():
@@ -138,9 +138,7 @@ def effect_table(
     return table.assign(verdict=_verdicts(table))
 
 
-def _grouped(
-    table: pd.DataFrame, keys: list[str]
-) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+def _groups(table: pd.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     for key, part in table.groupby(keys, sort=False):
         yield key if isinstance(key, tuple) else (key,), part
 

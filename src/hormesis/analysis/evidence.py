@@ -33,12 +33,12 @@ def judge_scores(scores: pd.DataFrame, study: StudyLike, scoring: Scoring) -> pd
         study: The study of the scores.
         scoring: How responses became scores.
     """
-    crossed = _crossed(study)
+    crossed = _masked_rows(study)
     evidence = Evidence(
         at_chance=study.at_chance,
         masked=is_base_masked(study),
-        unmasked=_unmasked(study, scoring, mark_masked_cells(study.responses, crossed)),
-        confirmed=_confirmed(study, scoring),
+        unmasked=_unmasked_scores(study, scoring, mark_masked_cells(study.responses, crossed)),
+        confirmed=_confirmed_claims(study, scoring),
     )
     return with_verdicts(scores, evidence, scoring.tolerance)
 
@@ -49,10 +49,10 @@ def is_base_masked(study: StudyLike) -> bool:
     Args:
         study: Any study.
     """
-    return is_masked(*base_idle(study.manifest)) or base_is_masked(_crossed(study))
+    return is_masked(*base_idle(study.manifest)) or base_is_masked(_masked_rows(study))
 
 
-def _crossed(study: StudyLike) -> pd.DataFrame | None:
+def _masked_rows(study: StudyLike) -> pd.DataFrame | None:
     return masked_rows(study.confirmation, study.manifest.get("cross_check", {}))
 
 
@@ -71,7 +71,7 @@ def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:
     return zero, unmoved
 
 
-def _unmasked(
+def _unmasked_scores(
     study: StudyLike, scoring: Scoring, responses: pd.DataFrame
 ) -> Float[np.ndarray, " rows"] | None:
     if not masked_cells(responses).any():
@@ -84,7 +84,7 @@ def _unmasked(
     return group_scores(capped, study.settled_groups, scoring)["value"].to_numpy(dtype=float)
 
 
-def _confirmed(study: StudyLike, scoring: Scoring) -> Mapping[tuple[str, str, str], str]:
+def _confirmed_claims(study: StudyLike, scoring: Scoring) -> Mapping[tuple[str, str, str], str]:
     """Return the verdicts on claims, if they were tested by this scoring or a stricter one."""
     table, level = study.confirmation, study.manifest.get("confirmation", {}).get("level", 0.0)
     if table is None or (scoring.base, scoring.reference) != ("network", "base"):
@@ -142,7 +142,7 @@ def _sentence(
     text = f"{target.removesuffix('.weight')}: {_VERDICTS[verdict]}: {numbers}"
     if same is None:
         return f"{text}."
-    controls = " and ".join(_CONTROLS[each] for each in same)
+    controls = " and ".join(_CONTROLS[control] for control in same)
     if not same:
         return f"{text}. Controls of equal size, noise and random removal, do not do the same."
     return f"{text}. {controls[0].upper()}{controls[1:]} does the same: it is not these values."

@@ -125,17 +125,17 @@ def gradient(
         removals: Number of rows of the outcomes.
     """
     derivatives = _Derivatives(sweeps, base, scoring, removals)
-    plain, whole, reaches, draws = [], [], [], []
+    own_slopes, score_slopes, reaches, draws = [], [], [], []
     offsets, ties = np.zeros((2, 3, len(rows.names)))
     for index, name in enumerate(("clean", "adversarial")):
         own = derivatives.response(name, "outcome")
         controls = [derivatives.response(name, column) for column in derivatives.controls]
-        plain.append(_slopes(csr_array(rows.mean @ own.own)))
+        own_slopes.append(_slopes(csr_array(rows.mean @ own.own)))
         matrix, mean, tie = own.own, own.mean, own.tie
         for draw in controls:
             matrix = matrix - draw.own / len(controls)
             mean, tie = mean - draw.mean / len(controls), tie - draw.tie / len(controls)
-        whole.append(_slopes(csr_array(rows.mean @ matrix)))
+        score_slopes.append(_slopes(csr_array(rows.mean @ matrix)))
         reaches.append(csr_array(rows.mean @ own.reach))
         offsets[index], ties[index] = rows.mean @ mean, rows.mean @ tie
         sign = 1 if index else -1
@@ -147,8 +147,8 @@ def gradient(
     if base.tied:
         offsets[1:] -= base.tied * ties[1:] * (base.adversarial - base.clean / 2)
     return Gradient(
-        *whole,
-        difference=(plain[0], plain[1]) if derivatives.controls else None,
+        *score_slopes,
+        difference=(own_slopes[0], own_slopes[1]) if derivatives.controls else None,
         reach=(reaches[0], reaches[1]),
         offset=offsets,
         tie=ties[1:],
@@ -228,11 +228,11 @@ class _Derivatives:
     def _kappa(self, prefix: str) -> tuple[np.ndarray, np.ndarray]:
         """Return ``κ`` of the responses and of the divisor."""
         names = (f"{prefix}clean", f"{prefix}adversarial")
-        whole = [self.sweeps.columns[name].astype(np.float64) for name in names]
+        curves = [self.sweeps.columns[name].astype(np.float64) for name in names]
         lost = slope_of(np.array(self.base.clean), np.array(self.base.adversarial))
         if not lost or not self.base.tied:
-            return np.zeros_like(whole[0]), np.zeros_like(whole[0][:, :1])
-        falls = slope_of(*whole) / lost
+            return np.zeros_like(curves[0]), np.zeros_like(curves[0][:, :1])
+        falls = slope_of(*curves) / lost
         if self.scoring.base != "first":
             return falls, np.ones_like(falls[:, :1])
         own = [self.sweeps.columns[name].astype(float) for name in ("clean", "adversarial")]

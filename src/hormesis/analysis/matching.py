@@ -64,15 +64,15 @@ def _in_all(matching: pd.DataFrame, studies: Sequence[str]) -> pd.DataFrame:
     studies_of: dict[str, set[str]] = {}
     for study, _, match in matching.itertuples(index=False, name=None):
         studies_of.setdefault(match, set()).add(study)
-    kept = matching.loc[
+    common = matching.loc[
         [len(studies_of[name]) == len(studies) for name in matching["match"].tolist()]
     ]
-    if kept.empty:
+    if common.empty:
         raise StudyError(
             "The studies have no target in common; compare architectures with `over` as 'models', "
             "or give a table of your own with `matching`."
         )
-    return kept.reset_index(drop=True)
+    return common.reset_index(drop=True)
 
 
 def check_matching(table: pd.DataFrame, targets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -303,9 +303,9 @@ class _Ranges:
         base = np.stack([block.base_clean, block.base_adversarial])
         self._binary = self._binary and bool(np.isin(base, (0, 1)).all())
         if not self._binary:
-            every = np.hstack([np.stack([block.clean, block.adversarial]), base[:, None]])
-            self._lowest.append(every.min(axis=-1))
-            self._highest.append(every.max(axis=-1))
+            outcomes = np.hstack([np.stack([block.clean, block.adversarial]), base[:, None]])
+            self._lowest.append(outcomes.min(axis=-1))
+            self._highest.append(outcomes.max(axis=-1))
 
     def widths(self) -> Float[np.ndarray, "two outcomes"] | None:
         """Return the ranges, clean and adversarial; None if all are 1."""

@@ -55,7 +55,7 @@ def pool_runs(
     count, mean = len(runs), values.mean(axis=0)
     between = values.var(axis=0, ddof=1) / count
     sampling, shared = _sampling(runs)
-    interval_method = _law(runs, scoring)
+    interval_method = _interval_method(runs, scoring)
     table = pd.DataFrame(
         {
             **group,
@@ -84,7 +84,9 @@ def pool_runs(
     table = with_intervals(table.assign(filter=""), standard_errors, interval_method, scoring)
     named = {"value": "mean", "low": "total_low", "high": "total_high"}
     table = table.drop(columns=["filter", "level"]).rename(columns=named)
-    table["class"] = _confirmed(table["class"].to_numpy(dtype=object), matches, runs, scoring)
+    table["class"] = _with_common_claims(
+        table["class"].to_numpy(dtype=object), matches, runs, scoring
+    )
     runs_half = stats.t.ppf((1 + scoring.level) / 2, count - 1) * np.sqrt(between)
     return table.assign(
         low=mean - runs_half,
@@ -94,7 +96,7 @@ def pool_runs(
     )
 
 
-def _confirmed(
+def _with_common_claims(
     label: np.ndarray, matches: Sequence[str], runs: Sequence[MatchedScores], scoring: Scoring
 ) -> np.ndarray:
     """Return the classes; claims under attack get the common class of the runs."""
@@ -106,7 +108,7 @@ def _confirmed(
     return label
 
 
-def _law(runs: Sequence[MatchedScores], scoring: Scoring) -> IntervalMethod:
+def _interval_method(runs: Sequence[MatchedScores], scoring: Scoring) -> IntervalMethod:
     methods = [run.interval_method for run in runs if run.interval_method is not None]
     if len(methods) < len(runs):
         return Student(_EXACT, scoring.level)

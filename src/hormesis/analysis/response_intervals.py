@@ -30,8 +30,8 @@ def wilson(share: Values, samples: int, factor: float) -> tuple[Values, Values]:
     """
     narrowed = 1 + factor**2 / samples
     middle = (share + factor**2 / (2 * samples)) / narrowed
-    spread = share * (1 - share) / samples + factor**2 / (4 * samples**2)
-    half = factor / narrowed * np.sqrt(spread)
+    variance = share * (1 - share) / samples + factor**2 / (4 * samples**2)
+    half = factor / narrowed * np.sqrt(variance)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
@@ -78,7 +78,7 @@ def mean_squares(
         part = part_of(block, 0, samples - seen)
         for kind in KINDS:
             # The last entry answers for the unfiltered network, whose row is -1.
-            every = np.vstack([getattr(part, kind), getattr(part, f"base_{kind}")])
-            sums[kind] += np.square(every.astype(np.float64)).sum(axis=1)[rows]
+            outcomes = np.vstack([getattr(part, kind), getattr(part, f"base_{kind}")])
+            sums[kind] += np.square(outcomes.astype(np.float64)).sum(axis=1)[rows]
         seen += len(part.base_clean)
     return {kind: total / samples for kind, total in sums.items()}

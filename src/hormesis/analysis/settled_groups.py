@@ -214,15 +214,15 @@ def group_influence(
     )
     if len(groups) == 1:
         return np.concatenate(values_of_groups[0], axis=-1), moments
-    whole = max(group.samples for group in groups)
+    total = max(group.samples for group in groups)
     names: list[str] = []
     padded = []
     for (_, part), values in zip(_parts(responses, groups), values_of_groups, strict=True):
         names.extend(target for target, _ in score_layout(as_sweeps(part), only).names)
         own = np.concatenate(values, axis=-1)
-        padded.append(np.pad(own, ((0, 0), (0, 0), (0, whole - own.shape[-1]))))
+        padded.append(np.pad(own, ((0, 0), (0, 0), (0, total - own.shape[-1]))))
     counts = np.asarray(moments.samples)
-    scale = np.sqrt(whole * (whole - 1) / (counts * (counts - 1)))
+    scale = np.sqrt(total * (total - 1) / (counts * (counts - 1)))
     influence = np.concatenate(padded, axis=1)[:, _order(names, responses)]
     influence *= scale.astype(influence.dtype)[:, None]
     pairs = {name: getattr(moments, name) for name in ("shared", "divisor")}
@@ -230,8 +230,8 @@ def group_influence(
         moments,
         second=moments.second * scale**2,
         fourth=moments.fourth * scale**4,
-        most=moments.most * whole / counts,
-        samples=whole,
+        most=moments.most * total / counts,
+        samples=total,
         **{name: None if value is None else value * scale**2 for name, value in pairs.items()},
     )
 

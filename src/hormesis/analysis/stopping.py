@@ -154,8 +154,8 @@ class Stopping:
     def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the scores, and the same with classes that other targets cannot change."""
         responses = self.responses()
-        kept = {name for group in self.settled_groups for name in group.targets}
-        rest = tuple(name for name in self.cells["target"].unique().tolist() if name not in kept)
+        grouped = {name for group in self.settled_groups for name in group.targets}
+        rest = tuple(name for name in self.cells["target"].unique().tolist() if name not in grouped)
         groups = [*self.settled_groups, SettledGroup(self.samples, self._base(), rest)]
         scores = group_scores(responses, groups, self.scoring)
         moments = group_moments(responses, groups, self.scoring, self._blocks)
@@ -181,8 +181,8 @@ class Stopping:
 
     def responses(self) -> pd.DataFrame:
         """Return the responses so far; those of settled targets are of their own samples."""
-        kept = [name for group in self.settled_groups for name in group.targets]
-        rest = response_table(self.cells.loc[~self.cells["target"].isin(kept)], self.means)
+        grouped = [name for group in self.settled_groups for name in group.targets]
+        rest = response_table(self.cells.loc[~self.cells["target"].isin(grouped)], self.means)
         return pd.concat([*self._kept, rest]).sort_index()
 
     def _base(self) -> Base:

@@ -14,7 +14,6 @@ from hormesis.analysis.moments import StandardErrors, Values
 from hormesis.settings.scoring import Scoring
 
 _PRECISE = 1 / 20  # of the relative variance of what is divided by: that of 20 right answers
-INTERVAL_COLUMNS = ("low", "high", "level", "certain", "point")
 
 
 @dataclass(frozen=True)

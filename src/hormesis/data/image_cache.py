@@ -81,7 +81,7 @@ def decode_images(
     key = _key(files, beside)
     homes = (beside / FOLDER, cache_folder() / "decoded")
     for home in homes:
-        pixels = _mapped(home / f"{name}-{key}.npy", len(files))
+        pixels = _map_array(home / f"{name}-{key}.npy", len(files))
         if pixels is not None:
             return DecodedImages(pixels, _note(home, homes[0]))
     for home in homes:
@@ -92,8 +92,8 @@ def decode_images(
             if error.errno not in UNUSABLE:
                 raise
             continue
-        _forget(home, name, path)
-        pixels = _mapped(path, len(files))
+        _delete_stale(home, name, path)
+        pixels = _map_array(path, len(files))
         if pixels is not None:
             return DecodedImages(pixels, _note(home, homes[0]))
     shape = (len(files), *_shape(files[0]))
@@ -147,7 +147,7 @@ def _by_folder(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
     yield files[-1].parent, names
 
 
-def _mapped(path: Path, count: int) -> Images | None:
+def _map_array(path: Path, count: int) -> Images | None:
     """Return the array of a file, or None if it is missing, cut short or of other images."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):  # a pipe or a link that came with the data
@@ -160,8 +160,8 @@ def _mapped(path: Path, count: int) -> Images | None:
         return None
     if kind != np.uint8 or len(shape) != 4 or shape[:2] != (count, 3):
         return None
-    whole = path.stat().st_size == start + math.prod(shape)
-    return np.memmap(path, np.uint8, "r", start, shape) if whole else None
+    complete = path.stat().st_size == start + math.prod(shape)
+    return np.memmap(path, np.uint8, "r", start, shape) if complete else None
 
 
 def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None:
@@ -183,7 +183,7 @@ def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None
         del array
         partial.replace(path)
     finally:
-        with _whatever_the_disk_says():
+        with _ignore_os_errors():
             partial.unlink(missing_ok=True)
 
 
@@ -212,11 +212,11 @@ def _shape(file: Path) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _forget(home: Path, name: str, kept: Path) -> None:
+def _delete_stale(home: Path, name: str, keep: Path) -> None:
     """Delete stale arrays of the same name, and partial files of killed processes."""
-    with _whatever_the_disk_says():
+    with _ignore_os_errors():
         for old in [*home.glob(f"{name}-*.npy"), *home.glob(f".{name}-*.partial")]:
-            if old != kept and not _in_use(old):
+            if old != keep and not _in_use(old):
                 old.unlink(missing_ok=True)
 
 
@@ -227,7 +227,7 @@ def _in_use(path: Path) -> bool:
 
 
 @contextmanager
-def _whatever_the_disk_says() -> Iterator[None]:
+def _ignore_os_errors() -> Iterator[None]:
     """Go on after an error of the file system, which takes away no result."""
     try:
         yield

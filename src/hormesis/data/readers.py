@@ -102,8 +102,8 @@ def _as_inputs(values: Tensor | np.ndarray) -> Float[Tensor, "..."]:
 def _as_labels(values: object) -> Int[Tensor, "..."]:
     """Return labels of any integer type as int64 on the CPU."""
     if isinstance(values, Tensor):
-        whole = not (values.is_floating_point() or values.is_complex())
-        if values.numel() == 0 or (whole and values.dtype != torch.bool):
+        is_integer = not (values.is_floating_point() or values.is_complex())
+        if values.numel() == 0 or (is_integer and values.dtype != torch.bool):
             return values.detach().to("cpu", torch.int64)
     elif isinstance(values, int | np.integer | np.ndarray):
         array = np.asarray(values)

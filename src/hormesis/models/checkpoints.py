@@ -70,11 +70,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
         Traceback (most recent call last):
         hormesis.errors.ModelError: Checkpoint 'nowhere.pt' does not exist.
     """
-    file = _checked_file(path)
+    file = _check_file(path)
     if file.suffix.lower() == ".safetensors":
         content = _safetensors_load(file, path)
     else:
-        content = _unwrapped(_torch_load(file, path))
+        content = _unwrap(_torch_load(file, path))
     entries = {
         name: value.detach()
         for name, value in (content.items() if isinstance(content, Mapping) else ())
@@ -82,8 +82,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
     }
     if not entries:
         raise ModelError(
-            f"Checkpoint {str(path)!r} holds no state dictionary but {_described(content)}: save "
-            "`model.state_dict()`."
+            f"Checkpoint {str(path)!r} holds no state dictionary but {_describe_content(content)}: "
+            "save `model.state_dict()`."
         )
     for name, value in entries.items():
         if value.is_meta or value.is_quantized or value.layout != torch.strided:
@@ -123,7 +123,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     if isinstance(network, Normalized):
         network = network.network
     own = _own_tensors(network)
-    entries = _fitting(load_checkpoint(path), own, path)
+    entries = _strip_prefix(load_checkpoint(path), own, path)
     problems = _problems(entries, own)
     if problems:
         raise ModelError(
@@ -142,7 +142,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
             own[name].copy_(value)
 
 
-def _checked_file(path: str | Path) -> Path:
+def _check_file(path: str | Path) -> Path:
     """Return the file at ``path``, or refuse anything else."""
     try:
         file = Path(path).expanduser()
@@ -177,7 +177,7 @@ def _safetensors_load(file: Path, path: str | Path) -> dict[str, Tensor]:
     try:
         return load_file(file, device="cpu")
     except (SafetensorError, *READ_ERRORS) as error:
-        raise ModelError(_damaged(path, error)) from error
+        raise ModelError(_damage_message(path, error)) from error
 
 
 def _torch_load(file: Path, path: str | Path) -> object:
@@ -193,10 +193,12 @@ def _torch_load(file: Path, path: str | Path) -> object:
                 f"Checkpoint {str(path)!r} is a TorchScript program, not a state dictionary: save "
                 "`model.state_dict()`."
             ) from error
-        raise ModelError(_refused(file, path, error) or _damaged(path, error)) from error
+        raise ModelError(
+            _code_refusal(file, path, error) or _damage_message(path, error)
+        ) from error
 
 
-def _refused(file: Path, path: str | Path, error: BaseException) -> str | None:
+def _code_refusal(file: Path, path: str | Path, error: BaseException) -> str | None:
     """Return the refusal of a file that would run code, or None."""
     if not isinstance(error, pickle.UnpicklingError):
         return None
@@ -225,7 +227,7 @@ def _check_archive(file: Path, path: str | Path) -> None:
         with file.open("rb") as opened:
             if opened.read(4) != b"PK\x03\x04":
                 return  # the older format, or damaged, which torch.load will find out
-        raise ModelError(_damaged(path, error)) from error
+        raise ModelError(_damage_message(path, error)) from error
     if unpacked > file.stat().st_size:
         raise ModelError(
             f"Checkpoint {str(path)!r} was refused, as it unpacks to {unpacked:,} bytes, more than "
@@ -233,7 +235,7 @@ def _check_archive(file: Path, path: str | Path) -> None:
         )
 
 
-def _damaged(path: str | Path, error: BaseException) -> str:
+def _damage_message(path: str | Path, error: BaseException) -> str:
     match = _SYSTEM.search(str(error))
     number = getattr(error, "errno", None) or (int(match[1]) if match else 0)
     if isinstance(error, PermissionError) or number in _NOT_ITS_FAULT:
@@ -247,7 +249,7 @@ def _damaged(path: str | Path, error: BaseException) -> str:
     )
 
 
-def _unwrapped(saved: object) -> object:
+def _unwrap(saved: object) -> object:
     """Return the state dictionary inside a saved object, unwrapped up to four times."""
     for _ in range(4):
         if not isinstance(saved, Mapping):
@@ -259,7 +261,7 @@ def _unwrapped(saved: object) -> object:
     return saved
 
 
-def _described(content: object) -> str:
+def _describe_content(content: object) -> str:
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
     keys = [str(key)[:40] for key in list(content)[:5]]
@@ -287,7 +289,7 @@ def _own_tensors(network: nn.Module) -> dict[str, Tensor]:
     return own
 
 
-def _fitting(
+def _strip_prefix(
     entries: dict[str, Tensor], own: dict[str, Tensor], path: str | Path
 ) -> dict[str, Tensor]:
     """Return the entries under the prefix that makes most of their names fit the network's."""
@@ -312,9 +314,9 @@ def _fitting(
         }
         for start in sorted(prefixes)
     }
-    fitting = {start: len(view.keys() & own.keys()) for start, view in views.items()}
-    most = max(fitting.values())
-    best = [start for start, count in fitting.items() if count == most]
+    matches = {start: len(view.keys() & own.keys()) for start, view in views.items()}
+    most = max(matches.values())
+    best = [start for start, count in matches.items() if count == most]
     if most and len(best) > 1 and best[0]:
         raise ModelError(
             f"Checkpoint {str(path)!r} holds several networks, under "

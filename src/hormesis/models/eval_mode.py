@@ -36,15 +36,15 @@ def evaluation_mode(network: nn.Module) -> Iterator[nn.Module]:
             # Not network.eval(): an overridden train() may do more than set the flag, such as
             # merging weights, and what it does could not be taken back exactly.
             module.training = False
-        for tensor, asked, _ in gradients:
-            if asked:
+        for tensor, required_grad, _ in gradients:
+            if required_grad:
                 tensor.requires_grad_(False)
         yield network
     finally:
         for module, mode in modes:
             module.training = mode
-        for tensor, asked, gradient in gradients:
-            if tensor.requires_grad != asked:
-                tensor.requires_grad_(asked)
+        for tensor, required_grad, gradient in gradients:
+            if tensor.requires_grad != required_grad:
+                tensor.requires_grad_(required_grad)
             if tensor.grad is not gradient:
                 tensor.grad = gradient

@@ -67,7 +67,7 @@ def build_model(
         if count < 1:
             raise ModelError(f"Expected `{what}` to be at least 1, got {count}.")
     check_choice("stem", stem, STEMS)
-    with _seeded(seed):
+    with _seed_weights(seed):
         if name.startswith("timm:"):
             network = _from_timm(name, classes, channels, size)
         elif ":" in name:
@@ -93,7 +93,7 @@ def check_name(name: str) -> None:
     elif ":" in name:
         load_factory(name, "model")
     elif name not in _torchvision_names():
-        raise ModelError(_unknown(name, _torchvision_names()))
+        raise ModelError(_unknown_model(name, _torchvision_names()))
 
 
 def logits_of(output: object) -> Float[Tensor, "batch classes"]:
@@ -169,7 +169,7 @@ def check_network(network: nn.Module, inputs: Shaped[Tensor, "batch ..."], class
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _seed_weights(seed: int) -> Iterator[None]:
     """Draw from ``seed`` on the CPU, so that every machine gets the same weights."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         # Not torch.manual_seed: it would seed the accelerators too, which are not forked.
@@ -197,7 +197,7 @@ def _from_torchvision(
     try:
         network = get_model(name, **options)
     except BUILD_ERRORS as error:
-        raise ModelError(_failed(name, size, error)) from error
+        raise ModelError(_build_failure(name, size, error)) from error
     _set_channels(network, channels)
     return network
 
@@ -238,7 +238,7 @@ def _timm_name(name: str) -> tuple[ModuleType, str]:
     timm = _import_timm()
     short = name.removeprefix("timm:")
     if not timm.is_model(short):  # also refuses `hf-hub:`, which would ask the network
-        raise ModelError(_unknown(name, [f"timm:{name}" for name in timm.list_models()]))
+        raise ModelError(_unknown_model(name, [f"timm:{name}" for name in timm.list_models()]))
     return timm, short
 
 
@@ -251,7 +251,7 @@ def _from_timm(name: str, classes: int, channels: int, size: tuple[int, int] | N
     try:
         return timm.create_model(short, **options)
     except BUILD_ERRORS as error:
-        raise ModelError(_failed(name, size, error)) from error
+        raise ModelError(_build_failure(name, size, error)) from error
 
 
 def _from_factory(spec: str) -> nn.Module:
@@ -267,22 +267,22 @@ def _from_factory(spec: str) -> nn.Module:
     return network
 
 
-def _unknown(name: str, names: Iterable[str]) -> str:
+def _unknown_model(name: str, names: Iterable[str]) -> str:
     """Return the refusal of a name, with suggestions."""
     near = difflib.get_close_matches(name.lower(), list(names), n=3, cutoff=0.5)
     names = dict.fromkeys([*near, *PAPER, *OTHERS])
     return unknown("model", name, names)
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """Return the first line of an error, as one sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return f"{type(error).__name__}: {lines[0].strip().rstrip('.')}."
 
 
-def _failed(name: str, size: tuple[int, int] | None, error: BaseException) -> str:
+def _build_failure(name: str, size: tuple[int, int] | None, error: BaseException) -> str:
     inputs = "" if size is None else f" for inputs of {size[0]}x{size[1]} pixels"
-    return f"Cannot build {name!r}{inputs}: {_line(error)}"
+    return f"Cannot build {name!r}{inputs}: {_first_line(error)}"
 
 
 def _check_weights(network: nn.Module) -> None:
@@ -309,13 +309,13 @@ def _outputs(network: nn.Module, inputs: Tensor) -> object:
     except HormesisError:
         raise
     except Exception as error:  # anything may come out of code that is not ours
-        raise ModelError(_forward_failed(list(inputs.shape), error)) from error
+        raise ModelError(_forward_failure(list(inputs.shape), error)) from error
     finally:
         for module, training in modes:
             module.training = training
 
 
-def _forward_failed(shape: list[int], error: BaseException) -> str:
+def _forward_failure(shape: list[int], error: BaseException) -> str:
     match = CHANNELS.search(str(error))
     # Only the first layer sees the inputs' own shape; deeper mismatches are the network's fault.
     if match and [int(length) for length in match[1].split(",")] == shape:
@@ -323,4 +323,4 @@ def _forward_failed(shape: list[int], error: BaseException) -> str:
             f"The network takes {match[2]} input channel(s) and the data have {match[3]}, in "
             f"inputs of shape {shape}: pass a network made for {match[3]} channel(s)."
         )
-    return f"The network cannot run on inputs of shape {shape}: {_line(error)}"
+    return f"The network cannot run on inputs of shape {shape}: {_first_line(error)}"

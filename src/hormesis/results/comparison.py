@@ -136,15 +136,15 @@ def compare(
         loaded, descriptions = [loaded[index] for index in order], descriptions.iloc[order]
     descriptions.insert(0, "study", study_labels(loaded, descriptions, over))
     filter_name = _filter_of(loaded)
-    matching, measured = _measured(
+    matching, matched = _match_studies(
         loaded, list(descriptions["study"]), matching, over=over, by=filter_name
     )
     matches = list(dict.fromkeys(matching["match"]))
     own = loaded[0].scoring
     descriptions["beside"] = [count_readings(study.readings, filter_name) for study in loaded]
-    scores = tables.comparison_scores(matches, measured, own)
-    pairs = tables.study_pairs(len(measured), ordered=over == "epochs")
-    changed = tables.score_changes(matches, measured, pairs, own)
+    scores = tables.comparison_scores(matches, matched, own)
+    pairs = tables.study_pairs(len(matched), ordered=over == "epochs")
+    changed = tables.score_changes(matches, matched, pairs, own)
     correlations, agreement = tables.agreement_tables(
         scores, list(descriptions["study"]), own.level
     )
@@ -157,10 +157,10 @@ def compare(
         changes=tables.rank_changes(changed, own.level),
         pairs=correlations,
         agreement=agreement,
-        pooled=_pooled(matches, measured, descriptions, over, group_by, own),
+        pooled=_pool_groups(matches, matched, descriptions, over, group_by, own),
         scoring=own,
         notes=tuple(notes)
-        + _left_out(loaded, matching)
+        + _unmatched_note(loaded, matching)
         + (f"Scores of the {filter_name} filter.",),
     )
 
@@ -212,13 +212,13 @@ def _filter_of(studies: Sequence[Study]) -> str:
     return COMBINED if everywhere else str(swept[0])
 
 
-def _measured(
+def _match_studies(
     studies: Sequence[Study],
     names: Sequence[str],
     matching: pd.DataFrame | None,
     *,
     over: str,
-    by: str,
+    filter_name: str,
 ) -> tuple[pd.DataFrame, list[MatchedScores]]:
     """Return the matching, and the scores of each study for the matched targets."""
     tested = {
@@ -234,12 +234,14 @@ def _measured(
     for name, target, match in matching.itertuples(index=False, name=None):
         members[name].setdefault(match, []).append(target)
     return matching, [
-        _of_study(study, name, matches, [members[name][match] for match in matches], by)
+        _matched_scores(
+            study, name, matches, [members[name][match] for match in matches], filter_name
+        )
         for study, name in zip(studies, names, strict=True)
     ]
 
 
-def _of_study(
+def _matched_scores(
     study: Study,
     label: str,
     matches: Sequence[str],
@@ -278,11 +280,11 @@ def _evidence(
     study: Study,
     label: str,
     groups_by_match: tuple[Sequence[str], Sequence[Sequence[str]]],
-    by: str,
+    filter_name: str,
 ) -> Evidence:
     """Return what is known about the classes of groups of targets."""
     scores = study.scores
-    own = scores.loc[scores["filter"] == by].set_index(["target", "score"])["class"]
+    own = scores.loc[scores["filter"] == filter_name].set_index(["target", "score"])["class"]
     confirmed = {
         (match, label, score): combine_classes([str(own.loc[(target, score)]) for target in group])
         for match, group in zip(*groups_by_match, strict=True)
@@ -291,7 +293,7 @@ def _evidence(
     return Evidence(study.at_chance, is_base_masked(study), None, confirmed)
 
 
-def _pooled(
+def _pool_groups(
     matches: Sequence[str],
     measured: Sequence[MatchedScores],
     descriptions: pd.DataFrame,
@@ -328,7 +330,7 @@ def _pooled(
     return pd.concat(parts, ignore_index=True)
 
 
-def _left_out(studies: Sequence[Study], matching: pd.DataFrame) -> tuple[str, ...]:
+def _unmatched_note(studies: Sequence[Study], matching: pd.DataFrame) -> tuple[str, ...]:
     tested = {
         str(name) for study in studies for name in study.targets["target"][study.targets["tested"]]
     }

@@ -167,9 +167,9 @@ class Study:
         In a sweep that chose when to stop, targets that were settled early keep the results of
         their samples up to that point. All others use all samples.
         """
-        whole = SettledGroup(int(self.manifest["base"].get("samples", 0)), self.base, ())
+        all_samples = SettledGroup(int(self.manifest["base"].get("samples", 0)), self.base, ())
         swept = self.responses["target"].unique().tolist()
-        return make_settled_groups(self.manifest.get("settled", ()), whole, swept)
+        return make_settled_groups(self.manifest.get("settled", ()), all_samples, swept)
 
     @cached_property
     def group_of(self) -> dict[str, SettledGroup]:

@@ -54,8 +54,8 @@ def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
     column = "point" if selection.undecided == "estimate" else "class"
     rows = scores.loc[chosen, ["target", column, "value"]]
     rows = rows.rename(columns={column: "class"})
-    about = study.targets[["target", "kind", "size"]]
-    return about.merge(rows, on="target", how="inner").reset_index(drop=True)
+    columns = study.targets[["target", "kind", "size"]]
+    return columns.merge(rows, on="target", how="inner").reset_index(drop=True)
 
 
 def select_targets(classes: pd.DataFrame, selection: Selection) -> frozenset[str]:
@@ -74,24 +74,24 @@ def select_targets(classes: pd.DataFrame, selection: Selection) -> frozenset[str
         >>> sorted(select_targets(table, Selection()))
         ['b']
     """
-    wanted = set(selection.keep)
-    if ANTIFRAGILE in wanted:
-        wanted |= set(_CLAIMED)
+    keep = set(selection.keep)
+    if ANTIFRAGILE in keep:
+        keep |= set(_CLAIMED)
     if selection.undecided == "train":
-        wanted |= set(OPEN)
-    chosen = classes["class"].isin(list(wanted))
+        keep |= set(OPEN)
+    chosen = classes["class"].isin(list(keep))
     if bool(chosen.any()) and not bool(chosen.all()):
         return frozenset(classes.loc[chosen, "target"])
     summary = ", ".join(f"{count} {name}" for name, count in count_classes(classes).items())
-    by = f"by the {selection.by} score of the {selection.filter.replace('_', ' ')} filter"
+    criterion = f"by the {selection.by} score of the {selection.filter.replace('_', ' ')} filter"
     if not bool(chosen.any()):
         raise SettingError(
-            f"Nothing would be trained: of {len(classes)} targets {by}, {summary}. Change "
+            f"Nothing would be trained: of {len(classes)} targets {criterion}, {summary}. Change "
             "`keep`, `by`, `undecided`, `reference` or `tolerance`."
         )
     raise SettingError(
-        f"Nothing would be frozen: of {len(classes)} targets {by}, {summary}. That is regular "
-        "training, see `hormesis train`; change `keep`, `by`, `reference` or `tolerance`."
+        f"Nothing would be frozen: of {len(classes)} targets {criterion}, {summary}. That is "
+        "regular training, see `hormesis train`; change `keep`, `by`, `reference` or `tolerance`."
     )
 
 
@@ -129,11 +129,11 @@ def arm_targets(
         return frozenset()
     random = np.random.default_rng((seed, ARMS.index(arm)))
     if arm == "random-layers":
-        return _same_number(names, chosen, random)
-    return _same_size(dict(zip(names, classes["size"].tolist(), strict=True)), chosen, random)
+        return _draw_same_number(names, chosen, random)
+    return _draw_same_size(dict(zip(names, classes["size"].tolist(), strict=True)), chosen, random)
 
 
-def _same_number(
+def _draw_same_number(
     names: Sequence[str], chosen: frozenset[str], random: np.random.Generator
 ) -> frozenset[str]:
     for _ in range(_DRAWS):
@@ -143,20 +143,20 @@ def _same_number(
     return frozenset()
 
 
-def _same_size(
+def _draw_same_size(
     sizes: dict[str, int], chosen: frozenset[str], random: np.random.Generator
 ) -> frozenset[str]:
     """Draw targets whose sizes add up to about that of the chosen ones."""
-    wanted = sum(sizes[name] for name in chosen)
-    best, distance = frozenset[str](), wanted
+    size = sum(sizes[name] for name in chosen)
+    best, distance = frozenset[str](), size
     for _ in range(_DRAWS):
         drawn, total = set[str](), 0
         for name in random.permutation(list(sizes)).tolist():
-            if total + sizes[name] <= wanted * (1 + _CLOSE):
+            if total + sizes[name] <= size * (1 + _CLOSE):
                 drawn.add(name)
                 total += sizes[name]
-        if drawn != chosen and abs(total - wanted) < distance:
-            best, distance = frozenset(drawn), abs(total - wanted)
-        if distance <= _CLOSE * wanted:
+        if drawn != chosen and abs(total - size) < distance:
+            best, distance = frozenset(drawn), abs(total - size)
+        if distance <= _CLOSE * size:
             break
     return best

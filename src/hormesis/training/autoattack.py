@@ -67,8 +67,8 @@ def survives_autoattack(
     if samples.bounds != (0.0, 1.0) or samples.inputs.ndim != 4 or samples.classes < _FEWEST:
         raise SettingError(
             f"AutoAttack supports images in [0, 1] of at least {_FEWEST} classes, got inputs of "
-            f"shape {list(samples.inputs.shape[1:])} in {list(samples.bounds)} of {samples.classes}: "
-            "leave `autoattack` out."
+            f"shape {list(samples.inputs.shape[1:])} in {list(samples.bounds)} of "
+            f"{samples.classes}: leave `autoattack` out."
         )
     stands = candidates.clone()
     rows = candidates.nonzero().flatten()

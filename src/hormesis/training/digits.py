@@ -96,7 +96,7 @@ def load_or_train_on_digits(
         except ModelError:
             pass  # damaged: train again
     train_on_digits(network, seed=seed, report=report)
-    return path if _keep(network, path) else None
+    return path if _write_weights(network, path) else None
 
 
 def _key(network: nn.Module, seed: int) -> str:
@@ -109,7 +109,7 @@ def _key(network: nn.Module, seed: int) -> str:
     return digest.hexdigest()[:12]
 
 
-def _keep(network: nn.Module, path: Path) -> bool:
+def _write_weights(network: nn.Module, path: Path) -> bool:
     """Write the weights, and return whether that worked."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -24,9 +24,9 @@ def freeze(
     """Freeze the parameters that are not selected, for your own training loop.
 
     Pass ``.parameters`` to the optimiser, and call ``.follow(optimizer)``, which restores
-    frozen channels of partly trained tensors after every step. ``.check()`` compares all frozen values
-    with those at the start, and ``.stop()`` ends the freezing. Batch norms of frozen layers are put
-    into evaluation mode before every forward pass.
+    frozen channels of partly trained tensors after every step. ``.check()`` compares all frozen
+    values with those at the start, and ``.stop()`` ends the freezing. Batch norms of frozen layers
+    are put into evaluation mode before every forward pass.
 
     Args:
         network: The network that was passed to ``analyze``; it is changed in place.
@@ -93,11 +93,11 @@ def find_network(module: nn.Module, name: str | None, study: Study) -> nn.Module
         if name not in parts:
             raise ModelError(f"{type(module).__name__} has no part `network`={name!r}.")
         return parts[name]
-    wanted = {re.sub(r"\[\d+\]$", "", target) for target in study.targets["target"]}
+    names = {re.sub(r"\[\d+\]$", "", target) for target in study.targets["target"]}
     for part in module.modules():
-        if {public_name(part, key) for key, _ in part.named_parameters()} == wanted:
+        if {public_name(part, key) for key, _ in part.named_parameters()} == names:
             return part
     raise ModelError(
         f"No part of {type(module).__name__} has the parameters of the study, such as "
-        f"{min(wanted)}: name the attribute that is its network with `network`."
+        f"{min(names)}: name the attribute that is its network with `network`."
     )

@@ -130,7 +130,7 @@ class Freezing:
                 f"Frozen values have changed in {', '.join(changed[:3])}{more}: something besides "
                 "the optimiser writes to the network, such as averaging of weights."
             )
-        return sum(kept.numel() for kept in self._frozen_copies.values())
+        return sum(value.numel() for value in self._frozen_copies.values())
 
     def stop(self) -> None:
         """Remove all hooks, and restore ``requires_grad`` of every parameter."""
@@ -181,13 +181,13 @@ class Freezing:
         """Restore frozen channels and, if asked, the statistics of batch norms."""
         for name, parameter in self.network.named_parameters():
             if name in self._frozen_copies and self._by_name[name].is_partial:
-                kept = self._frozen_copies[name].to(parameter)
-                parameter.masked_scatter_(~self._expand_mask(name, parameter), kept)
+                frozen = self._frozen_copies[name].to(parameter)
+                parameter.masked_scatter_(~self._expand_mask(name, parameter), frozen)
         for name, module in self._frozen_norms.items() if statistics else ():
             for leaf, buffer in module.named_buffers(recurse=False):
-                kept = self._frozen_copies.get(f"{name}.{leaf}")
-                if kept is not None:
-                    buffer.copy_(kept)
+                frozen = self._frozen_copies.get(f"{name}.{leaf}")
+                if frozen is not None:
+                    buffer.copy_(frozen)
 
 
 def _mask(network: nn.Module, name: str, parameter: Tensor, mask: TrainableMask) -> Tensor:

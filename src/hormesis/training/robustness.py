@@ -1,7 +1,8 @@
 """Accuracy under attacks of growing strength; samples that were fooled once are not attacked again.
 
 A perturbation within a ball lies within every larger ball, so a sample that is fooled at one
-epsilon counts as fooled at all larger ones. A stronger attack skips samples that a weaker one has fooled.
+epsilon counts as fooled at all larger ones. A stronger attack skips samples that a
+weaker one has fooled.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -102,7 +103,7 @@ def evaluate_robustness(
         report: Called with magnitudes done and in all.
 
     Returns:
-        Columns ``attack``, ``epsilon``, ``sample``, ``right``; 0 is the epsilon of ``clean``.
+        Columns ``attack``, ``epsilon``, ``sample``, ``correct``; 0 is the epsilon of ``clean``.
 
     Example:
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(1, 2, bias=False))
@@ -116,17 +117,17 @@ def evaluate_robustness(
     """
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     inputs, labels = samples.inputs.to(device), samples.labels.to(device)
-    right = _right(network, inputs, labels)
-    outcomes = [("clean", 0.0, right)]
-    standing = dict.fromkeys(config.attacks[1:], right)
+    correct = _correct(network, inputs, labels)
+    outcomes = [("clean", 0.0, correct)]
+    standing = dict.fromkeys(config.attacks[1:], correct)
     for done, epsilon in enumerate(map(float, config.epsilons)):
-        by_fgsm = right & _stands(network, samples, right, FGSM(epsilon), config.seed)
+        by_fgsm = correct & _survivors(network, samples, correct, FGSM(epsilon), config.seed)
         outcomes.append(("fgsm", epsilon, by_fgsm))
         survivors = standing["pgd"] & by_fgsm
         for restart in range(config.restarts):
             attack = PGD(epsilon, steps=config.steps, step_size=config.step_size)
             seed = config.seed + restart
-            survivors = survivors & _stands(network, samples, survivors, attack, seed)
+            survivors = survivors & _survivors(network, samples, survivors, attack, seed)
         standing["pgd"] = survivors
         outcomes.append(("pgd", epsilon, survivors))
         if config.autoattack:
@@ -147,7 +148,7 @@ def _rows(attack: str, epsilon: float, right: Tensor) -> pd.DataFrame:
     return pd.DataFrame({"attack": attack, "epsilon": epsilon, "sample": sample, "right": outcome})
 
 
-def _stands(
+def _survivors(
     network: nn.Module,
     samples: Samples,
     candidates: Bool[Tensor, " samples"],
@@ -162,7 +163,7 @@ def _stands(
         perturbed = perturb(
             network, inputs, labels, attack, bounds=samples.bounds, seed=seed, first=rows.cpu()
         )
-        stands[rows] = _right(network, perturbed, labels)
+        stands[rows] = _correct(network, perturbed, labels)
     return stands
 
 
@@ -172,7 +173,7 @@ def _batches(candidates: Bool[Tensor, " samples"]) -> Iterator[Int[Tensor, " bat
 
 
 @torch.no_grad()
-def _right(network: nn.Module, inputs: Tensor, labels: Tensor) -> Bool[Tensor, " samples"]:
+def _correct(network: nn.Module, inputs: Tensor, labels: Tensor) -> Bool[Tensor, " samples"]:
     with evaluation_mode(network):
         parts = [
             accuracy_of(logits_of(network(few)), truth)

@@ -137,7 +137,7 @@ def compare(
     descriptions.insert(0, "study", study_labels(loaded, descriptions, over))
     filter_name = _filter_of(loaded)
     matching, matched = _match_studies(
-        loaded, list(descriptions["study"]), matching, over=over, by=filter_name
+        loaded, list(descriptions["study"]), matching, over=over, filter_name=filter_name
     )
     matches = list(dict.fromkeys(matching["match"]))
     own = loaded[0].scoring
@@ -235,7 +235,7 @@ def _match_studies(
         members[name].setdefault(match, []).append(target)
     return matching, [
         _matched_scores(
-            study, name, matches, [members[name][match] for match in matches], filter_name
+            study, name, {match: members[name][match] for match in matches}, filter_name
         )
         for study, name in zip(studies, names, strict=True)
     ]
@@ -244,18 +244,17 @@ def _match_studies(
 def _matched_scores(
     study: Study,
     label: str,
-    matches: Sequence[str],
-    groups: Sequence[Sequence[str]],
+    groups: Mapping[str, Sequence[str]],
     filter_name: str,
 ) -> MatchedScores:
-    """Return the mean scores of groups of targets that match those of other studies."""
+    """Return the mean scores of the targets of each match."""
     order, values = study.estimates(filter_name)
     row_of = {target: row for row, target in enumerate(order)}
-    rows = [[row_of[target] for target in group] for group in groups]
+    rows = [[row_of[target] for target in group] for group in groups.values()]
     means = np.stack([values[:, group].mean(axis=1) for group in rows], axis=1)
     question = study.manifest["question"]
     sample_identity = (question["data"]["fingerprint"], merged(study.spans), study.order)
-    evidence = _evidence(study, label, (matches, groups), filter_name)
+    evidence = _evidence(study, label, groups, filter_name)
     if not study.has_outcomes:
         return MatchedScores(label, means, None, None, None, sample_identity, evidence)
     population = population_of(study.manifest, study.scoring)
@@ -269,7 +268,9 @@ def _matched_scores(
     moments = tables.average_moments(moments, averages, rows)
     seen: int | np.ndarray = averages.shape[-1]
     if len(study.settled_groups) > 1:
-        seen = np.array([min(study.group_of[name].samples for name in group) for group in groups])
+        seen = np.array(
+            [min(study.group_of[name].samples for name in group) for group in groups.values()]
+        )
     interval_method = study.interval_method(study.scoring, seen)
     return MatchedScores(
         label, means, averages, moments, interval_method, sample_identity, evidence, population
@@ -279,15 +280,15 @@ def _matched_scores(
 def _evidence(
     study: Study,
     label: str,
-    groups_by_match: tuple[Sequence[str], Sequence[Sequence[str]]],
+    groups: Mapping[str, Sequence[str]],
     filter_name: str,
 ) -> Evidence:
-    """Return what is known about the classes of groups of targets."""
+    """Return the evidence on the classes of the targets of each match."""
     scores = study.scores
     own = scores.loc[scores["filter"] == filter_name].set_index(["target", "score"])["class"]
     confirmed = {
         (match, label, score): combine_classes([str(own.loc[(target, score)]) for target in group])
-        for match, group in zip(*groups_by_match, strict=True)
+        for match, group in groups.items()
         for score in ATTACKED
     }
     return Evidence(study.at_chance, is_base_masked(study), None, confirmed)

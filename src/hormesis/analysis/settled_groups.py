@@ -155,43 +155,33 @@ def group_moments(
                 _check_measured(block, removals)
                 running_moments.add(part_of(block, 0, samples - first))
         first += len(block.base_clean)
-    moments_of_groups = [running_moments.moments() for _, _, running_moments in running]
-    if len(moments_of_groups) == 1:
-        return moments_of_groups[0]
-    names = [
-        target for _, _, running_moments in running for target, _ in running_moments.rows.names
-    ]
-    order = _order(names, responses)
-    second, fourth, most = (
-        np.concatenate([getattr(moments, name) for moments in moments_of_groups], axis=1)[:, order]
-        for name in ("second", "fourth", "most")
-    )
-    counts = np.concatenate(
-        [np.full(moments.second.shape[1], moments.samples) for moments in moments_of_groups]
-    )
-    rest = {
-        name: None
-        if any(getattr(moments, name) is None for moments in moments_of_groups)
-        else np.concatenate([getattr(moments, name) for moments in moments_of_groups], axis=-1)[
-            ..., order
-        ]
-        for name in ("shared", "divisor", "draws")
-    }
-    extra = np.concatenate(
-        [
-            np.zeros_like(moments.most) if moments.extra is None else moments.extra
-            for moments in moments_of_groups
-        ],
-        axis=1,
-    )
+    parts = [running_moments.moments() for _, _, running_moments in running]
+    if len(parts) == 1:
+        return parts[0]
+    names = [target for *_, moments in running for target, _ in moments.rows.names]
+    return _concatenate(parts, _order(names, responses))
+
+
+def _concatenate(
+    parts: Sequence[InfluenceMoments], order: Int[np.ndarray, " rows"]
+) -> InfluenceMoments:
+    """Return the moments of all groups, with their rows in this order."""
+
+    def rows(name: str) -> np.ndarray | None:
+        values = [getattr(moments, name) for moments in parts]
+        if any(value is None for value in values):
+            return None
+        return np.concatenate(values, axis=-1)[..., order]
+
+    counts = [np.full(moments.second.shape[1], moments.samples) for moments in parts]
+    extra = [np.zeros_like(part.most) if part.extra is None else part.extra for part in parts]
+    names = ("second", "fourth", "most", "shared", "divisor", "draws")
+    values: dict[str, Any] = {name: rows(name) for name in names}
     return InfluenceMoments(
-        second,
-        fourth,
-        most,
-        counts[order],
-        **rest,
-        freedom=moments_of_groups[0].freedom,
-        extra=extra[:, order],
+        **values,
+        samples=np.concatenate(counts)[order],
+        freedom=parts[0].freedom,
+        extra=np.concatenate(extra, axis=1)[:, order],
     )
 
 

@@ -47,7 +47,7 @@ def measure(network: nn.Module, data: Any, engine: str, **options: Any) -> hm.St
         attack=hm.FGSM(epsilon=options.get("epsilon", 0.125)),
         targets=options.get("targets", hm.Targets()),
         sweep=options.get("sweep", hm.Sweep(thresholds=3)),
-        metric=options.get("performance", "accuracy"),
+        metric=options.get("metric", "accuracy"),
         confirmation=hm.Confirmation(when="never"),
         execution=hm.Execution(engine=engine, num_workers=1, progress=False),
     )

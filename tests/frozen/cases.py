@@ -9,6 +9,7 @@ import pandas as pd
 
 import hormesis as hm
 from frozen import subject
+from hormesis.results.series import load_study_or_series
 
 HERE = Path(__file__).parent
 STUDIES, SERIES, TABLES = HERE / "studies", HERE / "series", HERE / "tables"
@@ -91,7 +92,7 @@ def measured(name: str, engine: str, out: Path, **execution: Any) -> hm.Study:
             engine=engine,
             progress=False,
             extend=None if extended is None else STUDIES / extended,
-            **{"workers": 1, **execution},
+            **{"num_workers": 1, **execution},
         ),
     )
 
@@ -140,7 +141,7 @@ def retrained(out: Path) -> hm.Retraining:
 
 def opened(folder: Path) -> Any:
     """Open a study or a series."""
-    return hm.load_study(folder)
+    return load_study_or_series(folder)
 
 
 def scorings(interval: str, *, random: bool) -> Iterator[tuple[str, hm.Scoring]]:

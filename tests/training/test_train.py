@@ -48,7 +48,7 @@ def network(seed=0, dropout=0.3):
 
 
 def trained(out, *, trainer_config=QUIET, model: nn.Module | None = None, **recipe):
-    options: dict[str, Any] = {"epochs": 4, "batch": 8, "seed": 3} | recipe
+    options: dict[str, Any] = {"epochs": 4, "batch_size": 8, "seed": 3} | recipe
     sets = (data(), data(12, 1))
     made = network() if model is None else model
     return train(made, sets, out=out, recipe=hm.Recipe(**options), trainer_config=trainer_config)
@@ -287,7 +287,7 @@ def test_another_training_in_the_same_folder_is_refused(tmp_path):
     sets = (data(), data(12, 1))
     recipe = hm.Recipe(epochs=1, batch_size=8, seed=3)
     for changed, message in (
-        (lambda out: trained(out, epochs=1, rate=0.1), r"recipe.lr is 0.1 here and 0.001 there"),
+        (lambda out: trained(out, epochs=1, lr=0.1), r"recipe.rate is 0.1 here and 0.001 there"),
         (lambda out: trained(out, epochs=1, model=network(1)), "network.fingerprint is"),
         (
             lambda out: train(
@@ -346,7 +346,7 @@ class Exploding(nn.Module):
 
 
 def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(tmp_path):
-    with pytest.raises(TrainingError, match=r"diverged in epoch 3: .* NaN or infinite.*`rate`"):
+    with pytest.raises(TrainingError, match=r"diverged in epoch 3: .* NaN or infinite.*`lr`"):
         trained(tmp_path / "run", model=Exploding(9))
     run = hm.load_run(tmp_path / "run")
     assert list(run.checkpoints) == [0, 1, 2]
@@ -357,7 +357,7 @@ def test_a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(tmp_p
 
 def test_weights_that_overflow_in_the_last_step_are_not_kept(tmp_path):
     """A single step, whose loss is finite and whose update is not."""
-    recipe = {"batch": 30, "optimizer": "SGD", "rate": 3e38}
+    recipe = {"batch_size": 30, "optimizer": "SGD", "lr": 3e38}
     with pytest.raises(TrainingError, match="diverged in epoch 1"):
         trained(tmp_path / "run", optimizer_options={"weight_decay": 1e3}, **recipe)
     assert list(hm.load_run(tmp_path / "run").checkpoints) == [0]

@@ -75,7 +75,7 @@ def train(
         >>> config = TrainerConfig(progress=False, loggers={}, device="cpu")
         >>> with TemporaryDirectory() as folder:
         ...     train(network, (data, data), out=f"{folder}/run", recipe=Recipe(epochs=2),
-        ...           trainer_config=silence_lightning)
+        ...           trainer_config=config)
         TrainingRun(Sequential on custom, epochs 0, 1, 2)
     """
     folder = Path(out).expanduser()

@@ -27,7 +27,7 @@ from hormesis.engine.shards import ShardTask, shard_edges
 from hormesis.engine.tables import cell_table
 from hormesis.measure import ray_pool
 from hormesis.measure.shard_worker import ShardWorker, make_measurer
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import build_model
 from hormesis.settings.attacks import FGSM
 from hormesis.settings.execution import Execution
@@ -62,7 +62,7 @@ def main() -> None:
     text, runs = "", []
     for nodes in (1, 2):
         network, samples = build_model(NETWORK, classes=10, channels=3, seed=0), _samples()
-        with evaluating(network):
+        with evaluation_mode(network):
             plan, worker = _prepared(network, samples)
             runs.append(_swept(network, worker, nodes))
         if not text:
@@ -169,7 +169,7 @@ def _driver() -> str:
     """Return what the driver does with a shard of ResNet-50 on 256 samples."""
     network = build_model("resnet50", classes=10, channels=3, seed=0)
     few = torch.rand(2, 3, 32, 32)
-    with evaluating(network):
+    with evaluation_mode(network):
         plan = make_plan(network, find_targets(network, few, Targets()), Sweep())
     count, samples = len(plan.removals), shard_edges(10_000, (3, 32, 32))[1]
     drawn = np.random.default_rng(0).random((2, count, samples)) < 0.5

@@ -85,8 +85,8 @@ def main() -> None:
             "mnist",
             out=f"{folder}/run",
             recipe=hm.Recipe(epochs=asked.epochs),
-            corpus=hm.DataConfig(root=asked.data_root, samples=asked.samples),
-            session=hm.TrainerConfig(
+            data_config=hm.DataConfig(root=asked.data_root, samples=asked.samples),
+            trainer_config=hm.TrainerConfig(
                 progress=False, loggers={}, validation_samples=100, device="cpu"
             ),
         )

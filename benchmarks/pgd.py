@@ -13,7 +13,7 @@ from hormesis.models.networks import build_model
 from hormesis.models.normalization import normalized
 from hormesis.settings.attacks import FGSM, PGD, Attack
 from hormesis.stress.attacks import perturb
-from hormesis.training.digits import trained_on_digits
+from hormesis.training.digits import load_or_train_on_digits
 
 EPSILON = 0.03
 STEPS = (5, 10, 40)
@@ -29,7 +29,7 @@ def main() -> None:
     samples = take(hm.load_data("digits"), torch.arange(given.samples))
     network = build_model("resnet18", classes=10, channels=1, size=(32, 32), seed=0)
     whole = normalized(network, samples.mean, samples.std)
-    trained_on_digits(whole, "resnet18", seed=0)
+    load_or_train_on_digits(whole, "resnet18", seed=0)
 
     def accuracy(attack: Attack) -> str:
         moved = perturb(whole, samples.inputs, samples.labels, attack, bounds=(0.0, 1.0), seed=0)

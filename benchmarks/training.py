@@ -21,9 +21,9 @@ from lightning.pytorch.profilers import SimpleProfiler
 from hormesis.data.splits import Parts, load_parts
 from hormesis.models.networks import PAPER
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
-from hormesis.training.fit import quiet
-from hormesis.training.lit_module import Learner
-from hormesis.training.train import network_of
+from hormesis.training.fit import silence_lightning
+from hormesis.training.lit_module import LitNetwork
+from hormesis.training.train import build_training_network
 
 DATA = ("mnist", "cifar10", "tiny-imagenet")
 RESULTS = Path(__file__).with_name("TRAINING.md")
@@ -75,10 +75,12 @@ def _measured(
 ) -> tuple[float, float]:
     """Return images a second, and the share of a step that is spent waiting for its batch."""
     recipe = Recipe(epochs=1, batch_size=asked.batch)
-    network = network_of(model, parts, DataConfig(), recipe).to(memory_format=torch.channels_last)
-    learner = Learner(network, parts, recipe, TrainerConfig())
+    network = build_training_network(model, parts, DataConfig(), recipe).to(
+        memory_format=torch.channels_last
+    )
+    learner = LitNetwork(network, parts, recipe, TrainerConfig())
     profiler = SimpleProfiler()
-    with TemporaryDirectory() as folder, quiet():
+    with TemporaryDirectory() as folder, silence_lightning():
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(asked.device, asked.device),
             devices=1,

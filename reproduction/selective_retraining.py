@@ -33,7 +33,7 @@ from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.results.retraining import EFFECTS
 from hormesis.training.config import training_attack
 from hormesis.training.selection import ARMS
-from hormesis.training.source_network import corpus_of
+from hormesis.training.source_network import data_config_of
 
 SEEDS = (1, 2, 3)
 TRAINED, STUDIED, SEARCHED = 4000, 150, 150
@@ -96,8 +96,8 @@ def base(case: Case) -> None:
         case.data,
         out=case.run,
         recipe=case.recipe,
-        corpus=hm.DataConfig(root=str(case.root), samples=TRAINED),
-        session=replace(QUIET, validation_samples=500),
+        data_config=hm.DataConfig(root=str(case.root), samples=TRAINED),
+        trainer_config=replace(QUIET, validation_samples=500),
     )
     hm.analyze_epochs(
         hm.CheckpointSelection(
@@ -157,10 +157,10 @@ def half(study: hm.Study, by: str, reference: str) -> hm.Selection:
 def unused(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
     """Training images that the base training has not seen, to choose a form on."""
     whole = load_parts(case.data, root=case.root).train
-    seen = whole.drawn(TRAINED, 0).rows
+    seen = whole.draw(TRAINED, 0).rows
     left = torch.ones(len(whole), dtype=torch.bool)
     left[torch.from_numpy(seen)] = False
-    samples = whole.subset(left.nonzero().flatten()).drawn(SEARCHED, 0).samples()
+    samples = whole.subset(left.nonzero().flatten()).draw(SEARCHED, 0).samples()
     return samples.inputs, samples.labels
 
 
@@ -174,23 +174,25 @@ def retrained(
     **recipe: Any,  # noqa: ANN401
 ) -> hm.Retraining:
     usual = {"epochs": 1, "rate": case.recipe.lr / variant.slower} | recipe
-    corpus = replace(corpus_of(hm.load_run(case.run), str(case.root)), samples=images)
+    corpus = replace(data_config_of(hm.load_run(case.run), str(case.root)), samples=images)
     return hm.retrain_with_controls(
         case.study,
         out=out,
         controls=controls,
         selection=variant.selection(hm.load_study(case.study)),
         recipe=hm.Recipe(**usual),
-        origin=hm.SourceNetwork(run=case.run),
-        corpus=corpus,
-        session=QUIET,
+        source=hm.SourceNetwork(run=case.run),
+        data_config=corpus,
+        trainer_config=QUIET,
     )
 
 
 def search(case: Case) -> None:
     """Try every variant, and regular training at the same rates."""
     trial = hm.EvaluationConfig(epsilons=EPSILONS[case.data][:2], steps=10, restarts=1)
-    controls = hm.Controls(arms=("selective",), seeds=(case.seed,), trial=trial, test=unused(case))
+    controls = hm.Controls(
+        arms=("selective",), seeds=(case.seed,), evaluation_config=trial, test=unused(case)
+    )
     home = case.home / "search" / case.name
     for slower in (1, 10):
         regular = replace(controls, arms=("everything",))
@@ -233,7 +235,7 @@ def final(case: Case, variant: Variant) -> None:
             arms = (*arms, *SHARED)
     if (there / variant.name / EFFECTS).is_file():
         return
-    controls = hm.Controls(arms=arms, seeds=(case.seed,), trial=trial)
+    controls = hm.Controls(arms=arms, seeds=(case.seed,), evaluation_config=trial)
     try:
         retrained(case, there / variant.name, variant, controls, images=RETRAINED)
     except SettingError as error:  # all targets of the study are of one class
@@ -243,7 +245,9 @@ def final(case: Case, variant: Variant) -> None:
 def hardened(case: Case, variant: Variant) -> None:
     """Adversarial training of the selection and of everything, as a yardstick."""
     trial = hm.EvaluationConfig(epsilons=EPSILONS[case.data], steps=10, restarts=2, samples=TRIED)
-    controls = hm.Controls(arms=("selective", "everything"), seeds=(case.seed,), trial=trial)
+    controls = hm.Controls(
+        arms=("selective", "everything"), seeds=(case.seed,), evaluation_config=trial
+    )
     attack = training_attack("pgd", EPSILONS[case.data][1], steps=3)
     out = case.home / "hardened" / case.name
     harder = {"attack": attack, "adversarial": True}

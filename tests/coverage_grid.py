@@ -75,9 +75,9 @@ def _of_some(case: Case, studies: int, draw: np.random.Generator) -> tuple[np.nd
     drawn = _Studies(case, studies, draw)
     truth = drawn.truth()
     value, sums = drawn.estimates()
-    law: IntervalMethod = Student(case.samples, 0.95)
-    spread = with_draws(sums.spread(), law)
-    down, up = (side.reshape(studies, 3).T for side in _reach(spread, law))
+    interval_method: IntervalMethod = Student(case.samples, 0.95)
+    spread = with_draws(sums.standard_errors(), interval_method)
+    down, up = (side.reshape(studies, 3).T for side in _reach(spread, interval_method))
     there = ~np.isnan(down) & ~np.isnan(up)
     defined = ~np.isnan(value)
     missed = there & ((truth < value - down) | (truth > value + up))
@@ -265,9 +265,11 @@ def finite_misses(planned: int, studies: int, seed: int = 0) -> dict[str, float]
             value, sums = drawn.after(look).estimates()
             for name, finite in (("finite", True), ("infinite", False), ("plain", True)):
                 sequence = ConfidenceSequence(look, planned, 0.95, finite)
-                law: IntervalMethod = Student(look, 0.95) if name == "plain" else sequence
-                spread = sums.spread(planned if finite else None)
-                down, up = (side.reshape(some, 3).T[1] for side in _reach(spread, law))
+                interval_method: IntervalMethod = (
+                    Student(look, 0.95) if name == "plain" else sequence
+                )
+                spread = sums.standard_errors(planned if finite else None)
+                down, up = (side.reshape(some, 3).T[1] for side in _reach(spread, interval_method))
                 found[name] |= (truth < value[1] - down) | (truth > value[1] + up)
         missed = {name: count + int(found[name].sum()) for name, count in missed.items()}
     return {name: count / studies for name, count in missed.items()}

@@ -30,9 +30,9 @@ from hormesis.errors import HormesisError
 from hormesis.report.plots import accessor, comparison, heatmap, overview, responses, style, weights  # noqa: F401
 from hormesis.results import comparison as _comparison  # noqa: F401
 from hormesis.storage.files import FORMAT, read_manifest, write_manifest
-from hormesis.training.retraining_plan import opened_case
+from hormesis.training.retraining_plan import plan_retraining
 from hormesis.training.selection import Selection
-from hormesis.training.source_network import SourceNetwork, code_of
+from hormesis.training.source_network import SourceNetwork, manifest_code
 
 SECONDS, MEBIBYTES = 1.0, 500  # what reading a study may take beyond the start of the program
 SAMPLES = 70
@@ -106,9 +106,9 @@ def _extended(study: Path, scratch: Path) -> None:
 
 
 def _retrained(study: Path, scratch: Path) -> None:
-    case = opened_case(study, Selection(by="clean", keep=("fragile", "robust", "antifragile")))
+    case = plan_retraining(study, Selection(by="clean", keep=("fragile", "robust", "antifragile")))
     case.described()
-    code_of(case.study, SourceNetwork(), None)
+    manifest_code(case.study, SourceNetwork(), None)
 
 
 COMMANDS: Mapping[str, Callable[[Path, Path], object]] = {

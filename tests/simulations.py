@@ -8,9 +8,10 @@ import numpy as np
 
 import synthetic
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
+from hormesis.analysis.moments import InfluenceMoments, influence_moments
 from hormesis.analysis.responses import Means, Sweeps, as_sweeps, response_table
-from hormesis.analysis.scores import Base, Layout, classify, layout, sweep_scores
-from hormesis.analysis.uncertainty import InfluenceMoments, IntervalMethod, Student, influence_sums
+from hormesis.analysis.scores import Base, ScoreLayout, classify, score_layout, sweep_scores
+from hormesis.analysis.uncertainty import IntervalMethod, Student
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.outcomes import only_samples
 
@@ -19,13 +20,13 @@ SCORES = ("clean", "adversarial", "difference")
 
 
 @cache
-def template(targets: int) -> tuple[Sweeps, Layout]:
+def template(targets: int) -> tuple[Sweeps, ScoreLayout]:
     """Return sweeps of so many targets, whose responses are to be replaced."""
     network = synthetic.network(np.random.default_rng(0), targets, STEPS)
     means = Means()
     means.add(network.outcomes(2, np.random.default_rng(0)))
     sweeps = as_sweeps(response_table(network.cells(), means))
-    return sweeps, layout(sweeps)
+    return sweeps, score_layout(sweeps)
 
 
 class Drawn:
@@ -43,7 +44,7 @@ class Drawn:
     def values(self, sweeps: Sweeps, base: Base) -> np.ndarray:
         return (self.rows.mean @ sweep_scores(sweeps, base, Scoring()).T).ravel()
 
-    def after(self, samples: int, law: IntervalMethod) -> tuple[np.ndarray, np.ndarray]:
+    def after(self, samples: int, interval_method: IntervalMethod) -> tuple[np.ndarray, np.ndarray]:
         """Values and half-widths, both by target, filter and score."""
         seen = only_samples(self.outcomes, 0, samples)
         base = Base(float(seen.base_clean.mean()), float(seen.base_adversarial.mean()))
@@ -51,10 +52,10 @@ class Drawn:
         for name in ("clean", "adversarial"):
             columns[name] = getattr(seen, name).mean(axis=1, dtype=np.float64)[columns["outcome"]]
         sweeps = replace(self.sweeps, columns=columns)
-        spread = influence_sums(sweeps, base, Scoring(), lambda: [seen]).spread()
+        spread = influence_moments(sweeps, base, Scoring(), lambda: [seen]).standard_errors()
         value = self.values(sweeps, base)
-        log = np.log(2 / (1 - law.level))
-        return value, np.maximum(law.critical() * spread.above, log * spread.unseen)
+        log = np.log(2 / (1 - interval_method.level))
+        return value, np.maximum(interval_method.critical() * spread.above, log * spread.unseen)
 
 
 def coverage(networks: int, samples: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -84,8 +85,8 @@ def looked_at(
         truth = drawn.truth[-3:]
         true_class = np.array([classify(value, 0.05) for value in truth])
         for samples in looks:
-            law = ConfidenceSequence(samples, planned, level)
-            value, half = (part[-3:] for part in drawn.after(samples, law))
+            interval_method = ConfidenceSequence(samples, planned, level)
+            value, half = (part[-3:] for part in drawn.after(samples, interval_method))
             always[seed] &= np.abs(value - truth) <= half
             plain = drawn.after(samples, Student(samples, level))[1][-3:]
             plainly[seed] &= np.abs(value - truth) <= plain
@@ -117,7 +118,7 @@ def rare(samples: int, expected: float, draws: int = 20_000) -> float:
     fourth = count * lost**2 + (samples - count) * kept**2
     rows = (np.tile(part, (3, 1)) for part in (second, fourth, np.ones(draws)))
     second, fourth, most = rows
-    spread = InfluenceMoments(second, fourth, most, samples).spread()
+    spread = InfluenceMoments(second, fourth, most, samples).standard_errors()
     error, unseen = spread.above[::3], spread.unseen[::3]
     half = np.maximum(Student(samples, 0.95).critical() * error, np.log(40) * unseen)
     return float((np.abs(mean - share) <= half).mean())

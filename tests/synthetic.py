@@ -156,7 +156,7 @@ def stopped(
     question = made.manifest["question"]
     question["data"]["samples"] = planned
     question["sweep"] = vars(Sweep(thresholds=of.shift.shape[-1], until=until))
-    made.manifest["settled"] = [prefix.described() for prefix in stopping.prefixes]
+    made.manifest["settled"] = [prefix.described() for prefix in stopping.settled_groups]
     return replace(made, responses=stopping.responses(), packed=packed), stopping
 
 

@@ -71,6 +71,14 @@ HEAVY = {"torch", "torchvision", "foolbox", "lightning", "pytorch_lightning", "t
 MOST_ROOMS = 14
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_MEDIAN_FILE = 150
+# Interfaces: every command module, and every engine, is used through a function of the same name.
+INTERFACES = {"main", "measure", "parser", "run"}
+# Names that other rooms still use twice; none may be added.
+USED_TWICE = {
+    *("Cell", "chance_of", "class_counts", "described", "draw_epochs", "headline", "left_out"),
+    *("names_in", "opened", "plain", "replacing", "rounded", "session_of", "settled", "spelled"),
+    *("standing", "tell", "telling_targets", "write_manifest", "write_table"),
+}
 VAGUE = {"common", "core", "helpers", "misc", "utils"}
 MOST_LINES_OF_A_FUNCTION = 60
 
@@ -247,3 +255,14 @@ def test_public_names_are_where_the_package_says():
 def test_no_module_has_the_name_of_a_public_one():
     # Importing hormesis.analyze, were it a module, would put it in the place of the function.
     assert not {name.partition(".")[0] for name in MODULES} & set(hormesis.__all__)
+
+
+def test_no_two_public_things_share_a_name():
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in parsed(path).body:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"
+            if public:
+                homes.setdefault(node.name, []).append(module)
+    twice = {name: modules for name, modules in homes.items() if len(modules) > 1}
+    assert {name: twice[name] for name in twice.keys() - INTERFACES - USED_TWICE} == {}

@@ -15,7 +15,7 @@ import handset
 import hormesis as hm
 import synthetic
 from hormesis.analysis.classes import CLASSES, IMPROVING
-from hormesis.analysis.compare import pairs_of
+from hormesis.analysis.comparison_tables import study_pairs
 from hormesis.cli.app import main
 from hormesis.errors import SettingError, StudyError
 from hormesis.results.study import Study
@@ -140,8 +140,8 @@ def test_epochs_come_in_order_and_are_compared_one_after_the_other():
     assert found.studies["study"].tolist() == ["1", "2", "3"]
     steps = found.changes[["from", "to"]].drop_duplicates()
     assert set(steps.itertuples(index=False, name=None)) == {("1", "2"), ("2", "3"), ("1", "3")}
-    assert len(pairs_of(3, ordered=False)) == 3
-    assert pairs_of(11, ordered=False) == [(0, other) for other in range(1, 11)]
+    assert len(study_pairs(3, ordered=False)) == 3
+    assert study_pairs(11, ordered=False) == [(0, other) for other in range(1, 11)]
 
 
 def test_runs_are_pooled_by_students_t():

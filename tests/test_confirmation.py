@@ -15,7 +15,7 @@ from torch import nn
 import hormesis as hm
 import known_answers as known
 from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED
-from hormesis.analysis.confirmation import same_as_controls, verdicts
+from hormesis.analysis.confirmation import claim_verdicts, matching_controls
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError, StudyError
 from hormesis.measure import confirm, remeasure
@@ -153,13 +153,13 @@ def rows(**attacks: tuple[float, float, float]) -> pd.DataFrame:
     ],
 )
 def test_what_a_claim_has_to_stand(table, said):
-    assert verdicts(table, 0.05) == {("w", "combined", "adversarial"): said}
+    assert claim_verdicts(table, 0.05) == {("w", "combined", "adversarial"): said}
 
 
 def test_controls_count_only_where_they_stand_all_of_it():
     noise = rows(adaptive=(0.3, 0.2, 0.3), restarts=(0.2, 0.1, 0.2)).assign(stress="noise")
     random = rows(adaptive=(0.3, 0.2, 0.3)).assign(stress="random")
-    found = same_as_controls(pd.concat([noise, random]), 0.05)
+    found = matching_controls(pd.concat([noise, random]), 0.05)
     assert found == {("w", "combined", "adversarial"): ["noise"]}
 
 

@@ -14,7 +14,7 @@ from torch import nn
 import hormesis as hm
 import known_answers as known
 from hormesis.analysis.classes import FIXED_ONLY, FRAGILE, MASKED, ROBUST
-from hormesis.analysis.cross_check import Figures, crossed_rows
+from hormesis.analysis.cross_check import Figures, compare_attacks
 from hormesis.engine import plain
 from hormesis.engine.outcomes import Block, MeasurementSpec
 from hormesis.engine.plan import make_plan
@@ -211,7 +211,7 @@ def test_figures_that_were_not_measured_to_the_end_count_as_far_as_they_were():
     cells = cells.assign(working=True)
     own = Figures(np.ones(4), np.array([[1.0, 1.0, 1.0, np.nan]]))
     other = Figures(np.ones(4), np.zeros((1, 4)))
-    rows = crossed_rows(cells, own, other, 0.95, higher_is_better=False)
+    rows = compare_attacks(cells, own, other, 0.95, higher_is_better=False)
     assert rows["samples"].tolist() == [4, 3]
     assert rows["value"].tolist() == [0.0, -1.0]
 

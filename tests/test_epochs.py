@@ -219,7 +219,7 @@ def test_a_training_from_python_has_no_name_to_analyse_it_by(tmp_path):
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
     session = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
     recipe = hm.Recipe(epochs=1)
-    hm.train(network, (data, data), out=tmp_path / "run", recipe=recipe, session=session)
+    hm.train(network, (data, data), out=tmp_path / "run", recipe=recipe, trainer_config=session)
     with pytest.raises(TrainingError, match=r"The network of .* came from Python"):
         hm.analyze_epochs(
             hm.CheckpointSelection(tmp_path / "run"), out=tmp_path / "out", execution=PLAIN

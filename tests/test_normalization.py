@@ -231,7 +231,9 @@ def test_a_run_of_one_s_own_network_is_analysed_as_it_was_trained(home, asked):
     pytest.importorskip("lightning")
     recipe, quiet = hm.Recipe(epochs=1, attack=None), hm.TrainerConfig(progress=False, loggers={})
     corpus = hm.DataConfig(samples=40, normalize=asked)
-    run = hm.train("mine:grey", "digits", out="run", recipe=recipe, corpus=corpus, session=quiet)
+    run = hm.train(
+        "mine:grey", "digits", out="run", recipe=recipe, data_config=corpus, trainer_config=quiet
+    )
     said = run.manifest["question"]
     assert said["data"]["normalize"] is (asked is True)
     numbers = {"mean": [0.3053], "std": [0.3237]} if asked else None

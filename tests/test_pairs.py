@@ -23,7 +23,9 @@ def goes_all_the_way(out, model, data, root, *, samples, stem="standard", measur
     recipe = hm.Recipe(epochs=2, batch_size=20, stem=stem)
     corpus = hm.DataConfig(root=str(root), samples=samples)
     few = hm.TrainerConfig(validation_samples=measured, progress=False, loggers={}, device="cpu")
-    run = hm.train(model, data, out=out / "run", recipe=recipe, corpus=corpus, session=few)
+    run = hm.train(
+        model, data, out=out / "run", recipe=recipe, data_config=corpus, trainer_config=few
+    )
     assert list(run.checkpoints) == [0, 1, 2]
     assert run.metrics["epoch"].tolist() == [1, 2]
     last = "classifier.1.weight" if model.startswith("squeezenet") else "fc.weight"

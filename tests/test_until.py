@@ -14,7 +14,7 @@ from torch import nn
 
 import handset
 import hormesis as hm
-from hormesis.data.sampling import shuffled
+from hormesis.data.sampling import random_order
 from hormesis.engine.engines import Engine
 from hormesis.engine.outcomes import Block, Outcomes
 from hormesis.errors import SettingError, StudyError
@@ -97,7 +97,7 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
         (256, ["1.weight"])
     ]
     assert found.manifest["base"]["samples"] == 512
-    order = shuffled(SAMPLES, CERTAIN.seed)
+    order = random_order(SAMPLES, CERTAIN.seed)
     for target, count in (("1.weight", 256), ("3.weight", 512)):
         some = tuple(values[order[:count]] for values in data())
         own = hm.analyze(
@@ -115,7 +115,7 @@ def test_a_settled_target_is_that_of_a_study_of_its_samples():
             )
             columns = [c for c in ours.columns if c in {*RESPONSE_COLUMNS, "value", "point"}]
             assert ours[columns].equals(theirs[columns])
-        prefix = found.prefix_of[target]
+        prefix = found.group_of[target]
         # Guessing is by the classes of all samples, whenever a target was settled.
         assert (prefix.samples, prefix.base) == (count, replace(own.base, chance=found.base.chance))
 

@@ -28,22 +28,22 @@ def run(kind: str, out: Path, epochs: int = EPOCHS) -> None:
     torch.set_num_threads(1)
     recipe = hm.Recipe(epochs=epochs, batch_size=8, seed=3)
     if kind == "train":
-        train(network(), sets(), out=out, recipe=recipe, session=QUIET)
+        train(network(), sets(), out=out, recipe=recipe, trainer_config=QUIET)
         return
     of = study()
     asked = {
         "out": out,
         "selection": upper(of),
         "recipe": recipe,
-        "origin": hm.SourceNetwork(network=network()),
-        "session": QUIET,
+        "source": hm.SourceNetwork(network=network()),
+        "trainer_config": QUIET,
     }
     if kind == "retrain":
         retrain(of, sets(), **asked)
         return
     arms = ("selective", "everything", "none")
     trial = EvaluationConfig(epsilons=(0.05,), steps=2, restarts=1)
-    controls = hm.Controls(arms=arms, seeds=(1,), trial=trial)
+    controls = hm.Controls(arms=arms, seeds=(1,), evaluation_config=trial)
     hm.retrain_with_controls(of, sets(), controls=controls, **asked)
 
 

@@ -12,10 +12,10 @@ from statsmodels.stats.inter_rater import aggregate_raters
 from statsmodels.stats.inter_rater import fleiss_kappa as reference_kappa
 
 from hormesis.analysis.agreement import (
-    agreement,
     correlation_interval,
     fleiss_kappa,
     kendall,
+    measure_agreement,
     spearman,
 )
 
@@ -73,7 +73,7 @@ def test_the_interval_of_spearman_covers():
 
 def test_full_agreement_is_no_chance():
     codes = np.tile(np.arange(12) % 3, (3, 1))
-    found = agreement(codes.astype(float), codes, 0.95)
+    found = measure_agreement(codes.astype(float), codes, 0.95)
     assert (found.kappa, found.correlation) == pytest.approx((1.0, 1.0))
     assert (found.kappa_low, found.kappa_high) == pytest.approx((1.0, 1.0))
     assert found.kappa_p <= 0.002
@@ -87,7 +87,7 @@ def test_chance_alone_is_not_called_agreement():
             (found.kappa_p, found.correlation_p)
             for _ in range(60)
             for found in [
-                agreement(
+                measure_agreement(
                     generator.standard_normal((3, 15)),
                     generator.integers(0, 3, (3, 15)),
                     0.95,
@@ -102,13 +102,13 @@ def test_chance_alone_is_not_called_agreement():
 
 def test_the_mean_correlation_is_the_mean_of_all_pairs():
     table = np.random.default_rng(2).standard_normal((5, 9))
-    found = agreement(table, (table > 0).astype(int), 0.95, draws=1)
+    found = measure_agreement(table, (table > 0).astype(int), 0.95, draws=1)
     upper = np.triu_indices(5, 1)
     assert found.correlation == pytest.approx(spearman(table)[upper].mean(), abs=1e-12)
 
 
 def test_all_of_one_class_has_no_kappa():
     table = np.random.default_rng(2).standard_normal((2, 9))
-    found = agreement(table, np.zeros((2, 9), dtype=int), 0.95, draws=9)
+    found = measure_agreement(table, np.zeros((2, 9), dtype=int), 0.95, draws=9)
     assert np.isnan([found.kappa, found.kappa_low, found.kappa_p]).all()
     assert not math.isnan(found.correlation)

@@ -11,15 +11,10 @@ from scipy import stats
 import synthetic
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.influence import gradient, influence_values
-from hormesis.analysis.moments import influence_sums
+from hormesis.analysis.moments import StandardErrors, influence_moments
 from hormesis.analysis.responses import Means, as_sweeps, response_table
-from hormesis.analysis.scores import Base, layout, score_table, sweep_scores
-from hormesis.analysis.uncertainty import (
-    StandardErrors,
-    Student,
-    with_draws,
-    with_intervals,
-)
+from hormesis.analysis.scores import Base, score_layout, score_table, sweep_scores
+from hormesis.analysis.uncertainty import Student, with_draws, with_intervals
 from hormesis.errors import SettingError
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.outcomes import StoredOutcomes
@@ -74,7 +69,7 @@ def scored(
         adversarial=float(mean(outcomes.base_adversarial)),
     )
     sweeps = as_sweeps(table)
-    return (layout(sweeps).mean @ sweep_scores(sweeps, own, scoring).T).T
+    return (score_layout(sweeps).mean @ sweep_scores(sweeps, own, scoring).T).T
 
 
 def values(
@@ -89,7 +84,7 @@ def values(
         clean=float(means.of("base_clean")),
         adversarial=float(means.of("base_adversarial")),
     )
-    slopes = gradient(sweeps, own, scoring, layout(sweeps), len(outcomes.clean))
+    slopes = gradient(sweeps, own, scoring, score_layout(sweeps), len(outcomes.clean))
     return influence_values(slopes, outcomes)
 
 
@@ -168,7 +163,7 @@ def test_the_variance_between_draws_is_that_of_a_two_way_layout():
         replace(outcomes, **{name: getattr(outcomes, name)[..., part] for name in NAMES})
         for part in (slice(0, 25), slice(25, None))
     ]
-    sums = influence_sums(sweeps, base, scoring, lambda: halves)
+    sums = influence_moments(sweeps, base, scoring, lambda: halves)
     first = cells.iloc[:5]  # one target, one filter
     weights = np.array([1, 4, 2, 4, 1]) / 12 / base.clean
     names = ["control", "control_2", "control_3"]
@@ -193,16 +188,16 @@ def test_one_draw_says_nothing_of_the_variance_between_draws():
     means.add(outcomes)
     base = Base(float(means.of("base_clean")), float(means.of("base_adversarial")))
     sweeps = as_sweeps(response_table(cells, means))
-    sums = influence_sums(sweeps, base, Scoring(reference="random"), lambda: [outcomes])
+    sums = influence_moments(sweeps, base, Scoring(reference="random"), lambda: [outcomes])
     assert sums.draws is None
 
 
 def test_draws_widen_an_interval_by_their_own_law():
     one = np.ones(1)
     spread = StandardErrors(one, one, 0 * one, draws=2 * one, freedom=4)
-    for law in (Student(50, 0.95), ConfidenceSequence(500, 1000, 0.95)):
-        wide = with_draws(spread, law).above * law.critical()
-        expected = np.hypot(law.critical(), 2 * stats.t.ppf(0.975, 4))
+    for interval_method in (Student(50, 0.95), ConfidenceSequence(500, 1000, 0.95)):
+        wide = with_draws(spread, interval_method).above * interval_method.critical()
+        expected = np.hypot(interval_method.critical(), 2 * stats.t.ppf(0.975, 4))
         assert wide[0] == pytest.approx(float(expected))
     assert with_draws(replace(spread, draws=None), Student(50, 0.95)).above[0] == 1
 
@@ -261,12 +256,12 @@ def test_all_samples_of_a_finite_set_leave_nothing_open():
     base = Base(float(means.of("base_clean")), float(means.of("base_adversarial")), tied=1.0)
     sweeps = as_sweeps(response_table(cells, means))
     scoring = Scoring(population="finite")
-    sums = influence_sums(sweeps, base, scoring, lambda: [outcomes])
-    assert (sums.spread(SAMPLES).above == 0).all()
-    assert (sums.spread(SAMPLES).unseen == 0).all()
-    whole, half = sums.spread(), sums.spread(2 * SAMPLES)
+    sums = influence_moments(sweeps, base, scoring, lambda: [outcomes])
+    assert (sums.standard_errors(SAMPLES).above == 0).all()
+    assert (sums.standard_errors(SAMPLES).unseen == 0).all()
+    whole, half = sums.standard_errors(), sums.standard_errors(2 * SAMPLES)
     assert half.above == pytest.approx(whole.above * np.sqrt(0.5))
-    assert sums.spread(10**9).above == pytest.approx(whole.above, rel=1e-6)
+    assert sums.standard_errors(10**9).above == pytest.approx(whole.above, rel=1e-6)
 
 
 def test_a_sequence_without_replacement_runs_on_the_time_of_the_bridge():

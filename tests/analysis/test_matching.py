@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torchvision
 
-from hormesis.analysis.matching import matched, own_matching
+from hormesis.analysis.matching import check_matching, match_targets
 from hormesis.errors import StudyError
 
 
@@ -21,19 +21,19 @@ def of_model(name: str) -> pd.DataFrame:
 
 
 def test_names_go_together_and_the_rest_is_left_out():
-    found = matched({"a": targets(["x", "y", "z"]), "b": targets(["z", "x", "w"])})
+    found = match_targets({"a": targets(["x", "y", "z"]), "b": targets(["z", "x", "w"])})
     assert found.loc[found["study"] == "a", "target"].tolist() == ["x", "z"]
     assert found.loc[found["study"] == "b", "match"].tolist() == ["z", "x"]
 
 
 def test_nothing_in_common_is_refused():
     with pytest.raises(StudyError, match="no target in common; compare architectures with `over`"):
-        matched({"a": targets(["x"]), "b": targets(["y"])})
+        match_targets({"a": targets(["x"]), "b": targets(["y"])})
 
 
 def test_real_architectures_match_by_place_and_kind():
     names = ("resnet18", "squeezenet1_1", "shufflenet_v2_x1_0")
-    found = matched({name: of_model(name) for name in names}, by_role=True)
+    found = match_targets({name: of_model(name) for name in names}, by_role=True)
     first = found.loc[found["match"] == "first convolution"]
     assert first["target"].tolist() == ["conv1.weight", "features.0.weight", "conv1.0.weight"]
     last = found.loc[found["match"] == "classifier"]
@@ -46,13 +46,13 @@ def test_real_architectures_match_by_place_and_kind():
 
 
 def test_one_architecture_keeps_its_names_even_by_role():
-    found = matched({"a": of_model("resnet18"), "b": of_model("resnet18")}, by_role=True)
+    found = match_targets({"a": of_model("resnet18"), "b": of_model("resnet18")}, by_role=True)
     assert found["match"].tolist() == found["target"].tolist()
 
 
 def test_order_follows_depth_and_not_the_table():
     shuffled = targets(["a", "b", "c"]).iloc[[2, 0, 1]]
-    found = matched({"one": shuffled, "two": targets(["p", "q", "r"])}, by_role=True)
+    found = match_targets({"one": shuffled, "two": targets(["p", "q", "r"])}, by_role=True)
     assert found.loc[found["study"] == "one", "match"].tolist() == [
         "first convolution",
         "stage 1 convolution",
@@ -65,7 +65,7 @@ TWO = {"a": targets(["x", "v"]), "b": targets(["y"])}
 
 
 def test_an_own_table_is_taken_as_it_is():
-    assert own_matching(OWN, TWO).equals(OWN)
+    assert check_matching(OWN, TWO).equals(OWN)
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_an_own_table_is_taken_as_it_is():
 )
 def test_a_wrong_table_is_refused(table: pd.DataFrame, sentence: str):
     with pytest.raises(StudyError, match=sentence):
-        own_matching(table, TWO)
+        check_matching(table, TWO)

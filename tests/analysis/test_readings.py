@@ -12,7 +12,7 @@ from torch import nn
 import hormesis as hm
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from handset import study as hand_set
-from hormesis.analysis.readings import SAYS, beside, emptied, with_words
+from hormesis.analysis.readings import SAYS, describe_readings, other_reading, removed_share
 from hormesis.report.text.score_table import reading_lines
 from hormesis.report.views.contradictions import contradictions
 from hormesis.settings.choices import DEFAULT_FILTERS
@@ -119,7 +119,7 @@ def test_a_network_at_chance_has_no_reading_in_words():
     scores = guessing.scores
     attacked = scores["score"] == "adversarial"
     scores = scores.assign(**{"class": scores["class"].where(~attacked, "at chance")})
-    said = with_words(guessing.readings, scores, "density", 0.05)["says"]
+    said = describe_readings(guessing.readings, scores, "density", 0.05)["says"]
     assert set(said[attacked]) == {""}
     assert "" not in set(said[scores["score"] == "clean"])
 
@@ -129,7 +129,7 @@ def test_beside_the_random_reference_stands_base(study):
     expected = study.scores_with(BASE)
     rows = found["score"] != "difference"
     np.testing.assert_allclose(found["value"][rows], expected["value"][rows], atol=1e-12)
-    assert beside(Scoring(reference="random")) == "base"
+    assert other_reading(Scoring(reference="random")) == "base"
 
 
 def test_the_identity_holds_in_a_study_target_by_target(study):
@@ -140,7 +140,7 @@ def test_the_identity_holds_in_a_study_target_by_target(study):
     )
     moved = by_density["value"].to_numpy() - by_base["value"].to_numpy()
     rows = study.scores["filter"] == "combined"
-    constant = emptied(study.sweeps)[rows.to_numpy()[::3]]
+    constant = removed_share(study.sweeps)[rows.to_numpy()[::3]]
     np.testing.assert_allclose(moved, np.repeat(constant, 2), atol=1e-12)
     sizes = by_base["target"].map(study.targets.set_index("target")["size"]).to_numpy()
     limit = (1 + 1 / 9) / 3
@@ -164,12 +164,12 @@ def test_where_both_are_certain_and_point_in_opposite_directions_it_is_said():
     table = made.readings
     value = table["value"].to_numpy() + 0.2
     moved = table.assign(value=value, low=value - 0.01, high=value + 0.01)
-    said = with_words(moved, scores, "density", 0.05)
+    said = describe_readings(moved, scores, "density", 0.05)
     rows = said["contradicts"].to_numpy()
     assert set(said.loc[rows, "says"]) == {"slower"}
     assert set(scores.loc[rows, "class"]) == {"fragile"}
     assert set(scores.loc[rows, "score"]) == {"clean", "adversarial"}
-    unsure = with_words(moved, scores.assign(certain=False), "density", 0.05)
+    unsure = describe_readings(moved, scores.assign(certain=False), "density", 0.05)
     assert True not in unsure["contradicts"].tolist()
     assert contradictions(made) == []  # without intervals nothing is certain
 

@@ -18,7 +18,7 @@ from hormesis.analysis.scores import (
     Base,
     classify,
     integral,
-    relative,
+    relative_response,
     score_table,
     sweep_scores,
 )
@@ -210,7 +210,7 @@ def test_a_first_response_of_zero_gives_no_number():
 
 
 def test_a_response_relative_to_its_base_is_not_bounded_by_one():
-    assert relative(np.array([0.9]), 0.3).tolist() == pytest.approx([3.0], abs=1e-12)
+    assert relative_response(np.array([0.9]), 0.3).tolist() == pytest.approx([3.0], abs=1e-12)
 
 
 @given(st.floats(1e-6, 4), st.floats(0, 4))

@@ -15,16 +15,10 @@ import synthetic
 from hormesis.analysis import moments
 from hormesis.analysis.classes import UNDECIDED
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
+from hormesis.analysis.moments import InfluenceMoments, StandardErrors, influence_moments
 from hormesis.analysis.responses import Means, as_sweeps, response_table
 from hormesis.analysis.scores import Base, score_table
-from hormesis.analysis.uncertainty import (
-    InfluenceMoments,
-    StandardErrors,
-    Student,
-    adjusted,
-    influence_sums,
-    with_intervals,
-)
+from hormesis.analysis.uncertainty import Student, adjust_p_values, with_intervals
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.outcomes import StoredOutcomes
 
@@ -78,7 +72,7 @@ def influence(
     responses: pd.DataFrame, base: Base, scoring: Scoring, blocks: list[StoredOutcomes]
 ) -> tuple[np.ndarray, InfluenceMoments]:
     found: list[np.ndarray] = []
-    sums = influence_sums(as_sweeps(responses), base, scoring, lambda: blocks, keep=found.append)
+    sums = influence_moments(as_sweeps(responses), base, scoring, lambda: blocks, keep=found.append)
     values = np.concatenate(found, axis=-1)
     return values.transpose(1, 0, 2).reshape(-1, values.shape[-1]), sums
 
@@ -130,8 +124,8 @@ def test_the_standard_error_is_that_of_a_ratio_of_means():
     _, base, responses = scored(cells, outcomes, Scoring())
     _, sums = influence(responses, base, Scoring(), [outcomes])
     # Of one target: high pass, low pass, pulse wave, combined; clean, adversarial, difference.
-    assert sums.spread().above[3] == pytest.approx(plain_error(outcomes, cells), rel=1e-4)
-    assert sums.spread().unseen[3] == 0
+    assert sums.standard_errors().above[3] == pytest.approx(plain_error(outcomes, cells), rel=1e-4)
+    assert sums.standard_errors().unseen[3] == 0
 
 
 @pytest.mark.parametrize("scoring", SCORINGS)
@@ -154,14 +148,14 @@ def test_the_bootstrap_agrees(scoring: Scoring):
 
 def test_the_bootstrap_agrees_on_the_random_reference_and_shared_removals():
     cells, outcomes = with_control(samples=1200)
-    from hormesis.analysis.bootstrap import bootstrap_spread
+    from hormesis.analysis.bootstrap import bootstrap_errors
 
     scoring = Scoring(reference="random")
     _, base, responses = scored(cells, outcomes, scoring)
     _, sums = influence(responses, base, scoring, [outcomes])
-    again = bootstrap_spread(as_sweeps(responses), base, scoring, lambda: [outcomes], sums)
-    assert again.above == pytest.approx(sums.spread().above, rel=0.15)
-    assert again.below == pytest.approx(sums.spread().below, rel=0.15)
+    again = bootstrap_errors(as_sweeps(responses), base, scoring, lambda: [outcomes], sums)
+    assert again.above == pytest.approx(sums.standard_errors().above, rel=0.15)
+    assert again.below == pytest.approx(sums.standard_errors().below, rel=0.15)
 
 
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
@@ -181,7 +175,7 @@ def test_blocks_and_the_order_of_samples_do_not_matter(parts: int, seed: int):
         for some in np.array_split(order, parts)
     ]
     _, split = influence(responses, base, Scoring(), blocks)
-    assert split.spread().above == pytest.approx(whole.spread().above, rel=1e-5)
+    assert split.standard_errors().above == pytest.approx(whole.standard_errors().above, rel=1e-5)
     assert split.samples == 60
 
 
@@ -209,7 +203,7 @@ def test_equal_outcomes_leave_the_width_of_the_rule_of_three(samples: int):
     _, sums = influence(responses, base, Scoring(reference="base"), [outcomes])
     table = with_intervals(
         score_table(responses, base, Scoring(reference="base")),
-        sums.spread(),
+        sums.standard_errors(),
         Student(samples, 0.95),
         Scoring(reference="base"),
     )
@@ -226,7 +220,7 @@ def test_a_single_sample_gives_no_interval_and_no_certainty():
     _, base, responses = scored(cells, outcomes, Scoring())
     _, sums = influence(responses, base, Scoring(), [outcomes])
     table = with_intervals(
-        score_table(responses, base, Scoring()), sums.spread(), Student(1, 0.95), Scoring()
+        score_table(responses, base, Scoring()), sums.standard_errors(), Student(1, 0.95), Scoring()
     )
     assert table[["low", "high"]].isna().to_numpy().all()
     assert not table["certain"].to_numpy().any()
@@ -288,8 +282,8 @@ def test_multiplicity_takes_certainty_away_and_never_gives_it():
 def test_adjusted_p_values_are_those_of_statsmodels(p: list[float]):
     given_p = np.array(p)
     for how, name in (("bh", "fdr_bh"), ("holm", "holm")):
-        assert adjusted(given_p, how) == pytest.approx(multipletests(given_p, 0.05, name)[1])
-    assert adjusted(given_p, "none") is given_p
+        assert adjust_p_values(given_p, how) == pytest.approx(multipletests(given_p, 0.05, name)[1])
+    assert adjust_p_values(given_p, "none") is given_p
 
 
 def test_a_study_without_outcomes_has_points_and_no_certainty():
@@ -304,7 +298,10 @@ def test_a_study_without_outcomes_has_points_and_no_certainty():
 
 @given(st.integers(2, 10**6), st.floats(0, 30))
 def test_p_values_fit_the_intervals(samples: int, distance: float):
-    for law in (Student(samples, 0.95), ConfidenceSequence(samples, 2 * samples, 0.95)):
-        outside = law.p_value(np.array([distance]))[0] <= 0.05
-        assert outside == (distance >= law.critical()) or abs(distance - law.critical()) < 1e-6
-        assert law.p_value(np.array([-1.0]))[0] >= 0.95
+    for interval_method in (Student(samples, 0.95), ConfidenceSequence(samples, 2 * samples, 0.95)):
+        outside = interval_method.p_value(np.array([distance]))[0] <= 0.05
+        assert (
+            outside == (distance >= interval_method.critical())
+            or abs(distance - interval_method.critical()) < 1e-6
+        )
+        assert interval_method.p_value(np.array([-1.0]))[0] >= 0.95

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hormesis import FGSM, Execution, analyze
 from hormesis.errors import ModelError
-from hormesis.models.checks import refuse_unfit
+from hormesis.models.checks import check_measurable
 
 
 class Counting(nn.Module):
@@ -50,7 +50,7 @@ def test_unfit_networks_are_refused(build: Callable[[], nn.Module], words: str, 
     state = torch.get_rng_state()
     inputs = torch.rand(count, 4, generator=torch.Generator().manual_seed(0))
     with pytest.raises(ModelError, match=words):
-        refuse_unfit(network, inputs)
+        check_measurable(network, inputs)
     assert all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True))
     assert torch.equal(state, torch.get_rng_state())
 
@@ -59,7 +59,7 @@ def test_fit_networks_pass_and_keep_their_mode() -> None:
     network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 2))
     before = [tensor.clone() for tensor in network.buffers()]
     for count in (1, 2, 7):
-        refuse_unfit(network, torch.rand(count, 4))
+        check_measurable(network, torch.rand(count, 4))
     assert network.training
     assert all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True))
 

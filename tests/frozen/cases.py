@@ -104,7 +104,7 @@ def trained(out: Path) -> None:
         "frozen.subject:every_sample",
         out=out,
         recipe=hm.Recipe(epochs=max(EPOCHS), batch_size=48, lr=0.02),
-        session=hm.TrainerConfig(progress=False, loggers={}, device="cpu"),
+        trainer_config=hm.TrainerConfig(progress=False, loggers={}, device="cpu"),
     )
 
 
@@ -129,12 +129,13 @@ def retrained(out: Path) -> hm.Retraining:
         (subject.others(), subject.samples()),
         out=out,
         controls=hm.Controls(
-            seeds=(1, 2), trial=hm.EvaluationConfig(epsilons=(1 / 32, 1 / 16), steps=2, restarts=1)
+            seeds=(1, 2),
+            evaluation_config=hm.EvaluationConfig(epsilons=(1 / 32, 1 / 16), steps=2, restarts=1),
         ),
         selection=hm.Selection(("antifragile",), undecided="estimate"),
         recipe=hm.Recipe(epochs=1, batch_size=48, lr=0.01),
-        origin=hm.SourceNetwork(network=subject.network(1)),
-        session=hm.TrainerConfig(progress=False, loggers={}, device="cpu"),
+        source=hm.SourceNetwork(network=subject.network(1)),
+        trainer_config=hm.TrainerConfig(progress=False, loggers={}, device="cpu"),
     )
 
 

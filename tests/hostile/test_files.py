@@ -14,7 +14,7 @@ from PIL import Image
 
 from hormesis.data import images
 from hormesis.data.datasets import load_data
-from hormesis.data.image_cache import decoded
+from hormesis.data.image_cache import decode_images
 from hormesis.data.images import read_images, read_pixels
 from hormesis.data.tiny_imagenet import training_files, validation_files
 from hormesis.errors import DataError, ModelError, TrainingError
@@ -139,11 +139,11 @@ def test_a_pipe_in_the_place_of_a_file_of_a_named_set_is_not_waited_for(tmp_path
 
 def test_a_pipe_in_the_place_of_decoded_images_is_no_cache(tmp_path):
     files = [picture(tmp_path / "1.png")]
-    decoded(files, "labelled", beside=tmp_path)
+    decode_images(files, "labelled", beside=tmp_path)
     (kept,) = (tmp_path / ".hormesis").iterdir()
     kept.unlink()
     os.mkfifo(kept)
-    assert decoded(files, "labelled", beside=tmp_path).pixels.shape == (1, 3, 4, 4)
+    assert decode_images(files, "labelled", beside=tmp_path).pixels.shape == (1, 3, 4, 4)
 
 
 @pytest.mark.parametrize("name", ["../../../secret/a.JPEG", "/secret/a.JPEG", "..", "x\0y", ""])
@@ -166,12 +166,12 @@ def test_a_link_that_came_with_the_data_is_not_written_through(tmp_path, monkeyp
     home = tmp_path / "set" / ".hormesis"
     home.mkdir(parents=True)
     files = [picture(tmp_path / "set" / f"{number}.png") for number in range(2)]
-    found = decoded(files, "labelled", beside=home.parent)
+    found = decode_images(files, "labelled", beside=home.parent)
     assert found.pixels.shape == (2, 3, 4, 4)
     (kept,) = home.iterdir()
     (home / f".{kept.name}.{os.getpid()}.partial").symlink_to(victim)
     kept.unlink()
-    assert decoded(files, "labelled", beside=home.parent).pixels.shape == (2, 3, 4, 4)
+    assert decode_images(files, "labelled", beside=home.parent).pixels.shape == (2, 3, 4, 4)
     assert victim.read_text() == "years of work"
 
 
@@ -190,12 +190,12 @@ def test_a_link_in_the_folder_of_a_training_is_not_written_through(tmp_path):
 
 def test_a_header_that_python_cannot_parse_is_no_cache(tmp_path):
     files = [picture(tmp_path / "1.png")]
-    decoded(files, "labelled", beside=tmp_path)
+    decode_images(files, "labelled", beside=tmp_path)
     (kept,) = (tmp_path / ".hormesis").iterdir()
     large = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 3, %d, 4)}" % 9**19
     for header in (b"(" * 9000, large, b"{'descr': '|O'}", b""):
         kept.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
-        assert decoded(files, "labelled", beside=tmp_path).pixels.shape == (1, 3, 4, 4)
+        assert decode_images(files, "labelled", beside=tmp_path).pixels.shape == (1, 3, 4, 4)
 
 
 def test_an_archive_that_only_pytorch_would_open_is_refused(tmp_path, monkeypatch):

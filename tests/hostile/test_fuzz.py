@@ -20,7 +20,7 @@ from torch import nn
 from hormesis.cli.app import main
 from hormesis.cli.parser import parsed
 from hormesis.data.download import Archive, _unpack
-from hormesis.data.image_cache import decoded
+from hormesis.data.image_cache import decode_images
 from hormesis.data.images import read_pixels
 from hormesis.errors import DataError, HormesisError, ModelError
 from hormesis.models.checkpoints import load_weights
@@ -210,13 +210,13 @@ def test_images(tmp_path, form, examples):
 def test_arrays_of_decoded_images(tmp_path, examples):
     path = tmp_path / "1.png"
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(path)
-    decoded([path], "labelled", beside=tmp_path)
+    decode_images([path], "labelled", beside=tmp_path)
     (kept,) = (tmp_path / ".hormesis").iterdir()
     whole = kept.read_bytes()
 
     def check(content: bytes) -> None:
         kept.write_bytes(content)
-        assert decoded([path], "labelled", beside=tmp_path).pixels.shape[:2] == (1, 3)
+        assert decode_images([path], "labelled", beside=tmp_path).pixels.shape[:2] == (1, 3)
 
     fuzz(damaged(whole), examples, check)
 

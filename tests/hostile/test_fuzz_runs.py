@@ -260,5 +260,7 @@ def test_a_state_that_wants_to_run_code_does_not(run):
         path.unlink()
     torch.save({"state_dict": Evil()}, run / "resume.ckpt")
     with pytest.raises(TrainingError, match=r"resume.ckpt is damaged"):
-        hm.train(torn.network(), torn.sets(), out=run, recipe=torn.RECIPE, session=torn.QUIET)
+        hm.train(
+            torn.network(), torn.sets(), out=run, recipe=torn.RECIPE, trainer_config=torn.QUIET
+        )
     assert not (run / "pwned").exists()

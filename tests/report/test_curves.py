@@ -116,10 +116,10 @@ def test_settled_targets_have_the_intervals_of_their_own_samples():
     study, stopping = synthetic.stopped(
         network, network.outcomes(3000, generator), "certain", edges=(256, 512, 1024, 2048)
     )
-    assert len({prefix.samples for prefix in stopping.prefixes}) > 1
+    assert len({prefix.samples for prefix in stopping.settled_groups}) > 1
     table = with_bands(study)
-    for name, prefix in study.prefix_of.items():
+    for name, prefix in study.group_of.items():
         rows = table.loc[table["target"] == name]
-        factor = float(study.law(study.scoring, prefix.samples).critical())
+        factor = float(study.interval_method(study.scoring, prefix.samples).critical())
         width = (rows["clean_high"] - rows["clean_low"]).max()
         assert width == pytest.approx(factor / np.sqrt(prefix.samples), rel=0.3)

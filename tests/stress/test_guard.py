@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 
 
 def mixed_network():
@@ -30,7 +30,7 @@ def state(network):
 
 def test_inside_everything_is_in_evaluation_mode_and_frozen():
     network = mixed_network()
-    with evaluating(network) as lent:
+    with evaluation_mode(network) as lent:
         assert lent is network
         assert not any(module.training for module in network.modules())
         assert not any(tensor.requires_grad for tensor in network.parameters())
@@ -40,7 +40,7 @@ def test_inside_everything_is_in_evaluation_mode_and_frozen():
 def test_afterwards_everything_is_as_it_was():
     network = mixed_network()
     before = state(network)
-    with evaluating(network):
+    with evaluation_mode(network):
         network(torch.randn(3, 4))
     assert state(network) == before
 
@@ -48,7 +48,7 @@ def test_afterwards_everything_is_as_it_was():
 def test_also_after_an_exception():
     network = mixed_network()
     before = state(network)
-    with pytest.raises(KeyboardInterrupt, match="stop"), evaluating(network):
+    with pytest.raises(KeyboardInterrupt, match="stop"), evaluation_mode(network):
         raise KeyboardInterrupt("stop")
     assert state(network) == before
 
@@ -56,7 +56,7 @@ def test_also_after_an_exception():
 def test_gradients_made_inside_do_not_stay():
     network = mixed_network()
     before = state(network)
-    with evaluating(network):
+    with evaluation_mode(network):
         for parameter in network.parameters():
             parameter.requires_grad_(True)
             parameter.grad = torch.zeros_like(parameter)
@@ -67,8 +67,8 @@ def test_gradients_made_inside_do_not_stay():
 def test_blocks_may_be_nested():
     network = mixed_network()
     before = state(network)
-    with evaluating(network):
-        with evaluating(network):
+    with evaluation_mode(network):
+        with evaluation_mode(network):
             pass
         assert not any(module.training for module in network.modules())
         assert not any(tensor.requires_grad for tensor in network.parameters())
@@ -84,7 +84,7 @@ def test_an_overridden_train_is_not_called():
 
     network = nn.Sequential(Merging(2, 2))
     before = state(network)
-    with evaluating(network):
+    with evaluation_mode(network):
         pass
     assert state(network) == before
 
@@ -92,6 +92,6 @@ def test_an_overridden_train_is_not_called():
 def test_it_works_around_inference():
     network = mixed_network()
     before = state(network)
-    with torch.inference_mode(), evaluating(network):
+    with torch.inference_mode(), evaluation_mode(network):
         network(torch.randn(3, 4))
     assert state(network) == before

@@ -7,7 +7,7 @@ from torch import nn
 import hormesis as hm
 from hormesis.settings.attacks import FGSM, PGD
 from hormesis.stress.attacks import perturb
-from hormesis.training.robustness import evaluated
+from hormesis.training.robustness import evaluate_robustness
 
 EPSILON = 0.1
 
@@ -64,7 +64,7 @@ def test_a_trial_takes_the_same_steps(made):
         hm.EvaluationConfig((EPSILON,), 10, 1),
         hm.EvaluationConfig((EPSILON,), 10, 1, step_size=1 / 30),
     ):
-        table = evaluated(network, samples, trial)
+        table = evaluate_robustness(network, samples, trial)
         alone = right(made, PGD(EPSILON, steps=10, step_size=trial.step_size))
         rows = table[table["attack"] == "pgd"]["right"]
         assert sum(rows.tolist()) <= min(alone, right(made, FGSM(EPSILON)))

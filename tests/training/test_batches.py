@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
-from hormesis.data.image_array import Pixels
+from hormesis.data.image_array import ImageArray
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import PGD
 from hormesis.settings.choices import MOST_SEED
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig, training_attack
 from hormesis.training.loaders import (
-    augmented,
-    derived_seed,
+    augment_batch,
+    derive_seed,
     epoch_order,
     plain_loader,
     training_loader,
@@ -23,12 +23,12 @@ from hormesis.training.loaders import (
 
 def pixels(count):
     values = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4), np.uint8)
-    return Pixels(values, torch.arange(count) % 3, (0.0, 1.0), 3, "made up")
+    return ImageArray(values, torch.arange(count) % 3, (0.0, 1.0), 3, "made up")
 
 
 @given(st.integers(1, 70), st.integers(1, 20), st.integers(0, 2**62), st.integers(0, 3))
 def test_an_epoch_shows_every_sample_once_and_no_batch_is_a_single_one(count, batch, seed, epoch):
-    loader = training_loader(pixels(count), batch=batch, seed=seed, epoch=epoch)
+    loader = training_loader(pixels(count), batch_size=batch, seed=seed, epoch=epoch)
     batches = [(inputs, labels) for inputs, labels in loader]
     shown = torch.cat([inputs[:, 0, 0, 0] for inputs, _ in batches]).mul(255).round().long()
     assert torch.equal(shown, epoch_order(count, seed=seed, epoch=epoch))
@@ -47,27 +47,27 @@ def test_orders_differ_between_epochs_and_seeds():
 
 @given(st.lists(st.integers(0, MOST_SEED), min_size=1, max_size=4))
 def test_derived_seeds_are_what_generators_take(parts):
-    assert 0 <= derived_seed(*parts) <= MOST_SEED
+    assert 0 <= derive_seed(*parts) <= MOST_SEED
 
 
 def test_the_validation_is_in_order():
-    shown = torch.cat([labels for _, labels in plain_loader(pixels(10), batch=4)])
+    shown = torch.cat([labels for _, labels in plain_loader(pixels(10), batch_size=4)])
     assert torch.equal(shown, torch.arange(10) % 3)
 
 
 def test_a_change_belongs_to_the_sample_and_not_to_its_batch():
     transforms = [v2.RandomCrop(8, padding=3), v2.RandomHorizontalFlip()]
     inputs = torch.rand(6, 1, 8, 8)
-    whole = augmented(inputs, torch.arange(6), transforms, (1, 2, 3))
+    whole = augment_batch(inputs, torch.arange(6), transforms, (1, 2, 3))
     for number in range(6):
-        alone = augmented(inputs[number:][:1], torch.tensor([number]), transforms, (1, 2, 3))
+        alone = augment_batch(inputs[number:][:1], torch.tensor([number]), transforms, (1, 2, 3))
         assert torch.equal(alone[0], whole[number])
-    assert not torch.equal(augmented(inputs, torch.arange(6), transforms, (1, 2, 4)), whole)
+    assert not torch.equal(augment_batch(inputs, torch.arange(6), transforms, (1, 2, 4)), whole)
 
 
 def test_the_global_state_stays():
     before = torch.get_rng_state()
-    augmented(torch.zeros(2, 1, 4, 4), torch.arange(2), [v2.RandomCrop(2)], (0,))
+    augment_batch(torch.zeros(2, 1, 4, 4), torch.arange(2), [v2.RandomCrop(2)], (0,))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -7,7 +7,7 @@ import torch
 
 import hormesis as hm
 from hormesis.analysis.effects import effect_table
-from hormesis.data.sampling import drawn, stratified
+from hormesis.data.sampling import draw_balanced, draw_stratified
 from hormesis.errors import DataError, SettingError, TrainingError
 from hormesis.models.checkpoints import load_checkpoint
 from hormesis.training import controls as experiment
@@ -19,11 +19,11 @@ RECIPE = hm.Recipe(epochs=1, batch_size=10, lr=0.01)
 
 def compared(out, **options):
     settings: dict[str, Any] = {
-        "controls": hm.Controls(seeds=(1, 2), trial=TRIAL),
+        "controls": hm.Controls(seeds=(1, 2), evaluation_config=TRIAL),
         "selection": upper(study()),
         "recipe": RECIPE,
-        "origin": hm.SourceNetwork(network=network()),
-        "session": QUIET,
+        "source": hm.SourceNetwork(network=network()),
+        "trainer_config": QUIET,
     }
     return hm.retrain_with_controls(study(), sets(), out=out, **settings | options)
 
@@ -54,7 +54,9 @@ def test_every_arm_has_the_same_seeds_samples_and_attacks(made):
 def test_everything_is_regular_training_from_the_network_of_the_study(made, tmp_path):
     for seed in (1, 2):
         recipe = hm.Recipe(epochs=1, batch_size=10, lr=0.01, seed=seed)
-        run = hm.train(network(), sets(), out=tmp_path / str(seed), recipe=recipe, session=QUIET)
+        run = hm.train(
+            network(), sets(), out=tmp_path / str(seed), recipe=recipe, trainer_config=QUIET
+        )
         regular = load_checkpoint(run.checkpoints[1])
         found = last(made, "everything", seed)
         assert all(torch.equal(regular[name], found[name]) for name in regular)
@@ -88,7 +90,7 @@ def test_the_same_call_measures_nothing_again_and_more_seeds_are_added(made, mon
         raise AssertionError("measured again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(experiment, "evaluated", never)
+        patched.setattr(experiment, "evaluate_robustness", never)
         compared(made.folder)
     assert {path: path.read_bytes() for path in tables} == tables
     arms = ("selective", "everything")
@@ -108,13 +110,13 @@ def test_another_question_in_the_same_folder_is_refused(made, tmp_path):
         compared(tmp_path / "thesis.txt")
 
 
-@pytest.mark.parametrize("draw", [drawn, stratified])
+@pytest.mark.parametrize("draw", [draw_balanced, draw_stratified])
 def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path, draw):
     """The study has the first draw of the validation samples; the others are left."""
-    from hormesis.data.image_array import pixels_from
+    from hormesis.data.image_array import image_array_from
     from hormesis.data.samples import samples_from
 
-    validation = pixels_from(samples_from(data(30, 1)))
+    validation = image_array_from(samples_from(data(30, 1)))
     chosen = draw(validation.labels, 12, 0)
     seen = validation.subset(chosen)
     of = hm.analyze(
@@ -131,8 +133,8 @@ def test_networks_are_tried_on_samples_that_the_study_has_not_seen(tmp_path, dra
         controls=hm.Controls(("selective",), (1,), TRIAL),
         selection=upper(of),
         recipe=RECIPE,
-        origin=hm.SourceNetwork(network=network()),
-        session=QUIET,
+        source=hm.SourceNetwork(network=network()),
+        trainer_config=QUIET,
     )
     left = torch.ones(30, dtype=torch.bool)
     left[chosen] = False
@@ -149,8 +151,8 @@ def test_a_draw_that_nobody_knows_is_noted(tmp_path):
         controls=hm.Controls(("none",), (1,), TRIAL),
         selection=upper(study()),
         recipe=RECIPE,
-        origin=hm.SourceNetwork(network=network()),
-        session=QUIET,
+        source=hm.SourceNetwork(network=network()),
+        trainer_config=QUIET,
     )
     (note,) = made.manifest["notes"]
     assert note.startswith("Nothing tells which samples the study was made with")

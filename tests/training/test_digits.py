@@ -11,7 +11,7 @@ from hormesis.data.datasets import digits
 from hormesis.errors import ModelError
 from hormesis.models.normalization import normalized
 from hormesis.training import digits as module
-from hormesis.training.digits import cache_folder, train_on_digits, trained_on_digits
+from hormesis.training.digits import cache_folder, load_or_train_on_digits, train_on_digits
 
 
 @pytest.fixture(autouse=True)
@@ -79,11 +79,11 @@ def test_the_seed_alone_decides_dropout_included_and_the_global_state_stays():
 
 def test_a_kept_network_is_read_and_not_trained_again(cache):
     first, second = tiny(), tiny()
-    path = trained_on_digits(first, "tiny", seed=0)
+    path = load_or_train_on_digits(first, "tiny", seed=0)
     assert path is not None
     assert path.parent == cache
     report, seen = calls()
-    assert trained_on_digits(second, "tiny", seed=0, report=report) == path
+    assert load_or_train_on_digits(second, "tiny", seed=0, report=report) == path
     assert seen == []
     assert torch.equal(weights(first), weights(second))
     assert not any(part.training for part in second.modules())
@@ -93,12 +93,12 @@ def test_a_kept_network_is_read_and_not_trained_again(cache):
 @pytest.mark.parametrize("damage", [b"", b"no weights", None], ids=["empty", "other", "cut"])
 def test_a_damaged_file_is_replaced(damage):
     first, second = tiny(), tiny()
-    path = trained_on_digits(first, "tiny", seed=0)
+    path = load_or_train_on_digits(first, "tiny", seed=0)
     assert path is not None
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
     report, seen = calls()
-    assert trained_on_digits(second, "tiny", seed=0, report=report) == path
+    assert load_or_train_on_digits(second, "tiny", seed=0, report=report) == path
     assert len(seen) == 85
     assert torch.equal(weights(first), weights(second))
     assert path.read_bytes() == whole
@@ -106,18 +106,18 @@ def test_a_damaged_file_is_replaced(damage):
 
 def test_whatever_the_weights_depend_on_tells_files_apart(monkeypatch):
     paths = [
-        trained_on_digits(tiny(), "tiny", seed=0),
-        trained_on_digits(tiny(), "tiny", seed=1),
-        trained_on_digits(tiny(seed=1), "tiny", seed=0),
-        trained_on_digits(tiny(dropout=0.1), "tiny", seed=0),
-        trained_on_digits(normalized(tiny(), (0.3,), (0.3,)), "tiny", seed=0),
-        trained_on_digits(normalized(tiny(), (0.2,), (0.3,)), "tiny", seed=0),
-        trained_on_digits(tiny(), "timm:ti/ny", seed=0),
+        load_or_train_on_digits(tiny(), "tiny", seed=0),
+        load_or_train_on_digits(tiny(), "tiny", seed=1),
+        load_or_train_on_digits(tiny(seed=1), "tiny", seed=0),
+        load_or_train_on_digits(tiny(dropout=0.1), "tiny", seed=0),
+        load_or_train_on_digits(normalized(tiny(), (0.3,), (0.3,)), "tiny", seed=0),
+        load_or_train_on_digits(normalized(tiny(), (0.2,), (0.3,)), "tiny", seed=0),
+        load_or_train_on_digits(tiny(), "timm:ti/ny", seed=0),
     ]
     for name, value in (("PEAK_RATE", 1e-3), ("EPOCHS", 1), ("BATCH", 200)):
         with monkeypatch.context() as changed:
             changed.setattr(module, name, value)
-            paths.append(trained_on_digits(tiny(), "tiny", seed=0))
+            paths.append(load_or_train_on_digits(tiny(), "tiny", seed=0))
     assert None not in paths
     assert len(set(paths)) == len(paths)
 
@@ -127,7 +127,7 @@ def test_a_cache_that_cannot_be_made_does_not_stop_the_training(tmp_path, monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     kept, network = tiny(), tiny()
     train_on_digits(kept, seed=0)
-    assert trained_on_digits(network, "tiny", seed=0) is None
+    assert load_or_train_on_digits(network, "tiny", seed=0) is None
     assert torch.equal(weights(network), weights(kept))
 
 
@@ -135,7 +135,7 @@ def test_a_full_disk_does_not_stop_the_training_and_keeps_nothing(cache):
     network = tiny()
     before = weights(network)
     with files_no_larger_than(1000):
-        assert trained_on_digits(network, "tiny", seed=0) is None
+        assert load_or_train_on_digits(network, "tiny", seed=0) is None
     assert not torch.equal(weights(network), before)
     assert list(cache.iterdir()) == []
 
@@ -148,7 +148,7 @@ def test_an_interruption_keeps_nothing(cache, monkeypatch):
 
     monkeypatch.setattr("safetensors.torch.save_model", save)
     with pytest.raises(KeyboardInterrupt):
-        trained_on_digits(tiny(), "tiny", seed=0)
+        load_or_train_on_digits(tiny(), "tiny", seed=0)
     assert list(cache.iterdir()) == []
 
 
@@ -163,7 +163,7 @@ def test_an_interruption_keeps_nothing(cache, monkeypatch):
 )
 def test_a_network_that_does_not_fit_the_digits_is_refused(network, message, cache):
     with pytest.raises(ModelError, match=message):
-        trained_on_digits(network, "tiny", seed=0)
+        load_or_train_on_digits(network, "tiny", seed=0)
     assert not cache.exists()
 
 
@@ -180,7 +180,7 @@ class Exploding(nn.Module):
 
 def test_a_training_that_diverges_is_refused_and_not_kept(cache):
     with pytest.raises(ModelError, match="diverged: the loss is not finite"):
-        trained_on_digits(Exploding(), "tiny", seed=0)
+        load_or_train_on_digits(Exploding(), "tiny", seed=0)
     assert not cache.exists()
 
 

@@ -11,7 +11,7 @@ from hormesis.data.samples import samples_from
 from hormesis.errors import MissingExtraError, SettingError
 from hormesis.stress.attacks import perturb
 from hormesis.stress.attempt import random_starts
-from hormesis.training.robustness import evaluated
+from hormesis.training.robustness import evaluate_robustness
 from retrained import data, network
 
 TRIAL = hm.EvaluationConfig(epsilons=(0.02, 0.05, 0.1), steps=4, restarts=2)
@@ -60,7 +60,7 @@ def small_steps(epsilon):
 def test_nested_budgets_find_what_attacking_every_sample_every_time_finds(made):
     """Every restart at every epsilon on every sample, and the worst of all smaller epsilons."""
     samples = samples_from(data())
-    table = evaluated(made, samples, TRIAL)
+    table = evaluate_robustness(made, samples, TRIAL)
     with torch.no_grad():
         clean = made(samples.inputs).argmax(dim=1) == samples.labels
     worst = clean
@@ -97,13 +97,13 @@ def test_a_sample_that_fell_at_a_smaller_epsilon_has_fallen_at_a_larger_one():
     made, trial = Band(), hm.EvaluationConfig(epsilons=(0.1, 0.3), steps=1, restarts=1)
     alone = right(made, lambda width: hm.PGD(width, steps=1, step_size=1.0), 0.3, 0, samples)
     assert alone.all()
-    table = evaluated(made, samples, trial)
+    table = evaluate_robustness(made, samples, trial)
     found = [accuracy(table, name, epsilon) for name in ("fgsm", "pgd") for epsilon in (0.1, 0.3)]
     assert found == [0.0, 1.0, 0.0, 0.0]
 
 
 def test_accuracy_falls_from_attack_to_attack_and_from_epsilon_to_epsilon(made):
-    table = evaluated(made, samples_from(data()), TRIAL)
+    table = evaluate_robustness(made, samples_from(data()), TRIAL)
     pgd = [accuracy(table, "pgd", epsilon) for epsilon in TRIAL.epsilons]
     assert pgd == sorted(pgd, reverse=True)
     for epsilon in TRIAL.epsilons:
@@ -121,7 +121,7 @@ def test_samples_that_fell_are_not_attacked_again(made, monkeypatch):
         return perturb(network, inputs, labels, attack, **options)
 
     monkeypatch.setattr(robustness, "perturb", counting)
-    table = evaluated(made, samples_from(data()), TRIAL)
+    table = evaluate_robustness(made, samples_from(data()), TRIAL)
     everything = len(TRIAL.epsilons) * (1 + TRIAL.restarts) * 40
     assert sum(tried) < everything
     assert len(table) == 40 * (1 + 2 * len(TRIAL.epsilons))
@@ -136,7 +136,7 @@ def test_a_random_start_belongs_to_its_sample():
 def test_the_network_comes_back_as_it_was(made):
     before = {name: value.clone() for name, value in made.state_dict().items()}
     made.train()
-    evaluated(
+    evaluate_robustness(
         made, samples_from(data(12)), hm.EvaluationConfig(epsilons=(0.1,), steps=2, restarts=1)
     )
     assert made.training
@@ -169,8 +169,8 @@ def test_without_autoattack_the_extra_is_named(monkeypatch):
 
 def test_autoattack_needs_images_of_several_classes(made):
     trial = hm.EvaluationConfig(epsilons=(0.02,), steps=2, restarts=1, autoattack=True)
-    with pytest.raises(SettingError, match=r"AutoAttack knows images in .* at least 4"):
-        evaluated(made, samples_from(data(12)), trial)
+    with pytest.raises(SettingError, match=r"AutoAttack supports images in .* at least 4"):
+        evaluate_robustness(made, samples_from(data(12)), trial)
 
 
 @pytest.mark.slow
@@ -181,10 +181,10 @@ def test_autoattack_is_at_least_as_strong_as_pgd():
     samples = samples_from((inputs, made(inputs).argmax(dim=1)), classes=5)
     trial = hm.EvaluationConfig(epsilons=(0.005, 0.02), steps=3, restarts=1, autoattack=True)
     state = torch.get_rng_state()
-    table = evaluated(made, samples, trial)
+    table = evaluate_robustness(made, samples, trial)
     assert torch.equal(torch.get_rng_state(), state)
     for epsilon in trial.epsilons:
         assert accuracy(table, "autoattack", epsilon) <= accuracy(table, "pgd", epsilon)
     assert table[table["attack"] == "autoattack"].equals(
-        evaluated(made, samples, trial).query("attack == 'autoattack'")
+        evaluate_robustness(made, samples, trial).query("attack == 'autoattack'")
     )

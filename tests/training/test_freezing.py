@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy
 import hormesis as hm
 from hormesis.errors import ModelError, TrainingError
 from hormesis.training.freezing import Freezing
-from hormesis.training.retraining_plan import opened_case
-from hormesis.training.trainable_masks import Share
+from hormesis.training.retraining_plan import plan_retraining
+from hormesis.training.trainable_masks import TrainableMask
 from retrained import data, network, study, upper
 
 OPTIMIZERS = {
@@ -55,14 +55,14 @@ def test_no_optimizer_moves_what_is_frozen(name, per):
     optimizer = getattr(torch.optim, name)(frozen.parameters, **OPTIMIZERS[name])
     frozen.follow(optimizer)
     loop(model, optimizer)
-    assert frozen.check() == frozen.values > 0
+    assert frozen.check() == frozen.frozen_values > 0
     after = bits(model)
-    moved = {share.parameter for share in frozen.shares if share.trained}
+    moved = {share.parameter for share in frozen.masks if share.trained}
     assert moved <= changed(before, after)
-    still = {share.parameter for share in frozen.shares if not share.trained}
+    still = {share.parameter for share in frozen.masks if not share.trained}
     assert not still & changed(before, after)
-    for share in frozen.shares:
-        if share.partly:
+    for share in frozen.masks:
+        if share.is_partial:
             now, then = model.state_dict()[share.parameter], network().state_dict()[share.parameter]
             on = torch.tensor(share.channels)
             assert torch.equal(now[~on], then[~on])
@@ -75,7 +75,7 @@ def test_optimizer_state_exists_for_trained_parameters_only():
     optimizer = torch.optim.Adam(model.parameters())  # also where it is given everything
     frozen.follow(optimizer)
     loop(model, optimizer)
-    trained = {share.parameter: share for share in frozen.shares if share.trained}
+    trained = {share.parameter: share for share in frozen.masks if share.trained}
     named = {id(value): name for name, value in model.named_parameters()}
     assert {named[id(value)] for value in optimizer.state} == set(trained)
     for value, state in optimizer.state.items():
@@ -89,7 +89,7 @@ def test_optimizer_state_exists_for_trained_parameters_only():
 def test_the_statistics_of_batch_norms(batchnorm, moves):
     model = network()
     shares = [
-        Share(name, "x", value.numel(), (name[0] in "34",), "", name[0] in "34")
+        TrainableMask(name, "x", value.numel(), (name[0] in "34",), "", name[0] in "34")
         for name, value in model.named_parameters()
     ]
     freezing = Freezing(model, shares, batchnorm=batchnorm)
@@ -119,7 +119,7 @@ def test_a_frozen_batch_norm_normalises_by_its_statistics_while_others_train():
 def test_a_value_that_something_else_moves_is_an_error_that_names_it():
     model, of = network(), study()
     frozen = hm.freeze(model, of, upper(of))
-    share = next(share for share in frozen.shares if not share.trained)
+    share = next(share for share in frozen.masks if not share.trained)
     value = dict(model.named_parameters())[share.parameter]
     with torch.no_grad():
         value.view(-1)[0] = torch.nextafter(value.view(-1)[0], torch.tensor(9.0))
@@ -130,15 +130,15 @@ def test_a_value_that_something_else_moves_is_an_error_that_names_it():
 def test_a_negative_zero_is_another_bit():
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
     shares = [
-        Share("0.weight", "linear", 1, (False,), ""),
-        Share("1.weight", "linear", 1, (True,), ""),
+        TrainableMask("0.weight", "linear", 1, (False,), ""),
+        TrainableMask("1.weight", "linear", 1, (True,), ""),
     ]
     first = model.get_parameter("0.weight")
     first.data.zero_()
     freezing = Freezing(model, shares, batchnorm="frozen")
     freezing.start()
     first.data.neg_()
-    assert freezing.moved() == ["0.weight"]
+    assert freezing.changed_tensors() == ["0.weight"]
 
 
 def test_averages_keep_what_they_average():
@@ -154,7 +154,7 @@ def test_averages_keep_what_they_average():
         loop(model, optimizer, steps=1)
         for average in averages:
             average.update_parameters(model)
-    still = {share.parameter for share in frozen.shares if not share.trained}
+    still = {share.parameter for share in frozen.masks if not share.trained}
     start = dict(network().named_parameters())
     for average in averages:
         for name, value in average.module.named_parameters():
@@ -169,11 +169,11 @@ def test_gradients_can_be_accumulated_and_clipped():
     model.train()
     for rows in (slice(0, 8), slice(8, 16)):
         cross_entropy(model(inputs[rows]), labels[rows]).backward()
-    for share in frozen.shares:
+    for share in frozen.masks:
         gradient = dict(model.named_parameters())[share.parameter].grad
         if not share.trained:
             assert gradient is None
-        elif share.partly:
+        elif share.is_partial:
             assert gradient is not None
             assert not gradient[~torch.tensor(share.channels)].any()
 
@@ -222,10 +222,10 @@ def test_another_network_is_refused():
 def test_a_transposed_convolution_is_frozen_along_its_output_channels():
     model = nn.Sequential(nn.ConvTranspose2d(2, 3, 1), nn.Flatten(), nn.Linear(3, 2))
     shares = [
-        Share("0.weight", "convolution", 6, (True, False, True), ""),
-        Share("0.bias", "bias", 3, (True, False, True), ""),
-        Share("2.weight", "linear", 6, (False,), ""),
-        Share("2.bias", "bias", 2, (False,), ""),
+        TrainableMask("0.weight", "convolution", 6, (True, False, True), ""),
+        TrainableMask("0.bias", "bias", 3, (True, False, True), ""),
+        TrainableMask("2.weight", "linear", 6, (False,), ""),
+        TrainableMask("2.bias", "bias", 2, (False,), ""),
     ]
     freezing = Freezing(model, shares, batchnorm="frozen")
     weight = model.get_parameter("0.weight")
@@ -240,5 +240,5 @@ def test_a_transposed_convolution_is_frozen_along_its_output_channels():
 
 
 def test_a_case_is_opened_without_a_network():
-    case = opened_case(study(), upper(study()))
+    case = plan_retraining(study(), upper(study()))
     assert case.chosen

@@ -14,7 +14,7 @@ from hormesis.errors import DataError, ModelError, SettingError, StudyError, Tra
 from hormesis.models.checkpoints import load_checkpoint
 from hormesis.results.retraining import is_retraining
 from hormesis.training import checkpointing
-from hormesis.training.source_network import trained_on_the_spot
+from hormesis.training.source_network import is_trained_on_digits
 from hormesis.training.train import train
 from retrained import QUIET, data, network, sets, study, upper
 
@@ -26,8 +26,8 @@ def retrained(out, *, of=None, **options):
     settings: dict[str, Any] = {
         "selection": upper(of),
         "recipe": RECIPE,
-        "origin": hm.SourceNetwork(network=network()),
-        "session": QUIET,
+        "source": hm.SourceNetwork(network=network()),
+        "trainer_config": QUIET,
     }
     return hm.retrain(of, sets(), out=out, **settings | options)
 
@@ -93,7 +93,7 @@ def test_the_manifest_says_what_was_frozen_and_that_it_stayed(tmp_path):
 
 def test_the_network_given_stays_as_it_is(tmp_path):
     given = network()
-    retrained(tmp_path / "run", origin=hm.SourceNetwork(network=given))
+    retrained(tmp_path / "run", source=hm.SourceNetwork(network=given))
     assert all(
         torch.equal(value, other)
         for value, other in zip(
@@ -178,7 +178,9 @@ def test_the_circle_closes(tmp_path, monkeypatch):
     sweep, attack = hm.Sweep(thresholds=5), hm.FGSM(0.05)
     with forgotten():
         recipe = hm.Recipe(epochs=2, lr=0.05, batch_size=10)
-        hm.train("my.nets:two_layers", "my.sets:held_out", out="run", recipe=recipe, session=QUIET)
+        hm.train(
+            "my.nets:two_layers", "my.sets:held_out", out="run", recipe=recipe, trainer_config=QUIET
+        )
         hm.analyze_epochs(
             hm.CheckpointSelection("run", epochs=(2,), allow_code=True),
             out="studies",
@@ -189,10 +191,15 @@ def test_the_circle_closes(tmp_path, monkeypatch):
         of = hm.load_study("studies/epoch-0002")
         assert isinstance(of, hm.Study)
         with pytest.raises(SettingError, match=r"names code for its model, .*`allow_code`"):
-            hm.retrain(of, out="again", selection=upper(of), recipe=RECIPE, session=QUIET)
+            hm.retrain(of, out="again", selection=upper(of), recipe=RECIPE, trainer_config=QUIET)
         trusted = hm.SourceNetwork(allow_code=True)
         made = hm.retrain(
-            of, out="again", selection=upper(of), recipe=RECIPE, origin=trusted, session=QUIET
+            of,
+            out="again",
+            selection=upper(of),
+            recipe=RECIPE,
+            source=trusted,
+            trainer_config=QUIET,
         )
         assert hm.load_run("again").manifest["question"]["network"]["name"] == "my.nets:two_layers"
         studies, damaged = hm.analyze_epochs(
@@ -206,14 +213,14 @@ def test_the_circle_closes(tmp_path, monkeypatch):
         assert list(studies.members) == [1, 2]
         (tmp_path / "run").rename(tmp_path / "moved")
         with pytest.raises(TrainingError, match=r"training .*run, which is not there: name its"):
-            hm.retrain(of, out="b", selection=upper(of), session=QUIET)
+            hm.retrain(of, out="b", selection=upper(of), trainer_config=QUIET)
         found = hm.retrain(
             of,
             out="b",
             selection=upper(of),
             recipe=RECIPE,
-            origin=hm.SourceNetwork(run="moved", allow_code=True),
-            session=QUIET,
+            source=hm.SourceNetwork(run="moved", allow_code=True),
+            trainer_config=QUIET,
         )
         assert found.manifest["study"] == made.manifest["study"]
         with pytest.raises(StudyError, match="holds the studies of epochs 1, 2: name that of one"):
@@ -250,7 +257,7 @@ def test_only_a_named_network_on_the_digits_can_be_trained_again(name, data, exp
         "network": {**of.manifest["question"]["network"], "name": name},
         "data": {**of.manifest["question"]["data"], "name": data},
     }
-    assert trained_on_the_spot(replace(of, manifest={"question": question})) == expected
+    assert is_trained_on_digits(replace(of, manifest={"question": question})) == expected
 
 
 # --- refusals -----------------------------------------------------------------------------------
@@ -260,17 +267,17 @@ def test_only_a_named_network_on_the_digits_can_be_trained_again(name, data, exp
     ("options", "error", "message"),
     [
         (
-            {"origin": hm.SourceNetwork()},
+            {"source": hm.SourceNetwork()},
             TrainingError,
             r"Sequential, is not at hand: name its checkpoint",
         ),
         (
-            {"origin": hm.SourceNetwork(network=network(1))},
+            {"source": hm.SourceNetwork(network=network(1))},
             ModelError,
             "another network than the one giv",
         ),
         (
-            {"origin": hm.SourceNetwork(run="nowhere")},
+            {"source": hm.SourceNetwork(run="nowhere")},
             TrainingError,
             "no folder nowhere of a training",
         ),
@@ -304,11 +311,11 @@ def test_data_of_another_shape_or_classes_are_refused(tmp_path):
                 ((inputs, labels),) * 2,
                 out=tmp_path / "run",
                 selection=upper(study()),
-                origin=origin,
-                session=QUIET,
+                source=origin,
+                trainer_config=QUIET,
             )
     with pytest.raises(SettingError, match="Expected `data`, to train on: the study is of custom"):
-        hm.retrain(study(), out=tmp_path / "run", selection=upper(study()), origin=origin)
+        hm.retrain(study(), out=tmp_path / "run", selection=upper(study()), source=origin)
     assert not (tmp_path / "run").exists()
 
 
@@ -322,7 +329,7 @@ def test_another_selection_in_the_same_folder_is_refused(tmp_path):
     retrained(tmp_path / "run")
     with pytest.raises(TrainingError, match="holds another training"):
         retrained(tmp_path / "run", selection=upper(study(), others="freeze"))
-    train(network(), sets(), out=tmp_path / "regular", recipe=RECIPE, session=QUIET)
+    train(network(), sets(), out=tmp_path / "regular", recipe=RECIPE, trainer_config=QUIET)
     with pytest.raises(TrainingError, match="holds another training"):
         retrained(tmp_path / "regular")
 

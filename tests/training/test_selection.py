@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 import hormesis as hm
 from hormesis.errors import SettingError, StudyError
-from hormesis.training.arms import arm_targets, selected, target_classes
-from hormesis.training.retraining_plan import opened_case
+from hormesis.training.arms import arm_targets, select_targets, target_classes
+from hormesis.training.retraining_plan import plan_retraining
 from hormesis.training.selection import ARMS
-from hormesis.training.trainable_masks import everything, shares_of
+from hormesis.training.trainable_masks import make_full_masks, make_masks
 from retrained import data, network, study, table, upper
 
 FOUR = table(
@@ -35,16 +35,16 @@ FOUR = table(
     ],
 )
 def test_the_classes_that_are_kept_are_trained(changes: dict[str, Any], expected):
-    assert selected(FOUR, hm.Selection(**changes)) == frozenset(expected)
+    assert select_targets(FOUR, hm.Selection(**changes)) == frozenset(expected)
 
 
 def test_an_empty_selection_and_a_full_one_are_refused():
     fragile = table(a=(1, "fragile"), b=(1, "undecided"))
     with pytest.raises(SettingError, match=r"Nothing would be trained: of 2 .*1 fragile, 1 undec"):
-        selected(fragile, hm.Selection())
+        select_targets(fragile, hm.Selection())
     robust = table(a=(1, "robust"), b=(1, "antifragile"))
     with pytest.raises(SettingError, match=r"Nothing would be frozen: .* regular training"):
-        selected(robust, hm.Selection())
+        select_targets(robust, hm.Selection())
 
 
 @pytest.mark.parametrize(
@@ -88,21 +88,21 @@ def test_a_global_study_has_no_targets_to_choose_from():
         execution=hm.Execution(engine="plain", progress=False),
     )
     with pytest.raises(StudyError, match="Expected a study of single targets"):
-        opened_case(whole, hm.Selection())
+        plan_retraining(whole, hm.Selection())
 
 
 # --- what follows -------------------------------------------------------------------------------
 
 
-def shares(trained, *, of=None, **changes):
+def masks(trained, *, of=None, **changes):
     of = of or study()
     selection = hm.Selection(**changes)
     classes = target_classes(of, selection)
-    return {share.parameter: share for share in shares_of(of.targets, classes, trained, selection)}
+    return {share.parameter: share for share in make_masks(of.targets, classes, trained, selection)}
 
 
 def test_biases_and_norms_do_as_their_layer():
-    found = shares(["3.weight"])
+    found = masks(["3.weight"])
     trained = {name for name, share in found.items() if share.trained}
     assert trained == {"3.weight", "4.weight", "4.bias"}
     assert found["4.bias"].why == "follows 3.weight"
@@ -115,7 +115,7 @@ def test_biases_and_norms_do_as_their_layer():
 
 @pytest.mark.parametrize(("others", "count"), [("freeze", 144), ("train", 144 + 4 + 16 + 3)])
 def test_biases_and_norms_can_be_decided_alone(others, count):
-    found = shares(["3.weight"], others=others)
+    found = masks(["3.weight"], others=others)
     assert sum(share.trained for share in found.values()) == count
     # The statistics of a batch norm go by the layer all the same.
     assert {name for name, share in found.items() if share.layer} == {
@@ -126,7 +126,7 @@ def test_biases_and_norms_can_be_decided_alone(others, count):
 
 
 def test_channels_are_followed_channel_by_channel():
-    found = shares(["3.weight[1]", "3.weight[2]"], of=study("channel"))
+    found = masks(["3.weight[1]", "3.weight[2]"], of=study("channel"))
     assert found["3.weight"].channels == (False, True, True, False)
     assert found["3.weight"].trained == 72
     assert found["4.bias"].channels == (False, True, True, False)
@@ -141,13 +141,13 @@ def test_weights_that_were_never_measured_go_by_undecided(undecided, trained):
     targets = pd.DataFrame(rows, columns=["target", "kind", "size", "depth", "tested"])
     classes = table(**{"a.weight": (4, "robust")})
     selection = hm.Selection(undecided=undecided)
-    found = shares_of(targets, classes, ["a.weight"], selection)
+    found = make_masks(targets, classes, ["a.weight"], selection)
     assert [bool(share.trained) for share in found] == [True, trained]
     assert found[1].why == "not measured"
 
 
 def test_regular_training_trains_every_parameter():
-    found = everything(study().targets)
+    found = make_full_masks(study().targets)
     assert all(share.trained == share.size for share in found)
 
 
@@ -166,7 +166,7 @@ def test_random_arms_have_the_number_or_the_size_of_the_selection(sizes, seed, d
             for n, (size, label) in enumerate(zip(sizes, labels, strict=True))
         }
     )
-    chosen = selected(classes, hm.Selection())
+    chosen = select_targets(classes, hm.Selection())
     number = arm_targets("random-layers", classes, chosen, seed=seed)
     assert len(number) == len(chosen)
     assert number != chosen
@@ -180,7 +180,7 @@ def test_random_arms_have_the_number_or_the_size_of_the_selection(sizes, seed, d
 def test_the_size_of_a_random_arm_is_close_where_many_targets_leave_a_choice():
     names = {f"t{n}": (1 + n % 7, "robust" if n % 2 else "fragile") for n in range(60)}
     classes = table(**names)
-    chosen = selected(classes, hm.Selection())
+    chosen = select_targets(classes, hm.Selection())
     size = dict(zip(classes["target"], classes["size"], strict=True))
     wanted = sum(size[name] for name in chosen)
     for seed in range(5):
@@ -191,7 +191,7 @@ def test_the_size_of_a_random_arm_is_close_where_many_targets_leave_a_choice():
 def test_seeds_draw_other_targets_and_the_same_seed_the_same():
     names = {f"t{n}": (n + 1, "robust" if n % 2 else "fragile") for n in range(20)}
     classes = table(**names)
-    chosen = selected(classes, hm.Selection())
+    chosen = select_targets(classes, hm.Selection())
     for arm in ("random-size", "random-layers"):
         drawn = [arm_targets(arm, classes, chosen, seed=seed) for seed in (1, 1, 2, 3)]
         assert drawn[0] == drawn[1]
@@ -208,11 +208,11 @@ def test_every_arm_has_its_targets():
 
 
 def test_a_case_says_what_it_trains():
-    case = opened_case(study(), upper(study()))
+    case = plan_retraining(study(), upper(study()))
     said = case.arm("selective", 1).described(case.classes)
     trained, frozen = said["trained_parameters"], said["frozen_parameters"]
     assert trained + frozen == sum(value.numel() for value in network().parameters())
     assert sum(said["trained_targets"].values()) == len(said["targets"])
-    everything = case.arm("everything", 1).described(case.classes)
-    assert everything["frozen_parameters"] == 0
+    make_full_masks = case.arm("everything", 1).described(case.classes)
+    assert make_full_masks["frozen_parameters"] == 0
     assert case.arm("none", 1).described(case.classes)["trained_parameters"] == 0

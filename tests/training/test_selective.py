@@ -75,7 +75,7 @@ def still(model, of):
     freezing = hm.freeze(network(), of, upper(of))
     start, now = network().state_dict(), model.state_dict()
     moved = 0
-    for share in freezing.shares:
+    for share in freezing.masks:
         on = torch.tensor(share.channels).expand(now[share.parameter].shape[0])
         assert torch.equal(now[share.parameter][~on], start[share.parameter][~on])
         moved += int(not torch.equal(now[share.parameter], start[share.parameter]))
@@ -99,7 +99,7 @@ def test_frozen_values_stay_and_others_move(kind, per):
 def test_the_optimiser_has_state_for_trained_parameters_only():
     module, of = Users(), study()
     trainer = fitted(module, hm.SelectiveTraining(of, selection=upper(of)))
-    shares = {share.parameter: share for share in hm.freeze(network(), of, upper(of)).shares}
+    shares = {share.parameter: share for share in hm.freeze(network(), of, upper(of)).masks}
     named = {id(value): name for name, value in module.backbone.named_parameters()}
     with_state = {named[id(value)] for value in trainer.optimizers[0].state}
     assert with_state == {name for name, share in shares.items() if share.trained}

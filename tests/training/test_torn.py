@@ -147,7 +147,11 @@ def test_a_first_state_that_is_torn_is_no_loss(tmp_path):
 
 def test_states_of_another_training_are_not_taken(copy, tmp_path):
     hm.train(
-        torn.network(1), torn.sets(), out=tmp_path / "other", recipe=torn.RECIPE, session=torn.QUIET
+        torn.network(1),
+        torn.sets(),
+        out=tmp_path / "other",
+        recipe=torn.RECIPE,
+        trainer_config=torn.QUIET,
     )
     for path in (tmp_path / "other").glob("resume-*"):
         shutil.copy(path, copy)

@@ -48,11 +48,11 @@ def network(seed=0, dropout=0.3):
         )
 
 
-def trained(out, *, session=QUIET, model: nn.Module | None = None, **recipe):
+def trained(out, *, trainer_config=QUIET, model: nn.Module | None = None, **recipe):
     options: dict[str, Any] = {"epochs": 4, "batch_size": 8, "seed": 3} | recipe
     sets = (data(), data(12, 1))
     made = network() if model is None else model
-    return train(made, sets, out=out, recipe=hm.Recipe(**options), session=session)
+    return train(made, sets, out=out, recipe=hm.Recipe(**options), trainer_config=trainer_config)
 
 
 def weights(run):
@@ -114,7 +114,7 @@ def test_the_number_of_loaders_changes_nothing(tmp_path):
     augment = {"RandomCrop": {"size": 8, "padding": 2}, "RandomHorizontalFlip": None}
     one = trained(tmp_path / "one", epochs=2, augment=augment)
     session = hm.TrainerConfig(progress=False, loggers={}, device="cpu", num_workers=2)
-    two = trained(tmp_path / "two", epochs=2, augment=augment, session=session)
+    two = trained(tmp_path / "two", epochs=2, augment=augment, trainer_config=session)
     assert equal(weights(one), weights(two))
     plain = trained(tmp_path / "plain", epochs=2)
     assert not equal(weights(one), weights(plain))
@@ -152,7 +152,7 @@ def test_a_network_in_evaluation_mode_is_trained_all_the_same(tmp_path):
 @pytest.mark.parametrize(("every", "there"), [(1, [0, 1, 2, 3, 4]), (3, [0, 3, 4])])
 def test_checkpoints_are_kept_as_often_as_asked_and_at_both_ends(tmp_path, every, there):
     session = hm.TrainerConfig(progress=False, loggers={}, device="cpu", checkpoint_every=every)
-    assert list(trained(tmp_path / "run", session=session).checkpoints) == there
+    assert list(trained(tmp_path / "run", trainer_config=session).checkpoints) == there
 
 
 # --- interruptions ------------------------------------------------------------------------------
@@ -293,13 +293,13 @@ def test_another_training_in_the_same_folder_is_refused(tmp_path):
         (lambda out: trained(out, epochs=1, model=network(1)), "network.fingerprint is"),
         (
             lambda out: train(
-                network(), (data(27), sets[1]), out=out, recipe=recipe, session=QUIET
+                network(), (data(27), sets[1]), out=out, recipe=recipe, trainer_config=QUIET
             ),
             "data.samples is 27 here and 30 there",
         ),
         (
             lambda out: train(
-                network(), (data(seed=5), sets[1]), out=out, recipe=recipe, session=QUIET
+                network(), (data(seed=5), sets[1]), out=out, recipe=recipe, trainer_config=QUIET
             ),
             "data.fingerprint is",
         ),
@@ -388,7 +388,7 @@ def test_a_logger_that_there_is_not_is_refused(tmp_path):
     with pytest.raises(
         SettingError, match=r"Unknown logger 'TensorBordLogger'\. Did you mean Tensor"
     ):
-        trained(tmp_path / "run", session=session)
+        trained(tmp_path / "run", trainer_config=session)
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_a_logger_that_there_is_not_is_refused(tmp_path):
 )
 def test_data_of_another_kind_are_refused(tmp_path, sets, error, message):
     with pytest.raises(error, match=message):
-        train(network(), sets, out=tmp_path / "run", session=QUIET)
+        train(network(), sets, out=tmp_path / "run", trainer_config=QUIET)
     assert not (tmp_path / "run").exists()
 
 
@@ -419,7 +419,7 @@ def test_loggers_write_into_the_run(tmp_path):
     session = hm.TrainerConfig(
         progress=False, device="cpu", loggers={"TensorBoardLogger": None, "CSVLogger": None}
     )
-    run = trained(tmp_path / "run", epochs=1, session=session)
+    run = trained(tmp_path / "run", epochs=1, trainer_config=session)
     logged = [path.name for path in (run.folder / "logs").rglob("*") if path.is_file()]
     assert any(name.startswith("events.out.tfevents") for name in logged)
     assert "metrics.csv" in logged
@@ -429,7 +429,7 @@ def test_a_logger_whose_package_is_missing_names_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     session = hm.TrainerConfig(progress=False, device="cpu", loggers={"WandbLogger": None})
     with pytest.raises(MissingExtraError, match="WandbLogger needs more"):
-        trained(tmp_path / "run", epochs=1, session=session)
+        trained(tmp_path / "run", epochs=1, trainer_config=session)
 
 
 # --- the folder ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Whether studies agree: rank correlations, Fleiss' kappa, and what chance alone would give."""
+"""Agreement of studies: rank correlations and Fleiss' kappa, compared with chance."""
 
 from dataclasses import dataclass
 
@@ -27,8 +27,8 @@ def kendall(values: Table) -> Square:
     It is the cosine of the angle between the signs of all differences of two targets.
     """
     products = np.zeros((len(values), len(values)))
-    for place in range(values.shape[1] - 1):
-        signs = np.sign(values[:, place + 1 :] - values[:, place : place + 1])
+    for target in range(values.shape[1] - 1):
+        signs = np.sign(values[:, target + 1 :] - values[:, target : target + 1])
         products += signs @ signs.T
     norms = np.sqrt(np.diag(products))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -42,11 +42,11 @@ def correlation_interval(
 
     The variance of ``artanh r`` is ``(1 + r²/2)/(m − 3)`` for Spearman's (Bonett and Wright, 2000)
     and ``0.437/(m − 4)`` for Kendall's (Fieller, Hartley and Pearson, 1957), over ``m`` targets.
-    It takes targets for independent draws, which layers of a network are only in part.
+    It treats targets as independent draws, which holds only in part for the layers of a network.
 
     Args:
         correlation: -1 to 1.
-        targets: Over how many it was taken; NaN comes back for 4 or fewer.
+        targets: Number of targets; the interval is NaN for 4 or fewer.
         level: Confidence level.
         kind: ``"spearman"`` or ``"kendall"``.
     """
@@ -65,15 +65,15 @@ def correlation_interval(
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far studies agree on all targets at once, and how probable as much is by chance.
+    """Agreement of studies on all targets, with p-values against chance.
 
     Args:
         kappa: Fleiss' kappa of the classes; NaN if all are of one class.
-        kappa_low: Lower end of its percentile interval, targets drawn anew.
+        kappa_low: Lower end of its percentile interval, from resampled targets.
         kappa_high: Upper end.
-        kappa_p: Share of permutations with as high a kappa.
+        kappa_p: Share of permutations with a kappa at least as high.
         correlation: Mean of Spearman's correlations of every two studies.
-        correlation_p: Share of permutations with as high a mean.
+        correlation_p: Share of permutations with a mean at least as high.
     """
 
     kappa: float
@@ -84,18 +84,18 @@ class Agreement:
     correlation_p: float
 
 
-def agreement(
+def measure_agreement(
     values: Table, classes: Int[np.ndarray, "studies targets"], level: float, draws: int = 499
 ) -> Agreement:
-    """Return agreement beyond chance.
+    """Return the agreement of studies beyond chance.
 
-    Chance is that every study's targets are shuffled on their own. Shuffles and draws are seeded.
+    Under chance, the targets of every study are permuted independently. All draws are seeded.
 
     Args:
         values: Scores.
         classes: Codes from 0.
         level: Confidence level.
-        draws: How many permutations, and how many bootstrap samples of targets.
+        draws: Number of permutations, and of bootstrap samples of targets.
     """
     generator = np.random.default_rng(_SEED)
     ranks = _standard_ranks(values)
@@ -106,11 +106,11 @@ def agreement(
         as_high[0] += fleiss_kappa(shuffled) >= kappa - 1e-12
         as_high[1] += _mean_correlation(generator.permuted(ranks, axis=1)) >= mean - 1e-12
     p_values = (1 + as_high) / (1 + draws)
-    places = generator.integers(classes.shape[1], size=(draws, classes.shape[1]))
-    drawn = np.array([fleiss_kappa(classes[:, row]) for row in places])
-    drawn = drawn[~np.isnan(drawn)]
+    targets = generator.integers(classes.shape[1], size=(draws, classes.shape[1]))
+    kappas = np.array([fleiss_kappa(classes[:, row]) for row in targets])
+    kappas = kappas[~np.isnan(kappas)]
     low, high = (
-        np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2)) if len(drawn) else (np.nan, np.nan)
+        np.quantile(kappas, ((1 - level) / 2, (1 + level) / 2)) if len(kappas) else (np.nan, np.nan)
     )
     undefined = np.isnan(kappa)
     return Agreement(

@@ -1,4 +1,4 @@
-"""The bootstrap over samples: the spread of scores without a derivative."""
+"""Standard errors of scores by the bootstrap over samples."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from scipy import stats
 
 from hormesis.analysis.moments import Blocks, InfluenceMoments, StandardErrors
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import SCORES, Base, layout, sweep_scores
+from hormesis.analysis.scores import SCORES, Base, score_layout, sweep_scores
 from hormesis.engine.controls import control_columns
 from hormesis.settings.scoring import Scoring
 
@@ -19,60 +19,58 @@ _MOST_CELLS = 10_000  # resampled at a time, so that memory stays in bounds
 _MOST_UNDEFINED = 0.01  # of the replicates; more, and there is no interval
 
 
-def bootstrap_spread(
+def bootstrap_errors(
     sweeps: Sweeps,
     base: Base,
     scoring: Scoring,
     blocks: Blocks,
-    sums: InfluenceMoments,
+    moments: InfluenceMoments,
     *,
     replicates: int = 1000,
 ) -> StandardErrors:
-    """Return the spread of the scores over samples drawn anew, with replacement.
+    """Return the standard errors of the scores over resampled samples.
 
-    Percentiles of the replicates give either side. What unseen samples could add is as with the
-    delta method, since no bootstrap knows of them. The draw is seeded.
+    The two sides come from percentiles of the replicates. The term for unseen samples is that of
+    the delta method, since a bootstrap cannot estimate it. The draws are seeded.
 
     Args:
         sweeps: Responses.
         base: Performance of the unfiltered network.
         scoring: How responses become scores.
-        blocks: Gives the outcomes, block by block.
-        sums: Of influence values, for what unseen samples could add.
-        replicates: How many draws.
+        blocks: Yields the outcomes, block by block.
+        moments: Of influence values, for the term of unseen samples.
+        replicates: Number of bootstrap samples.
     """
-    samples = sums.samples
+    samples = moments.samples
     draw = np.random.default_rng(_SEED)
     counts = draw.multinomial(samples, np.full(samples, 1 / samples), size=replicates)
     tail = (1 - scoring.level) / 2
-    found = []
+    sides = []
     for part in _parts(sweeps):
-        rows = layout(part)
+        rows = score_layout(part)
         drawn = np.empty((replicates, len(rows.names), len(SCORES)))
-        for place, (again, once) in enumerate(_resampled(part, base, blocks, counts)):
-            drawn[place] = rows.mean @ sweep_scores(again, once, scoring).T
+        for index, (resampled, resampled_base) in enumerate(_resampled(part, base, blocks, counts)):
+            drawn[index] = rows.mean @ sweep_scores(resampled, resampled_base, scoring).T
         flat = drawn.reshape(replicates, -1)
         flat[:, np.isnan(flat).mean(axis=0) > _MOST_UNDEFINED] = np.nan
         value = (rows.mean @ sweep_scores(part, base, scoring).T).ravel()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # rows without any value stay NaN
             low, high = np.nanquantile(flat, (tail, 1 - tail), axis=0)
-        found.append((value - low, high - value))
-    usual = stats.norm.ppf(1 - tail) * np.sqrt(1 - 1 / samples)  # as s² divides by n − 1
-    least = sums.usual.T.ravel()
+        sides.append((value - low, high - value))
+    critical = stats.norm.ppf(1 - tail) * np.sqrt(1 - 1 / samples)  # as s² divides by n − 1
+    least = moments.typical.T.ravel()
     below, above = (
-        np.hypot(np.maximum(np.concatenate(side), 0) / usual, least)
-        for side in zip(*found, strict=True)
+        np.hypot(np.maximum(np.concatenate(side), 0) / critical, least)
+        for side in zip(*sides, strict=True)
     )
-    return replace(sums.spread(), below=below, above=above)
+    return replace(moments.standard_errors(), below=below, above=above)
 
 
 def _parts(sweeps: Sweeps) -> Iterator[Sweeps]:
-    """Yield the sweeps of some targets at a time."""
+    """Yield the sweeps of a few targets at a time."""
     targets = [target for target, _ in sweeps.names]
-    starts = [
-        place for place, name in enumerate(targets) if place == 0 or targets[place - 1] != name
-    ]
+    starts = [row for row, name in enumerate(targets) if row == 0 or targets[row - 1] != name]
     steps = next(iter(sweeps.columns.values())).shape[1]
     ends = [*starts[1:], len(targets)]
     first = 0
@@ -86,13 +84,13 @@ def _parts(sweeps: Sweeps) -> Iterator[Sweeps]:
 def _resampled(
     sweeps: Sweeps, base: Base, blocks: Blocks, counts: Int[np.ndarray, "replicates samples"]
 ) -> Iterator[tuple[Sweeps, Base]]:
-    """Yield the responses and the base of each draw of samples."""
+    """Yield the responses and the base of each bootstrap sample."""
     draws = control_columns(sweeps.columns)
     cells = ["outcome", *draws]
-    used, places = np.unique(
+    used, rows = np.unique(
         np.stack([sweeps.columns[name].astype(np.int64) for name in cells]), return_inverse=True
     )
-    places = places.reshape(len(cells), *sweeps.columns["outcome"].shape)
+    rows = rows.reshape(len(cells), *sweeps.columns["outcome"].shape)
     own = used[used >= 0]
     means = np.zeros((2, len(own) + 1, len(counts)))
     first = 0
@@ -107,13 +105,13 @@ def _resampled(
             means[side] += np.vstack([values[own], unfiltered[None]]) @ of_block
         first = end
     if used[0] < 0:  # the unfiltered comes first among the used, and last among the means
-        places = np.where(places == 0, len(own), places - 1)
+        rows = np.where(rows == 0, len(own), rows - 1)
     for clean, adversarial in zip(means[0].T, means[1].T, strict=True):
         columns: dict[str, Float[np.ndarray, "rows steps"]] = dict(sweeps.columns)
-        columns["clean"], columns["adversarial"] = clean[places[0]], adversarial[places[0]]
+        columns["clean"], columns["adversarial"] = clean[rows[0]], adversarial[rows[0]]
         if draws:  # the mean over draws, which stay those that they are
-            columns["random_clean"] = clean[places[1:]].mean(axis=0)
-            columns["random_adversarial"] = adversarial[places[1:]].mean(axis=0)
+            columns["random_clean"] = clean[rows[1:]].mean(axis=0)
+            columns["random_adversarial"] = adversarial[rows[1:]].mean(axis=0)
         yield (
             Sweeps(sweeps.names, columns),
             replace(base, clean=float(clean[-1]), adversarial=float(adversarial[-1])),

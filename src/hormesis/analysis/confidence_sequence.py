@@ -1,14 +1,14 @@
-"""Confidence sequences: intervals that may be looked at again and again.
+"""Confidence sequences: intervals that stay valid however often one looks.
 
 I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy and A. Ramdas, "Time-uniform central limit
 theory and asymptotic confidence sequences", Annals of Statistics 52 (2024), arXiv:2103.06476.
 
-Drawn without replacement from a finite set, the sum of what was seen is pulled back to the whole:
-it follows a Brownian bridge instead of a Brownian motion. Divided by what is left, ``1 − n/N``, it
-is a Brownian motion again, at the time ``nN/(N − n)`` instead of ``n`` (J. L. Doob, 1949): the
-weighting by which I. Waudby-Smith and A. Ramdas, "Confidence sequences for sampling without
-replacement", NeurIPS 2020, arXiv:2006.04347, make martingales of such samples. The same boundary at
-that time, of the standard error at that time, so holds at all looks, and closes when all are seen.
+For samples drawn without replacement from a finite set, the running sum follows a Brownian bridge
+instead of a Brownian motion. Divided by ``1 − n/N``, it is a Brownian motion again, at the time
+``nN/(N − n)`` instead of ``n`` (J. L. Doob, 1949). I. Waudby-Smith and A. Ramdas, "Confidence
+sequences for sampling without replacement", NeurIPS 2020, arXiv:2006.04347, make martingales of
+such samples by the same weighting. The same boundary, with the standard error at that time, is
+therefore valid at all looks, and the interval closes when all samples are seen.
 """
 
 import math
@@ -25,17 +25,16 @@ class ConfidenceSequence:
     """The boundary of an asymptotic confidence sequence (Theorem 2.2 of the paper).
 
     After ``t`` samples the interval is the estimate plus and minus its standard error times
-    ``√(2 (tρ² + 1)/(tρ²) · log(√(tρ² + 1)/α))``. It holds the truth at all times at once with a
-    probability of ``1 − α``, as far as the central limit theorem does, and so also at whatever time
-    one chooses to stop.
+    ``√(2 (tρ² + 1)/(tρ²) · log(√(tρ² + 1)/α))``. With probability ``1 − α``, and to the accuracy of
+    the central limit theorem, the intervals contain the truth at all times at once, and so also at
+    any time at which one chooses to stop.
 
     Args:
-        samples: How many were seen, ``t``; an array where rows of a table have seen different
-            numbers of samples.
-        planned: How many there are. The sequence is tightest around a tenth of them.
-        level: The confidence level ``1 − α`` it is tuned for.
-        finite: Whether the mean of just those that there are is meant. Its standard error then has
-            the factor ``√(1 − n/N)``, see ``InfluenceMoments.spread``.
+        samples: Number of samples seen, ``t``; an array if it differs between rows of a table.
+        planned: Number of samples available. The sequence is tightest around a tenth of them.
+        level: The confidence level ``1 − α``.
+        finite: Whether the interval is for the mean of the available samples alone. Its standard
+            error then has the factor ``√(1 − n/N)``, see ``InfluenceMoments.standard_errors``.
 
     Example:
         >>> round(float(ConfidenceSequence(1000, 10_000, 0.95).critical()), 3)
@@ -67,7 +66,7 @@ class ConfidenceSequence:
         return np.asarray(np.sqrt(2 * (time + 1) / time * bound))
 
     def p_value(self, distance: Float[np.ndarray, "*rows"]) -> Float[np.ndarray, "*rows"]:
-        """Return the smallest ``α`` whose sequence leaves out what lies so far away.
+        """Return the smallest ``α`` whose interval excludes a value at this distance.
 
         Args:
             distance: From the estimate, in standard errors; a negative one gives 1.

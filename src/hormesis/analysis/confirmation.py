@@ -1,4 +1,4 @@
-"""Claims that a target is antifragile under attack, and what stronger attacks say of them."""
+"""Claims that a target is antifragile under attack, and their verdicts by stronger attacks."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -9,35 +9,36 @@ import pandas as pd
 
 from hormesis.analysis.classes import ANTIFRAGILE, FIXED_ONLY, MASKED, UNCONFIRMED, UNDECIDED
 from hormesis.analysis.masking import without_masked_gains
-from hormesis.analysis.prefixes import SettledGroup, prefix_scores, prefix_sums
+from hormesis.analysis.moments import Blocks
 from hormesis.analysis.scores import COMBINED, Base
-from hormesis.analysis.uncertainty import Blocks, Student, with_intervals
+from hormesis.analysis.settled_groups import SettledGroup, group_moments, group_scores
+from hormesis.analysis.uncertainty import Student, with_intervals
 from hormesis.analysis.verdicts import ATTACKED, Claim
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.outcomes import StoredOutcomes
 
 FILTER, NOISE, RANDOM = "filter", "noise", "random"
-"""What was done to a target: the filter itself, Gaussian noise, random removal."""
+"""The stress of a target: the filter itself, Gaussian noise, random removal."""
 CONTROLS = (NOISE, RANDOM)
 ADAPTIVE, TRANSFER, RESTARTS = "adaptive", "transfer", "restarts"
-"""By which attack: the study's, made anew or on the unfiltered network; PGD with restarts, anew."""
+"""The attacks: the study's, recomputed or from the unfiltered network; PGD with restarts."""
 COLUMNS = (
     *("target", "filter", "score", "stress", "attack", "value", "low", "high", "unmasked"),
     *("zero_gradient", "unmoved", "base", "samples"),
 )
 
 
-def by_base(scoring: Scoring) -> Scoring:
-    """Return the scoring that claims are made by: against the unfiltered network's performance."""
+def claim_scoring(scoring: Scoring) -> Scoring:
+    """Return the scoring of claims: relative to the performance of the unfiltered network."""
     return replace(scoring, base="network", reference="base", interval="delta", multiplicity="none")
 
 
-def claims(scores: pd.DataFrame, *, every: bool = False) -> list[Claim]:
-    """Return which targets, filters and scores are claimed to be antifragile under attack.
+def find_claims(scores: pd.DataFrame, *, every: bool = False) -> list[Claim]:
+    """Return the targets, filters and scores that are claimed to be antifragile under attack.
 
     Args:
-        scores: By the reference ``base``, see ``with_verdicts``.
-        every: Also by the difference score, and by the estimate alone.
+        scores: With the reference ``base``, see ``with_verdicts``.
+        every: Also claims by the difference score, and by the estimate alone.
     """
     own = scores
     if COMBINED in own["filter"].to_numpy():
@@ -50,43 +51,45 @@ def claims(scores: pd.DataFrame, *, every: bool = False) -> list[Claim]:
     return [(str(a), str(b), str(c)) for a, b, c in names.itertuples(index=False, name=None)]
 
 
-def measured_rows(
+def attack_scores(
     responses: pd.DataFrame,
     base: Base,
     blocks: Blocks,
     scoring: Scoring,
     samples: int,
 ) -> pd.DataFrame:
-    """Return scores with intervals under one attack, and what they would be without masked cells.
+    """Return scores with intervals under one attack, and the same without gains of masked cells.
 
-    The unfiltered network's adversarial performance counts as no worse than guessing: from below
-    that, whatever is done brings it back.
+    An adversarial performance of the unfiltered network below guessing is raised to guessing, since
+    any change of the network would improve it.
 
     Args:
         responses: Of the targets with claims.
         base: Performance of the unfiltered network under the same attack, and of guessing.
         blocks: The outcomes.
-        scoring: What ``by_base`` returned.
-        samples: How many there are.
+        scoring: From ``claim_scoring``.
+        samples: Number of samples.
 
     Returns:
-        The columns of ``COLUMNS`` but for ``stress`` and ``attack``.
+        The columns of ``COLUMNS`` except ``stress`` and ``attack``.
     """
     chance, better = base.chance, base.higher_is_better
     guessing = chance is not None and (base.adversarial < chance) is better
     if guessing:
         base = replace(base, adversarial=chance)
-    prefix = SettledGroup(samples, base, tuple(responses["target"].unique().tolist()))
+    group = SettledGroup(samples, base, tuple(responses["target"].unique().tolist()))
 
-    def counted() -> Iterator[StoredOutcomes]:
+    def blocks_above_chance() -> Iterator[StoredOutcomes]:
         for block in blocks():
             level = np.full_like(block.base_adversarial, base.adversarial)
             yield replace(block, base_adversarial=level) if guessing else block
 
-    scores = prefix_scores(responses, [prefix], scoring)
-    sums = prefix_sums(responses, [prefix], scoring, counted)
-    table = with_intervals(scores, sums.spread(), Student(samples, scoring.level), scoring)
-    capped = prefix_scores(without_masked_gains(responses, base), [prefix], scoring)
+    scores = group_scores(responses, [group], scoring)
+    moments = group_moments(responses, [group], scoring, blocks_above_chance)
+    table = with_intervals(
+        scores, moments.standard_errors(), Student(samples, scoring.level), scoring
+    )
+    capped = group_scores(without_masked_gains(responses, base), [group], scoring)
     table = table.assign(unmasked=capped["value"], base=base.adversarial, samples=samples)
     for name in ("zero_gradient", "unmoved"):
         shares = _means(responses, name)
@@ -96,71 +99,70 @@ def measured_rows(
 
 
 def _means(responses: pd.DataFrame, name: str) -> dict[str, float]:
-    """Return the mean of a column for each target, of the cells that have it; else NaN."""
-    found = {}
+    """Return the mean of a column for each target; NaN for targets without values."""
+    means = {}
     for target, rows in responses.groupby("target", sort=False):
-        known = rows[name].dropna().to_numpy(dtype=float) if name in rows else np.zeros(0)
-        found[str(target)] = float(known.mean()) if len(known) else float("nan")
-    return found
+        values = rows[name].dropna().to_numpy(dtype=float) if name in rows else np.zeros(0)
+        means[str(target)] = float(values.mean()) if len(values) else float("nan")
+    return means
 
 
-def holds(row: Mapping[Any, Any], tolerance: float) -> bool:
-    """Return whether a claim holds: its interval above the border, also without masked cells."""
+def claim_holds(row: Mapping[Any, Any], tolerance: float) -> bool:
+    """Return whether a claim holds: its interval is above the border, also without masked gains."""
     return bool(row["low"] - (row["value"] - row["unmasked"]) > tolerance)
 
 
-def verdicts(table: pd.DataFrame, tolerance: float) -> dict[Claim, str]:
-    """Return what stronger attacks say of each claim that was put to the test.
+def claim_verdicts(table: pd.DataFrame, tolerance: float) -> dict[Claim, str]:
+    """Return the verdict on each claim that was tested with stronger attacks.
 
     Args:
         table: See ``COLUMNS``.
-        tolerance: Where the border is.
+        tolerance: The border between the classes.
 
     Returns:
-        ``antifragile`` where it holds against every attack; ``fixed attack only`` where the
-        estimate against an attack made anew is not above the border; ``masked`` where it holds on
-        the strength of masked cells alone, or not against perturbed inputs that were made on the
-        unfiltered network; otherwise, where an interval is too wide to tell, it is still
-        ``antifragile (unconfirmed)``.
+        ``antifragile`` if the claim holds against every attack; ``fixed attack only`` if the
+        estimate against a recomputed attack is not above the border; ``masked`` if it holds only
+        because of masked cells, or fails against inputs perturbed on the unfiltered network;
+        ``antifragile (unconfirmed)`` if an interval is too wide to decide.
     """
     own = table.loc[table["stress"] == FILTER]
-    found: dict[Claim, str] = {}
+    verdicts: dict[Claim, str] = {}
     for key, rows in own.groupby(["target", "filter", "score"], sort=False):
         target, name, score = map(str, key)  # pyright: ignore[reportArgumentType]
-        found[target, name, score] = _verdict(rows, tolerance)
-    return found
+        verdicts[target, name, score] = _verdict(rows, tolerance)
+    return verdicts
 
 
 def _verdict(rows: pd.DataFrame, tolerance: float) -> str:
-    by = {str(row["attack"]): row for row in rows.to_dict("records")}
+    row_of = {str(row["attack"]): row for row in rows.to_dict("records")}
     for attack in (ADAPTIVE, RESTARTS):
-        row = by.get(attack)
-        if row is None or holds(row, tolerance):
+        row = row_of.get(attack)
+        if row is None or claim_holds(row, tolerance):
             continue
         if row["low"] > tolerance:
             return MASKED
         return FIXED_ONLY if row["value"] <= tolerance else UNCONFIRMED
-    crossed = by.get(TRANSFER)
+    crossed = row_of.get(TRANSFER)
     if crossed is not None and not crossed["low"] > tolerance:
         return MASKED if crossed["value"] <= tolerance else UNCONFIRMED
-    return ANTIFRAGILE if RESTARTS in by else UNCONFIRMED
+    return ANTIFRAGILE if RESTARTS in row_of else UNCONFIRMED
 
 
-def same_as_controls(table: pd.DataFrame, tolerance: float) -> dict[Claim, list[str]]:
-    """Return for each claim with controls which of them do the same: hold wherever it does.
+def matching_controls(table: pd.DataFrame, tolerance: float) -> dict[Claim, list[str]]:
+    """Return, for each claim with controls, the controls for which it holds as well.
 
     Args:
         table: See ``COLUMNS``.
-        tolerance: Where the border is.
+        tolerance: The border between the classes.
     """
     own = table.loc[table["stress"].isin(CONTROLS)]
-    found: dict[Claim, list[str]] = {}
+    controls: dict[Claim, list[str]] = {}
     for key, rows in own.groupby(["target", "filter", "score"], sort=False):
         target, name, score = map(str, key)  # pyright: ignore[reportArgumentType]
-        found[target, name, score] = [
+        controls[target, name, score] = [
             stress
-            for stress, each in rows.groupby("stress", sort=False)
-            if RESTARTS in each["attack"].to_numpy()
-            and all(holds(row, tolerance) for row in each.to_dict("records"))
+            for stress, stress_rows in rows.groupby("stress", sort=False)
+            if RESTARTS in stress_rows["attack"].to_numpy()
+            and all(claim_holds(row, tolerance) for row in stress_rows.to_dict("records"))
         ]
-    return found
+    return controls

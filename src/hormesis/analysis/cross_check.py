@@ -1,8 +1,8 @@
-"""Adversarial figures against random noise and perturbed inputs of another network, in pairs.
+"""Cross-check of adversarial figures by random noise and by inputs perturbed on another network.
 
-An attack that follows a gradient does more harm than chance of the same magnitude, and than inputs
-that were perturbed on another network. Where it does not, the gradient leads astray: the figure is
-masked (Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705, section 4).
+A gradient-based attack should do more harm than random noise of the same magnitude, and than inputs
+that were perturbed on another network. If it does not, the gradient misleads: the figure is masked
+(Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705, section 4).
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ from hormesis.analysis.scores import Base
 from hormesis.settings.choices import UNFILTERED
 
 CROSS = "cross"
-"""What ``stress`` says of rows that belong to the cross-check."""
+"""Value of ``stress`` in the rows of the cross-check."""
 SURROGATES = "surrogates"
-"""By which attack, besides ``noise`` and ``transfer``: made on filtered versions of the network."""
+"""An attack besides ``noise`` and ``transfer``: computed on filtered versions of the network."""
 MARGIN = 0.02
 """Share of the unfiltered network's clean performance by which another attack may do more harm."""
-_SPELLED = {
+_ATTACK_TEXTS = {
     NOISE: "random noise of the same ε",
     TRANSFER: "inputs perturbed on the unfiltered network",
     SURROGATES: "inputs perturbed on filtered versions of the network",
@@ -33,7 +33,7 @@ _SPELLED = {
 
 @dataclass(frozen=True)
 class Figures:
-    """What one attack left right, sample by sample.
+    """Outcomes of every sample under one attack.
 
     Args:
         base: Of the unfiltered network.
@@ -44,10 +44,10 @@ class Figures:
     removals: Float[np.ndarray, "removals samples"]
 
 
-def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
-    """Return which filtered networks still work: half of what the unfiltered one can is left.
+def find_working_cells(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cells"]:
+    """Return which filtered networks still work: they keep half of the performance above chance.
 
-    A network that answers by chance has no adversarial figure to speak of.
+    The adversarial figure of a network at chance has no meaning.
 
     Args:
         responses: Column ``clean``.
@@ -55,7 +55,7 @@ def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cel
 
     Example:
         >>> responses = pd.DataFrame({"clean": [0.9, 0.5, 0.49]})
-        >>> still_working(responses, Base(0.9, 0.5, chance=0.1)).tolist()
+        >>> find_working_cells(responses, Base(0.9, 0.5, chance=0.1)).tolist()
         [True, True, False]
     """
     clean = responses["clean"].to_numpy(dtype=float)
@@ -64,24 +64,24 @@ def still_working(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, " cel
     return clean >= (base.clean + (base.chance or 0.0)) / 2
 
 
-def crossed_rows(
+def compare_attacks(
     cells: pd.DataFrame, own: Figures, other: Figures, level: float, *, higher_is_better: bool
 ) -> pd.DataFrame:
-    """Return by how much another attack does more harm than the study's own, with intervals.
+    """Return how much more harm another attack does than the study's own, with intervals.
 
     Args:
         cells: Columns ``target``, ``filter``, ``step``, ``outcome``, a row of the figures, and
-            ``working``, see ``still_working``.
+            ``working``, see ``find_working_cells``.
         own: By the study's own attack.
         other: By the other one, on the same samples.
         level: Confidence level of Student's interval of the paired differences.
-        higher_is_better: Whether a larger performance is the better one.
+        higher_is_better: Whether a larger performance is better.
 
     Returns:
         The unfiltered network first, with an empty ``target`` and ``filter``; then every cell: the
-        columns of ``analysis.confirmation.COLUMNS`` but for ``stress`` and ``attack``, and
+        columns of ``analysis.confirmation.COLUMNS`` except ``stress`` and ``attack``, and
         ``step`` and ``working``. ``value``, ``low`` and ``high`` are in units of the performance,
-        more than 0 where the other attack does more harm; ``base`` is the figure by the study's own
+        positive if the other attack does more harm; ``base`` is the figure under the study's own
         attack.
 
     Example:
@@ -89,37 +89,37 @@ def crossed_rows(
         ...                       "working": True})
         >>> own = Figures(np.ones(4), np.ones((1, 4)))
         >>> other = Figures(np.ones(4), np.array([[0.0, 1.0, 1.0, 0.0]]))
-        >>> rows = crossed_rows(cells, own, other, 0.95, higher_is_better=True)
+        >>> rows = compare_attacks(cells, own, other, 0.95, higher_is_better=True)
         >>> rows[["target", "value", "base"]].to_numpy().tolist()
         [['', 0.0, 1.0], ['w', 0.5, 1.0]]
     """
-    first, second = (np.vstack([each.removals, each.base]) for each in (own, other))
+    first, second = (np.vstack([figures.removals, figures.base]) for figures in (own, other))
     more = first - second if higher_is_better else second - first
     count = (~np.isnan(more)).sum(axis=1)
     value, level_of = np.nanmean(more, axis=1), np.nanmean(first, axis=1)
     error = np.nanstd(more, axis=1, ddof=1) / np.sqrt(count)
     half = stats.t.ppf((1 + level) / 2, count - 1) * error
-    places = np.array([-1, *cells["outcome"].tolist()])
-    places[places == UNFILTERED] = len(more) - 1
-    said = {"target": "", "filter": "", "step": 0, "working": True}
-    names = pd.concat([pd.DataFrame([said]), cells[list(said)]], ignore_index=True)
+    rows = np.array([-1, *cells["outcome"].tolist()])
+    rows[rows == UNFILTERED] = len(more) - 1
+    base_cell = {"target": "", "filter": "", "step": 0, "working": True}
+    names = pd.concat([pd.DataFrame([base_cell]), cells[list(base_cell)]], ignore_index=True)
     numbers = {"value": value, "low": value - half, "high": value + half, "base": level_of}
     return names.assign(
         score="adversarial",
-        **{name: values[places] for name, values in numbers.items()},
-        unmasked=value[places],
+        **{name: values[rows] for name, values in numbers.items()},
+        unmasked=value[rows],
         zero_gradient=np.nan,
         unmoved=np.nan,
-        samples=count[places].astype(np.int64),
+        samples=count[rows].astype(np.int64),
     )
 
 
-def joined(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a study's table of confirmations with new rows in place of those of the same kind.
+def merge_confirmations(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a study's table of confirmations, with new rows replacing those of the same kind.
 
     Args:
-        table: Before, or None.
-        rows: All of the cross-check, or none.
+        table: The previous table, or None.
+        rows: Either all from the cross-check, or none.
     """
     crossed = bool((rows["stress"] == CROSS).all())
     parts = [rows]
@@ -134,27 +134,27 @@ def joined(table: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
     return whole.assign(step=step, working=working).loc[:, [*COLUMNS, "step", "working"]]
 
 
-def masked_rows(table: pd.DataFrame | None, said: Mapping[str, Any]) -> pd.DataFrame | None:
-    """Return the rows of the figures that a cross-check calls masked; None if there was none.
+def masked_rows(table: pd.DataFrame | None, settings: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Return the rows of figures that the cross-check calls masked; None without a cross-check.
 
     Args:
         table: A study's table of confirmations.
-        said: What the manifest says of its cross-check.
+        settings: The entry ``cross_check`` of its manifest.
     """
-    if table is None or "working" not in table or "margin" not in said:
+    if table is None or "working" not in table or "margin" not in settings:
         return None
     judged = (table["stress"] == CROSS) & table["working"].astype(bool)
-    return table.loc[judged & (table["low"] > float(said["margin"]))]
+    return table.loc[judged & (table["low"] > float(settings["margin"]))]
 
 
-def with_crossed(responses: pd.DataFrame, masked: pd.DataFrame | None) -> pd.DataFrame:
+def mark_masked_cells(responses: pd.DataFrame, masked: pd.DataFrame | None) -> pd.DataFrame:
     """Return responses with the column ``crossed``: whether a cell is among the masked rows."""
     if masked is None:
         return responses
     keys = ["target", "filter", "step"]
-    found = set(masked[keys].itertuples(index=False, name=None))
+    masked_cells = set(masked[keys].itertuples(index=False, name=None))
     cells = responses[keys].itertuples(index=False, name=None)
-    return responses.assign(crossed=[cell in found for cell in cells])
+    return responses.assign(crossed=[cell in masked_cells for cell in cells])
 
 
 def base_is_masked(masked: pd.DataFrame | None) -> bool:
@@ -162,41 +162,42 @@ def base_is_masked(masked: pd.DataFrame | None) -> bool:
     return masked is not None and bool((masked["target"] == "").any())
 
 
-def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], metric: str) -> list[str]:
-    """Return what a cross-check found, in sentences; nothing if there was none.
+def cross_notes(table: pd.DataFrame | None, settings: Mapping[str, Any], metric: str) -> list[str]:
+    """Return the results of the cross-check, in sentences; nothing without a cross-check.
 
     Args:
         table: A study's table of confirmations.
-        said: What the manifest says of its cross-check.
-        metric: Name of the per-sample score.
+        settings: The entry ``cross_check`` of its manifest.
+        metric: Name of the metric.
     """
-    masked = masked_rows(table, said)
+    masked = masked_rows(table, settings)
     if table is None or masked is None:
         return []
     rows = table.loc[(table["stress"] == CROSS) & table["working"].astype(bool)]
-    ways = ", ".join(_SPELLED[name] for name in dict.fromkeys(rows["attack"]) if name in _SPELLED)
+    ways = ", ".join(
+        _ATTACK_TEXTS[name] for name in dict.fromkeys(rows["attack"]) if name in _ATTACK_TEXTS
+    )
     notes = [
-        _of_the_network(row, metric)
-        for row in masked.loc[masked["target"] == ""].to_dict("records")
+        _network_note(row, metric) for row in masked.loc[masked["target"] == ""].to_dict("records")
     ]
-    tried = rows.loc[rows["target"] != ""].groupby("attack").size()
+    counts = rows.loc[rows["target"] != ""].groupby("attack").size()
     worst = masked.loc[masked["target"] != ""].sort_values("value", ascending=False)
-    for attack, each in worst.groupby("attack", sort=False):
-        row = each.iloc[0]
+    for attack, masked_by_attack in worst.groupby("attack", sort=False):
+        row = masked_by_attack.iloc[0]
         notes.append(
-            f"{len(each)} of {tried[attack]} adversarial figures of filtered networks are masked: "
-            f"under {_SPELLED[str(attack)]} they are worse than under the attack, most of all "
-            f"{str(row['target']).removesuffix('.weight')}, {row['filter'].replace('_', '-')}, "
-            f"step {row['step']}, by {_spelled(row)}."
+            f"{len(masked_by_attack)} of {counts[attack]} adversarial figures of filtered networks "
+            f"are masked: under {_ATTACK_TEXTS[str(attack)]} they are worse than under the "
+            f"attack, most of all {str(row['target']).removesuffix('.weight')}, "
+            f"{row['filter'].replace('_', '-')}, step {row['step']}, by {_interval_text(row)}."
         )
     if not notes:
         count = len(rows[["target", "filter", "step"]].drop_duplicates())
         notes.append(
-            f"Cross-check of {count} adversarial figures on {said.get('samples', '?')} samples: "
-            f"none is masked. Compared with: {ways}. Filtered networks that hardly work are not "
-            "judged."
+            f"Cross-check of {count} adversarial figures on {settings.get('samples', '?')} "
+            f"samples: none is masked. Compared with: {ways}. Filtered networks that hardly "
+            "work are not judged."
         )
-    if not said.get("surrogates"):
+    if not settings.get("surrogates"):
         notes.append(
             "No filtered network was good enough to perturb inputs on: the cross-check is by "
             f"{ways} alone."
@@ -204,13 +205,13 @@ def cross_notes(table: pd.DataFrame | None, said: Mapping[str, Any], metric: str
     return notes
 
 
-def _of_the_network(row: Mapping[Any, Any], metric: str) -> str:
+def _network_note(row: Mapping[Any, Any], metric: str) -> str:
     return (
         f"The unfiltered network's adversarial {metric} is masked: under "
-        f"{_SPELLED[str(row['attack'])]} it is worse by {_spelled(row)} than under the attack, "
-        f"which leaves {row['base']:.3f}. No adversarial or difference score has a class."
+        f"{_ATTACK_TEXTS[str(row['attack'])]} it is worse by {_interval_text(row)} than under the "
+        f"attack, which leaves {row['base']:.3f}. No adversarial or difference score has a class."
     )
 
 
-def _spelled(row: Mapping[Any, Any] | pd.Series) -> str:
+def _interval_text(row: Mapping[Any, Any] | pd.Series) -> str:
     return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"

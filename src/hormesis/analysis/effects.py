@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.stats import t as student
 
 CLEAN = "clean"
-STRONGER = {"fgsm": "pgd"}  # which attack has to confirm a gain under which
+STRONGER = {"fgsm": "pgd"}  # a gain under the first has to be confirmed under the second
 GAIN, LOSS, NOTHING = "gain", "loss", "no difference shown"
 MASKING = "masking: PGD does not confirm"
 CONFIRMED = "gain, confirmed by PGD"
@@ -34,13 +34,13 @@ class Estimate:
 
 
 def crossed_mean(values: Float[np.ndarray, "seeds samples"], level: float = 0.95) -> Estimate:
-    """Return the mean over seeds and samples, with an interval that holds for other ones of both.
+    """Return the mean over seeds and samples, with an interval for other seeds and samples.
 
-    Every network of every seed is measured on the same samples. The variance of the mean is at
-    most ``V_seeds / S + V_samples / n``, of the means of ``S`` seeds and of ``n`` samples; the
-    degrees of freedom are Satterthwaite's, so that three seeds which disagree give a wide interval.
-    With a single seed the interval is over samples alone. As in ``analysis.uncertainty``, a sample
-    more that changes a third of the whole is counted in, so that equal outcomes have an interval.
+    The networks of all seeds are measured on the same samples. The variance of the mean is at most
+    ``V_seeds / S + V_samples / n``, from the means of ``S`` seeds and of ``n`` samples; the degrees
+    of freedom are Satterthwaite's, so that three seeds which disagree give a wide interval. With a
+    single seed the interval is over samples alone. As in ``analysis.uncertainty``, a term for one
+    more sample is added, so that equal outcomes have an interval too.
 
     Args:
         values: Outcomes, or differences of outcomes, between -1 and 1.
@@ -75,10 +75,10 @@ def accuracy_table(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         ``high``, all from 0 to 1.
     """
     rows = []
-    for key, part in _grouped(outcomes, ["arm", "seed", *KEYS]):
-        found = crossed_mean(part["right"].to_numpy(float)[None], level)
-        ends = max(found.low, 0.0), min(found.high, 1.0)
-        rows.append((*key, len(part), found.value, *ends))
+    for key, part in _groups(outcomes, ["arm", "seed", *KEYS]):
+        mean = crossed_mean(part["right"].to_numpy(float)[None], level)
+        ends = max(mean.low, 0.0), min(mean.high, 1.0)
+        rows.append((*key, len(part), mean.value, *ends))
     columns = ["arm", "seed", *KEYS, "samples", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -95,11 +95,11 @@ def pooled_accuracy(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame
         ``high``.
     """
     rows = []
-    for key, part in _grouped(outcomes, ["arm", *KEYS]):
+    for key, part in _groups(outcomes, ["arm", *KEYS]):
         values = _wide(part)
-        found = crossed_mean(values, level)
-        ends = max(found.low, 0.0), min(found.high, 1.0)
-        rows.append((*key, *values.shape, found.value, *ends))
+        mean = crossed_mean(values, level)
+        ends = max(mean.low, 0.0), min(mean.high, 1.0)
+        rows.append((*key, *values.shape, mean.value, *ends))
     columns = ["arm", *KEYS, "seeds", "samples", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -107,11 +107,11 @@ def pooled_accuracy(outcomes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame
 def effect_table(
     outcomes: pd.DataFrame, against: str = "everything", level: float = 0.95
 ) -> pd.DataFrame:
-    """Return how much better each arm does than another, paired by seed and sample.
+    """Return the difference of each arm from another arm, paired by seed and sample.
 
     Args:
         outcomes: As ``accuracy_table`` takes them.
-        against: The arm that the others are compared with; only seeds that both have count.
+        against: The arm that the others are compared with; only common seeds count.
         level: Confidence level.
 
     Returns:
@@ -120,43 +120,45 @@ def effect_table(
     """
     wide = {
         key: part.pivot(index="seed", columns="sample", values="right")
-        for key, part in _grouped(outcomes, ["arm", *KEYS])
+        for key, part in _groups(outcomes, ["arm", *KEYS])
     }
     rows = []
-    for (arm, attack, epsilon), one in wide.items():
-        other = wide.get((against, attack, epsilon))
-        if arm == against or other is None:
+    for (arm, attack, epsilon), table in wide.items():
+        baseline = wide.get((against, attack, epsilon))
+        if arm == against or baseline is None:
             continue
-        seeds = one.index.intersection(other.index)
+        seeds = table.index.intersection(baseline.index)
         if len(seeds):
-            left, right = (table.loc[seeds, one.columns].to_numpy(float) for table in (one, other))
-            found = crossed_mean(left - right, level)
-            rows.append((arm, attack, epsilon, found.value, found.low, found.high))
+            left, right = (
+                table.loc[seeds, table.columns].to_numpy(float) for table in (table, baseline)
+            )
+            mean = crossed_mean(left - right, level)
+            rows.append((arm, attack, epsilon, mean.value, mean.low, mean.high))
     table = pd.DataFrame(rows, columns=["arm", *KEYS, "difference", "low", "high"])
     return table.assign(verdict=_verdicts(table))
 
 
-def _grouped(
-    table: pd.DataFrame, keys: list[str]
-) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+def _groups(table: pd.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     for key, part in table.groupby(keys, sort=False):
         yield key if isinstance(key, tuple) else (key,), part
 
 
 def _verdicts(effects: pd.DataFrame) -> list[str]:
-    """Return in words what each difference shows."""
-    found = [_verdict(low, high) for low, high in zip(effects["low"], effects["high"], strict=True)]
-    place = {
+    """Return the verdict on each difference, in words."""
+    verdicts = [
+        _verdict(low, high) for low, high in zip(effects["low"], effects["high"], strict=True)
+    ]
+    verdict_of = {
         (row["arm"], row["attack"], row["epsilon"]): verdict
-        for row, verdict in zip(effects.to_dict("records"), found, strict=True)
+        for row, verdict in zip(effects.to_dict("records"), verdicts, strict=True)
     }
-    said = []
-    for (arm, attack, epsilon), verdict in place.items():
-        stronger = place.get((arm, STRONGER.get(attack), epsilon))
+    confirmed = []
+    for (arm, attack, epsilon), verdict in verdict_of.items():
+        stronger = verdict_of.get((arm, STRONGER.get(attack), epsilon))
         if verdict == GAIN and stronger is not None:
             verdict = CONFIRMED if stronger == GAIN else MASKING
-        said.append(verdict)
-    return said
+        confirmed.append(verdict)
+    return confirmed
 
 
 def _verdict(low: float, high: float) -> str:

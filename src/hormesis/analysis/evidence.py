@@ -1,4 +1,4 @@
-"""What a study knows about its scores besides their intervals, and what follows for its classes."""
+"""Evidence on the scores of a study besides their intervals, and its effect on the classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,46 +13,46 @@ from hormesis.analysis.cross_check import (
     CROSS,
     base_is_masked,
     cross_notes,
+    mark_masked_cells,
     masked_rows,
-    with_crossed,
 )
 from hormesis.analysis.masking import COLUMNS, is_masked, masked_cells, without_masked_gains
-from hormesis.analysis.prefixes import prefix_scores
+from hormesis.analysis.settled_groups import group_scores
 from hormesis.analysis.verdicts import Evidence, with_verdicts
 from hormesis.settings.scoring import Scoring
 
-Judged = Any
-"""A ``Study``, which stands behind this module."""
+StudyLike = Any
+"""A ``Study``, which this module cannot import."""
 
 
-def judged(scores: pd.DataFrame, study: Judged, scoring: Scoring) -> pd.DataFrame:
-    """Return a table of scores with the classes that a study can stand for.
+def judge_scores(scores: pd.DataFrame, study: StudyLike, scoring: Scoring) -> pd.DataFrame:
+    """Return a table of scores with the classes that the evidence supports.
 
     Args:
-        scores: As ``with_intervals`` returns it.
-        study: Where they come from.
+        scores: From ``with_intervals``.
+        study: The study of the scores.
         scoring: How responses became scores.
     """
-    crossed = _crossed(study)
+    crossed = _masked_rows(study)
     evidence = Evidence(
         at_chance=study.at_chance,
-        masked=base_masked(study),
-        unmasked=_unmasked(study, scoring, with_crossed(study.responses, crossed)),
-        confirmed=_confirmed(study, scoring),
+        masked=is_base_masked(study),
+        unmasked=_unmasked_scores(study, scoring, mark_masked_cells(study.responses, crossed)),
+        confirmed=_confirmed_claims(study, scoring),
     )
     return with_verdicts(scores, evidence, scoring.tolerance)
 
 
-def base_masked(study: Judged) -> bool:
+def is_base_masked(study: StudyLike) -> bool:
     """Return whether the unfiltered network's adversarial figure is masked.
 
     Args:
         study: Any study.
     """
-    return is_masked(*base_idle(study.manifest)) or base_is_masked(_crossed(study))
+    return is_masked(*base_idle(study.manifest)) or base_is_masked(_masked_rows(study))
 
 
-def _crossed(study: Judged) -> pd.DataFrame | None:
+def _masked_rows(study: StudyLike) -> pd.DataFrame | None:
     return masked_rows(study.confirmation, study.manifest.get("cross_check", {}))
 
 
@@ -60,7 +60,7 @@ def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:
     """Return the shares of zero gradients and of unmoved inputs of the unfiltered network.
 
     Args:
-        manifest: Of a study; NaN if it does not say.
+        manifest: Of a study; shares that it does not record are NaN.
 
     Example:
         >>> base_idle({"base": {"zero_gradient": 0.25, "unmoved": 0.5}})
@@ -71,29 +71,29 @@ def base_idle(manifest: Mapping[str, Any]) -> tuple[float, float]:
     return zero, unmoved
 
 
-def _unmasked(
-    study: Judged, scoring: Scoring, responses: pd.DataFrame
+def _unmasked_scores(
+    study: StudyLike, scoring: Scoring, responses: pd.DataFrame
 ) -> Float[np.ndarray, " rows"] | None:
     if not masked_cells(responses).any():
         return None
     parts = [
-        without_masked_gains(responses.loc[responses["target"].isin(prefix.targets)], prefix.base)
-        for prefix in study.prefixes
+        without_masked_gains(responses.loc[responses["target"].isin(group.targets)], group.base)
+        for group in study.settled_groups
     ]
     capped = pd.concat(parts).loc[responses.index]
-    return prefix_scores(capped, study.prefixes, scoring)["value"].to_numpy(dtype=float)
+    return group_scores(capped, study.settled_groups, scoring)["value"].to_numpy(dtype=float)
 
 
-def _confirmed(study: Judged, scoring: Scoring) -> Mapping[tuple[str, str, str], str]:
-    """Return what was confirmed, if it was by this scoring, or by one that asks no less."""
+def _confirmed_claims(study: StudyLike, scoring: Scoring) -> Mapping[tuple[str, str, str], str]:
+    """Return the verdicts on claims, if they were tested by this scoring or a stricter one."""
     table, level = study.confirmation, study.manifest.get("confirmation", {}).get("level", 0.0)
     if table is None or (scoring.base, scoring.reference) != ("network", "base"):
         return {}
-    return confirmation.verdicts(table, scoring.tolerance) if scoring.level <= level else {}
+    return confirmation.claim_verdicts(table, scoring.tolerance) if scoring.level <= level else {}
 
 
-def claim_notes(study: Judged) -> list[str]:
-    """Return what other attacks said of claims and figures, in sentences; nothing if none was run.
+def claim_notes(study: StudyLike) -> list[str]:
+    """Return the results of confirmation and cross-check, in sentences.
 
     Args:
         study: Any study.
@@ -106,17 +106,22 @@ def claim_notes(study: Judged) -> list[str]:
     table = table.loc[table["stress"] != CROSS]
     if not len(table) or (study.scoring.base, study.scoring.reference) != ("network", "base"):
         return crossed
-    said = study.manifest.get("confirmation", {})
-    tried = (said.get("steps", ""), said.get("restarts", ""))
+    recorded = study.manifest.get("confirmation", {})
+    steps, restarts = recorded.get("steps", ""), recorded.get("restarts", "")
+    attacks = {
+        confirmation.ADAPTIVE: "attacked anew",
+        confirmation.TRANSFER: "under perturbed inputs of the unfiltered network",
+        confirmation.RESTARTS: f"under PGD with {steps} steps and {restarts} starts",
+    }
     name = "combined" if (table["filter"] == "combined").any() else table["filter"].iloc[0]
-    same = confirmation.same_as_controls(table, tolerance)
+    same = confirmation.matching_controls(table, tolerance)
     notes = []
-    for key, verdict in confirmation.verdicts(table, tolerance).items():
+    for key, verdict in confirmation.claim_verdicts(table, tolerance).items():
         target, filter_name, score = key
         if filter_name == name and score == "adversarial":
             rows = table.loc[(table["target"] == target) & (table["filter"] == name)]
             rows = rows.loc[rows["score"] == score]
-            notes.append(_sentence(target, verdict, rows, (tried, same.get(key))))
+            notes.append(_sentence(target, verdict, rows, attacks, same.get(key)))
     return [*crossed, *notes]
 
 
@@ -124,25 +129,20 @@ def _sentence(
     target: str,
     verdict: str,
     rows: pd.DataFrame,
-    about: tuple[tuple[Any, Any], Sequence[str] | None],
+    attacks: Mapping[str, str],
+    same: Sequence[str] | None,
 ) -> str:
-    """Return the verdict on one claim, with its numbers."""
-    (steps, restarts), same = about
-    spelled = {
-        confirmation.ADAPTIVE: "attacked anew",
-        confirmation.TRANSFER: "under perturbed inputs of the unfiltered network",
-        confirmation.RESTARTS: f"under PGD with {steps} steps and {restarts} starts",
-    }
+    """Return the verdict on one claim, with its numbers and the controls that do the same."""
     own = rows.loc[rows["stress"] == confirmation.FILTER]
     numbers = ", ".join(
         f"{_signed(row['value'])} ({_signed(row['low'])} to {_signed(row['high'])}) "
-        f"{spelled.get(str(row['attack']), 'otherwise')}"
+        f"{attacks.get(str(row['attack']), 'otherwise')}"
         for _, row in own.iterrows()
     )
     text = f"{target.removesuffix('.weight')}: {_VERDICTS[verdict]}: {numbers}"
     if same is None:
         return f"{text}."
-    controls = " and ".join(_CONTROLS[each] for each in same)
+    controls = " and ".join(_CONTROLS[control] for control in same)
     if not same:
         return f"{text}. Controls of equal size, noise and random removal, do not do the same."
     return f"{text}. {controls[0].upper()}{controls[1:]} does the same: it is not these values."

@@ -1,24 +1,24 @@
-"""What each sample contributes to each score: influence values, by the delta method.
+"""Influence values: the contribution of each sample to each score, by the delta method.
 
-A score is a smooth function ``S(μ)`` of means over samples: of the unfiltered network's
-performance and of that of every removal, clean and adversarial. To first order, sample ``i`` moves
-its estimate by ``ψ_i / n`` with ``ψ_i = Σ_k ∂S/∂μ_k · (y_ik − μ_k)``. All is paired: one sample
-brings its clean and adversarial outcome, filtered and unfiltered.
+A score is a smooth function ``S(μ)`` of means over samples: the performance of the unfiltered
+network and of every removal, clean and adversarial. To first order, sample ``i`` changes the
+estimate by ``ψ_i / n`` with ``ψ_i = Σ_k ∂S/∂μ_k · (y_ik − μ_k)``. All outcomes are paired: one
+sample has a clean and an adversarial outcome, filtered and unfiltered.
 
-**A magnitude that the samples chose.** ``auto`` solves ``P_a(ε) = (P_c + chance)/2`` on the samples
-that are scored, so that ``P_a`` is tied to ``P_c``, and ``ε`` differs from sample to sample. With
+**A magnitude chosen by the samples.** ``auto`` solves ``P_a(ε) = (P_c + chance)/2`` on the scored
+samples, so that ``P_a`` is tied to ``P_c``, and ``ε`` depends on the samples. With
 ``t_i = (y_a0 − P_a) − (y_c0 − P_c)/2`` the magnitude is off by ``−mean(t) / (dP_a/dε)``, and
 
 ``ψ_i = Σ_k ∂S/∂μ_k (y_ik − μ_k) − R t_i,  R = Σ_k ∂S/∂μ_k · κ_k,  κ_k = (dμ_k/dε)/(dP_a/dε)``.
 
-How fast a filtered network falls with ``ε`` beside the unfiltered one, ``κ_k``, needs a second
-magnitude. One is at hand: at ``ε = 0`` the adversarial performance is the clean one. Between the
-two, margins are taken to be normal and to shrink with the same course of ``ε``, in each network at
-its own rate, so that ``Φ⁻¹(μ_k)`` falls along a line and
-``κ_k = φ(a_k)(c_k − a_k)/(φ(a_0)(c_0 − a_0))``, with ``c = Φ⁻¹`` of the clean and ``a`` that of the
-adversarial performance. That concerns only the width of the interval. Where the samples that are
-scored are a share ``f`` of those that chose, ``f R t_i`` is subtracted, and the variance
-``R² var(t) (1 − f)/N`` of the others is added.
+The rate ``κ_k``, at which a filtered network falls with ``ε`` relative to the unfiltered one, needs
+a second magnitude: at ``ε = 0`` the adversarial performance is the clean one. Between the two,
+margins are assumed to be normal and to shrink with ``ε``, in each network at its own rate, so that
+``Φ⁻¹(μ_k)`` falls along a line and ``κ_k = φ(a_k)(c_k − a_k)/(φ(a_0)(c_0 − a_0))``, with
+``c = Φ⁻¹`` of the clean and ``a`` that of the adversarial performance. The assumption affects only
+the width of the interval. If the scored samples are a share ``f`` of those that chose the
+magnitude, ``f R t_i`` is subtracted, and the variance ``R² var(t) (1 − f)/N`` of the others is
+added.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from scipy.integrate import simpson
 from scipy.sparse import csr_array
 
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import Base, Divisor, Layout, divisor, known_chance
+from hormesis.analysis.scores import Base, Divisor, ScoreLayout, divisor, known_chance
 from hormesis.engine.controls import control_columns
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.outcomes import StoredOutcomes
@@ -43,8 +43,8 @@ class Slopes:
     """Derivatives of scores by mean outcomes.
 
     Args:
-        removals: By those of the removals: rows × removals.
-        unfiltered: By that of the unfiltered network: one a row.
+        removals: By the outcomes of the removals: rows × removals.
+        unfiltered: By the outcome of the unfiltered network: one per row.
     """
 
     removals: csr_array
@@ -61,23 +61,23 @@ class Slopes:
 
 @dataclass(frozen=True)
 class Gradient:
-    """How scores depend on the means, to first order.
+    """First derivatives of the scores by the means.
 
     Args:
         clean: Of the clean score, by clean outcomes.
         adversarial: Of the adversarial score, by adversarial outcomes.
-        difference: Of the difference score, by clean and by adversarial outcomes; None where they
-            are those of the other two scores, as for every reference that is not measured.
-        reach: By how much one sample that loses, or gains, all it can at every threshold moves the
-            clean and the adversarial score, times the number of samples: rows × outcomes, the
-            unfiltered last, to be summed over the ranges of the outcomes.
-        offset: What makes the mean of the values zero: three scores × rows.
+        difference: Of the difference score, by clean and by adversarial outcomes; None if they are
+            those of the other two scores, as for every reference but ``random``.
+        reach: Largest change of the clean and the adversarial score by one sample that loses, or
+            gains, at every threshold, times the number of samples: rows × outcomes, the unfiltered
+            one last, to be multiplied by the ranges of the outcomes.
+        offset: Subtracted to centre the values: three scores × rows.
         tie: ``R`` of the adversarial and the difference score.
-        tied: ``f``; 0 where ``ε`` was given.
-        divisor: What an outcome of the unfiltered network adds to what is divided by, relative to
-            it: clean, adversarial; 0 where nothing is divided by it.
-        draws: By the control's outcomes of each draw, clean and adversarial: rows × removals. Empty
-            where there is one draw, or another reference.
+        tied: ``f``; 0 for a given ``ε``.
+        divisor: Derivative of the divisor by an outcome of the unfiltered network, relative to the
+            divisor: clean, adversarial; 0 if the divisor is another.
+        draws: By the outcomes of each draw of the control, clean and adversarial: rows × removals.
+            Empty for a single draw or another reference.
     """
 
     clean: Slopes
@@ -96,10 +96,10 @@ class _Part:
     """The derivatives of ``∫ p/d`` for every sweep, by all outcomes, the unfiltered last.
 
     Args:
-        own: All of them.
-        reach: Absolute ones by the responses alone.
-        mean: Times the means, to centre influence values.
-        tie: Times ``κ``.
+        own: The derivatives.
+        reach: Absolute derivatives by the responses alone.
+        mean: The derivatives times the means, to centre influence values.
+        tie: The derivatives times ``κ``.
     """
 
     own: csr_array
@@ -108,49 +108,53 @@ class _Part:
     tie: Float[np.ndarray, " sweeps"]
 
 
-def gradient(sweeps: Sweeps, base: Base, scoring: Scoring, rows: Layout, removals: int) -> Gradient:
+def gradient(
+    sweeps: Sweeps, base: Base, scoring: Scoring, rows: ScoreLayout, removals: int
+) -> Gradient:
     """Return the derivatives of the scores by the mean outcomes.
 
     For a relative performance ``p/d`` they are ``w/d`` by the response and ``−w·p/d²`` by the base,
-    with ``w`` Simpson's weights; for ``d/p``, where less is better, ``−w·d/p²`` and ``w/p``; for
+    with ``w`` Simpson's weights; for ``d/p``, if lower is better, ``−w·d/p²`` and ``w/p``; for
     ``(p − c)/(d − c)``, ``w/(d − c)`` and ``−w·(p − c)/(d − c)²``.
 
     Args:
         sweeps: Responses, with the column ``outcome``, and ``control`` for the random reference.
         base: Performance of the unfiltered network.
         scoring: Which base and which reference.
-        rows: The scores that are wanted.
+        rows: The rows of the table of scores.
         removals: Number of rows of the outcomes.
     """
-    of = _Derivatives(sweeps, base, scoring, removals)
-    plain, whole, reaches, draws = [], [], [], []
+    derivatives = _Derivatives(sweeps, base, scoring, removals)
+    own_slopes, score_slopes, reaches, draws = [], [], [], []
     offsets, ties = np.zeros((2, 3, len(rows.names)))
-    for place, name in enumerate(("clean", "adversarial")):
-        own = of.response(name, "outcome")
-        less = [of.response(name, column) for column in of.controls]
-        plain.append(_slopes(csr_array(rows.mean @ own.own)))
+    for index, name in enumerate(("clean", "adversarial")):
+        own = derivatives.response(name, "outcome")
+        controls = [derivatives.response(name, column) for column in derivatives.controls]
+        own_slopes.append(_slopes(csr_array(rows.mean @ own.own)))
         matrix, mean, tie = own.own, own.mean, own.tie
-        for each in less:
-            matrix = matrix - each.own / len(less)
-            mean, tie = mean - each.mean / len(less), tie - each.tie / len(less)
-        whole.append(_slopes(csr_array(rows.mean @ matrix)))
+        for draw in controls:
+            matrix = matrix - draw.own / len(controls)
+            mean, tie = mean - draw.mean / len(controls), tie - draw.tie / len(controls)
+        score_slopes.append(_slopes(csr_array(rows.mean @ matrix)))
         reaches.append(csr_array(rows.mean @ own.reach))
-        offsets[place], ties[place] = rows.mean @ mean, rows.mean @ tie
-        sign = 1 if place else -1
+        offsets[index], ties[index] = rows.mean @ mean, rows.mean @ tie
+        sign = 1 if index else -1
         offsets[2] += sign * (rows.mean @ own.mean)
-        ties[2] += sign * (rows.mean @ own.tie) * place
-        draws.append([csr_array(rows.mean @ each.own, dtype=np.float32)[:, :-1] for each in less])
+        ties[2] += sign * (rows.mean @ own.tie) * index
+        draws.append(
+            [csr_array(rows.mean @ draw.own, dtype=np.float32)[:, :-1] for draw in controls]
+        )
     if base.tied:
         offsets[1:] -= base.tied * ties[1:] * (base.adversarial - base.clean / 2)
     return Gradient(
-        *whole,
-        difference=(plain[0], plain[1]) if of.controls else None,
+        *score_slopes,
+        difference=(own_slopes[0], own_slopes[1]) if derivatives.controls else None,
         reach=(reaches[0], reaches[1]),
         offset=offsets,
         tie=ties[1:],
         tied=base.tied,
-        divisor=of.relative_slopes(),
-        draws=tuple(zip(*draws, strict=True)) if len(of.controls) > 1 else (),
+        divisor=derivatives.relative_slopes(),
+        draws=tuple(zip(*draws, strict=True)) if len(derivatives.controls) > 1 else (),
     )
 
 
@@ -169,9 +173,9 @@ class _Derivatives:
         return control_columns(self.sweeps.columns) if self.scoring.reference == "random" else []
 
     def relative_slopes(self) -> tuple[float, float]:
-        """Return what an outcome adds to the divisor of either kind, relative to the divisor."""
+        """Return the derivative of both divisors by an outcome, relative to the divisor."""
         if not self.base.higher_is_better and not self.scoring.chance_corrected:
-            return 0.0, 0.0  # it is the response that is divided by
+            return 0.0, 0.0  # the divisor is the response
         level = known_chance(self.base) if self.scoring.chance_corrected else 0.0
         lengths = (self.base.clean - level, self.base.adversarial - level)
         clean, adversarial = (1 / length if length else 0.0 for length in lengths)
@@ -186,48 +190,49 @@ class _Derivatives:
         """
         prefix = "" if column == "outcome" else "random_"
         curve = self.sweeps.columns[f"{prefix}{name}"].astype(np.float64)
-        by = divisor(self.sweeps, name, self.base, self.scoring)
-        slopes, of_base = self._slopes(curve, by)
-        places = self.sweeps.columns[column].astype(np.int64) % (self.removals + 1)  # -1: last
+        divisors = divisor(self.sweeps, name, self.base, self.scoring)
+        slopes, of_base = self._slopes(curve, divisors)
+        columns = self.sweeps.columns[column].astype(np.int64) % (self.removals + 1)  # -1: last
         own = self.sweeps.columns["outcome"].astype(np.int64)[:, :1] % (self.removals + 1)
         of_divisor = own if self.scoring.base == "first" else np.full_like(own, self.removals)
         width = self.removals + 1
         kappa, kappa_by = self._kappa(prefix)
         return _Part(
-            _sparse(np.hstack([slopes, of_base]), np.hstack([places, of_divisor]), width),
-            _sparse(np.abs(slopes), places, width),
-            (slopes * curve).sum(axis=1) + (of_base * by)[:, 0],
+            _sparse(np.hstack([slopes, of_base]), np.hstack([columns, of_divisor]), width),
+            _sparse(np.abs(slopes), columns, width),
+            (slopes * curve).sum(axis=1) + (of_base * divisors)[:, 0],
             (slopes * kappa).sum(axis=1) + (of_base * kappa_by)[:, 0],
         )
 
-    def _slopes(self, curve: np.ndarray, by: Divisor) -> tuple[np.ndarray, np.ndarray]:
-        """Return the derivatives by the responses and by what they are divided by."""
+    def _slopes(self, curve: np.ndarray, divisors: Divisor) -> tuple[np.ndarray, np.ndarray]:
+        """Return the derivatives by the responses and by their divisors."""
         weights = simpson_weights(curve.shape[1])
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.scoring.chance_corrected:
                 level = known_chance(self.base)
-                slopes = weights / (by - level)
+                slopes = weights / (divisors - level)
                 of_base = (
-                    -(weights * (curve - level)).sum(axis=1, keepdims=True) / (by - level) ** 2
+                    -(weights * (curve - level)).sum(axis=1, keepdims=True)
+                    / (divisors - level) ** 2
                 )
             elif self.base.higher_is_better:
-                slopes = weights / by
-                of_base = -(weights * curve).sum(axis=1, keepdims=True) / by**2
+                slopes = weights / divisors
+                of_base = -(weights * curve).sum(axis=1, keepdims=True) / divisors**2
             else:
-                slopes = -weights * by / curve**2
+                slopes = -weights * divisors / curve**2
                 of_base = (weights / curve).sum(axis=1, keepdims=True)
         # Where a quotient does not exist, as over a base of zero, there is no derivative either.
         slopes, of_base = (np.where(np.isfinite(part), part, np.nan) for part in (slopes, of_base))
         return slopes, of_base
 
     def _kappa(self, prefix: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return how fast the responses fall with ``ε``, and the divisor, beside the unfiltered."""
+        """Return ``κ`` of the responses and of the divisor."""
         names = (f"{prefix}clean", f"{prefix}adversarial")
-        whole = [self.sweeps.columns[name].astype(np.float64) for name in names]
+        curves = [self.sweeps.columns[name].astype(np.float64) for name in names]
         lost = slope_of(np.array(self.base.clean), np.array(self.base.adversarial))
         if not lost or not self.base.tied:
-            return np.zeros_like(whole[0]), np.zeros_like(whole[0][:, :1])
-        falls = slope_of(*whole) / lost
+            return np.zeros_like(curves[0]), np.zeros_like(curves[0][:, :1])
+        falls = slope_of(*curves) / lost
         if self.scoring.base != "first":
             return falls, np.ones_like(falls[:, :1])
         own = [self.sweeps.columns[name].astype(float) for name in ("clean", "adversarial")]
@@ -237,15 +242,15 @@ class _Derivatives:
 def slope_of(
     clean: Float[np.ndarray, "*any"], adversarial: Float[np.ndarray, "*any"]
 ) -> Float[np.ndarray, "*any"]:
-    """Return how fast shares fall with the attack at its end, if margins are normal.
+    """Return how fast accuracies fall at the full strength of the attack, for normal margins.
 
     Args:
-        clean: Shares without an attack.
-        adversarial: Shares at its end.
+        clean: Accuracy without an attack.
+        adversarial: Accuracy at full strength.
 
     Returns:
-        ``φ(a)(c − a)`` with the normal quantiles ``c`` and ``a`` of both, which are kept within
-        those of 0.001 and 0.999.
+        ``φ(a)(c − a)`` with the normal quantiles ``c`` and ``a`` of both, clipped to those of
+        0.001 and 0.999.
 
     Example:
         >>> float(slope_of(np.array(0.9), np.array(0.5)).round(3))
@@ -256,18 +261,18 @@ def slope_of(
 
 
 def _sparse(
-    values: Float[np.ndarray, "rows entries"], places: Int[np.ndarray, "rows entries"], width: int
+    values: Float[np.ndarray, "rows entries"], columns: Int[np.ndarray, "rows entries"], width: int
 ) -> csr_array:
-    """Return a matrix of these entries; several at one place are added."""
+    """Return a matrix of these entries; entries of the same row and column are added."""
     rows, entries = values.shape
     starts = np.arange(0, rows * entries + 1, entries)
-    matrix = csr_array((values.ravel(), places.ravel(), starts), shape=(rows, width))
+    matrix = csr_array((values.ravel(), columns.ravel(), starts), shape=(rows, width))
     matrix.sum_duplicates()
     return matrix
 
 
 def _slopes(matrix: csr_array) -> Slopes:
-    """Return a matrix, whose last column is the unfiltered network's, in single precision."""
+    """Return the slopes of a matrix, whose last column is the unfiltered network's."""
     single = csr_array(matrix, dtype=np.float32)  # as the outcomes are
     return Slopes(csr_array(single[:, :-1]), single[:, [-1]].toarray())
 
@@ -287,12 +292,12 @@ def simpson_weights(thresholds: int) -> Float[np.ndarray, " thresholds"]:
 
 
 def influence_values(
-    of: Gradient, block: StoredOutcomes
+    slopes: Gradient, block: StoredOutcomes
 ) -> Float[np.ndarray, "three rows samples"]:
     """Return the influence values of the samples of one block.
 
     Args:
-        of: The derivatives at the means over all samples.
+        slopes: The derivatives at the means over all samples.
         block: Some of the outcomes.
 
     Returns:
@@ -300,22 +305,24 @@ def influence_values(
     """
     clean = block.clean, block.base_clean
     adversarial = block.adversarial, block.base_adversarial
-    first, second = of.clean.times(*clean), of.adversarial.times(*adversarial)
-    if of.difference is None:
+    first, second = slopes.clean.times(*clean), slopes.adversarial.times(*adversarial)
+    if slopes.difference is None:
         third = second - first
     else:
-        by_clean, by_adversarial = of.difference
+        by_clean, by_adversarial = slopes.difference
         third = by_adversarial.times(*adversarial) - by_clean.times(*clean)
     values = np.stack([first, second, third])
-    values -= of.offset[:, :, None].astype(values.dtype)
-    if of.tied:
-        values[1:] -= (of.tied * of.tie[:, :, None] * off_target(block)).astype(values.dtype)
+    values -= slopes.offset[:, :, None].astype(values.dtype)
+    if slopes.tied:
+        values[1:] -= (slopes.tied * slopes.tie[:, :, None] * off_target(block)).astype(
+            values.dtype
+        )
     return values
 
 
 def off_target(block: StoredOutcomes) -> Float[np.ndarray, " samples"]:
-    """Return what each sample adds to how far the adversarial performance is off its target.
+    """Return the contribution of each sample to the distance of ``P_a`` from its target.
 
-    The target of ``auto`` is half the clean performance, plus what no sample changes.
+    The target of ``auto`` is half the clean performance, plus a constant.
     """
     return block.base_adversarial - block.base_clean / 2

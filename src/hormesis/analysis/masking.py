@@ -1,8 +1,8 @@
-"""Masking: adversarial figures that the attack had no gradient for.
+"""Masking: adversarial figures of samples without a gradient.
 
-An attack follows the gradient of the loss at the input. Where that is zero, as behind saturated or
-quantised layers, a sample stays right because nothing was tried, not because the network resists
-(Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705, section 3.3).
+An attack follows the gradient of the loss at the input. If that is zero, as behind saturated or
+quantised layers, a sample stays correct because it was not attacked, not because the network is
+robust (Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705, section 3.3).
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ COLUMNS = ("zero_gradient", "unmoved")
 MASKED_SHARE = 0.5
 """Share of the right answers above which an adversarial figure is called masked.
 
-With more than half of them never attacked, the figure is at least half of the clean one whatever
-the network can stand, and says no more than the attack's absence."""
+If more than half of them were not attacked, the figure is at least half of the clean one however
+fragile the network is."""
 
 
 def is_masked(zero_gradient: float, unmoved: float) -> bool:
@@ -34,11 +34,11 @@ def is_masked(zero_gradient: float, unmoved: float) -> bool:
 
 
 def masked_cells(responses: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
-    """Return which cells are masked; none where that was not measured for each.
+    """Return which cells are masked; none if that was not measured.
 
     Args:
-        responses: Columns ``zero_gradient`` and ``unmoved``, if every removal was attacked anew;
-            ``crossed``, if a cross-check was made: whether it calls the cell masked.
+        responses: Columns ``zero_gradient`` and ``unmoved`` for an adaptive adversary, and
+            ``crossed`` after a cross-check: whether it calls the cell masked.
     """
     crossed = np.zeros(len(responses), dtype=bool)
     if "crossed" in responses:
@@ -52,7 +52,7 @@ def masked_cells(responses: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
 def without_masked_gains(responses: pd.DataFrame, base: Base) -> pd.DataFrame:
     """Return responses in which no masked cell does better than the unfiltered network.
 
-    What a score loses by that is what rests on masked figures.
+    The loss of a score is the part that rests on masked figures.
 
     Args:
         responses: See ``response_table``.

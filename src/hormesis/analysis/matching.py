@@ -10,13 +10,13 @@ COLUMNS = ("study", "target", "match")
 _STAGES = 4
 
 
-def matched(targets: Mapping[str, pd.DataFrame], *, by_role: bool = False) -> pd.DataFrame:
-    """Return which target of each study goes with which of the others.
+def match_targets(targets: Mapping[str, pd.DataFrame], *, by_role: bool = False) -> pd.DataFrame:
+    """Match the targets of several studies.
 
-    Targets of the same name go together. With ``by_role``, and unless all names agree, a target
-    goes by its place instead: ``first convolution``, ``classifier`` (the last linear layer or,
-    without one, the last convolution), and ``stage 1`` to ``stage 4``, each a quarter of the
-    relative depth between them, by kind.
+    Targets of the same name match. With ``by_role``, and unless all names agree, targets match by
+    their role instead: ``first convolution``, ``classifier`` (the last linear layer or, without
+    one, the last convolution), and ``stage 1`` to ``stage 4``, each a quarter of the relative depth
+    between them, by kind.
 
     Args:
         targets: For each study, the targets that were tested, with ``target``, ``kind`` and
@@ -31,11 +31,11 @@ def matched(targets: Mapping[str, pd.DataFrame], *, by_role: bool = False) -> pd
         >>> net = pd.DataFrame({"target": ["a", "b", "c"], "kind": ["convolution"] * 2 + ["linear"],
         ...                     "depth": [0, 1, 2]})
         >>> other = net.assign(target=["x", "y", "z"])
-        >>> matched({"net": net, "other": other}, by_role=True)["match"].tolist()[:3]
+        >>> match_targets({"net": net, "other": other}, by_role=True)["match"].tolist()[:3]
         ['first convolution', 'stage 1 convolution', 'classifier']
     """
     names = [set(table["target"]) for table in targets.values()]
-    alike = all(found == names[0] for found in names)
+    alike = all(target_names == names[0] for target_names in names)
     parts = []
     for study, table in targets.items():
         ordered = table.sort_values("depth", kind="stable")
@@ -47,34 +47,36 @@ def matched(targets: Mapping[str, pd.DataFrame], *, by_role: bool = False) -> pd
 def _roles(targets: pd.DataFrame) -> list[str]:
     """Return the role of each target, given in the order of depth."""
     kinds = targets["kind"].tolist()
-    found: list[str | None] = [None] * len(kinds)
-    convolutions = [place for place, kind in enumerate(kinds) if kind == "convolution"]
-    last = [place for place, kind in enumerate(kinds) if kind == "linear"] or convolutions
+    roles: list[str | None] = [None] * len(kinds)
+    convolutions = [index for index, kind in enumerate(kinds) if kind == "convolution"]
+    last = [index for index, kind in enumerate(kinds) if kind == "linear"] or convolutions
     if last:
-        found[last[-1]] = "classifier"
-    if convolutions and found[convolutions[0]] is None:
-        found[convolutions[0]] = "first convolution"
-    between = [place for place, role in enumerate(found) if role is None]
-    for rank, place in enumerate(between):
-        found[place] = f"stage {1 + rank * _STAGES // len(between)} {kinds[place]}"
-    return [str(role) for role in found]
+        roles[last[-1]] = "classifier"
+    if convolutions and roles[convolutions[0]] is None:
+        roles[convolutions[0]] = "first convolution"
+    between = [index for index, role in enumerate(roles) if role is None]
+    for rank, index in enumerate(between):
+        roles[index] = f"stage {1 + rank * _STAGES // len(between)} {kinds[index]}"
+    return [str(role) for role in roles]
 
 
 def _in_all(matching: pd.DataFrame, studies: Sequence[str]) -> pd.DataFrame:
-    found: dict[str, set[str]] = {}
+    studies_of: dict[str, set[str]] = {}
     for study, _, match in matching.itertuples(index=False, name=None):
-        found.setdefault(match, set()).add(study)
-    kept = matching.loc[[len(found[name]) == len(studies) for name in matching["match"].tolist()]]
-    if kept.empty:
+        studies_of.setdefault(match, set()).add(study)
+    common = matching.loc[
+        [len(studies_of[name]) == len(studies) for name in matching["match"].tolist()]
+    ]
+    if common.empty:
         raise StudyError(
             "The studies have no target in common; compare architectures with `over` as 'models', "
             "or give a table of your own with `matching`."
         )
-    return kept.reset_index(drop=True)
+    return common.reset_index(drop=True)
 
 
-def own_matching(table: pd.DataFrame, targets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return a matching that was given, checked against the studies.
+def check_matching(table: pd.DataFrame, targets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the user's matching, checked against the studies.
 
     Args:
         table: Columns ``study``, ``target`` and ``match``; several targets of a study may have the

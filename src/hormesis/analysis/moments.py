@@ -1,4 +1,4 @@
-"""What intervals are made of: sums of influence values over samples, and what they say."""
+"""Moments of influence values over samples, and the standard errors that follow from them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from hormesis.analysis.influence import Gradient, gradient, influence_values, off_target
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import SCORES, Base, layout
+from hormesis.analysis.scores import SCORES, Base, score_layout
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.outcomes import StoredOutcomes, only_samples
 
@@ -26,16 +26,17 @@ Blocks = Callable[[], Iterable[StoredOutcomes]]
 
 @dataclass(frozen=True)
 class StandardErrors:
-    """How far scores may lie from their estimates, one value a row of the table of scores.
+    """Standard errors of scores, one value per row of the table of scores.
 
     Args:
         below: Standard error towards lower scores; NaN where the score is undefined.
         above: Standard error towards higher ones.
-        unseen: What one sample could still change, where too few vary for a normal law; else 0.
-        shared: Covariance of the score with what it is divided by, relative to that, for the clean
-            and for the adversarial base; None leaves it out.
-        divisor: Variance of what is divided by, relative to its square, for both.
-        draws: Standard error between draws of the random control; None without.
+        unseen: Possible change by one more sample, where too few samples vary for a normal
+            approximation; else 0.
+        shared: Covariance of the score with its divisor, relative to the divisor, for the clean and
+            the adversarial base; None ignores it.
+        divisor: Variance of the divisor, relative to its square, for both.
+        draws: Standard error between draws of the random control; None without one.
         freedom: Number of draws less one.
     """
 
@@ -50,19 +51,19 @@ class StandardErrors:
 
 @dataclass(frozen=True)
 class InfluenceMoments:
-    """What intervals need of influence values: sums over samples, three scores × rows.
+    """Sums of powers of influence values over samples: three scores × rows.
 
     Args:
-        second: Of squares.
-        fourth: Of fourth powers.
-        most: By how much one sample could move each score, times the number of samples.
-        samples: How many were summed over; one number a row where they differ.
-        shared: Of products with what a sample adds to the divisor, relative to it: clean and
-            adversarial × three scores × rows. None where that is not known.
-        divisor: Of squares of that.
-        draws: Variance of the scores between draws of the random control; None without.
+        second: Sum of squares.
+        fourth: Sum of fourth powers.
+        most: Largest possible change of each score by one sample, times the number of samples.
+        samples: Number of samples; one per row if they differ.
+        shared: Sum of products with the relative contribution of a sample to the divisor: clean and
+            adversarial × three scores × rows. None if unknown.
+        divisor: Sum of squares of that contribution.
+        draws: Variance of the scores between draws of the random control; None without one.
         freedom: Number of draws less one.
-        extra: Variance of the scores that no sample among these carries.
+        extra: Variance of the scores that does not come from these samples.
     """
 
     second: Moments
@@ -75,27 +76,26 @@ class InfluenceMoments:
     freedom: int = 0
     extra: Moments | None = None
 
-    def spread(self, population: int | None = None) -> StandardErrors:
-        """Return standard errors by the delta method, and what unseen samples could add.
+    def standard_errors(self, population: int | None = None) -> StandardErrors:
+        """Return standard errors by the delta method, with a term for unseen samples.
 
-        The variance of a score is ``Σψ²/(n(n−1)) + (B/3n)²``, with influence values ``ψ`` and ``B``
-        the most that one sample can carry: ``1/p(base)`` for outcomes of 0 and 1. The second term
-        is that of one more sample which carries a third of it. Where fewer than five samples carry
-        the variance, ``(Σψ²)²/Σψ⁴ < 5``, the interval is at least as wide as the rule of three
-        would have it, ``log(2/α) B/n`` to either side: ten equal outcomes do not leave it without
-        any width.
+        The variance of a score is ``Σψ²/(n(n−1)) + (B/3n)²``, with influence values ``ψ`` and
+        ``B`` the largest contribution of one sample: ``1/p(base)`` for outcomes of 0 and 1. The
+        second term is one more sample with a third of that contribution. If fewer than five samples
+        carry the variance, ``(Σψ²)²/Σψ⁴ < 5``, the interval is at least as wide as by the rule of
+        three, ``log(2/α) B/n`` to either side, so that it has a width even for equal outcomes.
 
         Args:
-            population: Of how many samples these were drawn without replacement, if the scores of
-                just those are meant: variances shrink by ``1 − n/N``, what unseen samples could add
-                by ``f/−log(1 − f)`` with ``f = n/N``.
+            population: Size of the finite population from which the samples were drawn without
+                replacement, for intervals about that population: variances shrink by ``1 − n/N``,
+                the term for unseen samples by ``f/−log(1 − f)`` with ``f = n/N``.
         """
         n = self.samples
         pairs = n * np.maximum(n - 1, 1)
         share = np.zeros(1) if population is None else np.minimum(np.asarray(n) / population, 1.0)
         left = 1 - share
         with np.errstate(invalid="ignore", divide="ignore"):
-            variance = left * (self.second / pairs + np.square(self.usual))
+            variance = left * (self.second / pairs + np.square(self.typical))
             if self.extra is not None:
                 variance = variance + self.extra
             few = np.square(self.second) < _FEW * self.fourth
@@ -103,24 +103,24 @@ class InfluenceMoments:
             rarer = np.where(share > 0, share / -np.log1p(-np.minimum(share, 1 - 1e-16)), 1.0)
         error = np.where(np.greater(n, 1), np.sqrt(variance), np.nan).T.ravel()
         unseen = np.where(few & (left > 0), rarer * self.most / n, 0.0).T.ravel()
-        found = StandardErrors(error, error, unseen)
+        errors = StandardErrors(error, error, unseen)
         if self.draws is not None:
-            found = replace(found, draws=np.sqrt(self.draws).T.ravel(), freedom=self.freedom)
+            errors = replace(errors, draws=np.sqrt(self.draws).T.ravel(), freedom=self.freedom)
         if self.shared is None or self.divisor is None:
-            return found
+            return errors
         shared, divisor = (
             np.swapaxes(left * part / pairs, 1, 2).reshape(2, -1)
             for part in (self.shared, self.divisor)
         )
-        return replace(found, shared=shared, divisor=divisor)
+        return replace(errors, shared=shared, divisor=divisor)
 
     @property
-    def usual(self) -> Moments:
-        """What one more sample would usually change."""
+    def typical(self) -> Moments:
+        """Typical change by one more sample."""
         return self.most / (_SHARE * self.samples)
 
 
-def influence_sums(
+def influence_moments(
     sweeps: Sweeps,
     base: Base,
     scoring: Scoring,
@@ -129,24 +129,24 @@ def influence_sums(
     only: str | None = None,
     keep: Callable[[np.ndarray], None] = lambda values: None,
 ) -> InfluenceMoments:
-    """Return the sums of influence values over all samples.
+    """Return the moments of influence values over all samples.
 
     Args:
         sweeps: Responses.
         base: Performance of the unfiltered network.
         scoring: How responses become scores.
-        blocks: Gives the outcomes, block by block; at least one.
-        only: The one filter that is wanted; None takes all.
+        blocks: Yields the outcomes, block by block; at least one.
+        only: A single filter; None takes all.
         keep: Called with the influence values of each block: three scores × rows × samples.
     """
-    running = RunningSums(sweeps, base, scoring, only=only, keep=keep)
+    running = RunningMoments(sweeps, base, scoring, only=only, keep=keep)
     for block in blocks():
         running.add(block)
-    return running.sums()
+    return running.moments()
 
 
-class RunningSums:
-    """The sums of influence values while blocks come in, see ``influence_sums``."""
+class RunningMoments:
+    """Moments of influence values while blocks come in, see ``influence_moments``."""
 
     def __init__(
         self,
@@ -158,9 +158,9 @@ class RunningSums:
         keep: Callable[[np.ndarray], None] = lambda values: None,
     ) -> None:
         """Start without samples."""
-        if scoring.population == "finite":  # which fixes the magnitude that it chose, too
+        if scoring.population == "finite":  # then the chosen magnitude is fixed, too
             base = replace(base, tied=0.0)
-        self.rows = layout(sweeps, only)
+        self.rows = score_layout(sweeps, only)
         self._gradient = partial(gradient, sweeps, base, scoring, self.rows)
         self._base, self._keep = base, keep
         self._slopes: Gradient | None = None
@@ -198,29 +198,29 @@ class RunningSums:
         ):
             of_kind.add([draw[kind] @ outcomes for draw in slopes.draws])
 
-    def sums(self) -> InfluenceMoments:
-        """Return the sums over the samples so far, at least one."""
+    def moments(self) -> InfluenceMoments:
+        """Return the moments over the samples so far, at least one."""
         assert self._slopes is not None
         most = _most_carried(self._slopes, self._ranges.widths())
         shared, divisor = _of_divisors(self._shared, self._divisors.squares())
-        found = InfluenceMoments(self._second, self._fourth, most, self._samples, shared, divisor)
+        moments = InfluenceMoments(self._second, self._fourth, most, self._samples, shared, divisor)
         tied, n = self._slopes.tied, self._samples
         if 0 < tied < 1:  # the others that chose the magnitude
             off = float(self._off.squares()[0]) / max(n - 1, 1)
             extra = np.zeros_like(most)
             extra[1:] = np.square(self._slopes.tie) * off * (1 - tied) * tied / n
-            found = replace(found, extra=extra)
+            moments = replace(moments, extra=extra)
         if self._slopes.draws:
             between = [of_kind.between() for of_kind in self._draws]
             draws = np.stack([*between, np.zeros_like(between[0])])
-            found = replace(found, draws=draws, freedom=len(self._slopes.draws) - 1)
-        return found
+            moments = replace(moments, draws=draws, freedom=len(self._slopes.draws) - 1)
+        return moments
 
 
 def _divisors(slopes: Gradient, part: StoredOutcomes) -> Float[np.ndarray, "two samples"]:
-    """Return what each sample adds to what is divided by, relative to it.
+    """Return the contribution of each sample to the divisors, relative to them.
 
-    Where the magnitude was chosen, the adversarial base follows the clean one.
+    If the magnitude was chosen by the samples, the adversarial base follows the clean one.
     """
     clean, adversarial = part.base_clean, part.base_adversarial
     adversarial = adversarial - slopes.tied * off_target(part)
@@ -230,17 +230,17 @@ def _divisors(slopes: Gradient, part: StoredOutcomes) -> Float[np.ndarray, "two 
 def _of_divisors(
     shared: Float[np.ndarray, "two three rows"], squares: Float[np.ndarray, " two"]
 ) -> tuple[Float[np.ndarray, "two three rows"], Float[np.ndarray, "two three rows"]]:
-    """Return the moments of the divisors as each score has them.
+    """Return the moments of the divisors of each score.
 
-    The clean score is divided by the clean base, the adversarial one by the adversarial; of the
-    difference, the clean part is subtracted, which turns its sign.
+    The clean score is divided by the clean base, the adversarial one by the adversarial base; in
+    the difference score the clean part is subtracted, which turns its sign.
     """
     sign = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, 1.0]])[:, :, None]
     return shared * sign, np.abs(sign) * squares[:, None, None] * np.ones_like(shared)
 
 
 class _Sum:
-    """Sums of squares about the mean, of several things at once."""
+    """Sums of squares about the mean, for several rows."""
 
     def __init__(self, things: int) -> None:
         self._first, self._second, self._count = np.zeros(things), np.zeros(things), 0
@@ -251,14 +251,14 @@ class _Sum:
         self._count += values.shape[1]
 
     def squares(self) -> Float[np.ndarray, " things"]:
-        """Return them; of rounding, nothing stays."""
+        """Return the sums; rounding errors below zero are cut off."""
         return np.maximum(self._second - np.square(self._first) / max(self._count, 1), 0.0)
 
 
 class _Draws:
     """The variance of a mean over draws of the control, from draws crossed with samples.
 
-    With ``u_id`` what sample ``i`` contributes by draw ``d``, the two-way layout without
+    With ``u_id`` the contribution of sample ``i`` under draw ``d``, the two-way layout without
     replications has ``u_id = μ + a_d + b_i + c_id`` (H. Scheffé, *The Analysis of Variance*, 1959,
     chapter 7). Influence values, which average over draws, have the variance of ``b`` and of ``c``;
     what they lack, that of ``a``, is ``(MS_draws − MS_interaction)/(nK)``.
@@ -280,7 +280,7 @@ class _Draws:
         self._samples += values.shape[2]
 
     def between(self) -> Values:
-        """Return the variance of the mean over draws that comes from which were drawn."""
+        """Return the variance of the mean over draws that comes from the choice of draws."""
         assert self._by_draw is not None
         n, by_draw = self._samples, self._by_draw / self._samples
         count = len(by_draw)
@@ -292,7 +292,7 @@ class _Draws:
 
 
 class _Ranges:
-    """The range of every outcome: 1 for those of 0 and 1, whichever were seen."""
+    """The range of every outcome: 1 for binary outcomes, whichever were seen."""
 
     def __init__(self) -> None:
         self._binary = True
@@ -303,9 +303,9 @@ class _Ranges:
         base = np.stack([block.base_clean, block.base_adversarial])
         self._binary = self._binary and bool(np.isin(base, (0, 1)).all())
         if not self._binary:
-            every = np.hstack([np.stack([block.clean, block.adversarial]), base[:, None]])
-            self._lowest.append(every.min(axis=-1))
-            self._highest.append(every.max(axis=-1))
+            outcomes = np.hstack([np.stack([block.clean, block.adversarial]), base[:, None]])
+            self._lowest.append(outcomes.min(axis=-1))
+            self._highest.append(outcomes.max(axis=-1))
 
     def widths(self) -> Float[np.ndarray, "two outcomes"] | None:
         """Return the ranges, clean and adversarial; None if all are 1."""

@@ -1,10 +1,10 @@
-"""Two readings of one response: against the unfiltered network, and against what is left.
+"""Two readings of one response: relative to the unfiltered network, and to the share kept.
 
 ``base`` asks whether the filtered network does better or worse than the unfiltered one; classes
 are made from it. ``density`` asks whether performance falls slower or faster than the tensor is
-emptied. Neither reference has a spread, so that a score and its interval by one are those by the
-other, moved by ``∫(1 − ρ) dx``. In the combined score that is ``(1 + 1/A)/3`` for every target
-alike, but for how its values lie between the thresholds (METHOD, section 4).
+emptied. Neither reference has an error, so a score and its interval by one are those by the other,
+shifted by ``∫(1 − ρ) dx``. In the combined score that is about ``(1 + 1/A)/3`` for every target
+(METHOD, section 4).
 """
 
 import numpy as np
@@ -13,11 +13,11 @@ from jaxtyping import Float
 
 from hormesis.analysis.classes import AT_CHANCE, FRAGILE, IMPROVING
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import SCORES, integral, layout
+from hormesis.analysis.scores import SCORES, integral, score_layout
 from hormesis.settings.scoring import Scoring
 
 SAYS = {"density": ("faster", "even", "slower"), "base": ("worse", "as good", "better")}
-"""What a reading says of a score below, within and above the tolerance, in a word."""
+"""The word of a reading for a score below, within and above the tolerance."""
 
 MEANINGS = {
     "density": "whether performance falls slower or faster than the tensor is emptied",
@@ -25,28 +25,28 @@ MEANINGS = {
 }
 
 
-def beside(scoring: Scoring) -> str:
-    """Return the reading that stands beside the scores: ``density``, or ``base`` beside others.
+def other_reading(scoring: Scoring) -> str:
+    """Return the other reading of the scores: ``density`` for ``base``, else ``base``.
 
     Example:
-        >>> beside(Scoring()), beside(Scoring(reference="density"))
+        >>> other_reading(Scoring()), other_reading(Scoring(reference="density"))
         ('density', 'base')
     """
     return "density" if scoring.reference == "base" else "base"
 
 
-def emptied(sweeps: Sweeps) -> Float[np.ndarray, " rows"]:
+def removed_share(sweeps: Sweeps) -> Float[np.ndarray, " rows"]:
     """Return ``∫(1 − ρ) dx`` of every target and filter, in the order of a table of scores.
 
     Args:
         sweeps: Responses, with the column ``density``.
     """
     gone = 1.0 - sweeps.columns["density"].astype(np.float64)
-    return np.asarray(layout(sweeps).mean @ integral(gone)).ravel()
+    return np.asarray(score_layout(sweeps).mean @ integral(gone)).ravel()
 
 
-def moved(scores: pd.DataFrame, sweeps: Sweeps, scoring: Scoring) -> pd.DataFrame:
-    """Return scores by the other of the references ``base`` and ``density``.
+def shift_scores(scores: pd.DataFrame, sweeps: Sweeps, scoring: Scoring) -> pd.DataFrame:
+    """Return the scores by the other of the references ``base`` and ``density``.
 
     Args:
         scores: The table of scores of the sweeps, three rows a target and filter, by ``scoring``.
@@ -58,15 +58,15 @@ def moved(scores: pd.DataFrame, sweeps: Sweeps, scoring: Scoring) -> pd.DataFram
         NaN for the difference score, which has no reference.
     """
     sign = {"base": 1.0, "density": -1.0}[scoring.reference]
-    by = np.repeat(sign * emptied(sweeps), len(SCORES))
-    by[scores["score"].to_numpy() == "difference"] = np.nan
+    shift = np.repeat(sign * removed_share(sweeps), len(SCORES))
+    shift[scores["score"].to_numpy() == "difference"] = np.nan
     table = scores.loc[:, ["target", "filter", "score"]].copy()
     for name in ("value", "low", "high"):
-        table[name] = scores[name].to_numpy(float) + by
+        table[name] = scores[name].to_numpy(float) + shift
     return table
 
 
-def with_words(
+def describe_readings(
     table: pd.DataFrame, scores: pd.DataFrame, reading: str, tolerance: float
 ) -> pd.DataFrame:
     """Return a reading in words, and where it contradicts the classes.
@@ -79,8 +79,8 @@ def with_words(
 
     Returns:
         The table with ``says``: one of ``SAYS``, with a question mark where the interval straddles
-        a border, and nothing where the class is ``at chance``; and ``contradicts``: the class is
-        certain one way, the reading the other.
+        a border, and empty where the class is ``at chance``; and ``contradicts``: whether a certain
+        class and a certain reading are opposite.
     """
     below, within, above = SAYS[reading]
     value, low, high = (table[name].to_numpy(float) for name in ("value", "low", "high"))
@@ -91,20 +91,20 @@ def with_words(
         "",
     )
     unsure = np.char.add(point.astype(str), "?")
-    said = np.where(np.isnan(low), point, np.where(sure == "", unsure, sure))
+    words_of = np.where(np.isnan(low), point, np.where(sure == "", unsure, sure))
     certain = scores["certain"].to_numpy(bool)
     label = scores["class"]
     worse, better = (label == FRAGILE).to_numpy(), label.isin(IMPROVING).to_numpy()
     opposite = certain & ((worse & (sure == above)) | (better & (sure == below)))
-    words = np.where(np.isnan(value) | (label == AT_CHANCE).to_numpy(), "", said)
+    words = np.where(np.isnan(value) | (label == AT_CHANCE).to_numpy(), "", words_of)
     return table.assign(says=words, contradicts=opposite)
 
 
-def counted(readings: pd.DataFrame, filter_name: str, score: str = "adversarial") -> str:
-    """Return of how many targets a reading says what, such as ``3 slower, 1 even?``.
+def count_readings(readings: pd.DataFrame, filter_name: str, score: str = "adversarial") -> str:
+    """Return the number of targets for each word of a reading, such as ``3 slower, 1 even?``.
 
     Args:
-        readings: What ``with_words`` returned.
+        readings: What ``describe_readings`` returned.
         filter_name: A filter that was swept, or ``combined``.
         score: ``clean`` or ``adversarial``.
     """

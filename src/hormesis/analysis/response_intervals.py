@@ -1,4 +1,4 @@
-"""How sure a response is: an interval of the mean performance at each threshold on its own."""
+"""Pointwise intervals of responses: of the mean performance at each threshold."""
 
 from collections.abc import Iterable
 
@@ -20,8 +20,8 @@ def wilson(share: Values, samples: int, factor: float) -> tuple[Values, Values]:
 
     Args:
         share: Shares of samples, 0 to 1.
-        samples: Of how many, at least 1.
-        factor: How many standard errors an interval extends, as ``IntervalMethod.critical`` says.
+        samples: Number of samples, at least 1.
+        factor: Half-width in standard errors, see ``IntervalMethod.critical``.
 
     Example:
         >>> low, high = wilson(np.array([0.0, 0.5]), 10, 1.96)
@@ -30,19 +30,19 @@ def wilson(share: Values, samples: int, factor: float) -> tuple[Values, Values]:
     """
     narrowed = 1 + factor**2 / samples
     middle = (share + factor**2 / (2 * samples)) / narrowed
-    spread = share * (1 - share) / samples + factor**2 / (4 * samples**2)
-    half = factor / narrowed * np.sqrt(spread)
+    variance = share * (1 - share) / samples + factor**2 / (4 * samples**2)
+    half = factor / narrowed * np.sqrt(variance)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def around_mean(mean: Values, square: Values, samples: int, factor: float) -> tuple[Values, Values]:
-    """Return the ends of an interval of means, so many standard errors to either side.
+    """Return the ends of an interval of means, ``factor`` standard errors to either side.
 
     Args:
         mean: Means over samples.
         square: Means of the squares.
-        samples: Of how many, at least 2.
-        factor: How many standard errors an interval extends.
+        samples: Number of samples, at least 2.
+        factor: Half-width in standard errors.
 
     Example:
         >>> low, high = around_mean(np.array([1.0]), np.array([2.0]), 5, 2.0)
@@ -59,8 +59,8 @@ def mean_squares(
     """Return the mean squares of the outcomes of cells, clean and adversarial.
 
     Args:
-        cells: Responses whose numbers are those of the same samples: ``outcome``.
-        samples: How many these are: the first so many.
+        cells: Responses measured on the same samples: column ``outcome``.
+        samples: Number of those samples, which come first.
         blocks: The outcomes, block by block.
 
     Example:
@@ -78,7 +78,7 @@ def mean_squares(
         part = only_samples(block, 0, samples - seen)
         for kind in KINDS:
             # The last entry answers for the unfiltered network, whose row is -1.
-            every = np.vstack([getattr(part, kind), getattr(part, f"base_{kind}")])
-            sums[kind] += np.square(every.astype(np.float64)).sum(axis=1)[rows]
+            outcomes = np.vstack([getattr(part, kind), getattr(part, f"base_{kind}")])
+            sums[kind] += np.square(outcomes.astype(np.float64)).sum(axis=1)[rows]
         seen += len(part.base_clean)
     return {kind: total / samples for kind, total in sums.items()}

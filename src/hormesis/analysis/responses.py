@@ -49,9 +49,9 @@ class Means:
         self.samples += len(outcomes.base_clean)
 
     def _add_idle(self, outcomes: StoredOutcomes) -> None:
-        """Count where the attack had nothing to work with, among the answers that are right.
+        """Count zero gradients and unmoved inputs among correct samples.
 
-        Of a performance that is not 0 or 1 all answers count.
+        For a metric that is not binary, all samples count.
         """
         binary = np.isin(outcomes.base_clean, (0, 1)).all()
         for name, clean in (("base_idle", outcomes.base_clean), ("idle", outcomes.clean)):
@@ -61,28 +61,23 @@ class Means:
                 continue
             right = clean > 0 if binary else np.ones_like(clean, dtype=bool)
             counts = (idle & right[..., None, :]).sum(axis=-1), right.sum(axis=-1)
-            self._idle[name] = (
-                counts
-                if before is None
-                else (
-                    before[0] + counts[0],
-                    before[1] + counts[1],
-                )
-            )
+            if before is not None:
+                counts = before[0] + counts[0], before[1] + counts[1]
+            self._idle[name] = counts
 
     def idle(self, name: str) -> Float[np.ndarray, "*removals two"] | None:
-        """Return shares of the right answers: of zero gradients, and of inputs left as they were.
+        """Return the shares of correct samples with a zero gradient, and with an unmoved input.
 
         Args:
             name: ``base_idle``, or ``idle`` for all removals.
 
         Returns:
-            NaN where no answer is right; None where that was not measured on all samples.
+            NaN where no sample is correct; None if not measured on all samples.
         """
-        counted = self._idle.get(name)
-        if counted is None:
+        counts = self._idle.get(name)
+        if counts is None:
             return None
-        idle, right = counted
+        idle, right = counts
         with np.errstate(invalid="ignore"):
             return idle / np.where(right, right, np.nan)[..., None]
 
@@ -107,20 +102,19 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
     Args:
         cells: Columns ``target``, ``filter``, ``step``, ``alpha``, ``zeroed``, ``density``,
             ``progress``, ``lower``, ``upper``, ``outcome`` and, where the random control was
-            measured, ``control``, ``control_2`` and so on, one a draw. The last ones name rows of
-            the outcomes, or ``UNFILTERED``.
+            measured, ``control``, ``control_2`` and so on, one per draw. ``outcome`` and the
+            controls are rows of the outcomes, or ``UNFILTERED``.
         means: Means over all samples.
 
     Returns:
         One row a cell: ``target``, ``filter``, ``step``, ``alpha`` and ``zeroed`` (the threshold in
         units of the weights, and how many values it removes), ``density`` (share kept, 0 to 1),
         ``clean`` and ``adversarial`` (mean performance), ``random_clean`` and
-        ``random_adversarial`` (those of the control, where it was measured: means over its draws),
-        ``progress``
-        (normalised threshold, 0 to 1), ``lower`` and ``upper`` (edges of the pulse), ``changed``
-        (whether any logit moved), ``outcome`` and ``control``; and, where each removal was attacked
-        anew, ``zero_gradient`` and ``unmoved``: shares of the samples that the filtered network
-        gets right whose gradient was zero, and whose input the attack left as it was.
+        ``random_adversarial`` (means over the draws of the control, where it was measured),
+        ``progress`` (normalised threshold, 0 to 1), ``lower`` and ``upper`` (edges of the pulse),
+        ``changed`` (whether any logit changed), ``outcome`` and ``control``; and, for an adaptive
+        adversary, ``zero_gradient`` and ``unmoved``: shares of the samples that the filtered
+        network classifies correctly whose gradient was zero, and whose input did not change.
     """
     table = cells.copy()
 
@@ -145,7 +139,7 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
 
 
 def with_unreached(targets: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
-    """Return the targets, those none of whose removals changed a logit as not tested.
+    """Return the targets; those whose removals changed no logit are marked as not tested.
 
     Args:
         targets: Columns ``target``, ``tested`` and ``reason`` among others.
@@ -160,7 +154,7 @@ def with_unreached(targets: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFra
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Responses as arrays, to compute with: one row a target and filter, one column a step.
+    """Responses as arrays: one row per target and filter, one column per step.
 
     Args:
         names: Target and filter of each row, targets in the order of the table.

@@ -29,11 +29,10 @@ class Base:
     Args:
         clean: Mean over the clean samples.
         adversarial: Mean over the perturbed samples.
-        higher_is_better: Whether a larger performance is the better one; not so for a loss.
-        chance: Performance of guessing, see ``analysis.chance``; None where that is not known.
-        tied: Whether the magnitude of the attack was chosen by these very samples, so that the
-            adversarial performance is tied to the clean one: as what share of the samples that
-            chose they are; 0 for a magnitude that was given.
+        higher_is_better: Whether a larger performance is better; not so for a loss.
+        chance: Performance of guessing, see ``analysis.chance``; None if unknown.
+        tied: Share that these samples are of those that chose the magnitude of the attack, by which
+            the adversarial performance is tied to the clean one; 0 for a given magnitude.
     """
 
     clean: float
@@ -43,23 +42,25 @@ class Base:
     tied: float = field(default=0.0, repr=False)
 
 
-def relative(performance: Curve, base: float | Divisor, *, higher_is_better: bool = True) -> Curve:
-    """Return a response relative to its base: 1 where nothing changes, less where it hurts.
+def relative_response(
+    performance: Curve, base: float | Divisor, *, higher_is_better: bool = True
+) -> Curve:
+    """Return a response relative to its base: 1 if nothing changes, less if performance suffers.
 
     Args:
         performance: Mean performance at each threshold.
-        base: Performance to compare with: a number, or one a sweep.
-        higher_is_better: If not, as for a loss, the quotient is turned over, so that a rising loss
-            lowers the relative performance just as a falling accuracy does.
+        base: Performance to compare with: a number, or one per sweep.
+        higher_is_better: If False, as for a loss, the quotient is inverted, so that a rising loss
+            lowers the relative performance as a falling accuracy does.
 
     Returns:
         ``performance / base``, or its inverse; NaN where the quotient does not exist, and
         throughout for a base of zero.
 
     Example:
-        >>> relative(np.array([0.8, 0.4]), 0.8)
+        >>> relative_response(np.array([0.8, 0.4]), 0.8)
         array([1. , 0.5])
-        >>> relative(np.array([0.5, 2.0]), 0.5, higher_is_better=False)
+        >>> relative_response(np.array([0.5, 2.0]), 0.5, higher_is_better=False)
         array([1.  , 0.25])
     """
     base_curve = np.full_like(performance, base)
@@ -69,7 +70,7 @@ def relative(performance: Curve, base: float | Divisor, *, higher_is_better: boo
 
 
 def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> Curve:
-    """Return a response relative to what it is divided by, counted from chance if so asked.
+    """Return a response divided by its base, both counted from chance if the scoring says so.
 
     Args:
         performance: Mean performance at each threshold.
@@ -78,11 +79,11 @@ def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> C
         scoring: Whether to count from chance.
 
     Returns:
-        See ``relative``; counted from chance, ``(p − chance)/(by − chance)``, NaN throughout where
-        ``by`` is no better than chance.
+        See ``relative_response``; counted from chance, ``(p − chance)/(by − chance)``, NaN
+        throughout where ``by`` is no better than chance.
 
     Raises:
-        SettingError: If the level of guessing is asked for and not known.
+        SettingError: If the performance of guessing is needed and not known.
 
     Example:
         >>> known = Base(0.9, 0.5, chance=0.1)
@@ -91,7 +92,7 @@ def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> C
         array([[1. , 0.5, 0. ]])
     """
     if not scoring.chance_corrected:
-        return relative(performance, by, higher_is_better=base.higher_is_better)
+        return relative_response(performance, by, higher_is_better=base.higher_is_better)
     chance = known_chance(base)
     learnt = by > chance if base.higher_is_better else by < chance
     return corrected(performance, np.where(learnt, by, chance), chance)
@@ -142,18 +143,20 @@ def classify(value: float, tolerance: float) -> str:
     return FRAGILE if value < 0 else ANTIFRAGILE
 
 
-def classes(values: Float[np.ndarray, " rows"], tolerance: float) -> Shaped[np.ndarray, " rows"]:
+def classify_all(
+    values: Float[np.ndarray, " rows"], tolerance: float
+) -> Shaped[np.ndarray, " rows"]:
     """Return the classes of scores, see ``classify``."""
-    found = np.select(
+    labels = np.select(
         [np.isnan(values), np.abs(values) <= tolerance, values < 0],
         [UNDEFINED, ROBUST, FRAGILE],
         default=ANTIFRAGILE,
     )
-    return found.astype(object)
+    return labels.astype(object)
 
 
 def divisor(sweeps: Sweeps, name: str, base: Base, scoring: Scoring) -> Divisor:
-    """Return what each sweep's responses are divided by, as a column.
+    """Return the divisor of the responses of each sweep, as a column.
 
     Args:
         sweeps: Responses.
@@ -219,25 +222,25 @@ def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarr
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Which rows a table of scores has, and how they are made of the sweeps.
+class ScoreLayout:
+    """The rows of a table of scores, as means of sweeps.
 
     Args:
-        names: Target and filter of each row; the ``combined`` filter follows a target's own, where
-            all three were swept.
-        mean: Rows × sweeps: each row's weights of the sweeps that it is the mean of.
+        names: Target and filter of each row; the ``combined`` filter comes after the filters of a
+            target, if all three were swept.
+        mean: Rows × sweeps: weights of the sweeps in the mean of each row.
     """
 
     names: tuple[tuple[str, str], ...]
     mean: csr_array
 
 
-def layout(sweeps: Sweeps, only: str | None = None) -> Layout:
+def score_layout(sweeps: Sweeps, only: str | None = None) -> ScoreLayout:
     """Return the rows of a table of scores.
 
     Args:
         sweeps: Responses.
-        only: The one filter that is wanted, ``combined`` included; None takes all.
+        only: A single filter, or ``combined``; None takes all.
     """
     names: list[tuple[str, str]] = []
     entries: list[tuple[int, int, float]] = []
@@ -247,29 +250,29 @@ def layout(sweeps: Sweeps, only: str | None = None) -> Layout:
             entries.extend((len(names), member, 1 / len(members)) for member in members)
             names.append((target, name))
 
-    of_target: dict[str, dict[str, int]] = {}
-    for place, (target, name) in enumerate(sweeps.names):
-        of_target.setdefault(target, {})[name] = place
-    for target, places in of_target.items():
-        for name, place in places.items():
-            add(target, name, [place])
-        if all(name in places for name in DEFAULT_FILTERS):
-            add(target, COMBINED, [places[name] for name in DEFAULT_FILTERS])
+    rows_of: dict[str, dict[str, int]] = {}
+    for row, (target, name) in enumerate(sweeps.names):
+        rows_of.setdefault(target, {})[name] = row
+    for target, rows in rows_of.items():
+        for name, row in rows.items():
+            add(target, name, [row])
+        if all(name in rows for name in DEFAULT_FILTERS):
+            add(target, COMBINED, [rows[name] for name in DEFAULT_FILTERS])
     row, column, weight = zip(*entries, strict=True) if entries else ((), (), ())
     shape = (len(names), len(sweeps.names))
-    return Layout(tuple(names), csr_array((weight, (row, column)), shape=shape))
+    return ScoreLayout(tuple(names), csr_array((weight, (row, column)), shape=shape))
 
 
 def plain_scoring(scoring: Scoring) -> dict[str, Any]:
-    """Return a scoring as plain values; what older versions do not know stands there if it is used.
+    """Return a scoring as plain values; newer fields are left out at their defaults.
 
     Example:
         >>> asked = plain_scoring(Scoring(chance_corrected=True))
         >>> sorted(set(asked) - set(plain_scoring(Scoring())))
         ['chance_corrected']
     """
-    usual = {"chance_corrected": False, "population": POPULATIONS[0]}
-    return {name: value for name, value in asdict(scoring).items() if usual.get(name) != value}
+    defaults = {"chance_corrected": False, "population": POPULATIONS[0]}
+    return {name: value for name, value in asdict(scoring).items() if defaults.get(name) != value}
 
 
 def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.DataFrame:
@@ -283,11 +286,11 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
 
     Returns:
         Columns ``target``, ``filter``, ``score``, ``value``, ``class``. The ``combined`` filter is
-        the mean over the three, where all were swept. A target none of whose removals changed a
-        logit is ``untested``, with no value; a score over a base of zero is ``undefined``.
+        the mean over the three, if all were swept. A target whose removals changed no logit is
+        ``untested``, without a value; a score over a base of zero is ``undefined``.
     """
     sweeps = as_sweeps(responses)
-    rows = layout(sweeps)
+    rows = score_layout(sweeps)
     values = (rows.mean @ sweep_scores(sweeps, base, scoring).T).ravel()
     reached = responses.loc[responses["changed"].astype(bool), "target"].unique()
     table = pd.DataFrame(
@@ -296,5 +299,5 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
     )
     tested = table["target"].isin(reached).to_numpy()
     table["value"] = np.where(tested, values, np.nan)
-    table["class"] = np.where(tested, classes(values, scoring.tolerance), UNTESTED)
+    table["class"] = np.where(tested, classify_all(values, scoring.tolerance), UNTESTED)
     return table

@@ -1,4 +1,4 @@
-"""When a sweep has seen enough samples of a target, and of all."""
+"""Sequential stopping: when a target, and the whole sweep, has enough samples."""
 
 import math
 from collections.abc import Iterator
@@ -10,9 +10,14 @@ from jaxtyping import Bool
 
 from hormesis.analysis.classes import UNTESTED
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
-from hormesis.analysis.prefixes import SettledGroup, prefix_scores, prefix_sums, removals_of
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.scores import COMBINED, SCORES, Base
+from hormesis.analysis.settled_groups import (
+    SettledGroup,
+    group_moments,
+    group_scores,
+    needed_removals,
+)
 from hormesis.analysis.uncertainty import with_intervals
 from hormesis.settings.choices import CERTAIN
 from hormesis.settings.scoring import Scoring
@@ -21,11 +26,11 @@ from hormesis.storage.shards import Shard, pack, unpack
 
 FIRST_LOOK = 256
 _GROWTH = 1.1  # from one look to the next: few looks, and few samples too many
-_LEFT = 2  # samples behind a look at least: networks are never given a single one
+_LEFT = 2  # samples after the last look, at least: networks never get a single one
 
 
 def looks(planned: int) -> Iterator[int]:
-    """Yield after how many samples scores are looked at.
+    """Yield the numbers of samples after which scores are looked at.
 
     Example:
         >>> list(looks(1000)), list(looks(10_000))[9:12]
@@ -39,33 +44,33 @@ def looks(planned: int) -> Iterator[int]:
 
 @dataclass
 class Stopping:
-    """Looks at scores while samples come in, and says which targets are settled.
+    """Looks at scores while samples come in, and decides which targets are settled.
 
-    Looks come after 256 samples, then every 256 or 10 % more, whatever the blocks: the same samples
-    in the same order stop at the same place. Intervals are those of a confidence sequence, so that
-    looking often does no harm. Samples have to come in random order.
+    Looks come after 256 samples, then every 256 or 10 % more, independently of the blocks: the same
+    samples in the same order stop at the same point. Intervals are those of a confidence sequence,
+    which may be looked at any number of times. Samples have to come in random order.
 
-    A settled target keeps what its samples up to there gave; whatever comes later does not count
-    for it. A class that has to stand up to all others is settled once it would do so whatever
-    became of them (by Bonferroni's correction). A target that nothing has reached yet holds nothing
-    up, and is measured as long as any other.
+    A settled target keeps the results of its samples up to that point; later samples do not count.
+    With a correction for multiplicity, a target is settled once its class passes Bonferroni's
+    correction, so that other targets cannot change it. A target without any effect so far delays
+    nothing, and is measured as long as any other.
 
     Args:
         cells: As ``response_table`` takes them.
         scoring: How responses become scores; tolerance, level and multiplicity.
-        until: ``"certain"``, or the half-width that no interval is to exceed; None never stops.
-        planned: How many samples there are.
-        higher_is_better: Of the performance.
-        chance: Performance of guessing, if it is known.
+        until: ``"certain"``, or the largest half-width of an interval; None never stops.
+        planned: Number of samples available.
+        higher_is_better: Whether a larger performance is better.
+        chance: Performance of guessing, if known.
         chosen: Whether the samples chose the magnitude of the attack.
 
     Attributes:
-        samples: How many were counted.
-        settled: The targets that are settled, with the number of samples at which they first were.
-        done: Whether all were settled at one look; nothing is counted any more.
+        samples: Number of samples counted.
+        settled: The settled targets, with the number of samples at which they were first settled.
+        done: Whether all targets were settled at one look; then no more samples count.
         wanted: Which removals are still to be measured.
-        means: Of all samples that were counted.
-        prefixes: Of the targets that were settled while others were not.
+        means: Of all counted samples.
+        settled_groups: Of the targets that were settled before others.
     """
 
     cells: pd.DataFrame
@@ -80,22 +85,22 @@ class Stopping:
     done: bool = False
     wanted: Bool[np.ndarray, " removals"] = field(init=False, repr=False)
     means: Means = field(default_factory=Means, repr=False)
-    prefixes: list[SettledGroup] = field(default_factory=list, repr=False)
+    settled_groups: list[SettledGroup] = field(default_factory=list, repr=False)
     _kept: list[pd.DataFrame] = field(default_factory=list, repr=False)
     _packed: list[bytes] = field(default_factory=list, repr=False)
     _work: int = 0  # removals × samples that were counted
 
     def __post_init__(self) -> None:
-        """Want everything."""
-        self.wanted = np.ones(removals_of(self.cells).max(initial=-1) + 1, dtype=bool)
+        """Start with all removals wanted."""
+        self.wanted = np.ones(needed_removals(self.cells).max(initial=-1) + 1, dtype=bool)
         self._looks = list(looks(self.planned))
 
     def update(self, block: StoredOutcomes) -> StoredOutcomes:
-        """Count the samples of a block, look where it is time, and return those that count.
+        """Count the samples of a block, look at scores when due, and return the counted samples.
 
         Args:
-            block: The next samples, with all that is ``wanted``. What is not is left out; if the
-                last target is settled within the block, so is the rest of it.
+            block: The next samples, with all ``wanted`` removals. Other removals are left out; so
+                are the samples after the last target is settled.
         """
         if self.until is None:
             self.means.add(block)
@@ -125,14 +130,14 @@ class Stopping:
         if new and not self.done:
             responses = self.responses()
             self._kept.append(responses.loc[responses["target"].isin(new)])
-            self.prefixes.append(SettledGroup(self.samples, self._base(), tuple(new)))
+            self.settled_groups.append(SettledGroup(self.samples, self._base(), tuple(new)))
             wanted = self.wanted.copy()  # whoever reads it meanwhile sees the old or the new one
-            wanted[removals_of(self.cells.loc[self.cells["target"].isin(new)])] = False
+            wanted[needed_removals(self.cells.loc[self.cells["target"].isin(new)])] = False
             self.wanted = wanted
         self.settled |= dict.fromkeys(new, self.samples)
 
     def _open(self, table: pd.DataFrame) -> set[str]:
-        """Return the targets that hold up the end."""
+        """Return the targets that are not settled."""
         distance = pd.concat(
             [table["value"] - table["low"], table["high"] - table["value"]], axis=1
         ).max(axis=1)
@@ -141,33 +146,34 @@ class Stopping:
         return set(table.loc[~(enough | (table["point"] == UNTESTED)), "target"].tolist())
 
     def scores(self) -> pd.DataFrame:
-        """Return the scores so far, with the intervals of the sequence.
+        """Return the scores so far, with the intervals of the confidence sequence.
 
-        Of the combined filter where there is one, else of all filters.
+        Of the combined filter if there is one, else of all filters.
         """
         return self._tables()[0]
 
     def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the scores, and the same with classes that are certain whatever others become."""
+        """Return the scores, and the same with classes that other targets cannot change."""
         responses = self.responses()
-        kept = {name for prefix in self.prefixes for name in prefix.targets}
-        rest = tuple(name for name in self.cells["target"].unique().tolist() if name not in kept)
-        prefixes = [*self.prefixes, SettledGroup(self.samples, self._base(), rest)]
-        scores = prefix_scores(responses, prefixes, self.scoring)
-        sums = prefix_sums(responses, prefixes, self.scoring, self._blocks)
-        samples = sums.samples
+        grouped = {name for group in self.settled_groups for name in group.targets}
+        rest = tuple(name for name in self.cells["target"].unique().tolist() if name not in grouped)
+        groups = [*self.settled_groups, SettledGroup(self.samples, self._base(), rest)]
+        scores = group_scores(responses, groups, self.scoring)
+        moments = group_moments(responses, groups, self.scoring, self._blocks)
+        samples = moments.samples
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
         finite = self.scoring.population == "finite"
-        law = ConfidenceSequence(samples, self.planned, self.scoring.level, finite)
+        interval_method = ConfidenceSequence(samples, self.planned, self.scoring.level, finite)
         joint = replace(self.scoring, interval="delta")
         alone = replace(joint, multiplicity="none")
         if joint.multiplicity != "none" and self.until == CERTAIN:
             share = (1 - joint.level) / self.cells["target"].nunique()
             alone = replace(alone, level=1 - share)
-        spread = sums.spread(self.planned if finite else None)
+        standard_errors = moments.standard_errors(self.planned if finite else None)
         first, second = (
-            _decisive(with_intervals(scores, spread, law, each)) for each in (joint, alone)
+            _decisive(with_intervals(scores, standard_errors, interval_method, scoring))
+            for scoring in (joint, alone)
         )
         return first, second
 
@@ -176,8 +182,8 @@ class Stopping:
 
     def responses(self) -> pd.DataFrame:
         """Return the responses so far; those of settled targets are of their own samples."""
-        kept = [name for prefix in self.prefixes for name in prefix.targets]
-        rest = response_table(self.cells.loc[~self.cells["target"].isin(kept)], self.means)
+        grouped = [name for group in self.settled_groups for name in group.targets]
+        rest = response_table(self.cells.loc[~self.cells["target"].isin(grouped)], self.means)
         return pd.concat([*self._kept, rest]).sort_index()
 
     def _base(self) -> Base:
@@ -190,7 +196,7 @@ class Stopping:
         )
 
     def notes(self) -> list[str]:
-        """Return what was saved, as a sentence; nothing if nothing was asked for."""
+        """Return how much work was saved, as a sentence; nothing if stopping was not asked for."""
         if self.until is None:
             return []
         aim = (
@@ -200,13 +206,15 @@ class Stopping:
         )
         share = 1 - self._work / (max(len(self.wanted), 1) * self.planned)
         if self.done:
-            dropped = "; settled targets dropped out" if self.prefixes else ""
+            dropped = "; settled targets dropped out" if self.settled_groups else ""
             return [
                 f"Stopped after {self.samples} of {self.planned} samples, when {aim}{dropped}: "
                 f"{share:.0%} of the work was saved."
             ]
         count, targets = len(self.settled), self.cells["target"].nunique()
-        dropped = f" and dropped out, which saved {share:.0%} of the work" if self.prefixes else ""
+        dropped = (
+            f" and dropped out, which saved {share:.0%} of the work" if self.settled_groups else ""
+        )
         return [
             f"All {self.planned} samples were needed: {count} of {targets} targets were settled "
             f"before the last one{dropped}."

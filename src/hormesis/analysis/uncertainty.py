@@ -1,4 +1,4 @@
-"""How sure scores are: standard errors and intervals, and whether a class is certain."""
+"""Intervals of scores, and whether a class is certain."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,41 +10,18 @@ from scipy import stats
 
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, UNDECIDED
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
-from hormesis.analysis.moments import (
-    Blocks,
-    InfluenceMoments,
-    RunningSums,
-    StandardErrors,
-    Values,
-    influence_sums,
-)
+from hormesis.analysis.moments import StandardErrors, Values
 from hormesis.settings.scoring import Scoring
-
-__all__ = [
-    "Blocks",
-    "InfluenceMoments",
-    "IntervalMethod",
-    "RunningSums",
-    "StandardErrors",
-    "Student",
-    "adjusted",
-    "class_p_values",
-    "influence_sums",
-    "interval_method_of",
-    "with_draws",
-    "with_intervals",
-    "without_interval",
-]
 
 _PRECISE = 1 / 20  # of the relative variance of what is divided by: that of 20 right answers
 
 
 @dataclass(frozen=True)
 class Student:
-    """Student's t: how many standard errors an interval of a fixed number of samples extends.
+    """Critical values and p-values of Student's t, for a fixed number of samples.
 
     Args:
-        samples: How many, at least 2.
+        samples: Number of samples, at least 2.
         level: Confidence level.
 
     Example:
@@ -67,20 +44,20 @@ class Student:
 IntervalMethod = Student | ConfidenceSequence
 
 
-def interval_method_of(
+def choose_interval_method(
     samples: int | Int[np.ndarray, " rows"], planned: int | None, scoring: Scoring
 ) -> Student | ConfidenceSequence:
-    """Return Student's t, or what holds at any time for a sweep that chooses when to stop.
+    """Return Student's t, or a confidence sequence for a sweep that chooses when to stop.
 
     Args:
-        samples: How many were measured; an array where rows of a table have seen different ones.
-        planned: How many there are, if the sweep chooses when to stop; else None.
-        scoring: The level, and of what the intervals are.
+        samples: Number of samples measured; an array if it differs between rows of a table.
+        planned: Number of samples available, if the sweep chooses when to stop; else None.
+        scoring: The level, and whether the population is finite.
 
     Example:
-        >>> interval_method_of(10, None, Scoring())
+        >>> choose_interval_method(10, None, Scoring())
         Student(samples=10, level=0.95)
-        >>> interval_method_of(256, 1000, Scoring()).planned
+        >>> choose_interval_method(256, 1000, Scoring()).planned
         1000
     """
     if planned is None:
@@ -92,172 +69,192 @@ def interval_method_of(
 
 def with_intervals(
     scores: pd.DataFrame,
-    spread: StandardErrors | None,
-    law: IntervalMethod | None,
+    standard_errors: StandardErrors | None,
+    interval_method: IntervalMethod | None,
     scoring: Scoring,
 ) -> pd.DataFrame:
-    """Return a table of scores with intervals, and classes that admit to be undecided.
+    """Return a table of scores with intervals; classes that are not certain become undecided.
 
     Args:
-        scores: As ``score_table`` returns it: ``class`` goes by the estimate alone.
-        spread: How far the scores may lie from their estimates, one value a row; None if nothing
-            is known about it.
-        law: How many standard errors an interval extends, and its p-values.
+        scores: From ``score_table``, with the classes of the estimates.
+        standard_errors: One value per row; None if unknown.
+        interval_method: Critical values and p-values; None if unknown.
         scoring: Tolerance, level and multiplicity.
 
     Returns:
-        The table with ``low``, ``high`` (NaN where there is no interval, as over a base of so few
-        right answers that it may as well be zero), ``level``, ``certain``
-        and ``point``, the class by the estimate alone. ``class`` is ``undecided`` where an interval
-        straddles a border of the classes, or the class does not stand up to the multiplicity that
-        ``scoring`` asks to control. Without a spread, no class is certain and ``class`` is that by
-        the estimate.
+        The table with ``low``, ``high`` (NaN where there is no interval, as over a base that cannot
+        be told from zero), ``level``, ``certain`` and ``point``, the class of the estimate.
+        ``class`` is ``undecided`` where an interval straddles a border of the classes, or the class
+        does not pass the correction for multiplicity of ``scoring``. Without standard errors, no
+        class is certain and ``class`` is that of the estimate.
     """
     table = scores.assign(
         low=np.nan, high=np.nan, level=scoring.level, certain=False, point=scores["class"]
     )
-    if spread is None or law is None:
+    if standard_errors is None or interval_method is None:
         return table
     value = scores["value"].to_numpy()
-    spread = with_draws(spread, law)
-    down, up = _reach(spread, law)
-    there = ~np.isnan(down) & ~np.isnan(up)
-    table["low"] = np.where(there, value - down, np.nan)
-    table["high"] = np.where(there, value + up, np.nan)
+    standard_errors = with_draws(standard_errors, interval_method)
+    down, up = _reach(standard_errors, interval_method)
+    has_interval = ~np.isnan(down) & ~np.isnan(up)
+    table["low"] = np.where(has_interval, value - down, np.nan)
+    table["high"] = np.where(has_interval, value + up, np.nan)
     defined = ~np.isnan(value)
-    p = class_p_values(scores, spread, law, scoring.tolerance)
+    p = class_p_values(scores, standard_errors, interval_method, scoring.tolerance)
     if scoring.multiplicity != "none":
         for family in table.groupby(["filter", "score"], sort=False).indices.values():
             tested = family[defined[family]]
-            p[tested] = adjusted(p[tested], scoring.multiplicity)
+            p[tested] = adjust_p_values(p[tested], scoring.multiplicity)
     certain = defined & (p <= 1 - scoring.level)
     table["certain"] = certain
     table.loc[defined & ~certain, "class"] = UNDECIDED
     return table
 
 
-def with_draws(spread: StandardErrors, law: IntervalMethod) -> StandardErrors:
-    """Return a spread that includes the variance between draws.
+def with_draws(standard_errors: StandardErrors, interval_method: IntervalMethod) -> StandardErrors:
+    """Return standard errors that include the variance between draws.
 
-    Each source has its own law, the draws Student's t of their number, and half-lengths add up in
-    squares (G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures",
-    Statistics in Medicine 27, 2008): few draws give a wide interval, also where samples are many.
+    Each source has its own critical value, the draws that of Student's t for their number, and
+    half-lengths add up in squares (G. Y. Zou and A. Donner, "Construction of confidence limits
+    about effect measures", Statistics in Medicine 27, 2008): few draws give a wide interval, even
+    with many samples.
 
     Args:
-        spread: With ``draws``, or without, and then it is returned as it is.
-        law: Of the samples.
+        standard_errors: Returned unchanged if they have no ``draws``.
+        interval_method: Of the samples.
     """
-    if spread.draws is None or not spread.freedom:
-        return spread
-    wider = stats.t.ppf((1 + law.level) / 2, spread.freedom) / law.critical()
-    more = np.square(wider * spread.draws)
-    below, above = (np.sqrt(np.square(side) + more) for side in (spread.below, spread.above))
-    return replace(spread, below=below, above=above, draws=None)
+    if standard_errors.draws is None or not standard_errors.freedom:
+        return standard_errors
+    wider = (
+        stats.t.ppf((1 + interval_method.level) / 2, standard_errors.freedom)
+        / interval_method.critical()
+    )
+    more = np.square(wider * standard_errors.draws)
+    below, above = (
+        np.sqrt(np.square(side) + more) for side in (standard_errors.below, standard_errors.above)
+    )
+    return replace(standard_errors, below=below, above=above, draws=None)
 
 
-def _reach(spread: StandardErrors, law: IntervalMethod) -> tuple[Values, Values]:
+def _reach(
+    standard_errors: StandardErrors, interval_method: IntervalMethod
+) -> tuple[Values, Values]:
     """Return how far the interval extends below and above; NaN where there is none.
 
-    At least as far as the rule of three says and, where the standard error of the base is more than
-    22 % of it (as of 20 right answers), as the delta method; and as far as Fieller's theorem (E. C.
-    Fieller, "Some problems in interval estimation", Journal of the Royal Statistical Society B 16,
-    1954): a border ``Δ`` away is within the interval as long as ``|Δ|`` is at most ``c`` times the
-    standard error ``√(V − 2ΔC + Δ²D)`` of the score were it true, with ``C`` its covariance with
-    what it is divided by and ``D`` the variance of that. Where ``c²D ≥ 1``, the base cannot be told
-    from zero, and nothing is too far away.
+    It is the interval of Fieller's theorem (E. C. Fieller, "Some problems in interval estimation",
+    Journal of the Royal Statistical Society B 16, 1954): a border at distance ``Δ`` is within it if
+    ``|Δ|`` is at most ``c`` times ``√(V − 2ΔC + Δ²D)``, the standard error of the score at that
+    border, with ``C`` the covariance of the score with its divisor and ``D`` the variance of the
+    divisor. Where ``c²D ≥ 1``, the base cannot be told from zero, and there is no interval. It is
+    never shorter than by the rule of three or, if the standard error of the base is more than 22 %
+    of the base (as of 20 right answers), than by the delta method.
     """
-    critical = law.critical()
-    log = math.log(2 / (1 - law.level))
-    found = []
-    for side, sign in ((spread.below, -1), (spread.above, 1)):
-        least = np.maximum(critical * side, log * spread.unseen)
-        if spread.shared is None or spread.divisor is None:
-            found.append(least)
+    critical = interval_method.critical()
+    log = math.log(2 / (1 - interval_method.level))
+    lengths = []
+    for side, sign in ((standard_errors.below, -1), (standard_errors.above, 1)):
+        least = np.maximum(critical * side, log * standard_errors.unseen)
+        if standard_errors.shared is None or standard_errors.divisor is None:
+            lengths.append(least)
             continue
-        left = 1 - np.square(critical) * spread.divisor
-        half = np.square(critical) * spread.shared * sign
+        left = 1 - np.square(critical) * standard_errors.divisor
+        half = np.square(critical) * standard_errors.shared * sign
         with np.errstate(invalid="ignore", divide="ignore"):
             root = np.sqrt(np.square(half) + left * np.square(critical * side))
-            solved = np.where(spread.divisor > 0, (root - half) / left, -np.inf).max(axis=0)
-        far = np.maximum(solved, np.where(_precise(spread), log * spread.unseen, least))
-        found.append(np.where((left > 0).all(axis=0), far, np.nan))
-    return found[0], found[1]
+            solved = np.where(standard_errors.divisor > 0, (root - half) / left, -np.inf).max(
+                axis=0
+            )
+        distance = np.maximum(
+            solved, np.where(_precise(standard_errors), log * standard_errors.unseen, least)
+        )
+        lengths.append(np.where((left > 0).all(axis=0), distance, np.nan))
+    return lengths[0], lengths[1]
 
 
-def _precise(spread: StandardErrors) -> Bool[np.ndarray, " rows"]:
-    """Return where what is divided by is known so well that Fieller's interval will do alone."""
-    assert spread.divisor is not None
-    known = (spread.divisor <= _PRECISE) & (spread.divisor > 0)
-    return np.any(known, axis=0) & np.all(spread.divisor <= _PRECISE, axis=0)
+def _precise(standard_errors: StandardErrors) -> Bool[np.ndarray, " rows"]:
+    """Return where the divisor is so precise that Fieller's interval is sufficient."""
+    assert standard_errors.divisor is not None
+    precise = (standard_errors.divisor <= _PRECISE) & (standard_errors.divisor > 0)
+    return np.any(precise, axis=0) & np.all(standard_errors.divisor <= _PRECISE, axis=0)
 
 
 def class_p_values(
-    scores: pd.DataFrame, spread: StandardErrors, law: IntervalMethod, tolerance: float
+    scores: pd.DataFrame,
+    standard_errors: StandardErrors,
+    interval_method: IntervalMethod,
+    tolerance: float,
 ) -> Float[np.ndarray, " rows"]:
-    """Return for every score how probable so clear a class would be at one of its borders.
+    """Return, for every score, the p-value of its estimated class against the nearest border.
 
-    The class is *fragile*, *antifragile* or *robust* by the estimate; the last has two borders, and
-    the nearer one counts. The p-value is at most ``1 − level`` where the interval of that level
-    lies within the class, and 1 where there is no interval.
+    *Robust* has two borders, of which the nearer one counts. The p-value is at most ``1 − level``
+    if the interval of that level lies within the class, and 1 if there is no interval.
 
     Args:
         scores: Columns ``value`` and ``class``.
-        spread: One value a row, see ``with_draws``.
-        law: Of distances in standard errors.
-        tolerance: Where the borders are.
+        standard_errors: One value per row, see ``with_draws``.
+        interval_method: Critical values and p-values.
+        tolerance: Half-width of the robust band.
     """
     value, point = scores["value"].to_numpy(), scores["class"].to_numpy()
 
     def beyond(distance: Values, sign: int) -> Values:
-        error = _error_at(spread, distance, sign)
+        error = _error_at(standard_errors, distance, sign)
         with np.errstate(divide="ignore", invalid="ignore"):
-            normal = law.p_value(distance / error)
+            normal = interval_method.p_value(distance / error)
             far = np.maximum(distance, 0.0)  # on this side of the border, p is 1 anyway
-            rare = np.where(spread.unseen > 0, 2 * np.exp(-far / spread.unseen), 0.0)
+            rare = np.where(
+                standard_errors.unseen > 0, 2 * np.exp(-far / standard_errors.unseen), 0.0
+            )
         return np.nan_to_num(np.minimum(np.maximum(normal, rare), 1.0), nan=1.0)
 
     down = beyond(np.where(point == ANTIFRAGILE, value - tolerance, value + tolerance), -1)
     up = beyond(np.where(point == FRAGILE, -tolerance - value, tolerance - value), 1)
-    found = np.select(
+    p_values = np.select(
         [point == FRAGILE, point == ANTIFRAGILE], [up, down], default=np.maximum(up, down)
     )
-    return np.where(without_interval(spread, law), 1.0, found)
+    return np.where(lacks_interval(standard_errors, interval_method), 1.0, p_values)
 
 
-def without_interval(spread: StandardErrors, law: IntervalMethod) -> Bool[np.ndarray, " rows"]:
-    """Return where what is divided by cannot be told from zero, so that there is no interval.
+def lacks_interval(
+    standard_errors: StandardErrors, interval_method: IntervalMethod
+) -> Bool[np.ndarray, " rows"]:
+    """Return where the divisor cannot be told from zero, so that there is no interval.
 
-    At 95 % that is a base of fewer than some five right answers.
+    At 95 % that is a base of fewer than about five right answers.
     """
-    if spread.divisor is None:
-        return np.zeros_like(spread.below, dtype=bool)
-    return np.any(np.square(law.critical()) * spread.divisor >= 1, axis=0)
+    if standard_errors.divisor is None:
+        return np.zeros_like(standard_errors.below, dtype=bool)
+    return np.any(np.square(interval_method.critical()) * standard_errors.divisor >= 1, axis=0)
 
 
-def _error_at(spread: StandardErrors, distance: Values, sign: int) -> Values:
-    """Return the standard error of the scores if they were as far away, see ``_reach``."""
-    error = spread.below if sign < 0 else spread.above
-    if spread.shared is None or spread.divisor is None:
+def _error_at(standard_errors: StandardErrors, distance: Values, sign: int) -> Values:
+    """Return the standard error of the scores at a distance, see ``_reach``."""
+    error = standard_errors.below if sign < 0 else standard_errors.above
+    if standard_errors.shared is None or standard_errors.divisor is None:
         return error
     far = np.maximum(distance, 0.0)
-    there = np.square(error) - 2 * sign * far * spread.shared + np.square(far) * spread.divisor
-    there = np.sqrt(np.maximum(there, 0.0))
-    most = np.where(spread.divisor > 0, there, -np.inf).max(axis=0)
-    return np.maximum(most, np.where(_precise(spread), 0.0, error))
+    variance = (
+        np.square(error)
+        - 2 * sign * far * standard_errors.shared
+        + np.square(far) * standard_errors.divisor
+    )
+    variance = np.sqrt(np.maximum(variance, 0.0))
+    largest = np.where(standard_errors.divisor > 0, variance, -np.inf).max(axis=0)
+    return np.maximum(largest, np.where(_precise(standard_errors), 0.0, error))
 
 
-def adjusted(p: Values, multiplicity: str) -> Values:
-    """Return p-values that answer for all of them at once.
+def adjust_p_values(p: Values, multiplicity: str) -> Values:
+    """Return p-values, corrected for multiplicity.
 
     Args:
         p: P-values.
-        multiplicity: ``"none"``; ``"holm"`` (Holm, 1979: the probability of any wrong one);
-            ``"bh"`` (Benjamini and Hochberg, 1995: the share of wrong ones).
+        multiplicity: ``"none"``; ``"holm"`` (Holm, 1979: family-wise error rate); ``"bh"``
+            (Benjamini and Hochberg, 1995: false discovery rate).
 
     Example:
-        >>> adjusted(np.array([0.01, 0.04, 0.03]), "holm").tolist()
+        >>> adjust_p_values(np.array([0.01, 0.04, 0.03]), "holm").tolist()
         [0.03, 0.06, 0.06]
-        >>> adjusted(np.array([0.01, 0.04, 0.03]), "bh").round(3).tolist()
+        >>> adjust_p_values(np.array([0.01, 0.04, 0.03]), "bh").round(3).tolist()
         [0.03, 0.04, 0.04]
     """
     if multiplicity == "none" or not len(p):

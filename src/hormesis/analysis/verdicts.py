@@ -1,4 +1,4 @@
-"""From scores to verdicts: what is chance, masked, or was never confirmed loses its class."""
+"""Verdicts: scores at chance, masked or unconfirmed lose their class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from hormesis.analysis.classes import (
 )
 
 ATTACKED = ("adversarial", "difference")
-"""The scores that an attack has a part in."""
+"""The scores that depend on an attack."""
 _CERTAIN = (*POINTS, FIXED_ONLY)
 
 Claim = tuple[str, str, str]
@@ -28,16 +28,16 @@ Claim = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known besides scores and their intervals.
+    """Evidence besides scores and their intervals.
 
     Args:
         at_chance: Whether the unfiltered network cannot be told from guessing, on clean and on
             perturbed inputs.
         masked: Whether its adversarial figure is masked.
-        unmasked: The scores if no masked cell did better than the unfiltered network, one value a
-            row of the table; None where no cell is masked.
-        confirmed: What stronger attacks said of a claim: ``antifragile``, ``fixed attack only`` or
-            ``masked``. Claims that are not there are unconfirmed.
+        unmasked: The scores if no masked cell did better than the unfiltered network, one value per
+            row of the table; None if no cell is masked.
+        confirmed: Verdicts on claims by stronger attacks: ``antifragile``, ``fixed attack only`` or
+            ``masked``. Other claims are unconfirmed.
     """
 
     at_chance: tuple[bool, bool] = (False, False)
@@ -47,31 +47,31 @@ class Evidence:
 
 
 def with_verdicts(scores: pd.DataFrame, evidence: Evidence, tolerance: float) -> pd.DataFrame:
-    """Return a table of scores whose classes say no more than is known.
+    """Return a table of scores with the classes that the evidence supports.
 
     Args:
-        scores: As ``with_intervals`` returns it.
-        evidence: What else is known.
-        tolerance: Half-width of the band that is robust.
+        scores: From ``with_intervals``.
+        evidence: Further evidence.
+        tolerance: Half-width of the robust band.
 
     Returns:
-        The table, with ``class`` as ``analysis.classes`` has it. No ``antifragile`` is left under
-        attack that was not confirmed, in ``point`` either, which is else the class by the estimate
-        alone. ``certain`` holds for the three classes of the method and for ``fixed attack only``.
+        The table, with ``class`` as in ``analysis.classes``. ``antifragile`` under attack stays
+        only if it was confirmed, also in ``point``, which otherwise is the class of the estimate.
+        ``certain`` is possible for the three classes of the method and ``fixed attack only``.
     """
     label = scores["class"].to_numpy(dtype=object)
     point = scores["point"].to_numpy(dtype=object)
     attacked = scores["score"].isin(ATTACKED).to_numpy()
     scored = np.isin(point, POINTS)
     keys = zip(scores["target"], scores["filter"], scores["score"], strict=True)
-    found = np.asarray([evidence.confirmed.get(key, UNCONFIRMED) for key in keys], dtype=object)
+    confirmed = np.asarray([evidence.confirmed.get(key, UNCONFIRMED) for key in keys], dtype=object)
     claimed = attacked & (label == ANTIFRAGILE)
     if evidence.unmasked is not None:
         masked = _rests_on_masks(scores, evidence.unmasked, tolerance)
-        masked &= ~(claimed & (found == FIXED_ONLY))  # which says more, and no better
+        masked &= ~(claimed & (confirmed == FIXED_ONLY))  # which says more, and is no better
         label = np.where(masked, MASKED, label)
         claimed &= ~masked
-    label = np.where(claimed, found, label)
+    label = np.where(claimed, confirmed, label)
     if evidence.masked:
         label = np.where(attacked & scored, MASKED, label)
     clean, adversarial = evidence.at_chance
@@ -89,7 +89,7 @@ def with_verdicts(scores: pd.DataFrame, evidence: Evidence, tolerance: float) ->
 def _rests_on_masks(
     scores: pd.DataFrame, unmasked: Float[np.ndarray, " rows"], tolerance: float
 ) -> np.ndarray:
-    """Return where a class would be another without what masked cells brought."""
+    """Return where a class would differ without the gains of masked cells."""
     value = scores["value"].to_numpy(dtype=float)
     low = np.where(scores["low"].isna(), value, scores["low"])
     left = low - (value - unmasked)
@@ -102,15 +102,17 @@ def _rests_on_masks(
     return gained & fallen
 
 
-def summed_up(members: list[str]) -> str:
-    """Return the class of a mean over targets whose estimate is antifragile under attack.
+def combine_classes(members: list[str]) -> str:
+    """Return the class of a mean that is estimated as antifragile under attack.
 
     Args:
         members: Classes of the targets.
 
     Example:
-        >>> summed_up(["antifragile", "antifragile"]), summed_up(["antifragile", "fragile"])
-        ('antifragile', 'antifragile (unconfirmed)')
+        >>> combine_classes(["antifragile", "antifragile"])
+        'antifragile'
+        >>> combine_classes(["antifragile", "fragile"])
+        'antifragile (unconfirmed)'
     """
     kinds = set(members)
     return kinds.pop() if len(kinds) == 1 and not kinds & {FRAGILE, ROBUST} else UNCONFIRMED

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision import datasets
 
-from hormesis.data.image_array import Pixels, pixels_from
+from hormesis.data.image_array import ImageArray, image_array_from
 from hormesis.data.image_folders import Source, folder_source, load_own, source_of_files
 from hormesis.data.readers import Progress
 from hormesis.data.samples import Samples, take
-from hormesis.data.sampling import drawn, stratified
+from hormesis.data.sampling import draw_balanced, draw_stratified
 from hormesis.data.tiny_imagenet import find_tiny_imagenet, pooled_images, validation_files
 from hormesis.errors import DataError, SettingError, unknown
 from hormesis.settings.choices import DATASETS
@@ -77,8 +77,8 @@ class Parts:
         notes: What a user has to know, in sentences.
     """
 
-    train: Pixels
-    validation: Pixels
+    train: ImageArray
+    validation: ImageArray
     notes: tuple[str, ...] = ()
 
 
@@ -103,7 +103,7 @@ class NamedDataset:
     help: str
     read: Callable[[Request], Source]
     parts: Callable[[Request], Parts] | None = None
-    pooled: Callable[[Request], tuple[Pixels, int, tuple[str, ...]]] | None = None
+    pooled: Callable[[Request], tuple[ImageArray, int, tuple[str, ...]]] | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -150,7 +150,7 @@ def load_data(
         source, name, mean, std = folder_source(here, progress), here.resolve().name, (), ()
     else:
         return load_own(name, samples, seed, bounds, progress, tuple(NAMED_DATASETS))
-    places = None if samples is None else drawn(source.labels, samples, seed)
+    places = None if samples is None else draw_balanced(source.labels, samples, seed)
     chosen = torch.arange(len(source.labels)) if places is None else places
     inputs, labels = source.read(chosen), source.labels[chosen]
     return Samples(inputs, labels, bounds or (0.0, 1.0), source.classes, name, mean, std, places)
@@ -186,7 +186,7 @@ def digits(split: str = "test") -> Samples:
     images = interpolate(images, size=(32, 32), mode="bilinear", align_corners=False).clamp(0, 1)
     labels = torch.from_numpy(raw.target.astype(np.int64))
     held_out = torch.zeros(len(labels), dtype=torch.bool)
-    held_out[stratified(labels, _HELD_OUT, seed=0)] = True
+    held_out[draw_stratified(labels, _HELD_OUT, seed=0)] = True
     whole = Samples(images, labels, (0.0, 1.0), 10, "digits", _DIGITS_MEAN, _DIGITS_STD)
     return take(whole, (held_out if split == "test" else ~held_out).nonzero().flatten())
 
@@ -197,7 +197,7 @@ def _read_digits(request: Request) -> Source:
 
 
 def _digits_parts(request: Request) -> Parts:
-    return Parts(pixels_from(digits("train")), pixels_from(digits("test")))
+    return Parts(image_array_from(digits("train")), image_array_from(digits("test")))
 
 
 def _torchvision_pixels(
@@ -262,10 +262,10 @@ def _read_torchvision(kind: Callable[..., Any], files: str, request: Request) ->
 def _torchvision_parts(kind: Callable[..., Any], files: str, request: Request) -> Parts:
     own = NAMED_DATASETS[request.name]
 
-    def part(train: bool) -> Pixels:
+    def part(train: bool) -> ImageArray:
         values, labels, classes = _torchvision_pixels(kind, files, request, train=train)
         stored = values.contiguous().numpy()
-        return Pixels(stored, labels, (0.0, 1.0), classes, own.name, own.mean, own.std)
+        return ImageArray(stored, labels, (0.0, 1.0), classes, own.name, own.mean, own.std)
 
     return Parts(part(True), part(False))
 
@@ -283,7 +283,7 @@ def _read_tiny_imagenet(request: Request) -> Source:
     return source_of_files(*validation_files(folder), told)
 
 
-def _pooled_tiny_imagenet(request: Request) -> tuple[Pixels, int, tuple[str, ...]]:
+def _pooled_tiny_imagenet(request: Request) -> tuple[ImageArray, int, tuple[str, ...]]:
     own = NAMED_DATASETS[request.name]
     folder = find_tiny_imagenet(
         request.folder, fetch=request.download, progress=partial(request.progress, "Downloading")
@@ -292,7 +292,7 @@ def _pooled_tiny_imagenet(request: Request) -> tuple[Pixels, int, tuple[str, ...
     decoded, labels, classes, first = pooled_images(folder, told)
     notes = (decoded.note,) if decoded.note else ()
     limits = (0.0, 1.0)
-    every = Pixels(decoded.pixels, labels, limits, classes, own.name, own.mean, own.std)
+    every = ImageArray(decoded.pixels, labels, limits, classes, own.name, own.mean, own.std)
     return every, first, notes
 
 

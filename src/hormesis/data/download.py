@@ -1,4 +1,4 @@
-"""One archive from the net into a folder: resumed, checked, and unpacked beside its place."""
+"""Download of an archive: resumed, checked, and unpacked into a folder."""
 
 import hashlib
 import http.client
@@ -30,8 +30,8 @@ class Archive:
         url: Where it is.
         md5: Its checksum, in hexadecimal digits.
         size: Its length in bytes.
-        folder: The one folder in it, also the name of what is put in place.
-        unpacked: The most bytes that its files may take.
+        folder: The one folder in it, and the name of the unpacked folder.
+        unpacked: Largest allowed size of its files, in bytes.
     """
 
     url: str
@@ -44,19 +44,19 @@ class Archive:
 def download(
     archive: Archive, root: Path, *, progress: Progress | None = None, pause: float = 1.0
 ) -> Path:
-    """Return the archive's folder in ``root``, after download, check and unpacking.
+    """Download, check and unpack an archive, and return its folder in ``root``.
 
-    A download that stops leaves a ``.part`` file, which the next call goes on with. The folder
-    appears at once and whole, or not at all; the zip file is deleted afterwards.
+    An interrupted download leaves a ``.part`` file, which the next call resumes. The folder appears
+    complete or not at all; the zip file is deleted afterwards.
 
     Args:
-        archive: What to fetch.
-        root: The folder to put it in; made where it is missing.
-        progress: Called with bytes downloaded, then bytes unpacked, and those there are in all.
-        pause: Seconds before a broken connection is tried again; doubled at each failure in a row.
+        archive: What to download.
+        root: The folder to put it in; made if it is missing.
+        progress: Called with bytes downloaded, then bytes unpacked, and the total.
+        pause: Seconds before a broken connection is retried; doubled at each failure in a row.
 
     Raises:
-        DataError: If the server, the checksum, the archive's contents or the disk forbids it.
+        DataError: If the server, the checksum, the archive's contents or the disk prevent it.
     """
     file = root / f"{archive.folder}.zip"
     part = file.with_name(file.name + ".part")
@@ -78,7 +78,7 @@ def download(
 
 
 def _receive_all(archive: Archive, part: Path, progress: Progress | None, pause: float) -> None:
-    """Fill ``part``, trying again from where the connection broke."""
+    """Fill ``part``, resuming whenever the connection breaks."""
     best = failures = 0
     while _length(part) < archive.size:
         problem = _receive(archive, part, progress)
@@ -95,7 +95,7 @@ def _receive_all(archive: Archive, part: Path, progress: Progress | None, pause:
 
 
 def _receive(archive: Archive, part: Path, progress: Progress | None) -> str:
-    """Make one request for what is missing in ``part``; return why it ended."""
+    """Make one request for the bytes missing in ``part``; return why it ended."""
     start = _length(part)
     wanted = {"Range": f"bytes={start}-"} if start else {}
     request = urllib.request.Request(archive.url, headers=wanted)
@@ -121,7 +121,7 @@ def _copy(
     start: int,
     progress: Progress | None,
 ) -> None:
-    """Write an answer to the end of ``part``, or over it if the server sends all anew."""
+    """Append a response to ``part``, or overwrite it if the server sends everything again."""
     sent = response.headers.get("Content-Range", "")
     resumed = response.status == 206 and sent.startswith(f"bytes {start}-")
     done = start if resumed else 0
@@ -146,10 +146,12 @@ def _length(path: Path) -> int:
 
 
 def _check_sum(archive: Archive, file: Path) -> None:
-    """Refuse, and delete if it was our own unfinished one, a file with another checksum."""
+    """Refuse a file with another checksum, and delete it if it is our own partial file."""
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found == archive.md5:
+        checksum = hashlib.file_digest(
+            stream, lambda: hashlib.md5(usedforsecurity=False)
+        ).hexdigest()
+    if checksum == archive.md5:
         return
     if file.suffix == ".part":
         file.unlink()
@@ -157,12 +159,12 @@ def _check_sum(archive: Archive, file: Path) -> None:
     else:
         remedy = "Delete it, or replace it by the original"
     raise DataError(
-        f"Expected the checksum (MD5) {archive.md5} for '{file}', got {found}. {remedy}."
+        f"Expected the checksum (MD5) {archive.md5} for '{file}', got {checksum}. {remedy}."
     )
 
 
 def _unpack(archive: Archive, file: Path, root: Path, progress: Progress | None) -> Path:
-    """Unpack into a folder of its own within ``root``, then rename what was unpacked."""
+    """Unpack into a temporary folder within ``root``, then move the folder into place."""
     target = root / archive.folder
     if target.exists():
         raise DataError(f"Expected no '{target}' before unpacking; move it away.")
@@ -186,7 +188,7 @@ def _unpack(archive: Archive, file: Path, root: Path, progress: Progress | None)
 
 
 def _members(archive: Archive, source: zipfile.ZipFile, root: Path) -> list[zipfile.ZipInfo]:
-    """Return what is in a zip file, refused if it could leave its folder or fill the disk."""
+    """Return the members of a zip file; refuse any that leave its folder or fill the disk."""
     members = source.infolist()
     for member in members:
         path = PurePosixPath(member.filename)

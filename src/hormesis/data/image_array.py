@@ -1,4 +1,4 @@
-"""Labelled images as they are stored, a byte a value, turned into inputs batch by batch."""
+"""Labelled images, stored as bytes and converted to inputs batch by batch."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -10,29 +10,29 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from hormesis.data.samples import Samples
-from hormesis.data.sampling import stratified
+from hormesis.data.sampling import draw_stratified
 from hormesis.errors import DataError
 
 _HASHED = 4096  # rows at a time, so that a memory-mapped array stays on the disk
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
-    """Labelled samples for training, kept as they are stored until a batch is asked for.
+class ImageArray:
+    """Labelled samples for training, converted to inputs only when a batch is requested.
 
     Args:
-        values: One row a sample, ``[samples, channels, height, width]``: bytes, which stand for 0
+        values: One row per sample, ``[samples, channels, height, width]``: bytes, which stand for 0
             to 1 in steps of 1/255, or float32 in input units. May be mapped from a file.
         labels: Class of each sample, from 0 to ``classes - 1``.
         bounds: Lowest and highest value that an input may take.
         classes: Number of classes.
-        name: What the data set is called in manifests.
+        name: Name of the data set in manifests.
         mean: Per-channel mean that networks for these data expect, or empty.
         std: Per-channel standard deviation that networks for these data expect, or empty.
         rows: Which rows of ``values`` these samples are, in order; None for all.
 
     Example:
-        >>> pixels = Pixels(np.full((3, 1, 2, 2), 255, np.uint8), torch.tensor([0, 1, 1]),
+        >>> pixels = ImageArray(np.full((3, 1, 2, 2), 255, np.uint8), torch.tensor([0, 1, 1]),
         ...                 (0.0, 1.0), 2, "white")
         >>> inputs, labels = pixels.batch(torch.tensor([2, 0]))
         >>> inputs.shape, float(inputs.max()), labels.tolist()
@@ -66,21 +66,21 @@ class Pixels:
         inputs = values.float().div_(255) if values.dtype == torch.uint8 else values
         return inputs, self.labels[chosen]
 
-    def subset(self, chosen: Int[Tensor, " chosen"]) -> "Pixels":
+    def subset(self, chosen: Int[Tensor, " chosen"]) -> "ImageArray":
         """Return the samples at these indices; the stored values are shared."""
         rows = chosen.numpy() if self.rows is None else self.rows[chosen.numpy()]
         return replace(self, labels=self.labels[chosen], rows=rows)
 
-    def drawn(self, count: int | None, seed: int) -> "Pixels":
-        """Return so many samples with every class in its share; all of them for None.
+    def draw(self, count: int | None, seed: int) -> "ImageArray":
+        """Return ``count`` samples, stratified by class; all of them for None.
 
         Raises:
-            DataError: If there are not so many.
+            DataError: If there are fewer than ``count``.
         """
-        return self if count is None else self.subset(stratified(self.labels, count, seed))
+        return self if count is None else self.subset(draw_stratified(self.labels, count, seed))
 
     def samples(self) -> Samples:
-        """Return everything as checked samples in memory, as an analysis takes them."""
+        """Return all samples in memory, checked, as an analysis needs them."""
         inputs, labels = self.batch(torch.arange(len(self)))
         return Samples(inputs, labels, self.bounds, self.classes, self.name, self.mean, self.std)
 
@@ -96,20 +96,20 @@ class Pixels:
         return digest.hexdigest()
 
 
-def pixels_from(data: Any) -> Pixels:  # noqa: ANN401
-    """Return checked samples as ``Pixels``, without a copy.
+def image_array_from(data: Any) -> ImageArray:  # noqa: ANN401
+    """Return checked samples as ``ImageArray``, without a copy.
 
     Args:
-        data: ``Pixels``, or ``Samples``.
+        data: ``ImageArray``, or ``Samples``.
 
     Raises:
         DataError: For anything else.
     """
-    if isinstance(data, Pixels):
+    if isinstance(data, ImageArray):
         return data
     if not isinstance(data, Samples):
-        raise DataError(f"Expected `Samples` or `Pixels`, got {type(data).__name__}.")
-    return Pixels(
+        raise DataError(f"Expected `Samples` or `ImageArray`, got {type(data).__name__}.")
+    return ImageArray(
         data.inputs.numpy(),
         data.labels,
         data.bounds,

@@ -1,7 +1,7 @@
-"""Image files decoded once, kept as one array that is mapped into memory.
+"""A cache of decoded image files: one array that is mapped into memory.
 
-The array lies beside the data, is safe to delete, and is made anew when a file has changed: its
-name holds a digest over names, sizes and times of all files.
+The array is stored with the data, is safe to delete, and is made again when a file has changed: its
+name contains a digest of the names, sizes and times of all files.
 """
 
 import errno
@@ -28,7 +28,7 @@ from hormesis.errors import DataError
 FOLDER = ".hormesis"
 _CHUNK = 2048  # images between two reports
 _ZEROS = 2**20  # bytes written at a time where the system reserves no room
-# A folder that cannot hold the array, as against a fault of the data.
+# Errors of a folder that cannot hold the array, as opposed to damaged data.
 UNUSABLE = (
     errno.EACCES,
     errno.EPERM,
@@ -39,7 +39,7 @@ UNUSABLE = (
     errno.EDQUOT,
     errno.EFBIG,
 )
-# What NumPy raises for an array that is missing, cut short, or crafted to look like one.
+# Errors that NumPy raises for an array that is missing, cut short, or crafted to look like one.
 HEADER_ERRORS = (
     ArithmeticError,
     EOFError,
@@ -54,29 +54,29 @@ Images = UInt8[np.ndarray, "images 3 height width"]
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """The pixels of image files, and what a user has to know about where they are kept.
+class DecodedImages:
+    """The pixels of image files, and a note for the user.
 
     Args:
-        pixels: Red, green and blue of every image; mapped from a file if that could be written.
-        note: A sentence, or empty if they lie beside the data.
+        pixels: Red, green and blue of every image; mapped from a file if it could be written.
+        note: A sentence on where they are stored; empty if with the data.
     """
 
     pixels: Images
     note: str = ""
 
 
-def decoded(
+def decode_images(
     files: Sequence[Path], name: str, *, beside: Path, progress: Progress | None = None
-) -> Decoded:
+) -> DecodedImages:
     """Return the pixels of image files of one size, decoded at most once.
 
     Args:
         files: The images, at least one.
-        name: What the array is called, such as ``labelled``.
-        beside: The data's folder. Where it cannot be written, the user's cache folder keeps the
-            array, and where that fails too, memory does.
-        progress: Called with images decoded and in all; not at all if they were decoded before.
+        name: Name of the array, such as ``labelled``.
+        beside: The data's folder. If it cannot be written, the array is stored in the user's cache
+            folder, or else in memory.
+        progress: Called with images decoded and in all; not called if the cache is used.
 
     Raises:
         DataError: If a file is missing or damaged, or two differ in size; the message names them.
@@ -84,9 +84,9 @@ def decoded(
     key = _key(files, beside)
     homes = (beside / FOLDER, cache_folder() / "decoded")
     for home in homes:
-        kept = _mapped(home / f"{name}-{key}.npy", len(files))
-        if kept is not None:
-            return Decoded(kept, _note(home, homes[0]))
+        pixels = _map_array(home / f"{name}-{key}.npy", len(files))
+        if pixels is not None:
+            return DecodedImages(pixels, _note(home, homes[0]))
     for home in homes:
         path = home / f"{name}-{key}.npy"
         try:
@@ -95,15 +95,15 @@ def decoded(
             if error.errno not in UNUSABLE:
                 raise
             continue
-        _forget(home, name, path)
-        kept = _mapped(path, len(files))
-        if kept is not None:
-            return Decoded(kept, _note(home, homes[0]))
+        _delete_stale(home, name, path)
+        pixels = _map_array(path, len(files))
+        if pixels is not None:
+            return DecodedImages(pixels, _note(home, homes[0]))
     shape = (len(files), *_shape(files[0]))
     check_room(math.prod(shape), f"images of {name}")
     pixels = np.empty(shape, np.uint8)
     _decode(files, pixels, progress)
-    return Decoded(
+    return DecodedImages(
         pixels,
         f"Neither '{beside}' nor '{cache_folder()}' can be written: the images of {name} were "
         "decoded into memory, and will be again.",
@@ -111,18 +111,20 @@ def decoded(
 
 
 def cache_folder() -> Path:
-    """Return where what can be made again is kept: ``hormesis`` in the user's cache folder."""
+    """Return the folder of files that can be made again: ``hormesis`` in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hormesis"
 
 
-def _note(home: Path, usual: Path) -> str:
-    if home == usual:
+def _note(home: Path, preferred: Path) -> str:
+    if home == preferred:
         return ""
-    return f"The folder '{usual.parent}' cannot be written: decoded images are kept in '{home}'."
+    return (
+        f"The folder '{preferred.parent}' cannot be written: decoded images are kept in '{home}'."
+    )
 
 
 def _key(files: Sequence[Path], beside: Path) -> str:
-    """Return what changes with the name, size or time of any file."""
+    """Return a digest of the names, sizes and times of all files."""
     digest = hashlib.sha256(b"v1")
     for folder, names in _by_folder(files):
         try:
@@ -132,13 +134,13 @@ def _key(files: Sequence[Path], beside: Path) -> str:
         for name in names:
             if name not in stats:
                 raise DataError(f"There is no image '{folder / name}'.")
-            said = f"{os.path.relpath(folder, beside)}/{name} {stats[name].st_size} "
-            digest.update(f"{said}{stats[name].st_mtime_ns}\n".encode())
+            entry = f"{os.path.relpath(folder, beside)}/{name} {stats[name].st_size} "
+            digest.update(f"{entry}{stats[name].st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _by_folder(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield the names in each folder, in order; neighbours share a folder."""
+    """Yield each folder with its file names; files of a folder come one after the other."""
     names: list[str] = []
     for number, file in enumerate(files):
         if number and file.parent != files[number - 1].parent:
@@ -148,8 +150,8 @@ def _by_folder(files: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
     yield files[-1].parent, names
 
 
-def _mapped(path: Path, count: int) -> Images | None:
-    """Return the array of a file, or None if it is missing, cut short or another's."""
+def _map_array(path: Path, count: int) -> Images | None:
+    """Return the array of a file, or None if it is missing, cut short or of other images."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):  # a pipe or a link that came with the data
             return None
@@ -161,8 +163,8 @@ def _mapped(path: Path, count: int) -> Images | None:
         return None
     if kind != np.uint8 or len(shape) != 4 or shape[:2] != (count, 3):
         return None
-    whole = path.stat().st_size == start + math.prod(shape)
-    return np.memmap(path, np.uint8, "r", start, shape) if whole else None
+    complete = path.stat().st_size == start + math.prod(shape)
+    return np.memmap(path, np.uint8, "r", start, shape) if complete else None
 
 
 def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None:
@@ -184,7 +186,7 @@ def _write(files: Sequence[Path], path: Path, progress: Progress | None) -> None
         del array
         partial.replace(path)
     finally:
-        with _whatever_the_disk_says():
+        with _ignore_os_errors():
             partial.unlink(missing_ok=True)
 
 
@@ -201,7 +203,7 @@ def _reserve(file: BufferedWriter, size: int) -> None:
 def _decode(files: Sequence[Path], into: np.ndarray, progress: Progress | None) -> None:
     shape = into.shape[1:]
 
-    def one(row: int) -> None:
+    def decode(row: int) -> None:
         pixels = read_pixels(files[row]).transpose(2, 0, 1)
         if pixels.shape != shape:
             raise DataError(
@@ -213,7 +215,7 @@ def _decode(files: Sequence[Path], into: np.ndarray, progress: Progress | None) 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(files), _CHUNK):
             rows = range(start, min(start + _CHUNK, len(files)))
-            list(pool.map(one, rows))
+            list(pool.map(decode, rows))
             if progress:
                 progress(rows.stop, len(files))
 
@@ -223,11 +225,11 @@ def _shape(file: Path) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _forget(home: Path, name: str, kept: Path) -> None:
-    """Delete arrays of the same name that are stale, and what a killed process has left."""
-    with _whatever_the_disk_says():
+def _delete_stale(home: Path, name: str, keep: Path) -> None:
+    """Delete stale arrays of the same name, and partial files of killed processes."""
+    with _ignore_os_errors():
         for old in [*home.glob(f"{name}-*.npy"), *home.glob(f".{name}-*.partial")]:
-            if old != kept and not _in_use(old):
+            if old != keep and not _in_use(old):
                 old.unlink(missing_ok=True)
 
 
@@ -238,7 +240,7 @@ def _in_use(path: Path) -> bool:
 
 
 @contextmanager
-def _whatever_the_disk_says() -> Iterator[None]:
+def _ignore_os_errors() -> Iterator[None]:
     """Go on after an error of the file system, which takes away no result."""
     try:
         yield

@@ -15,16 +15,16 @@ from torch import Tensor
 from hormesis.data.readers import Progress
 from hormesis.errors import DataError
 
-# What `torchvision.datasets.ImageFolder` takes. Pillow knows others, and would run Ghostscript for
-# an EPS file of any name.
+# The formats of `torchvision.datasets.ImageFolder`. Pillow knows others, and would run Ghostscript
+# for an EPS file of any name.
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# What Pillow raises for files that are damaged, or crafted to look like an image.
+# Errors that Pillow raises for files that are damaged, or crafted to look like an image.
 IMAGE_ERRORS = (
     ArithmeticError,
     AttributeError,
     EOFError,
     Image.DecompressionBombError,
-    Image.DecompressionBombWarning,  # for those who turn warnings into errors
+    Image.DecompressionBombWarning,  # where warnings are errors
     LookupError,
     MemoryError,
     OSError,
@@ -34,8 +34,8 @@ IMAGE_ERRORS = (
     ValueError,
     struct.error,
 )
-MOST_BYTES = 1 << 29  # of a file: one of so many pixels, not compressed, is smaller
-MOST_PIXELS = 1 << 26  # of an image; an empty one of any size takes a few bytes in a file
+MOST_BYTES = 1 << 29  # of a file; enough for MOST_PIXELS without compression
+MOST_PIXELS = 1 << 26  # of an image; a blank image of any size takes a few bytes in a file
 
 
 def read_images(
@@ -43,7 +43,7 @@ def read_images(
 ) -> Float[Tensor, "images 3 height width"]:
     """Return images of one size as red, green and blue from 0 to 1.
 
-    Greyscale images get three equal channels, as torchvision's ``ImageFolder`` has it.
+    Greyscale images get three equal channels, as in torchvision's ``ImageFolder``.
 
     Args:
         paths: Files with 8 bits a channel, at least one.
@@ -91,16 +91,16 @@ def read_pixels(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what is no regular file, and a file larger than any image that is decoded."""
+    """Refuse anything but a regular file of at most ``MOST_BYTES``."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError as error:
         raise DataError(f"There is no image '{path}'.") from error
     except OSError as error:
         raise DataError(f"The image '{path}' cannot be read: {error.strerror}.") from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise DataError(f"Expected an image file, got '{path}', which is none.")
-    if found.st_size > MOST_BYTES:
+    if status.st_size > MOST_BYTES:
         raise DataError(
             f"The image '{path}' cannot be read: it is larger than {MOST_BYTES:,} bytes."
         )
@@ -111,10 +111,10 @@ def check_room(size: int, what: str) -> None:
 
     Args:
         size: In bytes.
-        what: What would take it, for the message.
+        what: What needs the memory, for the message.
 
     Raises:
-        DataError: It says how much there is.
+        DataError: It states how much is free.
     """
     free = psutil.virtual_memory().available
     if size > free:

@@ -1,4 +1,4 @@
-"""What users bring (tensors, arrays, datasets, loaders), read into inputs and labels."""
+"""Reading inputs and labels from tensors, arrays, datasets and loaders."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,30 +10,30 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from hormesis.data.sampling import drawn
+from hormesis.data.sampling import draw_balanced
 from hormesis.errors import DataError
 
 Progress = Callable[[int, int], None]
-"""Called with how much is done and how much there is in all (0: not known)."""
+"""Called with the amount done and the total (0: unknown)."""
 
 Inputs = Float[Tensor, " samples *shape"]
 Labels = Int[Tensor, " samples"]
 
 
-def read(
+def read_samples(
     data: object, count: int | None, seed: int, progress: Progress | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return float32 inputs, int64 labels and, if they were drawn, the place of each sample.
+    """Return float32 inputs, int64 labels and, for a drawn subset, the index of each sample.
 
     Args:
         data: A pair of tensors or arrays, a map-style dataset or a loader.
-        count: How many samples are wanted, or None for all. A dataset that lists its labels is read
-            only where a sample is drawn; from all else they are still to be drawn.
+        count: Number of samples to draw, or None for all. Only datasets that list their labels are
+            drawn from here, reading just the drawn samples; the caller draws from all others.
         seed: Seed of the draw, at least 0.
         progress: Called with items of a dataset, or batches of a loader, read and in all.
 
     Raises:
-        DataError: For anything else, and for items that are no pairs of numbers of one shape.
+        DataError: For anything else, and for items that are not pairs of numbers of one shape.
     """
     if isinstance(data, Dataset):
         return _read_dataset(data, count, seed, progress)
@@ -54,7 +54,7 @@ def refuse_non_finite(inputs: Inputs, numbers: Sequence[int] | None = None) -> N
 
     Args:
         inputs: One row a sample, at least one value.
-        numbers: What the user calls each sample; by default the number of its row.
+        numbers: The user's number of each sample; by default its row.
 
     Raises:
         DataError: If any value is not finite.
@@ -76,7 +76,7 @@ def refuse_non_finite(inputs: Inputs, numbers: Sequence[int] | None = None) -> N
 
 
 def type_name(value: object) -> str:
-    """Return what to call the type of numbers in a tensor or array, or the type of anything else.
+    """Return the name of the dtype of a tensor or array, or of the type of anything else.
 
     Example:
         >>> type_name(torch.zeros(2)), type_name([1, 2])
@@ -92,7 +92,7 @@ def _as_inputs(values: Tensor | np.ndarray) -> Float[Tensor, "..."]:
     if isinstance(values, np.ndarray):
         if values.dtype.kind not in "fiu":
             raise DataError(f"Expected inputs that are real numbers, got {type_name(values)}.")
-        with np.errstate(over="ignore"):  # what is too large for float32 is refused as infinite
+        with np.errstate(over="ignore"):  # values too large for float32 are refused as infinite
             return torch.from_numpy(np.array(values, dtype=np.float32))
     if values.is_complex() or values.dtype == torch.bool:
         raise DataError(f"Expected inputs that are real numbers, got {type_name(values)}.")
@@ -102,8 +102,8 @@ def _as_inputs(values: Tensor | np.ndarray) -> Float[Tensor, "..."]:
 def _as_labels(values: object) -> Int[Tensor, "..."]:
     """Return labels of any integer type as int64 on the CPU."""
     if isinstance(values, Tensor):
-        whole = not (values.is_floating_point() or values.is_complex())
-        if values.numel() == 0 or (whole and values.dtype != torch.bool):
+        is_integer = not (values.is_floating_point() or values.is_complex())
+        if values.numel() == 0 or (is_integer and values.dtype != torch.bool):
             return values.detach().to("cpu", torch.int64)
     elif isinstance(values, int | np.integer | np.ndarray):
         array = np.asarray(values)
@@ -115,16 +115,16 @@ def _as_labels(values: object) -> Int[Tensor, "..."]:
 def _read_dataset(
     dataset: Dataset[Any], count: int | None, seed: int, progress: Progress | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return inputs, labels and, if they were drawn, the place of each."""
+    """Return inputs, labels and, for a drawn subset, the index of each."""
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
         raise DataError(
             f"Expected a map-style Dataset, got {type(dataset).__name__}; wrap it in a DataLoader."
         )
     total = _length(dataset)
     numbers, places = list(range(total)), None
-    known = None if count is None else _known_labels(dataset)
-    if known is not None and count is not None:
-        places = drawn(known, count, seed)
+    labels_of_all = None if count is None else _known_labels(dataset)
+    if labels_of_all is not None and count is not None:
+        places = draw_balanced(labels_of_all, count, seed)
         numbers = places.tolist()
     inputs, labels = torch.empty(0), torch.empty(len(numbers), dtype=torch.int64)
     for row, number in enumerate(numbers):
@@ -146,15 +146,15 @@ def _read_dataset(
 
 
 def _length(dataset: Dataset[Any]) -> int:
-    """Return how many items a map-style dataset has; torch leaves ``__len__`` to its kinds."""
+    """Return the number of items of a map-style dataset; torch declares no ``__len__``."""
     return len(dataset)  # pyright: ignore[reportArgumentType]
 
 
 def _known_labels(dataset: Dataset[Any]) -> Labels | None:
-    """Return the labels that a dataset lists as ``targets`` without decoding, if it does."""
+    """Return the labels that a dataset lists as ``targets``, if it does."""
     if isinstance(dataset, Subset):
-        known = _known_labels(dataset.dataset)
-        return None if known is None else known[list(dataset.indices)]
+        labels = _known_labels(dataset.dataset)
+        return None if labels is None else labels[list(dataset.indices)]
     targets = getattr(dataset, "targets", None)
     if isinstance(targets, list) and all(isinstance(target, int) for target in targets):
         targets = torch.tensor(targets)

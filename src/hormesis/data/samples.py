@@ -9,11 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hormesis.data.readers import Progress, read, refuse_non_finite, type_name
-from hormesis.data.sampling import balanced, drawn
+from hormesis.data.readers import Progress, read_samples, refuse_non_finite, type_name
+from hormesis.data.sampling import balanced_order, draw_balanced
 from hormesis.errors import DataError
-
-__all__ = ["Progress", "Samples", "mixed", "samples_from", "take"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +24,11 @@ class Samples:
         labels: Class of each sample, int64, from 0 to ``classes - 1``.
         bounds: Lowest and highest value that an input may take, also after an attack.
         classes: Number of classes.
-        name: What the data set is called in tables and manifests.
+        name: Name of the data set in tables and manifests.
         mean: Per-channel mean that networks for these data expect, or empty.
         std: Per-channel standard deviation that networks for these data expect, or empty.
-        places: Of samples that come in random order, as drawn ones do: the place of each in the
-            data set. None for those in the order of the data set.
+        places: For samples in random order, such as drawn ones, the index of each in the data set;
+            None for samples in the order of the data set.
 
     Raises:
         DataError: For fewer than 2 samples, values that are not finite or not within ``bounds``,
@@ -66,8 +64,8 @@ class Samples:
     def fingerprint(self) -> str:
         """Return the SHA-256 of inputs, labels and bounds, as 64 hexadecimal digits.
 
-        Two sets have the same fingerprint when shapes, values and bounds agree to the last bit; the
-        name, the number of classes and the normalisation do not enter.
+        Two sets have the same fingerprint if shapes, values and bounds agree to the last bit; name,
+        number of classes and normalisation do not count.
         """
         return self.part_fingerprint(0, len(self))
 
@@ -94,27 +92,27 @@ def take(samples: Samples, indices: Int[Tensor, " chosen"]) -> Samples:
     return replace(samples, inputs=inputs, labels=labels, places=places)
 
 
-def mixed(samples: Samples, order: Int[Tensor, " chosen"] | None = None) -> Samples:
-    """Return samples in random order, so that the first of them stand for all.
+def randomize_order(samples: Samples, order: Int[Tensor, " chosen"] | None = None) -> Samples:
+    """Return samples in random order, so that the first ones are representative.
 
     Args:
-        samples: Any samples; those that come in random order are returned as they are.
-        order: The order, or the beginning of one; by default ``balanced`` by the seed 0.
+        samples: Any samples; those in random order are returned unchanged.
+        order: The order, or the beginning of one; by default ``balanced_order`` with seed 0.
 
     Example:
         >>> samples = samples_from((torch.rand(4, 2), torch.tensor([0, 0, 1, 1])))
-        >>> mixed(samples).labels, mixed(samples).places
+        >>> randomize_order(samples).labels, randomize_order(samples).places
         (tensor([1, 0, 1, 0]), tensor([3, 1, 2, 0]))
     """
     if samples.places is not None and order is None:
         return samples
-    order = balanced(samples.labels, 0) if order is None else order
-    known = (
+    order = balanced_order(samples.labels, 0) if order is None else order
+    placed = (
         samples
         if samples.places is not None
         else replace(samples, places=torch.arange(len(samples)))
     )
-    return take(known, order)
+    return take(placed, order)
 
 
 def samples_from(
@@ -135,10 +133,10 @@ def samples_from(
             batches. A loader is read once, in its order, also where that order is shuffled.
         bounds: Lowest and highest value that an input may take, in input units.
         classes: Number of classes; by default the highest label plus one.
-        name: What the data set is called in tables and manifests.
-        count: How many samples to draw, every class in its share; they come in random order, and
-            those of a smaller draw come first. By default all are taken, in their order. A dataset
-            with a ``targets`` list, as torchvision's have, decodes only those drawn.
+        name: Name of the data set in tables and manifests.
+        count: Number of samples to draw, stratified by class, in random order; a smaller draw is
+            the beginning of a larger one. By default all are taken, in their order. Of a dataset
+            with a ``targets`` list, like torchvision's, only drawn samples are decoded.
         seed: Seed of that draw, at least 0.
         progress: Called with items of a dataset, or batches of a loader, read and in all.
 
@@ -157,18 +155,18 @@ def samples_from(
     if isinstance(data, Samples):
         samples = data
     else:
-        inputs, labels, places = read(data, count, seed, progress)
+        inputs, labels, places = read_samples(data, count, seed, progress)
         check_form(inputs, labels)
         if classes is None:
             classes = max(1, int(labels.max()) + 1)
         samples = Samples(inputs, labels, bounds, classes, name, places=places)
     if count is None or (samples is not data and samples.places is not None):
         return samples
-    return mixed(samples, drawn(samples.labels, count, seed))
+    return randomize_order(samples, draw_balanced(samples.labels, count, seed))
 
 
 def check_form(inputs: object, labels: object) -> None:
-    """Refuse what is not two tensors of the right types with one row a sample.
+    """Refuse anything but two tensors of the right types with one row per sample.
 
     Raises:
         DataError: For another type of value or number, unequal lengths, or fewer than 2 samples.
@@ -196,10 +194,10 @@ def _tensor(what: str, part: object, dtype: torch.dtype) -> Tensor:
     """Return ``part``, refused unless it is a tensor of this type in memory."""
     if isinstance(part, Tensor) and part.dtype == dtype and part.device.type == "cpu":
         return part
-    place = f" on {part.device}" if isinstance(part, Tensor) else ""
+    device = f" on {part.device}" if isinstance(part, Tensor) else ""
     raise DataError(
         f"Expected `{what}` to be a tensor of {type_name(torch.empty(0, dtype=dtype))} on the CPU, "
-        f"got {type_name(part)}{place}; `samples_from` converts whatever holds such numbers."
+        f"got {type_name(part)}{device}; `samples_from` converts whatever holds such numbers."
     )
 
 

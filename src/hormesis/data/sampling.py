@@ -1,4 +1,4 @@
-"""Seeded choices and orders of samples: stratified by their labels, or at random."""
+"""Seeded subsets and orders of samples, stratified by label or random."""
 
 import numpy as np
 import torch
@@ -8,22 +8,24 @@ from torch import Tensor
 from hormesis.errors import DataError
 
 
-def stratified(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Tensor, " count"]:
-    """Return the sorted indices of ``count`` samples drawn with every class in its share.
+def draw_stratified(
+    labels: Int[Tensor, " samples"], count: int, seed: int
+) -> Int[Tensor, " count"]:
+    """Return the sorted indices of ``count`` samples, stratified by class.
 
     Each class gets its share of ``count`` rounded down or up (largest remainder; ties go to classes
     drawn by the seed). The same labels, count and seed give the same indices on every machine.
 
     Args:
-        labels: Class of every sample there is.
-        count: How many samples to draw, from 2 to ``len(labels)``.
+        labels: Class of every sample.
+        count: Number of samples to draw, from 2 to ``len(labels)``.
         seed: Seed of the draw, at least 0.
 
     Raises:
-        DataError: If ``count`` or ``seed`` lies outside these bounds.
+        DataError: If ``count`` or ``seed`` is outside these bounds.
 
     Example:
-        >>> stratified(torch.tensor([0, 0, 0, 0, 1, 1]), count=3, seed=0)
+        >>> draw_stratified(torch.tensor([0, 0, 0, 0, 1, 1]), count=3, seed=0)
         tensor([2, 3, 4])
     """
     _check_draw(count, total := len(labels), seed)
@@ -39,19 +41,18 @@ def stratified(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Te
     return torch.from_numpy(np.sort(order[rank < np.repeat(shares, sizes)]))
 
 
-def balanced(labels: Int[Tensor, " samples"], seed: int) -> Int[Tensor, " samples"]:
+def balanced_order(labels: Int[Tensor, " samples"], seed: int) -> Int[Tensor, " samples"]:
     """Return the indices of all samples in a random order that spreads every class evenly.
 
-    However many samples one takes from the front, each class is there in its share, give or take
-    about one sample, and any sample is as likely to be among them as any other. Of two draws from
-    the same labels with the same seed, the smaller is the beginning of the larger.
+    The first ``n`` samples contain every class in proportion, to within about one sample, and every
+    sample is equally likely to be among them.
 
     Args:
-        labels: Class of every sample there is.
+        labels: Class of every sample.
         seed: Seed of the order, at least 0.
 
     Example:
-        >>> balanced(torch.tensor([0, 0, 0, 0, 1, 1]), seed=0)
+        >>> balanced_order(torch.tensor([0, 0, 0, 0, 1, 1]), seed=0)
         tensor([3, 2, 4, 5, 1, 0])
     """
     _, member, sizes = np.unique(labels.cpu().numpy(), return_inverse=True, return_counts=True)
@@ -60,24 +61,24 @@ def balanced(labels: Int[Tensor, " samples"], seed: int) -> Int[Tensor, " sample
     order = np.lexsort((keys, member))
     rank = np.empty(len(labels), dtype=np.int64)
     rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    # Each class is laid out evenly over [0, 1), every sample at random within its own stretch.
-    place = (rank + (offsets >> 11) * 2.0**-53) / sizes[member]
-    return torch.from_numpy(np.lexsort((keys, place)))
+    # Each class is spread evenly over [0, 1), every sample at random within its own interval.
+    position = (rank + (offsets >> 11) * 2.0**-53) / sizes[member]
+    return torch.from_numpy(np.lexsort((keys, position)))
 
 
-def drawn(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Tensor, " count"]:
-    """Return the first ``count`` indices of the order that ``balanced`` gives.
+def draw_balanced(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int[Tensor, " count"]:
+    """Return the first ``count`` indices of ``balanced_order``.
 
     Args:
-        labels: Class of every sample there is.
-        count: How many samples to draw, from 2 to ``len(labels)``.
+        labels: Class of every sample.
+        count: Number of samples to draw, from 2 to ``len(labels)``.
         seed: Seed of the draw, at least 0.
 
     Raises:
-        DataError: If ``count`` or ``seed`` lies outside these bounds.
+        DataError: If ``count`` or ``seed`` is outside these bounds.
     """
     _check_draw(count, len(labels), seed)
-    return balanced(labels, seed)[:count]
+    return balanced_order(labels, seed)[:count]
 
 
 def _check_draw(count: int, total: int, seed: int) -> None:
@@ -87,15 +88,15 @@ def _check_draw(count: int, total: int, seed: int) -> None:
         raise DataError(f"Expected `seed` to be at least 0, got {seed}.")
 
 
-def shuffled(count: int, seed: int) -> Int[Tensor, " count"]:
+def random_order(count: int, seed: int) -> Int[Tensor, " count"]:
     """Return the indices of ``count`` samples in a random order, the same on every machine.
 
     Args:
-        count: How many samples there are.
+        count: Number of samples.
         seed: Seed of the order, at least 0.
 
     Example:
-        >>> shuffled(5, seed=0)
+        >>> random_order(5, seed=0)
         tensor([3, 2, 1, 0, 4])
     """
     return torch.from_numpy(np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable"))

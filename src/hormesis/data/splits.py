@@ -7,8 +7,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from hormesis.data.datasets import NAMED_DATASETS, Parts, Request, Stages, load_data
-from hormesis.data.image_array import Pixels, pixels_from
-from hormesis.data.sampling import stratified
+from hormesis.data.image_array import ImageArray, image_array_from
+from hormesis.data.sampling import draw_stratified
 from hormesis.errors import DataError, unknown
 
 SPLITS = ("standard", "paper", "paper-80")
@@ -67,10 +67,10 @@ def load_parts(
         download=download,
         progress=lambda done, total: progress("Reading the data", done, total),
     )
-    return held_out(pixels_from(whole), seed=seed)
+    return held_out(image_array_from(whole), seed=seed)
 
 
-def held_out(whole: Pixels, *, seed: int) -> Parts:
+def held_out(whole: ImageArray, *, seed: int) -> Parts:
     """Return a tenth of the samples, every class in its share, and the others.
 
     Raises:
@@ -81,11 +81,13 @@ def held_out(whole: Pixels, *, seed: int) -> Parts:
             f"Expected at least {2 * _HELD_OUT} samples, of which a tenth is held out for "
             f"validation, got {len(whole)}."
         )
-    chosen = stratified(whole.labels, len(whole) // _HELD_OUT, seed)
+    chosen = draw_stratified(whole.labels, len(whole) // _HELD_OUT, seed)
     return Parts(whole.subset(_others(chosen, len(whole))), whole.subset(chosen))
 
 
-def _of_pooled(pooled: Pixels, train: int, notes: tuple[str, ...], split: str, seed: int) -> Parts:
+def _of_pooled(
+    pooled: ImageArray, train: int, notes: tuple[str, ...], split: str, seed: int
+) -> Parts:
     """Return both parts of pooled images, of which the first ``train`` are the training set."""
     if split != "standard":
         return Parts(*_drawn(pooled, split, seed), notes)
@@ -93,12 +95,12 @@ def _of_pooled(pooled: Pixels, train: int, notes: tuple[str, ...], split: str, s
     return Parts(pooled.subset(first), pooled.subset(_others(first, len(pooled))), notes)
 
 
-def _drawn(pooled: Pixels, split: str, seed: int) -> tuple[Pixels, Pixels]:
+def _drawn(pooled: ImageArray, split: str, seed: int) -> tuple[ImageArray, ImageArray]:
     """Return as many training and validation samples as the paper's split has."""
     train, validation = (len(pooled) * share // 11 for share in _ELEVENTHS[split])
-    chosen = stratified(pooled.labels, validation, seed)
+    chosen = draw_stratified(pooled.labels, validation, seed)
     rest = pooled.subset(_others(chosen, len(pooled)))
-    return rest.drawn(train, seed), pooled.subset(chosen)
+    return rest.draw(train, seed), pooled.subset(chosen)
 
 
 def _others(chosen: Int[Tensor, " chosen"], count: int) -> Int[Tensor, " others"]:

@@ -1,10 +1,9 @@
 """Tiny ImageNet in its original folder layout, and its download.
 
 The folder ``tiny-imagenet-200`` holds ``wnids.txt`` (one class a line), ``train/<wnid>/images/``,
-and ``val/images/`` with ``val/val_annotations.txt`` (file, class and box of every image). A class
-has the index of its name among the *sorted* lines of ``wnids.txt``: the numbers that torchvision's
-``ImageFolder`` gives over ``train/``, and therefore those of networks trained that way. The file
-itself is in no order.
+and ``val/images/`` with ``val/val_annotations.txt`` (file, class and box of every image). The
+number of a class is its index among the *sorted* lines of ``wnids.txt``, as in torchvision's
+``ImageFolder`` over ``train/``. The file itself is not sorted.
 """
 
 import os
@@ -16,7 +15,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from hormesis.data.download import Archive, download
-from hormesis.data.image_cache import Decoded, decoded
+from hormesis.data.image_cache import DecodedImages, decode_images
 from hormesis.data.readers import Progress
 from hormesis.errors import DataError
 
@@ -99,28 +98,28 @@ def training_files(folder: Path) -> tuple[list[Path], Int[Tensor, " images"], in
     for name, number in index.items():
         images = folder / "train" / name / "images"
         try:
-            found = sorted(entry.name for entry in os.scandir(images))
+            names = sorted(entry.name for entry in os.scandir(images))
         except OSError as error:
             raise DataError(f"There is no folder '{images}'; {REMEDY}.") from error
-        kept = [images / file for file in found if file.endswith(".JPEG")]
-        if not kept:
+        image_files = [images / file for file in names if file.endswith(".JPEG")]
+        if not image_files:
             raise DataError(f"The folder '{images}' holds no images; {REMEDY}.")
         boxes = images.with_name(f"{name}_boxes.txt")
         listed = [line.partition("\t")[0] for line in _lines(boxes)] if boxes.exists() else []
-        lost = sorted({*listed} - {*found})
+        lost = sorted({*listed} - {*names})
         if lost:
             raise DataError(
                 f"Expected the images that '{boxes}' lists, but '{images / lost[0]}' is missing "
                 f"({len(lost)} such images); {REMEDY}."
             )
-        files += kept
-        labels += [number] * len(kept)
+        files += image_files
+        labels += [number] * len(image_files)
     return files, torch.tensor(labels), len(index)
 
 
 def pooled_images(
     folder: Path, progress: Progress | None = None
-) -> tuple[Decoded, Int[Tensor, " images"], int, int]:
+) -> tuple[DecodedImages, Int[Tensor, " images"], int, int]:
     """Return all labelled images, decoded once, their classes, and the number of classes.
 
     Args:
@@ -134,7 +133,7 @@ def pooled_images(
     train, labels, classes = training_files(folder)
     validation, others, _ = validation_files(folder)
     told = progress or (lambda done, total: None)
-    found = decoded([*train, *validation], "labelled", beside=folder, progress=told)
+    found = decode_images([*train, *validation], "labelled", beside=folder, progress=told)
     return found, torch.cat([labels, others]), classes, len(train)
 
 
@@ -148,15 +147,15 @@ def _class_numbers(folder: Path) -> dict[str, int]:
 
 
 def _is_name(text: str) -> bool:
-    """Return whether a text from a list names something within a folder, and nowhere else."""
+    """Return whether a text from a list is a plain file name, which cannot leave its folder."""
     return text not in ("", ".", "..") and not any(letter in text for letter in "/\\\0")
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a text file that are not empty."""
+    """Return the non-empty lines of a text file."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             raise OSError(f"it is no file, or larger than {_MOST_BYTES:,} bytes")
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -167,13 +166,13 @@ def _lines(path: Path) -> list[str]:
 
 
 def _compare(files: list[Path], images: Path, annotations: Path) -> None:
-    """Refuse images that are listed but missing, or there but not listed."""
+    """Refuse images that are listed but missing, or present but not listed."""
     try:
-        there = {path.name for path in images.iterdir() if path.suffix == ".JPEG"}
+        present = {path.name for path in images.iterdir() if path.suffix == ".JPEG"}
     except OSError as error:
         raise DataError(f"There is no folder '{images}'; {REMEDY}.") from error
     listed = {path.name for path in files}
-    for names, what in ((listed - there, "missing"), (there - listed, "not listed")):
+    for names, what in ((listed - present, "missing"), (present - listed, "not listed")):
         if names:
             raise DataError(
                 f"Expected the images that '{annotations}' lists, but '{images / min(names)}' is "

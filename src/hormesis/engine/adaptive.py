@@ -19,7 +19,7 @@ from hormesis.engine.graph import EXPORT_ERRORS, Program
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
 from hormesis.engine.plain import attacked
 from hormesis.engine.plan import Removal
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 
 
@@ -160,7 +160,7 @@ def differentiates_as(
         torch.inference_mode(False),
         torch.enable_grad(),
         recheck.lent(network),
-        evaluating(network),
+        evaluation_mode(network),
     ):
         for run in (
             lambda rows: logits_of(network(rows)),

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from hormesis.engine.dataflow import Flow
 from hormesis.errors import ModelError
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 
 EXPORT_ERRORS = (
@@ -148,7 +148,7 @@ def export(network: nn.Module, example: Float[Tensor, " batch *shape"]) -> Expor
         twin = copy.deepcopy(network)
     except EXPORT_ERRORS as error:
         raise NotExportable(f"it cannot be copied: {_line(error)}") from error
-    with evaluating(twin), torch.no_grad(), warnings.catch_warnings():
+    with evaluation_mode(twin), torch.no_grad(), warnings.catch_warnings():
         # PyTorch warns of its own deprecated parts while it exports.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=FutureWarning)
@@ -301,7 +301,7 @@ def schedule_of(call: Call) -> Schedule:
 @torch.no_grad()
 def _place_of_logits(network: nn.Module, example: Tensor) -> int:
     """Return which of the network's outputs, in the order of its structure, the logits are."""
-    with evaluating(network):
+    with evaluation_mode(network):
         output = network(example)
     logits = logits_of(output)
     return [leaf is logits for leaf in pytree.tree_leaves(output)].index(True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 from hormesis.stress.attacks import perturb_noted
 
@@ -54,7 +54,7 @@ def measure(
     Returns:
         The outcome of each removal on each sample.
     """
-    with evaluating(network):
+    with evaluation_mode(network):
         adversarial, base_idle = attacked(network, block, spec)
         base = _both(network, block, adversarial, spec)
         results, idle = [], []

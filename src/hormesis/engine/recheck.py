@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hormesis.engine.executor import Answer, few_of
 from hormesis.engine.plain import filtered
 from hormesis.engine.plan import Removal
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 from hormesis.stress.metrics import Metric
 
@@ -194,5 +194,5 @@ def own_logits(
     One row alone is doubled, for networks that treat a batch of one differently.
     """
     rows = inputs if len(inputs) > 1 else inputs.repeat(2, *([1] * (inputs.ndim - 1)))
-    with lent(network, removal), evaluating(network), torch.no_grad():
+    with lent(network, removal), evaluation_mode(network), torch.no_grad():
         return logits_of(network(rows))[: len(inputs)]

@@ -24,7 +24,7 @@ from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export,
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
 from hormesis.engine.plan import Removal
 from hormesis.engine.rewrite import rewrite, round_to
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 
 # Largest difference, in units of the largest logit, that the program of a network may show.
@@ -206,7 +206,7 @@ def _rounding(program: Program, network: nn.Module, example: Tensor, tolerance: 
         NotExportable: If that is more than rounding.
     """
     rows = _twice(example)
-    with recheck.lent(network), evaluating(network), torch.inference_mode():
+    with recheck.lent(network), evaluation_mode(network), torch.inference_mode():
         expected = logits_of(network(rows))
         try:
             logits = whole(program, rows).logits

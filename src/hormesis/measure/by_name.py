@@ -8,15 +8,19 @@ from torch import nn
 
 from hormesis.data.datasets import NAMED_DATASETS, load_data
 from hormesis.data.samples import Samples
-from hormesis.data.sampling import drawn
+from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
 from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_checkpoint, load_weights
-from hormesis.models.devices import device_named
+from hormesis.models.devices import find_device
 from hormesis.models.networks import build_for, check_name
-from hormesis.models.normalization import as_recorded, normalised_by_default, normalized
+from hormesis.models.normalization import (
+    normalized,
+    normalizes_by_default,
+    restore_normalization,
+)
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
 from hormesis.settings.factory import is_factory
@@ -24,7 +28,7 @@ from hormesis.settings.network import ModelAndData
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.folders import check_free, is_study
 from hormesis.stress.metrics import as_metric
-from hormesis.training.digits import trained_on_digits
+from hormesis.training.digits import load_or_train_on_digits
 
 RANDOM = "random"
 
@@ -40,7 +44,7 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
         HormesisError: One sentence on what cannot be found, read or measured.
     """
     request = replace(request, metric=as_metric(request.metric), name=source.model)
-    device, execution, out = device_named(source.device), request.execution, request.out
+    device, execution, out = find_device(source.device), request.execution, request.out
     if out is not None and (execution.overwrite or not is_study(out)):
         check_free(out, overwrite=execution.overwrite)
     with shown(enabled=execution.progress) as report:
@@ -89,7 +93,7 @@ def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSample
     network = _with_normalization(bare, source, samples)
     if source.weights is None and not is_factory(source.model):
         show = partial(report, f"Training {source.model} on the digits")
-        trained_on_digits(network, source.model, seed=seed, report=show)
+        load_or_train_on_digits(network, source.model, seed=seed, report=show)
     return NetworkAndSamples(network, samples)
 
 
@@ -129,7 +133,7 @@ def _with_normalization(network: nn.Module, source: ModelAndData, samples: Sampl
             f"Expected data whose normalisation is known for `normalize`, got {source.data}: give "
             "its `mean` and `std`, one number a channel."
         )
-    wanted = normalised_by_default(source.model) if source.normalize is None else source.normalize
+    wanted = normalizes_by_default(source.model) if source.normalize is None else source.normalize
     return normalized(network, samples.mean, samples.std) if wanted and samples.mean else network
 
 
@@ -166,13 +170,13 @@ def resolve_run(
             f"The data in {root} are not those that {training.folder} was trained with: name "
             "their folder with `data_root`."
         )
-    places = None if count is None else drawn(validation.labels, count, seed)
+    places = None if count is None else draw_balanced(validation.labels, count, seed)
     chosen = validation if places is None else validation.subset(places)
     samples = replace(chosen.samples(), places=places)
     name, shape = question["network"]["name"], samples.inputs.shape[1:]
     network = build_for(name, shape, samples.classes, seed=recipe["seed"], stem=recipe["stem"])
     if "normalization" in question["network"]:
-        network = as_recorded(network, question["network"]["normalization"])
+        network = restore_normalization(network, question["network"]["normalization"])
     elif data["normalize"] and samples.mean:  # a run that does not spell it out
         network = normalized(network, samples.mean, samples.std)
     return NetworkAndSamples(network, samples)

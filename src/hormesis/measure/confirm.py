@@ -22,12 +22,12 @@ from hormesis.analysis.confirmation import (
     RANDOM,
     RESTARTS,
     TRANSFER,
-    by_base,
-    claims,
-    holds,
-    measured_rows,
+    attack_scores,
+    claim_holds,
+    claim_scoring,
+    find_claims,
 )
-from hormesis.analysis.cross_check import CROSS, joined
+from hormesis.analysis.cross_check import CROSS, merge_confirmations
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.verdicts import Claim
 from hormesis.engine.outcomes import MeasurementSpec
@@ -64,8 +64,8 @@ def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
     if confirmation.when == NEVER or _key(study, confirmation) == _last_key(study):
         return []
     unconfirmed = replace(study, confirmation=None)
-    scores = unconfirmed.scores_with(by_base(study.scoring))
-    return claims(scores, every=confirmation.when == ALWAYS)
+    scores = unconfirmed.scores_with(claim_scoring(study.scoring))
+    return find_claims(scores, every=confirmation.when == ALWAYS)
 
 
 def is_left(study: Study, confirmation: Confirmation) -> bool:
@@ -112,7 +112,7 @@ def _with(
     study: Study, rows: pd.DataFrame, entry: Mapping[str, Any], check: Callable[[], None]
 ) -> Study:
     """Return a study with new rows in place of its old ones of the same kind, written."""
-    table = joined(study.confirmation, rows)
+    table = merge_confirmations(study.confirmation, rows)
     manifest = {**study.manifest, **entry}
     if study.folder is not None:
         check()
@@ -178,7 +178,7 @@ class _Trial:
             by = {
                 (row["target"], row["filter"], row["score"]): row for row in rows.to_dict("records")
             }
-            left = [key for key in left if holds(by[key], self.study.scoring.tolerance)]
+            left = [key for key in left if claim_holds(by[key], self.study.scoring.tolerance)]
         return left, parts
 
     def _measured(self, targets: Sequence[str], stress: str, attack: str) -> pd.DataFrame:
@@ -208,8 +208,8 @@ class _Trial:
             adversarial=float(means.of("base_adversarial")),
         )
         responses = response_table(cells, means)
-        return measured_rows(
-            responses, base, blocks, by_base(self.study.scoring), len(self._again.samples)
+        return attack_scores(
+            responses, base, blocks, claim_scoring(self.study.scoring), len(self._again.samples)
         )
 
     def _spec(self, attack: str) -> MeasurementSpec:

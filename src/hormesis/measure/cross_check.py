@@ -14,8 +14,8 @@ from hormesis.analysis.cross_check import (
     MARGIN,
     SURROGATES,
     Figures,
-    crossed_rows,
-    still_working,
+    compare_attacks,
+    find_working_cells,
 )
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
@@ -115,7 +115,9 @@ class _CrossCheck:
         other = _figures(self.again.blocks(step)(), len(self.again.samples))
         study = self.again.study
         better = study.base.higher_is_better
-        rows = crossed_rows(cells, self._own, other, study.scoring.level, higher_is_better=better)
+        rows = compare_attacks(
+            cells, self._own, other, study.scoring.level, higher_is_better=better
+        )
         return rows.assign(stress=CROSS, attack=attack)
 
     @property
@@ -130,7 +132,9 @@ class _CrossCheck:
         cells, removals = self.again.planned.cells_of(self.again.planned.swept_targets)
         study = self.again.study
         keys = ["target", "filter", "step"]
-        working = study.responses[keys].assign(working=still_working(study.responses, study.base))
+        working = study.responses[keys].assign(
+            working=find_working_cells(study.responses, study.base)
+        )
         return cells.merge(working, on=keys, how="left", validate="one_to_one"), removals
 
     @cached_property
@@ -144,10 +148,10 @@ class _CrossCheck:
     def surrogates(self) -> tuple[Removal, ...]:
         """Filtered versions of the network that still work, of targets that lie far apart.
 
-        Of each target the version that lacks most values, see ``still_working``.
+        Of each target the version that lacks most values, see ``find_working_cells``.
         """
         planned, table = self.again.planned, self.again.study.responses
-        good = still_working(table, self.again.study.base)
+        good = find_working_cells(table, self.again.study.base)
         table = table.loc[good & table["changed"] & (table["outcome"] != UNFILTERED)]
         emptiest = table.sort_values("zeroed", kind="stable").groupby("target", sort=False).tail(1)
         row_of = dict(zip(emptiest["target"], emptiest["outcome"], strict=True))

@@ -12,7 +12,7 @@ from hormesis.errors import ModelError, SettingError, StudyError, TrainingError
 from hormesis.measure.by_name import resolve_run
 from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_weights
-from hormesis.models.devices import device_named
+from hormesis.models.devices import find_device
 from hormesis.results.series import StudySeries, load_series
 from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
 from hormesis.settings.attacks import FGSM, Attack
@@ -134,7 +134,7 @@ def analyze_checkpoints(
     chosen = training.chosen(selection.epochs)
     _check_named(training, selection.allow_code)
     _check_out(folder, training)
-    device = device_named(selection.device)
+    device = find_device(selection.device)
     request = replace(
         request,
         metric=as_metric(request.metric),

@@ -9,7 +9,7 @@ import numpy as np
 from hormesis.analysis.chance import chance_notes, is_binary
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
-from hormesis.analysis.uncertainty import interval_method_of
+from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.samples import Samples
 from hormesis.settings.attacks import describe_attack
 from hormesis.settings.request import AnalysisRequest
@@ -157,7 +157,7 @@ def notes_on_chance(
     """
     question = manifest["question"]
     planned = question["data"]["samples"] if question["sweep"]["until"] is not None else None
-    method = interval_method_of(base["samples"], planned, scoring)
+    method = choose_interval_method(base["samples"], planned, scoring)
     name, chance = question["performance"]["name"], manifest.get("chance")
     factor = float(method.critical())
     return chance_notes(base, name, chance, factor, binary=is_binary(manifest))

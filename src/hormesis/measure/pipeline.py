@@ -34,8 +34,8 @@ from hormesis.measure.study_writer import (
     read_outcomes,
     worded_as,
 )
-from hormesis.models.checks import refuse_unfit
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.checks import check_measurable
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_name
 from hormesis.models.networks import check_network
 from hormesis.results.study import Study, load_study
@@ -151,8 +151,8 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         device = device_of(network)
         check_network(network, samples.inputs[:2].to(device), samples.classes)
         ranked = request.metric.name if request.metric.rank else ""
-        refuse_unfit(network, samples.inputs[:_ROWS].to(device), ranked)
-        with evaluating(network):
+        check_measurable(network, samples.inputs[:_ROWS].to(device), ranked)
+        with evaluation_mode(network):
             return _Analysis(make_study_plan(network, samples, request, device), report).study()
 
 
@@ -264,8 +264,8 @@ class _Analysis:
             *stopping.notes(),
         ]
         results = {"base": base, "audit": audit.described(), "notes": plainly(notes)}
-        if stopping.prefixes:
-            results["settled"] = [prefix.described() for prefix in stopping.prefixes]
+        if stopping.settled_groups:
+            results["settled"] = [prefix.described() for prefix in stopping.settled_groups]
         seconds = round(time.monotonic() - started, 1)
         results["run"] = {**draft.manifest["run"], "seconds": seconds}
         return finish(draft, store, stopping, results)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from hormesis.analysis.scores import plain_scoring
-from hormesis.data.samples import Samples, mixed
-from hormesis.data.sampling import shuffled
+from hormesis.data.samples import Samples, randomize_order
+from hormesis.data.sampling import random_order
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Plan, Removal, make_plan
 from hormesis.engine.progress import Report
@@ -121,8 +121,8 @@ def make_study_plan(
     question = manifest.question(identity, samples, request)
     if request.sweep.until is not None:  # how many samples are measured depends on scores
         question["until"] = plain_scoring(request.scoring)
-        samples = mixed(samples, shuffled(len(samples), request.sweep.seed))
-    return StudyPlan(request, network, mixed(samples), plan, question)
+        samples = randomize_order(samples, random_order(len(samples), request.sweep.seed))
+    return StudyPlan(request, network, randomize_order(samples), plan, question)
 
 
 def make_draft(

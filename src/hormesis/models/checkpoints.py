@@ -1,4 +1,4 @@
-"""Weights from files, read without ever running code from them."""
+"""Weights from files, read without running code from them."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net")
 PREFIXES = ("module", "model", "net", "network")
 # Heads of GoogLeNet and Inception that only training uses; `build_model` leaves them out.
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-# What torch.load raises for files that are damaged, or crafted to look like a checkpoint.
+# Errors that torch.load raises for files that are damaged, or crafted to look like a checkpoint.
 READ_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -42,11 +42,11 @@ READ_ERRORS = (
     pickle.UnpicklingError,
     struct.error,
 )
-# Errors of the system's that do not tell that a file is damaged.
+# System errors that do not mean that a file is damaged.
 _NOT_ITS_FAULT = (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
-# How PyTorch and Rust spell an error of the system's.
+# A system error in messages of PyTorch and Rust.
 _SYSTEM = re.compile(r"(?:unable to open file .*\(|\(os error )(\d+)\)", re.DOTALL)
-# How torch.load words the refusal of anything but plain values and tensors.
+# The refusal of anything but plain values and tensors, in messages of torch.load.
 CODE = re.compile(r"GLOBAL (?P<name>\S+)|unrecognized function|Can only (build|create)|new object")
 
 
@@ -70,20 +70,20 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
         Traceback (most recent call last):
         hormesis.errors.ModelError: Checkpoint 'nowhere.pt' does not exist.
     """
-    file = _checked_file(path)
+    file = _check_file(path)
     if file.suffix.lower() == ".safetensors":
-        found = _safetensors_load(file, path)
+        content = _safetensors_load(file, path)
     else:
-        found = _unwrapped(_torch_load(file, path))
+        content = _unwrap(_torch_load(file, path))
     entries = {
         name: value.detach()
-        for name, value in (found.items() if isinstance(found, Mapping) else ())
+        for name, value in (content.items() if isinstance(content, Mapping) else ())
         if isinstance(name, str) and isinstance(value, Tensor)
     }
     if not entries:
         raise ModelError(
-            f"Checkpoint {str(path)!r} holds no state dictionary but {_described(found)}: save "
-            "`model.state_dict()`."
+            f"Checkpoint {str(path)!r} holds no state dictionary but {_describe_content(content)}: "
+            "save `model.state_dict()`."
         )
     for name, value in entries.items():
         if value.is_meta or value.is_quantized or value.layout != torch.strided:
@@ -95,12 +95,12 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:
-    """Copy the weights of a checkpoint into a network, which has to fit it name by name.
+    """Copy the weights of a checkpoint into a network with the same names.
 
-    Prefixes that wrappers leave behind (``module.``, ``model.``, ``net.``, ``network.``,
-    ``_orig_mod.``, also nested) are stripped when that makes the names fit; entries outside the
-    prefix, such as a metric's or a loss's, are then left alone. Values are cast to the network's
-    precision. The network is unchanged when this fails.
+    Prefixes of wrappers (``module.``, ``model.``, ``net.``, ``network.``, ``_orig_mod.``, also
+    nested) are stripped if that makes the names fit; entries without the prefix, such as those of a
+    metric or a loss, are then ignored. Values are cast to the network's precision. On failure, the
+    network is unchanged.
 
     Args:
         network: The network; the weights of a :class:`Normalized` go to the network inside it.
@@ -123,7 +123,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     if isinstance(network, Normalized):
         network = network.network
     own = _own_tensors(network)
-    entries = _fitting(load_checkpoint(path), own, path)
+    entries = _strip_prefix(load_checkpoint(path), own, path)
     problems = _problems(entries, own)
     if problems:
         raise ModelError(
@@ -142,8 +142,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
             own[name].copy_(value)
 
 
-def _checked_file(path: str | Path) -> Path:
-    """Return the file behind ``path``, or say what is there instead."""
+def _check_file(path: str | Path) -> Path:
+    """Return the file at ``path``, or refuse anything else."""
     try:
         file = Path(path).expanduser()
         kind = "folder" if file.is_dir() else "file" if file.is_file() else "nothing"
@@ -177,15 +177,15 @@ def _safetensors_load(file: Path, path: str | Path) -> dict[str, Tensor]:
     try:
         return load_file(file, device="cpu")
     except (SafetensorError, *READ_ERRORS) as error:
-        raise ModelError(_damaged(path, error)) from error
+        raise ModelError(_damage_message(path, error)) from error
 
 
 def _torch_load(file: Path, path: str | Path) -> object:
-    """Return what PyTorch saved, plain values and tensors only."""
+    """Load a file of PyTorch, with plain values and tensors only."""
     _check_archive(file, path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said about old formats; the error below says more
+            warnings.simplefilter("ignore")  # about old formats; the error below says more
             return torch.load(file, map_location="cpu", weights_only=True)
     except READ_ERRORS as error:
         if "TorchScript" in str(error):
@@ -193,11 +193,13 @@ def _torch_load(file: Path, path: str | Path) -> object:
                 f"Checkpoint {str(path)!r} is a TorchScript program, not a state dictionary: save "
                 "`model.state_dict()`."
             ) from error
-        raise ModelError(_refused(file, path, error) or _damaged(path, error)) from error
+        raise ModelError(
+            _code_refusal(file, path, error) or _damage_message(path, error)
+        ) from error
 
 
-def _refused(file: Path, path: str | Path, error: BaseException) -> str | None:
-    """Return the refusal of a file that wants to run code, or None when it does not."""
+def _code_refusal(file: Path, path: str | Path, error: BaseException) -> str | None:
+    """Return the refusal of a file that would run code, or None."""
     if not isinstance(error, pickle.UnpicklingError):
         return None
     remedy = "save `model.state_dict()`, or a .safetensors file."
@@ -207,7 +209,7 @@ def _refused(file: Path, path: str | Path, error: BaseException) -> str | None:
         return f"Checkpoint {str(path)!r} was refused, as reading it would run {what!r}: {remedy}"
     with file.open("rb") as opened:
         start = opened.read(1)
-    # An archive, or a binary pickle, written with more than the few operations that are safe.
+    # An archive or binary pickle that uses more than the few safe operations.
     if "Unsupported operand" in str(error) and start in (b"P", b"\x80"):
         return (
             f"Checkpoint {str(path)!r} was refused, as it is damaged or a pickle that may run "
@@ -217,15 +219,15 @@ def _refused(file: Path, path: str | Path, error: BaseException) -> str | None:
 
 
 def _check_archive(file: Path, path: str | Path) -> None:
-    """Refuse an archive that would unpack to more than its own size, which PyTorch never writes."""
+    """Refuse a compressed archive, which PyTorch never writes."""
     try:
         with zipfile.ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, *READ_ERRORS) as error:
         with file.open("rb") as opened:
             if opened.read(4) != b"PK\x03\x04":
-                return  # the older format, or damaged: torch.load tells which
-        raise ModelError(_damaged(path, error)) from error
+                return  # the older format, or damaged, which torch.load will find out
+        raise ModelError(_damage_message(path, error)) from error
     if unpacked > file.stat().st_size:
         raise ModelError(
             f"Checkpoint {str(path)!r} was refused, as it unpacks to {unpacked:,} bytes, more than "
@@ -233,13 +235,13 @@ def _check_archive(file: Path, path: str | Path) -> None:
         )
 
 
-def _damaged(path: str | Path, error: BaseException) -> str:
-    said = _SYSTEM.search(str(error))
-    number = getattr(error, "errno", None) or (int(said[1]) if said else 0)
+def _damage_message(path: str | Path, error: BaseException) -> str:
+    match = _SYSTEM.search(str(error))
+    number = getattr(error, "errno", None) or (int(match[1]) if match else 0)
     if isinstance(error, PermissionError) or number in _NOT_ITS_FAULT:
         reason = os.strerror(number or errno.EACCES).lower()
         return f"Checkpoint {str(path)!r} cannot be read: {reason}."
-    if isinstance(error, FileNotFoundError):  # what safetensors says of any that it cannot open
+    if isinstance(error, FileNotFoundError):  # safetensors raises it for any failure to open
         return f"Checkpoint {str(path)!r} cannot be opened: run the same command again."
     return (
         f"Checkpoint {str(path)!r} is damaged, cut short, or no checkpoint: save or download it "
@@ -247,8 +249,8 @@ def _damaged(path: str | Path, error: BaseException) -> str:
     )
 
 
-def _unwrapped(saved: object) -> object:
-    """Return the state dictionary within what was saved, however deep it is wrapped."""
+def _unwrap(saved: object) -> object:
+    """Return the state dictionary inside a saved object, unwrapped up to four times."""
     for _ in range(4):
         if not isinstance(saved, Mapping):
             break
@@ -259,15 +261,15 @@ def _unwrapped(saved: object) -> object:
     return saved
 
 
-def _described(found: object) -> str:
-    if not isinstance(found, Mapping):
-        return f"a {type(found).__name__}"
-    keys = [str(key)[:40] for key in list(found)[:5]]
+def _describe_content(content: object) -> str:
+    if not isinstance(content, Mapping):
+        return f"a {type(content).__name__}"
+    keys = [str(key)[:40] for key in list(content)[:5]]
     return f"the entries {', '.join(keys)}" if keys else "an empty dictionary"
 
 
 def _clean(name: str) -> str:
-    """Return a name without the parts that torch.compile adds anywhere in it."""
+    """Return a name without the parts that torch.compile adds."""
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
@@ -287,7 +289,7 @@ def _own_tensors(network: nn.Module) -> dict[str, Tensor]:
     return own
 
 
-def _fitting(
+def _strip_prefix(
     entries: dict[str, Tensor], own: dict[str, Tensor], path: str | Path
 ) -> dict[str, Tensor]:
     """Return the entries under the prefix that makes most of their names fit the network's."""
@@ -312,9 +314,9 @@ def _fitting(
         }
         for start in sorted(prefixes)
     }
-    fitting = {start: len(view.keys() & own.keys()) for start, view in views.items()}
-    most = max(fitting.values())
-    best = [start for start, count in fitting.items() if count == most]
+    matches = {start: len(view.keys() & own.keys()) for start, view in views.items()}
+    most = max(matches.values())
+    best = [start for start, count in matches.items() if count == most]
     if most and len(best) > 1 and best[0]:
         raise ModelError(
             f"Checkpoint {str(path)!r} holds several networks, under "
@@ -324,7 +326,7 @@ def _fitting(
 
 
 def _problems(entries: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
-    """Return what does not fit, as phrases."""
+    """Return the mismatches, as phrases."""
     loaded = {own[name].data_ptr() for name in entries.keys() & own.keys()}
     missing = [
         name
@@ -344,13 +346,13 @@ def _problems(entries: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
         for name, value in own.items()
         if name in entries and _kind(entries[name]) != _kind(value)
     ]
-    found = (
+    problems = (
         ("missing", missing),
         ("unexpected", unexpected),
         ("of another shape", reshaped),
         ("of another kind of number", retyped),
     )
-    return [f"{len(names)} {what} ({_first(names)})" for what, names in found if names]
+    return [f"{len(names)} {what} ({_first(names)})" for what, names in problems if names]
 
 
 def _kind(value: Tensor) -> tuple[bool, bool]:
@@ -362,7 +364,7 @@ def _first(names: list[str]) -> str:
 
 
 def _hint(entries: dict[str, Tensor], own: dict[str, Tensor], network: nn.Module) -> str:
-    """Return what a mismatch of only the last layer means, if it is that."""
+    """Return a hint on the number of classes if only the last layer does not fit."""
     names = [_clean(name) for name, _ in network.named_parameters()]
     if not names or names[-1] not in entries:
         return ""

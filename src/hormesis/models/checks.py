@@ -1,28 +1,28 @@
-"""A cheap check, before anything is measured, that a network can be measured at all."""
+"""A quick check that a network can be measured."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.errors import ModelError
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 
 _ROUNDING = 1e-3  # in units of the largest logit; batches of different size round differently
 
 
-def refuse_unfit(
+def check_measurable(
     network: nn.Module, example: Float[Tensor, " batch *shape"], metric: str = ""
 ) -> None:
-    """Refuse a network whose answer to a sample depends on anything but the sample.
+    """Refuse a network whose output for a sample depends on anything but the sample.
 
-    It runs four times on a few rows, in evaluation mode. Its buffers and modes, and the global
-    random state, are afterwards what they were.
+    It runs four times on a few rows, in evaluation mode. Its buffers and modes and the global
+    random state are restored.
 
     Args:
         network: Any network.
         example: At least two different inputs, on the network's device.
-        metric: Name of what is measured if it ranks the logits, by which a single output is always
+        metric: Name of the metric if it ranks the logits, by which a single output is always
             right.
 
     Raises:
@@ -31,8 +31,8 @@ def refuse_unfit(
             samples of a batch.
 
     Example:
-        >>> refuse_unfit(nn.Linear(3, 2), torch.rand(2, 3))
-        >>> refuse_unfit(nn.BatchNorm1d(3, track_running_stats=False), torch.rand(4, 3))
+        >>> check_measurable(nn.Linear(3, 2), torch.rand(2, 3))
+        >>> check_measurable(nn.BatchNorm1d(3, track_running_stats=False), torch.rand(4, 3))
         Traceback (most recent call last):
         hormesis.errors.ModelError: The network lets the samples of a batch change each other's \
 logits in evaluation mode, the first suspect being the module itself (BatchNorm1d): use running \
@@ -41,7 +41,7 @@ statistics, or another normalisation.
     state = [(name, tensor, tensor.detach().clone()) for name, tensor in _tensors(network)]
     devices = [example.device] if example.device.type == "cuda" else []
     rows = example if len(example) > 1 else torch.cat([example, example.flip(-1)])
-    with torch.random.fork_rng(devices=devices), evaluating(network), torch.no_grad():
+    with torch.random.fork_rng(devices=devices), evaluation_mode(network), torch.no_grad():
         try:
             first = logits_of(network(rows))
             changed = [name for name, tensor, before in state if not _equal(tensor, before)]
@@ -69,11 +69,11 @@ statistics, or another normalisation.
 
 
 def _refuse_coupling(network: nn.Module, rows: Tensor, logits: Tensor) -> None:
-    # The same first rows among others: what a sample's neighbours are must not matter.
+    # The same first rows in another batch must have the same logits.
     count = max(1, len(rows) // 2)
     others = torch.cat([rows[:count], rows[count:].flip(0), rows[count:] * 0.5])
-    found = logits_of(network(others))
-    if not _close(found[:count], logits[:count]):
+    mixed_logits = logits_of(network(others))
+    if not _close(mixed_logits[:count], logits[:count]):
         raise ModelError(
             "The network lets the samples of a batch change each other's logits in evaluation mode"
             f"{_suspect(network, _COUPLING)}: use running statistics, or another normalisation."
@@ -97,10 +97,10 @@ def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
     return [*network.named_buffers(), *network.named_parameters()]
 
 
-def _equal(one: Tensor, other: Tensor) -> bool:
-    return torch.equal(one.nan_to_num(), other.nan_to_num())
+def _equal(first: Tensor, second: Tensor) -> bool:
+    return torch.equal(first.nan_to_num(), second.nan_to_num())
 
 
-def _close(one: Tensor, other: Tensor) -> bool:
-    scale = max(one.nan_to_num().abs().max().item(), torch.finfo(one.dtype).tiny)
-    return bool(((one - other).nan_to_num().abs() <= _ROUNDING * scale).all())
+def _close(first: Tensor, second: Tensor) -> bool:
+    scale = max(first.nan_to_num().abs().max().item(), torch.finfo(first.dtype).tiny)
+    return bool(((first - second).nan_to_num().abs() <= _ROUNDING * scale).all())

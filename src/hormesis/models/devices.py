@@ -1,4 +1,4 @@
-"""Where to compute, by name."""
+"""Devices by name."""
 
 import torch
 
@@ -7,7 +7,7 @@ from hormesis.errors import SettingError, unknown
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
-def device_named(name: str | None) -> torch.device:
+def find_device(name: str | None) -> torch.device:
     """Return the device of that name; a GPU if there is one for None.
 
     Raises:

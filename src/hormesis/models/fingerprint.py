@@ -1,4 +1,4 @@
-"""What tells a network from all others: its name, and a hash of every value it holds."""
+"""The identity of a network: its name, and a hash of all its values."""
 
 import hashlib
 

@@ -21,7 +21,7 @@ from hormesis.settings.factory import load_factory, users_code
 
 PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
 OTHERS = ("any other torchvision classification name", "timm:NAME", "module:factory")
-# What torchvision and timm raise for a size that a family cannot be built for.
+# Errors that torchvision and timm raise for a size that a family cannot be built for.
 BUILD_ERRORS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 CHANNELS = re.compile(r"expected input\[([\d, ]+)\] to have (\d+) channels?, but got (\d+)")
 
@@ -67,7 +67,7 @@ def build_model(
         if count < 1:
             raise ModelError(f"Expected `{what}` to be at least 1, got {count}.")
     check_choice("stem", stem, STEMS)
-    with _seeded(seed):
+    with _seed_weights(seed):
         if name.startswith("timm:"):
             network = _from_timm(name, classes, channels, size)
         elif ":" in name:
@@ -93,41 +93,41 @@ def check_name(name: str) -> None:
     elif ":" in name:
         load_factory(name, "model")
     elif name not in _torchvision_names():
-        raise ModelError(_unknown(name, _torchvision_names()))
+        raise ModelError(_unknown_model(name, _torchvision_names()))
 
 
 def logits_of(output: object) -> Float[Tensor, "batch classes"]:
-    """Return the logits within what a network returned.
+    """Return the logits in the output of a network.
 
     Args:
-        output: The logits themselves, a mapping or object with ``logits``, or a tuple or list
-            whose first entry they are.
+        output: The logits, a mapping or object with ``logits``, or a tuple or list that starts with
+            them.
 
     Raises:
-        ModelError: When there are none, or they are no floating-point ``[batch, classes]``.
+        ModelError: If there are none, or they are not floating-point ``[batch, classes]``.
 
     Example:
         >>> logits_of({"logits": torch.zeros(2, 3), "loss": None}).shape
         torch.Size([2, 3])
     """
-    found = output
+    logits = output
     if isinstance(output, Mapping):
-        found = output.get("logits")
+        logits = output.get("logits")
     elif hasattr(output, "logits"):
-        found = output.logits  # pyright: ignore[reportAttributeAccessIssue]
+        logits = output.logits  # pyright: ignore[reportAttributeAccessIssue]
     elif isinstance(output, tuple | list) and output:
-        found = output[0]
-    if not isinstance(found, Tensor):
+        logits = output[0]
+    if not isinstance(logits, Tensor):
         raise ModelError(
             "Expected the network to return logits: a tensor, an object or mapping with `logits`, "
             f"or a tuple that starts with them, got {type(output).__name__}."
         )
-    if found.ndim != 2 or not found.is_floating_point():
+    if logits.ndim != 2 or not logits.is_floating_point():
         raise ModelError(
             "Expected the network to return floating-point logits of shape [batch, classes], got "
-            f"{found.dtype} of shape {list(found.shape)}."
+            f"{logits.dtype} of shape {list(logits.shape)}."
         )
-    return found
+    return logits
 
 
 def check_network(network: nn.Module, inputs: Shaped[Tensor, "batch ..."], classes: int) -> None:
@@ -169,7 +169,7 @@ def check_network(network: nn.Module, inputs: Shaped[Tensor, "batch ..."], class
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _seed_weights(seed: int) -> Iterator[None]:
     """Draw from ``seed`` on the CPU, so that every machine gets the same weights."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         # Not torch.manual_seed: it would seed the accelerators too, which are not forked.
@@ -197,7 +197,7 @@ def _from_torchvision(
     try:
         network = get_model(name, **options)
     except BUILD_ERRORS as error:
-        raise ModelError(_failed(name, size, error)) from error
+        raise ModelError(_build_failure(name, size, error)) from error
     _set_channels(network, channels)
     return network
 
@@ -238,7 +238,7 @@ def _timm_name(name: str) -> tuple[ModuleType, str]:
     timm = _import_timm()
     short = name.removeprefix("timm:")
     if not timm.is_model(short):  # also refuses `hf-hub:`, which would ask the network
-        raise ModelError(_unknown(name, [f"timm:{known}" for known in timm.list_models()]))
+        raise ModelError(_unknown_model(name, [f"timm:{name}" for name in timm.list_models()]))
     return timm, short
 
 
@@ -251,37 +251,38 @@ def _from_timm(name: str, classes: int, channels: int, size: tuple[int, int] | N
     try:
         return timm.create_model(short, **options)
     except BUILD_ERRORS as error:
-        raise ModelError(_failed(name, size, error)) from error
+        raise ModelError(_build_failure(name, size, error)) from error
 
 
 def _from_factory(spec: str) -> nn.Module:
-    made = load_factory(spec, "model")
-    if callable(made) and not isinstance(made, nn.Module):
+    network = load_factory(spec, "model")
+    if callable(network) and not isinstance(network, nn.Module):
         with users_code(spec, "model"):
-            made = made()
-    if not isinstance(made, nn.Module):
+            network = network()
+    if not isinstance(network, nn.Module):
         raise ModelError(
-            f"Expected {spec!r} to be, or to return, a torch.nn.Module, got {type(made).__name__}."
+            f"Expected {spec!r} to be, or to return, a torch.nn.Module, got "
+            f"{type(network).__name__}."
         )
-    return made
+    return network
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    """Return the refusal of a name, with the nearest of very many."""
-    near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+def _unknown_model(name: str, names: Iterable[str]) -> str:
+    """Return the refusal of a name, with suggestions."""
+    near = difflib.get_close_matches(name.lower(), list(names), n=3, cutoff=0.5)
     names = dict.fromkeys([*near, *PAPER, *OTHERS])
     return unknown("model", name, names)
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """Return the first line of an error, as one sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return f"{type(error).__name__}: {lines[0].strip().rstrip('.')}."
 
 
-def _failed(name: str, size: tuple[int, int] | None, error: BaseException) -> str:
+def _build_failure(name: str, size: tuple[int, int] | None, error: BaseException) -> str:
     inputs = "" if size is None else f" for inputs of {size[0]}x{size[1]} pixels"
-    return f"Cannot build {name!r}{inputs}: {_line(error)}"
+    return f"Cannot build {name!r}{inputs}: {_first_line(error)}"
 
 
 def _check_weights(network: nn.Module) -> None:
@@ -308,21 +309,21 @@ def _outputs(network: nn.Module, inputs: Tensor) -> object:
     except HormesisError:
         raise
     except Exception as error:  # anything may come out of code that is not ours
-        raise ModelError(_forward_failed(list(inputs.shape), error)) from error
+        raise ModelError(_forward_failure(list(inputs.shape), error)) from error
     finally:
         for module, training in modes:
             module.training = training
 
 
-def _forward_failed(shape: list[int], error: BaseException) -> str:
-    found = CHANNELS.search(str(error))
+def _forward_failure(shape: list[int], error: BaseException) -> str:
+    match = CHANNELS.search(str(error))
     # Only the first layer sees the inputs' own shape; deeper mismatches are the network's fault.
-    if found and [int(length) for length in found[1].split(",")] == shape:
+    if match and [int(length) for length in match[1].split(",")] == shape:
         return (
-            f"The network takes {found[2]} input channel(s) and the data have {found[3]}, in "
-            f"inputs of shape {shape}: pass a network made for {found[3]} channel(s)."
+            f"The network takes {match[2]} input channel(s) and the data have {match[3]}, in "
+            f"inputs of shape {shape}: pass a network made for {match[3]} channel(s)."
         )
-    return f"The network cannot run on inputs of shape {shape}: {_line(error)}"
+    return f"The network cannot run on inputs of shape {shape}: {_first_line(error)}"
 
 
 def build_for(

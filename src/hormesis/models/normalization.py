@@ -18,7 +18,7 @@ class Normalized(nn.Module):
     Made by :func:`normalized`, which checks the numbers.
 
     Args:
-        network: The network that expects normalised inputs; kept as it is, not copied.
+        network: The network that expects normalised inputs; it is not copied.
         mean: Mean of each channel, in input units.
         std: Standard deviation of each channel, in input units, above 0.
     """
@@ -27,7 +27,7 @@ class Normalized(nn.Module):
     std: Float[Tensor, " channels"]
 
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Keep the network; place the numbers beside its first parameter."""
+        """Put mean and standard deviation on the device of the first parameter."""
         super().__init__()
         first = next(network.parameters(), None)
         device = torch.device("cpu") if first is None else first.device
@@ -37,7 +37,7 @@ class Normalized(nn.Module):
         self.training = network.training
 
     def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Any:  # noqa: ANN401
-        """Return what the network makes of the normalised inputs.
+        """Return the output of the network for the normalised inputs.
 
         Args:
             inputs: Floating-point, in input units, of shape ``[batch, channels, *spatial]`` with
@@ -61,7 +61,7 @@ class Normalized(nn.Module):
         return self.network((inputs - mean) / std)
 
     def extra_repr(self) -> str:
-        """Return the numbers that ``print`` shows."""
+        """Return mean and standard deviation for ``print``."""
         return f"mean={self.mean.tolist()}, std={self.std.tolist()}"
 
 
@@ -101,20 +101,20 @@ def normalized(model: nn.Module, mean: Sequence[float], std: Sequence[float]) ->
     return Normalized(model, mean, std)
 
 
-def normalised_by_default(model: object) -> bool:
-    """Return whether a network gets the normalisation of its data if nobody says otherwise.
+def normalizes_by_default(model: object) -> bool:
+    """Return whether a network normalises its inputs by default.
 
-    Networks that are built here by name are; nothing is put in front of a user's own.
+    Networks built by name do; a user's own network is left unchanged.
 
     Example:
-        >>> normalised_by_default("resnet18"), normalised_by_default("my.nets:build")
+        >>> normalizes_by_default("resnet18"), normalizes_by_default("my.nets:build")
         (True, False)
     """
     return isinstance(model, str) and not is_factory(model)
 
 
 def normalization_of(network: nn.Module) -> dict[str, dict[str, list[float]]]:
-    """Return what a manifest says of a network's own normalisation: nothing if it has none.
+    """Return the normalisation of a network as a manifest holds it; empty if it has none.
 
     Example:
         >>> normalization_of(normalized(nn.Identity(), [0.5], [0.25]))
@@ -130,15 +130,15 @@ def normalization_of(network: nn.Module) -> dict[str, dict[str, list[float]]]:
     return {}
 
 
-def as_recorded(network: nn.Module, said: object) -> nn.Module:
-    """Return a network behind the normalisation that a manifest says, if it does not bring it.
+def restore_normalization(network: nn.Module, recorded: object) -> nn.Module:
+    """Return a network with the normalisation recorded in a manifest, unless it has it already.
 
     Raises:
-        ModelError: If that is no mean and standard deviation.
+        ModelError: If the record is not a mean and a standard deviation.
     """
-    if normalization_of(network).get("normalization") == said:
+    if normalization_of(network).get("normalization") == recorded:
         return network
-    parts = said if isinstance(said, Mapping) else {}
+    parts = recorded if isinstance(recorded, Mapping) else {}
     mean, std = (parts.get(name) for name in ("mean", "std"))
     for numbers in (mean, std):
         if not isinstance(numbers, list) or any(
@@ -146,6 +146,6 @@ def as_recorded(network: nn.Module, said: object) -> nn.Module:
         ):
             raise ModelError(
                 f"Expected a `mean` and a `std` of numbers as the `normalization` of a manifest, "
-                f"got {said!r}."
+                f"got {recorded!r}."
             )
     return normalized(network, list(mean or ()), list(std or ()))

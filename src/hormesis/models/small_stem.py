@@ -1,4 +1,4 @@
-"""A first layer for images of some 32×32 pixels, in the place of one made for 224×224."""
+"""A first layer for images of about 32×32 pixels, replacing one made for 224×224."""
 
 from torch import nn
 
@@ -9,11 +9,11 @@ def with_small_stem(network: nn.Module) -> nn.Module:
     """Give a convolutional network a stem that keeps the resolution of small images.
 
     The first convolution becomes 3×3 with stride 1, and the pooling between it and the next
-    convolution, if there is one, goes: the variant for CIFAR10 of He et al. 2016
-    (arXiv:1512.03385, section 4.2). The network is changed in place, before it is trained.
+    convolution, if any, is removed: the variant for CIFAR10 of He et al. 2016 (arXiv:1512.03385,
+    section 4.2). The network is changed in place, before it is trained.
 
     Args:
-        network: Freshly built; the weights of its first convolution are drawn anew.
+        network: Freshly built; the weights of its first convolution are drawn again.
 
     Raises:
         ModelError: If the network does not start with an ordinary two-dimensional convolution.

@@ -83,7 +83,7 @@ def write_events(study: Study, folder: Path) -> None:
     event = import_module(f"{_PROTO}.event_pb2").Event
     summary = import_module(f"{_PROTO}.summary_pb2").Summary
     values = [summary.Value(tag=tag, simple_value=value) for tag, value in scalars(study)]
-    if len(study.prefix_of) <= PAGE_ROWS:
+    if len(study.group_of) <= PAGE_ROWS:
         content, _ = study.plot.heatmap(width="double")._repr_png_()
         image = summary.Image(encoded_image_string=content)
         values.append(summary.Value(tag="scores", image=image))

@@ -1,4 +1,4 @@
-"""Whether studies may be compared: the same method, and different networks or data."""
+"""Which studies may be compared: those of the same method, with different networks or data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from hormesis.results.study import Study
 OVERS = ("epochs", "data", "models", "seeds")
 ALLOWED = "different:"
 _ABOUT = ("model", "data", "epoch", "seed")
-# What a study's numbers depend on besides network and data; seeds may differ.
+# The settings that a study's numbers depend on besides network and data; seeds may differ.
 _METHOD: Mapping[str, tuple[str, ...]] = {
     "targets": ("kinds", "scope", "per"),
     "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
@@ -31,7 +31,7 @@ _FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model",)}
 
 
 def check_distinct(studies: Sequence[Study]) -> None:
-    """Refuse a study that is given twice, from one folder or from two.
+    """Refuse a study that is passed twice, from one folder or from two.
 
     Raises:
         StudyError: Naming both.
@@ -63,23 +63,25 @@ def check_comparable(
         scored: Whether one scoring is applied to all, so that their own may differ.
 
     Returns:
-        A sentence for every difference that was allowed, and for magnitudes chosen apart.
+        A sentence for every allowed difference, and one if magnitudes were chosen per network.
 
     Raises:
         StudyError: Naming the first difference.
         SettingError: For an ``allow`` of another form.
     """
-    for one in allow:
-        if not one.startswith(ALLOWED) or one == ALLOWED:
-            raise SettingError(f"Expected `allow` to be such as 'different:epsilon', got {one!r}.")
-    names = {one.removeprefix(ALLOWED) for one in allow}
+    for entry in allow:
+        if not entry.startswith(ALLOWED) or entry == ALLOWED:
+            raise SettingError(
+                f"Expected `allow` to be such as 'different:epsilon', got {entry!r}."
+            )
+    names = {entry.removeprefix(ALLOWED) for entry in allow}
     first, notes = studies[0], {}
     for study in studies[1:]:
-        for key, (one, other) in _differences(first, study, over, scored=scored).items():
+        for key, (entry, other) in _differences(first, study, over, scored=scored).items():
             if not names & {key, *key.split(".")}:
                 short = key.rpartition(".")[2]
                 raise StudyError(
-                    f"The studies differ in {key}: {one} in {first.folder or first}, {other} in "
+                    f"The studies differ in {key}: {entry} in {first.folder or first}, {other} in "
                     f"{study.folder or study}. Compare like with like, or allow it with `allow` as "
                     f"'{ALLOWED}{short}'."
                 )
@@ -94,41 +96,50 @@ def check_comparable(
 
 
 def _differences(
-    one: Study, other: Study, over: str, *, scored: bool
+    first: Study, second: Study, over: str, *, scored: bool
 ) -> dict[str, tuple[Any, Any]]:
-    here, there = _method(one, over, scored=scored), _method(other, over, scored=scored)
-    common = [key for key in here if key in there]  # an older study may not know of a setting
-    found = {key: (here[key], there[key]) for key in common if here[key] != there[key]}
-    attacks = [study.manifest["question"]["attack"] for study in (one, other)]
+    first_method, second_method = (
+        _method(first, over, scored=scored),
+        _method(second, over, scored=scored),
+    )
+    common = [
+        key for key in first_method if key in second_method
+    ]  # an older study may not know of a setting
+    differences = {
+        key: (first_method[key], second_method[key])
+        for key in common
+        if first_method[key] != second_method[key]
+    }
+    attacks = [study.manifest["question"]["attack"] for study in (first, second)]
     for key in {**attacks[0], **attacks[1]}:
         values = attacks[0].get(key), attacks[1].get(key)
         if values[0] != values[1]:
-            found[f"attack.{key}"] = values
-    return found
+            differences[f"attack.{key}"] = values
+    return differences
 
 
 def _method(study: Study, over: str, *, scored: bool) -> dict[str, Any]:
     question = study.manifest["question"]
-    asked = study.metadata.question
-    about = {"model": asked.network.name, "data": asked.data.name}
-    found = {name: value for name, value in about.items() if name not in _FREE[over]}
+    identity = study.metadata.question
+    subject = {"model": identity.network.name, "data": identity.data.name}
+    method = {name: value for name, value in subject.items() if name not in _FREE[over]}
     for part, keys in _METHOD.items():
-        entries = question[part]
-        found |= {f"{part}.{key}": _plain(entries[key]) for key in keys if key in entries}
+        settings = question[part]
+        method |= {f"{part}.{key}": _plain(settings[key]) for key in keys if key in settings}
     if not scored:
-        found |= {f"scoring.{key}": getattr(study.scoring, key) for key in _SCORING}
-    return found
+        method |= {f"scoring.{key}": getattr(study.scoring, key) for key in _SCORING}
+    return method
 
 
 def _plain(value: object) -> object:
-    """Return a tuple as a list, as it comes back from a manifest on disk."""
+    """Return a tuple as a list, as a manifest on disk has it."""
     return list(value) if isinstance(value, tuple) else value
 
 
-def described(studies: Sequence[Study]) -> pd.DataFrame:
-    """Return what each study is about, one row a study.
+def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
+    """Return a table that describes each study, one row per study.
 
-    Columns ``model``, ``data``, ``epoch``, ``seed`` (of the training, where it is known),
+    Columns ``model``, ``data``, ``epoch``, ``seed`` (of the training, if known),
     ``samples``, ``clean``, ``adversarial``, ``epsilon`` and ``mark``.
     """
     rows = []
@@ -152,16 +163,16 @@ def described(studies: Sequence[Study]) -> pd.DataFrame:
     return table.astype({"epoch": "Int64", "seed": "Int64"})
 
 
-def labels(studies: Sequence[Study], about: pd.DataFrame, over: str) -> list[str]:
-    """Return a short name for every study: what varies between them, or else their folders."""
-    varying = [name for name in _ABOUT if len(about[name].unique()) > 1]
+def study_labels(studies: Sequence[Study], descriptions: pd.DataFrame, over: str) -> list[str]:
+    """Return a short label for every study: the columns that vary, or else their folders."""
+    varying = [name for name in _ABOUT if len(descriptions[name].unique()) > 1]
     lead = {"epochs": "epoch", "seeds": "seed", "models": "model", "data": "data"}[over]
     ordered = sorted(varying, key=lambda name: name == lead)
-    rows = about[ordered].astype("string").fillna("?").itertuples(index=False, name=None)
-    found = [" ".join(row) for row in rows]
-    if len(set(found)) == len(found):
-        return found
+    rows = descriptions[ordered].astype("string").fillna("?").itertuples(index=False, name=None)
+    names = [" ".join(row) for row in rows]
+    if len(set(names)) == len(names):
+        return names
     folders = ["" if study.folder is None else study.folder.name for study in studies]
     if "" not in folders and len(set(folders)) == len(folders):
         return folders
-    return [f"{place + 1} {name}".strip() for place, name in enumerate(found)]
+    return [f"{index + 1} {name}".strip() for index, name in enumerate(names)]

@@ -1,6 +1,6 @@
-"""How results show themselves: what draws them stands above them, and is registered from there.
+"""Displays of results, such as ``study.plot``, registered by name.
 
-``hormesis`` itself registers what ``study.plot`` and a notebook show; results know only the names.
+Plots and HTML are made in ``report``, which results cannot import; ``hormesis`` registers them.
 """
 
 from collections.abc import Callable
@@ -11,35 +11,35 @@ _DISPLAYS: dict[str, Callable[[Any], Any]] = {}
 
 
 def register_display(name: str, display: Callable[[Any], Any]) -> None:
-    """Register what shows a result.
+    """Register a display of results.
 
     Args:
-        name: The result and how it is shown, such as ``"study.plot"``.
-        display: Takes the result; returns an accessor of pictures, or HTML.
+        name: Kind of result and of display, such as ``"study.plot"``.
+        display: Takes the result; returns an accessor of plots, or HTML.
     """
     _DISPLAYS[name] = display
 
 
-def displayed(name: str, result: object) -> Any:  # noqa: ANN401
-    """Return what was registered under a name, made for a result.
+def make_display(name: str, result: object) -> Any:  # noqa: ANN401
+    """Return the display of a result.
 
     Args:
-        name: As it was registered.
-        result: A study, or a series of them.
+        name: The registered name.
+        result: A study or a series.
     """
     return _DISPLAYS[name](result)
 
 
 @dataclass(frozen=True)
 class Display:
-    """An attribute of a result's class that is made when it is asked for.
+    """A class attribute that makes the display of a result on access.
 
     Args:
-        name: As it was registered.
+        name: The registered name.
     """
 
     name: str
 
     def __get__(self, result: object, owner: type) -> Any:  # noqa: ANN401
-        """Return the display of a result; of its class, the attribute itself."""
-        return self if result is None else displayed(self.name, result)
+        """Return the display of a result, or the attribute itself on the class."""
+        return self if result is None else make_display(self.name, result)

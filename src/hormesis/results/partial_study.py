@@ -82,7 +82,7 @@ def estimated(
     shards = {**manifest["shards"], "there": [list(span) for span in whole]}
     notes = [*known.notes, *_notes(means.samples, edges, len(whole), damaged)]
     found = {**manifest, "base": base, "shards": shards, "notes": notes}
-    found["settled"] = [group.described() for group in stopping.prefixes]
+    found["settled"] = [group.described() for group in stopping.settled_groups]
     responses = stopping.responses()
     return found, with_unreached(targets, responses), responses
 

@@ -66,7 +66,7 @@ class Retraining:
         ...     made = hm.retrain(
         ...         study, (data, data), out=f"{folder}/run", selection=selection,
         ...         recipe=hm.Recipe(epochs=1),
-        ...         origin=hm.SourceNetwork(network=network), session=quiet,
+        ...         source=hm.SourceNetwork(network=network), trainer_config=quiet,
         ...     )
         >>> made.selection["targets"], made.selection["frozen_parameters"]
         (['2.weight'], 4)
@@ -153,7 +153,7 @@ def load_retraining(folder: str | Path) -> Retraining:
         ...     made = hm.retrain(
         ...         study, (data, data), out=f"{folder}/run", selection=selection,
         ...         recipe=hm.Recipe(epochs=1),
-        ...         origin=hm.SourceNetwork(network=network), session=quiet,
+        ...         source=hm.SourceNetwork(network=network), trainer_config=quiet,
         ...     )
         ...     load_retraining(f"{folder}/run").manifest == made.manifest
         True

@@ -1,4 +1,4 @@
-"""The studies of one training, epoch by epoch, as one object."""
+"""A series of studies of one training, epoch by epoch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from hormesis.errors import StudyError
-from hormesis.results.display import Display, displayed
+from hormesis.results.display import Display, make_display
 from hormesis.results.study import Study, load_study
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.epoch_folders import epoch_folders
@@ -21,7 +21,7 @@ class StudySeries:
 
     Args:
         members: The studies by epoch, in order.
-        folder: Where they lie.
+        folder: The folder of the series.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -43,17 +43,17 @@ class StudySeries:
     @property
     def scores(self) -> pd.DataFrame:
         """Scores and classes of all: ``epoch``, and the columns of ``Study.scores``."""
-        return self._joined(lambda study: study.scores)
+        return self._concatenate(lambda study: study.scores)
 
     @cached_property
     def responses(self) -> pd.DataFrame:
         """Responses of all: ``epoch``, and the columns of ``Study.responses``."""
-        return self._joined(lambda study: study.responses)
+        return self._concatenate(lambda study: study.responses)
 
     @cached_property
     def targets(self) -> pd.DataFrame:
         """Targets of all: ``epoch``, and the columns of ``Study.targets``."""
-        return self._joined(lambda study: study.targets)
+        return self._concatenate(lambda study: study.targets)
 
     @cached_property
     def base(self) -> pd.DataFrame:
@@ -82,14 +82,14 @@ class StudySeries:
         Raises:
             SettingError: If the reference needs a control that was not measured.
         """
-        return self._joined(lambda study: study.scores_with(scoring))
+        return self._concatenate(lambda study: study.scores_with(scoring))
 
     def with_scoring(self, scoring: Scoring) -> "StudySeries":
-        """Return the same studies with another scoring as their own."""
-        scored = {epoch: study.with_scoring(scoring) for epoch, study in self.members.items()}
-        return StudySeries(scored, self.folder)
+        """Return the same studies with another scoring."""
+        members = {epoch: study.with_scoring(scoring) for epoch, study in self.members.items()}
+        return StudySeries(members, self.folder)
 
-    def _joined(self, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
+    def _concatenate(self, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
         parts = []
         for epoch, study in self.members.items():
             part = table(study).copy()
@@ -102,27 +102,27 @@ class StudySeries:
 
     def _repr_html_(self) -> str:
         """Return what a notebook displays."""
-        return displayed("series.html", self)
+        return make_display("series.html", self)
 
     def __repr__(self) -> str:
-        """Say what the studies are about."""
+        """Return the first study and the epochs."""
         first = next(iter(self.members.values()))
         return f"StudySeries({first!r}, epochs {', '.join(map(str, self.members))})"
 
 
 def load_series(folder: str | Path) -> StudySeries:
-    """Load what ``analyze_epochs`` has written: a folder with a study for each epoch.
+    """Load a series that ``analyze_epochs`` has written: a folder with a study for each epoch.
 
     Needs no network and no torch.
 
     Args:
-        folder: The folder of the studies of a training.
+        folder: The folder of the series.
 
     Returns:
         The studies, whose tables have an ``epoch`` column.
 
     Raises:
-        StudyError: If it holds none, or one that is damaged or of a later format.
+        StudyError: If it holds no study, or one that is damaged or of a later format.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -153,7 +153,7 @@ def load_series(folder: str | Path) -> StudySeries:
 
 
 def load_study_or_series(folder: str | Path) -> Study | StudySeries:
-    """Load a study, or the studies of a training, whichever a folder holds.
+    """Load a study or a series, whichever the folder holds.
 
     Raises:
         StudyError: If it is neither, damaged, or of a later format.

@@ -1,4 +1,4 @@
-"""A study as its users hold it: what was asked, and tables of what came out."""
+"""A study: its manifest, and the tables of its results."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from hormesis.analysis.bootstrap import bootstrap_spread
+from hormesis.analysis.bootstrap import bootstrap_errors
 from hormesis.analysis.chance import (
     bases_at_chance,
     chance_of,
@@ -19,27 +19,23 @@ from hormesis.analysis.chance import (
     population_of,
     tied_share,
 )
-from hormesis.analysis.evidence import claim_notes, judged
-from hormesis.analysis.prefixes import (
-    SettledGroup,
-    prefix_estimates,
-    prefix_influence,
-    prefix_scores,
-    prefix_sums,
-    prefixes_of,
-)
-from hormesis.analysis.readings import beside, moved, with_words
+from hormesis.analysis.evidence import claim_notes, judge_scores
+from hormesis.analysis.moments import InfluenceMoments
+from hormesis.analysis.readings import describe_readings, other_reading, shift_scores
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.analysis.scores import SCORES, Base, plain_scoring
-from hormesis.analysis.uncertainty import (
-    InfluenceMoments,
-    IntervalMethod,
-    interval_method_of,
-    with_intervals,
+from hormesis.analysis.settled_groups import (
+    SettledGroup,
+    group_estimates,
+    group_influence,
+    group_moments,
+    group_scores,
+    make_settled_groups,
 )
+from hormesis.analysis.uncertainty import IntervalMethod, choose_interval_method, with_intervals
 from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.errors import StudyError
-from hormesis.results.display import Display, displayed
+from hormesis.results.display import Display, make_display
 from hormesis.results.study_files import read_files
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.epoch_folders import epoch_folders
@@ -54,17 +50,17 @@ from hormesis.storage.table_checks import count_removals
 
 @dataclass(frozen=True)
 class Study:
-    """One network, one data set, one attack, and everything that was measured about them.
+    """The measurements of one network on one data set under one attack.
 
     Args:
-        manifest: What was asked, fingerprints, versions, and the unfiltered network's results.
-        targets: One row a target: ``target``, ``kind``, ``shape``, ``size``, ``depth``,
+        manifest: The request, fingerprints, versions, and the results of the unfiltered network.
+        targets: One row per target: ``target``, ``kind``, ``shape``, ``size``, ``depth``,
             ``minimum``, ``maximum``, ``tested``, ``reason``.
-        responses: One row a target, filter and step; see ``analysis.responses.response_table``.
-        folder: Where the study lies, or None if it was not written.
-        packed: The outcomes of a study in memory, as files would hold them, by their first sample.
-        samples: One row a sample, in the order of measurement: ``place`` in the data set, and
-            ``label``; None where that is not known.
+        responses: One row per target, filter and step; see ``analysis.responses.response_table``.
+        folder: The study's folder, or None if it was not written.
+        packed: The outcomes of a study in memory, in the format of files, by their first sample.
+        samples: One row per sample, in the order of measurement: ``place`` in the data set, and
+            ``label``; None if unknown.
         confirmation: Tests of claims by stronger attacks, see ``analysis.confirmation.COLUMNS``.
 
     Example:
@@ -101,12 +97,12 @@ class Study:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Scores, intervals and classes, by the scoring that the study was made with.
+        """Scores, intervals and classes, by the study's own scoring.
 
         Columns ``target``, ``filter``, ``score``, ``value``, ``class``, ``low``, ``high``,
         ``level``, ``certain``, ``point``: ``class`` is ``undecided`` where the interval from
-        ``low`` to ``high`` straddles a border, ``point`` is the class by the estimate alone. All
-        classes are those of ``analysis.classes``.
+        ``low`` to ``high`` straddles a border, ``point`` is the class of the estimate. All classes
+        are those of ``analysis.classes``.
         """
         return self.scores_with(self.scoring)
 
@@ -118,38 +114,41 @@ class Study:
 
         Raises:
             SettingError: If the reference needs a control that was not measured.
-            StudyError: If the outcomes, which the intervals are made from, are damaged.
+            StudyError: If the outcomes, from which intervals are computed, are damaged.
         """
-        return judged(self._scored(scoring), self, scoring)
+        return judge_scores(self._scored(scoring), self, scoring)
 
     def _scored(self, scoring: Scoring) -> pd.DataFrame:
-        """Return scores with intervals, and their classes by these alone."""
-        scores = prefix_scores(self.responses, self.prefixes, scoring)
+        """Return scores with intervals, and classes without further evidence."""
+        scores = group_scores(self.responses, self.settled_groups, scoring)
         if not self.has_outcomes:
             return with_intervals(scores, None, None, scoring)
-        sums = prefix_sums(self.responses, self.prefixes, scoring, self.blocks)
+        moments = group_moments(self.responses, self.settled_groups, scoring, self.blocks)
         if scoring.interval == "bootstrap" and self.planned is None:
-            spread = bootstrap_spread(self.sweeps, self.base, scoring, self.blocks, sums)
+            standard_errors = bootstrap_errors(
+                self.sweeps, self.base, scoring, self.blocks, moments
+            )
         else:
-            spread = sums.spread(population_of(self.manifest, scoring))
-        return with_intervals(scores, spread, self.law(scoring, sums.samples), scoring)
+            standard_errors = moments.standard_errors(population_of(self.manifest, scoring))
+        return with_intervals(
+            scores, standard_errors, self.interval_method(scoring, moments.samples), scoring
+        )
 
     @cached_property
     def readings(self) -> pd.DataFrame:
-        """The other reading of every score: by ``density`` beside scores by ``base``.
+        """The other reading of every score: ``density`` if scores refer to ``base``, else ``base``.
 
-        Beside scores by another reference it is the one by ``base``. Columns ``target``,
-        ``filter``, ``score``, ``value``, ``low``, ``high``, ``says`` and ``contradicts``, in the
-        order of ``scores``; see ``analysis.readings.with_words``.
+        Columns ``target``, ``filter``, ``score``, ``value``, ``low``, ``high``, ``says`` and
+        ``contradicts``, in the order of ``scores``; see ``analysis.readings.describe_readings``.
         """
-        reading, scoring = beside(self.scoring), self.scoring
+        reading, scoring = other_reading(self.scoring), self.scoring
         if scoring.reference == "random":
             table = self.scores_with(replace(scoring, reference=reading))
             table = table.loc[:, ["target", "filter", "score", "value", "low", "high"]].copy()
             table.loc[table["score"] == "difference", ["value", "low", "high"]] = np.nan
         else:
-            table = moved(self.scores, self.sweeps, scoring)
-        return with_words(table, self.scores, reading, scoring.tolerance)
+            table = shift_scores(self.scores, self.sweeps, scoring)
+        return describe_readings(table, self.scores, reading, scoring.tolerance)
 
     @cached_property
     def sweeps(self) -> Sweeps:
@@ -164,40 +163,42 @@ class Study:
         Args:
             filter_name: A filter that was swept, or ``combined``.
         """
-        return prefix_estimates(self.responses, self.prefixes, self.scoring, filter_name)
+        return group_estimates(self.responses, self.settled_groups, self.scoring, filter_name)
 
-    def law(self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]) -> IntervalMethod:
-        """Return Student's t, or what holds at any time for a sweep that chose when to stop.
+    def interval_method(
+        self, scoring: Scoring, samples: int | Int[np.ndarray, " targets"]
+    ) -> IntervalMethod:
+        """Return Student's t, or a confidence sequence for a sweep that chose when to stop.
 
         Args:
             scoring: The level.
-            samples: How many were measured: of all targets, or of each in a table of all scores.
+            samples: Number of samples measured, of all targets or of each target.
         """
         if isinstance(samples, np.ndarray):
             samples = np.repeat(samples, len(SCORES))
         if self.planned is None:
             samples = self.metadata.base.samples
-        return interval_method_of(samples, self.planned, scoring)
+        return choose_interval_method(samples, self.planned, scoring)
 
     @cached_property
-    def prefixes(self) -> tuple[SettledGroup, ...]:
-        """Which samples count for which targets.
+    def settled_groups(self) -> tuple[SettledGroup, ...]:
+        """The targets, grouped by the number of samples after which they were settled.
 
-        Of a sweep that chose when to stop, targets that were settled before others keep the
-        responses and scores of their samples up to there. All others count all samples.
+        In a sweep that chose when to stop, targets that were settled early keep the results of
+        their samples up to that point. All others use all samples.
         """
-        whole = SettledGroup(self.metadata.base.samples, self.base, ())
+        all_samples = SettledGroup(self.metadata.base.samples, self.base, ())
         swept = self.responses["target"].unique().tolist()
-        return prefixes_of(self.manifest.get("settled", ()), whole, swept)
+        return make_settled_groups(self.manifest.get("settled", ()), all_samples, swept)
 
     @cached_property
-    def prefix_of(self) -> dict[str, SettledGroup]:
-        """Which samples count for each target, and the unfiltered network's performance there."""
-        return {target: prefix for prefix in self.prefixes for target in prefix.targets}
+    def group_of(self) -> dict[str, SettledGroup]:
+        """The group of each target, with its samples and the unfiltered network's performance."""
+        return {target: group for group in self.settled_groups for target in group.targets}
 
     @property
     def planned(self) -> int | None:
-        """Number of samples there were, if the sweep chose when to stop; else None."""
+        """Number of samples available, if the sweep chose when to stop; else None."""
         return self.metadata.planned
 
     @property
@@ -208,30 +209,30 @@ class Study:
     def influence(
         self, filter_name: str
     ) -> tuple[Float[np.ndarray, "three targets samples"], InfluenceMoments]:
-        """Return what each sample contributes to the scores, by the study's own scoring.
+        """Return the influence values of the scores, by the study's own scoring.
 
         Args:
             filter_name: A filter that was swept, or ``combined``.
 
         Returns:
             The influence values of the clean, adversarial and difference score, for targets in the
-            order of the table of scores, and their sums. See ``prefix_influence`` for targets that
-            were settled before others.
+            order of the table of scores, and their moments. See ``group_influence`` for targets
+            that were settled before others.
 
         Raises:
-            StudyError: If the study keeps no outcomes, or they are damaged.
+            StudyError: If the study has no outcomes, or they are damaged.
         """
-        return prefix_influence(
-            self.responses, self.prefixes, self.scoring, self.blocks, filter_name
+        return group_influence(
+            self.responses, self.settled_groups, self.scoring, self.blocks, filter_name
         )
 
     def with_scoring(self, scoring: Scoring) -> "Study":
-        """Return the same study with another scoring as its own."""
+        """Return the same study with another scoring."""
         return replace(self, manifest={**self.manifest, "scoring": plain_scoring(scoring)})
 
     @property
     def scoring(self) -> Scoring:
-        """The scoring that the study was made with."""
+        """The study's own scoring."""
         return self.metadata.scoring.as_scoring()
 
     @property
@@ -248,7 +249,7 @@ class Study:
 
     @cached_property
     def chance(self) -> float | None:
-        """Performance of guessing, see ``analysis.chance``; None where that is not known."""
+        """Performance of guessing, see ``analysis.chance``; None if unknown."""
         return chance_of(self.manifest, self.samples)
 
     @property
@@ -257,25 +258,25 @@ class Study:
         if self.chance is None:
             return False, False
         base = self.manifest["base"]
-        factor = float(self.law(self.scoring, int(base["samples"])).critical())
+        factor = float(self.interval_method(self.scoring, int(base["samples"])).critical())
         return bases_at_chance(base, self.chance, factor, binary=is_binary(self.manifest))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know about this study, in sentences."""
-        told = (*self.metadata.notes, *claim_notes(self))
+        """Notes for the reader, in sentences."""
+        notes = (*self.metadata.notes, *claim_notes(self))
         if self.scoring.reference == "random" and len(control_columns(self.responses)) == 1:
-            told += (ONE_DRAW,)
-        return told
+            notes += (ONE_DRAW,)
+        return notes
 
     @property
     def finished(self) -> bool:
-        """Whether all was measured that was asked for; if not, tables and scores are estimates."""
+        """Whether everything was measured; otherwise tables and scores are estimates."""
         return self.metadata.finished
 
     @property
     def has_outcomes(self) -> bool:
-        """Whether per-sample outcomes were kept, as intervals need."""
+        """Whether per-sample outcomes were stored, which intervals need."""
         store = self._store
         return store is not None and bool(store.firsts())
 
@@ -289,9 +290,9 @@ class Study:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """Of which samples the shards behind the responses are: first, and the one behind the last.
+        """The samples of the shards behind the responses, as pairs of first and end index.
 
-        Places are those in the order in which samples are measured.
+        Indices count samples in the order of measurement.
         """
         shards, samples = self.metadata.shards, self.metadata.base.samples
         if not shards.edges:
@@ -310,16 +311,17 @@ class Study:
         if store is None:
             raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
         blocks = self._shards(store) if self.metadata.shards.edges else read_blocks(store)
-        found, removals = 0, count_removals(self.responses)
+        samples_read, removals = 0, count_removals(self.responses)
         for block in blocks:
             if len(block.clean) < removals:
                 raise StudyError(f"The study {self.folder} has outcomes of too few removals.")
-            found += len(block.base_clean)
+            samples_read += len(block.base_clean)
             yield block
         samples = self.metadata.base.samples
-        if found != samples:
+        if samples_read != samples:
             raise StudyError(
-                f"The study {self.folder} has the outcomes of {found} samples out of {samples}."
+                f"The study {self.folder} has the outcomes of {samples_read} samples out of "
+                f"{samples}."
             )
 
     def _shards(self, store: Store) -> Iterator[StoredOutcomes]:
@@ -334,7 +336,7 @@ class Study:
             ) from error
 
     def outcomes(self) -> StoredOutcomes:
-        """Read all per-sample outcomes at once; NaN where a target was settled before.
+        """Read all per-sample outcomes at once; NaN for samples after a target was settled.
 
         Raises:
             StudyError: If there are none, or a file is damaged or missing.
@@ -346,10 +348,10 @@ class Study:
 
     def _repr_html_(self) -> str:
         """Return what a notebook displays."""
-        return displayed("study.html", self)
+        return make_display("study.html", self)
 
     def __repr__(self) -> str:
-        """Say what the study is about."""
+        """Return network, data, attack and the number of targets."""
         question, tested = self.metadata.question, sum(self.targets["tested"].tolist())
         return (
             f"Study({question.network.name} on {question.data.name}, {question.attack.name}, "
@@ -358,9 +360,9 @@ class Study:
 
 
 def load_study(folder: str | Path) -> Study:
-    """Open a study that ``analyze`` has written, or is writing. Needs no network and no torch.
+    """Load a study that ``analyze`` has written, or is writing. Needs no network and no torch.
 
-    Of one that is not finished, tables and scores are estimates from the shards that are there.
+    Tables and scores of an unfinished study are estimates from the shards written so far.
 
     Args:
         folder: The study's folder.

@@ -58,7 +58,7 @@ class TrainingRun:
         >>> quiet = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
         >>> with TemporaryDirectory() as folder:
         ...     run = hm.train(network, (data, data), out=f"{folder}/run",
-        ...                    recipe=hm.Recipe(epochs=1), session=quiet)
+        ...                    recipe=hm.Recipe(epochs=1), trainer_config=quiet)
         ...     list(run.checkpoints), len(run.metrics)
         ([0, 1], 1)
     """
@@ -211,7 +211,7 @@ def load_run(folder: str | Path) -> TrainingRun:
         >>> quiet = hm.TrainerConfig(progress=False, loggers={}, device="cpu")
         >>> with TemporaryDirectory() as folder:
         ...     made = hm.train(network, (data, data), out=f"{folder}/run",
-        ...                     recipe=hm.Recipe(epochs=1), session=quiet)
+        ...                     recipe=hm.Recipe(epochs=1), trainer_config=quiet)
         ...     load_run(f"{folder}/run")
         TrainingRun(Sequential on custom, epochs 0, 1)
     """

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hormesis.errors import AttackError, DataError, SettingError
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, as_step_size, tries
 from hormesis.stress.attempt import Attempt, Numbers, first_bad, numbers_of
@@ -134,7 +134,7 @@ def _attacked(
     with (
         torch.inference_mode(False),  # turns gradients on as well, whatever the caller has set
         torch.random.fork_rng(devices=devices),
-        evaluating(network),
+        evaluation_mode(network),
     ):
         clean = inputs.detach()
         if len(clean) == 0:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
 from hormesis.errors import ModelError
-from hormesis.models.eval_mode import evaluating
+from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 from hormesis.settings.attacks import Attack
 from hormesis.stress.attacks import perturb
@@ -243,6 +243,6 @@ def _accuracy(
     correct = 0
     for first, rows, labels in _batches(samples, batch, device):
         changed = change(rows, labels, first)
-        with evaluating(network), torch.no_grad():
+        with evaluation_mode(network), torch.no_grad():
             correct += int(accuracy_of(logits_of(network(changed)), labels).sum())
     return correct / len(samples)

@@ -1,4 +1,4 @@
-"""Which targets of a study are trained again, by their classes and by the arms of an experiment."""
+"""Which targets of a study are retrained, by their classes and by the arm of the experiment."""
 
 from collections.abc import Sequence
 
@@ -27,11 +27,11 @@ _CLOSE = 0.05  # as a share of the wanted size
 
 
 def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
-    """Return every target that was swept, with the class that decides about it.
+    """Return every swept target with the class that decides whether it is trained.
 
     Args:
         study: A study of single targets.
-        selection: By which score, filter and scoring; with ``undecided="estimate"`` the class is
+        selection: Which score, filter and scoring; with ``undecided="estimate"`` the class is
             that of the estimate.
 
     Returns:
@@ -54,62 +54,62 @@ def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
     column = "point" if selection.undecided == "estimate" else "class"
     rows = scores.loc[chosen, ["target", column, "value"]]
     rows = rows.rename(columns={column: "class"})
-    about = study.targets[["target", "kind", "size"]]
-    return about.merge(rows, on="target", how="inner").reset_index(drop=True)
+    columns = study.targets[["target", "kind", "size"]]
+    return columns.merge(rows, on="target", how="inner").reset_index(drop=True)
 
 
-def selected(classes: pd.DataFrame, selection: Selection) -> frozenset[str]:
+def select_targets(classes: pd.DataFrame, selection: Selection) -> frozenset[str]:
     """Return the names of the targets that are trained.
 
     Args:
-        classes: What ``target_classes`` returned.
-        selection: Which classes.
+        classes: From ``target_classes``.
+        selection: Which classes are trained.
 
     Raises:
-        SettingError: If that is none of the targets, or all of them.
+        SettingError: If no target or every target would be trained.
 
     Example:
         >>> rows = [("a", "linear", 4, "fragile", -0.3), ("b", "linear", 4, "robust", 0.0)]
         >>> table = pd.DataFrame(rows, columns=["target", "kind", "size", "class", "value"])
-        >>> sorted(selected(table, Selection()))
+        >>> sorted(select_targets(table, Selection()))
         ['b']
     """
-    wanted = set(selection.keep)
-    if ANTIFRAGILE in wanted:
-        wanted |= set(_CLAIMED)
+    keep = set(selection.keep)
+    if ANTIFRAGILE in keep:
+        keep |= set(_CLAIMED)
     if selection.undecided == "train":
-        wanted |= set(OPEN)
-    chosen = classes["class"].isin(list(wanted))
+        keep |= set(OPEN)
+    chosen = classes["class"].isin(list(keep))
     if bool(chosen.any()) and not bool(chosen.all()):
         return frozenset(classes.loc[chosen, "target"])
-    there = ", ".join(f"{count} {name}" for name, count in counts(classes).items())
-    by = f"by the {selection.by} score of the {selection.filter.replace('_', ' ')} filter"
+    summary = ", ".join(f"{count} {name}" for name, count in count_classes(classes).items())
+    criterion = f"by the {selection.by} score of the {selection.filter.replace('_', ' ')} filter"
     if not bool(chosen.any()):
         raise SettingError(
-            f"Nothing would be trained: of {len(classes)} targets {by}, {there}. Change "
+            f"Nothing would be trained: of {len(classes)} targets {criterion}, {summary}. Change "
             "`keep`, `by`, `undecided`, `reference` or `tolerance`."
         )
     raise SettingError(
-        f"Nothing would be frozen: of {len(classes)} targets {by}, {there}. That is regular "
-        "training, see `hormesis train`; change `keep`, `by`, `reference` or `tolerance`."
+        f"Nothing would be frozen: of {len(classes)} targets {criterion}, {summary}. That is "
+        "regular training, see `hormesis train`; change `keep`, `by`, `reference` or `tolerance`."
     )
 
 
-def counts(classes: pd.DataFrame) -> dict[str, int]:
-    """Return how many targets are of each class that occurs."""
-    found = classes["class"].tolist()
-    return {name: found.count(name) for name in CLASSES if name in found}
+def count_classes(classes: pd.DataFrame) -> dict[str, int]:
+    """Return the number of targets of each class that occurs."""
+    labels = classes["class"].tolist()
+    return {name: labels.count(name) for name in CLASSES if name in labels}
 
 
 def arm_targets(
     arm: str, classes: pd.DataFrame, chosen: frozenset[str], *, seed: int
 ) -> frozenset[str]:
-    """Return which targets an arm of the experiment trains; empty if it cannot be had.
+    """Return the targets that an arm of the experiment trains; empty if the arm has none.
 
     Args:
         arm: One of ``ARMS``.
-        classes: What ``target_classes`` returned.
-        chosen: What ``selected`` returned.
+        classes: From ``target_classes``.
+        chosen: From ``select_targets``.
         seed: Seed of the random arms, which differ from the selective one.
 
     Example:
@@ -129,11 +129,11 @@ def arm_targets(
         return frozenset()
     random = np.random.default_rng((seed, ARMS.index(arm)))
     if arm == "random-layers":
-        return _same_number(names, chosen, random)
-    return _same_size(dict(zip(names, classes["size"].tolist(), strict=True)), chosen, random)
+        return _draw_same_number(names, chosen, random)
+    return _draw_same_size(dict(zip(names, classes["size"].tolist(), strict=True)), chosen, random)
 
 
-def _same_number(
+def _draw_same_number(
     names: Sequence[str], chosen: frozenset[str], random: np.random.Generator
 ) -> frozenset[str]:
     for _ in range(_DRAWS):
@@ -143,20 +143,20 @@ def _same_number(
     return frozenset()
 
 
-def _same_size(
+def _draw_same_size(
     sizes: dict[str, int], chosen: frozenset[str], random: np.random.Generator
 ) -> frozenset[str]:
     """Draw targets whose sizes add up to about that of the chosen ones."""
-    wanted = sum(sizes[name] for name in chosen)
-    best, distance = frozenset[str](), wanted
+    size = sum(sizes[name] for name in chosen)
+    best, distance = frozenset[str](), size
     for _ in range(_DRAWS):
         drawn, total = set[str](), 0
         for name in random.permutation(list(sizes)).tolist():
-            if total + sizes[name] <= wanted * (1 + _CLOSE):
+            if total + sizes[name] <= size * (1 + _CLOSE):
                 drawn.add(name)
                 total += sizes[name]
-        if drawn != chosen and abs(total - wanted) < distance:
-            best, distance = frozenset(drawn), abs(total - wanted)
-        if distance <= _CLOSE * wanted:
+        if drawn != chosen and abs(total - size) < distance:
+            best, distance = frozenset(drawn), abs(total - size)
+        if distance <= _CLOSE * size:
             break
     return best

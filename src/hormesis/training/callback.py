@@ -1,4 +1,4 @@
-"""Selective training in any training with Lightning: a callback."""
+"""A Lightning callback for selective training."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,26 +9,26 @@ import lightning.pytorch as lightning
 
 from hormesis.errors import TrainingError
 from hormesis.results.study import Study
-from hormesis.training.freeze import frozen, part_of
+from hormesis.training.freeze import find_network, start_freezing
 from hormesis.training.freezing import Freezing
-from hormesis.training.retraining_plan import opened_case
+from hormesis.training.retraining_plan import plan_retraining
 from hormesis.training.selection import Selection
 
 
 class SelectiveTraining(lightning.Callback):
-    """Freezes what a selection does not keep, in any training with Lightning.
+    """Freezes the parameters that are not selected, in any training with Lightning.
 
     At the end of the training all frozen values are compared with those at its start, bit for bit;
-    a difference is an error. Averaging of weights keeps what it averages: frozen values are equal
-    in every step, and whatever an average changes in them is found at the end.
+    a difference is an error. Frozen values stay the same in every step, so an average of weights
+    should too; a change by averaging is found at the end.
 
     Args:
         study: The study, or its folder.
         keep: The classes that are trained; None takes those of ``selection``.
-        selection: Everything else that decides.
+        selection: Which parameters are trained.
         network: Name of the attribute of the LightningModule that is the network of the study;
-            None takes the outermost part whose parameters have the study's names.
-        same: Refuse weights that are not those of the study, unless a checkpoint is resumed.
+            None takes the outermost submodule whose parameters have the study's names.
+        same: Require the weights of the study, unless a checkpoint is resumed.
 
     Raises:
         SettingError: If nothing would be trained, or nothing frozen.
@@ -65,7 +65,7 @@ class SelectiveTraining(lightning.Callback):
     ) -> None:
         """Choose the targets."""
         chosen = selection if keep is None else replace(selection, keep=tuple(keep))
-        self._case = opened_case(study, chosen)
+        self._case = plan_retraining(study, chosen)
         self._name, self._same = network, same
         self._freezing: Freezing | None = None
         self.frozen_values = 0  # compared at the end of the training
@@ -76,16 +76,18 @@ class SelectiveTraining(lightning.Callback):
         """Freeze, before the optimiser is made."""
         if stage != "fit" or self._freezing is not None:
             return
-        network = part_of(pl_module, self._name, self._case.study)
+        network = find_network(pl_module, self._name, self._case.study)
         # A training that goes on has other weights than were analysed.
-        self._freezing = frozen(network, self._case, same=self._same and not trainer.ckpt_path)
+        self._freezing = start_freezing(
+            network, self._case, same=self._same and not trainer.ckpt_path
+        )
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Put frozen channels back after every step of every optimiser."""
+        """Restore frozen channels after every step of every optimiser."""
         for optimizer in trainer.optimizers:
-            self._there.follow(optimizer)
+            self._started.follow(optimizer)
 
     def on_train_batch_start(
         self,
@@ -94,8 +96,8 @@ class SelectiveTraining(lightning.Callback):
         batch: Any,  # noqa: ANN401
         batch_idx: int,
     ) -> None:
-        """Keep batch norms of frozen layers still, whatever changed their mode."""
-        self._there.hold()
+        """Keep batch norms of frozen layers in evaluation mode, whatever changed their mode."""
+        self._started.hold()
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compare all frozen values with those at the start.
@@ -103,7 +105,7 @@ class SelectiveTraining(lightning.Callback):
         Raises:
             TrainingError: If one has changed.
         """
-        self.frozen_values = self._there.check()
+        self.frozen_values = self._started.check()
 
     def on_exception(
         self,
@@ -111,13 +113,13 @@ class SelectiveTraining(lightning.Callback):
         pl_module: lightning.LightningModule,
         exception: BaseException,
     ) -> None:
-        """Let every parameter ask for a gradient as it did before."""
+        """Restore ``requires_grad`` of every parameter."""
         self._stop()
 
     def teardown(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
     ) -> None:
-        """Let every parameter ask for a gradient as it did before."""
+        """Restore ``requires_grad`` of every parameter."""
         self._stop()
 
     def _stop(self) -> None:
@@ -126,7 +128,7 @@ class SelectiveTraining(lightning.Callback):
             self._freezing = None
 
     @property
-    def _there(self) -> Freezing:
+    def _started(self) -> Freezing:
         if self._freezing is None:
             raise TrainingError("Expected the callback to be set up by a Lightning Trainer.")
         return self._freezing

@@ -13,7 +13,7 @@ from hormesis.results.training_records import KEPT, Record, forget, state_path, 
 from hormesis.results.training_run import write_metrics
 from hormesis.storage.metrics_table import MEASURED, with_row
 from hormesis.training.checkpoints import write_checkpoint
-from hormesis.training.lit_module import Learner, diverged
+from hormesis.training.lit_module import LitNetwork, divergence_message
 from hormesis.training.resume import ResumePoint
 from hormesis.training.resume_state import StateFiles
 
@@ -98,12 +98,12 @@ class EpochWriter(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Write what the epoch has brought."""
-        if not isinstance(pl_module, Learner):
+        if not isinstance(pl_module, LitNetwork):
             raise TypeError(type(pl_module))
         epoch = trainer.current_epoch + 1
         network = pl_module.network
         if _is_broken(network):
-            raise TrainingError(diverged(epoch))
+            raise TrainingError(divergence_message(epoch))
         if epoch % self._every == 0 or epoch == trainer.max_epochs:
             self._checkpoints[epoch] = write_checkpoint(network, self._folder, epoch)
         # Plain values and tensors only, so that it can be read without running code.

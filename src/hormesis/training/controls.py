@@ -1,7 +1,8 @@
-"""The experiment: selective retraining beside its controls, with the same budget and seeds."""
+"""The experiment: selective retraining and its controls, with the same budget and seeds."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 from torch import nn
 
 from hormesis.analysis.effects import accuracy_table, effect_table
+from hormesis.data.image_array import ImageArray
 from hormesis.data.samples import Samples, samples_from, take
-from hormesis.data.sampling import drawn, stratified
+from hormesis.data.sampling import draw_balanced, draw_stratified
 from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, TrainingError
 from hormesis.models.checkpoints import load_weights
@@ -25,9 +27,14 @@ from hormesis.storage.ownership import RETRAINING
 from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.controls_config import Controls, EvaluationConfig
-from hormesis.training.retrain import Ready, carry_out_arm, prepared
-from hormesis.training.retraining_plan import opened_case
-from hormesis.training.robustness import evaluated
+from hormesis.training.retrain import (
+    PreparedRetraining,
+    RetrainingRequest,
+    prepare_retraining,
+    train_arm,
+)
+from hormesis.training.retraining_plan import RetrainingPlan, plan_retraining
+from hormesis.training.robustness import evaluate_robustness
 from hormesis.training.run_folder import explaining_errors, locked_run
 from hormesis.training.selection import Selection
 from hormesis.training.source_network import SourceNetwork
@@ -43,26 +50,26 @@ def retrain_with_controls(
     controls: Controls = Controls(),
     selection: Selection = Selection(),
     recipe: Recipe = Recipe(),
-    origin: SourceNetwork = SourceNetwork(),
-    corpus: DataConfig | None = None,
-    session: TrainerConfig = TrainerConfig(),
+    source: SourceNetwork = SourceNetwork(),
+    data_config: DataConfig | None = None,
+    trainer_config: TrainerConfig = TrainerConfig(),
 ) -> Retraining:
-    """Retrain the network of a study selectively and by every control, and compare what comes out.
+    """Retrain the network of a study selectively and with every control, and compare the results.
 
     All arms start from the same network, with the same recipe; those of one seed see the same
-    batches in the same order. Each is a run in a folder of its own. The same call goes on where it
-    was interrupted.
+    batches in the same order. Each is a run in its own folder. The same call resumes an
+    interrupted experiment.
 
     Args:
         study: As ``retrain`` takes it.
         data: As ``retrain`` takes it.
         out: Folder for the arms, the tables and their manifest.
-        controls: Which arms and seeds, and how they are tried.
+        controls: Which arms and seeds, and how they are evaluated.
         selection: Which parameters the arm ``selective`` trains.
         recipe: How all are trained; its seed is not used.
-        origin: Where the network is.
-        corpus: Which part of the data.
-        session: What the weights do not depend on.
+        source: Where the network comes from.
+        data_config: Which part of the data is used.
+        trainer_config: Settings that do not change the weights.
 
     Returns:
         The retraining, with ``accuracy`` and ``effects``.
@@ -91,7 +98,7 @@ def retrain_with_controls(
         ...         study, (data, data), out=f"{folder}/run", selection=selection,
         ...         controls=Controls(("everything", "selective"), (1, 2), trial),
         ...         recipe=hm.Recipe(epochs=1),
-        ...         origin=hm.SourceNetwork(network=network), session=quiet,
+        ...         source=hm.SourceNetwork(network=network), trainer_config=quiet,
         ...     )
         ...     made.effects["attack"].tolist()
         ['clean', 'fgsm', 'pgd']
@@ -99,217 +106,221 @@ def retrain_with_controls(
     folder = Path(out).expanduser()
     with explaining_errors(folder):
         check_out(folder)
-    case = opened_case(study, selection)
-    with explaining_errors(folder), shown(enabled=session.progress) as report:
-        ready = prepared(case, data, origin, (recipe, corpus, session), report)
-        samples, notes = tried_on(ready, controls)
-        about = plainly(_described(ready, controls, samples))
+    plan = plan_retraining(study, selection)
+    request = RetrainingRequest(data, source, recipe, data_config, trainer_config)
+    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+        prepared = prepare_retraining(plan, request, report)
+        samples, notes = evaluation_samples(prepared, controls)
+        question = plainly(_question(prepared, controls, samples))
         with locked_run(folder, RETRAINING):
-            kept = _settled(folder, about)
-            _carry_out(ready, controls, samples, kept, notes, report)
+            tables = _begin_tables(folder, question)
+            _Experiment(prepared, controls.evaluation_config, samples, tables, report).run(
+                controls, notes
+            )
     return load_retraining(folder)
 
 
-def _carry_out(
-    ready: Ready,
-    controls: Controls,
-    samples: Samples,
-    kept: TrialTables,
-    notes: list[str],
-    report: Report,
-) -> None:
-    """Train and try every arm with every seed, and write what they come to."""
-    arms, missing = _arms(ready, controls)
-    found = []
-    for seed in controls.seeds:  # all arms of a seed first: what is there can be compared
-        for name in arms:
-            found.append(_arm(ready, kept, (name, seed), (controls.trial, samples), report))
-    outcomes = pd.concat(found, ignore_index=True)
-    kept.write(OUTCOMES, outcomes)
-    kept.write(ACCURACY, accuracy_table(outcomes))
-    kept.write(EFFECTS, effect_table(outcomes))
-    described = {
-        name: [
-            {"seed": seed, **ready.case.arm(name, seed).described(ready.case.classes)}
-            for seed in controls.seeds
-        ]
-        for name in arms
-    }
-    kept.finish(described, [*notes, *missing], environment())
+@dataclass(frozen=True)
+class _Experiment:
+    """All arms and seeds of a retraining with controls.
+
+    Args:
+        prepared: The plan, the network and the data.
+        config: How robustness is evaluated.
+        samples: Evaluation samples.
+        tables: The results so far.
+        report: Called with a stage, the work done and in all.
+    """
+
+    prepared: PreparedRetraining
+    config: EvaluationConfig
+    samples: Samples
+    tables: TrialTables
+    report: Report
+
+    def run(self, controls: Controls, notes: list[str]) -> None:
+        """Train and evaluate every arm with every seed, and write the tables."""
+        plan, tables = self.prepared.plan, self.tables
+        arms, missing = _available_arms(plan, controls)
+        parts = []
+        for seed in controls.seeds:  # all arms of a seed first, so that finished ones compare
+            for name in arms:
+                parts.append(self._evaluate_arm(name, seed))
+        outcomes = pd.concat(parts, ignore_index=True)
+        tables.write(OUTCOMES, outcomes)
+        tables.write(ACCURACY, accuracy_table(outcomes))
+        tables.write(EFFECTS, effect_table(outcomes))
+        described = {
+            name: [
+                {"seed": seed, **plan.arm(name, seed).described(plan.classes)}
+                for seed in controls.seeds
+            ]
+            for name in arms
+        }
+        tables.finish(described, [*notes, *missing], environment())
+
+    def _evaluate_arm(self, name: str, seed: int) -> pd.DataFrame:
+        """Train and evaluate one arm with one seed, or read its outcomes if they are stored."""
+        tables, network, path = self.tables, self.prepared.job.network, f"{name}/seed-{seed}"
+        stored = tables.read(f"{path}/{OUTCOMES}")
+        if name != "none":
+            if stored is not None and not verify_run(tables.folder / path).damaged:
+                return stored
+            network = self._train_arm(name, seed)
+        if stored is not None:
+            return stored
+        if name == "none":  # the same network for every seed
+            outcomes = tables.read(f"{name}/{MEASURED}")
+            if outcomes is None:
+                outcomes = evaluate_robustness(network, self.samples, self.config)
+                tables.write(f"{name}/{MEASURED}", outcomes)
+        else:
+            outcomes = evaluate_robustness(
+                network,
+                self.samples,
+                self.config,
+                partial(self.report, f"Trying {name}, seed {seed}"),
+            )
+        outcomes.insert(0, "seed", seed)
+        outcomes.insert(0, "arm", name)
+        tables.write(f"{path}/{OUTCOMES}", outcomes)
+        return outcomes
+
+    def _train_arm(self, name: str, seed: int) -> nn.Module:
+        """Train an arm with one seed, or resume it; return the network of its last epoch."""
+        prepared, stage = self.prepared, f"{name}, seed {seed}"
+        folder = self.tables.folder / name / f"seed-{seed}"
+        recipe = replace(prepared.job.recipe, seed=seed)
+
+        def report(_: str, done: int, total: int) -> None:
+            self.report(f"Training {stage}", done, total)
+
+        network = train_arm(prepared, folder, prepared.plan.arm(name, seed), recipe, report)
+        self.tables.tell(f"{stage}: {note}" for note in _load_last(folder, network))
+        return network
 
 
-def tried_on(ready: Ready, controls: Controls) -> tuple[Samples, list[str]]:
-    """Return the samples that networks are tried on, and what a reader has to know of them.
+def evaluation_samples(
+    prepared: PreparedRetraining, controls: Controls
+) -> tuple[Samples, list[str]]:
+    """Return the samples that networks are evaluated on, and notes about them for the reader.
 
     Raises:
         DataError: If there are fewer than asked for, or they do not fit the network.
     """
-    trial = controls.trial
+    config, parts = controls.evaluation_config, prepared.job.parts
     if controls.test is not None:
         samples = samples_from(controls.test)
-        if tuple(samples.inputs.shape[1:]) != ready.parts.train.shape:
+        if tuple(samples.inputs.shape[1:]) != parts.train.shape:
             raise DataError(
-                f"Expected test inputs of shape {list(ready.parts.train.shape)}, as those that are "
+                f"Expected test inputs of shape {list(parts.train.shape)}, as those that are "
                 f"trained on, got {list(samples.inputs.shape[1:])}."
             )
-        chosen = _drawn(samples.labels, trial)
-        return take(samples, chosen), []
-    pixels = ready.parts.validation
-    unseen, note = _unseen(ready)
-    rest = pixels.subset(unseen)
-    return rest.subset(_drawn(rest.labels, trial)).samples(), [note] if note else []
+        return take(samples, _draw(samples.labels, config)), []
+    unseen, note = _unseen_samples(parts.validation, prepared.plan.study)
+    rest = parts.validation.subset(unseen)
+    return rest.subset(_draw(rest.labels, config)).samples(), [note] if note else []
 
 
-def _drawn(labels: torch.Tensor, trial: EvaluationConfig) -> torch.Tensor:
-    if trial.samples is None or trial.samples >= len(labels):
+def _draw(labels: torch.Tensor, config: EvaluationConfig) -> torch.Tensor:
+    if config.samples is None or config.samples >= len(labels):
         return torch.arange(len(labels))
-    return stratified(labels, trial.samples, trial.seed)
+    return draw_stratified(labels, config.samples, config.seed)
 
 
-def _unseen(ready: Ready) -> tuple[torch.Tensor, str]:
-    """Return the validation samples that the study was not made with, or a note that says why not.
+def _unseen_samples(validation: ImageArray, study: Study) -> tuple[torch.Tensor, str]:
+    """Return the validation samples that the study has not used; else all, and a note why.
 
-    A study keeps the number of its samples and the seed that drew them, and their fingerprint.
+    A study records the number of its samples, the seed that drew them, and their fingerprint.
     """
-    pixels, manifest = ready.parts.validation, ready.case.study.manifest
-    about, seed = manifest["question"]["data"], manifest["question"]["sweep"]["seed"]
-    every, count = torch.arange(len(pixels)), int(about["samples"])
-    if pixels.samples().fingerprint() == about["fingerprint"]:
-        return every, (
+    question = study.manifest["question"]
+    data, seed = question["data"], question["sweep"]["seed"]
+    indices, count = torch.arange(len(validation)), int(data["samples"])
+    if validation.samples().fingerprint() == data["fingerprint"]:
+        return indices, (
             "The study was made with all validation samples, on which the networks are compared "
             "here too: analyse with --samples to leave others."
         )
-    for draw in (drawn, stratified) if 2 <= count <= len(pixels) else ():
-        seen = draw(pixels.labels, count, seed)
-        if pixels.subset(seen).samples().fingerprint() == about["fingerprint"]:
-            left = torch.ones(len(pixels), dtype=torch.bool)
-            left[seen] = False
-            return every[left], ""
-    return every, (
+    for draw in (draw_balanced, draw_stratified) if 2 <= count <= len(validation) else ():
+        seen = draw(validation.labels, count, seed)
+        if validation.subset(seen).samples().fingerprint() == data["fingerprint"]:
+            unseen = torch.ones(len(validation), dtype=torch.bool)
+            unseen[seen] = False
+            return indices[unseen], ""
+    return indices, (
         "Nothing tells which samples the study was made with: if they are among the validation "
         "samples, the networks are compared on them too. Name others with `test`."
     )
 
 
-def _arms(ready: Ready, controls: Controls) -> tuple[list[str], list[str]]:
-    """Return the arms that can be had, and a sentence for each that cannot."""
-    there, missing = [], []
+def _available_arms(plan: RetrainingPlan, controls: Controls) -> tuple[list[str], list[str]]:
+    """Return the arms that have targets, and a sentence for each that has none."""
+    available, missing = [], []
     for name in controls.arms:
-        if name == "none" or all(ready.case.arm(name, seed).targets for seed in controls.seeds):
-            there.append(name)
+        if name == "none" or all(plan.arm(name, seed).targets for seed in controls.seeds):
+            available.append(name)
         else:
             missing.append(f"The arm {name} was left out: there are no such targets.")
-    return there, missing
-
-
-def _arm(
-    ready: Ready,
-    kept: TrialTables,
-    which: tuple[str, int],
-    tried: tuple[EvaluationConfig, Samples],
-    report: Report,
-) -> pd.DataFrame:
-    """Train and try one arm with one seed, or read what was found before."""
-    name, seed = which
-    place = f"{name}/seed-{seed}"
-    known = kept.read(f"{place}/{OUTCOMES}")
-    if known is not None and (name == "none" or not verify_run(kept.folder / place).damaged):
-        return known
-    trial, samples = tried
-    if name == "none":
-        found = kept.read(f"{name}/{MEASURED}")
-        if found is None:
-            found = evaluated(ready.network, samples, trial)
-            kept.write(f"{name}/{MEASURED}", found)
-    else:
-        stage = f"{name}, seed {seed}"
-        network = _trained(ready, kept, which, report)
-        if known is not None:
-            return known
-        found = evaluated(
-            network, samples, trial, lambda done, total: report(f"Trying {stage}", done, total)
-        )
-    found.insert(0, "seed", seed)
-    found.insert(0, "arm", name)
-    kept.write(f"{place}/{OUTCOMES}", found)
-    return found
-
-
-def _trained(ready: Ready, kept: TrialTables, which: tuple[str, int], report: Report) -> nn.Module:
-    """Train an arm with one seed, or go on with it, and return the network of its last epoch."""
-    name, seed = which
-    stage, folder = f"{name}, seed {seed}", kept.folder / name / f"seed-{seed}"
-    recipe = replace(ready.recipe, seed=seed)
-
-    def told(_: str, done: int, total: int) -> None:
-        report(f"Training {stage}", done, total)
-
-    network = carry_out_arm(ready, folder, ready.case.arm(name, seed), recipe, told)
-    kept.tell(f"{stage}: {note}" for note in _load_last(folder, network))
-    return network
+    return available, missing
 
 
 def _load_last(folder: Path, network: nn.Module) -> list[str]:
-    """Give a network the weights of its last checkpoint, also where nothing was left to train.
-
-    Returns:
-        What of the run was damaged, a sentence each.
-    """
+    """Load the last checkpoint of a run into a network, and return what was damaged in the run."""
     run = load_run(folder)
     load_weights(network, run.whole(max(run.checkpoints)))
     return [*run.told, *run.lost]
 
 
-def _described(ready: Ready, controls: Controls, samples: Samples) -> dict[str, Any]:
-    """Return what an experiment asks, as its manifest holds it."""
-    recipe, corpus, _ = ready.asked
-    parts, about = ready.parts, ready.case.described()
-    about["selection"]["targets"] = sorted(ready.case.chosen)
+def _question(prepared: PreparedRetraining, controls: Controls, samples: Samples) -> dict[str, Any]:
+    """Return the question of an experiment, as its manifest holds it."""
+    plan, job = prepared.plan, prepared.job
+    train, description = job.parts.train, plan.described()
+    description["selection"]["targets"] = sorted(plan.chosen)
     return {
-        **about,
-        "recipe": {**recipe.described(), "seed": None},
+        **description,
+        "recipe": {**job.recipe.described(), "seed": None},
         "data": {
-            "name": parts.train.name,
-            "split": corpus.split,
-            "samples": len(parts.train),
-            "fingerprint": parts.train.fingerprint(),
+            "name": train.name,
+            "split": job.data_config.split,
+            "samples": len(train),
+            "fingerprint": train.fingerprint(),
         },
         "controls": {
             "arms": list(controls.arms),
             "seeds": list(controls.seeds),
-            "trial": asdict(controls.trial),
+            "trial": asdict(controls.evaluation_config),
             "samples": len(samples),
             "samples_fingerprint": samples.fingerprint(),
         },
-        "start": network_fingerprint(ready.network),
+        "start": network_fingerprint(job.network),
     }
 
 
-def _settled(folder: Path, about: dict[str, Any]) -> TrialTables:
-    """Write the manifest, or check that the folder's asks the same; return what is there of it.
+def _begin_tables(folder: Path, question: dict[str, Any]) -> TrialTables:
+    """Write the manifest, or check that the one in the folder has the same question.
 
     Raises:
         TrainingError: If the folder holds another experiment; the first difference is named.
     """
-    kept = open_tables(folder, about)
-    if kept.stored is not None:
-        stored = {key: kept.stored.get(key) for key in about}
-        difference = first_difference(_fixed(about), _fixed(stored))
+    tables = open_tables(folder, question)
+    if tables.stored is not None:
+        stored = {key: tables.stored.get(key) for key in question}
+        difference = first_difference(_fixed(question), _fixed(stored))
         if difference:
             raise TrainingError(
                 f"The folder {folder} holds another retraining ({difference}); choose another one "
                 "with `out`."
             )
-    kept.begin()
-    return kept
+    tables.begin()
+    return tables
 
 
-def _fixed(about: dict[str, Any]) -> dict[str, Any]:
-    """Return what must not change where arms or seeds are added."""
-    controls = {**about["controls"], "arms": None, "seeds": None}
-    trial = controls["trial"]
-    # Without a record, a step was 2.5 divided by their number, and 1 at the most.
-    controls["trial"] = {"step_size": min(1.0, 2.5 / trial["steps"]), **trial}
-    study = {**about["study"], "path": None}
+def _fixed(question: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a question that stays when arms or seeds are added."""
+    controls = {**question["controls"], "arms": None, "seeds": None}
+    config = controls["trial"]
+    # Without a record, a step was 2.5 divided by their number, and at most 1.
+    controls["trial"] = {"step_size": min(1.0, 2.5 / config["steps"]), **config}
+    study = {**question["study"], "path": None}
     # Through JSON and back, tuples are lists.
-    return json.loads(json.dumps({**about, "controls": controls, "study": study}))
+    return json.loads(json.dumps({**question, "controls": controls, "study": study}))

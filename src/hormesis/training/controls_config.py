@@ -69,7 +69,7 @@ class EvaluationConfig:
 
     @property
     def attacks(self) -> tuple[str, ...]:
-        """Names of what is tried, the weaker first."""
+        """Names of the attacks, the weaker first."""
         return ("fgsm", "pgd", "autoattack") if self.autoattack else ("fgsm", "pgd")
 
 
@@ -78,12 +78,12 @@ class Controls:
     """Which trainings are compared, and how.
 
     Args:
-        arms: Some of ``ARMS``; ``"everything"`` is what the others are compared with.
-        seeds: Each arm is trained once with each; they decide the order of the samples and what the
-            random arms draw.
-        trial: How hard every network is tried.
-        test: What it is tried on, as ``samples_from`` takes it; None takes the validation samples
-            that the study has not seen.
+        arms: Some of ``ARMS``; the others are compared with ``"everything"``.
+        seeds: Each arm is trained once per seed, which decides the order of the samples and the
+            draws of the random arms.
+        evaluation_config: How the robustness of every network is evaluated.
+        test: Test data, as ``samples_from`` takes them; None takes the validation samples that the
+            study has not used.
 
     Raises:
         SettingError: For an unknown arm, or a seed that cannot be used.
@@ -95,7 +95,7 @@ class Controls:
 
     arms: Sequence[str] = ARMS
     seeds: Sequence[int] = (1, 2, 3)
-    trial: EvaluationConfig = EvaluationConfig()
+    evaluation_config: EvaluationConfig = EvaluationConfig()
     test: Any = None
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class Controls:
 
 
 def check_autoattack() -> None:
-    """Refuse AutoAttack where it is not installed.
+    """Check that AutoAttack is installed.
 
     Raises:
         MissingExtraError: It names the package.

@@ -1,7 +1,6 @@
-"""A network for the embedded digits, trained on the spot and kept for the next run."""
+"""Training a network on the bundled digits, with its weights cached for the next run."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hormesis.data.datasets import digits
+from hormesis.data.image_cache import cache_folder
 from hormesis.errors import ModelError
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.networks import check_network, logits_of
@@ -29,11 +29,11 @@ def train_on_digits(
     """Train a network, in place, on the training part of the digits.
 
     Adam with a one-cycle schedule, batches of 100 and cross-entropy. The network, normalisation
-    included, takes ``[batch, 1, 32, 32]`` and has ten outputs. It is left in evaluation mode, and
-    the global random state as it was.
+    included, takes ``[batch, 1, 32, 32]`` and has ten outputs. It is left in evaluation mode; the
+    global random state is restored.
 
     Args:
-        network: What is trained.
+        network: The network.
         seed: Seed of the order of the samples, and of dropout; at least 0.
         report: Called with steps done and in total.
 
@@ -65,23 +65,23 @@ def train_on_digits(
     network.zero_grad(set_to_none=True)
 
 
-def trained_on_digits(
+def load_or_train_on_digits(
     network: nn.Module,
     name: str,
     *,
     seed: int,
     report: Progress = lambda done, total: None,
 ) -> Path | None:
-    """Give a fresh network the weights that training on the digits yields, and keep those.
+    """Load the weights of a network trained on the digits, or train it and cache them.
 
     Args:
-        network: Freshly built from ``seed``, with its normalisation; it is changed.
+        network: Freshly built from ``seed``, with its normalisation; it is changed in place.
         name: Its name, for the name of the file.
         seed: Seed of its training.
-        report: Called with steps done and in total; not at all if the weights were kept.
+        report: Called with steps done and in total; not called if the weights are cached.
 
     Returns:
-        The file that keeps the weights, or None if it could not be written.
+        The file with the weights, or None if it could not be written.
 
     Raises:
         ModelError: If the network cannot be trained on the digits.
@@ -96,16 +96,11 @@ def trained_on_digits(
         except ModelError:
             pass  # damaged: train again
     train_on_digits(network, seed=seed, report=report)
-    return path if _keep(network, path) else None
-
-
-def cache_folder() -> Path:
-    """Return where trained networks are kept: ``hormesis`` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hormesis"
+    return path if _write_weights(network, path) else None
 
 
 def _key(network: nn.Module, seed: int) -> str:
-    """Return what changes with anything that the trained weights depend on."""
+    """Return a digest of everything that the trained weights depend on."""
     recipe = f"adam one-cycle {PEAK_RATE} epochs {EPOCHS} batch {BATCH} seed {seed} v2"
     digest = hashlib.sha256(f"{recipe} torch {torch.__version__} {network!r}".encode())
     for name, value in network.state_dict().items():
@@ -114,8 +109,8 @@ def _key(network: nn.Module, seed: int) -> str:
     return digest.hexdigest()[:12]
 
 
-def _keep(network: nn.Module, path: Path) -> bool:
-    """Write the weights; a cache that cannot be written is no reason to stop."""
+def _write_weights(network: nn.Module, path: Path) -> bool:
+    """Write the weights, and return whether that worked."""
     try:
         make_folder(path.parent)
         with replacing(path) as temporary:

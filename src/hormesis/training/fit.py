@@ -1,4 +1,4 @@
-"""Lightning, at work: one training from where it stands, and what it logs."""
+"""Training with Lightning from a resume point, and its loggers."""
 
 import inspect
 import logging
@@ -20,47 +20,51 @@ from hormesis.models.checkpoints import READ_ERRORS
 from hormesis.results.training_run import LOGS
 from hormesis.training.checkpointing import EpochWriter, Progress
 from hormesis.training.config import TrainerConfig
-from hormesis.training.lit_module import Learner
+from hormesis.training.lit_module import LitNetwork
 from hormesis.training.resume import ResumePoint, not_resumed, read_state
 from hormesis.training.resume_state import StateFiles
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Where a training goes on, and what of it is kept.
+class CheckpointPlan:
+    """Where a training resumes, and what it writes.
 
     Args:
         folder: The run's folder.
-        point: Where it goes on.
+        point: Where the training resumes.
         manifest: Question and sessions.
-        every: Epochs between two checkpoints.
+        checkpoint_every: Epochs between two checkpoints.
         report: Called with batches done and in total.
     """
 
     folder: Path
     point: ResumePoint
     manifest: Mapping[str, Any]
-    every: int
+    checkpoint_every: int
     report: Progress
 
 
-def fit(learner: Learner, kept: Kept, loggers: list[Logger], device: torch.device) -> None:
-    """Train, from the last whole epoch on; the network comes back on the CPU, in evaluation mode.
+def fit(
+    module: LitNetwork, plan: CheckpointPlan, loggers: list[Logger], device: torch.device
+) -> None:
+    """Train from the last complete epoch; afterwards the network is on the CPU, in evaluation mode.
 
     Args:
-        learner: Network, data and recipe.
-        kept: Where it goes on, and what is kept.
-        loggers: What ``make_loggers`` returned.
+        module: Network, data and recipe.
+        plan: Where the training resumes, and what it writes.
+        loggers: From ``make_loggers``.
         device: Where to compute.
 
     Raises:
         TrainingError: If what is needed to resume is damaged, or the training diverges.
     """
-    recipe, point = learner.recipe, kept.point
+    recipe, point = module.recipe, plan.point
     if point.epoch >= recipe.epochs:
         return
-    files = StateFiles(None if point.state is None else read_state(point.state, learner.network))
-    keeper = EpochWriter(kept.folder, kept.every, kept.report, point, kept.manifest, files)
+    files = StateFiles(None if point.state is None else read_state(point.state, module.network))
+    keeper = EpochWriter(
+        plan.folder, plan.checkpoint_every, plan.report, point, plan.manifest, files
+    )
     trainer = lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=1 if device.index is None or device.type != "cuda" else [device.index],
@@ -68,7 +72,7 @@ def fit(learner: Learner, kept: Kept, loggers: list[Logger], device: torch.devic
         callbacks=[keeper],
         plugins=[files],
         logger=loggers,
-        default_root_dir=kept.folder,
+        default_root_dir=plan.folder,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -77,10 +81,10 @@ def fit(learner: Learner, kept: Kept, loggers: list[Logger], device: torch.devic
         use_distributed_sampler=False,
         inference_mode=False,  # an attack during validation needs gradients
     )
-    learner.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
-    learner.network.train()  # Lightning leaves modules in the mode in which they come
+    module.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    module.network.train()  # Lightning leaves modules in the mode in which they come
     try:
-        trainer.fit(learner, ckpt_path=point.state, weights_only=True)
+        trainer.fit(module, ckpt_path=point.state, weights_only=True)
     except SystemExit as error:
         raise KeyboardInterrupt from error  # as which it came to Lightning
     except HormesisError:
@@ -90,40 +94,40 @@ def fit(learner: Learner, kept: Kept, loggers: list[Logger], device: torch.devic
             raise
         raise not_resumed(point.state, str(error).partition("\n")[0].rstrip(".")) from error
     finally:
-        learner.network.cpu().to(memory_format=torch.contiguous_format).eval()
-        learner.network.zero_grad(set_to_none=True)
+        module.network.cpu().to(memory_format=torch.contiguous_format).eval()
+        module.network.zero_grad(set_to_none=True)
 
 
-def make_loggers(session: TrainerConfig, folder: Path) -> list[Logger]:
-    """Return Lightning's loggers of these names, which write into the run's folder.
+def make_loggers(trainer_config: TrainerConfig, folder: Path) -> list[Logger]:
+    """Return the configured Lightning loggers, which write into the run's folder.
 
     Raises:
-        SettingError: For a name or an option that is not known.
+        SettingError: For an unknown name or option.
         MissingExtraError: If a logger needs a package that is not installed.
     """
-    known = [name for name in lightning_loggers.__all__ if name != "Logger"]
-    made = []
-    for name, options in session.loggers.items():
-        if name not in known:
-            raise SettingError(unknown("logger", name, known))
+    names = [name for name in lightning_loggers.__all__ if name != "Logger"]
+    loggers = []
+    for name, options in trainer_config.loggers.items():
+        if name not in names:
+            raise SettingError(unknown("logger", name, names))
         kind = getattr(lightning_loggers, name)
-        usual: dict[str, Any] = {}
+        defaults: dict[str, Any] = {}
         if "save_dir" in inspect.signature(kind).parameters:
-            usual["save_dir"] = folder / LOGS
+            defaults["save_dir"] = folder / LOGS
         if name == "TensorBoardLogger":  # one curve, however often the training was resumed
-            usual |= {"name": "tensorboard", "version": ""}
+            defaults |= {"name": "tensorboard", "version": ""}
         try:
-            made.append(kind(**usual, **(options or {})))
+            loggers.append(kind(**defaults, **(options or {})))
         except ImportError as error:
             raise MissingExtraError(f"The logger {name} needs more: {error}") from error
         except (TypeError, ValueError) as error:
             raise SettingError(f"The logger {name} cannot be made: {error}.") from error
-    return made
+    return loggers
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning's advice to itself, and the global random state as it was."""
+def silence_lightning() -> Iterator[None]:
+    """Silence Lightning's messages, and restore the global random state afterwards."""
     names = ("lightning.pytorch", "lightning.fabric", "lightning")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

@@ -1,4 +1,4 @@
-"""Selective training in a loop of the user's own: what to freeze, and the proof that it stayed."""
+"""Selective training in the user's own loop: freezing, and the check that nothing changed."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from hormesis.models.fingerprint import network_fingerprint
 from hormesis.results.study import Study
 from hormesis.stress.targets import public_name
 from hormesis.training.freezing import Freezing
-from hormesis.training.retraining_plan import Case, opened_case
+from hormesis.training.retraining_plan import RetrainingPlan, plan_retraining
 from hormesis.training.selection import Selection
 
 
@@ -21,19 +21,19 @@ def freeze(
     *,
     same: bool = True,
 ) -> Freezing:
-    """Freeze what a selection does not keep, for a training loop of your own.
+    """Freeze the parameters that are not selected, for your own training loop.
 
-    Give the optimiser ``.parameters``, and call ``.follow(optimizer)``, which puts the frozen
-    channels of partly trained tensors back after every step. ``.check()`` compares all frozen
-    values with those at the start, and ``.stop()`` ends it. Batch norms of frozen layers are kept
-    in evaluation mode before every forward pass.
+    Pass ``.parameters`` to the optimiser, and call ``.follow(optimizer)``, which restores
+    frozen channels of partly trained tensors after every step. ``.check()`` compares all frozen
+    values with those at the start, and ``.stop()`` ends the freezing. Batch norms of frozen layers
+    are put into evaluation mode before every forward pass.
 
     Args:
-        network: The network that was analysed, as it was given; it is changed in place.
+        network: The network that was passed to ``analyze``; it is changed in place.
         study: The study of it, or its folder.
         selection: Which parameters are trained.
-        same: Refuse weights that are not those of the study, bit for bit. Without it, as for a
-            training that goes on, names and sizes have to agree.
+        same: Require the weights of the study, bit for bit. If False, as for a resumed training,
+            only names and sizes have to agree.
 
     Raises:
         SettingError: If nothing would be trained, or nothing frozen.
@@ -52,37 +52,37 @@ def freeze(
         ...                 sweep=Sweep(thresholds=5), execution=Execution(progress=False))
         >>> selection = Selection(("antifragile",), undecided="estimate",
         ...                       scoring=Scoring(reference="density", tolerance=0.4))
-        >>> frozen = freeze(network, study, selection)
-        >>> [share.parameter for share in frozen.shares if share.trained]
+        >>> freezing = freeze(network, study, selection)
+        >>> [mask.parameter for mask in freezing.masks if mask.trained]
         ['2.weight']
-        >>> frozen.check()
+        >>> freezing.check()
         4
     """
-    return frozen(network, opened_case(study, selection), same=same)
+    return start_freezing(network, plan_retraining(study, selection), same=same)
 
 
-def frozen(network: nn.Module, case: Case, *, same: bool) -> Freezing:
-    """Return what freezes a network, started; see ``freeze``."""
-    about = case.study.manifest["question"]["network"]
-    if same and network_fingerprint(network) != about["fingerprint"]:
+def start_freezing(network: nn.Module, plan: RetrainingPlan, *, same: bool) -> Freezing:
+    """Freeze a network by a plan, see ``freeze``."""
+    recorded = plan.study.manifest["question"]["network"]
+    if same and network_fingerprint(network) != recorded["fingerprint"]:
         raise ModelError(
-            f"The study is of another network than the one given ({about['name']}, "
-            f"{about['fingerprint'][:12]}...): pass it as it was analysed, normalisation included, "
-            "or with same=False if it was trained on since."
+            f"The study is of another network than the one given ({recorded['name']}, "
+            f"{recorded['fingerprint'][:12]}...): pass it as it was analysed, normalisation "
+            "included, or with same=False if it was trained since."
         )
-    shares = case.arm("selective", 0).shares
-    freezing = Freezing(network, shares, batchnorm=case.selection.batchnorm)
+    masks = plan.arm("selective", 0).masks
+    freezing = Freezing(network, masks, batchnorm=plan.selection.batchnorm)
     freezing.start()
     return freezing
 
 
-def part_of(module: nn.Module, name: str | None, study: Study) -> nn.Module:
-    """Return the part of a module that is the network of a study.
+def find_network(module: nn.Module, name: str | None, study: Study) -> nn.Module:
+    """Return the submodule that is the network of a study.
 
     Args:
-        module: A LightningModule, or anything that holds the network.
-        name: Name of the attribute that it is; None takes the outermost part whose parameters have
-            the names of the study's.
+        module: A LightningModule, or any module that holds the network.
+        name: Name of the submodule; None takes the outermost one whose parameters have the same
+            names as the study's.
         study: The study.
 
     Raises:
@@ -93,11 +93,11 @@ def part_of(module: nn.Module, name: str | None, study: Study) -> nn.Module:
         if name not in parts:
             raise ModelError(f"{type(module).__name__} has no part `network`={name!r}.")
         return parts[name]
-    wanted = {re.sub(r"\[\d+\]$", "", target) for target in study.targets["target"]}
+    names = {re.sub(r"\[\d+\]$", "", target) for target in study.targets["target"]}
     for part in module.modules():
-        if {public_name(part, key) for key, _ in part.named_parameters()} == wanted:
+        if {public_name(part, key) for key, _ in part.named_parameters()} == names:
             return part
     raise ModelError(
         f"No part of {type(module).__name__} has the parameters of the study, such as "
-        f"{min(wanted)}: name the attribute that is its network with `network`."
+        f"{min(names)}: name the attribute that is its network with `network`."
     )

@@ -1,4 +1,4 @@
-"""Training samples, batch by batch, in an order that the seed and the epoch decide alone."""
+"""Batches of training samples, in an order that depends on the seed and the epoch alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,20 +9,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hormesis.data.image_array import Pixels
+from hormesis.data.image_array import ImageArray
 
 Transform = Callable[[Tensor], Tensor]
 _ORDER, _CHANGE, _STEP = range(3)  # keep the draws made with one seed apart
 
 
-def derived_seed(*parts: int) -> int:
+def derive_seed(*parts: int) -> int:
     """Return a seed of 63 bits that depends on all parts, and on nothing else.
 
     Args:
         parts: Numbers of at least 0.
 
     Example:
-        >>> derived_seed(1, 2) == derived_seed(1, 2), derived_seed(1, 2) == derived_seed(2, 1)
+        >>> derive_seed(1, 2) == derive_seed(1, 2), derive_seed(1, 2) == derive_seed(2, 1)
         (True, False)
     """
     (state,) = np.random.SeedSequence(parts).generate_state(1, np.uint64)
@@ -30,8 +30,8 @@ def derived_seed(*parts: int) -> int:
 
 
 def step_seed(seed: int, step: int) -> int:
-    """Return the seed of what a network draws at random in one step, such as dropout."""
-    return derived_seed(_STEP, seed, step)
+    """Return the seed of the random draws of a network in one step, such as dropout."""
+    return derive_seed(_STEP, seed, step)
 
 
 def epoch_order(count: int, *, seed: int, epoch: int) -> Int[Tensor, " count"]:
@@ -46,17 +46,17 @@ def epoch_order(count: int, *, seed: int, epoch: int) -> Int[Tensor, " count"]:
         >>> sorted(epoch_order(5, seed=1, epoch=0).tolist())
         [0, 1, 2, 3, 4]
     """
-    generator = torch.Generator().manual_seed(derived_seed(_ORDER, seed, epoch))
+    generator = torch.Generator().manual_seed(derive_seed(_ORDER, seed, epoch))
     return torch.randperm(count, generator=generator)
 
 
-class _Whole(Sampler[Tensor]):
-    """Yields the indices of one whole batch after the other."""
+class _BatchSampler(Sampler[Tensor]):
+    """Yields the indices of one batch after the other."""
 
-    def __init__(self, order: Tensor, batch: int) -> None:
-        batches = list(order.split(batch))
-        if batch > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-            # Batch normalisation has no statistics of a single sample: it joins those before it.
+    def __init__(self, order: Tensor, batch_size: int) -> None:
+        batches = list(order.split(batch_size))
+        if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+            # Batch normalisation needs more than one sample: a last single one joins its neighbour.
             batches[-2:] = [torch.cat(batches[-2:])]
         self._batches = batches
 
@@ -67,46 +67,46 @@ class _Whole(Sampler[Tensor]):
         return len(self._batches)
 
 
-class _Prepared(Dataset[tuple[Tensor, Tensor]]):
-    """Returns inputs and labels of a whole batch, the inputs changed at random."""
+class _BatchDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Returns the augmented inputs and the labels of a whole batch."""
 
     def __init__(
-        self, pixels: Pixels, transforms: Sequence[Transform], seed: int, epoch: int
+        self, images: ImageArray, transforms: Sequence[Transform], seed: int, epoch: int
     ) -> None:
-        self._pixels = pixels
+        self._images = images
         self._transforms = transforms
         self._seed = (_CHANGE, seed, epoch)
 
     def __len__(self) -> int:
-        return len(self._pixels)
+        return len(self._images)
 
     def __getitem__(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        inputs, labels = self._pixels.batch(chosen)
+        inputs, labels = self._images.batch(chosen)
         if self._transforms:
-            inputs = augmented(inputs, chosen, self._transforms, self._seed)
+            inputs = augment_batch(inputs, chosen, self._transforms, self._seed)
         return inputs, labels
 
 
-def augmented(
+def augment_batch(
     inputs: Float[Tensor, " batch *shape"],
     numbers: Int[Tensor, " batch"],
     transforms: Sequence[Transform],
     seed: Sequence[int],
 ) -> Float[Tensor, " batch *changed"]:
-    """Return the inputs, each changed by draws that its number and the seed decide alone.
+    """Return the inputs after random transforms that depend on sample and seed alone.
 
-    Transforms draw from PyTorch's global generator, which is as it was afterwards.
+    Transforms draw from PyTorch's global generator, whose state is restored afterwards.
 
     Args:
         inputs: Images in input units.
         numbers: Number of each sample in its data set.
-        transforms: What changes one image after the other; no batch is needed.
-        seed: What else decides.
+        transforms: Applied to one image at a time.
+        seed: Combined with the number of each sample.
     """
     changed = []
     with torch.random.fork_rng(devices=[]):
         for image, number in zip(inputs, numbers.tolist(), strict=True):
-            torch.default_generator.manual_seed(derived_seed(*seed, number))
+            torch.default_generator.manual_seed(derive_seed(*seed, number))
             for transform in transforms:
                 image = transform(image)
             changed.append(image)
@@ -114,21 +114,25 @@ def augmented(
 
 
 def training_loader(
-    pixels: Pixels,
+    images: ImageArray,
     *,
-    batch: int,
+    batch_size: int,
     seed: int,
     epoch: int,
     transforms: Sequence[Transform] = (),
-    loaders: int = 0,
+    num_workers: int = 0,
 ) -> DataLoader[Any]:
-    """Return the batches of one epoch, the same for any number of processes that prepare them."""
-    order = epoch_order(len(pixels), seed=seed, epoch=epoch)
-    prepared = _Prepared(pixels, transforms, seed, epoch)
-    return DataLoader(prepared, batch_size=None, sampler=_Whole(order, batch), num_workers=loaders)
+    """Return the batches of one epoch, which do not depend on the number of workers."""
+    order = epoch_order(len(images), seed=seed, epoch=epoch)
+    return DataLoader(
+        _BatchDataset(images, transforms, seed, epoch),
+        batch_size=None,
+        sampler=_BatchSampler(order, batch_size),
+        num_workers=num_workers,
+    )
 
 
-def plain_loader(pixels: Pixels, *, batch: int) -> DataLoader[Any]:
+def plain_loader(images: ImageArray, *, batch_size: int) -> DataLoader[Any]:
     """Return all samples, unchanged and in their order, in batches."""
-    prepared = _Prepared(pixels, (), 0, 0)
-    return DataLoader(prepared, batch_size=None, sampler=_Whole(torch.arange(len(pixels)), batch))
+    sampler = _BatchSampler(torch.arange(len(images)), batch_size)
+    return DataLoader(_BatchDataset(images, (), 0, 0), batch_size=None, sampler=sampler)

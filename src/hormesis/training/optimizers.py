@@ -27,16 +27,16 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         >>> type(make_optimizer(Recipe(optimizer="SGD"), nn.Linear(1, 1))).__name__
         'SGD'
     """
-    kind = _found(recipe.optimizer, "optimizer", torch.optim, torch.optim.Optimizer)
-    wanted = [value for value in network.parameters() if value.requires_grad]
+    kind = _find(recipe.optimizer, "optimizer", torch.optim, torch.optim.Optimizer)
+    parameters = [value for value in network.parameters() if value.requires_grad]
     options = {"lr": recipe.lr, **recipe.optimizer_options}
-    made = _made(kind, (wanted,), options, ("optimizer", recipe.optimizer))
-    if not isinstance(made, torch.optim.Optimizer):
+    optimizer = _make("optimizer", recipe.optimizer, kind, parameters, options=options)
+    if not isinstance(optimizer, torch.optim.Optimizer):
         raise SettingError(
             f"Expected the optimizer {recipe.optimizer!r} to be a torch.optim.Optimizer, got "
-            f"{type(made).__name__}."
+            f"{type(optimizer).__name__}."
         )
-    return made
+    return optimizer
 
 
 def make_schedule(
@@ -55,24 +55,26 @@ def make_schedule(
     if recipe.schedule is None:
         return None
     schedules = torch.optim.lr_scheduler
-    kind = _found(recipe.schedule, "schedule", schedules, schedules.LRScheduler)
-    known = inspect.signature(kind).parameters
-    usual = {"total_steps": recipe.epochs * steps, "T_max": recipe.epochs, "max_lr": recipe.lr}
-    given = recipe.schedule_options
-    if "epochs" in given:  # OneCycleLR takes these two instead
-        del usual["total_steps"]
-    options = {key: value for key, value in usual.items() if key in known} | dict(given)
-    made = _made(kind, (optimizer,), options, ("schedule", recipe.schedule))
-    by_step = "total_steps" in known
-    if isinstance(made, schedules.ReduceLROnPlateau):
+    kind = _find(recipe.schedule, "schedule", schedules, schedules.LRScheduler)
+    accepted = inspect.signature(kind).parameters
+    defaults = {"total_steps": recipe.epochs * steps, "T_max": recipe.epochs, "max_lr": recipe.lr}
+    user_options = recipe.schedule_options
+    if "epochs" in user_options:  # OneCycleLR takes these two instead
+        del defaults["total_steps"]
+    options = {key: value for key, value in defaults.items() if key in accepted} | dict(
+        user_options
+    )
+    schedule = _make("schedule", recipe.schedule, kind, optimizer, options=options)
+    by_step = "total_steps" in accepted
+    if isinstance(schedule, schedules.ReduceLROnPlateau):
         # Counted in steps, it acts after validation and before the checkpoint is written.
-        every = {"interval": "step", "frequency": steps, "monitor": "validation_loss"}
-        return {"scheduler": made, **every}
-    return {"scheduler": made, "interval": "step" if by_step else "epoch"}
+        plateau_options = {"interval": "step", "frequency": steps, "monitor": "validation_loss"}
+        return {"scheduler": schedule, **plateau_options}
+    return {"scheduler": schedule, "interval": "step" if by_step else "epoch"}
 
 
 def make_transforms(augment: Mapping[str, Mapping[str, Any] | None]) -> list[Transform]:
-    """Return what changes a training image, in order.
+    """Return the transforms of a training image, in order.
 
     Raises:
         SettingError: For a name or an option that is not known.
@@ -81,20 +83,20 @@ def make_transforms(augment: Mapping[str, Mapping[str, Any] | None]) -> list[Tra
         >>> make_transforms({"RandomHorizontalFlip": {"p": 1.0}})
         [RandomHorizontalFlip(p=1.0)]
     """
-    found = []
+    transforms = []
     for name, options in augment.items():
-        kind = _found(name, "augmentation", v2, v2.Transform)
-        found.append(_made(kind, (), options or {}, ("augmentation", name)))
-    return found
+        kind = _find(name, "augmentation", v2, v2.Transform)
+        transforms.append(_make("augmentation", name, kind, options=options or {}))
+    return transforms
 
 
-def _found(name: str, what: str, home: Any, kind: type) -> Any:  # noqa: ANN401
-    """Return what is called so: a class of ``home``, or the user's own."""
+def _find(name: str, what: str, home: Any, kind: type) -> Any:  # noqa: ANN401
+    """Return the class of this name in ``home``, or the user's factory."""
     if is_factory(name):
         return load_factory(name, what)
     names = _names(home, kind)
     if name not in names:
-        raise SettingError(f"{unknown(what, name, names)} `module:factory` will do as well.")
+        raise SettingError(f"{unknown(what, name, names)} `module:factory` is allowed too.")
     return getattr(home, name)
 
 
@@ -106,19 +108,19 @@ def _names(home: Any, kind: type) -> Sequence[str]:  # noqa: ANN401
     ]
 
 
-def _made(
+def _make(
+    what: str,
+    name: str,
     kind: Any,  # noqa: ANN401
-    given: tuple[Any, ...],
+    *arguments: Any,  # noqa: ANN401
     options: Mapping[str, Any],
-    named: tuple[str, str],
 ) -> Any:  # noqa: ANN401
-    """Return ``kind(*given, **options)``, its refusal as one sentence."""
-    what, name = named
+    """Return ``kind(*arguments, **options)``; options that do not fit are refused."""
     if is_factory(name):
         with users_code(name, what):
-            return kind(*given, **options)
+            return kind(*arguments, **options)
     try:
-        return kind(*given, **options)
+        return kind(*arguments, **options)
     except HormesisError:
         raise
     except OPTION_ERRORS as error:

@@ -1,4 +1,4 @@
-"""Training goes on with a part of the parameters: those whose class a selection keeps."""
+"""Selective retraining: only parameters of the selected classes are trained."""
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import nn
 
-from hormesis.data.splits import Parts
 from hormesis.engine.progress import Report, shown
 from hormesis.errors import SettingError
 from hormesis.results.retraining import Retraining, load_retraining, write_retraining
@@ -16,20 +15,20 @@ from hormesis.results.training_run import TrainingRun
 from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
-from hormesis.training.retraining_plan import Arm, Case, opened_case
+from hormesis.training.retraining_plan import Arm, RetrainingPlan, plan_retraining
 from hormesis.training.run_folder import explaining_errors
 from hormesis.training.run_state import check_folder
 from hormesis.training.selection import Selection
 from hormesis.training.source_network import (
     SourceNetwork,
-    corpus_of,
-    network_again,
-    refuse_code,
-    trained_on_the_spot,
-    training_of,
+    data_config_of,
+    find_training,
+    is_trained_on_digits,
+    rebuild_network,
+    refuse_manifest_code,
 )
-from hormesis.training.train import Task, carry_out, parts_of
-from hormesis.training.trainable_masks import Share
+from hormesis.training.train import TrainingJob, load_training_parts, run_training
+from hormesis.training.trainable_masks import TrainableMask
 
 
 def retrain(
@@ -39,25 +38,26 @@ def retrain(
     out: str | Path,
     selection: Selection = Selection(),
     recipe: Recipe = Recipe(),
-    origin: SourceNetwork = SourceNetwork(),
-    corpus: DataConfig | None = None,
-    session: TrainerConfig = TrainerConfig(),
+    source: SourceNetwork = SourceNetwork(),
+    data_config: DataConfig | None = None,
+    trainer_config: TrainerConfig = TrainerConfig(),
 ) -> Retraining:
-    """Go on training the network of a study, but only the parameters that the selection keeps.
+    """Continue training the network of a study, but only the selected parameters.
 
-    All others are frozen, bit for bit: the run compares them at its end, and its manifest says how
-    many there were. The folder is a run like those of ``train``, which can be analysed again and is
-    taken up where it was interrupted.
+    All others are frozen bit for bit: the run compares them at its end and records their number.
+    The folder is a run like those of ``train``: it can be analysed, and resumed after an
+    interruption.
 
     Args:
         study: A study of single targets or channels, or its folder.
-        data: As ``train`` takes it; None takes the data of the training that the study is of.
+        data: As ``train`` takes it; None takes the data that the network was trained on.
         out: Folder of the run.
         selection: Which parameters are trained.
-        recipe: How; its seed decides the order of the samples. The stem is the network's.
-        origin: Where the network is; by default where the study says.
-        corpus: Which part of the data; None takes that of the training that the study is of.
-        session: What the weights do not depend on.
+        recipe: How they are trained; its seed decides the order of the samples. The stem is the
+            network's.
+        source: Where the network comes from; by default, the place named in the study.
+        data_config: Which part of the data is used; None takes that of the network's training.
+        trainer_config: Settings that do not change the weights.
 
     Returns:
         The retraining.
@@ -89,7 +89,7 @@ def retrain(
         ...     made = retrain(
         ...         study, (data, data), out=f"{folder}/run", selection=selection,
         ...         recipe=hm.Recipe(epochs=1),
-        ...         origin=hm.SourceNetwork(network=network), session=quiet,
+        ...         source=hm.SourceNetwork(network=network), trainer_config=quiet,
         ...     )
         >>> made
         Retraining(Sequential, no controls)
@@ -97,115 +97,116 @@ def retrain(
     folder = Path(out).expanduser()
     with explaining_errors(folder):
         check_folder(folder)
-    case = opened_case(study, selection)
-    with explaining_errors(folder), shown(enabled=session.progress) as report:
-        ready = prepared(case, data, origin, (recipe, corpus, session), report)
-        carry_out_arm(
-            ready, folder, ready.case.arm("selective", ready.recipe.seed), ready.recipe, report
-        )
+    plan = plan_retraining(study, selection)
+    request = RetrainingRequest(data, source, recipe, data_config, trainer_config)
+    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+        prepared = prepare_retraining(plan, request, report)
+        recipe = prepared.job.recipe
+        train_arm(prepared, folder, plan.arm("selective", recipe.seed), recipe, report)
     return load_retraining(folder)
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A case with its network and data at hand.
+class RetrainingRequest:
+    """What a user asks of a retraining besides the study and the selection; see ``retrain``."""
+
+    data: Any
+    source: SourceNetwork
+    recipe: Recipe
+    data_config: DataConfig | None
+    trainer_config: TrainerConfig
+
+
+@dataclass(frozen=True)
+class PreparedRetraining:
+    """A plan, with the network and the data loaded.
 
     Args:
-        case: The study and the selection.
-        model: What the network is built by.
-        network: The network, as it was measured; it is copied before it is trained.
-        parts: Training and validation data.
-        source: The name of the data, or None.
-        asked: Recipe, corpus and session.
+        plan: The study and the selection.
+        job: The training; its network is copied before each arm is trained.
     """
 
-    case: Case
-    model: str | nn.Module
-    network: nn.Module
-    parts: Parts
-    source: str | None
-    asked: tuple[Recipe, DataConfig, TrainerConfig]
-
-    @property
-    def recipe(self) -> Recipe:
-        """How it is trained."""
-        return self.asked[0]
+    plan: RetrainingPlan
+    job: TrainingJob
 
 
-def prepared(
-    case: Case,
-    data: Any,  # noqa: ANN401
-    origin: SourceNetwork,
-    asked: tuple[Recipe, DataConfig | None, TrainerConfig],
-    report: Report,
-) -> Ready:
-    """Read the data, and find the network of the study.
+def prepare_retraining(
+    plan: RetrainingPlan, request: RetrainingRequest, report: Report
+) -> PreparedRetraining:
+    """Load the data and the network of the study.
 
     Args:
-        case: The study and the selection.
-        data: As ``retrain`` takes it.
-        origin: Where the network is.
-        asked: Recipe, corpus and session.
+        plan: The study and the selection.
+        request: What the user asked for.
         report: Called with a stage, the work done and in all.
 
     Raises:
         HormesisError: As ``retrain`` says.
     """
-    recipe, corpus, session = asked
-    refuse_code(case.study, origin, data)
-    training = training_of(case.study, origin)
-    corpus = corpus or _corpus(training)
-    source = _source(case, data, training)
-    parts = parts_of(source, corpus, report)
-    model, network, stem = network_again(case.study, origin, parts, corpus, training)
-    name = source if isinstance(source, str) else None
-    recipe = replace(recipe, stem=stem)
-    return Ready(case, model, network, parts, name, (recipe, corpus, session))
+    study, source = plan.study, request.source
+    refuse_manifest_code(study, source, request.data)
+    training = find_training(study, source)
+    data_config = request.data_config
+    if data_config is None:
+        data_config = DataConfig() if training is None else data_config_of(training)
+    data = _training_data(study, request.data, training)
+    parts = load_training_parts(data, data_config, report)
+    rebuilt = rebuild_network(study, source, parts, data_config, training)
+    job = TrainingJob(
+        rebuilt.model,
+        rebuilt.network,
+        parts,
+        data if isinstance(data, str) else None,
+        replace(request.recipe, stem=rebuilt.stem),
+        data_config,
+        request.trainer_config,
+    )
+    return PreparedRetraining(plan, job)
 
 
-def carry_out_arm(
-    ready: Ready, folder: Path, arm: Arm, recipe: Recipe, report: Report
+def train_arm(
+    prepared: PreparedRetraining, folder: Path, arm: Arm, recipe: Recipe, report: Report
 ) -> nn.Module:
-    """Train an arm, and return the network that came out.
+    """Train an arm and return the trained network.
 
     Args:
-        ready: Network and data.
+        prepared: The plan, the network and the data.
         folder: Folder of the run.
         arm: What is trained.
-        recipe: How.
+        recipe: How it is trained.
         report: Called with a stage, the work done and in all.
 
     Raises:
         TrainingError: As ``retrain`` says.
     """
-    _, corpus, session = ready.asked
-    network = deepcopy(ready.network)
-    freezing = Freezing(network, arm.shares, batchnorm=ready.case.selection.batchnorm)
-    about = plainly(ready.case.described())
-    described = {"arm": arm.name, **arm.described(ready.case.classes)}
-    selection = {**about["selection"], **described}
-    fixed = {
-        "study": about["study"]["fingerprint"],
-        "batchnorm": ready.case.selection.batchnorm,
-        "trained": {share.parameter: _spelled(share) for share in arm.shares if share.trained},
+    plan, network = prepared.plan, deepcopy(prepared.job.network)
+    freezing = Freezing(network, arm.masks, batchnorm=plan.selection.batchnorm)
+    description = plainly(plan.described())
+    selection = {
+        **description["selection"],
+        "arm": arm.name,
+        **arm.described(plan.classes),
     }
-    task = Task(
-        ready.model,
-        network,
-        ready.parts,
-        ready.source,
-        (recipe, corpus, session),
-        freezing,
-        {"retraining": fixed},
+    question = {
+        "study": description["study"]["fingerprint"],
+        "batchnorm": plan.selection.batchnorm,
+        "trained": {mask.parameter: _mask_text(mask) for mask in arm.masks if mask.trained},
+    }
+    job = replace(
+        prepared.job,
+        network=network,
+        recipe=recipe,
+        freezing=freezing,
+        extra_question={"retraining": question},
     )
-    run = carry_out(task, folder, report)
+    run = run_training(job, folder, report)
     manifest = {
         **run.manifest,
-        **about,
+        **description,
         "selection": selection,
         "recipe": recipe.described(),
         "frozen": {
-            "values": freezing.values,
+            "values": freezing.frozen_values,
             "equal": "bit for bit, compared at the end of the run",
             "statistics": sorted(freezing.statistics),
         },
@@ -214,23 +215,19 @@ def carry_out_arm(
     return network
 
 
-def _spelled(share: Share) -> str:
-    """Return ``all``, or a letter a channel: 1 where it is trained."""
-    return "".join(str(int(on)) for on in share.channels) if share.partly else "all"
+def _mask_text(mask: TrainableMask) -> str:
+    """Return ``all``, or one digit per channel: 1 if it is trained, else 0."""
+    return "".join(str(int(on)) for on in mask.channels) if mask.is_partial else "all"
 
 
-def _corpus(training: TrainingRun | None) -> DataConfig:
-    return DataConfig() if training is None else corpus_of(training)
-
-
-def _source(case: Case, data: Any, training: TrainingRun | None) -> Any:  # noqa: ANN401
-    """Return the data that were asked for, or those of the training that the study is of."""
+def _training_data(study: Study, data: Any, training: TrainingRun | None) -> Any:  # noqa: ANN401
+    """Return the user's data, or those that the study's network was trained on."""
     if data is not None:
         return data
     if training is not None and training.source is not None:
         return training.source
-    name = case.study.manifest["question"]["data"]["name"]
-    if trained_on_the_spot(case.study):
+    name = study.manifest["question"]["data"]["name"]
+    if is_trained_on_digits(study):
         return name
     raise SettingError(
         f"Expected `data`, to train on: the study is of {name}, which came without a training."

@@ -1,4 +1,4 @@
-"""A study, and what of its network is to be trained. Nothing here needs torch."""
+"""A study, and which parameters of its network are retrained. Nothing here needs torch."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,19 +10,19 @@ from hormesis.analysis.scores import plain_scoring
 from hormesis.errors import StudyError
 from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.results.study import Study
-from hormesis.training.arms import arm_targets, counts, selected, target_classes
+from hormesis.training.arms import arm_targets, count_classes, select_targets, target_classes
 from hormesis.training.selection import Selection
-from hormesis.training.trainable_masks import Share, everything, shares_of
+from hormesis.training.trainable_masks import TrainableMask, make_full_masks, make_masks
 
 
 @dataclass(frozen=True)
-class Case:
-    """A study, and what of its network is to be trained.
+class RetrainingPlan:
+    """A study, and which parameters of its network are retrained.
 
     Args:
         study: The study.
-        selection: What was asked.
-        classes: What ``target_classes`` returned.
+        selection: The user's selection.
+        classes: From ``target_classes``.
         chosen: Names of the targets that are trained.
     """
 
@@ -32,20 +32,20 @@ class Case:
     chosen: frozenset[str]
 
     def arm(self, name: str, seed: int) -> "Arm":
-        """Return what an arm trains; no targets if it cannot be had.
+        """Return an arm of the experiment; it has no targets if none fit.
 
         Args:
             name: One of ``selection.ARMS``.
-            seed: Seed of the random ones.
+            seed: Seed of the random arms.
         """
         targets = arm_targets(name, self.classes, self.chosen, seed=seed)
         table, selection = self.study.targets, self.selection
         if name == "everything":
-            return Arm(name, targets, everything(table))
+            return Arm(name, targets, make_full_masks(table))
         if name != "selective" and selection.undecided == "train":
-            # What was never measured is frozen in the arms that the selection is compared with.
+            # Parameters that were not measured are frozen in all arms but the selective one.
             selection = replace(selection, undecided="freeze")
-        return Arm(name, targets, shares_of(table, self.classes, targets, selection))
+        return Arm(name, targets, make_masks(table, self.classes, targets, selection))
 
     def described(self) -> dict[str, dict[str, Any]]:
         """Return the study and the selection as the manifest holds them."""
@@ -65,47 +65,47 @@ class Case:
         }
 
 
-def opened_case(study: Study | str | Path, selection: Selection) -> Case:
+def plan_retraining(study: Study | str | Path, selection: Selection) -> RetrainingPlan:
     """Open a study and choose its targets, before anything slow.
 
     Raises:
-        StudyError: If it cannot be read, or is several.
+        StudyError: If it cannot be read, or is a series of studies.
         SettingError: If nothing would be trained, or nothing frozen.
     """
-    opened = study if isinstance(study, Study) else load_study_or_series(study)
-    if isinstance(opened, StudySeries):
-        epochs = ", ".join(map(str, opened.members))
+    loaded = study if isinstance(study, Study) else load_study_or_series(study)
+    if isinstance(loaded, StudySeries):
+        epochs = ", ".join(map(str, loaded.members))
         raise StudyError(
             f"The folder {study} holds the studies of epochs {epochs}: name that of one epoch, "
-            f"such as {opened.folder / f'epoch-{max(opened.members):04d}'}."
+            f"such as {loaded.folder / f'epoch-{max(loaded.members):04d}'}."
         )
-    classes = target_classes(opened, selection)
-    return Case(opened, selection, classes, selected(classes, selection))
+    classes = target_classes(loaded, selection)
+    return RetrainingPlan(loaded, selection, classes, select_targets(classes, selection))
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What one of the compared trainings trains.
+    """One arm of the experiment, and what it trains.
 
     Args:
         name: One of ``selection.ARMS``.
         targets: Names of the targets that are trained.
-        shares: What of every parameter is.
+        masks: Which channels of every parameter are trained.
     """
 
     name: str
     targets: frozenset[str]
-    shares: tuple[Share, ...]
+    masks: tuple[TrainableMask, ...]
 
     def described(self, classes: pd.DataFrame) -> dict[str, Any]:
-        """Return what is trained and frozen as the manifest holds it, and why."""
-        trained = sum(share.trained for share in self.shares)
-        there = classes.loc[classes["target"].isin(list(self.targets))]
-        left = classes.loc[~classes["target"].isin(list(self.targets))]
+        """Return what is trained and frozen, as the manifest holds it."""
+        trained = sum(share.trained for share in self.masks)
+        trained_rows = classes.loc[classes["target"].isin(list(self.targets))]
+        frozen_rows = classes.loc[~classes["target"].isin(list(self.targets))]
         return {
             "targets": sorted(self.targets),
-            "trained_targets": counts(there),
-            "frozen_targets": counts(left),
+            "trained_targets": count_classes(trained_rows),
+            "frozen_targets": count_classes(frozen_rows),
             "trained_parameters": trained,
-            "frozen_parameters": sum(share.size for share in self.shares) - trained,
+            "frozen_parameters": sum(share.size for share in self.masks) - trained,
         }

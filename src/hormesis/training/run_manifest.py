@@ -10,14 +10,18 @@ from torch import nn
 from hormesis.data.splits import Parts
 from hormesis.errors import TrainingError
 from hormesis.models.fingerprint import network_fingerprint, network_name
-from hormesis.models.normalization import normalised_by_default, normalization_of
+from hormesis.models.normalization import normalization_of, normalizes_by_default
 from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
 from hormesis.training.config import DataConfig, Recipe
 
 
-def question(
-    model: str | nn.Module, network: nn.Module, parts: Parts, asked: tuple[Recipe, DataConfig]
+def training_question(
+    model: str | nn.Module,
+    network: nn.Module,
+    parts: Parts,
+    recipe: Recipe,
+    data_config: DataConfig,
 ) -> dict[str, Any]:
     """Return what a training asks, as plain values: the weights of two that agree are the same.
 
@@ -25,9 +29,9 @@ def question(
         model: As it was asked for.
         network: The untrained network.
         parts: The data.
-        asked: The recipe, and which part of the data.
+        recipe: How it is trained.
+        data_config: Which part of the data is used.
     """
-    recipe, corpus = asked
     named = isinstance(model, str)
     return {
         "network": {
@@ -38,11 +42,11 @@ def question(
         },
         "data": {
             "name": parts.train.name,
-            "split": corpus.split,
-            "split_seed": corpus.split_seed,
-            "normalize": normalised_by_default(model)
-            if corpus.normalize is None
-            else corpus.normalize,
+            "split": data_config.split,
+            "split_seed": data_config.split_seed,
+            "normalize": normalizes_by_default(model)
+            if data_config.normalize is None
+            else data_config.normalize,
             "samples": len(parts.train),
             "validation_samples": len(parts.validation),
             "classes": parts.train.classes,
@@ -62,7 +66,7 @@ def merge_manifests(
 
     Args:
         folder: The run's folder.
-        asked: What ``question`` returned.
+        asked: What ``training_question`` returned.
         stored: What the manifest says; None for a new training.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The network that a study is of, found again and compared bit for bit."""
+"""The network that a study was made with: found, rebuilt, and compared bit for bit."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -13,25 +13,26 @@ from hormesis.errors import DataError, ModelError, SettingError, TrainingError
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.networks import check_name
-from hormesis.models.normalization import Normalized, as_recorded, normalized
+from hormesis.models.normalization import Normalized, normalized, restore_normalization
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun, load_run
 from hormesis.settings.factory import is_code
 from hormesis.training.config import DataConfig, Recipe
-from hormesis.training.digits import trained_on_digits
-from hormesis.training.train import network_of
+from hormesis.training.digits import load_or_train_on_digits
+from hormesis.training.train import build_training_network
 
 
 @dataclass(frozen=True)
 class SourceNetwork:
-    """Where the network of a study comes from. One of these is enough, or none if a study knows.
+    """Where the network of a study comes from; nothing is needed if the study records it.
 
     Args:
         network: The network itself, as ``hormesis.analyze`` was given it; it is copied.
         weights: A checkpoint of it.
-        model: What the network is built by, for ``weights``; None takes the study's name of it.
+        model: Name or ``module:factory`` of the network, for ``weights``; None takes that of the
+            study.
         stem: How its first layer is built, for ``weights``.
-        run: The folder of the training that it comes from; None takes the one the study knows.
+        run: The folder of its training; None takes the one recorded in the study.
         allow_code: Import the ``module:factory`` of network or data that a manifest names.
 
     Example:
@@ -47,39 +48,56 @@ class SourceNetwork:
     allow_code: bool = False
 
 
-def code_of(study: Study, origin: SourceNetwork, data: object) -> dict[str, str]:
-    """Return the ``module:factory`` that a manifest, and nobody else, names for model or data.
+@dataclass(frozen=True)
+class RebuiltNetwork:
+    """The network of a study, rebuilt.
+
+    Args:
+        model: The network, or the name that it is built from.
+        network: On the CPU, normalisation included.
+        stem: How its first layer is built.
+    """
+
+    model: str | nn.Module
+    network: nn.Module
+    stem: str
+
+
+def manifest_code(study: Study, source: SourceNetwork, data: object) -> dict[str, str]:
+    """Return each ``module:factory`` for model or data that only a manifest names.
 
     Args:
         study: The study.
-        origin: Where its network is.
-        data: What was asked to be trained on; None takes what the training's manifest names.
+        source: Where its network is.
+        data: The user's training data; None takes those in the training's manifest.
 
     Raises:
-        TrainingError: As ``training_of`` says.
+        TrainingError: As ``find_training`` says.
     """
-    if origin.network is not None:
+    if source.network is not None:
         return {}
-    training = training_of(study, origin)
+    training = find_training(study, source)
     name = study.manifest["question"]["network"]["name"]
     named = {"model": name} if training is None else training.code()
-    given = {"model": origin.model, "data": data}
+    user_values = {"model": source.model, "data": data}
     return {
         key: code
         for key, code in named.items()
-        if is_code(key, code) and given[key] != code and not (key == "data" and data is not None)
+        if is_code(key, code)
+        and user_values[key] != code
+        and not (key == "data" and data is not None)
     }
 
 
-def refuse_code(study: Study, origin: SourceNetwork, data: object) -> None:
-    """Refuse to import what only a manifest names.
+def refuse_manifest_code(study: Study, source: SourceNetwork, data: object) -> None:
+    """Refuse to import code that only a manifest names, unless that is allowed.
 
     Raises:
         SettingError: It names the setting, the code and the remedy.
     """
-    if origin.allow_code:
+    if source.allow_code:
         return
-    for setting, code in code_of(study, origin, data).items():
+    for setting, code in manifest_code(study, source, data).items():
         raise SettingError(
             f"The study or its training names code for its {setting}, {code!r}, which would run "
             f"with your rights: name it as `{setting}`, or pass `allow_code` if you trust these "
@@ -87,17 +105,17 @@ def refuse_code(study: Study, origin: SourceNetwork, data: object) -> None:
         )
 
 
-def training_of(study: Study, origin: SourceNetwork) -> TrainingRun | None:
-    """Return the training that a study's network comes from, or None if it comes from elsewhere.
+def find_training(study: Study, source: SourceNetwork) -> TrainingRun | None:
+    """Return the training of a study's network, or None if the network comes from elsewhere.
 
     Raises:
-        TrainingError: If nobody says where the network is, or its training is not there.
+        TrainingError: If it is not known where the network is, or its training is missing.
     """
-    said = study.manifest.get("origin") or {}
-    folder = origin.run or said.get("run")
-    if origin.network is not None or origin.weights is not None:
+    origin = study.manifest.get("origin") or {}
+    folder = source.run or origin.get("run")
+    if source.network is not None or source.weights is not None:
         return None
-    if folder is None and trained_on_the_spot(study):
+    if folder is None and is_trained_on_digits(study):
         return None
     if folder is None:
         name = study.manifest["question"]["network"]["name"]
@@ -105,7 +123,7 @@ def training_of(study: Study, origin: SourceNetwork) -> TrainingRun | None:
             f"The network of the study, {name}, is not at hand: name its checkpoint with "
             "`weights`, or the folder of its training with `run`."
         )
-    if origin.run is None and not Path(folder).is_dir():
+    if source.run is None and not Path(folder).is_dir():
         raise TrainingError(
             f"The study is of the training {folder}, which is not there: name its folder with "
             "`run`, or a checkpoint with `weights`."
@@ -113,8 +131,8 @@ def training_of(study: Study, origin: SourceNetwork) -> TrainingRun | None:
     return load_run(folder)
 
 
-def trained_on_the_spot(study: Study) -> bool:
-    """Return whether a study may be of a network that ``hormesis analyze`` trains on the digits."""
+def is_trained_on_digits(study: Study) -> bool:
+    """Return whether ``hormesis analyze`` may have trained a study's network on the digits."""
     question = study.manifest["question"]
     name = question["network"]["name"]
     elsewhere = question["data"]["name"] != "digits" or bool(study.manifest.get("origin"))
@@ -127,8 +145,8 @@ def trained_on_the_spot(study: Study) -> bool:
     return True
 
 
-def corpus_of(training: TrainingRun, root: str | None = None) -> DataConfig:
-    """Return which part of its data a training was made with.
+def data_config_of(training: TrainingRun, root: str | None = None) -> DataConfig:
+    """Return which part of its data a training used.
 
     Args:
         training: The training.
@@ -144,77 +162,72 @@ def corpus_of(training: TrainingRun, root: str | None = None) -> DataConfig:
     )
 
 
-def network_again(
+def rebuild_network(
     study: Study,
-    origin: SourceNetwork,
+    source: SourceNetwork,
     parts: Parts,
-    corpus: DataConfig,
+    data_config: DataConfig,
     training: TrainingRun | None,
-) -> tuple[str | nn.Module, nn.Module, str]:
+) -> RebuiltNetwork:
     """Return the network of a study, as it was measured.
 
     Args:
         study: The study.
-        origin: Where to look.
+        source: Where to look.
         parts: The data that it is trained on.
-        corpus: Whether a named network gets their normalisation.
-        training: What ``training_of`` returned.
-
-    Returns:
-        What the network is built by, the network on the CPU, and its stem.
+        data_config: Whether a named network normalises its inputs.
+        training: What ``find_training`` returned.
 
     Raises:
-        TrainingError: If the training has the network under no name, or not of that epoch.
+        TrainingError: If the training records no name for the network, or lacks the epoch.
         ModelError: If the network is another one.
     """
     check_shape(study, parts)
-    about = study.manifest["question"]["network"]
-    if origin.network is not None:
-        found: tuple[str | nn.Module, nn.Module, str] = (
-            origin.network,
-            deepcopy(origin.network).cpu(),
-            origin.stem,
-        )
+    recorded = study.manifest["question"]["network"]
+    if source.network is not None:
+        rebuilt = RebuiltNetwork(source.network, deepcopy(source.network).cpu(), source.stem)
     else:
-        model, stem, path = _named(study, origin, training)
+        model, stem, path = _checkpoint_of(study, source, training)
         seed = study.manifest["question"]["sweep"]["seed"]
-        network = network_of(model, parts, corpus, Recipe(stem=stem, seed=seed))
+        network = build_training_network(model, parts, data_config, Recipe(stem=stem, seed=seed))
         if path is None:
-            trained_on_digits(network, model, seed=seed)
+            load_or_train_on_digits(network, model, seed=seed)
         else:
             load_weights(network, path)
-        found = (model, _normalised_as(about, network, parts, asked=corpus.normalize), stem)
-    fingerprint = network_fingerprint(found[1])
-    if fingerprint != about["fingerprint"]:
+        network = _as_measured(recorded, network, parts, normalize=data_config.normalize)
+        rebuilt = RebuiltNetwork(model, network, stem)
+    fingerprint = network_fingerprint(rebuilt.network)
+    if fingerprint != recorded["fingerprint"]:
         raise ModelError(
-            f"The study is of another network than {_place(origin, training)}: its fingerprint is "
-            f"{about['fingerprint'][:12]}..., of this one {fingerprint[:12]}...; name the "
+            f"The study is of another network than {_location(source, training)}: its fingerprint "
+            f"is {recorded['fingerprint'][:12]}..., of this one {fingerprint[:12]}...; name the "
             "checkpoint that was analysed."
         )
-    return found
+    return rebuilt
 
 
-def _normalised_as(
-    about: Mapping[str, Any], network: nn.Module, parts: Parts, *, asked: bool | None
+def _as_measured(
+    recorded: Mapping[str, Any], network: nn.Module, parts: Parts, *, normalize: bool | None
 ) -> nn.Module:
-    """Return the network with, or without, what stood in front of it when it was measured.
+    """Return the network with the normalisation that it had when it was measured.
 
-    Manifests did not always spell it out; then the fingerprint tells, unless somebody says.
+    Older manifests do not record the normalisation; then the fingerprint decides, unless the user
+    does.
 
     Args:
-        about: What the manifest of the study says of its network.
+        recorded: The network in the study's manifest.
         network: As it is built by default.
-        parts: The data, whose normalisation may have been in front.
-        asked: Whether it was asked for.
+        parts: The data, whose normalisation may have been used.
+        normalize: The user's choice.
     """
     inner = network.network if isinstance(network, Normalized) else network
-    if "normalization" in about:
-        return as_recorded(inner, about["normalization"])
-    if asked is not None or network_fingerprint(network) == about["fingerprint"]:
+    if "normalization" in recorded:
+        return restore_normalization(inner, recorded["normalization"])
+    if normalize is not None or network_fingerprint(network) == recorded["fingerprint"]:
         return network
     mean, std = parts.train.mean, parts.train.std
     other = inner if inner is not network or not mean else normalized(inner, mean, std)
-    return other if network_fingerprint(other) == about["fingerprint"] else network
+    return other if network_fingerprint(other) == recorded["fingerprint"] else network
 
 
 def check_shape(study: Study, parts: Parts) -> None:
@@ -223,43 +236,43 @@ def check_shape(study: Study, parts: Parts) -> None:
     Raises:
         DataError: It says both.
     """
-    about = study.manifest["question"]["data"]
-    for what, there, here in (
-        ("inputs of shape", list(about.get("shape", ())), list(parts.train.shape)),
-        ("a number of classes of", about["classes"], parts.train.classes),
+    recorded = study.manifest["question"]["data"]
+    for what, expected, actual in (
+        ("inputs of shape", list(recorded.get("shape", ())), list(parts.train.shape)),
+        ("a number of classes of", recorded["classes"], parts.train.classes),
     ):
-        if there != here:
+        if expected != actual:
             raise DataError(
-                f"Expected {what} {there}, as the study has on {about['name']}, got {here} in "
-                f"{parts.train.name}."
+                f"Expected {what} {expected}, as the study has on {recorded['name']}, got "
+                f"{actual} in {parts.train.name}."
             )
 
 
-def _named(
-    study: Study, origin: SourceNetwork, training: TrainingRun | None
+def _checkpoint_of(
+    study: Study, source: SourceNetwork, training: TrainingRun | None
 ) -> tuple[str, str, Path | str | None]:
-    """Return what the network is built by, its stem, and the file with its weights, if any."""
+    """Return the network's name, its stem, and the file with its weights, if any."""
     name = study.manifest["question"]["network"]["name"]
-    if origin.weights is not None:
-        check_name(origin.model or name)
-        return origin.model or name, origin.stem, origin.weights
+    if source.weights is not None:
+        check_name(source.model or name)
+        return source.model or name, source.stem, source.weights
     if training is None:
-        return name, origin.stem, None
+        return name, source.stem, None
     question: Mapping[str, Any] = training.manifest["question"]
     if not question["network"].get("named"):
         raise TrainingError(
             f"The network of {training.folder} came from Python, without a name to build it by: "
             "pass it to `hormesis.retrain`, loaded with its checkpoint."
         )
-    said = study.manifest.get("origin") or {}
-    epoch = int(said.get("epoch", max(training.checkpoints, default=0)))
+    origin = study.manifest.get("origin") or {}
+    epoch = int(origin.get("epoch", max(training.checkpoints, default=0)))
     training.chosen([epoch])
     return question["network"]["name"], question["recipe"]["stem"], training.whole(epoch)
 
 
-def _place(origin: SourceNetwork, training: TrainingRun | None) -> str:
-    if origin.network is not None:
+def _location(source: SourceNetwork, training: TrainingRun | None) -> str:
+    if source.network is not None:
         return "the one given"
-    if origin.weights is not None:
-        return str(origin.weights)
+    if source.weights is not None:
+        return str(source.weights)
     return "that trained on the digits" if training is None else str(training.folder)

@@ -11,25 +11,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from hormesis.data.image_array import pixels_from
+from hormesis.data.image_array import image_array_from
 from hormesis.data.samples import samples_from
 from hormesis.data.splits import Parts, load_parts
 from hormesis.engine.progress import Report, shown
 from hormesis.errors import DataError, SettingError
-from hormesis.models.devices import device_named
+from hormesis.models.devices import find_device
 from hormesis.models.networks import build_for, check_network
-from hormesis.models.normalization import normalised_by_default, normalized
+from hormesis.models.normalization import normalized, normalizes_by_default
 from hormesis.results.training_run import TrainingRun, load_run, write_manifest
 from hormesis.storage.ownership import TRAINING
 from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
-from hormesis.training.fit import Kept, fit, make_loggers, quiet
+from hormesis.training.fit import CheckpointPlan, fit, make_loggers, silence_lightning
 from hormesis.training.freezing import Freezing
-from hormesis.training.lit_module import Learner
+from hormesis.training.lit_module import LitNetwork
 from hormesis.training.optimizers import make_optimizer, make_schedule
 from hormesis.training.resume import ResumePoint, repair
 from hormesis.training.run_folder import explaining_errors, locked_run
-from hormesis.training.run_manifest import merge_manifests, question, session_of
+from hormesis.training.run_manifest import merge_manifests, session_of, training_question
 from hormesis.training.run_state import check_folder, read_run_state
 
 
@@ -39,24 +39,24 @@ def train(
     *,
     out: str | Path,
     recipe: Recipe = Recipe(),
-    corpus: DataConfig = DataConfig(),
-    session: TrainerConfig = TrainerConfig(),
+    data_config: DataConfig = DataConfig(),
+    trainer_config: TrainerConfig = TrainerConfig(),
 ) -> TrainingRun:
-    """Train a network and keep it at many epochs.
+    """Train a network and keep a checkpoint of many epochs.
 
-    A run that was interrupted, also by ``kill -9``, goes on after its last whole epoch when the
-    same is asked again, and ends with the weights of an uninterrupted one, bit for bit, on the
-    same machine, device and number of threads.
+    An interrupted run, even after ``kill -9``, resumes after its last complete epoch when the same
+    call is made again. On the same machine, device and number of threads it ends with the same
+    weights as an uninterrupted run, bit for bit.
 
     Args:
         model: A torchvision name, ``timm:NAME``, ``module:factory``, or a network, which is
             trained in place and has to normalise its inputs itself.
-        data: A name that ``load_parts`` takes, or a pair of training and validation data, each of
-            which ``samples_from`` takes.
-        out: Folder of the run; see ``training.runs`` for what lies in it.
-        recipe: What the weights depend on.
-        corpus: Which part of the data, and how a named network takes them.
-        session: What the weights do not depend on.
+        data: A name that ``load_parts`` takes, or a pair of training and validation data that
+            ``samples_from`` takes.
+        out: Folder of the run; see ``results.training_run`` for its contents.
+        recipe: Everything that the weights depend on.
+        data_config: Which part of the data is used, and whether it is normalised.
+        trainer_config: Settings that do not change the weights.
 
     Returns:
         The run, with its checkpoints and metrics.
@@ -66,122 +66,129 @@ def train(
         DataError: If the data are missing, incomplete or damaged.
         ModelError: If the network cannot be built, or does not fit the data.
         TrainingError: If ``out`` holds something else or another training, cannot be written, or
-            the loss becomes NaN; the checkpoints written before stay.
+            the loss becomes NaN; earlier checkpoints stay.
 
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
         >>> data = (torch.rand(8, 1, 2, 2), torch.arange(8) % 2)
-        >>> quiet = TrainerConfig(progress=False, loggers={}, device="cpu")
+        >>> config = TrainerConfig(progress=False, loggers={}, device="cpu")
         >>> with TemporaryDirectory() as folder:
         ...     train(network, (data, data), out=f"{folder}/run", recipe=Recipe(epochs=2),
-        ...           session=quiet)
+        ...           trainer_config=config)
         TrainingRun(Sequential on custom, epochs 0, 1, 2)
     """
     folder = Path(out).expanduser()
     with explaining_errors(folder):
         check_folder(folder)
-    device_named(session.device)
-    with explaining_errors(folder), shown(enabled=session.progress) as report:
-        parts = parts_of(data, corpus, report)
-        if corpus.normalize and not parts.train.mean:
+    find_device(trainer_config.device)
+    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+        parts = load_training_parts(data, data_config, report)
+        if data_config.normalize and not parts.train.mean:
             raise SettingError(
                 "Expected data whose normalisation is known for `normalize`, got "
                 f"{parts.train.name}: leave it out, and normalise in the network."
             )
-        network = network_of(model, parts, corpus, recipe)
-        source = data if isinstance(data, str) else None
-        task = Task(model, network, parts, source, (recipe, corpus, session))
-        return carry_out(task, folder, report)
+        network = build_training_network(model, parts, data_config, recipe)
+        name = data if isinstance(data, str) else None
+        job = TrainingJob(model, network, parts, name, recipe, data_config, trainer_config)
+        return run_training(job, folder, report)
 
 
 @dataclass(frozen=True)
-class Task:
-    """A training, everything it needs at hand.
+class TrainingJob:
+    """Everything that a training needs.
 
     Args:
-        model: As it was asked for.
+        model: The user's network, or its name.
         network: On the CPU, normalisation included; it is trained in place.
         parts: Training and validation data.
-        source: The name that the data were asked for by, or None if they came from Python.
-        asked: Recipe, corpus and session.
-        freezing: What keeps a part of the network as it is; None trains all of it.
-        besides: What else belongs to the question that the run's manifest holds.
+        data_name: The user's name for the data; None for data that came from Python.
+        recipe: Everything that the weights depend on.
+        data_config: Which part of the data is used.
+        trainer_config: Settings that do not change the weights.
+        freezing: Freezes a part of the network; None trains all of it.
+        extra_question: Further entries of the question in the run's manifest.
     """
 
     model: str | nn.Module
     network: nn.Module
     parts: Parts
-    source: str | None
-    asked: tuple[Recipe, DataConfig, TrainerConfig]
+    data_name: str | None
+    recipe: Recipe
+    data_config: DataConfig
+    trainer_config: TrainerConfig
     freezing: Freezing | None = None
-    besides: Mapping[str, Any] = field(default_factory=dict)
+    extra_question: Mapping[str, Any] = field(default_factory=dict)
 
 
-def carry_out(task: Task, folder: Path, report: Report) -> TrainingRun:
-    """Check everything that can be known beforehand, then train, or go on where a run stopped.
+def run_training(job: TrainingJob, folder: Path, report: Report) -> TrainingRun:
+    """Check everything that can be checked beforehand, then start or resume the training.
 
     Args:
-        task: What is trained.
+        job: What is trained.
         folder: Folder of the run, see ``check_folder``.
         report: Called with a stage, the work done and in all.
 
     Raises:
         HormesisError: As ``train`` says.
     """
-    network, parts = task.network, task.parts
-    recipe, corpus, session = task.asked
+    network, parts, config = job.network, job.parts, job.trainer_config
     check_network(network, parts.validation.batch(torch.arange(2))[0], parts.train.classes)
-    validation = parts.validation.drawn(session.validation_samples, corpus.split_seed)
-    learner = Learner(
-        network, replace(parts, validation=validation), recipe, session, task.freezing
+    validation = parts.validation.draw(config.validation_samples, job.data_config.split_seed)
+    parts = replace(parts, validation=validation)
+    module = LitNetwork(network, parts, job.recipe, config, job.freezing)
+    question = plainly(
+        {
+            **training_question(job.model, network, job.parts, job.recipe, job.data_config),
+            **job.extra_question,
+        }
     )
-    asked = plainly({**question(task.model, network, parts, (recipe, corpus)), **task.besides})
-    device = device_named(session.device)
-    about = {
-        "data": task.source,
-        "data_root": _place(corpus),
+    device = find_device(config.device)
+    session = {
+        "data": job.data_name,
+        "data_root": _data_root(job.data_config),
         "device": str(device),
         "validated_on": len(validation),
         "notes": list(parts.notes),
     }
-    with _freezing(task.freezing):
-        make_schedule(recipe, make_optimizer(recipe, network), steps=1)  # to refuse it now
-        about = plainly(about)
-        with quiet():
-            loggers = make_loggers(session, folder)
+    with _freeze(job.freezing):
+        make_schedule(job.recipe, make_optimizer(job.recipe, network), steps=1)  # to refuse it now
+        session = plainly(session)
+        with silence_lightning():
+            loggers = make_loggers(config, folder)
             with locked_run(folder, TRAINING):
-                point, said = _begun(folder, asked, about, network)
-                stage = f"Training {asked['network']['name']}{_part(task.freezing)}"
-                every = session.checkpoint_every
-                kept = Kept(folder, point, said, every, partial(report, stage))
-                fit(learner, kept, loggers, device)
+                point, manifest = _begin_session(folder, question, session, network)
+                stage = f"Training {question['network']['name']}{_trained_share(job.freezing)}"
+                progress = partial(report, stage)
+                plan = CheckpointPlan(folder, point, manifest, config.checkpoint_every, progress)
+                fit(module, plan, loggers, device)
     return load_run(folder)
 
 
-def _begun(
-    folder: Path, asked: Mapping[str, Any], about: Mapping[str, Any], network: nn.Module
+def _begin_session(
+    folder: Path, question: Mapping[str, Any], session: Mapping[str, Any], network: nn.Module
 ) -> tuple[ResumePoint, dict[str, Any]]:
-    """Mend what is damaged of a run, begin a session, and return where it goes on.
+    """Repair a damaged run, add a session to its manifest, and return where training resumes.
 
     Raises:
         TrainingError: If the folder holds another training, or cannot be resumed.
     """
-    now = read_run_state(folder)
-    said = merge_manifests(folder, asked, now.manifest)
-    for record in now.records:
-        merge_manifests(folder, asked, record.manifest)
-    point = repair(folder, now, network)
-    told = {"mended": list(point.mended), "damaged": list(point.damaged)}
-    session = session_of({**about, **{key: value for key, value in told.items() if value}})
-    said["sessions"] = [*said["sessions"], session]
-    write_manifest(folder, said)
-    return point, {key: said[key] for key in ("question", "sessions")}
+    state = read_run_state(folder)
+    manifest = merge_manifests(folder, question, state.manifest)
+    for record in state.records:
+        merge_manifests(folder, question, record.manifest)
+    point = repair(folder, state, network)
+    damage = {"mended": list(point.mended), "damaged": list(point.damaged)}
+    session = session_of({**session, **{key: value for key, value in damage.items() if value}})
+    manifest["sessions"] = [*manifest["sessions"], session]
+    write_manifest(folder, manifest)
+    return point, {key: manifest[key] for key in ("question", "sessions")}
 
 
 @contextmanager
-def _freezing(freezing: Freezing | None) -> Iterator[None]:
-    """Freeze while the block runs, and make sure that nothing has moved.
+def _freeze(freezing: Freezing | None) -> Iterator[None]:
+    """Freeze while the block runs, and check afterwards that no frozen value has changed.
 
     Raises:
         TrainingError: If a frozen value has changed.
@@ -197,25 +204,25 @@ def _freezing(freezing: Freezing | None) -> Iterator[None]:
         freezing.stop()
 
 
-def _part(freezing: Freezing | None) -> str:
-    """Say how much of a network is trained, where that is not all of it."""
+def _trained_share(freezing: Freezing | None) -> str:
+    """Return the share of the parameters that is trained, as text; nothing for all of them."""
     if freezing is None:
         return ""
-    trained = sum(share.trained for share in freezing.shares)
-    return f", {trained / sum(share.size for share in freezing.shares):.1%} of it"
+    trained = sum(mask.trained for mask in freezing.masks)
+    return f", {trained / sum(mask.size for mask in freezing.masks):.1%} of it"
 
 
-def _place(corpus: DataConfig) -> str | None:
-    known = corpus.root or os.environ.get("HORMESIS_DATA")
-    return None if known is None else str(Path(known).expanduser().resolve())
+def _data_root(data_config: DataConfig) -> str | None:
+    root = data_config.root or os.environ.get("HORMESIS_DATA")
+    return None if root is None else str(Path(root).expanduser().resolve())
 
 
-def parts_of(data: Any, corpus: DataConfig, report: Report) -> Parts:  # noqa: ANN401
-    """Return both parts of the data, the training part as small as it was asked for.
+def load_training_parts(data: Any, data_config: DataConfig, report: Report) -> Parts:  # noqa: ANN401
+    """Return training and validation data, with ``data_config.samples`` training samples.
 
     Args:
         data: As ``train`` takes it.
-        corpus: Which part.
+        data_config: Which part of the data is used.
         report: Called with a stage, the work done and in all.
 
     Raises:
@@ -224,14 +231,14 @@ def parts_of(data: Any, corpus: DataConfig, report: Report) -> Parts:  # noqa: A
     if isinstance(data, str):
         parts = load_parts(
             data,
-            root=None if corpus.root is None else Path(corpus.root),
-            split=corpus.split,
-            seed=corpus.split_seed,
-            download=corpus.download,
+            root=None if data_config.root is None else Path(data_config.root),
+            split=data_config.split,
+            seed=data_config.split_seed,
+            download=data_config.download,
             progress=report,
         )
     elif isinstance(data, tuple | list) and len(data) == 2:
-        first, second = (pixels_from(samples_from(part)) for part in data)
+        first, second = (image_array_from(samples_from(part)) for part in data)
         classes = max(first.classes, second.classes)
         parts = Parts(replace(first, classes=classes), replace(second, classes=classes))
     else:
@@ -239,28 +246,28 @@ def parts_of(data: Any, corpus: DataConfig, report: Report) -> Parts:  # noqa: A
             "Expected the name of a data set, or a pair of training and validation data, got "
             f"{type(data).__name__}."
         )
-    return replace(parts, train=parts.train.drawn(corpus.samples, corpus.split_seed))
+    return replace(parts, train=parts.train.draw(data_config.samples, data_config.split_seed))
 
 
-def network_of(
-    model: str | nn.Module, parts: Parts, corpus: DataConfig, recipe: Recipe
+def build_training_network(
+    model: str | nn.Module, parts: Parts, data_config: DataConfig, recipe: Recipe
 ) -> nn.Module:
     """Return the untrained network, on the CPU, with the normalisation of its data inside.
 
     Args:
         model: As ``train`` takes it.
         parts: The data that it has to fit.
-        corpus: Whether the network gets their normalisation.
+        data_config: Whether the network normalises its inputs.
         recipe: Seed and stem of a named network.
 
     Raises:
         ModelError: If it cannot be built.
     """
-    pixels, wanted = parts.train, corpus.normalize
-    if wanted is None:
-        wanted = normalised_by_default(model)
+    images, normalize = parts.train, data_config.normalize
+    if normalize is None:
+        normalize = normalizes_by_default(model)
     if isinstance(model, nn.Module):
         network = model.cpu()
     else:
-        network = build_for(model, pixels.shape, pixels.classes, seed=recipe.seed, stem=recipe.stem)
-    return normalized(network, pixels.mean, pixels.std) if wanted and pixels.mean else network
+        network = build_for(model, images.shape, images.classes, seed=recipe.seed, stem=recipe.stem)
+    return normalized(network, images.mean, images.std) if normalize and images.mean else network

@@ -14,7 +14,7 @@ from hormesis.errors import StudyError
 from hormesis.report.plots.comparison import COMPARISON_PICTURES, draw_comparison
 from hormesis.report.text.comparison import print_comparison
 from hormesis.report.text.export import export_table
-from hormesis.results.comparison import Comparison, compare, open_all
+from hormesis.results.comparison import Comparison, compare, load_all
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.ownership import COMPARISON, claiming, owner
 from hormesis.storage.safe_read import read_bytes
@@ -28,7 +28,7 @@ def run(arguments: Arguments) -> None:
     options, changed = arguments[CompareOptions], arguments.given(Scoring)
     scoring = None
     if changed:
-        studies, _ = open_all(options.studies)
+        studies, _ = load_all(options.studies)
         scoring = replace(studies[0].scoring, **changed) if studies else None
     comparison = compare(
         options.studies,

@@ -19,10 +19,10 @@ from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.controls import retrain_with_controls
 from hormesis.training.controls_config import Controls, EvaluationConfig
 from hormesis.training.retrain import retrain
-from hormesis.training.retraining_plan import Case, opened_case
+from hormesis.training.retraining_plan import RetrainingPlan, plan_retraining
 from hormesis.training.run_folder import explaining_errors
 from hormesis.training.selection import Selection
-from hormesis.training.source_network import SourceNetwork, corpus_of, training_of
+from hormesis.training.source_network import SourceNetwork, data_config_of, find_training
 
 PICTURE = "accuracy.png"
 
@@ -32,8 +32,8 @@ def run(arguments: Arguments) -> int:
     options, attack = arguments[RetrainOptions], arguments[ObjectiveOptions].made()
     recipe = arguments.make(Recipe, attack=attack, adversarial=attack is not None)
     selection = _selection(arguments)
-    case = opened_case(options.study, selection)
-    origin = SourceNetwork(
+    plan = plan_retraining(options.study, selection)
+    source = SourceNetwork(
         weights=options.weights,
         model=options.model,
         stem=options.stem,
@@ -41,19 +41,20 @@ def run(arguments: Arguments) -> int:
         allow_code=arguments[RunOutput].allow_code,
     )
     settings: dict[str, Any] = {
-        "out": Path(arguments[RunOutput].out or Path("runs") / _name(case, options.controls)),
+        "out": Path(arguments[RunOutput].out or Path("runs") / _name(plan, options.controls)),
         "selection": selection,
         "recipe": recipe,
-        "origin": origin,
-        "corpus": _corpus(arguments, training_of(case.study, origin)),
-        "session": arguments[TrainerConfig],
+        "source": source,
+        "data_config": _data_config(arguments, find_training(plan.study, source)),
+        "trainer_config": arguments[TrainerConfig],
     }
     if options.controls:
-        controls = Controls(seeds=options.arm_seeds(), trial=arguments.make(EvaluationConfig))
-        made = retrain_with_controls(case.study, options.data, controls=controls, **settings)
+        evaluation_config = arguments.make(EvaluationConfig)
+        controls = Controls(seeds=options.arm_seeds(), evaluation_config=evaluation_config)
+        made = retrain_with_controls(plan.study, options.data, controls=controls, **settings)
         print_retraining(made, picture=_drawn(made))
         return 0  # what was mended is among the notes
-    made = retrain(case.study, options.data, **settings)
+    made = retrain(plan.study, options.data, **settings)
     print_retraining(made, picture=_drawn(made))
     trained = load_run(made.folder)
     return print_repairs(trained.told, trained.lost)
@@ -78,7 +79,7 @@ def _selection(arguments: Arguments) -> Selection:
     return replace(selection, scoring=replace(study.scoring, **changed))
 
 
-def _corpus(arguments: Arguments, training: TrainingRun | None) -> DataConfig | None:
+def _data_config(arguments: Arguments, training: TrainingRun | None) -> DataConfig | None:
     """Return which part of the data was asked for; None for that of the study's training."""
     asked = arguments[DataConfig]
     if arguments[RetrainOptions].data is not None:
@@ -86,11 +87,13 @@ def _corpus(arguments: Arguments, training: TrainingRun | None) -> DataConfig | 
     if training is None:
         return None
     changed = {"root": asked.root, "samples": asked.samples, "download": asked.download}
-    return replace(corpus_of(training), **{name: value for name, value in changed.items() if value})
+    return replace(
+        data_config_of(training), **{name: value for name, value in changed.items() if value}
+    )
 
 
-def _name(case: Case, controls: bool) -> str:
+def _name(plan: RetrainingPlan, controls: bool) -> str:
     """Return the name of the folder that a retraining gets unless it is given one."""
-    about = case.described()["study"]
-    source = ModelAndData(model=about["network"], data=about["data"])
-    return source.study_name("controls" if controls else "selective")
+    about = plan.described()["study"]
+    named = ModelAndData(model=about["network"], data=about["data"])
+    return named.study_name("controls" if controls else "selective")

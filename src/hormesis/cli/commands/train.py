@@ -19,8 +19,8 @@ def run(arguments: Arguments) -> int:
         data,
         out=Path(arguments[RunOutput].out or Path("runs") / name),
         recipe=arguments.make(Recipe, attack=arguments[TrainingAttackOptions].made()),
-        corpus=arguments[DataConfig],
-        session=arguments[TrainerConfig],
+        data_config=arguments[DataConfig],
+        trainer_config=arguments[TrainerConfig],
     )
     print_run(trained)
     return print_repairs(trained.told, trained.lost)

@@ -16,7 +16,7 @@ from hormesis.report.views.comparison_text import (
 )
 from hormesis.report.views.numbers import finite_numbers
 from hormesis.report.views.sources import Gathered
-from hormesis.results.comparability import described
+from hormesis.results.comparability import describe_studies
 from hormesis.results.comparison import Comparison, compare
 
 _MOST_ROWS = 400
@@ -33,7 +33,7 @@ def compared(gathered: Gathered) -> Comparison | str:
     if not gathered.over:
         return ""
     try:
-        about = described(list(gathered.studies))
+        about = describe_studies(list(gathered.studies))
         repeated = bool(about.duplicated(list(_ALIKE)).any())
         pool = _ALIKE if repeated and gathered.over in ("models", "data") else ()
         return compare(list(gathered.studies), over=gathered.over, group_by=pool)

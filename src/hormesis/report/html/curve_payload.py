@@ -38,7 +38,7 @@ def curves_payload(study: Study, names: Sequence[str], place: dict[str, int]) ->
     for row, (target, name) in enumerate(sweeps.names):
         own = found.setdefault(
             str(place[target]),
-            {"samples": study.prefix_of[target].samples, "filters": {}, "pulse": None},
+            {"samples": study.group_of[target].samples, "filters": {}, "pulse": None},
         )
         own["filters"][name] = {
             **{key: rounded_numbers(values[row]) for key, values in columns.items()},

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from hormesis.analysis.classes import legend, letter
-from hormesis.analysis.readings import MEANINGS, beside
+from hormesis.analysis.readings import MEANINGS, other_reading
 from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat import MIDDLE, luminance, reach_of, score_text
 from hormesis.report.plots.style import DIVERGING
@@ -64,7 +64,7 @@ def study_html(study: Study) -> str:
         f"robust within ±{scoring.tolerance:g}; "
         f"{legend(name for row in rows for name in row.classes)}, f? r? a? undecided"
     )
-    reading = beside(scoring)
+    reading = other_reading(scoring)
     heat = _heat_map(
         [*SCORES, f"by {reading}"],
         [(row.target, [*_cells(row), _beside(row)]) for row in rows[:_MOST_ROWS]],
@@ -96,7 +96,9 @@ def series_html(studies: StudySeries) -> str:
     heat = _heat_map([f"epoch {epoch}" for epoch in by_epoch], list(rows.items())[:_MOST_ROWS])
     made = f"{main_filter(first.scores)} filter, adversarial score"
     scoring = first.scoring
-    said = f"reference {scoring.reference}; under the pointer: by {beside(scoring)}, no class"
+    said = (
+        f"reference {scoring.reference}; under the pointer: by {other_reading(scoring)}, no class"
+    )
     return _page(study_lines(first)[0], bases, heat, [made, said])
 
 

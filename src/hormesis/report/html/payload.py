@@ -7,7 +7,7 @@ import pandas as pd
 
 from hormesis.analysis.chance import is_binary
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.readings import beside
+from hormesis.analysis.readings import other_reading
 from hormesis.analysis.scores import SCORES
 from hormesis.report.html.curve_payload import curves_payload
 from hormesis.report.views.figures import extreme_targets, main_filter
@@ -43,7 +43,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
     measured = int(study.manifest["base"].get("samples", question["data"]["samples"]))
     chosen = extreme_targets(study, MOST_TARGETS)
     table = study.targets.set_index("target").loc[chosen]
-    bases = [study.prefix_of[name].base for name in chosen]
+    bases = [study.group_of[name].base for name in chosen]
     picture = network_picture(study)
     place = {name: number for number, name in enumerate(chosen)}
     return {
@@ -78,7 +78,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             "adversarial": rounded_numbers(one.adversarial for one in bases),
         },
         "scores": _scores(study, chosen),
-        "beside": beside(study.scoring),
+        "beside": other_reading(study.scoring),
         "network": {
             "known": picture.known,
             "rows": [

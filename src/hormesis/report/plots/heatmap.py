@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from hormesis.analysis.classes import UNDECIDED
-from hormesis.analysis.readings import beside
+from hormesis.analysis.readings import other_reading
 from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat import (
     draw_heat,
@@ -55,7 +55,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
             write_cells(axes, image, [_texts(row) for row in rows], size=5.5)
             if len(filters) == 1:
                 readings = [row.reading for row in rows]
-                write_beside(axes, readings, beside(study.scoring), size=5.5)
+                write_beside(axes, readings, other_reading(study.scoring), size=5.5)
             explained.append(image)
         explain_colours(panels, explained[0], filters[0] if len(filters) == 1 else "filtering")
         return finished(figure)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.readings import beside
+from hormesis.analysis.readings import other_reading
 from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat import (
     draw_heat,
@@ -70,7 +70,7 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     axes.set_title(
         f"{main_filter(study.scores)} scores\nreference {study.scoring.reference}".replace("_", " ")
     )
-    write_beside(axes, [row.reading for row in rows], beside(study.scoring), size=5.4)
+    write_beside(axes, [row.reading for row in rows], other_reading(study.scoring), size=5.4)
     explain_colours([axes], image)
 
 
@@ -90,7 +90,7 @@ def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool
         axes.plot(curve.progress, curve.clean, label="clean", **CLEAN)
         axes.plot(curve.progress, curve.adversarial, label="adversarial", **ADVERSARIAL)
         axes.plot(curve.progress, curve.density, label="density (share kept)", **REFERENCE)
-        base = study.prefix_of[target].base
+        base = study.group_of[target].base
         axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
         axes.axhline(base.adversarial, color=ADVERSARIAL["color"], linewidth=0.6, zorder=0)
         name = short(target.removesuffix(".weight"))

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from hormesis.analysis.readings import MEANINGS, beside, counted
+from hormesis.analysis.readings import MEANINGS, count_readings, other_reading
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.contradictions import contradictions
@@ -36,7 +36,7 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
     for name in ("epoch", "ε", "clean", "adversarial"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("targets by adversarial score")
-    reading = beside(first.scoring)
+    reading = other_reading(first.scoring)
     table.add_column(f"by {reading}", header_style="dim", style="dim")
     rows = studies.base.to_dict("records")
     for row, study in zip(rows, studies.members.values(), strict=True):
@@ -47,7 +47,7 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
             f"{row['clean']:.4g}",
             f"{row['adversarial']:.4g}",
             ", ".join(f"{count} {name}" for name, count in counts.items()),
-            counted(study.readings, main_filter(study.scores)),
+            count_readings(study.readings, main_filter(study.scores)),
         )
     console.print(table)
     scoring = first.scoring

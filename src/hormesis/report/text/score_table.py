@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.classes import CLASSES, legend, letter
-from hormesis.analysis.readings import MEANINGS, beside, counted
+from hormesis.analysis.readings import MEANINGS, count_readings, other_reading
 from hormesis.analysis.scores import SCORES
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
@@ -31,7 +31,7 @@ def score_overview(study: Study) -> RenderableType:
         table.add_column(score, no_wrap=True)
     other = study.has_outcomes
     if other:
-        table.add_column(f"by {beside(study.scoring)}", no_wrap=True, header_style="dim")
+        table.add_column(f"by {other_reading(study.scoring)}", no_wrap=True, header_style="dim")
     for row in rows[:_MOST_ROWS]:
         cells = [_cell(row, place) for place in range(len(SCORES))]
         table.add_row(Text(row.target), *cells, *([Text(row.reading, style="dim")] * other))
@@ -76,7 +76,7 @@ def _explain(study: Study) -> str:
         f"{made}\n{legend(name for row in target_rows(study) for name in row.classes)}; "
         "f? r? a? undecided; "
         f"± {100 * scoring.level:g}% interval{adjusted}\n"
-        f"by {beside(scoring)}: {MEANINGS[beside(scoring)]}; no class"
+        f"by {other_reading(scoring)}: {MEANINGS[other_reading(scoring)]}; no class"
     )
 
 
@@ -84,7 +84,7 @@ def reading_lines(study: Study) -> list[str]:
     """Return what the other reading says, and where it contradicts the classes, in lines."""
     lines = []
     for score in ("clean", "adversarial"):
-        found = counted(study.readings, main_filter(study.scores), score)
+        found = count_readings(study.readings, main_filter(study.scores), score)
         if found:
-            lines.append(f"{score} by {beside(study.scoring)}: {found}")
+            lines.append(f"{score} by {other_reading(study.scoring)}: {found}")
     return [*lines, *contradictions(study)]

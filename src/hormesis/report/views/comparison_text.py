@@ -3,7 +3,7 @@
 import pandas as pd
 
 from hormesis.analysis.classes import IMPROVING, legend
-from hormesis.analysis.readings import MEANINGS, beside
+from hormesis.analysis.readings import MEANINGS, other_reading
 from hormesis.analysis.scores import SCORES
 from hormesis.results.comparison import Comparison
 
@@ -18,7 +18,7 @@ POOLED = (
 
 def beside_line(comparison: Comparison) -> str:
     """Return what the other reading says of each study, which classes are not made from."""
-    reading = beside(comparison.scoring)
+    reading = other_reading(comparison.scoring)
     every = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
     said = "; ".join(f"{name}: {text or 'nothing'}" for name, text in every)
     return (

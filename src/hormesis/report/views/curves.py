@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from hormesis.analysis.chance import is_binary
 from hormesis.analysis.response_intervals import KINDS, around_mean, mean_squares, wilson
-from hormesis.analysis.scores import relative
+from hormesis.analysis.scores import relative_response
 from hormesis.results.study import Study
 
 _Values = tuple[float, ...]
@@ -78,10 +78,10 @@ def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFra
         table = table.loc[table["target"].isin(targets)]
     binary = is_binary(study.manifest)
     parts = []
-    for prefix in study.prefixes:
+    for prefix in study.settled_groups:
         rows = table.loc[table["target"].isin(prefix.targets)]
         if prefix.samples > 1 and (binary or study.has_outcomes) and len(rows):
-            factor = float(study.law(study.scoring, prefix.samples).critical())
+            factor = float(study.interval_method(study.scoring, prefix.samples).critical())
             squares = {} if binary else mean_squares(rows, prefix.samples, study.blocks())
             for kind in KINDS:
                 mean = rows[kind].to_numpy(float)
@@ -108,7 +108,7 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
     """
     every = with_bands(study, [target]) if bands else study.responses
     rows = every.loc[every["target"] == target].sort_values("step")
-    base = study.prefix_of[target].base
+    base = study.group_of[target].base
     return [
         RelativeResponses(
             target,
@@ -129,7 +129,7 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Relativ
         base = float(sweep[kind].iloc[0])
 
     def by_base(column: str) -> Float[np.ndarray, " steps"]:
-        return relative(sweep[column].to_numpy(float), base, higher_is_better=better)
+        return relative_response(sweep[column].to_numpy(float), base, higher_is_better=better)
 
     low, high = f"{kind}_low", f"{kind}_high"
     if not better:  # turned over, and so its ends change places

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hormesis.errors import StudyError
-from hormesis.results.comparability import described, labels
-from hormesis.results.comparison import open_all
+from hormesis.results.comparability import describe_studies, study_labels
+from hormesis.results.comparison import load_all
 from hormesis.results.retraining import Retraining, is_retraining, load_retraining
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
@@ -56,7 +56,7 @@ def gather(given: Any) -> Gathered:  # noqa: ANN401
         elif isinstance(one, str | Path) and is_retraining(Path(one).expanduser()):
             retrainings.append(load_retraining(one))
         else:
-            opened, said = open_all(one)
+            opened, said = load_all(one)
             studies += opened
             notes += said
     if not studies and not retrainings:
@@ -73,7 +73,7 @@ def _labels(studies: Sequence[Study], over: str) -> list[str]:
     """Return what tells studies apart, without the marks for what is not known of some."""
     if not over:
         return [study.manifest["question"]["network"]["name"] for study in studies]
-    whole = labels(studies, described(studies), over)
+    whole = study_labels(studies, describe_studies(studies), over)
     short = [" ".join(word for word in label.split() if word != "?") for label in whole]
     return short if all(short) and len(set(short)) == len(short) else whole
 
@@ -82,7 +82,7 @@ def varying(studies: Sequence[Study]) -> str:
     """Return what varies between studies, as ``hormesis.compare`` names it; empty for one."""
     if len(studies) < 2:
         return ""
-    about = described(studies)
+    about = describe_studies(studies)
     if len(set(about["model"])) > 1:
         return "models"
     if len(set(about["data"])) > 1:

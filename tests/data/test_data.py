@@ -14,7 +14,7 @@ from torchvision.transforms import ToTensor
 
 from hormesis.data.datasets import NAMED_DATASETS, digits, load_data
 from hormesis.data.samples import take
-from hormesis.data.sampling import drawn, stratified
+from hormesis.data.sampling import draw_balanced, draw_stratified
 from hormesis.errors import DataError, SettingError
 
 DATA = os.environ.get("HORMESIS_DATA")
@@ -51,7 +51,7 @@ def test_digits_are_the_8x8_images_interpolated_between_pixel_centres():
     """One image against a plain loop over pixels (bilinear, edges repeated)."""
     held_out = digits("test")
     raw: Any = load_digits()
-    small = raw.images[int(stratified(torch.from_numpy(raw.target), 180, seed=0)[0])] / 16
+    small = raw.images[int(draw_stratified(torch.from_numpy(raw.target), 180, seed=0)[0])] / 16
     expected = np.empty((32, 32))
     for row in range(32):
         for column in range(32):
@@ -118,7 +118,7 @@ def test_a_subset_is_drawn_from_the_labels(mnist_root):
     subset = load_data("mnist", root=mnist_root, samples=10, seed=3)
     assert subset.labels.tolist() != list(range(10))
     assert sorted(subset.labels.tolist()) == list(range(10))
-    chosen = drawn(whole.labels, 10, seed=3)
+    chosen = draw_balanced(whole.labels, 10, seed=3)
     assert torch.equal(subset.inputs, whole.inputs[chosen])
 
 

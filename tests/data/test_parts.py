@@ -13,8 +13,8 @@ from torchvision.transforms import ToTensor
 
 from hormesis.data import image_cache as module
 from hormesis.data.datasets import digits, load_data
-from hormesis.data.image_array import Pixels, pixels_from
-from hormesis.data.image_cache import decoded
+from hormesis.data.image_array import ImageArray, image_array_from
+from hormesis.data.image_cache import decode_images
 from hormesis.data.samples import samples_from
 from hormesis.data.splits import held_out, load_parts
 from hormesis.errors import DataError
@@ -44,7 +44,7 @@ def rows(pixels):
 def test_a_batch_is_what_a_plain_loop_reads(data):
     count = data.draw(st.integers(1, 12))
     values = np.random.default_rng(count).integers(0, 256, (count, 2, 3, 3), dtype=np.uint8)
-    pixels = Pixels(values, torch.arange(count) % 2, (0.0, 1.0), 2, "made up")
+    pixels = ImageArray(values, torch.arange(count) % 2, (0.0, 1.0), 2, "made up")
     numbers = st.lists(st.integers(0, count - 1), min_size=1, max_size=12)
     outer = data.draw(numbers)
     inner = data.draw(st.lists(st.integers(0, len(outer) - 1), min_size=1, max_size=12))
@@ -57,24 +57,24 @@ def test_a_batch_is_what_a_plain_loop_reads(data):
 
 def test_pixels_and_samples_are_the_same_data():
     samples = digits()
-    back = pixels_from(samples).samples()
+    back = image_array_from(samples).samples()
     assert back.fingerprint() == samples.fingerprint()
     assert (back.name, back.classes, back.mean) == (samples.name, 10, samples.mean)
 
 
 def test_a_fingerprint_tells_rows_order_and_labels_apart():
     values = np.random.default_rng(0).integers(0, 256, (6, 1, 2, 2), dtype=np.uint8)
-    pixels = Pixels(values, torch.arange(6) % 3, (0.0, 1.0), 3, "made up")
-    relabelled = Pixels(values, (torch.arange(6) + 1) % 3, (0.0, 1.0), 3, "made up")
+    pixels = ImageArray(values, torch.arange(6) % 3, (0.0, 1.0), 3, "made up")
+    relabelled = ImageArray(values, (torch.arange(6) + 1) % 3, (0.0, 1.0), 3, "made up")
     same = pixels.subset(torch.arange(6))
-    others = (pixels.subset(torch.tensor([1, 0, 2, 3, 4, 5])), relabelled, pixels.drawn(5, 0))
+    others = (pixels.subset(torch.tensor([1, 0, 2, 3, 4, 5])), relabelled, pixels.draw(5, 0))
     assert same.fingerprint() == pixels.fingerprint()
     assert len({pixels.fingerprint(), *(other.fingerprint() for other in others)}) == 4
 
 
 def test_what_is_no_data_is_refused():
-    with pytest.raises(DataError, match="Expected `Samples` or `Pixels`, got int"):
-        pixels_from(3)
+    with pytest.raises(DataError, match="Expected `Samples` or `ImageArray`, got int"):
+        image_array_from(3)
 
 
 # --- parts --------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_a_folder_of_images_loses_a_tenth_of_each_class(tmp_path):
 def test_too_few_samples_to_hold_some_out_are_refused():
     few = samples_from((torch.rand(19, 1, 2, 2), torch.arange(19) % 2))
     with pytest.raises(DataError, match=r"at least 20 samples.*got 19"):
-        held_out(pixels_from(few), seed=0)
+        held_out(image_array_from(few), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_an_incomplete_training_set_is_named(tiny, damage, message):
 
 def test_two_files_in_turn_keep_their_order(tiny):
     files = sorted((tiny / "train").rglob("*.JPEG"), key=lambda path: path.name[::-1])
-    found = decoded(files, "mixed", beside=tiny)
+    found = decode_images(files, "mixed", beside=tiny)
     for row, file in enumerate(files):
         with Image.open(file) as image:
             assert np.array_equal(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from hormesis.data.samples import Samples, check_form, mixed, samples_from, take
-from hormesis.data.sampling import balanced, drawn, stratified
+from hormesis.data.samples import Samples, check_form, randomize_order, samples_from, take
+from hormesis.data.sampling import balanced_order, draw_balanced, draw_stratified
 from hormesis.errors import DataError
 
 
@@ -145,9 +145,9 @@ def draws(draw):
 
 @given(draws())
 @settings(deadline=None)
-def test_every_class_keeps_its_share_to_within_one_sample(drawn):
-    labels, count, seed = drawn
-    chosen = stratified(torch.tensor(labels), count, seed).tolist()
+def test_every_class_keeps_its_share_to_within_one_sample(case):
+    labels, count, seed = case
+    chosen = draw_stratified(torch.tensor(labels), count, seed).tolist()
     assert chosen == sorted(set(chosen))
     assert len(chosen) == count
     for value in set(labels):
@@ -157,41 +157,41 @@ def test_every_class_keeps_its_share_to_within_one_sample(drawn):
 
 @given(draws())
 @settings(deadline=None)
-def test_the_same_seed_gives_the_same_samples_whatever_the_classes_are_called(drawn):
-    labels, count, seed = drawn
-    first = stratified(torch.tensor(labels), count, seed)
-    again = stratified(torch.tensor([2 * value + 100 for value in labels]), count, seed)
+def test_the_same_seed_gives_the_same_samples_whatever_the_classes_are_called(case):
+    labels, count, seed = case
+    first = draw_stratified(torch.tensor(labels), count, seed)
+    again = draw_stratified(torch.tensor([2 * value + 100 for value in labels]), count, seed)
     assert first.tolist() == again.tolist()
 
 
 def test_a_saved_draw_comes_out_again():
     labels = torch.arange(40) % 4
-    assert stratified(labels, 6, seed=7).tolist() == [6, 10, 23, 24, 32, 37]
+    assert draw_stratified(labels, 6, seed=7).tolist() == [6, 10, 23, 24, 32, 37]
 
 
 def test_seeds_differ_and_ties_between_classes_go_to_different_ones():
     labels = torch.arange(200).repeat(5)
-    draws_ = [stratified(labels, 10, seed) for seed in range(20)]
+    draws_ = [draw_stratified(labels, 10, seed) for seed in range(20)]
     assert len({tuple(chosen.tolist()) for chosen in draws_}) == 20
     assert len(set(labels[torch.cat(draws_)].tolist())) > 50
 
 
 def test_every_sample_can_be_drawn_and_all_of_them_at_once():
     labels = torch.tensor([0, 0, 0, 1, 1, 1])
-    seen = {index for seed in range(50) for index in stratified(labels, 2, seed).tolist()}
+    seen = {index for seed in range(50) for index in draw_stratified(labels, 2, seed).tolist()}
     assert seen == set(range(6))
-    assert stratified(labels, 6, seed=3).tolist() == list(range(6))
+    assert draw_stratified(labels, 6, seed=3).tolist() == list(range(6))
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1, 7])
 def test_a_count_that_cannot_be_drawn_is_refused(count):
     with pytest.raises(DataError, match=f"`samples` from 2 to 6, the number there is, got {count}"):
-        stratified(torch.zeros(6, dtype=torch.int64), count, seed=0)
+        draw_stratified(torch.zeros(6, dtype=torch.int64), count, seed=0)
 
 
 def test_a_negative_seed_is_refused():
     with pytest.raises(DataError, match="`seed` to be at least 0, got -1"):
-        stratified(torch.zeros(6, dtype=torch.int64), 2, seed=-1)
+        draw_stratified(torch.zeros(6, dtype=torch.int64), 2, seed=-1)
 
 
 # --- draws --------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_a_negative_seed_is_refused():
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 99))
 def test_every_beginning_of_the_order_has_every_class_in_its_share(labels, seed):
-    order = balanced(torch.tensor(labels), seed).tolist()
+    order = balanced_order(torch.tensor(labels), seed).tolist()
     assert sorted(order) == list(range(len(labels)))
     for count in range(1, len(labels) + 1):
         here = [labels[index] for index in order[:count]]
@@ -211,14 +211,14 @@ def test_every_beginning_of_the_order_has_every_class_in_its_share(labels, seed)
 
 def test_equal_classes_have_equal_shares_of_round_draws():
     labels = torch.arange(1000) % 10
-    chosen = labels[drawn(labels, 50, seed=3)]
+    chosen = labels[draw_balanced(labels, 50, seed=3)]
     assert torch.bincount(chosen).tolist() == [5] * 10
 
 
 @given(st.lists(st.integers(0, 4), min_size=4, max_size=60), st.data(), st.integers(0, 99))
 def test_a_smaller_draw_is_the_beginning_of_a_larger(labels, data, seed):
     some, more = sorted(data.draw(st.tuples(*[st.integers(2, len(labels))] * 2)))
-    small, large = (drawn(torch.tensor(labels), count, seed) for count in (some, more))
+    small, large = (draw_balanced(torch.tensor(labels), count, seed) for count in (some, more))
     assert torch.equal(large[:some], small)
 
 
@@ -226,31 +226,31 @@ def test_every_sample_is_drawn_equally_often():
     labels = torch.tensor([0] * 9 + [1] * 3 + [2])
     counts = torch.zeros(13)
     for seed in range(2000):
-        counts[drawn(labels, 4, seed)] += 1
+        counts[draw_balanced(labels, 4, seed)] += 1
     assert (counts / 2000 - 4 / 13).abs().max() < 0.05
 
 
 def test_the_order_to_the_letter():
     labels = torch.tensor([0] * 6 + [1] * 3)
-    assert balanced(labels, seed=7).tolist() == [3, 6, 4, 0, 2, 8, 5, 1, 7]
+    assert balanced_order(labels, seed=7).tolist() == [3, 6, 4, 0, 2, 8, 5, 1, 7]
 
 
 @pytest.mark.parametrize(("count", "seed"), [(1, 0), (7, 0), (3, -1)])
 def test_draws_that_cannot_be_made_are_refused(count, seed):
     with pytest.raises(DataError, match=r"Expected `(samples|seed)`"):
-        drawn(torch.zeros(6, dtype=torch.int64), count, seed)
+        draw_balanced(torch.zeros(6, dtype=torch.int64), count, seed)
 
 
 def test_samples_are_mixed_once():
     whole = Samples(images(8), LABELS, (0.0, 1.0), 3, "custom")
-    once = mixed(whole)
+    once = randomize_order(whole)
     assert once.places is not None
     assert torch.equal(once.inputs, whole.inputs[once.places])
-    assert mixed(once) is once
+    assert randomize_order(once) is once
     some = samples_from(whole, count=5, seed=0)
     assert some.places is not None
     assert torch.equal(some.places, once.places[:5])
-    assert mixed(some) is some
+    assert randomize_order(some) is some
     two = take(once, torch.tensor([4, 1])).places
     assert two is not None
     assert torch.equal(two, once.places[[4, 1]])
@@ -284,7 +284,7 @@ def kinds():
 def test_all_kinds_of_data_give_the_same_samples(kind, count):
     expected = Samples(images(8), LABELS, (0.0, 1.0), 3, "custom")
     if count is not None:
-        expected = take(expected, drawn(LABELS, count, seed=2))
+        expected = take(expected, draw_balanced(LABELS, count, seed=2))
     samples = samples_from(kinds()[kind], count=count, seed=2)
     assert samples.fingerprint() == expected.fingerprint()
     assert (samples.classes, samples.name) == (3, "custom")
@@ -302,13 +302,13 @@ def test_declarations_are_kept():
 def test_only_the_drawn_items_of_a_dataset_with_targets_are_read():
     dataset = Counted(images(8), LABELS, LABELS)
     samples_from(dataset, count=3, seed=1)
-    assert dataset.read == drawn(LABELS, 3, seed=1).tolist()
+    assert dataset.read == draw_balanced(LABELS, 3, seed=1).tolist()
 
 
 def test_a_subset_draws_by_the_labels_of_its_own_items():
     dataset = Counted(images(8), LABELS, LABELS.tolist())
     samples_from(Subset(dataset, [7, 0, 3, 4]), count=2, seed=1)
-    chosen = drawn(LABELS[[7, 0, 3, 4]], 2, seed=1)
+    chosen = draw_balanced(LABELS[[7, 0, 3, 4]], 2, seed=1)
     assert dataset.read == torch.tensor([7, 0, 3, 4])[chosen].tolist()
 
 
@@ -316,7 +316,7 @@ def test_a_subset_draws_by_the_labels_of_its_own_items():
 def test_targets_that_are_no_labels_are_not_trusted(targets):
     dataset = Counted(images(8), LABELS, targets)
     samples = samples_from(dataset, count=3, seed=1)
-    assert samples.labels.tolist() == LABELS[drawn(LABELS, 3, seed=1)].tolist()
+    assert samples.labels.tolist() == LABELS[draw_balanced(LABELS, 3, seed=1)].tolist()
 
 
 def test_a_loader_is_read_in_its_order_and_once():
@@ -399,7 +399,7 @@ def test_data_that_cannot_be_read_is_refused(data, message):
 
 def test_a_value_that_is_not_finite_is_named_by_the_dataset_s_own_number():
     inputs = images(8)
-    broken = drawn(LABELS, 3, seed=1)[1]
+    broken = draw_balanced(LABELS, 3, seed=1)[1]
     inputs[broken] = float("nan")
     with pytest.raises(DataError, match=f"NaN in sample {int(broken)} "):
         samples_from(Counted(inputs, LABELS, LABELS), count=3, seed=1)

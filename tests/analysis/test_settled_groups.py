@@ -132,12 +132,12 @@ def test_a_study_of_others_is_told_what_it_lacks():
 
 def test_rows_of_a_table_have_the_law_of_their_own_samples():
     counts = np.array([256, 1000, 256])
-    law = ConfidenceSequence(counts, PLANNED, 0.95)
+    interval_method = ConfidenceSequence(counts, PLANNED, 0.95)
     single = [ConfidenceSequence(int(count), PLANNED, 0.95) for count in counts]
     distance = np.array([2.0, 3.0, 4.0])
-    assert law.critical().tolist() == [float(one.critical()) for one in single]
+    assert interval_method.critical().tolist() == [float(one.critical()) for one in single]
     expected = [one.p_value(distance)[place] for place, one in enumerate(single)]
-    assert law.p_value(distance).tolist() == expected
+    assert interval_method.p_value(distance).tolist() == expected
 
 
 # Comparisons

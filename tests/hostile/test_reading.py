@@ -94,7 +94,7 @@ def test_whatever_lies_in_the_place_of_any_file(made, tmp_path, name):
     assert not bad, f"{len(bad)}: {bad[:5]}"
 
 
-@pytest.mark.parametrize("place", ["manifest.json", "accuracy.parquet", "effects.parquet"])
+@pytest.mark.parametrize("place", ["manifest.json", "outcomes.parquet", "effects.parquet"])
 @pytest.mark.parametrize("what", ["pipe", "link to a device", "terabyte", "repeated table"])
 def test_what_lies_in_the_place_of_a_file_of_a_retraining(tmp_path, place, what):
     folder = tmp_path / "retrained"

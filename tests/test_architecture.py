@@ -261,8 +261,7 @@ def test_no_two_public_things_share_a_name():
     homes: dict[str, list[str]] = {}
     for module, path in MODULES.items():
         for node in parsed(path).body:
-            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"
-            if public:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_":
                 homes.setdefault(node.name, []).append(module)
     twice = {name: modules for name, modules in homes.items() if len(modules) > 1}
     assert {name: twice[name] for name in twice.keys() - INTERFACES - USED_TWICE} == {}

@@ -125,14 +125,11 @@ class Study:
             return with_intervals(scores, None, None, scoring)
         moments = group_moments(self.responses, self.settled_groups, scoring, self.blocks)
         if scoring.interval == "bootstrap" and self.planned is None:
-            standard_errors = bootstrap_errors(
-                self.sweeps, self.base, scoring, self.blocks, moments
-            )
+            errors = bootstrap_errors(self.sweeps, self.base, scoring, self.blocks, moments)
         else:
-            standard_errors = moments.standard_errors(population_of(self.manifest, scoring))
-        return with_intervals(
-            scores, standard_errors, self.interval_method(scoring, moments.samples), scoring
-        )
+            errors = moments.standard_errors(population_of(self.manifest, scoring))
+        method = self.interval_method(scoring, moments.samples)
+        return with_intervals(scores, errors, method, scoring)
 
     @cached_property
     def readings(self) -> pd.DataFrame:

@@ -46,6 +46,17 @@ class MissingExtraError(HormesisError, ImportError):
     """An optional package is needed for what was asked."""
 
 
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean ...?`` with the nearest known names, or nothing.
+
+    Example:
+        >>> did_you_mean("hi_pass", ["high_pass", "pulse_wave"]), did_you_mean("x", ["high_pass"])
+        (' Did you mean high_pass?', '')
+    """
+    near = difflib.get_close_matches(given, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
     """Return the sentence that refuses a name and offers the nearest known ones.
 
@@ -59,9 +70,7 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
         "Unknown filter 'hi_pass'. Did you mean high_pass or low_pass? Known: high_pass, low_pass."
     """
     names = list(known)
-    near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f"Unknown {what} {given!r}.{hint} Known: {', '.join(names)}."
+    return f"Unknown {what} {given!r}.{did_you_mean(given, names)} Known: {', '.join(names)}."
 
 
 # Letters that turn the direction of what follows, so that a reader sees another text.

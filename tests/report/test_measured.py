@@ -33,10 +33,10 @@ def test_epsilon_is_told_in_both_units():
 
 
 def test_shares_are_percent_and_losses_are_not():
-    made = study()
-    assert metric_text(made, 0.8125) == "81.2\u202f%"
-    made.manifest["question"]["performance"]["name"] = "loss"
-    assert metric_text(made, 0.8125) == "0.8125"
+    assert metric_text(study(), 0.8125) == "81.2\u202f%"
+    other = study()
+    other.manifest["question"]["performance"]["name"] = "loss"
+    assert metric_text(other, 0.8125) == "0.8125"
 
 
 def test_the_facts_say_what_was_asked():

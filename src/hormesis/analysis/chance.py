@@ -19,24 +19,9 @@ from hormesis.analysis.response_intervals import wilson
 from hormesis.settings.scoring import Scoring
 from hormesis.stress.guessing import guessed_accuracy, guessed_top5
 
-# Binary metrics of studies whose manifest says neither that nor how a guess scores.
-_BINARY_BEFORE = {"accuracy": guessed_accuracy, "top5": guessed_top5}
+# How a guess scores, for studies whose manifest does not say.
+_GUESSED_BEFORE = {"accuracy": guessed_accuracy, "top5": guessed_top5}
 _CHOOSING = "accuracy"  # by which a magnitude is chosen
-
-
-def is_binary(manifest: Mapping[str, Any]) -> bool:
-    """Return whether a study's outcomes are 0 or 1, so that means are shares of the samples.
-
-    Args:
-        manifest: Of the study. Those from before do not say; it then follows from the name.
-
-    Example:
-        >>> is_binary({"metric": {"binary": True}})
-        True
-    """
-    if "metric" in manifest:
-        return bool(manifest["metric"]["binary"])
-    return manifest["question"]["performance"]["name"] in _BINARY_BEFORE
 
 
 def mean_interval(
@@ -134,9 +119,9 @@ def chance_of(manifest: Mapping[str, Any], samples: pd.DataFrame | None) -> floa
     if "chance" in manifest:
         return float(manifest["chance"])
     name = manifest["question"]["performance"]["name"]
-    if name not in _BINARY_BEFORE or samples is None or samples.empty:
+    if name not in _GUESSED_BEFORE or samples is None or samples.empty:
         return None
-    return _BINARY_BEFORE[name](samples["label"].to_numpy())
+    return _GUESSED_BEFORE[name](samples["label"].to_numpy())
 
 
 def bases_at_chance(

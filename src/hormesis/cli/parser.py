@@ -4,7 +4,6 @@ import os
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import yaml
@@ -14,7 +13,7 @@ from hormesis.cli.config_security import read_config, refuse_code
 from hormesis.cli.flags import Flag, argparse_options
 from hormesis.cli.messages import renamed
 from hormesis.cli.values import converted
-from hormesis.errors import SettingError
+from hormesis.errors import SettingError, did_you_mean
 from hormesis.settings.option import check_choices
 
 Settings = TypeVar("Settings")
@@ -196,12 +195,6 @@ class _Config(Action):
                     f"`hormesis {self._command} --print_config` prints them all."
                 )
             setattr(namespace, key, value)
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return `` Did you mean ...?`` with the nearest known names, or nothing."""
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def _wrong_count(name: str, words: Sequence[str]) -> str:

@@ -25,8 +25,8 @@ from hormesis.data.readers import Progress
 from hormesis.data.samples import Samples, take
 from hormesis.data.sampling import draw_balanced, draw_stratified
 from hormesis.data.tiny_imagenet import find_tiny_imagenet, pooled_images, validation_files
-from hormesis.errors import DataError, SettingError, unknown
-from hormesis.settings.choices import DATASETS
+from hormesis.errors import DataError, unknown
+from hormesis.settings.choices import DATASETS, check_new_name
 
 Stages = Callable[[str, int, int], None]
 """Called with a stage, the work done and in all."""
@@ -339,7 +339,6 @@ def register_dataset(made: NamedDataset) -> NamedDataset:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'digits', which is taken.
     """
-    if made.name in {one.name for one in _SETS}:
-        raise SettingError(f"Expected another `name` than {made.name!r}, which is taken.")
+    check_new_name(made.name, {one.name for one in _SETS})
     NAMED_DATASETS[made.name], DATASETS[made.name] = made, made.help
     return made

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hormesis.analysis.chance import chance_notes, is_binary
+from hormesis.analysis.chance import chance_notes
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
 from hormesis.analysis.uncertainty import choose_interval_method
@@ -160,4 +160,4 @@ def notes_on_chance(
     method = choose_interval_method(base["samples"], planned, scoring)
     name, chance = question["performance"]["name"], manifest.get("chance")
     factor = float(method.critical())
-    return chance_notes(base, name, chance, factor, binary=is_binary(manifest))
+    return chance_notes(base, name, chance, factor, binary=manifest["metric"]["binary"])

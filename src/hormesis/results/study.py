@@ -15,7 +15,6 @@ from hormesis.analysis.bootstrap import bootstrap_errors
 from hormesis.analysis.chance import (
     bases_at_chance,
     chance_of,
-    is_binary,
     population_of,
     tied_share,
 )
@@ -256,7 +255,7 @@ class Study:
             return False, False
         base = self.manifest["base"]
         factor = float(self.interval_method(self.scoring, int(base["samples"])).critical())
-        return bases_at_chance(base, self.chance, factor, binary=is_binary(self.manifest))
+        return bases_at_chance(base, self.chance, factor, binary=self.metadata.binary)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The names that settings may take, and how an unknown one is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hormesis.errors import SettingError, unknown
 
@@ -65,6 +65,16 @@ def check_choice(what: str, given: str, known: Sequence[str]) -> None:
     """
     if given not in known:
         raise SettingError(unknown(what, given, known))
+
+
+def check_new_name(name: str, taken: Collection[str]) -> None:
+    """Refuse a name of the user's that one of the package's own objects has.
+
+    Raises:
+        SettingError: If it is taken.
+    """
+    if name in taken:
+        raise SettingError(f"Expected another `name` than {name!r}, which is taken.")
 
 
 def check_several(what: str, given: Sequence[str], example: str) -> None:

@@ -1,6 +1,5 @@
 """Objects that users name as ``package.module:attribute``, their errors quoted."""
 
-import difflib
 import importlib
 import re
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hormesis.errors import HormesisError, SettingError
+from hormesis.errors import HormesisError, SettingError, did_you_mean
 
 _SPEC = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*)")
 
@@ -59,8 +58,7 @@ def load_factory(spec: str, what: str) -> Any:  # noqa: ANN401  (whatever the us
     attribute = match["attribute"]
     if not hasattr(module, attribute):
         names = [name for name in vars(module) if not name.startswith("_")]
-        near = difflib.get_close_matches(attribute, names, n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = did_you_mean(attribute, names)
         raise SettingError(
             f"The module {match['module']!r} has no {attribute!r}, named by the {what} {spec!r}."
             f"{hint}"

@@ -20,6 +20,7 @@ from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, as_step_size, tries
+from hormesis.settings.choices import check_new_name
 from hormesis.stress.attempt import Attempt, Numbers, first_bad, numbers_of
 from hormesis.stress.metrics import accuracy_of
 
@@ -276,8 +277,7 @@ def register_attack(kind: type[Any], run: Run) -> type[Any]:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'fgsm', which is taken.
     """
-    if kind.name in _OWN:
-        raise SettingError(f"Expected another `name` than {kind.name!r}, which is taken.")
+    check_new_name(kind.name, _OWN)
     ATTACKS[kind.name], RUNS[kind] = kind, run
     return kind
 

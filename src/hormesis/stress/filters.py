@@ -12,7 +12,7 @@ from typing import Any
 from jaxtyping import Bool, Float
 
 from hormesis.errors import SettingError, unknown
-from hormesis.settings.choices import FILTERS
+from hormesis.settings.choices import FILTERS, check_new_name
 
 BELOW, ABOVE, WINDOW, OTHERS = "below", "above", "window", "others"
 """What a filter removes: values up to the threshold, values from there on, a window, or others."""
@@ -197,8 +197,7 @@ def register_filter(made: Filter) -> Filter:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'high_pass', which is taken.
     """
-    if made.name in _OWN:
-        raise SettingError(f"Expected another `name` than {made.name!r}, which is taken.")
+    check_new_name(made.name, _OWN)
     NAMED_FILTERS[made.name], FILTERS[made.name] = made, made.help
     return made
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hormesis.errors import SettingError, unknown
-from hormesis.settings.choices import METRICS
+from hormesis.settings.choices import METRICS, check_new_name
 from hormesis.settings.factory import load_factory
 from hormesis.stress.guessing import guessed_accuracy, guessed_loss, guessed_top5
 
@@ -191,8 +191,7 @@ def register_metric(made: Metric) -> Metric:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'loss', which is taken.
     """
-    if made.name in _OWN:
-        raise SettingError(f"Expected another `name` than {made.name!r}, which is taken.")
+    check_new_name(made.name, _OWN)
     NAMED_METRICS[made.name], METRICS[made.name] = made, made.help
     return made
 

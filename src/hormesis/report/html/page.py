@@ -19,7 +19,6 @@ from hormesis.report.html.pictures import (
     study_pictures,
 )
 from hormesis.report.html.retraining_payload import retraining_payload
-from hormesis.report.views.figures import filter_label
 from hormesis.report.views.sources import Gathered, gather
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing
@@ -90,7 +89,6 @@ def report_text(gathered: Gathered, *, title: str = "", refresh: int | float | N
     shared = {
         "title": title,
         "classes": classes.pages(),
-        "filters": {name: filter_label(name) for each in own for name in each["scores"]},
         "studies": labels,
         "several": comparison_payload(gathered, comparison),
         "retraining": [retraining_payload(each) for each in gathered.retrainings],

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from hormesis.analysis.chance import is_binary
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import other_reading
 from hormesis.analysis.scores import SCORES
@@ -56,7 +55,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
         "compare": question["sweep"].get("compare", "signed"),
         "performance": question["performance"]["name"],
-        "percent": is_binary(study.manifest),
+        "percent": study.metadata.binary,
         "better": base.higher_is_better,
         "unfiltered": [metric_text(study, value) for value in (base.clean, base.adversarial)],
         "scoring": {

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from rich.text import Text
 
-from hormesis.analysis.chance import is_binary
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import reading_lines, score_overview, targets_by_class
 from hormesis.report.views.method_text import (
@@ -50,7 +49,7 @@ def study_lines(study: Study) -> list[str]:
     """Return what was measured, and how the unfiltered network does, in lines."""
     question, attack = study.manifest["question"], study.manifest["attack"]
     data, measured = question["data"], question["performance"]["name"]
-    form = "{:.1%}" if is_binary(study.manifest) else "{:.4g}"
+    form = "{:.1%}" if study.metadata.binary else "{:.4g}"
     clean, adversarial = map(form.format, (study.base.clean, study.base.adversarial))
     chance = study.base.chance
     guessing = "" if chance is None else f"; guessing: {form.format(chance)}"

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from hormesis.analysis.chance import is_binary
 from hormesis.analysis.response_intervals import KINDS, around_mean, mean_squares, wilson
 from hormesis.analysis.scores import relative_response
 from hormesis.results.study import Study
@@ -76,7 +75,7 @@ def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFra
     table = study.responses
     if targets is not None:
         table = table.loc[table["target"].isin(targets)]
-    binary = is_binary(study.manifest)
+    binary = study.metadata.binary
     parts = []
     for prefix in study.settled_groups:
         rows = table.loc[table["target"].isin(prefix.targets)]

@@ -76,16 +76,6 @@ def main_filter(scores: pd.DataFrame) -> str:
     return COMBINED if COMBINED in names else str(names[0])
 
 
-def filter_label(name: str) -> str:
-    """Return a filter's name as readers know it.
-
-    Example:
-        >>> filter_label("high_pass"), filter_label("pulse_wave")
-        ('high-pass', 'pulse wave')
-    """
-    return name.replace("_pass", "-pass").replace("_", " ")
-
-
 def target_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
     """Return the scores of every swept target, in the order in which data reach it.
 

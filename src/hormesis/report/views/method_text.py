@@ -4,7 +4,6 @@ import math
 import shlex
 from typing import Any
 
-from hormesis.analysis.chance import is_binary
 from hormesis.analysis.evidence import base_idle
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
@@ -16,7 +15,7 @@ Facts = list[tuple[str, str]]
 
 def metric_text(study: Study, value: float) -> str:
     """Return a performance as readers expect it: a share in percent, all else as a number."""
-    return f"{100 * value:.1f}\u202f%" if is_binary(study.manifest) else f"{value:.4g}"
+    return f"{100 * value:.1f}\u202f%" if study.metadata.binary else f"{value:.4g}"
 
 
 def idle_text(study: Study) -> str:

@@ -4,6 +4,7 @@ Both measure the same removals on the same samples, one after the other, several
 that of one thread, so that other work on the machine matters less; a ratio is the median over
 the pairs. The attack is made by both in the same way; its time, and that of the unfiltered network,
 are measured apart and taken off both sides, as a sweep of 75 cells a target hardly feels them.
+With ``--device cuda`` both run on a GPU, by the clock, and the table goes to GPU.md.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from hormesis.engine.graph import Program
 from hormesis.engine.memory import allocations, most_samples
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal, make_plan
+from hormesis.models.devices import strict_arithmetic
 from hormesis.models.networks import build_model
 from hormesis.settings.attacks import FGSM
 from hormesis.settings.sweep import Sweep
@@ -42,7 +44,7 @@ CASES = (  # network, side of the images, samples in a block, removals of each t
     ("timm:vit_tiny_patch16_224", 32, 100, 1),
     ("convnext_tiny", 32, 100, 1),
 )
-RESULTS = Path(__file__).with_name("RESULTS.md")
+HERE = Path(__file__).parent
 HEADER = """\
 # Plain loop and engine on the same work
 
@@ -50,7 +52,7 @@ HEADER = """\
 
 {machine}
 
-CPU time of one thread for one removal on one sample, clean and adversarial. Ratio: median over
+{time} for one removal on one sample, clean and adversarial. Ratio: median over
 {pairs} interleaved pairs, lowest and highest in brackets. Planning: export, masks and thresholds.
 Share of peak: floating-point operations a second of the engine's unfiltered pass, of those of a
 large matrix product on the same machine ({peak:.0f} GFLOP/s). Memory: of the tensors that the
@@ -81,26 +83,36 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="samples in a block")
     parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs")
     parser.add_argument("--cells", type=int, help="removals of each target in a pair")
+    parser.add_argument("--device", default="cpu", help="where both run, such as cuda")
     parser.add_argument("--only", default="", help="part of a network's name")
     asked = parser.parse_args()
+    device = torch.device(asked.device)
     torch.set_num_threads(1)
-    peak = _peak()
+    with strict_arithmetic():
+        _table(asked, device, parser)
+
+
+def _table(
+    asked: argparse.Namespace, device: torch.device, parser: argparse.ArgumentParser
+) -> None:
+    peak = _peak(device)
     options = "".join(f" --{k} {v}" for k, v in vars(asked).items() if v != parser.get_default(k))
     text = HEADER.format(
         options=options,
-        machine=_machine(),
+        machine=_machine(device),
+        time="CPU time of one thread" if device.type == "cpu" else "Elapsed time",
         pairs=asked.pairs,
         peak=peak,
     )
     print(text, end="")  # noqa: T201
     for name, size, samples, cells in CASES:
         if asked.only in f"{name}-{size}":
-            case = _case(name, size, asked.samples or samples)
+            case = _case(name, size, asked.samples or samples, device)
             row = _row(case, asked.cells or cells, asked.pairs, peak)
             row = f"| {name} | {size}x{size} | {len(case.block.labels)} " + row
             print(row, flush=True)  # noqa: T201
             text += row + "\n"
-            RESULTS.write_text(text)
+            (HERE / ("RESULTS.md" if device.type == "cpu" else "GPU.md")).write_text(text)
 
 
 def _row(case: Case, cells: int, pairs: int, peak: float) -> str:
@@ -128,18 +140,19 @@ def _row(case: Case, cells: int, pairs: int, peak: float) -> str:
     )
 
 
-def _case(name: str, size: int, samples: int) -> Case:
+def _case(name: str, size: int, samples: int, device: torch.device) -> Case:
     generator = torch.Generator().manual_seed(0)
     network = build_model(name, classes=10, channels=3, size=(size, size), seed=0).eval()
     for module in network.modules():
         _like_trained(module, generator)
-    inputs = torch.rand(samples, 3, size, size, generator=generator)
+    network = network.to(device)
+    inputs = torch.rand(samples, 3, size, size, generator=generator).to(device)
     with torch.inference_mode():
         labels = network(inputs).argmax(dim=1)
-    started = time.thread_time()
+    started = _clock(device)
     program = suffix.compile_network(network, inputs[:2])
     plan = make_plan(network, find_targets(network, inputs[:2], Targets()), Sweep())
-    planning = time.thread_time() - started
+    planning = _clock(device) - started
     question = MeasurementSpec(accuracy, FGSM(0.02), adaptive=False, bounds=(0.0, 1.0), seed=0)
     return Case(network, program, plan.removals, Block(inputs, labels), question, planning)
 
@@ -192,9 +205,18 @@ def _engine(case: Case, removals: Sequence[Removal]) -> Outcomes:
 def _timed(
     run: Callable[[Case, Sequence[Removal]], Outcomes], case: Case, removals: Sequence[Removal]
 ) -> tuple[float, Outcomes]:
-    started = time.thread_time()
+    device = case.block.inputs.device
+    started = _clock(device)
     outcomes = run(case, removals)
-    return time.thread_time() - started, outcomes
+    return _clock(device) - started, outcomes
+
+
+def _clock(device: torch.device) -> float:
+    """Return seconds of this thread; on a GPU those that pass, its work done."""
+    if device.type == "cpu":
+        return time.thread_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _differences(expected: Outcomes, found: Outcomes) -> int:
@@ -204,26 +226,30 @@ def _differences(expected: Outcomes, found: Outcomes) -> int:
 
 @torch.inference_mode()
 def _speed(case: Case) -> float:
-    """Return how fast the engine's program runs unfiltered, in GFLOP/s of CPU time."""
+    """Return how fast the engine's program runs unfiltered, in GFLOP/s."""
     with FlopCounterMode(display=False) as counter:
         whole(case.program, case.block.inputs)
-    started = time.thread_time()
+    device = case.block.inputs.device
+    started = _clock(device)
     whole(case.program, case.block.inputs)
-    return counter.get_total_flops() / (time.thread_time() - started) / 1e9
+    return counter.get_total_flops() / (_clock(device) - started) / 1e9
 
 
-def _peak() -> float:
-    """Return the speed of a large matrix product, in GFLOP/s of CPU time."""
-    matrix = torch.randn(1536, 1536)
+def _peak(device: torch.device) -> float:
+    """Return the speed of a large matrix product, in GFLOP/s."""
+    size = 1536 if device.type == "cpu" else 8192
+    matrix = torch.randn(size, size, device=device)
     seconds = []
     for _ in range(7):
-        started = time.thread_time()
+        started = _clock(device)
         torch.mm(matrix, matrix)
-        seconds.append(time.thread_time() - started)
-    return 2 * 1536**3 / min(seconds) / 1e9
+        seconds.append(_clock(device) - started)
+    return 2 * size**3 / min(seconds) / 1e9
 
 
-def _machine() -> str:
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}; PyTorch {torch.__version__}."
     cores = len(os.sched_getaffinity(0))
     return (
         f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {cores} hardware "

@@ -73,12 +73,6 @@ MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_MEDIAN_FILE = 150
 # Interfaces: every command module, and every engine, is used through a function of the same name.
 INTERFACES = {"main", "measure", "parser", "run"}
-# Names that other rooms still use twice; none may be added.
-USED_TWICE = {
-    *("Cell", "chance_of", "class_counts", "described", "draw_epochs", "headline", "left_out"),
-    *("names_in", "opened", "plain", "replacing", "rounded", "session_of", "settled", "spelled"),
-    *("standing", "tell", "telling_targets", "write_manifest", "write_table"),
-}
 VAGUE = {"common", "core", "helpers", "misc", "utils"}
 MOST_LINES_OF_A_FUNCTION = 60
 
@@ -264,4 +258,4 @@ def test_no_two_public_things_share_a_name():
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_":
                 homes.setdefault(node.name, []).append(module)
     twice = {name: modules for name, modules in homes.items() if len(modules) > 1}
-    assert {name: twice[name] for name in twice.keys() - INTERFACES - USED_TWICE} == {}
+    assert {name: twice[name] for name in twice.keys() - INTERFACES} == {}

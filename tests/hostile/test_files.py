@@ -19,7 +19,7 @@ from hormesis.data.images import read_images, read_pixels
 from hormesis.data.tiny_imagenet import training_files, validation_files
 from hormesis.errors import DataError, ModelError, TrainingError
 from hormesis.models.checkpoints import load_checkpoint
-from hormesis.results.training_run import load_run, write_manifest, write_metrics
+from hormesis.results.training_run import load_run, write_metrics, write_run_manifest
 
 
 def png(path: Path, width: int, height: int) -> Path:
@@ -182,7 +182,7 @@ def test_a_link_in_the_folder_of_a_training_is_not_written_through(tmp_path):
     run.mkdir()
     for name in ("manifest.json", "metrics.csv"):
         (run / name).symlink_to(victim)
-    write_manifest(run, {"question": {}})
+    write_run_manifest(run, {"question": {}})
     write_metrics(run, "epoch\n1\n")
     assert victim.read_text() == "years of work"
     assert sorted(path.name for path in run.iterdir()) == ["manifest.json", "metrics.csv"]

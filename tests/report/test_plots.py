@@ -20,7 +20,7 @@ from hormesis.errors import SettingError, StudyError
 from hormesis.report.plots.chosen import chosen
 from hormesis.report.plots.heat import luminance
 from hormesis.report.plots.style import Picture, save
-from hormesis.report.views.layers import Group, Shortcut, layer_groups, shortcuts
+from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
@@ -194,10 +194,10 @@ def test_groups_are_split_where_they_are_large():
     names = [f"blocks.{n // 4}.{kind}" for n, kind in enumerate(["qkv", "proj", "a", "b"] * 3)]
     groups = layer_groups(["stem", *names])
     assert groups == [
-        Group("stem", 0, 0),
-        Group("blocks.0", 1, 4),
-        Group("blocks.1", 5, 8),
-        Group("blocks.2", 9, 12),
+        LayerGroup("stem", 0, 0),
+        LayerGroup("blocks.0", 1, 4),
+        LayerGroup("blocks.1", 5, 8),
+        LayerGroup("blocks.2", 9, 12),
     ]
 
 

@@ -108,7 +108,7 @@ def population_of(manifest: Mapping[str, Any], scoring: Scoring) -> int | None:
     return samples if scoring.population == "finite" else None
 
 
-def chance_of(manifest: Mapping[str, Any], samples: pd.DataFrame | None) -> float | None:
+def stored_chance(manifest: Mapping[str, Any], samples: pd.DataFrame | None) -> float | None:
     """Return the guessing level of a study, or None.
 
     Args:

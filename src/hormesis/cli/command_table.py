@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hormesis.cli.flags import Flag, Group
+from hormesis.cli.flags import Flag, FlagGroup
 from hormesis.cli.options import (
     AttackOptions,
     CheckpointOptions,
@@ -47,7 +47,7 @@ class Command:
 
     summary: str
     description: str
-    groups: tuple[Group, ...]
+    groups: tuple[FlagGroup, ...]
     configurable: bool = False
 
     @property
@@ -56,24 +56,24 @@ class Command:
         return [flag for group in self.groups for flag in group.flags]
 
 
-_OF_STUDY = Group(Scoring, "scoring (by default as in the study)", optional=True)
+_OF_STUDY = FlagGroup(Scoring, "scoring (by default as in the study)", optional=True)
 COMMANDS: Mapping[str, Command] = {
     "analyze": Command(
         "measure and score a network",
         "Measure a network at every threshold of the filters, and score its parameters. Without "
         "any option: a ResNet-18, trained on the embedded digits on the spot.",
         (
-            Group(ModelAndData, "network and data"),
-            Group(CheckpointOptions, "checkpoints of a training"),
-            Group(AttackOptions, "adversary"),
-            Group(Targets, "targets"),
-            Group(Sweep, "sweep"),
-            Group(MeasurementOptions, "measurement"),
-            Group(Scoring, "scoring"),
-            Group(Confirmation, "confirmation"),
-            Group(Execution, "execution"),
-            Group(StudyOutput, "output"),
-            Group(LiveOptions, "live reports"),
+            FlagGroup(ModelAndData, "network and data"),
+            FlagGroup(CheckpointOptions, "checkpoints of a training"),
+            FlagGroup(AttackOptions, "adversary"),
+            FlagGroup(Targets, "targets"),
+            FlagGroup(Sweep, "sweep"),
+            FlagGroup(MeasurementOptions, "measurement"),
+            FlagGroup(Scoring, "scoring"),
+            FlagGroup(Confirmation, "confirmation"),
+            FlagGroup(Execution, "execution"),
+            FlagGroup(StudyOutput, "output"),
+            FlagGroup(LiveOptions, "live reports"),
         ),
         configurable=True,
     ),
@@ -82,12 +82,12 @@ COMMANDS: Mapping[str, Command] = {
         "Train a network and keep checkpoints. The same command resumes an interrupted run. "
         "`hormesis analyze --run DIR` analyses the epochs.",
         (
-            Group(TrainOptions, "network and data"),
-            Group(DataConfig),
-            Group(Recipe, "recipe", later=True),
-            Group(TrainingAttackOptions, "adversary"),
-            Group(TrainerConfig, "execution"),
-            Group(RunOutput, "output"),
+            FlagGroup(TrainOptions, "network and data"),
+            FlagGroup(DataConfig),
+            FlagGroup(Recipe, "recipe", later=True),
+            FlagGroup(TrainingAttackOptions, "adversary"),
+            FlagGroup(TrainerConfig, "execution"),
+            FlagGroup(RunOutput, "output"),
         ),
         configurable=True,
     ),
@@ -97,56 +97,58 @@ COMMANDS: Mapping[str, Command] = {
         "everything else is frozen, bit for bit. --controls also trains and compares the usual "
         "alternatives.",
         (
-            Group(Selection, "selection"),
+            FlagGroup(Selection, "selection"),
             _OF_STUDY,
-            Group(RetrainOptions, "network and data"),
-            Group(DataConfig, without=("split", "split_seed")),
-            Group(Recipe, "recipe", without=("stem", "adversarial"), later=True),
-            Group(ObjectiveOptions, "objective"),
-            Group(EvaluationConfig, "evaluation of controls", later=True),
-            Group(TrainerConfig, "execution"),
-            Group(RunOutput, "output"),
+            FlagGroup(RetrainOptions, "network and data"),
+            FlagGroup(DataConfig, without=("split", "split_seed")),
+            FlagGroup(Recipe, "recipe", without=("stem", "adversarial"), later=True),
+            FlagGroup(ObjectiveOptions, "objective"),
+            FlagGroup(EvaluationConfig, "evaluation of controls", later=True),
+            FlagGroup(TrainerConfig, "execution"),
+            FlagGroup(RunOutput, "output"),
         ),
         configurable=True,
     ),
     "show": Command(
         "print the scores of a study",
         "Print the scores of a study, on request by another base or reference.",
-        (Group(ShowOptions), _OF_STUDY),
+        (FlagGroup(ShowOptions), _OF_STUDY),
     ),
     "export": Command(
-        "write a table of a study", "Write a table of a study.", (Group(ExportOptions), _OF_STUDY)
+        "write a table of a study",
+        "Write a table of a study.",
+        (FlagGroup(ExportOptions), _OF_STUDY),
     ),
     "compare": Command(
         "compare several studies",
         "Compare studies of the same method: which targets keep their class, which change.",
-        (Group(CompareOptions), _OF_STUDY),
+        (FlagGroup(CompareOptions), _OF_STUDY),
     ),
     "plot": Command(
         "draw a picture of a study for a paper",
         "Draw a picture of a study for a paper.",
-        (Group(PlotOptions), _OF_STUDY),
+        (FlagGroup(PlotOptions), _OF_STUDY),
     ),
     "report": Command(
         "write a report in one HTML file",
         "Write a report on studies and retrainings: one HTML file, which needs no network.",
-        (Group(ReportOptions), _OF_STUDY),
+        (FlagGroup(ReportOptions), _OF_STUDY),
     ),
     "status": Command(
         "print the progress of a study or a training",
         "Print how far a study or a training is, how long it will still take, and the estimates of "
         "a study so far.",
-        (Group(FolderOptions),),
+        (FlagGroup(FolderOptions),),
     ),
     "verify": Command(
         "check every file of a study or a training",
         "Check every file of a study or a training. The exit code is 1 if one is damaged or "
         "missing; the command that made it measures such shards again, or mends the training.",
-        (Group(FolderOptions),),
+        (FlagGroup(FolderOptions),),
     ),
     "watch": Command(
         "report on a study while it is measured",
         "Report on a study while it is measured, here or elsewhere, until it is finished.",
-        (Group(WatchOptions),),
+        (FlagGroup(WatchOptions),),
     ),
 }

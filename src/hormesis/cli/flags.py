@@ -79,7 +79,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Group:
+class FlagGroup:
     """A dataclass whose fields are settings of a command.
 
     Args:

@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate
 from torchvision import datasets
 
 from hormesis.data.image_array import ImageArray, image_array_from
-from hormesis.data.image_folders import Source, folder_source, load_own, source_of_files
+from hormesis.data.image_folders import ImageSource, folder_source, load_own, source_of_files
 from hormesis.data.readers import Progress
 from hormesis.data.samples import Samples, take
 from hormesis.data.sampling import draw_balanced, draw_stratified
@@ -101,7 +101,7 @@ class NamedDataset:
 
     name: str
     help: str
-    read: Callable[[Request], Source]
+    read: Callable[[Request], ImageSource]
     parts: Callable[[Request], Parts] | None = None
     pooled: Callable[[Request], tuple[ImageArray, int, tuple[str, ...]]] | None = None
     mean: tuple[float, ...] = ()
@@ -191,9 +191,9 @@ def digits(split: str = "test") -> Samples:
     return take(whole, (held_out if split == "test" else ~held_out).nonzero().flatten())
 
 
-def _read_digits(request: Request) -> Source:
+def _read_digits(request: Request) -> ImageSource:
     test = digits("test")
-    return Source(test.labels, lambda chosen: test.inputs[chosen], test.classes)
+    return ImageSource(test.labels, lambda chosen: test.inputs[chosen], test.classes)
 
 
 def _digits_parts(request: Request) -> Parts:
@@ -248,7 +248,7 @@ def _check_files(folder: Path) -> None:
             )
 
 
-def _read_torchvision(kind: Callable[..., Any], files: str, request: Request) -> Source:
+def _read_torchvision(kind: Callable[..., Any], files: str, request: Request) -> ImageSource:
     """Return the test part of a set that torchvision reads as one array."""
     pixels, labels, classes = _torchvision_pixels(kind, files, request, train=False)
 
@@ -256,7 +256,7 @@ def _read_torchvision(kind: Callable[..., Any], files: str, request: Request) ->
         """Return the images at these indices, from 0 to 1."""
         return pixels[chosen].contiguous().to(torch.float32).div(255)
 
-    return Source(labels, read, classes)
+    return ImageSource(labels, read, classes)
 
 
 def _torchvision_parts(kind: Callable[..., Any], files: str, request: Request) -> Parts:
@@ -277,7 +277,7 @@ def _torchvision(
     return NamedDataset(name, DATASETS[name], read, parts, mean=mean, std=std)
 
 
-def _read_tiny_imagenet(request: Request) -> Source:
+def _read_tiny_imagenet(request: Request) -> ImageSource:
     told = partial(request.progress, "Reading the data")
     folder = find_tiny_imagenet(request.folder, fetch=request.download, progress=told)
     return source_of_files(*validation_files(folder), told)

@@ -20,7 +20,7 @@ _MOST_FOLDERS = 100_000  # within a folder of images, those behind links include
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """Labels that are known at once, and inputs that are read when they are asked for.
 
     Args:
@@ -34,7 +34,7 @@ class Source:
     classes: int
 
 
-def folder_source(folder: Path, progress: Progress | None) -> Source:
+def folder_source(folder: Path, progress: Progress | None) -> ImageSource:
     """Return the images of a directory with one folder a class, classes in alphabetical order."""
     try:
         _refuse_circles(folder)
@@ -67,14 +67,14 @@ def _refuse_circles(folder: Path) -> None:
 
 def source_of_files(
     files: list[Path], labels: Tensor, classes: int, progress: Progress | None
-) -> Source:
+) -> ImageSource:
     """Return a source that decodes image files."""
 
     def read(chosen: Int[Tensor, " chosen"]) -> Float[Tensor, "chosen 3 height width"]:
         """Return the images at these indices, from 0 to 1."""
         return read_images([files[index] for index in chosen.tolist()], progress)
 
-    return Source(labels, read, classes)
+    return ImageSource(labels, read, classes)
 
 
 def load_own(

@@ -27,7 +27,7 @@ Measured = Callable[[ShardTask, bool], StoredOutcomes]
 
 
 @dataclass(frozen=True)
-class Source:
+class EarlierStudy:
     """Another study, as far as this one can take over of it.
 
     Args:
@@ -135,7 +135,7 @@ def source_of(
     question: Mapping[str, Any],
     attack: Mapping[str, Any],
     keys: Sequence[str],
-) -> Source:
+) -> EarlierStudy:
     """Return what a study can take over from another.
 
     Args:
@@ -164,7 +164,7 @@ def source_of(
     rows = np.array([row_of.get(key, -1) for key in keys], dtype=np.int64)
     store = FolderStore(folder, most=most_bytes(len(table)))
     whole, _ = whole_shards(store, manifest["shards"]["edges"], manifest["study"])
-    return Source(
+    return EarlierStudy(
         store,
         manifest["study"],
         tuple(whole),

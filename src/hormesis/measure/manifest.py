@@ -71,11 +71,6 @@ def _idle(means: Means) -> dict[str, float]:
     return dict(zip(COLUMNS, shares.tolist(), strict=True))
 
 
-def chance_of(samples: Samples, metric: Metric) -> float | None:
-    """Return the performance of guessing on these samples; None where that is not known."""
-    return metric.chance_on(samples.labels.numpy())
-
-
 _UNHARMED = (
     "The attack never takes the accuracy half-way to chance: {magnitude}, the largest tried, "
     "leaves {choice.adversarial:.1%} of {choice.clean:.1%}."

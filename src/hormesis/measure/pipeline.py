@@ -19,7 +19,7 @@ from hormesis.engine.shards import shard_edges
 from hormesis.errors import StudyError
 from hormesis.measure import manifest
 from hormesis.measure.confirm import confirmed, is_left
-from hormesis.measure.extend import Source, source_of
+from hormesis.measure.extend import EarlierStudy, source_of
 from hormesis.measure.ray_pool import connected, sweeper_of
 from hormesis.measure.shard_worker import ShardWorker, device_of, make_measurer
 from hormesis.measure.study_plan import StudyPlan, choose_epsilon, make_draft, make_study_plan
@@ -35,6 +35,7 @@ from hormesis.measure.study_writer import (
     worded_as,
 )
 from hormesis.models.checks import check_measurable
+from hormesis.models.devices import strict_arithmetic
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_name
 from hormesis.models.networks import check_network
@@ -145,7 +146,11 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         name=request.name or network_name(network),
         origin=plainly(dict(request.origin)),
     )
-    with shown(enabled=request.execution.progress) as report, connected(request.execution):
+    with (
+        shown(enabled=request.execution.progress) as report,
+        connected(request.execution),
+        strict_arithmetic(),
+    ):
         samples = samples_from(data, progress=partial(report, "Reading the data"))
         # Check everything that can be known beforehand, then measure what is not there yet.
         device = device_of(network)
@@ -291,7 +296,7 @@ def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
     )
 
 
-def _source(planned: StudyPlan, draft: StudyDraft) -> Source | None:
+def _source(planned: StudyPlan, draft: StudyDraft) -> EarlierStudy | None:
     """Return the study that this one extends, if any."""
     folder = planned.request.execution.extend
     if folder is None:

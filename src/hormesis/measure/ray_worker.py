@@ -21,6 +21,7 @@ from hormesis.engine.plan import Removal
 from hormesis.engine.shards import ShardTask
 from hormesis.errors import ModelError, StudyError
 from hormesis.measure.shard_worker import ShardWorker, make_measurer
+from hormesis.models.devices import strict_arithmetic
 from hormesis.settings.execution import Execution
 
 # Of which another version might count otherwise.
@@ -72,6 +73,7 @@ def versions() -> dict[str, str]:
     return {package: version(package) for package in PACKAGES}
 
 
+@strict_arithmetic()
 def make_worker(packed: bytes, wanted: dict[str, str], resources: Resources) -> ShardWorker:
     """Return what measures shards in this process, its engine made.
 
@@ -111,6 +113,7 @@ def make_worker(packed: bytes, wanted: dict[str, str], resources: Resources) -> 
     return ShardWorker(replace(made, batch=min(made.batch, spec.batch)), spec.study)
 
 
+@strict_arithmetic()
 def measure_part(
     worker: ShardWorker,
     task: ShardTask,

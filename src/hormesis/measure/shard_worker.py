@@ -14,7 +14,7 @@ from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.engine.shards import ShardMeasurer, ShardTask
 from hormesis.errors import ModelError
-from hormesis.measure.extend import Source
+from hormesis.measure.extend import EarlierStudy
 from hormesis.settings.choices import RAY
 from hormesis.settings.execution import Execution
 from hormesis.storage.outcomes import StoredOutcomes
@@ -33,7 +33,7 @@ class ShardWorker:
 
     measurer: ShardMeasurer
     study: str
-    source: Source | None = None
+    source: EarlierStudy | None = None
 
     def __call__(
         self, task: ShardTask, tick: Callable[[int], None] = lambda samples: None

@@ -139,7 +139,7 @@ def make_draft(
     request, plan, engine = planned.request, planned.plan, measurer.engine
     attack = describe_attack(request.attack, choice and asdict(choice))
     removals = removal_table(plan)
-    chance = manifest.chance_of(planned.samples, request.metric)
+    chance = request.metric.chance_on(planned.samples.labels.numpy())
     magnitude = {"epsilon": attack["epsilon"]}
     written = {
         "study": identified(planned.question, magnitude, removals["key"].tolist()),
@@ -192,7 +192,7 @@ def choose_epsilon(
         request.attack,
         batch=batch,
         seed=request.sweep.seed,
-        chance=manifest.chance_of(planned.samples, accuracy) or 0.0,
+        chance=accuracy.chance_on(planned.samples.labels.numpy()) or 0.0,
         progress=lambda tried: show(tried, max(tried + 1, _LIKELY_TRIALS)),
     )
     show(choice.evaluations, choice.evaluations)

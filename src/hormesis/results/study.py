@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from hormesis.analysis.bootstrap import bootstrap_errors
 from hormesis.analysis.chance import (
     bases_at_chance,
-    chance_of,
     population_of,
+    stored_chance,
     tied_share,
 )
 from hormesis.analysis.evidence import claim_notes, judge_scores
@@ -246,7 +246,7 @@ class Study:
     @cached_property
     def chance(self) -> float | None:
         """Performance of guessing, see ``analysis.chance``; None if unknown."""
-        return chance_of(self.manifest, self.samples)
+        return stored_chance(self.manifest, self.samples)
 
     @property
     def at_chance(self) -> tuple[bool, bool]:

@@ -262,7 +262,7 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
     return folder / CHECKPOINTS / f"epoch-{epoch:04d}.safetensors"
 
 
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+def write_run_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, down to the disk, with a checksum of itself."""
     write(folder / MANIFEST, sealed({**manifest, KEY: FORMAT}))
 

@@ -49,7 +49,7 @@ class Normalization(Entry, frozen=True):
     std: list[Number]
 
 
-class Network(Entry, frozen=True):
+class NetworkEntry(Entry, frozen=True):
     """The network that was measured."""
 
     name: Text
@@ -57,7 +57,7 @@ class Network(Entry, frozen=True):
     normalization: Normalization = field(default_factory=lambda: Normalization(mean=[], std=[]))
 
 
-class Data(Entry, frozen=True):
+class DataEntry(Entry, frozen=True):
     """The samples that it was to be measured on."""
 
     name: Text
@@ -126,11 +126,11 @@ class ScoringEntry(Entry, frozen=True):
         return Scoring(**msgspec.structs.asdict(self))
 
 
-class Question(Entry, frozen=True):
+class QuestionEntry(Entry, frozen=True):
     """What was asked: two studies with the same question have the same results."""
 
-    network: Network
-    data: Data
+    network: NetworkEntry
+    data: DataEntry
     attack: AskedAttack
     targets: AskedTargets
     sweep: AskedSweep
@@ -171,7 +171,7 @@ class Shards(Entry, frozen=True):
     there: list[tuple[int, int]] = field(default_factory=list)  # in memory alone
 
 
-class Recipe(Entry, frozen=True):
+class OriginRecipe(Entry, frozen=True):
     """How the network was trained, as far as a comparison of studies tells of it."""
 
     seed: _Seed | None = None
@@ -182,7 +182,7 @@ class OriginQuestion(Entry, frozen=True):
 
     network: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: OriginRecipe = field(default_factory=OriginRecipe)
 
 
 class OriginTraining(Entry, frozen=True):
@@ -212,7 +212,7 @@ class BaseEntry(Entry, frozen=True):
     unmoved: Number = _NAN
 
 
-class Evidence(Entry, frozen=True):
+class EvidenceEntry(Entry, frozen=True):
     """How claims, or figures, were put to another test; with an empty key, they were not."""
 
     key: Text = ""
@@ -236,7 +236,7 @@ class Settled(Entry, frozen=True):
     targets: Annotated[list[Text], Meta(min_length=1, max_length=1_000_000)]
 
 
-class Node(Entry, frozen=True):
+class TapeNode(Entry, frozen=True):
     """A step on the way of the data: its parameters, and the places of what feeds it."""
 
     targets: Texts
@@ -250,7 +250,7 @@ class AuditEntry(Entry, frozen=True):
     different: Count = 0
 
 
-class Session(Entry, frozen=True):
+class SessionEntry(Entry, frozen=True):
     """How the study was carried out; none of it changes a result."""
 
     engine: Word = ""
@@ -273,7 +273,7 @@ class Manifest(Entry, frozen=True):
         ValueError: it lacks `attack`
     """
 
-    question: Question
+    question: QuestionEntry
     attack: RunAttack
     scoring: ScoringEntry
     notes: Sentences
@@ -285,12 +285,12 @@ class Manifest(Entry, frozen=True):
     origin: Origin = field(default_factory=Origin)
     base: BaseEntry = field(default_factory=lambda: BaseEntry(clean=_NAN, adversarial=_NAN))
     chance: Number | None = None
-    confirmation: Evidence = field(default_factory=Evidence)
-    cross_check: Evidence = field(default_factory=Evidence)
+    confirmation: EvidenceEntry = field(default_factory=EvidenceEntry)
+    cross_check: EvidenceEntry = field(default_factory=EvidenceEntry)
     settled: Annotated[list[Settled], Meta(max_length=10_000)] = field(default_factory=list)
-    flow: Annotated[list[Node], Meta(max_length=100_000)] = field(default_factory=list)
+    flow: Annotated[list[TapeNode], Meta(max_length=100_000)] = field(default_factory=list)
     audit: AuditEntry = field(default_factory=AuditEntry)
-    run: Session = field(default_factory=Session)
+    run: SessionEntry = field(default_factory=SessionEntry)
     tables: Annotated[dict[Text, Hash], Meta(max_length=1000)] = field(default_factory=dict)
 
     @property

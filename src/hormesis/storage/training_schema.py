@@ -32,7 +32,7 @@ _Seed = Annotated[int, Meta(ge=0, le=MOST_SEED)]
 _Epochs = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 
 
-class Network(Entry, frozen=True):
+class RunNetwork(Entry, frozen=True):
     """The network that is trained."""
 
     name: Text
@@ -40,7 +40,7 @@ class Network(Entry, frozen=True):
     fingerprint: Hash = ""
 
 
-class Data(Entry, frozen=True):
+class RunData(Entry, frozen=True):
     """What it is trained on."""
 
     name: Text
@@ -56,7 +56,7 @@ class Data(Entry, frozen=True):
     fingerprint: Hash = ""
 
 
-class Recipe(Entry, frozen=True):
+class RunRecipe(Entry, frozen=True):
     """How it is trained."""
 
     seed: _Seed
@@ -67,15 +67,15 @@ class Recipe(Entry, frozen=True):
     schedule: Text | None = None
 
 
-class Question(Entry, frozen=True):
+class RunQuestion(Entry, frozen=True):
     """What a training asks."""
 
-    network: Network
-    data: Data
-    recipe: Recipe
+    network: RunNetwork
+    data: RunData
+    recipe: RunRecipe
 
 
-class Session(Entry, frozen=True):
+class RunSession(Entry, frozen=True):
     """How a training was carried out, and what it found damaged."""
 
     data: Text | None = None
@@ -95,13 +95,13 @@ class RunManifest(Entry, frozen=True):
         ValueError: it lacks a proper `question.network`
     """
 
-    question: Question
-    sessions: Annotated[list[Session], Meta(max_length=100_000)] = field(default_factory=list)
+    question: RunQuestion
+    sessions: Annotated[list[RunSession], Meta(max_length=100_000)] = field(default_factory=list)
 
     @property
-    def last_session(self) -> Session:
+    def last_session(self) -> RunSession:
         """The last session; one that says nothing if there was none."""
-        return self.sessions[-1] if self.sessions else Session()
+        return self.sessions[-1] if self.sessions else RunSession()
 
 
 class Seal(Entry, frozen=True):
@@ -143,7 +143,7 @@ class RetrainedStudy(Entry, frozen=True):
     epoch: Count | None = None
 
 
-class Selection(Entry, frozen=True):
+class SelectionEntry(Entry, frozen=True):
     """Which parameters were trained on, and how many those were."""
 
     targets: Texts
@@ -168,25 +168,25 @@ class RetrainingRecipe(Entry, frozen=True):
     lr: AtLeast0 = field(name="rate")
 
 
-class Arm(Entry, frozen=True):
+class ArmEntry(Entry, frozen=True):
     """One training of an arm."""
 
     seed: _Seed = 0
 
 
-class Trial(Entry, frozen=True):
+class TrialEntry(Entry, frozen=True):
     """The attack that the arms were evaluated with."""
 
     steps: Count
     restarts: Count
 
 
-class Controls(Entry, frozen=True):
+class ControlsEntry(Entry, frozen=True):
     """The other arms of a retraining; without seeds, there are none."""
 
     seeds: Annotated[list[_Seed], Meta(min_length=1, max_length=1_000_000)]
     samples: Positive
-    trial: Trial
+    trial: TrialEntry
 
 
 class Frozen(Entry, frozen=True):
@@ -200,11 +200,13 @@ class RetrainingManifest(Entry, frozen=True):
     """What the manifest of a retraining says."""
 
     study: RetrainedStudy
-    selection: Selection
+    selection: SelectionEntry
     recipe: RetrainingRecipe
-    arms: Annotated[dict[Text, list[Arm]], Meta(max_length=1000)] = field(default_factory=dict)
-    controls: Controls = field(
-        default_factory=lambda: Controls(seeds=[], samples=0, trial=Trial(steps=0, restarts=0))
+    arms: Annotated[dict[Text, list[ArmEntry]], Meta(max_length=1000)] = field(default_factory=dict)
+    controls: ControlsEntry = field(
+        default_factory=lambda: ControlsEntry(
+            seeds=[], samples=0, trial=TrialEntry(steps=0, restarts=0)
+        )
     )
     notes: Sentences = field(default_factory=list)
     frozen: Frozen = field(default_factory=lambda: Frozen(values=0, equal=""))

@@ -18,7 +18,7 @@ _OPEN_FILES = ("/dev", "/dev/fd", "/proc/self/fd")
 
 
 @contextmanager
-def replacing(path: Path, what: str, flag: str = "`out`") -> Iterator[Path]:
+def replacing_user_file(path: Path, what: str, flag: str = "`out`") -> Iterator[Path]:
     """Give a file to write, which takes the place of ``path`` if all goes well.
 
     What dead processes of ours have left beside it is deleted.

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
+from hormesis.models.devices import strict_arithmetic
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
 from hormesis.settings.attacks import FGSM, PGD, Attack
@@ -25,6 +26,7 @@ Report = Callable[[int, int], None]
 _BATCH = 100
 
 
+@strict_arithmetic()
 def evaluate_robustness(
     network: nn.Module,
     samples: Samples,
@@ -45,7 +47,7 @@ def evaluate_robustness(
         report: Called with magnitudes done and in all.
 
     Returns:
-        Columns ``attack``, ``epsilon``, ``sample``, ``correct``; 0 is the epsilon of ``clean``.
+        Columns ``attack``, ``epsilon``, ``sample``, ``right``; 0 is the epsilon of ``clean``.
 
     Example:
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(1, 2, bias=False))

@@ -19,7 +19,7 @@ from hormesis.errors import DataError, SettingError
 from hormesis.models.devices import find_device
 from hormesis.models.networks import build_for, check_network
 from hormesis.models.normalization import normalized, normalizes_by_default
-from hormesis.results.training_run import TrainingRun, load_run, write_manifest
+from hormesis.results.training_run import TrainingRun, load_run, write_run_manifest
 from hormesis.storage.ownership import TRAINING
 from hormesis.storage.validation import plainly
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
@@ -182,7 +182,7 @@ def _begin_session(
     damage = {"mended": list(point.mended), "damaged": list(point.damaged)}
     session = session_of({**session, **{key: value for key, value in damage.items() if value}})
     manifest["sessions"] = [*manifest["sessions"], session]
-    write_manifest(folder, manifest)
+    write_run_manifest(folder, manifest)
     return point, {key: manifest[key] for key in ("question", "sessions")}
 
 

@@ -12,7 +12,7 @@ from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.epoch_folders import epoch_folder
-from hormesis.storage.user_files import replacing
+from hormesis.storage.user_files import replacing_user_file
 
 FORMATS = ("svg", "pdf", "png")
 
@@ -24,7 +24,7 @@ def run(arguments: Arguments) -> None:
     study = load_study_or_series(options.study)
     study = study.with_scoring(replace(study.scoring, **arguments.given(Scoring)))
     picture = _drawn(study, options)
-    with replacing(out, "picture") as partial:
+    with replacing_user_file(out, "picture") as partial:
         save(picture, partial)
     print(f"picture: {out}")
     for note in _unfinished(study):

@@ -21,7 +21,7 @@ from hormesis.report.html.pictures import (
 from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.views.sources import Gathered, gather
 from hormesis.results.comparison import Comparison
-from hormesis.storage.user_files import replacing
+from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
     *("base", "axes", "answer", "network", "curves", "weights"),
@@ -67,7 +67,7 @@ def write_report(
     """
     path = Path(path).expanduser()
     text = report_text(gather(studies), title=title, refresh=refresh)
-    with replacing(path, "report") as partial:
+    with replacing_user_file(path, "report") as partial:
         partial.write_text(text, encoding="utf-8", errors="replace")  # names of files
     return path
 

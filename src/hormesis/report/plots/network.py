@@ -11,7 +11,7 @@ from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.style import COLUMN_INCHES, Picture, finished, paper, picture, short
 from hormesis.report.views.figures import ScoreRow, target_rows
-from hormesis.report.views.layers import Group, Shortcut, layer_groups, shortcuts
+from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
 from hormesis.results.study import Study
 
@@ -115,7 +115,7 @@ def _name_layers(axes: Axes, names: list[str], most: int) -> None:
     """Name every layer where there is room, else the stages they belong to."""
     groups = layer_groups(names)
     if len(names) <= most:
-        groups = [Group(name, place, place) for place, name in enumerate(names)]
+        groups = [LayerGroup(name, place, place) for place, name in enumerate(names)]
     middles = [(group.first + group.last) / 2 for group in groups]
     spelled = [short(group.name, _LETTERS) for group in groups]
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hormesis.errors import StudyError
 from hormesis.report.text.console import printable
-from hormesis.storage.user_files import replacing
+from hormesis.storage.user_files import replacing_user_file
 
 # A text that a spreadsheet would run as a formula, also where it takes another letter to separate
 # cells. https://owasp.org/www-community/attacks/CSV_Injection
@@ -37,7 +37,7 @@ def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
         sys.stdout.write(_text(table, form))
         return
     path = Path(to).expanduser()
-    with replacing(path, "table", "--to") as place:
+    with replacing_user_file(path, "table", "--to") as place:
         _write(table, form, place)
 
 

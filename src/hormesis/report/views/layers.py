@@ -10,7 +10,7 @@ _LARGE = 0.4  # share of all layers from which a group is split
 
 
 @dataclass(frozen=True)
-class Group:
+class LayerGroup:
     """Neighbouring layers with the same beginning of their names.
 
     Args:
@@ -24,7 +24,7 @@ class Group:
     last: int
 
 
-def layer_groups(names: Sequence[str]) -> list[Group]:
+def layer_groups(names: Sequence[str]) -> list[LayerGroup]:
     """Return the stages of a network, as far as the names of its layers tell.
 
     Args:
@@ -41,14 +41,14 @@ def layer_groups(names: Sequence[str]) -> list[Group]:
     return _split(parts, range(len(parts)), 1)
 
 
-def _split(parts: list[list[str]], places: range, depth: int) -> list[Group]:
-    groups: list[Group] = []
+def _split(parts: list[list[str]], places: range, depth: int) -> list[LayerGroup]:
+    groups: list[LayerGroup] = []
     for place in places:
         name = ".".join(parts[place][:depth])
         if groups and groups[-1].name == name:
-            groups[-1] = Group(name, groups[-1].first, place)
+            groups[-1] = LayerGroup(name, groups[-1].first, place)
         else:
-            groups.append(Group(name, place, place))
+            groups.append(LayerGroup(name, place, place))
     found = []
     for group in groups:
         members = range(group.first, group.last + 1)

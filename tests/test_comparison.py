@@ -151,7 +151,11 @@ def test_runs_are_pooled_by_students_t():
     ]
     found = hm.compare(members, over="seeds", group_by=("model", "data", "epoch"))
     row = found.pooled.set_index(["score", "match"]).loc[("clean", "layer0.weight")]
-    values = found.scores.set_index(["score", "match"]).loc[("clean", "layer0.weight"), "value"]
+    values = (
+        found.scores.set_index(["score", "match"])
+        .sort_index()
+        .loc[("clean", "layer0.weight"), "value"]
+    )
     low, high = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((values.mean(), low, high))
     assert row["runs"] == 3

@@ -57,7 +57,7 @@ def analyze(home, *, seed=0, out="out", execution=Execution(progress=False), **n
         out=home / out,
         execution=execution,
     )
-    return analyze_by_name(ModelAndData(**named), request)
+    return analyze_by_name(ModelAndData(**{"device": "cpu", **named}), request)
 
 
 def state(network):

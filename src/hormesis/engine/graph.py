@@ -2,7 +2,8 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,7 +149,7 @@ def export(network: nn.Module, example: Float[Tensor, " batch *shape"]) -> Expor
         twin = copy.deepcopy(network)
     except EXPORT_ERRORS as error:
         raise NotExportable(f"it cannot be copied: {_line(error)}") from error
-    with evaluation_mode(twin), torch.no_grad(), warnings.catch_warnings():
+    with evaluation_mode(twin), torch.no_grad(), _plain_attention(), warnings.catch_warnings():
         # PyTorch warns of its own deprecated parts while it exports.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=FutureWarning)
@@ -165,8 +166,20 @@ def export(network: nn.Module, example: Float[Tensor, " batch *shape"]) -> Expor
     return exported
 
 
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Keep transformer layers from their fused operation, which PyTorch 2.11 cannot export."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
 def _traced(network: nn.Module, rows: Tensor) -> ExportedProgram:
-    shapes = ({0: Dim("batch", min=2, max=2**31)},)
+    # CUDA's kernels guard against more than 65,535 samples; a block has 512 at most.
+    shapes = ({0: Dim("batch", min=2, max=65535)},)
     try:
         exported = torch.export.export(network, (rows,), dynamic_shapes=shapes)
     except EXPORT_ERRORS:

@@ -168,7 +168,7 @@ def study_labels(studies: Sequence[Study], descriptions: pd.DataFrame, over: str
     varying = [name for name in _ABOUT if len(descriptions[name].unique()) > 1]
     lead = {"epochs": "epoch", "seeds": "seed", "models": "model", "data": "data"}[over]
     ordered = sorted(varying, key=lambda name: name == lead)
-    rows = descriptions[ordered].astype("string").fillna("?").itertuples(index=False, name=None)
+    rows = descriptions[ordered].astype("string").fillna("?").to_numpy(dtype=object)
     names = [" ".join(row) for row in rows]
     if len(set(names)) == len(names):
         return names

@@ -150,7 +150,7 @@ def _case(name: str, size: int, samples: int, device: torch.device) -> Case:
     with torch.inference_mode():
         labels = network(inputs).argmax(dim=1)
     started = _clock(device)
-    program = suffix.compile_network(network, inputs[:2])
+    program = suffix.compile_network(network, inputs[:2], fast=device.type == "cpu")
     plan = make_plan(network, find_targets(network, inputs[:2], Targets()), Sweep())
     planning = _clock(device) - started
     question = MeasurementSpec(accuracy, FGSM(0.02), adaptive=False, bounds=(0.0, 1.0), seed=0)

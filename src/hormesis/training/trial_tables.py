@@ -31,7 +31,7 @@ _ABSENT = "it is missing"
 
 
 class TrialTables:
-    """The stored part of a retraining with controls: its tables, and what the manifest says of them.
+    """The stored part of a retraining with controls: its tables and the manifest's seals of them.
 
     Args:
         folder: Its folder.

@@ -81,7 +81,7 @@ def step(what, run):
     rows.append((what, time.perf_counter() - began, highest() - held))
     return found
 
-study = step("open_study", lambda: hormesis.load_study(sys.argv[1]))
+study = step("load_study", lambda: hormesis.load_study(sys.argv[1]))
 step("and all scores with intervals", lambda: study.scores)
 print(json.dumps(rows))
 """

@@ -43,10 +43,10 @@ class Digits(Dataset):
 
 
 class Selective(TrainerCallback):
-    """Puts frozen channels back after every step of the Trainer's optimiser."""
+    """Restores frozen channels after every step of the Trainer's optimiser."""
 
     def __init__(self, frozen: hm.Freezing) -> None:
-        """Keep what freezes."""
+        """Keep the frozen parameters."""
         self.frozen = frozen
 
     def on_train_begin(self, args, state, control, optimizer=None, **_):  # noqa: ANN001, ANN003, ANN201
@@ -74,9 +74,7 @@ def tiny_vit() -> ViTForImageClassification:
     return ViTForImageClassification(config)
 
 
-def trained(
-    model: nn.Module, samples: hm.Samples, folder: Path, *callbacks: TrainerCallback
-) -> None:
+def train(model: nn.Module, samples: hm.Samples, folder: Path, *callbacks: TrainerCallback) -> None:
     """Train a model with the Trainer, for two epochs."""
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -94,24 +92,24 @@ def trained(
 
 
 def main() -> None:
-    """Train, analyse, and go on training the half of the layers with the higher scores."""
+    """Train, analyse, and continue training the half of the layers with the higher scores."""
     from hormesis.data.datasets import digits
 
     samples, held_out = digits("train"), digits("test")
     folder = Path(tempfile.mkdtemp())
     model = tiny_vit()
-    trained(model, samples, folder)
+    train(model, samples, folder)
     study = hm.analyze(
         model, held_out, attack=hm.FGSM(0.05), sweep=hm.Sweep(thresholds=7), out=folder / "study"
     )
     scores = study.scores_with(hm.Scoring(reference="base"))
-    chosen = scores.query("filter == 'combined' and score == 'adversarial'")["value"]
+    adversarial = scores.query("filter == 'combined' and score == 'adversarial'")["value"]
     selection = hm.Selection(
         undecided="estimate",
-        scoring=hm.Scoring(reference="base", tolerance=abs(float(chosen.median()))),
+        scoring=hm.Scoring(reference="base", tolerance=abs(float(adversarial.median()))),
     )
     frozen = hm.freeze(model, study, selection)
-    trained(model, samples, folder, Selective(frozen))
+    train(model, samples, folder, Selective(frozen))
     frozen.stop()
 
 

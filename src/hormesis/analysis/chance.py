@@ -98,8 +98,8 @@ def tied_share(manifest: Mapping[str, Any]) -> float:
     question = manifest["question"]
     if not chose(manifest["attack"], question["performance"]["name"]):
         return 0.0
-    there = int(question["data"]["samples"])
-    return min(1.0, int(manifest["base"].get("samples", there)) / there)
+    total = int(question["data"]["samples"])
+    return min(1.0, int(manifest["base"].get("samples", total)) / total)
 
 
 def population_of(manifest: Mapping[str, Any], scoring: Scoring) -> int | None:
@@ -207,5 +207,5 @@ def corrected(
         array([1. , 0.5, 0. ])
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = (performance - chance) / (base - chance)
-    return np.where(np.isfinite(found), found, np.nan)
+        scaled = (performance - chance) / (base - chance)
+    return np.where(np.isfinite(scaled), scaled, np.nan)

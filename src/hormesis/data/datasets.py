@@ -1,4 +1,4 @@
-"""The data sets that are known by name, and one door for all kinds of data.
+"""The data sets that can be named, and one function that loads all kinds of data.
 
 A named set is one ``NamedDataset`` here, in ``NAMED_DATASETS``, and one line in
 ``settings.choices.DATASETS``. Help texts, training and analysis follow from the object.
@@ -84,7 +84,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A data set that is known by its name.
+    """A data set that can be named.
 
     Args:
         name: What flags, tables and the manifest call it.
@@ -118,7 +118,7 @@ def load_data(
     bounds: tuple[float, float] | None = None,
     progress: Progress | None = None,
 ) -> Samples:
-    """Return the test part of a data set, or a draw from it, every class in its share.
+    """Return the test part of a data set, or a draw from it, stratified by class.
 
     Args:
         name: One of ``NAMED_DATASETS``, a directory with one folder of images a class, or
@@ -141,13 +141,14 @@ def load_data(
         >>> held_out.inputs.shape, held_out.classes
         (torch.Size([20, 1, 32, 32]), 10)
     """
-    here = Path(name).expanduser()
-    known = NAMED_DATASETS.get(name)
-    if known is not None:
-        told = (lambda stage, done, total: None) if progress is None else _without_stage(progress)
-        source, mean, std = known.read(Request(name, root, download, told)), known.mean, known.std
-    elif here.is_dir():
-        source, name, mean, std = folder_source(here, progress), here.resolve().name, (), ()
+    folder = Path(name).expanduser()
+    named = NAMED_DATASETS.get(name)
+    if named is not None:
+        report = (lambda stage, done, total: None) if progress is None else _without_stage(progress)
+        request = Request(name, root, download, report)
+        source, mean, std = named.read(request), named.mean, named.std
+    elif folder.is_dir():
+        source, name, mean, std = folder_source(folder, progress), folder.resolve().name, (), ()
     else:
         return load_own(name, samples, seed, bounds, progress, tuple(NAMED_DATASETS))
     places = None if samples is None else draw_balanced(source.labels, samples, seed)
@@ -239,10 +240,10 @@ def _check_files(folder: Path) -> None:
         DataError: Naming it.
     """
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        found = path.stat() if path.exists() else None  # a link to nothing
-        if found is None or stat.S_ISDIR(found.st_mode):
+        status = path.stat() if path.exists() else None  # a link to nothing
+        if status is None or stat.S_ISDIR(status.st_mode):
             continue
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             raise DataError(
                 f"Expected a file of at most {_MOST_BYTES:,} bytes, got '{path}', which is none."
             )
@@ -278,9 +279,9 @@ def _torchvision(
 
 
 def _read_tiny_imagenet(request: Request) -> ImageSource:
-    told = partial(request.progress, "Reading the data")
-    folder = find_tiny_imagenet(request.folder, fetch=request.download, progress=told)
-    return source_of_files(*validation_files(folder), told)
+    report = partial(request.progress, "Reading the data")
+    folder = find_tiny_imagenet(request.folder, fetch=request.download, progress=report)
+    return source_of_files(*validation_files(folder), report)
 
 
 def _pooled_tiny_imagenet(request: Request) -> tuple[ImageArray, int, tuple[str, ...]]:
@@ -288,8 +289,8 @@ def _pooled_tiny_imagenet(request: Request) -> tuple[ImageArray, int, tuple[str,
     folder = find_tiny_imagenet(
         request.folder, fetch=request.download, progress=partial(request.progress, "Downloading")
     )
-    told = partial(request.progress, "Decoding the images, once")
-    decoded, labels, classes, first = pooled_images(folder, told)
+    report = partial(request.progress, "Decoding the images, once")
+    decoded, labels, classes, first = pooled_images(folder, report)
     notes = (decoded.note,) if decoded.note else ()
     limits = (0.0, 1.0)
     every = ImageArray(decoded.pixels, labels, limits, classes, own.name, own.mean, own.std)
@@ -319,7 +320,7 @@ _SETS = (
     ),
 )
 NAMED_DATASETS = {one.name: one for one in _SETS}
-"""Every data set that is known by name."""
+"""Every data set that can be named."""
 
 
 def register_dataset(made: NamedDataset) -> NamedDataset:

@@ -56,11 +56,13 @@ def _refuse_circles(folder: Path) -> None:
     """
     waiting, count = [(str(folder), frozenset[str]())], 0
     while waiting:
-        place, above = waiting.pop()
-        real, count = os.path.realpath(place), count + 1
+        directory, above = waiting.pop()
+        real, count = os.path.realpath(directory), count + 1
         if real in above or count > _MOST_FOLDERS:
-            raise DataError(f"The links in '{folder}' lead in circles, as at '{place}': remove it.")
-        with os.scandir(place) as entries:
+            raise DataError(
+                f"The links in '{folder}' lead in circles, as at '{directory}': remove it."
+            )
+        with os.scandir(directory) as entries:
             inner = [entry.path for entry in entries if entry.is_dir()]
         waiting += [(path, above | {real}) for path in inner]
 

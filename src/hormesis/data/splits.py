@@ -50,17 +50,17 @@ def load_parts(
     """
     if split not in SPLITS:
         raise DataError(unknown("split", split, SPLITS))
-    known, request = NAMED_DATASETS.get(name), Request(name, root, download, progress)
-    if split != "standard" and (known is None or known.pooled is None):
+    dataset, request = NAMED_DATASETS.get(name), Request(name, root, download, progress)
+    if split != "standard" and (dataset is None or dataset.pooled is None):
         pooling = " or ".join(one.name for one in NAMED_DATASETS.values() if one.pooled)
         raise DataError(
             f"Expected `split` to be 'standard' for {name!r}, got {split!r}, which pools the "
             f"labelled images of {pooling}."
         )
-    if known is not None and known.pooled is not None:
-        return _of_pooled(*known.pooled(request), split, seed)
-    if known is not None and known.parts is not None:
-        return known.parts(request)
+    if dataset is not None and dataset.pooled is not None:
+        return _of_pooled(*dataset.pooled(request), split, seed)
+    if dataset is not None and dataset.parts is not None:
+        return dataset.parts(request)
     whole = load_data(
         name,
         root=root,
@@ -71,7 +71,7 @@ def load_parts(
 
 
 def held_out(whole: ImageArray, *, seed: int) -> Parts:
-    """Return a tenth of the samples, every class in its share, and the others.
+    """Return a tenth of the samples, stratified by class, and the others.
 
     Raises:
         DataError: If there are fewer than 20.

@@ -132,9 +132,9 @@ def pooled_images(
     """
     train, labels, classes = training_files(folder)
     validation, others, _ = validation_files(folder)
-    told = progress or (lambda done, total: None)
-    found = decode_images([*train, *validation], "labelled", beside=folder, progress=told)
-    return found, torch.cat([labels, others]), classes, len(train)
+    report = progress or (lambda done, total: None)
+    decoded = decode_images([*train, *validation], "labelled", beside=folder, progress=report)
+    return decoded, torch.cat([labels, others]), classes, len(train)
 
 
 def _class_numbers(folder: Path) -> dict[str, int]:

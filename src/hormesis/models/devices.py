@@ -48,22 +48,22 @@ def strict_arithmetic() -> Iterator[None]:
         'highest'
     """
     backends: Any = torch.backends
-    places = _precisions()
+    owners = _precisions()
     kernels = backends.cudnn.deterministic, backends.cudnn.benchmark
-    before = [place.fp32_precision for place in places]
+    before = [owner.fp32_precision for owner in owners]
     tf32 = _unless_mixed(lambda: backends.cudnn.allow_tf32)
     matmul = _unless_mixed(torch.get_float32_matmul_precision)
     try:
         backends.cudnn.deterministic, backends.cudnn.benchmark = True, False
         _set_precision(tf32=False, matmul="highest")
-        for place in places:
-            place.fp32_precision = "ieee"
+        for owner in owners:
+            owner.fp32_precision = "ieee"
         yield
     finally:
         backends.cudnn.deterministic, backends.cudnn.benchmark = kernels
         _set_precision(tf32=tf32, matmul=matmul)
-        for place, precision in zip(places, before, strict=True):
-            place.fp32_precision = precision
+        for owner, precision in zip(owners, before, strict=True):
+            owner.fp32_precision = precision
 
 
 def _precisions() -> list[Any]:

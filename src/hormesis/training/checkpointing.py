@@ -124,8 +124,8 @@ class EpochWriter(lightning.Callback):
             earlier.unlink(missing_ok=True)  # the only state of an earlier version
 
     def _row(self, trainer: lightning.Trainer, epoch: int) -> dict[str, Any]:
-        found = trainer.callback_metrics
-        measured = {name: round(float(found[name]), 6) for name in MEASURED if name in found}
+        metrics = trainer.callback_metrics
+        measured = {name: round(float(metrics[name]), 6) for name in MEASURED if name in metrics}
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         seconds = round(time.monotonic() - self._started, 2)
         return {"epoch": epoch, **measured, "rate": rate, "seconds": seconds}

@@ -51,16 +51,16 @@ def checkpoint_of(network: nn.Module) -> bytes:
     inner = _contiguous(network.network if isinstance(network, Normalized) else network)
     entries = _apart(inner.state_dict())
     # One entry only: safetensors writes several in no fixed order.
-    said = {"fingerprint": network_fingerprint(inner)}
+    header = {"fingerprint": network_fingerprint(inner)}
     try:
-        return safetensors.torch.save(entries, metadata=said)
+        return safetensors.torch.save(entries, metadata=header)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise TrainingError(f"The weights cannot be kept as safetensors: {error}.") from error
 
 
 def _apart(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors that share no memory: of tied ones the first by name, of parts a copy."""
-    found, seen = dict[str, Tensor](), set[tuple[object, ...]]()
+    tensors, seen = dict[str, Tensor](), set[tuple[object, ...]]()
     for name in sorted(entries):
         value = entries[name].contiguous()
         key = (value.data_ptr(), value.dtype, value.shape)
@@ -68,8 +68,8 @@ def _apart(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         seen.add(key)
         shared = value.untyped_storage().nbytes() != value.nbytes
-        found[name] = value.clone() if shared else value
-    return found
+        tensors[name] = value.clone() if shared else value
+    return tensors
 
 
 def checkpoint_fault(network: nn.Module, path: Path) -> str:
@@ -82,13 +82,13 @@ def checkpoint_fault(network: nn.Module, path: Path) -> str:
     try:
         load_weights(network, path)
         with safetensors.safe_open(path, framework="pt") as opened:
-            said = (opened.metadata() or {}).get("fingerprint")
+            recorded = (opened.metadata() or {}).get("fingerprint")
     except ModelError as error:
         return str(error)
     except (SafetensorError, *READ_ERRORS) as error:
         return f"Checkpoint {str(path)!r} cannot be read: {error}."
     inner = network.network if isinstance(network, Normalized) else network
-    if said is not None and said != network_fingerprint(inner):
+    if recorded is not None and recorded != network_fingerprint(inner):
         return f"Checkpoint {str(path)!r} is damaged: its values are not those that were written."
     return ""
 

@@ -204,35 +204,35 @@ def training_attack(
     return make_attack(name, epsilon, steps=steps, step_size=step_size, training=True)
 
 
-def check_count(what: str, given: int, *, least: int = 1) -> None:
+def check_count(what: str, value: int, *, least: int = 1) -> None:
     """Refuse anything but a whole number of at least ``least``.
 
     Raises:
         SettingError: With the name of the setting.
     """
-    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise SettingError(
-            f"Expected `{what}` to be a whole number of at least {least}, got {given}."
+            f"Expected `{what}` to be a whole number of at least {least}, got {value}."
         )
 
 
-def check_mapping(what: str, given: object) -> None:
+def check_mapping(what: str, value: object) -> None:
     """Refuse anything but a mapping of texts to values.
 
     Raises:
         SettingError: With the name of the setting.
     """
-    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise SettingError(f"Expected `{what}` to be a mapping of names to values, got {given!r}.")
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise SettingError(f"Expected `{what}` to be a mapping of names to values, got {value!r}.")
 
 
-def check_options(what: str, given: object) -> None:
+def check_options(what: str, value: object) -> None:
     """Refuse anything but a mapping of names to their options, or to None for no options.
 
     Raises:
         SettingError: With the name of the setting, and of the entry that is no mapping.
     """
-    check_mapping(what, given)
-    for name, options in given.items() if isinstance(given, Mapping) else ():
+    check_mapping(what, value)
+    for name, options in value.items() if isinstance(value, Mapping) else ():
         if options is not None:
             check_mapping(f"{what}.{name}", options)

@@ -132,25 +132,27 @@ def _of_earlier_version(folder: Path, now: RunState, network: nn.Module) -> Resu
     text, fault = read_metrics(folder / METRICS)
     manifest = now.manifest or {}
     if fault or not 0 < epoch <= manifest["question"]["recipe"]["epochs"]:
-        said = f"{METRICS} is damaged: {fault}" if fault else f"{RESUME} is of no such epoch"
-        raise TrainingError(f"The training {folder} cannot be resumed, as {said}. {_anew(folder)}")
+        reason = f"{METRICS} is damaged: {fault}" if fault else f"{RESUME} is of no such epoch"
+        raise TrainingError(
+            f"The training {folder} cannot be resumed, as {reason}. {_anew(folder)}"
+        )
     if text.count("\n") - 1 < epoch:
         raise TrainingError(
             f"The training {folder} cannot be resumed, as {METRICS} ends before epoch {epoch}. "
             f"{_anew(folder)}"
         )
     seals, notes, lost = dict[int, Seal](), list(now.notes), list[str]()
-    for there in [one for one in TrainingRun(folder, manifest).checkpoints if one <= epoch]:
-        file = checkpoint_path(folder, there)
+    for saved_epoch in [one for one in TrainingRun(folder, manifest).checkpoints if one <= epoch]:
+        file = checkpoint_path(folder, saved_epoch)
         fault = checkpoint_fault(deepcopy(network), file)
         if not fault:
-            seals[there] = seal_of(file.read_bytes())
-        elif there in (0, epoch):
-            made = _network_of(state, network, path) if there else network
-            seals[there] = write_checkpoint(made, folder, there)
-            notes.append(_told(folder, there, fault, mended=True))
+            seals[saved_epoch] = seal_of(file.read_bytes())
+        elif saved_epoch in (0, epoch):
+            made = _network_of(state, network, path) if saved_epoch else network
+            seals[saved_epoch] = write_checkpoint(made, folder, saved_epoch)
+            notes.append(_told(folder, saved_epoch, fault, mended=True))
         else:
-            lost.append(_told(folder, there, fault, mended=False))
+            lost.append(_told(folder, saved_epoch, fault, mended=False))
     if 0 not in seals:
         seals[0] = write_checkpoint(network, folder, 0)
     table = first_rows(text, epoch)

@@ -96,22 +96,22 @@ def _of_system(error: BaseException) -> OSError | None:
         if seen is None:
             break
         seen = seen.__cause__ or seen.__context__
-    said = str(error)
-    number = next((number for number, words in _HIDDEN if re.search(words, said)), None)
+    message = str(error)
+    number = next((number for number, words in _HIDDEN if re.search(words, message)), None)
     return None if number is None else OSError(number, os.strerror(number))
 
 
 def _sentence(folder: Path, error: OSError) -> str:
     reason = reason_of(error)
     named = error.filename
-    place = f" at {os.fsdecode(named)}" if isinstance(named, str | bytes) else ""
-    stopped = f"The training in {folder} was stopped ({reason}{place})"
+    where = f" at {os.fsdecode(named)}" if isinstance(named, str | bytes) else ""
+    stopped = f"The training in {folder} was stopped ({reason}{where})"
     again = "run the same command again, which goes on after the last whole epoch"
-    if error.errno in PLACES and (not place or _within(folder, named)):
+    if error.errno in PLACES and (not where or _within(folder, named)):
         return f"The folder {folder} cannot be written: {reason}. Choose another one with `out`."
     return f"{stopped}: {remedy_of(error)} and {again}."
 
 
 def _within(folder: Path, named: str | bytes) -> bool:
-    place, here = Path(os.fsdecode(named)).absolute(), folder.absolute()
-    return place.is_relative_to(here) or here.is_relative_to(place)
+    path, root = Path(os.fsdecode(named)).absolute(), folder.absolute()
+    return path.is_relative_to(root) or root.is_relative_to(path)

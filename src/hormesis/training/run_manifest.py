@@ -60,13 +60,13 @@ def training_question(
 
 
 def merge_manifests(
-    folder: Path, asked: Mapping[str, Any], stored: Mapping[str, Any] | None
+    folder: Path, question: Mapping[str, Any], stored: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return what a run's manifest says before this session, if it is of what is asked.
+    """Return what a run's manifest said before this session, if its question is the same.
 
     Args:
         folder: The run's folder.
-        asked: What ``training_question`` returned.
+        question: What ``training_question`` returned.
         stored: What the manifest says; None for a new training.
 
     Returns:
@@ -77,15 +77,15 @@ def merge_manifests(
         TrainingError: If the folder holds another training; the first difference is named.
     """
     if stored is None:
-        return {"question": dict(asked), "sessions": []}
-    difference = first_difference(_fixed(asked), _fixed(stored["question"]))
+        return {"question": dict(question), "sessions": []}
+    difference = first_difference(_fixed(question), _fixed(stored["question"]))
     if difference:
         raise TrainingError(
             f"The folder {folder} holds another training ({difference}); choose another one with "
             "`out`."
         )
-    epochs = max(asked["recipe"]["epochs"], stored["question"]["recipe"]["epochs"])
-    merged = {**asked, "recipe": {**asked["recipe"], "epochs": epochs}}
+    epochs = max(question["recipe"]["epochs"], stored["question"]["recipe"]["epochs"])
+    merged = {**question, "recipe": {**question["recipe"], "epochs": epochs}}
     return {**stored, "question": merged, "sessions": list(stored.get("sessions", []))}
 
 

@@ -33,14 +33,14 @@ from hormesis.storage.validation import wrong_place
 
 @dataclass(frozen=True)
 class RunState:
-    """What is there of a training.
+    """What a training's folder holds.
 
     Args:
         records: Records of the last epochs whose states are whole too, the last one first; at most
             two.
         broken: What is wrong with a state or its record, by epoch.
         manifest: What was asked before, or None if the training is new.
-        notes: What has to be told, a sentence each: what was damaged, and is mended.
+        notes: Sentences about what was damaged and is repaired.
         unsealed: Whether it was made by an earlier version: its state is ``resume.ckpt``.
     """
 
@@ -98,10 +98,10 @@ def whole_records(folder: Path) -> tuple[list[Record], dict[int, str]]:
 
 
 def _nothing_whole(folder: Path, broken: dict[int, str]) -> str:
-    said = "; ".join(why for _, why in sorted(broken.items()))
+    faults = "; ".join(why for _, why in sorted(broken.items()))
     return (
-        f"The training {folder} cannot be resumed, as all its states are damaged ({said}): delete "
-        f"{folder}/resume-* to train from the start, with the same result."
+        f"The training {folder} cannot be resumed, as all its states are damaged ({faults}): "
+        f"delete {folder}/resume-* to train from the start, with the same result."
     )
 
 
@@ -119,21 +119,21 @@ def _told(folder: Path, epoch: int, why: str, last: int) -> str:
 def _manifest(
     folder: Path, records: Sequence[Record], *, unsealed: bool
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return what was asked before, and a note if it had to be read from a record."""
+    """Return the stored manifest, and a note if it had to be read from a record."""
     fault = manifest_fault(folder)
     if not fault:
         return load_run(folder).manifest, []
-    there = os.path.lexists(folder / MANIFEST)
+    exists = os.path.lexists(folder / MANIFEST)
     if records:
-        said = f"The manifest was damaged ({fault}) and was written anew, from the record after "
-        return dict(records[0].manifest), [f"{said}epoch {records[0].epoch}."]
-    if unsealed or (there and owner(folder) is None):
+        note = f"The manifest was damaged ({fault}) and was written anew, from the record after "
+        return dict(records[0].manifest), [f"{note}epoch {records[0].epoch}."]
+    if unsealed or (exists and owner(folder) is None):
         raise TrainingError(
             f"The manifest {folder / MANIFEST} is damaged: {fault}. No record says what was "
             "trained: choose another folder with `out`."
         )
-    said = f"The manifest was damaged ({fault}) before an epoch was done: trained from the start."
-    return None, [said] if there else []
+    note = f"The manifest was damaged ({fault}) before an epoch was done: trained from the start."
+    return None, [note] if exists else []
 
 
 def manifest_fault(folder: Path) -> str:
@@ -142,15 +142,15 @@ def manifest_fault(folder: Path) -> str:
     One of a later version passes.
     """
     try:
-        said = read_sealed(folder / MANIFEST, MOST_BYTES)
+        manifest = read_sealed(folder / MANIFEST, MOST_BYTES)
     except FileNotFoundError:
         return "it is missing"
     except (OSError, ValueError) as error:
         return str(error)
-    if type(said.get(KEY)) is not int:
+    if type(manifest.get(KEY)) is not int:
         return f"it lacks a proper `{KEY}`"
-    wrong = None if said[KEY] > FORMAT else wrong_place(said, RunManifest)
-    return "" if wrong is None else f"it lacks a proper `{wrong}`"
+    bad_entry = None if manifest[KEY] > FORMAT else wrong_place(manifest, RunManifest)
+    return "" if bad_entry is None else f"it lacks a proper `{bad_entry}`"
 
 
 def metrics_note(folder: Path, now: RunState, text: str) -> str:
@@ -161,12 +161,12 @@ def metrics_note(folder: Path, now: RunState, text: str) -> str:
         now: Where the training stands.
         text: The table as it has to be.
     """
-    there, fault = read_metrics(folder / METRICS)
+    stored, fault = read_metrics(folder / METRICS)
     usual = {record.metrics for record in now.records} | {text}
-    if there in usual or (not there and now.epoch <= 1) or (not fault and now.broken):
+    if stored in usual or (not stored and now.epoch <= 1) or (not fault and now.broken):
         return ""
-    said = fault or "it was not the one that was written"
-    return f"The table {METRICS} was damaged ({said}) and was written anew, from the record."
+    reason = fault or "it was not the one that was written"
+    return f"The table {METRICS} was damaged ({reason}) and was written anew, from the record."
 
 
 def check_links(folder: Path) -> None:
@@ -175,17 +175,15 @@ def check_links(folder: Path) -> None:
     Raises:
         TrainingError: It names the link.
     """
-    found = next(
-        (path for path in (folder / CHECKPOINTS, folder / LOGS) if path.is_symlink()), None
-    )
+    link = next((path for path in (folder / CHECKPOINTS, folder / LOGS) if path.is_symlink()), None)
     for here, folders, files in os.walk(folder / LOGS):
-        if found is not None:
+        if link is not None:
             break
         links = (Path(here, name) for name in (*folders, *files) if Path(here, name).is_symlink())
-        found = next(links, None)
-    if found is not None:
+        link = next(links, None)
+    if link is not None:
         raise TrainingError(
-            f"The training {folder} holds a link, {found}, through which nothing is written: move "
+            f"The training {folder} holds a link, {link}, through which nothing is written: move "
             "it away."
         )
 

@@ -31,11 +31,11 @@ _ABSENT = "it is missing"
 
 
 class TrialTables:
-    """What is there of a retraining with controls: its tables, and what the manifest says of them.
+    """The stored part of a retraining with controls: its tables and the manifest's seals of them.
 
     Args:
         folder: Its folder.
-        about: What is asked.
+        about: The question: study, selection, recipe, controls.
         stored: What the manifest said before; None for a new retraining, or a damaged manifest.
         notes: What was damaged, a sentence each.
     """
@@ -56,16 +56,16 @@ class TrialTables:
         self._seals = dict((stored or {}).get("tables", {}))
 
     def begin(self) -> None:
-        """Write the manifest of what is asked, with what was there before."""
+        """Write the manifest of the question, with the entries stored before."""
         kept = {"arms": {}, "notes": [], "run": None} | dict(self.stored or {})
         seals = {"tables": self._seals} if self._sealed else {}
-        said = {key: kept[key] for key in ("arms", "notes", "run") if kept[key] is not None}
-        write_retraining(self.folder, {**self._about, **said, **seals})
+        entries = {key: kept[key] for key in ("arms", "notes", "run") if kept[key] is not None}
+        write_retraining(self.folder, {**self._about, **entries, **seals})
 
     def finish(self, arms: Mapping[str, Any], notes: Iterable[str], run: Mapping[str, Any]) -> None:
         """Write the manifest of a whole retraining."""
-        said = {"arms": arms, "notes": [*notes, *self._notes], "run": run}
-        write_retraining(self.folder, {**self._about, **said, "tables": self._seals})
+        entries = {"arms": arms, "notes": [*notes, *self._notes], "run": run}
+        write_retraining(self.folder, {**self._about, **entries, "tables": self._seals})
 
     def tell(self, notes: Iterable[str]) -> None:
         """Add what was mended to the notes of the manifest."""
@@ -121,11 +121,11 @@ class TrialTables:
 
 
 def open_tables(folder: Path, about: Mapping[str, Any]) -> TrialTables:
-    """Return what is there of a retraining with controls.
+    """Return the stored part of a retraining with controls.
 
     Args:
         folder: Its folder, held by the caller.
-        about: What is asked.
+        about: The question: study, selection, recipe, controls.
 
     Raises:
         TrainingError: If its manifest is of a later version.
@@ -141,12 +141,12 @@ def open_tables(folder: Path, about: Mapping[str, Any]) -> TrialTables:
 
 def _manifest_fault(folder: Path) -> str:
     try:
-        said = read_sealed(folder / MANIFEST, MOST_BYTES << 1)
+        manifest = read_sealed(folder / MANIFEST, MOST_BYTES << 1)
     except FileNotFoundError:
         return _ABSENT
     except (OSError, ValueError) as error:
         return str(error)
-    return "" if KEY in said else "it is another's"
+    return "" if KEY in manifest else "it is another's"
 
 
 def check_out(folder: Path) -> None:

@@ -78,17 +78,17 @@ def is_run(folder: Path) -> bool:
     if marked is not None:
         return marked.kind in (TRAINING, RETRAINING)
     try:
-        said = read_sealed(folder / MANIFEST, MOST_BYTES)
+        manifest = read_sealed(folder / MANIFEST, MOST_BYTES)
     except (OSError, ValueError):
         return bool(read_records(folder)[0])
-    return "training" in said or KEY in said
+    return "training" in manifest or KEY in manifest
 
 
 def runs_in(folder: Path) -> list[Path]:
     """Return the folders of the trainings in one: itself, or the arms of a retraining."""
-    arms = [place for arm in ARMS for place in sorted((folder / arm).glob("seed-*"))]
-    found = [place for place in arms if not place.is_symlink() and is_run(place)]
-    return found if found or _is_experiment(folder) else [folder]
+    arms = [arm_folder for arm in ARMS for arm_folder in sorted((folder / arm).glob("seed-*"))]
+    runs = [arm_folder for arm_folder in arms if not arm_folder.is_symlink() and is_run(arm_folder)]
+    return runs if runs or _is_experiment(folder) else [folder]
 
 
 def _is_experiment(folder: Path) -> bool:
@@ -115,22 +115,22 @@ def verify_run(folder: Path) -> RunHealth:
     else:
         manifest = read_sealed(folder / MANIFEST, MOST_BYTES)
     whole, broken = whole_records(folder)
-    for said in broken.values():
-        name, _, why = said.partition(": ")
+    for message in broken.values():
+        name, _, why = message.partition(": ")
         damaged[name] = why
     records, _ = read_records(folder)
     last = records[0] if records else None
-    known = manifest or (dict(last.manifest) if last else {})
-    run = TrainingRun(folder, known)
-    there = _checkpoints(run, last, damaged)
-    done = last.epoch if last else max(there, default=0)
+    usable_manifest = manifest or (dict(last.manifest) if last else {})
+    run = TrainingRun(folder, usable_manifest)
+    checkpoints = _checkpoints(run, last, damaged)
+    done = last.epoch if last else max(checkpoints, default=0)
     pace = _metrics(folder, records, damaged)
     return RunHealth(
         folder,
-        run.metadata.question.recipe.epochs if known else 0,
+        run.metadata.question.recipe.epochs if usable_manifest else 0,
         done,
         tuple(record.epoch for record in whole),
-        there,
+        checkpoints,
         damaged,
         last is not None or not (folder / RESUME).exists(),
         holder,
@@ -140,11 +140,11 @@ def verify_run(folder: Path) -> RunHealth:
 
 def _checkpoints(run: TrainingRun, last: Record | None, damaged: dict[str, str]) -> tuple[int, ...]:
     """Return the epochs whose checkpoints are whole, and add what is wrong with others."""
-    known: Mapping[int, Seal] = last.checkpoints if last else {}
+    seals: Mapping[int, Seal] = last.checkpoints if last else {}
     whole = []
-    for epoch in sorted({*run.checkpoints, *known}):
+    for epoch in sorted({*run.checkpoints, *seals}):
         path = checkpoint_path(run.folder, epoch)
-        fault = known[epoch].fault(path) if epoch in known else _unsealed_fault(path)
+        fault = seals[epoch].fault(path) if epoch in seals else _unsealed_fault(path)
         if fault:
             damaged[f"{path.parent.name}/{path.name}"] = fault
         else:
@@ -189,20 +189,20 @@ def damaged_tables(folder: Path) -> dict[str, str]:
     if not _is_experiment(folder):
         return {}
     try:
-        said = read_sealed(folder / MANIFEST, MOST_BYTES << 1)
+        manifest = read_sealed(folder / MANIFEST, MOST_BYTES << 1)
     except FileNotFoundError:
         return {MANIFEST: MISSING}
     except (OSError, ValueError) as error:
         return {MANIFEST: str(error)}
-    tables = said.get("tables", {})
+    tables = manifest.get("tables", {})
     if not isinstance(tables, dict):
         return {MANIFEST: "it lacks proper 'tables'"}
-    found = {
+    faults = {
         name: _table_fault(folder / name, seal)
         for name, seal in tables.items()
         if _TABLE.fullmatch(name)
     }
-    return {name: fault for name, fault in found.items() if fault}
+    return {name: fault for name, fault in faults.items() if fault}
 
 
 def _table_fault(path: Path, seal: object) -> str:

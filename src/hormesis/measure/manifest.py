@@ -14,7 +14,7 @@ from hormesis.data.samples import Samples
 from hormesis.settings.attacks import describe_attack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.validation import plain, plainly
+from hormesis.storage.validation import plain, plain_values
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.metrics import Metric
 
@@ -31,7 +31,7 @@ def question(
     """
     metric = request.metric
     return {
-        "network": plainly(network),
+        "network": plain_values(network),
         "data": {
             "name": plain(samples.name),
             "samples": len(samples),

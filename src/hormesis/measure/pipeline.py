@@ -49,12 +49,12 @@ from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.storage.files import CELLS, REMOVALS
 from hormesis.storage.folders import clean_up, creating_folder, creating_study, resolve_out
-from hormesis.storage.lock import locked
+from hormesis.storage.lock import lock_folder
 from hormesis.storage.ownership import NEXT
 from hormesis.storage.replacement import discard, recover, swap
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.store import FolderStore, MemoryStore, Store
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.stress.metrics import as_metric
 
 
@@ -144,7 +144,7 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         request,
         metric=as_metric(request.metric),
         name=request.name or network_name(network),
-        origin=plainly(dict(request.origin)),
+        origin=plain_values(dict(request.origin)),
     )
     with (
         shown(enabled=request.execution.progress) as report,
@@ -188,7 +188,7 @@ class _Analysis:
         if study is not None and not is_left(study, self.planned.request.confirmation):
             clean_up(out)
             return study
-        with creating_folder(out), locked(out) as held:
+        with creating_folder(out), lock_folder(out) as held:
             folder, before = self._folder(out)  # as it is now that nobody else works on it
             study = self._finished(folder, before)
             if study is None:
@@ -268,7 +268,7 @@ class _Analysis:
             *audit.notes(exact=request.sweep.precision == "exact"),
             *stopping.notes(),
         ]
-        results = {"base": base, "audit": audit.described(), "notes": plainly(notes)}
+        results = {"base": base, "audit": audit.described(), "notes": plain_values(notes)}
         if stopping.settled_groups:
             results["settled"] = [prefix.described() for prefix in stopping.settled_groups]
         seconds = round(time.monotonic() - started, 1)

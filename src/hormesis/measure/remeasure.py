@@ -153,7 +153,7 @@ def forget_steps(study: Path, names: str) -> None:
         study: The folder of the study.
         names: What the names of the steps begin with.
     """
-    folder, layout = study / STEPS, LAYOUT.within(STEPS)
+    folder, layout = study / STEPS, LAYOUT.subfolder(STEPS)
     assert layout is not None
     with suppress(OSError):  # a link, or something of the user's lies in it
         kept = {name for name in entry_names(folder) if not name.startswith(names)}

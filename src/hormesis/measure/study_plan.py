@@ -33,7 +33,7 @@ from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.environment import environment
 from hormesis.storage.files import CELLS, REMOVALS, SAMPLES, TARGETS
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
@@ -151,7 +151,7 @@ def make_draft(
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),
         **flow_entry(engine.flow, plan.targets),
-        "notes": plainly(list(engine.notes)),
+        "notes": plain_values(list(engine.notes)),
         "run": {
             "engine": engine.name,
             "workers": engine.workers,

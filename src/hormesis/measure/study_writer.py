@@ -30,7 +30,7 @@ from hormesis.storage.files import (
     write_tables,
 )
 from hormesis.storage.folders import check_free, check_kind, is_study
-from hormesis.storage.manifest_checks import checked_manifest, not_to_go_on_with
+from hormesis.storage.manifest_checks import resume_fault, validate_manifest
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.replacement import check_beside, successor
 from hormesis.storage.schema import FINISHED, UNFINISHED
@@ -43,7 +43,7 @@ from hormesis.storage.store import (
     foreign_shards,
     whole_shards,
 )
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.storage.verify import verify_study
 
 
@@ -109,7 +109,7 @@ def begin(store: FolderStore, draft: StudyDraft, *, fresh: bool) -> None:
             "another one with `out`."
         )
     try:
-        checked_manifest(plainly({"state": UNFINISHED, **draft.manifest}))
+        validate_manifest(plain_values({"state": UNFINISHED, **draft.manifest}))
     except ValueError as error:
         raise StudyError(f"The study {folder} cannot be written: {error}.") from error
     seals = write_tables(folder, draft.tables)
@@ -261,7 +261,7 @@ def folder_to_write(
             "another one with `out`, take over what it shares with `extend`, or replace it with "
             "`overwrite`."
         )
-    fault = not_to_go_on_with(begun)
+    fault = resume_fault(begun)
     if fault:
         raise StudyError(
             f"The manifest of {out} is damaged: {fault}; choose another folder with `out`, or "

@@ -18,7 +18,7 @@ from hormesis.storage.files import CELLS, TARGETS, read_table
 from hormesis.storage.schema import manifest_of
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.store import FolderStore, Span, read_spans, whole_shards
-from hormesis.storage.table_checks import count_removals, wrong_cells
+from hormesis.storage.table_checks import cells_fault, count_removals
 
 CELL_COLUMNS = (
     "target",
@@ -50,7 +50,7 @@ def estimated(
     known = manifest_of(manifest)
     targets = read_table(folder, TARGETS, columns, known.tables.get(TARGETS))
     cells = read_table(folder, CELLS, CELL_COLUMNS, known.tables.get(CELLS))
-    fault = wrong_cells(cells, targets)
+    fault = cells_fault(cells, targets)
     if fault:
         raise StudyError(f"The tables of {folder} are damaged: {fault}.")
     edges, until = known.shards.edges, known.question.sweep.until

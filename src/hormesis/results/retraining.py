@@ -23,10 +23,10 @@ from hormesis.errors import TrainingError
 from hormesis.storage.atomic import make_folder, write_file
 from hormesis.storage.files import MOST_MANIFEST, MOST_TABLE
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.sealed_json import check_seal, parse_table, sealed
-from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, wrong_retrained
+from hormesis.storage.sealed_json import check_seal, dump_sealed, parse_table
+from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, retrained_fault
 from hormesis.storage.training_schema import RetrainingManifest
-from hormesis.storage.validation import typed
+from hormesis.storage.validation import convert
 
 FORMAT = 1
 KEY = "retraining"
@@ -78,7 +78,7 @@ class Retraining:
     @cached_property
     def metadata(self) -> RetrainingManifest:
         """What the manifest says, as typed values."""
-        return typed(self.manifest, RetrainingManifest)
+        return convert(self.manifest, RetrainingManifest)
 
     @property
     def selection(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def load_retraining(folder: str | Path) -> Retraining:
                 f"{FORMAT}; install a newer hormesis."
             )
         check_seal(manifest, content)
-        typed(manifest, RetrainingManifest)
+        convert(manifest, RetrainingManifest)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise TrainingError(
             f"The folder {folder} is no retraining: it has no {MANIFEST}."
@@ -198,7 +198,7 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise
     except TABLE_ERRORS as error:
         raise _damaged(path, str(error)) from error
-    wrong = wrong_retrained(table, columns)
+    wrong = retrained_fault(table, columns)
     if wrong:
         raise _damaged(path, f"it {wrong}")
     return table
@@ -213,7 +213,7 @@ def _damaged(path: Path, wrong: str) -> TrainingError:
 def write_retraining(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, down to the disk, with a checksum of itself."""
     make_folder(folder)
-    write_file(folder / MANIFEST, sealed({**manifest, KEY: FORMAT}))
+    write_file(folder / MANIFEST, dump_sealed({**manifest, KEY: FORMAT}))
 
 
 def write_table(table: pd.DataFrame, path: Path) -> str:

@@ -20,7 +20,7 @@ from hormesis.storage.files import (
 )
 from hormesis.storage.replacement import folder_to_read
 from hormesis.storage.schema import manifest_of
-from hormesis.storage.table_checks import wrong_cells, wrong_study
+from hormesis.storage.table_checks import cells_fault, study_fault
 
 TARGET_COLUMNS = (
     "target",
@@ -96,7 +96,7 @@ def _read(folder: Path, manifest: dict[str, Any]) -> StudyFiles:
     else:
         targets = read_table(folder, TARGETS, TARGET_COLUMNS, seals.get(TARGETS))
         responses = read_table(folder, RESPONSES, RESPONSE_COLUMNS, seals.get(RESPONSES))
-        fault = wrong_cells(responses, targets)
+        fault = cells_fault(responses, targets)
         if fault:
             raise StudyError(f"The tables of {folder} are damaged: {fault}.")
     samples = None
@@ -105,7 +105,7 @@ def _read(folder: Path, manifest: dict[str, Any]) -> StudyFiles:
     else:  # of format 1, which measured all samples, and did not always say so
         every = {"samples": known.question.data.samples}
         manifest = {**manifest, "base": every | manifest["base"]}
-    fault = wrong_study(manifest_of(manifest), targets, responses, samples)
+    fault = study_fault(manifest_of(manifest), targets, responses, samples)
     if fault:
         raise StudyError(f"The study {folder} is damaged: {fault}.")
     confirmation = None

@@ -17,9 +17,9 @@ from typing import Any
 from msgspec.structs import asdict
 
 from hormesis.settings.choices import MOST_EPOCHS
-from hormesis.storage.sealed_json import read_sealed, sealed
+from hormesis.storage.sealed_json import dump_sealed, read_sealed
 from hormesis.storage.training_files import write
-from hormesis.storage.training_schema import Seal, checked_record
+from hormesis.storage.training_schema import Seal, validate_record
 
 KEPT = 2
 """How many of the last states are kept."""
@@ -81,7 +81,7 @@ def write_record(folder: Path, record: Record) -> None:
         "metrics": record.metrics,
         "manifest": dict(record.manifest),
     }
-    write(record_path(folder, record.epoch), sealed(values))
+    write(record_path(folder, record.epoch), dump_sealed(values))
 
 
 def read_record(folder: Path, epoch: int) -> Record:
@@ -92,7 +92,7 @@ def read_record(folder: Path, epoch: int) -> Record:
         ValueError: If it is damaged.
     """
     values = read_sealed(record_path(folder, epoch), MOST_BYTES)
-    record = checked_record(values)
+    record = validate_record(values)
     if record.epoch != epoch:
         raise ValueError("it lacks a proper `epoch`")
     checkpoints = {int(name): seal for name, seal in record.checkpoints.items()}

@@ -22,12 +22,12 @@ import pandas as pd
 from hormesis.errors import SettingError, TrainingError
 from hormesis.results.training_records import Record, read_records
 from hormesis.settings.factory import is_code
-from hormesis.storage.metrics_table import MOST_TABLE, metrics_of
+from hormesis.storage.metrics_table import MOST_TABLE, parse_metrics
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.sealed_json import read_sealed, sealed
+from hormesis.storage.sealed_json import dump_sealed, read_sealed
 from hormesis.storage.training_files import write
 from hormesis.storage.training_schema import MISSING, RunManifest
-from hormesis.storage.validation import typed
+from hormesis.storage.validation import convert
 
 FORMAT = 2
 KEY = "training"
@@ -69,7 +69,7 @@ class TrainingRun:
     @cached_property
     def metadata(self) -> RunManifest:
         """What the manifest says, as typed values."""
-        return typed(self.manifest, RunManifest)
+        return convert(self.manifest, RunManifest)
 
     @property
     def checkpoints(self) -> dict[int, Path]:
@@ -95,9 +95,9 @@ class TrainingRun:
             records, _ = read_records(self.folder)
             tables = [record.metrics for record in records]
             if fault == MISSING:
-                return metrics_of(tables[0] if tables else "epoch\n")[0]
+                return parse_metrics(tables[0] if tables else "epoch\n")[0]
             if not fault and (not tables or text in tables):
-                return metrics_of(text)[0]
+                return parse_metrics(text)[0]
         fault = fault or "it is not the one that was written"
         raise TrainingError(f"The table {path} is damaged: {fault}; {_AGAIN}.")
 
@@ -147,12 +147,12 @@ class TrainingRun:
         return self.metadata.last_session.data_root
 
     @property
-    def told(self) -> list[str]:
+    def mended(self) -> list[str]:
         """What the last session found damaged and has mended, a sentence each."""
         return self.metadata.last_session.mended
 
     @property
-    def lost(self) -> list[str]:
+    def damaged(self) -> list[str]:
         """What the last session found damaged and could not mend, a sentence each."""
         return self.metadata.last_session.damaged
 
@@ -228,7 +228,7 @@ def load_run(folder: str | Path) -> TrainingRun:
                 f"The training {folder} has format {manifest[KEY]}, this version reads up to "
                 f"{FORMAT}; install a newer hormesis."
             )
-        typed(manifest, RunManifest)
+        convert(manifest, RunManifest)
     except FileNotFoundError as error:
         raise TrainingError(f"The folder {folder} is no training: it has no {MANIFEST}.") from error
     except (OSError, ValueError) as error:
@@ -249,7 +249,7 @@ def read_metrics(path: Path) -> tuple[str, str]:
         return "", MISSING
     except (OSError, ValueError) as error:
         return "", str(error)
-    return text, metrics_of(text)[1]
+    return text, parse_metrics(text)[1]
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
@@ -264,7 +264,7 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
 
 def write_run_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, down to the disk, with a checksum of itself."""
-    write(folder / MANIFEST, sealed({**manifest, KEY: FORMAT}))
+    write(folder / MANIFEST, dump_sealed({**manifest, KEY: FORMAT}))
 
 
 def write_metrics(folder: Path, text: str) -> None:

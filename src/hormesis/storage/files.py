@@ -9,11 +9,11 @@ import pandas as pd
 
 from hormesis.errors import StudyError
 from hormesis.storage.atomic import write_file
-from hormesis.storage.manifest_checks import checked_manifest
+from hormesis.storage.manifest_checks import validate_manifest
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.sealed_json import check_seal, parse_table, sealed
+from hormesis.storage.sealed_json import check_seal, dump_sealed, parse_table
 from hormesis.storage.shards import check, firsts_in, read_shard
-from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, wrong_column
+from hormesis.storage.table_checks import TABLE_ERRORS, column_fault, parse_parquet
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -51,7 +51,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If it holds a number that JSON does not know.
     """
-    write_file(folder / MANIFEST, sealed({"format": FORMAT, **manifest}))
+    write_file(folder / MANIFEST, dump_sealed({"format": FORMAT, **manifest}))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 f"{FORMAT}; install a newer hormesis."
             )
         check_seal(manifest, content)
-        checked_manifest(manifest)
+        validate_manifest(manifest)
     except StudyError:
         raise
     except ValueError as error:
@@ -136,7 +136,7 @@ def read_table(
         table = parse_parquet(content)
     except TABLE_ERRORS as error:
         raise StudyError(f"The table {folder / name} is missing or damaged: {error}.") from error
-    fault = wrong_column(table, columns)
+    fault = column_fault(table, columns)
     if fault:
         raise StudyError(f"The table {folder / name} {fault}.")
     return table

@@ -7,7 +7,7 @@ from typing import Any
 from hormesis.storage.schema import ChosenEpsilon, Manifest, ScoringEntry, manifest_of
 
 
-def checked_manifest(values: Mapping[str, Any]) -> Manifest:
+def validate_manifest(values: Mapping[str, Any]) -> Manifest:
     """Return what the manifest of a study says, once nothing is wrong with it.
 
     Args:
@@ -71,14 +71,14 @@ def _wrong_targets(manifest: Manifest) -> Iterator[str]:
             return
 
 
-def not_to_go_on_with(values: Mapping[str, Any]) -> str:
+def resume_fault(values: Mapping[str, Any]) -> str:
     """Return why nobody can go on with a study, as a part of a sentence, or nothing.
 
     Args:
         values: Its manifest, of the same question as is asked now.
     """
     try:
-        manifest = checked_manifest(values)
+        manifest = validate_manifest(values)
     except ValueError as error:
         return str(error)
     if not manifest.shards.edges:

@@ -19,7 +19,7 @@ COLUMNS = (*MEASURED, "rate", "seconds")
 MOST_TABLE = 1 << 22  # bytes
 
 
-def metrics_of(text: str) -> tuple[pd.DataFrame, str]:
+def parse_metrics(text: str) -> tuple[pd.DataFrame, str]:
     r"""Return the table of metrics that a text holds, and what is wrong with it, or nothing.
 
     Args:
@@ -29,10 +29,10 @@ def metrics_of(text: str) -> tuple[pd.DataFrame, str]:
         One row an epoch, from 1 on: ``epoch`` and what of ``COLUMNS`` there is; what is wrong.
 
     Example:
-        >>> metrics_of("epoch,train_loss\n1,0.5\n")[0].to_dict("records")
+        >>> parse_metrics("epoch,train_loss\n1,0.5\n")[0].to_dict("records")
         [{'epoch': 1, 'train_loss': 0.5}]
-        >>> metrics_of("epoch,train_loss\n1,0.5\n3")[1]
-        'line 3 has 1 values in place of 2'
+        >>> parse_metrics("epoch,train_loss\n1,0.5\n3")[1]
+        'line 3 has 1 values instead of 2'
     """
     empty = pd.DataFrame({"epoch": []}, dtype=int)
     if len(text) > MOST_TABLE or text.count("\n") > MOST_EPOCHS + 1 or not text.isascii():
@@ -61,7 +61,7 @@ def _wrong_names(names: Sequence[str]) -> str:
 
 def _wrong_values(values: Sequence[str], names: Sequence[str], number: int) -> str:
     if len(values) != len(names):
-        return f"line {number} has {len(values)} values in place of {len(names)}"
+        return f"line {number} has {len(values)} values instead of {len(names)}"
     if values[0] != str(number - 1):
         return f"line {number} is not of epoch {number - 1}"
     for name, value in zip(names[1:], values[1:], strict=True):

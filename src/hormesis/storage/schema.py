@@ -31,7 +31,7 @@ from hormesis.storage.validation import (
     Texts,
     Word,
     among,
-    typed,
+    convert,
 )
 
 UNFINISHED, FINISHED = "unfinished", "finished"
@@ -68,7 +68,7 @@ class DataEntry(Entry, frozen=True):
     bounds: Range = (0.0, 1.0)
 
 
-class AskedAttack(Entry, frozen=True):
+class AttackEntry(Entry, frozen=True):
     """The attack as it was asked for."""
 
     name: Word
@@ -78,7 +78,7 @@ class AskedAttack(Entry, frozen=True):
     random_start: bool = False
 
 
-class AskedTargets(Entry, frozen=True):
+class TargetsEntry(Entry, frozen=True):
     """Which parameters were asked for."""
 
     scope: Annotated[str, among(choices.SCOPES)]
@@ -88,7 +88,7 @@ class AskedTargets(Entry, frozen=True):
     kinds: Texts | None = None
 
 
-class AskedSweep(Entry, frozen=True):
+class SweepEntry(Entry, frozen=True):
     """How they were asked to be filtered."""
 
     filters: Annotated[list[Word], Meta(min_length=1, max_length=64)]
@@ -102,7 +102,7 @@ class AskedSweep(Entry, frozen=True):
     until: Above0 | Annotated[str, among((choices.CERTAIN,))] | None = None
 
 
-class AskedMetric(Entry, frozen=True):
+class MetricEntry(Entry, frozen=True):
     """What was measured of each sample."""
 
     name: Text
@@ -131,10 +131,10 @@ class QuestionEntry(Entry, frozen=True):
 
     network: NetworkEntry
     data: DataEntry
-    attack: AskedAttack
-    targets: AskedTargets
-    sweep: AskedSweep
-    metric: AskedMetric = field(name="performance")
+    attack: AttackEntry
+    targets: TargetsEntry
+    sweep: SweepEntry
+    metric: MetricEntry = field(name="performance")
     until: ScoringEntry | None = None
 
 
@@ -325,4 +325,4 @@ def manifest_of(values: Mapping[str, Any]) -> Manifest:
     for name in missing:
         if name not in values:
             raise ValueError(f"it lacks `{name}`")
-    return typed(dict(values), Manifest)
+    return convert(dict(values), Manifest)

@@ -12,7 +12,7 @@ _SEAL = "sha256"
 _SPELLED_AGAIN = 1 << 20  # bytes of a file whose values are spelled anew for its checksum
 
 
-def sealed(values: Mapping[str, Any]) -> bytes:
+def dump_sealed(values: Mapping[str, Any]) -> bytes:
     """Return plain values as JSON that ends with a checksum of itself.
 
     Args:
@@ -22,7 +22,7 @@ def sealed(values: Mapping[str, Any]) -> bytes:
         ValueError: If it holds a number that JSON does not know.
 
     Example:
-        >>> unsealed(sealed({"epoch": 3}))
+        >>> parse_sealed(dump_sealed({"epoch": 3}))
         {'epoch': 3}
     """
     bare = {key: value for key, value in values.items() if key != _SEAL}
@@ -30,17 +30,17 @@ def sealed(values: Mapping[str, Any]) -> bytes:
     return (text + "\n").encode()
 
 
-def unsealed(content: bytes) -> dict[str, Any]:
+def parse_sealed(content: bytes) -> dict[str, Any]:
     """Return what a file says, without its checksum; one without any is taken as it is.
 
     Args:
-        content: As ``sealed`` returns it.
+        content: As ``dump_sealed`` returns it.
 
     Raises:
         ValueError: If it is no JSON table as ``parse_json`` takes it, or its checksum does not fit.
 
     Example:
-        >>> unsealed(sealed({"epoch": 3}).replace(b"3", b"4"))
+        >>> parse_sealed(dump_sealed({"epoch": 3}).replace(b"3", b"4"))
         Traceback (most recent call last):
         ValueError: its checksum does not fit
     """
@@ -89,7 +89,7 @@ def check_seal(values: dict[str, Any], content: bytes) -> None:
 
 
 def read_sealed(path: Path, most: int) -> dict[str, Any]:
-    """Return what a file says that ``sealed`` has made.
+    """Return what a file says that ``dump_sealed`` has made.
 
     Args:
         path: The file.
@@ -97,9 +97,9 @@ def read_sealed(path: Path, most: int) -> dict[str, Any]:
 
     Raises:
         OSError: If it cannot be read, is no regular file or is larger.
-        ValueError: As ``unsealed`` says.
+        ValueError: As ``parse_sealed`` says.
     """
-    return unsealed(read_bytes(path, most))
+    return parse_sealed(read_bytes(path, most))
 
 
 def _spelled(values: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hormesis.errors import TrainingError
 from hormesis.storage.atomic import write_file
 
-PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 """What the system says of a place that cannot be written at all."""
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space"),
@@ -30,7 +30,7 @@ def write(path: Path, content: bytes) -> None:
     try:
         write_file(path, content)
     except OSError as error:
-        if error.errno in PLACES:
+        if error.errno in UNWRITABLE:
             raise
         raise TrainingError(
             f"The file {path} cannot be written ({reason_of(error)}): {remedy_of(error)} and run "

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, field
 
 from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS
-from hormesis.storage.metrics_table import metrics_of
+from hormesis.storage.metrics_table import parse_metrics
 from hormesis.storage.safe_read import digest
 from hormesis.storage.schema import ScoringEntry
 from hormesis.storage.validation import (
@@ -24,7 +24,7 @@ from hormesis.storage.validation import (
     Texts,
     Word,
     among,
-    typed,
+    convert,
 )
 
 MISSING = "it is missing"
@@ -90,7 +90,7 @@ class RunManifest(Entry, frozen=True):
     """What the manifest of a training says.
 
     Example:
-        >>> typed({"question": {}}, RunManifest)
+        >>> convert({"question": {}}, RunManifest)
         Traceback (most recent call last):
         ValueError: it lacks a proper `question.network`
     """
@@ -212,16 +212,16 @@ class RetrainingManifest(Entry, frozen=True):
     frozen: Frozen = field(default_factory=lambda: Frozen(values=0, equal=""))
 
 
-def checked_record(values: Mapping[str, Any]) -> RunRecord:
+def validate_record(values: Mapping[str, Any]) -> RunRecord:
     """Return what the record of a state says, once nothing is wrong with it.
 
     Raises:
         ValueError: It says what is wrong, as a part of a sentence.
     """
-    record = typed(dict(values), RunRecord)
+    record = convert(dict(values), RunRecord)
     for name in record.checkpoints:
         if not name.isdecimal() or str(int(name)) != name or int(name) > record.epoch:
             raise ValueError(f"it lacks a proper `checkpoints.{name}`")
-    if metrics_of(record.metrics)[1] or record.metrics.count("\n") != record.epoch + 1:
+    if parse_metrics(record.metrics)[1] or record.metrics.count("\n") != record.epoch + 1:
         raise ValueError("it lacks a proper `metrics`")
     return record

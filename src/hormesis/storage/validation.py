@@ -50,7 +50,7 @@ def among(names: Collection[str]) -> Meta:
     return Meta(pattern=rf"\A(?:{'|'.join(map(re.escape, names))})\Z")
 
 
-def typed(values: object, kind: type[Kind]) -> Kind:
+def convert(values: object, kind: type[Kind]) -> Kind:
     """Return plain values as what they stand for.
 
     Args:
@@ -61,17 +61,17 @@ def typed(values: object, kind: type[Kind]) -> Kind:
         ValueError: If one is missing or of another kind; it names the place.
 
     Example:
-        >>> typed({"name": 3}, type("Network", (Entry,), {"__annotations__": {"name": Text}}))
+        >>> convert({"name": 3}, type("Network", (Entry,), {"__annotations__": {"name": Text}}))
         Traceback (most recent call last):
         ValueError: it lacks a proper `name`
     """
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise ValueError(f"it lacks a proper `{wrong_place(values, kind)}`") from error
+        raise ValueError(f"it lacks a proper `{wrong_entry(values, kind)}`") from error
 
 
-def wrong_place(values: object, kind: Any, place: str = "") -> str | None:  # noqa: ANN401
+def wrong_entry(values: object, kind: Any, place: str = "") -> str | None:  # noqa: ANN401
     """Return where values are of another kind than they have to be; None if nowhere.
 
     Args:
@@ -83,7 +83,7 @@ def wrong_place(values: object, kind: Any, place: str = "") -> str | None:  # no
         msgspec.convert(values, kind)
     except msgspec.ValidationError:
         wrong = (
-            wrong_place(value, part, f"{place}.{name}".removeprefix("."))
+            wrong_entry(value, part, f"{place}.{name}".removeprefix("."))
             for name, value, part in _parts(values, kind)
         )
         return next((one for one in wrong if one is not None), place)
@@ -101,7 +101,7 @@ def _parts(values: object, kind: Any) -> Iterator[tuple[str, object, Any]]:  # n
                 yield field.encode_name, values.get(field.encode_name, _Missing), field.type
     for table in (one for one in kinds if get_origin(one) is dict):
         for name, value in values.items():
-            fits = wrong_place(name, get_args(table)[0]) is None
+            fits = wrong_entry(name, get_args(table)[0]) is None
             yield plain(str(name), 64), value if fits else _Missing, get_args(table)[1]
 
 
@@ -125,12 +125,12 @@ def plain(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def plainly(value: Any) -> Any:  # noqa: ANN401
+def plain_values(value: Any) -> Any:  # noqa: ANN401
     """Return plain values with every text of them as ``plain`` has it."""
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, list | tuple):
-        return [plainly(one) for one in value]
+        return [plain_values(one) for one in value]
     if isinstance(value, Mapping):
-        return {plainly(key): plainly(one) for key, one in value.items()}
+        return {plain_values(key): plain_values(one) for key, one in value.items()}
     return value

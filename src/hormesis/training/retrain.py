@@ -12,7 +12,7 @@ from hormesis.errors import SettingError
 from hormesis.results.retraining import Retraining, load_retraining, write_retraining
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
 from hormesis.training.retraining_plan import Arm, RetrainingPlan, plan_retraining
@@ -181,7 +181,7 @@ def train_arm(
     """
     plan, network = prepared.plan, deepcopy(prepared.job.network)
     freezing = Freezing(network, arm.masks, batchnorm=plan.selection.batchnorm)
-    description = plainly(plan.described())
+    description = plain_values(plan.described())
     selection = {
         **description["selection"],
         "arm": arm.name,

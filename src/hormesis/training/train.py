@@ -21,7 +21,7 @@ from hormesis.models.networks import build_for, check_network
 from hormesis.models.normalization import normalized, normalizes_by_default
 from hormesis.results.training_run import TrainingRun, load_run, write_run_manifest
 from hormesis.storage.ownership import TRAINING
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.fit import CheckpointPlan, fit, make_loggers, silence_lightning
 from hormesis.training.freezing import Freezing
@@ -138,7 +138,7 @@ def run_training(job: TrainingJob, folder: Path, report: Report) -> TrainingRun:
     validation = parts.validation.draw(config.validation_samples, job.data_config.split_seed)
     parts = replace(parts, validation=validation)
     module = LitNetwork(network, parts, job.recipe, config, job.freezing)
-    question = plainly(
+    question = plain_values(
         {
             **training_question(job.model, network, job.parts, job.recipe, job.data_config),
             **job.extra_question,
@@ -154,7 +154,7 @@ def run_training(job: TrainingJob, folder: Path, report: Report) -> TrainingRun:
     }
     with _freeze(job.freezing):
         make_schedule(job.recipe, make_optimizer(job.recipe, network), steps=1)  # to refuse it now
-        session = plainly(session)
+        session = plain_values(session)
         with silence_lightning():
             loggers = make_loggers(config, folder)
             with locked_run(folder, TRAINING):

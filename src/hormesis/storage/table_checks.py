@@ -247,7 +247,7 @@ def _disagreements(
     if manifest.binary:
         for name in _MEANS:
             if name in cells and not cells[name].between(0, 1).all():
-                yield f"its {name} are not all between 0 and 1"
+                yield f"the shares of samples in {name} are not all between 0 and 1"
     if samples is None:
         return
     data, sweep = manifest.question.data, manifest.question.sweep

@@ -72,12 +72,12 @@ def convert(values: object, kind: type[Kind]) -> Kind:
 
 
 def wrong_entry(values: object, kind: Any, path: str = "") -> str | None:  # noqa: ANN401
-    """Return where values are of another kind than they have to be; None if nowhere.
+    """Return the path of the first entry of the wrong type; None if all are right.
 
     Args:
-        values: As they were read from JSON.
-        kind: What they have to be.
-        place: Where they lie, such as ``question.data``.
+        values: The values, parsed from JSON.
+        kind: The expected type.
+        path: Path of the values themselves, such as ``question.data``.
     """
     try:
         msgspec.convert(values, kind)

@@ -196,10 +196,10 @@ def test_each_sample_is_perturbed_on_the_next_surrogate_in_turn():
     plan = make_plan(network, targets, Sweep(filters=("high_pass",), thresholds=3))
     few = plan.removals[1], plan.removals[-1], plan.removals[-2]
     asked = MeasurementSpec(accuracy, hm.FGSM(0.1), False, (0.0, 1.0), 0, surrogates=few)
-    found, idle = plain.attacked(network, Block(inputs, labels, first=4), asked)
+    found, idle = plain.attack_block(network, Block(inputs, labels, first=4), asked)
     assert idle.shape == (2, 8)
     for row in range(8):
-        with plain.filtered(network, few[(4 + row) % 3]):
+        with plain.filtering(network, few[(4 + row) % 3]):
             alone = perturb(
                 network, inputs, labels, hm.FGSM(0.1), bounds=(0.0, 1.0), seed=0, first=4
             )

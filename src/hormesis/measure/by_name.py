@@ -10,7 +10,7 @@ from hormesis.data.datasets import NAMED_DATASETS, load_data
 from hormesis.data.samples import Samples
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_checkpoint, load_weights
@@ -47,7 +47,7 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
     device, execution, out = find_device(source.device), request.execution, request.out
     if out is not None and (execution.overwrite or not is_study(out)):
         check_free(out, overwrite=execution.overwrite)
-    with shown(enabled=execution.progress) as report:
+    with show_progress(enabled=execution.progress) as report:
         resolved = resolve(source, request.sweep.seed, report)
     return analyze_request(resolved.network.to(device), resolved.samples, request)
 

@@ -33,10 +33,10 @@ from hormesis.analysis.verdicts import Claim
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import SENTENCE, Report
-from hormesis.measure.cross_check import cross_checked, open_cross_check
+from hormesis.measure.cross_check import open_cross_check, run_cross_check
 from hormesis.measure.remeasure import Remeasuring, Step, forget_steps, time_of
 from hormesis.measure.study_plan import StudyPlan
-from hormesis.measure.study_writer import hashed
+from hormesis.measure.study_writer import hash_values
 from hormesis.results.study import Study
 from hormesis.settings.attacks import PGD
 from hormesis.settings.confirmation import ALWAYS, NEVER, Confirmation
@@ -73,7 +73,7 @@ def is_left(study: Study, confirmation: Confirmation) -> bool:
     return bool(open_claims(study, confirmation)) or open_cross_check(study, confirmation)
 
 
-def confirmed(
+def confirm_claims(
     study: Study,
     planned: StudyPlan,
     report: Report,
@@ -91,7 +91,7 @@ def confirmed(
     """
     confirmation = planned.request.confirmation
     if open_cross_check(study, confirmation):
-        rows, entry = cross_checked(study, planned, confirmation, report, check)
+        rows, entry = run_cross_check(study, planned, confirmation, report, check)
         study = _with(study, rows, {"cross_check": entry}, check)
     claimed = open_claims(study, confirmation)
     if not claimed:
@@ -128,7 +128,7 @@ def _with(
 def _key(study: Study, confirmation: Confirmation) -> str:
     """Return what tells one way to confirm one study from all others."""
     scoring = study.scoring
-    return hashed(
+    return hash_values(
         {
             "study": study.manifest.get("study"),
             "confirmation": confirmation.described(),

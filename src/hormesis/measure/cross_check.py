@@ -22,7 +22,7 @@ from hormesis.engine.plan import Removal
 from hormesis.engine.progress import SENTENCE, Report
 from hormesis.measure.remeasure import Remeasuring, Step, time_of
 from hormesis.measure.study_plan import StudyPlan
-from hormesis.measure.study_writer import hashed
+from hormesis.measure.study_writer import hash_values
 from hormesis.results.study import Study
 from hormesis.settings.attacks import RandomSigns
 from hormesis.settings.choices import UNFILTERED
@@ -51,7 +51,7 @@ def open_cross_check(study: Study, confirmation: Confirmation) -> bool:
     return study.manifest.get("cross_check", {}).get("key") != _key(study, confirmation)
 
 
-def cross_checked(
+def run_cross_check(
     study: Study,
     planned: StudyPlan,
     confirmation: Confirmation,
@@ -86,7 +86,7 @@ def cross_checked(
 def _key(study: Study, confirmation: Confirmation) -> str:
     """Return what tells one cross-check of one study from all others."""
     asked = [study.manifest.get("study"), confirmation.samples, study.scoring.level]
-    return hashed([*asked, _DRAWS, MARGIN, _MOST])
+    return hash_values([*asked, _DRAWS, MARGIN, _MOST])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from hormesis.engine.progress import shown
+from hormesis.engine.progress import show_progress
 from hormesis.errors import ModelError, SettingError, StudyError, TrainingError
 from hormesis.measure.by_name import resolve_run
 from hormesis.measure.pipeline import analyze_request
@@ -140,7 +140,7 @@ def analyze_checkpoints(
         metric=as_metric(request.metric),
         name=training.manifest["question"]["network"]["name"],
     )
-    with shown(enabled=request.execution.progress) as report:
+    with show_progress(enabled=request.execution.progress) as report:
         count, root = selection.samples, selection.data_root
         resolved = resolve_run(training, count, root, request.sweep.seed, report)
     network = resolved.network

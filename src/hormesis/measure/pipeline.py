@@ -13,14 +13,14 @@ from torch import nn
 from hormesis.analysis.chance import chose
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.data.samples import Samples, samples_from
-from hormesis.engine.audit import audited
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.audit import audit_outcomes
+from hormesis.engine.progress import Report, show_progress
 from hormesis.engine.shards import shard_edges
 from hormesis.errors import StudyError
 from hormesis.measure import manifest
-from hormesis.measure.confirm import confirmed, is_left
+from hormesis.measure.confirm import confirm_claims, is_left
 from hormesis.measure.extend import EarlierStudy, source_of
-from hormesis.measure.ray_pool import connected, sweeper_of
+from hormesis.measure.ray_pool import choose_sweeper, ray_connection
 from hormesis.measure.shard_worker import ShardWorker, device_of, make_measurer
 from hormesis.measure.study_plan import StudyPlan, choose_epsilon, make_draft, make_study_plan
 from hormesis.measure.study_writer import (
@@ -30,9 +30,9 @@ from hormesis.measure.study_writer import (
     finish,
     folder_to_write,
     is_whole,
+    match_wording,
     measure_missing,
     read_outcomes,
-    worded_as,
 )
 from hormesis.models.checks import check_measurable
 from hormesis.models.devices import strict_arithmetic
@@ -147,8 +147,8 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         origin=plain_values(dict(request.origin)),
     )
     with (
-        shown(enabled=request.execution.progress) as report,
-        connected(request.execution),
+        show_progress(enabled=request.execution.progress) as report,
+        ray_connection(request.execution),
         strict_arithmetic(),
     ):
         samples = samples_from(data, progress=partial(report, "Reading the data"))
@@ -222,7 +222,7 @@ class _Analysis:
         """Return the study with its claims put to the test, as far as that was asked for."""
         epsilon = float(study.manifest["attack"]["epsilon"])
         planned = self.planned.with_attack(replace(self.planned.request.attack, epsilon=epsilon))
-        return confirmed(study, planned, self.report, check)
+        return confirm_claims(study, planned, self.report, check)
 
     def _measured(self, store: Store, before: Mapping[str, Any]) -> Study:
         """Measure what of the plan is not there yet, and finish the study.
@@ -232,7 +232,7 @@ class _Analysis:
             before: The manifest of the study to go on with, or nothing.
         """
         started = time.monotonic()
-        planned = replace(self.planned, question=worded_as(self.planned.question, before))
+        planned = replace(self.planned, question=match_wording(self.planned.question, before))
         request, samples, network = planned.request, planned.samples, planned.network
         edges = before["shards"]["edges"] if before else _edges(samples, request.sweep)
         largest = max(end - first for first, end in pairwise(edges))
@@ -254,12 +254,12 @@ class _Analysis:
             begin(store, draft, fresh=not before)
         stopping = _stopping(planned, draft)
         worker = ShardWorker(measurer, draft.identity, _source(planned, draft))
-        sweeper = sweeper_of(network, worker, execution, largest)
+        sweeper = choose_sweeper(network, worker, execution, largest)
         show = partial(self.report, "Measuring")
         measure_missing(draft, store, stopping, worker, sweeper, show)
         kept = set(store.firsts())
         spans = [span for span in pairwise(edges) if span[0] in kept]
-        audit = audited(network, measurer, spans, partial(read_outcomes, store))
+        audit = audit_outcomes(network, measurer, spans, partial(read_outcomes, store))
         base = manifest.describe_base(stopping.means, request.metric)
         notes = [
             *manifest.notes(stopping.means, choice, planned.request, samples.bounds),

@@ -61,7 +61,7 @@ def _answer(there: socket.socket) -> bytes:
     return found
 
 
-def within(seconds: float, join: Callable[[], object]) -> None:
+def run_with_timeout(seconds: float, join: Callable[[], object]) -> None:
     """Do what may never come back, on a thread of its own that nobody waits for any longer.
 
     Args:

@@ -29,7 +29,7 @@ from hormesis.engine.shards import ShardTask
 from hormesis.engine.sweep import Measure, Report, Sweeper
 from hormesis.engine.sweep import sweep as by_threads
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, StudyError
-from hormesis.measure.ray_address import JOIN, knock, same_signals, within
+from hormesis.measure.ray_address import JOIN, knock, run_with_timeout, same_signals
 from hormesis.measure.ray_worker import Resources, WorkerSpec, versions
 from hormesis.measure.shard_worker import ShardWorker
 from hormesis.settings.choices import RAY
@@ -42,7 +42,7 @@ _SECONDS = 5.0  # between two looks at what nodes there are
 _CHATTER = "Raylet is terminated|marked dead|died or was killed|workers \\(tasks / actors\\) killed"
 
 
-def imported() -> Any:  # noqa: ANN401  (a module)
+def import_ray() -> Any:  # noqa: ANN401  (a module)
     """Return Ray.
 
     Raises:
@@ -59,7 +59,7 @@ def imported() -> Any:  # noqa: ANN401  (a module)
 
 
 @contextmanager
-def connected(execution: Execution) -> Iterator[None]:
+def ray_connection(execution: Execution) -> Iterator[None]:
     """Be connected to the cluster of a run while the block runs; a connection that is there stays.
 
     Args:
@@ -71,7 +71,7 @@ def connected(execution: Execution) -> Iterator[None]:
     """
     with (
         nullcontext()
-        if execution.engine != RAY or imported().is_initialized()
+        if execution.engine != RAY or import_ray().is_initialized()
         else _session(execution)
     ):
         yield
@@ -79,7 +79,7 @@ def connected(execution: Execution) -> Iterator[None]:
 
 @contextmanager
 def _session(execution: Execution) -> Iterator[None]:
-    ray = imported()
+    ray = import_ray()
 
     def join() -> None:
         ray.init(
@@ -93,7 +93,7 @@ def _session(execution: Execution) -> Iterator[None]:
         knock(execution.address)
         with same_signals():
             if execution.address or os.environ.get("RAY_ADDRESS"):
-                within(JOIN, join)
+                run_with_timeout(JOIN, join)
             else:
                 join()  # starts Ray here, which it does on the main thread only
     except (OSError, RuntimeError, ValueError) as error:
@@ -108,7 +108,7 @@ def _session(execution: Execution) -> Iterator[None]:
         ray.shutdown()
 
 
-def packed(spec: object) -> bytes:
+def pickle_spec(spec: object) -> bytes:
     """Return what goes to every node.
 
     Args:
@@ -118,7 +118,7 @@ def packed(spec: object) -> bytes:
         SettingError: If network or performance cannot be sent.
     """
     try:
-        return imported().cloudpickle.dumps(spec)
+        return import_ray().cloudpickle.dumps(spec)
     except Exception as error:  # anything may come out of objects that are not ours
         raise SettingError(
             f"The network or the performance cannot be sent to other machines ({_line(error)}): "
@@ -176,8 +176,8 @@ class ActorPool:
         again = deque(islice(waiting, 1))  # the first, and those that were lost
         if not again:
             return
-        ray = imported()
-        shared = ray.put((packed(self.spec), versions()))
+        ray = import_ray()
+        shared = ray.put((pickle_spec(self.spec), versions()))
         tried: dict[int, int] = {}
         done, total = progress
         try:
@@ -299,7 +299,7 @@ def make_pool(
     return ActorPool(spec, measurer.samples, execution)
 
 
-def sweeper_of(
+def choose_sweeper(
     network: nn.Module, worker: ShardWorker, execution: Execution, shard: int
 ) -> Sweeper:
     """Return what measures many shards: threads of this machine, or the actors of a cluster.

@@ -20,10 +20,10 @@ from hormesis.engine.outcomes import Block, MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import Report
 from hormesis.engine.shards import ShardMeasurer, doubled, parts_of
-from hormesis.measure.ray_pool import sweeper_of
+from hormesis.measure.ray_pool import choose_sweeper
 from hormesis.measure.shard_worker import ShardWorker, make_measurer
 from hormesis.measure.study_plan import StudyPlan
-from hormesis.measure.study_writer import StudyDraft, hashed, measure_missing
+from hormesis.measure.study_writer import StudyDraft, hash_values, measure_missing
 from hormesis.results.study import Study
 from hormesis.settings.execution import Execution
 from hormesis.storage.files import CELLS, CONFIRMATION, OUTCOMES
@@ -91,7 +91,7 @@ class Remeasuring:
         )
         measurer = replace(self.measurer, removals=list(step.removals), spec=step.spec)
         worker = ShardWorker(measurer, identity)
-        sweeper = sweeper_of(self.planned.network, worker, self._execution, self._largest)
+        sweeper = choose_sweeper(self.planned.network, worker, self._execution, self._largest)
         show = partial(self.report, step.stage)
         measure_missing(draft, store, stopping, worker, sweeper, show)
         return lambda: read_spans(store, pairwise(self.edges), identity)
@@ -133,7 +133,7 @@ class Remeasuring:
 
     def _identity(self, step: Step) -> str:
         keys = [removal.key() for removal in step.removals]
-        return hashed([self.key, *step.name.split("-"), *keys])
+        return hash_values([self.key, *step.name.split("-"), *keys])
 
 
 def time_of(again: Remeasuring, removals: Sequence[Removal], spec: MeasurementSpec) -> float:

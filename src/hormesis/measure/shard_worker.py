@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
 from hormesis.engine.engines import choose_engine
-from hormesis.engine.memory import allotted, footprint, most_samples, room
+from hormesis.engine.memory import allot_memory, footprint, most_samples, room
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.engine.shards import ShardMeasurer, ShardTask
@@ -93,7 +93,7 @@ def make_measurer(
     needs = footprint(engine.measure, removals, few, spec)
     free = room(execution.memory, device)
     most = min(most_samples(few.inputs), max(shard, 2))
-    workers, batch = allotted(replace(needs, kept=shard), free, engine.workers, most)
+    workers, batch = allot_memory(replace(needs, kept=shard), free, engine.workers, most)
     name = f"{engine.name} on ray" if execution.engine == RAY else engine.name
     engine = replace(engine, name=name, workers=workers)
     return ShardMeasurer(engine, samples, removals, spec, batch, device)

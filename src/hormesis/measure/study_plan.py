@@ -25,7 +25,7 @@ from hormesis.engine.tables import (
     target_table,
 )
 from hormesis.measure import manifest
-from hormesis.measure.study_writer import StudyDraft, identified
+from hormesis.measure.study_writer import StudyDraft, study_identity
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import normalization_of
 from hormesis.settings.attacks import AUTO, Attack, describe_attack
@@ -142,7 +142,7 @@ def make_draft(
     chance = request.metric.chance_on(planned.samples.labels.numpy())
     magnitude = {"epsilon": attack["epsilon"]}
     written = {
-        "study": identified(planned.question, magnitude, removals["key"].tolist()),
+        "study": study_identity(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,
         "attack": attack,
         "scoring": plain_scoring(request.scoring),

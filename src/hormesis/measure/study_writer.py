@@ -70,7 +70,7 @@ class StudyDraft:
         return self.manifest["study"]
 
 
-def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: list[str]) -> str:
+def study_identity(question: Mapping[str, Any], attack: Mapping[str, Any], keys: list[str]) -> str:
     """Return the identity of a study, 32 hexadecimal digits: two of the same have the same shards.
 
     Args:
@@ -78,14 +78,14 @@ def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: lis
         attack: As it is run, its magnitude a number.
         keys: What tells the removals apart, in the order of their rows.
     """
-    return hashed({"question": question, "attack": attack, "removals": keys})
+    return hash_values({"question": question, "attack": attack, "removals": keys})
 
 
-def hashed(values: object) -> str:
+def hash_values(values: object) -> str:
     """Return 32 hexadecimal digits that tell plain values from all others.
 
     Example:
-        >>> len(hashed({"a": 1})), hashed({"a": 1}) == hashed({"a": 2})
+        >>> len(hash_values({"a": 1})), hash_values({"a": 1}) == hash_values({"a": 2})
         (32, False)
     """
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
@@ -248,7 +248,7 @@ def folder_to_write(
         check_free(out)
         return out, {}
     begun = {} if replaced else read_manifest(out)
-    difference = first_difference(worded_as(question, begun), begun.get("question", {}))
+    difference = first_difference(match_wording(question, begun), begun.get("question", {}))
     if replaced or (extended and difference):
         check_free(out, overwrite=True)
         check_beside(out)
@@ -270,7 +270,7 @@ def folder_to_write(
     return out, begun
 
 
-def worded_as(question: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
+def match_wording(question: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
     """Return a question in the words of a study that was begun when fewer of them were used.
 
     What its manifest does not spell out, its fingerprint of the network covers.
@@ -292,7 +292,7 @@ def _begun_manifest(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]
         begun = read_manifest(folder)
     except StudyError:
         return {}
-    difference = first_difference(worded_as(question, begun), begun.get("question", {}))
+    difference = first_difference(match_wording(question, begun), begun.get("question", {}))
     return {} if difference else begun
 
 

@@ -14,7 +14,7 @@ from hormesis.analysis.effects import accuracy_table, effect_table
 from hormesis.data.image_array import ImageArray
 from hormesis.data.samples import Samples, samples_from, take
 from hormesis.data.sampling import draw_balanced, draw_stratified
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import DataError, TrainingError
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.fingerprint import network_fingerprint
@@ -108,7 +108,7 @@ def retrain_with_controls(
         check_out(folder)
     plan = plan_retraining(study, selection)
     request = RetrainingRequest(data, source, recipe, data_config, trainer_config)
-    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+    with explaining_errors(folder), show_progress(enabled=trainer_config.progress) as report:
         prepared = prepare_retraining(plan, request, report)
         samples, notes = evaluation_samples(prepared, controls)
         question = plain_values(_question(prepared, controls, samples))

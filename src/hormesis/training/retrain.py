@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import SettingError
 from hormesis.results.retraining import Retraining, load_retraining, write_retraining
 from hormesis.results.study import Study
@@ -99,7 +99,7 @@ def retrain(
         check_folder(folder)
     plan = plan_retraining(study, selection)
     request = RetrainingRequest(data, source, recipe, data_config, trainer_config)
-    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+    with explaining_errors(folder), show_progress(enabled=trainer_config.progress) as report:
         prepared = prepare_retraining(plan, request, report)
         recipe = prepared.job.recipe
         train_arm(prepared, folder, plan.arm("selective", recipe.seed), recipe, report)

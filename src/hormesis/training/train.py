@@ -14,7 +14,7 @@ from torch import nn
 from hormesis.data.image_array import image_array_from
 from hormesis.data.samples import samples_from
 from hormesis.data.splits import Parts, load_parts
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import DataError, SettingError
 from hormesis.models.devices import find_device
 from hormesis.models.networks import build_for, check_network
@@ -82,7 +82,7 @@ def train(
     with explaining_errors(folder):
         check_folder(folder)
     find_device(trainer_config.device)
-    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+    with explaining_errors(folder), show_progress(enabled=trainer_config.progress) as report:
         parts = load_training_parts(data, data_config, report)
         if data_config.normalize and not parts.train.mean:
             raise SettingError(

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.engine import recheck
-from hormesis.engine.executor import Answer, PrefixExecutor, run_program, same, stages
+from hormesis.engine.executor import Answer, PrefixExecutor, run_program, stages
 from hormesis.engine.graph import EXPORT_ERRORS, Program
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
-from hormesis.engine.plain import attack_block
+from hormesis.engine.plain import attack_block, same
 from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of

@@ -201,8 +201,3 @@ def _replace(program: Program, values: list[Any], weights: Mapping[str, Tensor])
     for name, weight in weights.items():
         if name in program.parameters:
             values[program.parameters[name]] = weight
-
-
-def same(one: Tensor, other: Tensor) -> bool:
-    """Return whether two results agree bit for bit, NaN included."""
-    return torch.equal(one.nan_to_num(), other.nan_to_num())

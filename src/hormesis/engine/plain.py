@@ -64,7 +64,7 @@ def measure(
                     adversarial, idle_samples = attack_block(network, block, spec)
                     idle.append(idle_samples)
                 logits = _both(network, block, adversarial, spec)
-            changed = any(not _same(a, b) for a, b in zip(logits, base, strict=True))
+            changed = any(not same(a, b) for a, b in zip(logits, base, strict=True))
             results.append((*_score(logits, block, spec), changed))
             tick()
     scores = _score(base, block, spec)
@@ -124,5 +124,6 @@ def _logits(network: nn.Module, inputs: Tensor) -> Float[Tensor, "samples classe
         return logits_of(network(inputs))
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
+def same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two results agree bit for bit, NaN included."""
     return torch.equal(one.nan_to_num(), other.nan_to_num())

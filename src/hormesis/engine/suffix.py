@@ -17,11 +17,11 @@ from hormesis.engine.executor import (
     Stage,
     checked_rows,
     run_program,
-    same,
     stages,
 )
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
+from hormesis.engine.plain import same
 from hormesis.engine.plan import Removal
 from hormesis.engine.recheck import measure_rounding
 from hormesis.engine.rewrite import rewrite, round_to

@@ -258,7 +258,8 @@ def folder_to_write(
         same = f"resume it with `step_size` {step}, " if "attack.step_size" in difference else ""
         raise StudyError(
             f"The folder {out} holds a study of another question ({difference}); {same}choose "
-            "another one with `out`, reuse its outcomes with `extend`, or replace it with `overwrite`."
+            "another one with `out`, reuse its outcomes with `extend`, or replace it with "
+            "`overwrite`."
         )
     fault = resume_fault(existing)
     if fault:

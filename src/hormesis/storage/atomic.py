@@ -88,7 +88,7 @@ def temporary_beside(path: Path) -> Path:
     """
     suffix = path.suffix if len(path.suffix.encode(errors="surrogateescape")) <= 16 else ""
     unique = f"{next(_counter)}-{secrets.token_hex(4)}"
-    return path.with_name(f"{TEMPORARY}{_machine()}-{os.getpid()}-{unique}{suffix}")
+    return path.with_name(f"{TEMPORARY}{_short_machine_id()}-{os.getpid()}-{unique}{suffix}")
 
 
 def _sync_file(path: Path) -> None:
@@ -183,15 +183,18 @@ def _is_dead(name: str) -> bool:
     """Return whether a temporary file was made on this machine by a process that has ended."""
     machine, _, rest = name.removeprefix(TEMPORARY).partition("-")
     pid = rest.partition("-")[0]
-    if machine != _machine() or not pid.isdecimal() or len(pid) > 9:
+    if machine != _short_machine_id() or not pid.isdecimal() or len(pid) > 9:
         return False
     return int(pid) != os.getpid() and not psutil.pid_exists(int(pid))
 
 
-def _machine() -> str:
-    """Return eight digits that identify the running kernel since its start."""
+def _short_machine_id() -> str:
+    return sha256(machine_id().encode()).hexdigest()[:8]
+
+
+def machine_id() -> str:
+    """Return an identifier of the running kernel since its start, the same in its containers."""
     try:
-        identity = _BOOT.read_text()
+        return _BOOT.read_text().strip()
     except OSError:
-        identity = socket.gethostname()
-    return sha256(identity.encode()).hexdigest()[:8]
+        return socket.gethostname()

@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from hormesis.errors import HormesisError, StudyError
-from hormesis.storage.atomic import temporary_beside
+from hormesis.storage.atomic import machine_id, temporary_beside
 from hormesis.storage.safe_read import UnreadableFile, parse_json, read_bytes
 
 try:
@@ -38,7 +38,6 @@ BEAT = 5.0  # seconds between two touches of the lock file
 STALE = 60.0  # seconds without a touch after which a holder on another machine counts as dead
 SETTLE = 0.5  # seconds after which two processes that take over at once notice each other
 TORN = 0.9  # seconds after which a half-written file counts as abandoned
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MOST_BYTES = 4096
 # A link might point to anything, and the file might be a pipe.
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -262,7 +261,7 @@ def _living_holder(path: Path, *, shared: bool | None) -> Holder | None:
             holder = _read(path)
     if not holder:
         return holder if holder is not None and _age(path) < TORN else None
-    if holder.get("machine") == _machine():
+    if holder.get("machine") == machine_id():
         return None if shared else _if_running(holder)
     return holder if _age(path) < STALE else None
 
@@ -302,7 +301,7 @@ def _write_lock(path: Path) -> tuple[Path, FileIO, str]:
         "token": token,
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "machine": _machine(),
+        "machine": machine_id(),
         "since": time.time(),
     }
     temporary = temporary_beside(path)
@@ -319,14 +318,6 @@ def _write_lock(path: Path) -> tuple[Path, FileIO, str]:
         temporary.unlink(missing_ok=True)
         raise
     return temporary, file, token
-
-
-def _machine() -> str:
-    """Return an identifier of the running kernel, the same in its containers."""
-    try:
-        return _BOOT.read_text().strip()
-    except OSError:
-        return socket.gethostname()
 
 
 def drop_stale(folder: Path) -> None:
@@ -349,7 +340,7 @@ def holder_of(folder: Path) -> Holder | None:
     holder = read_holder(folder)
     if not holder:
         return None
-    if holder["machine"] == _machine():
+    if holder["machine"] == machine_id():
         return _if_running(holder)
     try:
         age = time.time() - (folder / LOCK).stat().st_mtime

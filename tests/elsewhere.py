@@ -100,9 +100,9 @@ def hold(folder: Path) -> None:
     """Hold a folder, be refused it, let go, and take it over from a process that has died."""
     lock = importlib.import_module("hormesis.storage.lock")
     errors = importlib.import_module("hormesis.errors")
-    with lock.locked(folder) as held:
+    with lock.lock_folder(folder) as held:
         held.check()
-        with pytest.raises(errors.StudyError, match="is being worked on"), lock.locked(folder):
+        with pytest.raises(errors.StudyError, match="is being worked on"), lock.lock_folder(folder):
             pass
         kept = (folder / lock.LOCK).read_text(encoding="utf-8")
     assert not (folder / lock.LOCK).exists()
@@ -110,7 +110,7 @@ def hold(folder: Path) -> None:
         dead.wait()
     kept = kept.replace(f'"pid": {os.getpid()}', f'"pid": {dead.pid}')
     (folder / lock.LOCK).write_text(kept, encoding="utf-8")
-    with lock.locked(folder):
+    with lock.lock_folder(folder):
         pass
     assert [*folder.iterdir()] == []
 

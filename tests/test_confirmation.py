@@ -64,19 +64,19 @@ def test_both_engines_say_the_same(whole):
 
 def test_a_confirmation_goes_on_after_a_kill(whole, tmp_path, monkeypatch):
     killed, measured = tmp_path / "killed", list[str]()
-    usual = confirm._Trial._measured
+    usual = confirm._Trial._measure
 
     def until_pgd(self: Any, targets: Any, stress: str, attack: str) -> pd.DataFrame:
         if attack == "restarts":
             raise KeyboardInterrupt
         return usual(self, targets, stress, attack)
 
-    monkeypatch.setattr(confirm._Trial, "_measured", until_pgd)
+    monkeypatch.setattr(confirm._Trial, "_measure", until_pgd)
     with pytest.raises(KeyboardInterrupt):
         analysed(known.Noise(), killed)
     assert verdict(hm.load_study(killed), "noise") == UNCONFIRMED
     assert (killed / "confirmation" / "filter-adaptive" / "outcomes").is_dir()
-    monkeypatch.setattr(confirm._Trial, "_measured", usual)
+    monkeypatch.setattr(confirm._Trial, "_measure", usual)
     counted = remeasure.ShardWorker.__call__
 
     def count(self: Any, task: Any, tick: Any = lambda samples: None) -> bytes:

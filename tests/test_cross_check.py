@@ -134,7 +134,7 @@ def test_asked_for_later_it_alone_is_measured_and_goes_on_after_a_kill(tmp_path,
         known.Noise(), tmp_path / "whole", confirmation=hm.Confirmation(**few, cross_check=True)
     )
     before = analysed(known.Noise(), tmp_path / "study", confirmation=hm.Confirmation(**few))
-    steps, usual = list[str](), remeasure.Remeasuring.blocks
+    steps, usual = list[str](), remeasure.Remeasurement.blocks
 
     def killed(self: Any, step: Any) -> Any:
         steps.append(step.name)
@@ -143,12 +143,12 @@ def test_asked_for_later_it_alone_is_measured_and_goes_on_after_a_kill(tmp_path,
         return usual(self, step)
 
     both = hm.Confirmation(**few, cross_check=True)
-    monkeypatch.setattr(remeasure.Remeasuring, "blocks", killed)
+    monkeypatch.setattr(remeasure.Remeasurement, "blocks", killed)
     with pytest.raises(KeyboardInterrupt):
         analysed(known.Noise(), tmp_path / "study", confirmation=both)
     assert steps == ["cross-noise", "cross-surrogates"]
     assert (tmp_path / "study" / "confirmation" / "cross-noise" / "outcomes").is_dir()
-    monkeypatch.setattr(remeasure.Remeasuring, "blocks", usual)
+    monkeypatch.setattr(remeasure.Remeasurement, "blocks", usual)
     measured, worker = set[str](), remeasure.ShardWorker.__call__
 
     def counted(self: Any, task: Any, tick: Any = lambda samples: None) -> bytes:
@@ -196,10 +196,10 @@ def test_each_sample_is_perturbed_on_the_next_surrogate_in_turn():
     plan = make_plan(network, targets, Sweep(filters=("high_pass",), thresholds=3))
     few = plan.removals[1], plan.removals[-1], plan.removals[-2]
     asked = MeasurementSpec(accuracy, hm.FGSM(0.1), False, (0.0, 1.0), 0, surrogates=few)
-    found, idle = plain.attacked(network, Block(inputs, labels, first=4), asked)
+    found, idle = plain.attack_block(network, Block(inputs, labels, first=4), asked)
     assert idle.shape == (2, 8)
     for row in range(8):
-        with plain.filtered(network, few[(4 + row) % 3]):
+        with plain.filtering(network, few[(4 + row) % 3]):
             alone = perturb(
                 network, inputs, labels, hm.FGSM(0.1), bounds=(0.0, 1.0), seed=0, first=4
             )

@@ -223,7 +223,7 @@ def test_what_nothing_can_be_taken_over_from_is_refused(tmp_path, small, what):
 
 
 def test_the_refusal_of_another_question_names_the_way(small):
-    with pytest.raises(StudyError, match=r"take over what it shares with `extend`"):
+    with pytest.raises(StudyError, match=r"reuse its outcomes with `extend`"):
         analyze(small, count=200)
 
 

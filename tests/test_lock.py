@@ -21,15 +21,15 @@ from hormesis.errors import StudyError, TrainingError
 from hormesis.results.study import load_study
 from hormesis.storage import lock
 from hormesis.storage.atomic import TEMPORARY
-from hormesis.storage.lock import LOCK, locked, read_holder
+from hormesis.storage.lock import LOCK, lock_folder, read_holder
 from hormesis.storage.replacement import predecessor, successor
 from hormesis.storage.verify import verify_study
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from hormesis.storage.lock import locked
-with locked(Path(sys.argv[1])):
+from hormesis.storage.lock import lock_folder
+with lock_folder(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(300)
 """
@@ -56,14 +56,14 @@ def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def refused(folder: Path, words: str) -> None:
-    with pytest.raises(StudyError, match=words), locked(folder):
+    with pytest.raises(StudyError, match=words), lock_folder(folder):
         pytest.fail("the block must not be entered")
 
 
 @pytest.fixture
 def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that knows no locks of the system's."""
-    monkeypatch.setattr(lock, "_flocked", lambda handle: None)
+    monkeypatch.setattr(lock, "_flock", lambda handle: None)
     monkeypatch.setattr(lock, "SETTLE", 0.2)
 
 
@@ -80,7 +80,7 @@ def test_the_second_is_refused_and_told_who_holds_it(tmp_path):
         refused(tmp_path, rf"is being worked on by process {process.pid} on '.*', since .*: wait")
         with (
             pytest.raises(TrainingError, match="is being worked on"),
-            locked(tmp_path, TrainingError),
+            lock_folder(tmp_path, TrainingError),
         ):
             pytest.fail("the block must not be entered")
 
@@ -131,7 +131,7 @@ def test_whoever_is_dead_holds_nothing(tmp_path):
         process.kill()  # -9
         process.wait()
         assert (read_holder(tmp_path) or {})["pid"] == process.pid
-        with locked(tmp_path) as held:
+        with lock_folder(tmp_path) as held:
             held.check()
             assert (read_holder(tmp_path) or {})["pid"] == os.getpid()
 
@@ -139,7 +139,7 @@ def test_whoever_is_dead_holds_nothing(tmp_path):
 @pytest.mark.parametrize("fails", [False, True])
 def test_at_the_end_nothing_is_left(tmp_path, fails):
     try:
-        with locked(tmp_path):
+        with lock_folder(tmp_path):
             assert [path.name for path in tmp_path.iterdir()] == [LOCK]
             if fails:
                 raise ZeroDivisionError
@@ -150,7 +150,7 @@ def test_at_the_end_nothing_is_left(tmp_path, fails):
 
 
 def test_another_thread_of_this_process_is_refused_too(tmp_path):
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         refused(tmp_path, rf"process {os.getpid()} on")
 
 
@@ -160,7 +160,7 @@ def test_without_the_system_s_locks_a_process_of_this_machine_is_looked_for(tmp_
         refused(tmp_path, rf"process {process.pid} on")
         process.kill()
         process.wait()
-        with locked(tmp_path):
+        with lock_folder(tmp_path):
             pass
 
 
@@ -168,11 +168,11 @@ def test_without_the_system_s_locks_a_process_of_this_machine_is_looked_for(tmp_
 def test_another_machine_holds_it_while_it_gives_signs_of_life(tmp_path, monkeypatch, known):
     monkeypatch.setattr(lock, "SETTLE", 0.05)
     if not known:
-        monkeypatch.setattr(lock, "_flocked", lambda handle: None)
+        monkeypatch.setattr(lock, "_flock", lambda handle: None)
     sign(tmp_path, age=lock.STALE / 2)
     refused(tmp_path, r"process 4711 on 'node7', since 1\d Nov")
     sign(tmp_path, age=lock.STALE * 2)
-    with locked(tmp_path) as held:
+    with lock_folder(tmp_path) as held:
         held.check()
 
 
@@ -184,7 +184,7 @@ def test_of_two_who_take_over_at_once_one_does(tmp_path):
     def take(name: int) -> None:
         start.wait()
         try:
-            with locked(tmp_path) as held:
+            with lock_folder(tmp_path) as held:
                 inside.append(name)
                 time.sleep(0.6)
                 held.check()
@@ -204,13 +204,13 @@ def test_of_two_who_take_over_at_once_one_does(tmp_path):
 def test_a_link_in_its_place_is_not_followed(tmp_path):
     (tmp_path / "mine").write_text("mine")
     (tmp_path / LOCK).symlink_to(tmp_path / "mine")
-    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path):
+    with pytest.raises(OSError, match="symbolic links"), lock_folder(tmp_path):
         pytest.fail("the block must not be entered")
     assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_who_was_taken_over_notices_and_leaves_the_lock_alone(tmp_path):
-    with locked(tmp_path) as held:
+    with lock_folder(tmp_path) as held:
         sign(tmp_path, age=0)
         with pytest.raises(StudyError, match="was taken over by process 4711 on 'node7'"):
             held.check()
@@ -219,7 +219,7 @@ def test_who_was_taken_over_notices_and_leaves_the_lock_alone(tmp_path):
 
 def test_the_holder_gives_signs_of_life(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "BEAT", 0.02)
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         os.utime(tmp_path / LOCK, (1, 1))
         deadline = time.monotonic() + 20
         while (tmp_path / LOCK).stat().st_mtime < 2:
@@ -236,7 +236,7 @@ def test_a_lock_that_cannot_be_read_counts_by_its_age(tmp_path, monkeypatch, tex
     if text:
         refused(tmp_path, "is being worked on by another process: wait")
     os.utime(tmp_path / LOCK, (1, 1))
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 
@@ -248,7 +248,7 @@ def test_what_a_power_cut_left_of_a_lock_holds_nobody_for_two_seconds(
     slept = []
     monkeypatch.setattr(lock.time, "sleep", slept.append)
     monkeypatch.setattr(lock, "_age", lambda _: sum(slept))
-    with locked(tmp_path) as held:
+    with lock_folder(tmp_path) as held:
         held.check()
     assert sum(slept) < 2
     assert not [*tmp_path.iterdir()]
@@ -268,7 +268,7 @@ def test_a_lock_is_never_seen_half_written(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "write", looked)
     monkeypatch.setattr(os, "link", named)
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
     assert len(seen) == 1
     assert seen[0].startswith(TEMPORARY)
@@ -285,7 +285,7 @@ def test_where_files_have_one_name_only(
     monkeypatch.setattr(os, "link", unknown)
     if stale:
         sign(tmp_path, age=lock.STALE * 2)
-    with locked(tmp_path) as held:
+    with lock_folder(tmp_path) as held:
         held.check()
         assert [path.name for path in tmp_path.iterdir()] == [LOCK]
         refused(tmp_path, f"process {os.getpid()} on")
@@ -318,7 +318,7 @@ def make_sparse(path: Path) -> None:
 def test_what_is_no_lock_is_told_at_once(tmp_path: Path, make: Any, words: str):
     make(tmp_path / LOCK)
     refused(tmp_path, rf"Expected .*\.lock {words}")
-    with pytest.raises(TrainingError, match=words), locked(tmp_path, TrainingError):
+    with pytest.raises(TrainingError, match=words), lock_folder(tmp_path, TrainingError):
         pytest.fail("the block must not be entered")
     assert lock.holder_of(tmp_path) is None
     lock.drop_stale(tmp_path)
@@ -328,7 +328,7 @@ def test_what_is_no_lock_is_told_at_once(tmp_path: Path, make: Any, words: str):
 @pytest.mark.parametrize("leads", ["/dev/zero", "/dev/null", LOCK, "nowhere"])
 def test_a_link_is_no_lock(tmp_path: Path, leads: str):
     (tmp_path / LOCK).symlink_to(leads)
-    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path):
+    with pytest.raises(OSError, match="symbolic links"), lock_folder(tmp_path):
         pytest.fail("the block must not be entered")
     assert lock.holder_of(tmp_path) is None
     assert (tmp_path / LOCK).is_symlink()
@@ -350,7 +350,7 @@ def test_a_stale_lock_is_dropped_and_no_other(tmp_path: Path):
 
 def test_a_name_that_is_too_long_or_no_letters_is_spelled_out_safely(tmp_path):
     sign(tmp_path, age=0, host="\x1b[31m" + "x" * 999)
-    with pytest.raises(StudyError) as caught, locked(tmp_path):
+    with pytest.raises(StudyError) as caught, lock_folder(tmp_path):
         pass
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 500
@@ -371,10 +371,10 @@ def test_a_name_that_cannot_be_written_holds_nothing(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         full.setattr(os, "write", half)
-        with pytest.raises(OSError, match="No space left"), locked(tmp_path):
+        with pytest.raises(OSError, match="No space left"), lock_folder(tmp_path):
             pass
     assert not (tmp_path / LOCK).exists()
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 

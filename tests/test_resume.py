@@ -189,9 +189,7 @@ def test_steps_of_another_size_are_gone_on_with_by_their_size(tmp_path):
     """Studies were begun when a step was ε/30, whatever their number, and recorded that."""
     weak = hm.PGD(0.05, steps=2, step_size=0.01 / 0.3)
     interrupted(tmp_path / "s", 2, attack=weak)
-    message = (
-        r"step_size is 1\.25 here and 0\.0333\d+ there\); go on with it by `step_size` 0\.0333"
-    )
+    message = r"step_size is 1\.25 here and 0\.0333\d+ there\); resume it with `step_size` 0\.0333"
     with pytest.raises(StudyError, match=message):
         analyze(tmp_path / "s", attack=hm.PGD(0.05, steps=2))
     with pytest.raises(StudyError, match=r"\(attack\.steps is 3 here and 2 there\); choose"):

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import handset
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.manifest_checks import checked_manifest, not_to_go_on_with
+from hormesis.storage.manifest_checks import resume_fault, validate_manifest
 from hormesis.storage.schema import FINISHED, ScoringEntry, manifest_of
-from hormesis.storage.table_checks import wrong_column, wrong_study
+from hormesis.storage.table_checks import column_fault, study_fault
 from hormesis.storage.training_schema import RetrainingManifest
 from hormesis.storage.validation import (
     Above0,
@@ -27,8 +27,8 @@ from hormesis.storage.validation import (
     among,
     is_plain,
     plain,
-    plainly,
-    wrong_place,
+    plain_values,
+    wrong_entry,
 )
 
 
@@ -72,8 +72,8 @@ class Outer(Entry, frozen=True):
     ids=str,
 )
 def test_kinds(kind, good, bad):
-    assert [wrong_place(value, kind) for value in good] == [None for _ in good]
-    assert [wrong_place(value, kind, "x") is None for value in bad] == [False for _ in bad]
+    assert [wrong_entry(value, kind) for value in good] == [None for _ in good]
+    assert [wrong_entry(value, kind, "x") is None for value in bad] == [False for _ in bad]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_kinds(kind, good, bad):
     ],
 )
 def test_the_place_of_what_is_wrong(values, place):
-    assert wrong_place(values, Outer) == place
+    assert wrong_entry(values, Outer) == place
 
 
 @given(st.text())
@@ -98,12 +98,12 @@ def test_any_text_is_spelled_out_so_that_the_rule_lets_it_pass(text):
     found = plain(text)
     assert is_plain(found)
     assert found == text or not is_plain(text) or len(text) > 4096
-    assert plainly({text: [text]}) == {found: [found]}
+    assert plain_values({text: [text]}) == {found: [found]}
 
 
 def test_a_manifest_as_it_is_written_has_no_faults():
-    assert checked_manifest(said()).question.sweep.filters[0] == "high_pass"
-    checked_manifest(said(flow=[{"targets": ["a"], "after": []}], unknown={"x": [1]}))
+    assert validate_manifest(said()).question.sweep.filters[0] == "high_pass"
+    validate_manifest(said(flow=[{"targets": ["a"], "after": []}], unknown={"x": [1]}))
 
 
 def test_what_a_manifest_does_not_say_is_as_it_was_before_anybody_said_it():
@@ -164,14 +164,14 @@ def test_whether_a_metric_is_binary(changes, binary):
 )
 def test_what_a_manifest_may_not_say(changes, words):
     with pytest.raises(ValueError, match=re.escape(words)):
-        checked_manifest(said(**changes))
+        validate_manifest(said(**changes))
 
 
 def test_what_an_unfinished_study_lacks():
     made = said(state="unfinished")
     del made["base"], made["shards"]
     with pytest.raises(ValueError, match="it lacks `shards`"):
-        checked_manifest(made)
+        validate_manifest(made)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_what_an_unfinished_study_lacks():
     ],
 )
 def test_what_can_be_gone_on_with(changes, words):
-    assert words in not_to_go_on_with(said(**changes))
-    assert bool(words) == bool(not_to_go_on_with(said(**changes)))
+    assert words in resume_fault(said(**changes))
+    assert bool(words) == bool(resume_fault(said(**changes)))
 
 
 def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -195,7 +195,7 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 def test_tables_that_say_what_the_manifest_says():
-    assert wrong_study(manifest_of(said()), *tables()) == ""
+    assert study_fault(manifest_of(said()), *tables()) == ""
 
 
 @pytest.mark.parametrize(
@@ -213,15 +213,15 @@ def test_tables_that_say_what_the_manifest_says():
     ],
 )
 def test_tables_that_say_something_else_than_the_manifest(changes, words):
-    assert words in wrong_study(manifest_of(said(**changes)), *tables())
+    assert words in study_fault(manifest_of(said(**changes)), *tables())
 
 
 def test_shares_and_targets_that_cannot_be():
     targets, cells, samples = tables()
-    assert "shares of samples" in wrong_study(
+    assert "shares of samples" in study_fault(
         manifest_of(said()), targets, cells.assign(clean=1.5), samples
     )
-    assert "without values" in wrong_study(
+    assert "without values" in study_fault(
         manifest_of(said()), targets.assign(size=0), cells, samples
     )
 
@@ -232,9 +232,7 @@ def test_shares_and_targets_that_cannot_be():
 )
 def test_values_that_no_column_has(column, value):
     cells = tables()[1].assign(**{column: value})
-    assert wrong_column(cells, (column,)) == (
-        f"has values in its column {column} that cannot be there"
-    )
+    assert column_fault(cells, (column,)) == (f"has impossible values in its column {column}")
 
 
 RETRAINING: dict[str, Any] = {
@@ -257,6 +255,6 @@ RETRAINING: dict[str, Any] = {
 )
 def test_what_the_manifest_of_a_retraining_may_not_say(part, key, value):
     made = copy.deepcopy(RETRAINING)
-    assert wrong_place(made, RetrainingManifest) is None
+    assert wrong_entry(made, RetrainingManifest) is None
     made[part][key] = value
-    assert wrong_place(made, RetrainingManifest) == f"{part}.{key}"
+    assert wrong_entry(made, RetrainingManifest) == f"{part}.{key}"

@@ -529,7 +529,7 @@ def test_no_study_at_all(tmp_path):
     [
         ("", "is damaged: it is no JSON: Expecting value"),
         ('{"format": 1, "question"', "is damaged: it is no JSON: Expecting"),
-        ("[1]", "is damaged: it is no table of names and values"),
+        ("[1]", "is damaged: it is not a table of names and values"),
         ('{"question": {}}', "is damaged: it does not say its format"),
         ('{"format": "1"}', "is damaged: it does not say its format"),
         ('{"format": 3}', "has format 3, this version reads up to 2; install a newer hormesis"),

@@ -70,7 +70,7 @@ def test_it_stops_early_and_says_what_was_saved():
 
 def of_blocks(monkeypatch: pytest.MonkeyPatch, workers: int, most: int) -> None:
     """Let so many workers measure so many samples at a time, whatever memory there is."""
-    monkeypatch.setattr(shard_worker, "allotted", lambda *_: (workers, most))
+    monkeypatch.setattr(shard_worker, "allot_memory", lambda *_: (workers, most))
 
 
 @pytest.mark.parametrize(("workers", "most"), [(2, 100), (3, 256)])
@@ -141,7 +141,7 @@ def test_what_is_settled_is_not_measured_any_more(monkeypatch: pytest.MonkeyPatc
     def shown(**_: Any) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda *report: reports.append(report)
 
-    monkeypatch.setattr(pipeline, "shown", shown)
+    monkeypatch.setattr(pipeline, "show_progress", shown)
     found = study(CERTAIN)
     targets = dict(asked)
     assert targets[0] == targets[192] == {"1.weight", "3.weight"}

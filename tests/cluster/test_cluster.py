@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 import hormesis as hm
 from hormesis.errors import MissingExtraError, ModelError, SettingError, StudyError
-from hormesis.measure.ray_pool import _actor_class, _fit, connected, imported, packed
+from hormesis.measure.ray_pool import _actor_class, _fit, import_ray, pickle_spec, ray_connection
 from hormesis.measure.ray_worker import Resources, make_worker, versions
 from hormesis.settings.execution import Execution
 
-ray = imported()
+ray = import_ray()
 HERE = Execution(num_workers=1, progress=False)
 STORE = 80 << 20  # bytes, the least that Ray takes
 RESOURCES = Resources(share=1, cores=1, gpu=False)
@@ -141,7 +141,7 @@ def test_a_task_that_fits_no_node_is_refused(cluster, tmp_path):
 def test_no_cluster_at_an_address():
     with (
         pytest.raises(StudyError, match=r"no Ray cluster at 127\.0\.0\.1:1 that can be used"),
-        connected(Execution(engine="ray", address="127.0.0.1:1")),
+        ray_connection(Execution(engine="ray", address="127.0.0.1:1")),
     ):
         pass
 
@@ -157,7 +157,7 @@ def test_a_network_that_cannot_travel_is_refused():
     made: Any = nn.Linear(2, 2)
     made.lock = threading.Lock()
     with pytest.raises(SettingError, match=r"cannot be sent to other machines \(cannot pickle '_t"):
-        packed(made)
+        pickle_spec(made)
 
 
 def test_another_version_on_a_node_is_refused():

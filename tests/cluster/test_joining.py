@@ -11,7 +11,7 @@ import pytest
 
 from hormesis.errors import StudyError
 from hormesis.measure import ray_address, ray_pool
-from hormesis.measure.ray_address import knock, same_signals, within
+from hormesis.measure.ray_address import knock, run_with_timeout, same_signals
 from hormesis.settings.execution import Execution
 
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -73,7 +73,7 @@ def test_what_answers_otherwise_is_no_head(words):
     with (
         listening(says(*words)) as address,
         pytest.raises(StudyError, match=r"no Ray cluster at 127.*(no head of Ray|reset by peer)"),
-        ray_pool.connected(Execution(engine="ray", address=address)),
+        ray_pool.ray_connection(Execution(engine="ray", address=address)),
     ):
         pass
 
@@ -83,7 +83,7 @@ def test_who_accepts_and_is_silent_is_waited_for_as_long_as_is_said(monkeypatch)
     with (
         listening(silent) as address,
         pytest.raises(StudyError, match=r"at 127.*does not answer\): start one with `ray start"),
-        ray_pool.connected(Execution(engine="ray", address=address)),
+        ray_pool.ray_connection(Execution(engine="ray", address=address)),
     ):
         pass
 
@@ -102,7 +102,7 @@ def test_an_address_that_no_way_leads_to(monkeypatch):
     monkeypatch.setattr(socket, "create_connection", unroutable)
     with (
         pytest.raises(StudyError, match=r"at there:6379 that can be used \(timed out\)"),
-        ray_pool.connected(Execution(engine="ray", address="there:6379")),
+        ray_pool.ray_connection(Execution(engine="ray", address="there:6379")),
     ):
         pass
 
@@ -116,11 +116,11 @@ def test_other_addresses_are_left_to_ray(address, monkeypatch):
 def test_a_head_that_lets_nobody_join_is_given_up(monkeypatch):
     ended = threading.Event()
     monkeypatch.setattr(ray_pool, "JOIN", 0.05)
-    monkeypatch.setattr(ray_pool.imported(), "init", lambda **_: ended.wait(60))
+    monkeypatch.setattr(ray_pool.import_ray(), "init", lambda **_: ended.wait(60))
     with (
         listening(says(SETTINGS)) as address,
         pytest.raises(StudyError, match="its head answers, but lets nobody join"),
-        ray_pool.connected(Execution(engine="ray", address=address)),
+        ray_pool.ray_connection(Execution(engine="ray", address=address)),
     ):
         pass
     ended.set()
@@ -131,8 +131,8 @@ def test_what_joining_raises_is_raised_here():
         raise ConnectionError("it is gone")
 
     with pytest.raises(ConnectionError, match="it is gone"):
-        within(5.0, refuse)
-    within(5.0, lambda: time.sleep(0))
+        run_with_timeout(5.0, refuse)
+    run_with_timeout(5.0, lambda: time.sleep(0))
 
 
 def test_ray_does_not_keep_sigterm():

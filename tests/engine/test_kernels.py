@@ -32,11 +32,11 @@ def test_every_form_is_the_convolution(rows: Axis, columns: Axis, biased: bool, 
     expected = functional.conv2d(inputs, weight, bias, stride, padding, dilation)
     expected = expected.relu() if relu else expected
 
-    (top, bottom, rows), (left, right, columns) = rows.trimmed(), columns.trimmed()
+    (top, bottom, rows), (left, right, columns) = rows.trim(), columns.trim()
     weight = kernels.taps_last(weight, (top, bottom), (left, right))
     size = (rows.outputs, columns.outputs)
     matrix = kernels.matrix_of(weight, rows, columns)
-    repeated = kernels.repeated(bias, size[0] * size[1])
+    repeated = kernels.repeat_bias(bias, size[0] * size[1])
     found = kernels.by_matrix(inputs, matrix, repeated, size, relu)
     torch.testing.assert_close(found, expected)
     if columns.dilation == 1:

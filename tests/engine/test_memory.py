@@ -15,7 +15,7 @@ from torch import nn
 
 from hormesis import FGSM, PGD, analyze
 from hormesis.engine import memory, plain, suffix
-from hormesis.engine.memory import Footprint, allotted, footprint, halving
+from hormesis.engine.memory import Footprint, allot_memory, footprint, halving
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal, make_plan
 from hormesis.errors import SettingError
@@ -85,7 +85,7 @@ def test_what_is_allotted_fits(events, room, workers):
     fixed, sample = np.array(events, dtype=float).T
     taken = Footprint(fixed, sample, 100)
     try:
-        used, samples = allotted(taken, room, workers)
+        used, samples = allot_memory(taken, room, workers)
     except SettingError:
         assert taken.of(2) > room
         return
@@ -99,7 +99,7 @@ def test_too_little_memory_says_how_much_it_takes():
     with pytest.raises(
         SettingError, match=r"need 729\.61 MiB .* promise at least 629\.61 MiB more"
     ):
-        allotted(taken, 100 * MIB, 2)
+        allot_memory(taken, 100 * MIB, 2)
     images = torch.rand(4, 3, 16, 16), torch.arange(4)
     with pytest.raises(SettingError, match="promise at least"):
         analyze(

@@ -8,7 +8,7 @@ from torch import nn
 
 import hormesis as hm
 from hormesis.engine import audit, plain, recheck, suffix
-from hormesis.engine.executor import Answer, Stage, checked_rows, few_of
+from hormesis.engine.executor import Answer, Stage, checked_rows, spread_indices
 from hormesis.engine.graph import NotExportable, Schedule
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import make_plan
@@ -144,7 +144,7 @@ def test_logits_that_are_not_finite_do_not_widen_the_margin():
 
 @pytest.mark.parametrize("rows", range(1, 12))
 def test_few_rows_are_different_ones_from_both_ends(rows: int):
-    few = few_of(rows).tolist()
+    few = spread_indices(rows).tolist()
     assert few == sorted(set(few))
     assert (few[0], few[-1]) == (0, rows - 1)
     assert len(few) == min(rows, 4)
@@ -164,13 +164,13 @@ def test_an_engine_that_is_wrong_is_found_by_the_audit(monkeypatch: pytest.Monke
     with torch.no_grad():
         labels = network(inputs).argmax(1)
     assert _study(network, inputs, labels).manifest["audit"]["different"] == 0
-    settled = recheck.rechecked
+    settled = recheck.recheck_logits
 
     def wrong(network, removal, *rest, **kind):
         logits = settled(network, removal, *rest, **kind)
         return logits if removal is None else logits.roll(1, dims=1)
 
-    monkeypatch.setattr(recheck, "rechecked", wrong)
+    monkeypatch.setattr(recheck, "recheck_logits", wrong)
     study = _study(network, inputs, labels)
     assert study.manifest["audit"]["different"] > 0
     assert any("measured again" in note for note in study.manifest["notes"])

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import hormesis as hm
 from hormesis.engine import plain, recheck
-from hormesis.engine.executor import whole
+from hormesis.engine.executor import run_program
 from hormesis.engine.graph import NotExportable, Program
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal, make_plan
@@ -495,9 +495,9 @@ def test_zeros_behind_a_relu_are_equal_without_rounding() -> None:
     logits = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     before = torch.tensor([[-1.0, -2.0, 1.0], [-1.0, -1.0, -1.0], [-1.0, -1.0, -1e-7]])
     labels = torch.tensor([0, 1, 2])
-    assert not recheck.undecided(logits, labels, accuracy, before=before)[:2].any()
-    assert recheck.undecided(logits, labels, accuracy).tolist() == [False, True, True]
-    assert recheck.undecided(logits, labels, accuracy, before=before)[2]
+    assert not recheck.find_undecided(logits, labels, accuracy, before=before)[:2].any()
+    assert recheck.find_undecided(logits, labels, accuracy).tolist() == [False, True, True]
+    assert recheck.find_undecided(logits, labels, accuracy, before=before)[2]
 
 
 PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
@@ -532,8 +532,8 @@ def test_rounding_stays_within_the_margin(name: str) -> None:
         usual = network(inputs).abs().max().item()
     for removal in removals_of(network, block, hm.Sweep(thresholds=3))[::3]:
         weights = removal.apply(program.weights({part.parameter for part in removal.target.parts}))
-        with torch.inference_mode(), plain.filtered(network, removal):
-            expected, answer = network(inputs), whole(program, inputs, weights)
+        with torch.inference_mode(), plain.filtering(network, removal):
+            expected, answer = network(inputs), run_program(program, inputs, weights)
         margins = recheck.Rounding(usual).margins(expected, answer.before)
         assert ((answer.logits - expected).abs() <= margins / 4).all()
 

@@ -22,7 +22,7 @@ from hormesis.cli.commands.status import described_run
 from hormesis.errors import HormesisError, TrainingError
 from hormesis.results.training_records import state_path
 from hormesis.results.training_run import load_run
-from hormesis.storage.sealed_json import sealed
+from hormesis.storage.sealed_json import dump_sealed
 from hormesis.training.resume_state import epochs_of, load_state, weights_in
 from hormesis.training.run_state import read_run_state
 from hormesis.training.verify import verify_run
@@ -75,13 +75,13 @@ def texts(valid: dict[str, Any]) -> st.SearchStrategy[bytes]:
     """Return sealed files near a valid one, other values without a seal, and damaged bytes."""
     values = changed(valid)
     said = values.map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass"))
-    return st.one_of(values.map(resealed), said, damaged(sealed(valid)))
+    return st.one_of(values.map(resealed), said, damaged(dump_sealed(valid)))
 
 
 def resealed(value: Any) -> bytes:
     """Return a file as a forger leaves it, who computes its checksum anew."""
     try:
-        return sealed(value)
+        return dump_sealed(value)
     except (ValueError, AttributeError, UnicodeEncodeError):
         return json.dumps(value).encode("utf-8", "surrogatepass")
 

@@ -23,7 +23,7 @@ from hormesis.errors import HormesisError, StudyError
 from hormesis.report.text.score_table import score_overview, targets_by_class
 from hormesis.report.text.summary import study_lines, untested_lines
 from hormesis.storage.files import read_manifest
-from hormesis.storage.manifest_checks import not_to_go_on_with
+from hormesis.storage.manifest_checks import resume_fault
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.shards import Shard, check, pack, unpack
 from hormesis.storage.verify import verify_study
@@ -132,7 +132,7 @@ def test_manifests_that_are_gone_on_with(study, examples):
             described(verify_study(study))
         with suppress(HormesisError):
             known = read_manifest(study)
-            if not_to_go_on_with(known) or known["question"] != valid["question"]:
+            if resume_fault(known) or known["question"] != valid["question"]:
                 return
             if "shards" in known:
                 assert known["shards"]["edges"][-1] == 70

@@ -3,7 +3,7 @@
 import pytest
 
 from hormesis.engine import progress
-from hormesis.engine.progress import shown, silent
+from hormesis.engine.progress import show_progress, silent
 
 
 class Clock:
@@ -41,7 +41,7 @@ def terminal(monkeypatch, log):
 
 
 def test_a_quick_stage_leaves_nothing_in_a_log(log, clock):
-    with shown() as report:
+    with show_progress() as report:
         for done in range(11):
             clock.now += 0.19
             report("Reading", done, 10)
@@ -49,7 +49,7 @@ def test_a_quick_stage_leaves_nothing_in_a_log(log, clock):
 
 
 def test_a_longer_stage_leaves_one_line_at_its_end(log, clock):
-    with shown() as report:
+    with show_progress() as report:
         report("Reading", 0, 10)
         clock.now += 2.0
         report("Reading", 10, 10)
@@ -58,7 +58,7 @@ def test_a_longer_stage_leaves_one_line_at_its_end(log, clock):
 
 
 def test_a_long_stage_leaves_a_line_each_half_minute_with_the_time_left(log, clock):
-    with shown() as report:
+    with show_progress() as report:
         for done in range(101):
             report("Measuring", done, 100)
             clock.now += 1.0
@@ -71,7 +71,7 @@ def test_a_long_stage_leaves_a_line_each_half_minute_with_the_time_left(log, clo
 
 
 def test_hours_are_told(log, clock):
-    with shown() as report:
+    with show_progress() as report:
         report("Measuring", 0, 10)
         clock.now += 3600.0
         report("Measuring", 2, 10)
@@ -79,7 +79,7 @@ def test_hours_are_told(log, clock):
 
 
 def test_stages_keep_their_own_time(log, clock):
-    with shown() as report:
+    with show_progress() as report:
         report("Reading", 0, 2)
         clock.now += 5.0
         report("Reading", 2, 2)
@@ -90,7 +90,7 @@ def test_stages_keep_their_own_time(log, clock):
 
 
 def test_a_stage_that_does_not_move_tells_no_wrong_time(log, clock):
-    with shown() as report:
+    with show_progress() as report:
         report("Measuring", 0, 10)
         clock.now += 31.0
         report("Measuring", 0, 10)
@@ -99,7 +99,7 @@ def test_a_stage_that_does_not_move_tells_no_wrong_time(log, clock):
 
 
 def test_a_log_has_no_control_characters(log, clock):
-    with shown() as report:
+    with show_progress() as report:
         for done in range(101):
             report("[bold]Measuring", done, 100)
             clock.now += 1.0
@@ -112,7 +112,7 @@ def test_a_log_has_no_control_characters(log, clock):
 @pytest.mark.parametrize("enabled", [True, False])
 def test_errors_pass_through(log, enabled):
     def broken() -> None:
-        with shown(enabled=enabled) as report:
+        with show_progress(enabled=enabled) as report:
             report("Reading", 1, 2)
             raise RuntimeError("the disk is gone")
 
@@ -122,7 +122,7 @@ def test_errors_pass_through(log, enabled):
 
 
 def test_nothing_is_shown_where_none_is_wanted(log, clock):
-    with shown(enabled=False) as report:
+    with show_progress(enabled=False) as report:
         assert report is silent
         report("Reading", 0, 2)
         clock.now += 100.0
@@ -131,7 +131,7 @@ def test_nothing_is_shown_where_none_is_wanted(log, clock):
 
 
 def test_a_terminal_shows_a_bar_with_the_time_left(terminal):
-    with shown() as report:
+    with show_progress() as report:
         for done in range(5):
             report("Reading the data", done, 4)
         report("Reading [bold]more", 0, 4)
@@ -146,7 +146,7 @@ def test_a_terminal_shows_a_bar_with_the_time_left(terminal):
 def test_an_error_in_a_terminal_passes_through_and_gives_the_cursor_back(terminal):
 
     def broken() -> None:
-        with shown() as report:
+        with show_progress() as report:
             report("Reading", 1, 2)
             raise KeyboardInterrupt("stop")
 
@@ -161,7 +161,7 @@ def test_a_notebook_without_widgets_gets_lines(log, clock, monkeypatch):
 
     monkeypatch.setattr(progress, "Console", lambda stderr: Notebook())
     monkeypatch.setattr(progress, "find_spec", lambda name: None)
-    with shown() as report:
+    with show_progress() as report:
         report("Reading", 0, 10)
         clock.now += 2.0
         report("Reading", 10, 10)

@@ -82,16 +82,16 @@ def tear_all(whole: Path, tmp_path: Path, kinds: list[str]) -> int:
             torn.run("train", out)
             run, count = load_run(out), count + 1
             if name in EARLIER:
-                assert [Path(name).name in said for said in run.lost] == [True], (name, kind)
+                assert [Path(name).name in said for said in run.damaged] == [True], (name, kind)
                 assert verify_run(out).damaged
                 continue
             assert torn.kept(out) == expected, (name, kind)
             assert rows(out).equals(table), (name, kind)
-            assert not run.lost
+            assert not run.damaged
             assert not verify_run(out).damaged, (name, kind)
             # A lost record is an epoch that was not done, a lost marker one of earlier versions.
             if name != MARKER and not (name.endswith("json") and kind == "missing"):
-                assert run.told, (name, kind)
+                assert run.mended, (name, kind)
             shutil.rmtree(out)
     return count
 
@@ -112,7 +112,7 @@ def test_an_epoch_is_trained_again_from_the_other_state(copy, state):
     (copy / "checkpoints" / "epoch-0003.safetensors").unlink()
     torn.run("train", copy)
     assert torn.kept(copy) == expected
-    (said,) = load_run(copy).told
+    (said,) = load_run(copy).mended
     assert said.startswith(f"The state after epoch 3 was damaged ({state}: ")
     assert said.endswith("trained again from the state after epoch 2.")
 
@@ -142,7 +142,7 @@ def test_a_first_state_that_is_torn_is_no_loss(tmp_path):
     (tmp_path / "one" / "resume-0001.ckpt").write_bytes(b"")
     torn.run("train", tmp_path / "one", epochs=1)
     assert torn.kept(tmp_path / "one") == expected
-    assert "trained again from the start" in load_run(tmp_path / "one").told[0]
+    assert "trained again from the start" in load_run(tmp_path / "one").mended[0]
 
 
 def test_states_of_another_training_are_not_taken(copy, tmp_path):
@@ -206,7 +206,7 @@ def test_verify_and_status_take_a_training(copy, capsys):
     (copy / "resume-0003.json").unlink()
     assert main(["verify", str(copy)]) == 1
     said = capsys.readouterr().out
-    assert "epoch-0001.safetensors: it has 4 bytes in place of" in said
+    assert "epoch-0001.safetensors: it has 4 bytes instead of" in said
     assert said.endswith("2 damaged or missing, 2 epochs; unfinished\n")
     assert main(["status", str(copy)]) == 0
     said = capsys.readouterr().out
@@ -262,7 +262,7 @@ def test_a_kill_between_state_and_record_costs_that_epoch_alone(tmp_path, monkey
     (tmp_path / "run" / "checkpoints" / f"{TEMPORARY}0-1-1-b").write_bytes(b"of a dead process")
     torn.run("train", tmp_path / "run")
     assert torn.kept(tmp_path / "run") == torn.kept(whole)
-    assert not load_run(tmp_path / "run").told
+    assert not load_run(tmp_path / "run").mended
     assert names(tmp_path / "run") == names(whole)
 
 
@@ -356,6 +356,6 @@ def test_a_seal_says_what_is_wrong(tmp_path):
     path.write_bytes(b"four")
     assert seal().fault(path) == "it is larger than 3 bytes"
     path.write_bytes(b"to")
-    assert seal().fault(path) == "it has 2 bytes in place of 3"
+    assert seal().fault(path) == "it has 2 bytes instead of 3"
     path.write_bytes(b"sum")
     assert seal().fault(path) == "its checksum does not fit"

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 import hormesis as hm
 from hormesis.errors import DataError, MissingExtraError, ModelError, SettingError, TrainingError
 from hormesis.models.checkpoints import load_checkpoint
-from hormesis.storage.lock import locked
+from hormesis.storage.lock import lock_folder
 from hormesis.training import checkpointing
 from hormesis.training.loaders import epoch_order
 from hormesis.training.train import train
@@ -253,7 +253,7 @@ def test_a_full_disk_is_a_sentence_and_the_training_goes_on_later(tmp_path, size
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     (tmp_path / "run").mkdir()
     with (
-        locked(tmp_path / "run"),
+        lock_folder(tmp_path / "run"),
         pytest.raises(TrainingError, match=r"run is being worked on by process \d+ on"),
     ):
         trained(tmp_path / "run")

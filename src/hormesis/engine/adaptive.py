@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.engine import recheck
-from hormesis.engine.executor import Answer, PrefixExecutor, same, stages, whole
+from hormesis.engine.executor import Answer, PrefixExecutor, run_program, stages
 from hormesis.engine.graph import EXPORT_ERRORS, Program
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
-from hormesis.engine.plain import attacked
+from hormesis.engine.plain import attack_block, same
 from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
@@ -47,23 +47,23 @@ def measure(
         tick: Called after each removal.
     """
     labels, metric = block.labels, spec.metric
-    check_rounding = partial(recheck.checked, network) if program.exact else _unchecked
+    check_rounding = partial(recheck.measure_rounding, network) if program.exact else _keep_rounding
 
     def scored(
         inputs: Tensor, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> Tensor:
-        logits = recheck.rechecked(
+        logits = recheck.recheck_logits(
             network, removal, [inputs], answer, labels, metric, rounding=rounding
         )
         return metric.measure(logits, labels)
 
     with torch.inference_mode(False), torch.no_grad():
-        with recheck.lent(network):
-            inputs, base_idle = attacked(network, block, spec)
+        with recheck.exclusive_access(network):
+            inputs, base_idle = attack_block(network, block, spec)
         clean = block.inputs.detach().clone().requires_grad_()
         with torch.enable_grad():  # rounding may depend on it, and `changed` compares bits
-            base = _cut(whole(literal, clean))
-        answer = whole(program, inputs)
+            base = _cut(run_program(literal, clean))
+        answer = run_program(program, inputs)
         logit_scale = max(part.logits.abs().max().item() for part in (base, answer))
         base_rounding = check_rounding(None, inputs, answer, recheck.Rounding(logit_scale))
         unfiltered = (
@@ -84,8 +84,8 @@ def measure(
                     with torch.enable_grad():
                         clean_answer = executor.answer(stage, weights)
                     seen = _Filtered(literal, weights, clean, clean_answer.logits)
-                    inputs, idle[row] = attacked(seen, block, spec)
-                    adversarial_answer = whole(program, inputs, weights)
+                    inputs, idle[row] = attack_block(seen, block, spec)
+                    adversarial_answer = run_program(program, inputs, weights)
                     pairs = ((clean_answer, base), (adversarial_answer, answer))
                     rounding = check_rounding(
                         removals[row], inputs, adversarial_answer, base_rounding
@@ -99,10 +99,10 @@ def measure(
     return Outcomes.of(unfiltered[:2], results, base_idle, idle)
 
 
-def _unchecked(
+def _keep_rounding(
     removal: Removal | None, inputs: Tensor, answer: Answer, rounding: recheck.Rounding
 ) -> recheck.Rounding:
-    """Return what was known of rounding: a program in another data type is not exact anyhow."""
+    """Return the rounding unchanged: a program in another data type is not exact anyway."""
     return rounding
 
 
@@ -112,23 +112,23 @@ def _cut(answer: Answer) -> Answer:
 
 
 class _Filtered(nn.Module):
-    """The filtered network as the attack sees it: its answer to the clean inputs is known."""
+    """The filtered network as the attack sees it: its answer to the clean inputs is cached."""
 
     def __init__(
         self, program: Program, weights: Mapping[str, Tensor], clean: Tensor, clean_answer: Tensor
     ) -> None:
         super().__init__()
         self._program, self._weights = program, weights
-        self._clean, self._known = (clean,), (clean_answer,)  # out of reach of `.to(device)`
+        self._clean, self._clean_answer = (clean,), (clean_answer,)  # out of reach of `.to(device)`
 
     def forward(self, inputs: Tensor) -> Tensor:
-        (clean,), (clean_answer,) = self._clean, self._known
+        (clean,), (clean_answer,) = self._clean, self._clean_answer
         if torch.equal(inputs, clean):
-            return _Known.apply(inputs, clean, clean_answer)
-        return whole(self._program, inputs, self._weights).logits
+            return _CachedLogits.apply(inputs, clean, clean_answer)
+        return run_program(self._program, inputs, self._weights).logits
 
 
-class _Known(torch.autograd.Function):
+class _CachedLogits(torch.autograd.Function):
     """Logits that have been computed from equal inputs, with their gradient."""
 
     @staticmethod
@@ -159,12 +159,12 @@ def differentiates_as(
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
-        recheck.lent(network),
+        recheck.exclusive_access(network),
         evaluation_mode(network),
     ):
         for run in (
             lambda rows: logits_of(network(rows)),
-            lambda rows: whole(literal, rows).logits,
+            lambda rows: run_program(literal, rows).logits,
         ):
             rows = example.detach().clone().requires_grad_()
             try:

@@ -73,7 +73,7 @@ class Audit:
         ]
 
 
-def audited(
+def audit_outcomes(
     network: nn.Module,
     measurer: ShardMeasurer,
     spans: Sequence[tuple[int, int]],
@@ -101,16 +101,18 @@ def audited(
         first = int(generator.integers(max(count - _SAMPLES, 0) + 1))
         rows = slice(first, min(first + _SAMPLES, count))
         chosen = generator.permutation(np.flatnonzero(measured))[:_REMOVALS]
-        again = _measured(network, measurer, spans[number][0] + first, rows.stop - first, chosen)
-        kept = [stored.base_clean[None, rows], stored.base_adversarial[None, rows]]
-        kept += [stored.clean[chosen, rows], stored.adversarial[chosen, rows]]
-        for one, other in zip(kept, again, strict=True):
+        remeasured = _measure(
+            network, measurer, spans[number][0] + first, rows.stop - first, chosen
+        )
+        recorded = [stored.base_clean[None, rows], stored.base_adversarial[None, rows]]
+        recorded += [stored.clean[chosen, rows], stored.adversarial[chosen, rows]]
+        for one, other in zip(recorded, remeasured, strict=True):
             outcomes += one.size
             different += int((~np.isclose(one, other, rtol=_CLOSE, atol=1e-6)).sum())
     return Audit(outcomes, different)
 
 
-def _measured(
+def _measure(
     network: nn.Module, measurer: ShardMeasurer, first: int, count: int, chosen: np.ndarray
 ) -> list[np.ndarray]:
     """Return what the plain loop says of some samples: base and removals, clean and perturbed."""
@@ -118,11 +120,11 @@ def _measured(
     block = Block(measurer.samples.inputs[rows], measurer.samples.labels[rows], first)
     removals = [measurer.removals[row] for row in chosen]
     block = doubled(block).to(measurer.device)
-    again = plain.measure(network, removals, block, measurer.spec).head(count)
+    remeasured = plain.measure(network, removals, block, measurer.spec).head(count)
 
     def rows_of(values: Tensor) -> np.ndarray:
         return np.atleast_2d(values.to(torch.float32).cpu().numpy())
 
-    return [rows_of(again.base_clean), rows_of(again.base_adversarial)] + [
-        rows_of(values) for values in (again.clean, again.adversarial)
+    return [rows_of(remeasured.base_clean), rows_of(remeasured.base_adversarial)] + [
+        rows_of(values) for values in (remeasured.clean, remeasured.adversarial)
     ]

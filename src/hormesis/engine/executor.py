@@ -18,7 +18,7 @@ class Stage:
 
     Args:
         names: The parameters.
-        rows: Places of the removals.
+        rows: Indices of the removals.
         suffix: What depends on the parameters.
         needs: Slots that the suffix reads and does not compute, constants apart.
         start: Number of calls of the program that the prefix must have passed.
@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program says to a batch.
+    """A program's answer to a batch.
 
     Args:
         logits: Its logits.
@@ -53,11 +53,11 @@ class Answer:
 _ROWS, _REMOVALS = 4, 6  # on which a program is compared with its network, in every stage
 
 
-def few_of(rows: int) -> Int[Tensor, " few"]:
-    """Return some places out of so many, spread evenly.
+def spread_indices(rows: int) -> Int[Tensor, " few"]:
+    """Return a few indices, spread evenly over so many rows.
 
     Example:
-        >>> few_of(10).tolist(), few_of(2).tolist()
+        >>> spread_indices(10).tolist(), spread_indices(2).tolist()
         ([0, 3, 6, 9], [0, 1])
     """
     return torch.arange(min(rows, _ROWS)) * (rows - 1) // max(min(rows, _ROWS) - 1, 1)
@@ -96,14 +96,14 @@ def stages(program: Program, removals: Sequence[Removal]) -> list[Stage]:
 
 
 def _stage(program: Program, names: tuple[str, ...], rows: tuple[int, ...]) -> Stage:
-    places = _descendants(program, names)
-    calls = [program.calls[place] for place in places]
+    indices = _descendants(program, names)
+    calls = [program.calls[index] for index in indices]
     own = {call.out for call in calls}
     computed = {call.out: index for index, call in enumerate(program.calls) if call.live}
     read = {slot for call in calls for slot in call.reads} - own
     needs = frozenset(slot for slot in read if slot in computed or slot == program.input)
     start = max((computed[slot] + 1 for slot in needs if slot in computed), default=0)
-    return Stage(names, rows, schedule(program, places), needs, start, program.output in own)
+    return Stage(names, rows, schedule(program, indices), needs, start, program.output in own)
 
 
 def _descendants(program: Program, names: Iterable[str]) -> frozenset[int]:
@@ -171,7 +171,7 @@ class PrefixExecutor:
             self._values[slot] = None
 
 
-def whole(
+def run_program(
     program: Program,
     inputs: Float[Tensor, " batch *shape"],
     weights: Mapping[str, Float[Tensor, "..."]] | None = None,
@@ -201,8 +201,3 @@ def _replace(program: Program, values: list[Any], weights: Mapping[str, Tensor])
     for name, weight in weights.items():
         if name in program.parameters:
             values[program.parameters[name]] = weight
-
-
-def same(one: Tensor, other: Tensor) -> bool:
-    """Return whether two results agree bit for bit, NaN included."""
-    return torch.equal(one.nan_to_num(), other.nan_to_num())

@@ -121,9 +121,9 @@ class Schedule:
                 values[slot] = None
 
 
-def schedule(program: Program, places: Iterable[int]) -> Schedule:
-    """Return the calls at ``places``; only what they compute themselves is freed."""
-    calls = [program.calls[index] for index in sorted(places)]
+def schedule(program: Program, indices: Iterable[int]) -> Schedule:
+    """Return the calls at ``indices``; only what they compute themselves is freed."""
+    calls = [program.calls[index] for index in sorted(indices)]
     own = {call.out for call in calls}
     seen = {program.output, program.before}
     steps = []
@@ -207,7 +207,7 @@ def lower(exported: ExportedProgram, network: nn.Module, example: Tensor) -> Pro
         elif node.op == "call_function" and not _is_statement(node):
             builder.call(node)
         elif node.op == "output":
-            result = pytree.tree_leaves(node.args)[_place_of_logits(network, example)]
+            result = pytree.tree_leaves(node.args)[_index_of_logits(network, example)]
             relu = last_relu(result)
             before = None if relu is None else builder.slots[relu.all_input_nodes[0]]
             return builder.finish(builder.slots[result], before)
@@ -312,7 +312,7 @@ def schedule_of(call: Call) -> Schedule:
 
 
 @torch.no_grad()
-def _place_of_logits(network: nn.Module, example: Tensor) -> int:
+def _index_of_logits(network: nn.Module, example: Tensor) -> int:
     """Return which of the network's outputs, in the order of its structure, the logits are."""
     with evaluation_mode(network):
         output = network(example)

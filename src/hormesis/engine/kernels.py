@@ -74,14 +74,14 @@ class Axis:
             spans.append((index, index - first, min(self.size, first + self.kernel) - index))
         return spans
 
-    def trimmed(self) -> tuple[int, int, "Axis"]:
+    def trim(self) -> tuple[int, int, "Axis"]:
         """Return the first live tap, the number behind the last one, and the geometry left.
 
         Taps that only ever meet padding are dead. They are dropped in pairs, as the padding on
         both sides is the same.
 
         Example:
-            >>> Axis(size=1, kernel=3, stride=1, padding=1, dilation=1).trimmed()[:2]
+            >>> Axis(size=1, kernel=3, stride=1, padding=1, dilation=1).trim()[:2]
             (1, 2)
         """
         live = [tap for _, _, tap in self.links()]
@@ -114,7 +114,7 @@ def channels_last(inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     return inputs.contiguous(memory_format=torch.channels_last)
 
 
-def rounded(values: Float[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
+def cast(values: Float[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
     """Return values in another data type."""
     return values.to(dtype)
 
@@ -145,7 +145,7 @@ def shift_of(
     return -centre * scale if bias is None else bias - centre * scale
 
 
-def scaled(weight: Float[Tensor, " o *rest"], scale: Float[Tensor, " o"]) -> Tensor:
+def scale_weight(weight: Float[Tensor, " o *rest"], scale: Float[Tensor, " o"]) -> Tensor:
     """Return the weight of a convolution that a batch norm follows: one factor a channel."""
     return weight * scale.view(-1, *([1] * (weight.ndim - 1)))
 
@@ -278,7 +278,7 @@ def matrix_of(
     return matrix.view(-1, rows.size * columns.size * weight.shape[1])
 
 
-def repeated(bias: Float[Tensor, " o"] | None, times: int) -> Float[Tensor, " y_x_o"] | None:
+def repeat_bias(bias: Float[Tensor, " o"] | None, times: int) -> Float[Tensor, " y_x_o"] | None:
     """Return a bias once for each output position."""
     return None if bias is None else bias.repeat(times)
 

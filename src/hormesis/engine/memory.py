@@ -180,7 +180,7 @@ def most_samples(inputs: Float[Tensor, " batch *shape"]) -> int:
     return max(_FEW, min(MOST, _VALUES // max(inputs[0].numel(), 1)))
 
 
-def allotted(taken: Footprint, room: int, workers: int, most: int = MOST) -> tuple[int, int]:
+def allot_memory(taken: Footprint, room: int, workers: int, most: int = MOST) -> tuple[int, int]:
     """Return how many workers measure at a time, and how many samples each.
 
     Args:
@@ -194,7 +194,7 @@ def allotted(taken: Footprint, room: int, workers: int, most: int = MOST) -> tup
 
     Example:
         >>> taken = Footprint(fixed=np.array([100.0]), sample=np.array([10.0]))
-        >>> allotted(taken, room=2**28, workers=2), allotted(taken, room=2**27, workers=2)
+        >>> allot_memory(taken, room=2**28, workers=2), allot_memory(taken, room=2**27, workers=2)
         ((2, 256), (1, 256))
     """
     while workers > 1 and taken.of(FEWEST) > room / workers:
@@ -271,6 +271,8 @@ def halving(measure: Measure) -> Measure:
             Block(block.inputs[half:], block.labels[half:], block.first + half),
         )
         # The progress has counted some removals of the whole block: the parts add nothing to it.
-        return Outcomes.joined([measured(removals, part, spec, lambda: None) for part in parts])
+        return Outcomes.concatenate(
+            [measured(removals, part, spec, lambda: None) for part in parts]
+        )
 
     return measured

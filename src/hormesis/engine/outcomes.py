@@ -120,7 +120,7 @@ class Outcomes:
         )
 
     @staticmethod
-    def joined(parts: "Sequence[Outcomes]") -> "Outcomes":
+    def concatenate(parts: "Sequence[Outcomes]") -> "Outcomes":
         """Return the outcomes of a block that was measured in parts."""
         idle = [part.idle for part in parts if part.idle is not None]
         return Outcomes(

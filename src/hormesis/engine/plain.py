@@ -15,7 +15,7 @@ from hormesis.stress.attacks import perturb_noted
 
 
 @contextmanager
-def filtered(network: nn.Module, removal: Removal) -> Iterator[None]:
+def filtering(network: nn.Module, removal: Removal) -> Iterator[None]:
     """Zero the values that ``removal`` names, in place, and put them back at the end.
 
     Everything that shares the storage sees the change. The values come back bit for bit, also
@@ -55,20 +55,20 @@ def measure(
         The outcome of each removal on each sample.
     """
     with evaluation_mode(network):
-        adversarial, base_idle = attacked(network, block, spec)
+        adversarial, base_idle = attack_block(network, block, spec)
         base = _both(network, block, adversarial, spec)
         results, idle = [], []
         for removal in removals:
-            with filtered(network, removal):
+            with filtering(network, removal):
                 if spec.adaptive:
-                    adversarial, nothing = attacked(network, block, spec)
-                    idle.append(nothing)
+                    adversarial, idle_samples = attack_block(network, block, spec)
+                    idle.append(idle_samples)
                 logits = _both(network, block, adversarial, spec)
-            changed = any(not _same(a, b) for a, b in zip(logits, base, strict=True))
-            results.append((*_scored(logits, block, spec), changed))
+            changed = any(not same(a, b) for a, b in zip(logits, base, strict=True))
+            results.append((*_score(logits, block, spec), changed))
             tick()
-    scored = _scored(base, block, spec)
-    return Outcomes.of(scored, results, base_idle, idle if spec.adaptive else None)
+    scores = _score(base, block, spec)
+    return Outcomes.of(scores, results, base_idle, idle if spec.adaptive else None)
 
 
 def _both(
@@ -79,34 +79,34 @@ def _both(
     return tuple(_logits(network, part) for part in inputs)
 
 
-def _scored(
+def _score(
     logits: tuple[Tensor, ...], block: Block, spec: MeasurementSpec
 ) -> tuple[Tensor, Tensor]:
     scores = [spec.metric.measure(part, block.labels) for part in logits]
     return (scores[0] if spec.clean else torch.zeros_like(scores[-1])), scores[-1]
 
 
-def attacked(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
-    """Return the inputs as the spec's attack changes them, and where it was idle.
+def attack_block(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
+    """Return the perturbed inputs, and the samples on which the attack was idle.
 
     Args:
-        network: What is attacked, filtered by the spec's surrogates in turn if there are any.
+        network: The network to attack, filtered by each of the spec's surrogates in turn, if any.
         block: The samples.
         spec: The attack.
     """
     if not spec.surrogates:
-        return _perturbed(network, block, spec)
-    each = []
+        return _perturb(network, block, spec)
+    answers = []
     for removal in spec.surrogates:
-        with filtered(network, removal):
-            each.append(_perturbed(network, block, spec))
+        with filtering(network, removal):
+            answers.append(_perturb(network, block, spec))
     rows = torch.arange(len(block.labels), device=block.inputs.device)
-    whose = (block.first + rows) % len(each)
-    inputs = torch.stack([inputs for inputs, _ in each])[whose, rows]
-    return inputs, torch.stack([idle for _, idle in each])[whose, :, rows].T
+    whose = (block.first + rows) % len(answers)
+    inputs = torch.stack([inputs for inputs, _ in answers])[whose, rows]
+    return inputs, torch.stack([idle for _, idle in answers])[whose, :, rows].T
 
 
-def _perturbed(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
+def _perturb(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
     perturbed = perturb_noted(
         network,
         block.inputs,
@@ -124,5 +124,6 @@ def _logits(network: nn.Module, inputs: Tensor) -> Float[Tensor, "samples classe
         return logits_of(network(inputs))
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
+def same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two results agree bit for bit, NaN included."""
     return torch.equal(one.nan_to_num(), other.nan_to_num())

@@ -51,9 +51,9 @@ class Removal:
         Removals of different sweeps that zero the same values of a target have the same key.
         """
         parts = ";".join(f"{p.parameter},{p.axis},{p.index}" for p in self.target.parts)
-        drawn = f"{self.draw}|noise" if self.noise else f"{self.draw}"
+        control = f"{self.draw}|noise" if self.noise else f"{self.draw}"
         which = f"{self.start}|{self.start + self.count}{self.scattered}"
-        return f"{parts}|{self.compare}|{which}|{drawn}"
+        return f"{parts}|{self.compare}|{which}|{control}"
 
     def apply(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return copies of the target's tensors with the values zeroed.
@@ -62,14 +62,14 @@ class Removal:
             parameters: The network's parameters by name.
 
         Returns:
-            The filtered tensors by name; the given ones are not changed.
+            The filtered tensors by name; the originals are not changed.
         """
         if self.noise:
             return self._with_noise(parameters)
         names = dict.fromkeys(part.parameter for part in self.target.parts)
         filtered = {name: parameters[name].detach().clone() for name in names}
         dtype = _common(filtered.values())
-        remaining = self._drawn() if self.draw is not None else None
+        remaining = self._draw_values() if self.draw is not None else None
         for part in self.target.parts:
             view = part.of(filtered[part.parameter])
             if remaining is None:
@@ -95,7 +95,7 @@ class Removal:
             view += own.view(view.shape).to(view)
         return noisy
 
-    def _drawn(self) -> Tensor:
+    def _draw_values(self) -> Tensor:
         """Return which of the target's values are removed at random: bool, one a value."""
         generator = torch.Generator().manual_seed(self.draw or 0)
         chosen = torch.zeros(self.target.size, dtype=torch.bool)
@@ -196,7 +196,7 @@ def _add_target(
     row_of: dict[tuple[int, int, str], int] = {}
     for name in sweep.filters:
         for threshold in thresholds(name, low, high, sweep.thresholds, dtype):
-            start, count, scattered = _removed(ordered, threshold)
+            start, count, scattered = _find_removed(ordered, threshold)
             row, controls = UNFILTERED, [UNFILTERED] * int(sweep.control)
             if count:
                 removal = Removal(target, threshold, count, sweep.by, start, scattered=scattered)
@@ -252,7 +252,9 @@ def _range(
     return float(ordered[0]), float(ordered[-1])
 
 
-def _removed(ordered: Float[np.ndarray, " size"], threshold: Threshold) -> tuple[int, int, str]:
+def _find_removed(
+    ordered: Float[np.ndarray, " size"], threshold: Threshold
+) -> tuple[int, int, str]:
     """Return where the values that a filter removes begin, how many they are, and which.
 
     Neighbours in ascending order, as all filters of the package remove, need no word on which.

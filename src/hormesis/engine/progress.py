@@ -33,7 +33,7 @@ def silent(stage: str, done: int, total: int) -> None:
 
 
 @contextmanager
-def shown(*, enabled: bool = True) -> Iterator[Report]:
+def show_progress(*, enabled: bool = True) -> Iterator[Report]:
     """Show progress on standard error while the block runs.
 
     Args:

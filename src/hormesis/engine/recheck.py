@@ -1,4 +1,4 @@
-"""Rows whose outcome hangs on rounding, and their logits from the given network itself."""
+"""Rows whose outcome depends on rounding, and their logits from the given network itself."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from hormesis.engine.executor import Answer, few_of
-from hormesis.engine.plain import filtered
+from hormesis.engine.executor import Answer, spread_indices
+from hormesis.engine.plain import filtering
 from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
@@ -27,7 +27,7 @@ _LEAST = 1e-2
 # what was seen there, twice for its two logits.
 _SAFETY = 4.0
 _COARSE = 1e-3  # rounding of more than this share of the logits may differ with the batch, too
-_LENT = threading.Lock()  # who filters or attacks the network must have it alone
+_NETWORK_LOCK = threading.Lock()  # held while a thread filters or attacks the network
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Rounding:
         return (MARGIN * scale).clamp_min(self.floor)
 
     def after(self, answer: Answer, own: Float[Tensor, "rows classes"]) -> "Rounding":
-        """Return what is known once some rows were compared with the network itself.
+        """Return the rounding after some rows were compared with the network itself.
 
         Args:
-            answer: What the program says of these rows.
+            answer: The program's answer to these rows.
             own: The network's own logits.
         """
         moved = (answer.logits - own).abs().nan_to_num(0.0, 0.0).amax(dim=1, keepdim=True)
@@ -71,13 +71,13 @@ class Rounding:
 
 
 @contextmanager
-def lent(network: nn.Module, removal: Removal | None = None) -> Iterator[None]:
-    """Lend the network, filtered if so asked, to one thread at a time."""
-    with _LENT, filtered(network, removal) if removal else nullcontext():
+def exclusive_access(network: nn.Module, removal: Removal | None = None) -> Iterator[None]:
+    """Give one thread at a time access to the network, filtered if there is a removal."""
+    with _NETWORK_LOCK, filtering(network, removal) if removal else nullcontext():
         yield
 
 
-def undecided(
+def find_undecided(
     logits: Float[Tensor, "rows classes"],
     labels: Int[Tensor, " rows"],
     metric: Metric,
@@ -106,7 +106,7 @@ def undecided(
     Example:
         >>> from hormesis.stress.metrics import accuracy
         >>> logits = torch.tensor([[1.0, 1.00001], [1.0, 2.0], [1.0, torch.nan]])
-        >>> undecided(logits, torch.tensor([0, 0, 0]), accuracy)
+        >>> find_undecided(logits, torch.tensor([0, 0, 0]), accuracy)
         tensor([ True, False,  True])
     """
     broken = ~logits.isfinite().all(dim=1)
@@ -128,23 +128,23 @@ def undecided(
     return broken | ((surely.sum(dim=1) < metric.rank) & (perhaps.sum(dim=1) >= metric.rank))
 
 
-def checked(
+def measure_rounding(
     network: nn.Module,
     removal: Removal | None,
     inputs: Float[Tensor, " rows *shape"],
     answer: Answer,
     rounding: Rounding,
 ) -> Rounding:
-    """Return how far rounding moves logits, after a look at a few rows of an answer.
+    """Return how far rounding moves logits, measured on a few rows of an answer.
 
     Args:
         network: The network; the same afterwards, bit for bit.
         removal: What is removed, or None.
-        inputs: What was answered.
-        answer: What the program says.
-        rounding: What was known before.
+        inputs: The inputs.
+        answer: The program's answer to them.
+        rounding: The rounding measured so far.
     """
-    few = few_of(len(inputs)).to(inputs.device)
+    few = spread_indices(len(inputs)).to(inputs.device)
     return rounding.after(answer.of(few), own_logits(network, removal, inputs[few]))
 
 
@@ -153,7 +153,7 @@ def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
     return zero[:, :-1] & zero[:, 1:]
 
 
-def rechecked(
+def recheck_logits(
     network: nn.Module,
     removal: Removal | None,
     parts: Sequence[Float[Tensor, " rows *shape"]],
@@ -170,13 +170,13 @@ def rechecked(
     Args:
         network: The network; the same afterwards, bit for bit.
         removal: What is removed, or None.
-        parts: What was answered, in the batches that the plain loop would take.
-        answer: What the program says to all of them.
+        parts: The inputs, in the batches that the plain loop would take.
+        answer: The program's answer to all of them.
         labels: True class of each row.
         metric: The per-sample score.
         rounding: How far it may move logits.
     """
-    rows = undecided(answer.logits, labels, metric, before=answer.before, rounding=rounding)
+    rows = find_undecided(answer.logits, labels, metric, before=answer.before, rounding=rounding)
     if rounding.coarse and (rows.any() or not metric.binary):
         return torch.cat([own_logits(network, removal, part) for part in parts])
     if not rows.any():
@@ -194,5 +194,5 @@ def own_logits(
     One row alone is doubled, for networks that treat a batch of one differently.
     """
     rows = inputs if len(inputs) > 1 else inputs.repeat(2, *([1] * (inputs.ndim - 1)))
-    with lent(network, removal), evaluation_mode(network), torch.no_grad():
+    with exclusive_access(network, removal), evaluation_mode(network), torch.no_grad():
         return logits_of(network(rows))[: len(inputs)]

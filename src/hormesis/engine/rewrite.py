@@ -66,7 +66,7 @@ def round_to(exported: ExportedProgram, dtype: torch.dtype) -> None:
     with graph.inserting_before(first):
         for node in graph.find_nodes(op="placeholder"):
             if node.users and _is_float(node):
-                rounded = _call(graph, kernels.rounded, node, dtype)
+                rounded = _call(graph, kernels.cast, node, dtype)
                 rounded.meta["val"] = node.meta["val"]
                 node.replace_all_uses_with(rounded)
                 rounded.args = (node, dtype)
@@ -74,7 +74,7 @@ def round_to(exported: ExportedProgram, dtype: torch.dtype) -> None:
     with graph.inserting_before(end):
         for node in end.all_input_nodes:
             if _is_float(node):
-                back = _call(graph, kernels.rounded, node, node.meta["val"].dtype)
+                back = _call(graph, kernels.cast, node, node.meta["val"].dtype)
                 end.replace_input_with(node, back)
 
 
@@ -154,7 +154,7 @@ def _rewrite_convolution(graph: fx.Graph, node: fx.Node) -> None:
         if norm is not None and result is not None:
             shape = _shape(weight)
             scale, bias = _factors(graph, norm, bias)
-            weight = _call(graph, kernels.scaled, weight, scale)
+            weight = _call(graph, kernels.scale_weight, weight, scale)
             weight.meta["val"] = torch.empty(shape, device="meta")
         _replace(end, _form(graph, node, inputs, weight, bias, relu))
 
@@ -172,7 +172,7 @@ def _form(graph: fx.Graph, node: fx.Node, *parts: Any) -> fx.Node:  # noqa: ANN4
         geometry = (stride, padding, dilation, groups)
         return _call(graph, kernels.convolve_any, inputs, weight, bias, geometry, relu)
     sizes = zip(_shape(inputs)[2:], _shape(weight)[2:], stride, padding, dilation, strict=True)
-    (top, bottom, rows), (left, right, columns) = (Axis(*size).trimmed() for size in sizes)
+    (top, bottom, rows), (left, right, columns) = (Axis(*size).trim() for size in sizes)
     if (
         groups == 1
         and kernels.worth_a_matrix(rows, columns)
@@ -181,7 +181,7 @@ def _form(graph: fx.Graph, node: fx.Node, *parts: Any) -> fx.Node:  # noqa: ANN4
         weight = _call(graph, kernels.taps_last, weight, (top, bottom), (left, right))
         matrix = _call(graph, kernels.matrix_of, weight, rows, columns)
         size = (rows.outputs, columns.outputs)
-        bias = bias and _call(graph, kernels.repeated, bias, size[0] * size[1])
+        bias = bias and _call(graph, kernels.repeat_bias, bias, size[0] * size[1])
         return _call(graph, kernels.by_matrix, inputs, matrix, bias, size, relu)
     weight = _call(graph, kernels.taps_last, weight, (top, bottom), (left, right))
     padding = (rows.padding, columns.padding)

@@ -77,7 +77,7 @@ class ShardMeasurer:
             block = doubled(block).to(self.device)
             outcomes = self.engine.measure(removals, block, spec, lambda count=count: tick(count))
             parts.append(outcomes.head(count))
-        return Outcomes.joined(parts)
+        return Outcomes.concatenate(parts)
 
     def part_fingerprint(self, task: ShardTask) -> str:
         """Return the fingerprint of the samples of a shard."""

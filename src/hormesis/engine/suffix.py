@@ -16,13 +16,14 @@ from hormesis.engine.executor import (
     PrefixExecutor,
     Stage,
     checked_rows,
-    same,
+    run_program,
     stages,
-    whole,
 )
 from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
+from hormesis.engine.plain import same
 from hormesis.engine.plan import Removal
+from hormesis.engine.recheck import measure_rounding
 from hormesis.engine.rewrite import rewrite, round_to
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
@@ -129,18 +130,18 @@ class _BlockMeasurement:
         self, program: Program, network: nn.Module, block: Block, spec: MeasurementSpec
     ) -> None:
         self.program, self.network, self.spec = program, network, spec
-        with recheck.lent(network):
-            attacked, self.idle = plain.attacked(network, block, spec)
+        with recheck.exclusive_access(network):
+            attacked, self.idle = plain.attack_block(network, block, spec)
         clean = [block.inputs] if spec.clean else []
         self.parts = (*clean, attacked)
         self.inputs = torch.cat(self.parts)
         self.labels = torch.cat([block.labels] * len(self.parts))
-        self.answer = whole(program, self.inputs)
+        self.answer = run_program(program, self.inputs)
         rounding = recheck.Rounding(self.answer.logits.abs().max().item())
         self.rounding = rounding
         if program.exact:
-            self.rounding = recheck.checked(network, None, self.inputs, self.answer, rounding)
-        self.unfiltered = (*self.scored(self.answer, None, self.rounding), False)
+            self.rounding = measure_rounding(network, None, self.inputs, self.answer, rounding)
+        self.unfiltered = (*self.score(self.answer, None, self.rounding), False)
 
     def rounding_behind(
         self, executor: PrefixExecutor, stage: Stage, removals: Sequence[Removal]
@@ -150,7 +151,7 @@ class _BlockMeasurement:
         for row in checked_rows(stage, removals) if self.program.exact else ():
             removal = removals[row]
             answer = executor.answer(stage, removal.apply(self.program.weights(stage.names)))
-            rounding = recheck.checked(self.network, removal, self.inputs, answer, rounding)
+            rounding = measure_rounding(self.network, removal, self.inputs, answer, rounding)
         return rounding
 
     def removal(
@@ -159,14 +160,14 @@ class _BlockMeasurement:
         answer = executor.answer(stage, removal.apply(self.program.weights(stage.names)))
         if same(answer.logits, self.answer.logits):
             return self.unfiltered
-        return (*self.scored(answer, removal, rounding), True)
+        return (*self.score(answer, removal, rounding), True)
 
-    def scored(
+    def score(
         self, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> tuple[Tensor, Tensor]:
         """Return the performance on each clean sample, and on each perturbed one."""
         metric = self.spec.metric
-        logits = recheck.rechecked(
+        logits = recheck.recheck_logits(
             self.network,
             removal,
             self.parts,
@@ -206,10 +207,10 @@ def _rounding(program: Program, network: nn.Module, example: Tensor, tolerance: 
         NotExportable: If that is more than rounding.
     """
     rows = _twice(example)
-    with recheck.lent(network), evaluation_mode(network), torch.inference_mode():
+    with recheck.exclusive_access(network), evaluation_mode(network), torch.inference_mode():
         expected = logits_of(network(rows))
         try:
-            logits = whole(program, rows).logits
+            logits = run_program(program, rows).logits
         except EXPORT_ERRORS as error:
             raise NotExportable(f"its program does not run: {error}") from error
     scale = expected.abs().amax().clamp_min(torch.finfo(expected.dtype).tiny)

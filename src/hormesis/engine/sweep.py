@@ -12,8 +12,8 @@ import torch
 from hormesis.engine.shards import ShardTask
 from hormesis.stress.cancellation import halting
 
-Found = TypeVar("Found")
-Measure = Callable[[ShardTask, Callable[[int], None]], Found]
+Result = TypeVar("Result")
+Measure = Callable[[ShardTask, Callable[[int], None]], Result]
 Report = Callable[[int, int], None]
 
 
@@ -27,24 +27,24 @@ class _CancelledError(Exception):
 
 
 def sweep(
-    measure: Measure[Found],
+    measure: Measure[Result],
     tasks: Iterable[ShardTask],
     *,
     workers: int = 1,
     ahead: int | None = None,
     progress: tuple[int, int] = (0, 1),
     report: Report = lambda done, total: None,
-) -> Iterator[tuple[ShardTask, Found]]:
+) -> Iterator[tuple[ShardTask, Result]]:
     """Measure shards.
 
     Args:
-        measure: Measures one shard, and calls what it is given with the number of samples after
-            each removal.
-        tasks: The shards; the next one is asked for when it is about to wait for a worker.
+        measure: Measures one shard, and calls its second argument with the number of samples
+            after each removal.
+        tasks: The shards; the next one is taken when it is about to wait for a worker.
         workers: Shards measured at a time, each by one thread.
         ahead: Shards that wait for a worker besides those under way, by default as many as there
             are workers; 0 where a task depends on the results before it.
-        progress: ShardMeasurer that was done before, and in total, in removals × samples.
+        progress: Work that was done before, and in total, in removals × samples.
         report: Called with work done and in total.
 
     Yields:
@@ -53,12 +53,12 @@ def sweep(
     waiting = iter(tasks)
     counted = _Progress(*progress, report)
     most = workers + (workers if ahead is None else ahead)
-    jobs: dict[Future[Found], ShardTask] = {}
+    jobs: dict[Future[Result], ShardTask] = {}
     with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
         try:
             while True:
                 for task in islice(waiting, most - len(jobs)):
-                    jobs[pool.submit(counted.measured, measure, task)] = task
+                    jobs[pool.submit(counted.measure_task, measure, task)] = task
                 if not jobs:
                     break
                 finished, _ = wait(jobs, return_when=FIRST_COMPLETED)
@@ -80,7 +80,7 @@ class _Progress:
         self._lock = threading.Lock()
         self._cancelled = False
 
-    def measured(self, measure: Measure[Found], task: ShardTask) -> Found:
+    def measure_task(self, measure: Measure[Result], task: ShardTask) -> Result:
         """Measure a shard in the thread that calls this, unless and until nobody waits for it."""
         left = len(task.wanted) * (task.end - task.first)
 
@@ -90,10 +90,10 @@ class _Progress:
             self._add(samples)
 
         with halting(self._check):
-            measured = measure(task, tick)
+            result = measure(task, tick)
         if left:
             self._add(left)
-        return measured
+        return result
 
     def _check(self) -> None:
         if self._cancelled:

@@ -31,15 +31,15 @@ def cell_table(plan: Plan) -> pd.DataFrame:
         }
     )
     draws = len(plan.cells[0].controls) if plan.cells else 0
-    for place, name in enumerate(control_names(draws)):
-        table[name] = [cell.controls[place] for cell in plan.cells]
+    for index, name in enumerate(control_names(draws)):
+        table[name] = [cell.controls[index] for cell in plan.cells]
     return table
 
 
 def sample_table(samples: Samples) -> pd.DataFrame:
     """Return the samples in the order in which they are measured, one row each.
 
-    Columns ``place`` (in the data set that was given, from 0) and ``label``.
+    Columns ``place`` (index in the data set, from 0) and ``label``.
     """
     places = torch.arange(len(samples)) if samples.places is None else samples.places
     return pd.DataFrame({"place": places.numpy(), "label": samples.labels.numpy()})

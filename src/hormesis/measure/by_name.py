@@ -1,4 +1,4 @@
-"""Names resolved to a network and samples, and the study of them: what the command line does."""
+"""Analysis by name: names are resolved to a network and samples, as on the command line."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +10,7 @@ from hormesis.data.datasets import NAMED_DATASETS, load_data
 from hormesis.data.samples import Samples
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_checkpoint, load_weights
@@ -38,7 +38,7 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
 
     Args:
         source: Network and data.
-        request: What is asked for; its metric may be a name, or ``module:function``.
+        request: The request; its metric may be a name, or ``module:function``.
 
     Raises:
         HormesisError: One sentence on what cannot be found, read or measured.
@@ -47,14 +47,14 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
     device, execution, out = find_device(source.device), request.execution, request.out
     if out is not None and (execution.overwrite or not is_study(out)):
         check_free(out, overwrite=execution.overwrite)
-    with shown(enabled=execution.progress) as report:
+    with show_progress(enabled=execution.progress) as report:
         resolved = resolve(source, request.sweep.seed, report)
     return analyze_request(resolved.network.to(device), resolved.samples, request)
 
 
 @dataclass(frozen=True)
 class NetworkAndSamples:
-    """What names stand for.
+    """The network and the samples that names refer to.
 
     Args:
         network: On the CPU, with its weights, and its normalisation in front.
@@ -66,11 +66,11 @@ class NetworkAndSamples:
 
 
 def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSamples:
-    """Return the network and the samples that names stand for; on the digits it may be trained.
+    """Return the network and the samples that names refer to; train it on the digits if needed.
 
     Args:
         source: The names.
-        seed: Of an untrained network, of its training on the digits, and of a choice of samples.
+        seed: Seed of an untrained network, of a training on the digits, and of a choice of samples.
         report: Shows progress.
 
     Raises:
@@ -98,11 +98,11 @@ def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSample
 
 
 def _check_names(source: ModelAndData) -> None:
-    """Refuse, before anything slow, what can be known to fail from the names alone."""
+    """Refuse names that must fail, before anything slow."""
     check_name(source.model)
     is_folder = Path(source.data).expanduser().is_dir()
     if not (source.data in NAMED_DATASETS or is_factory(source.data) or is_folder):
-        return  # for `load_data`, which comes next, to refuse
+        return  # `load_data`, which comes next, refuses it
     if source.weights is None and source.data != "digits" and not is_factory(source.model):
         raise SettingError(
             f"Expected `weights` for {source.model} on {source.data}: use `hormesis train`, or "
@@ -120,11 +120,11 @@ def _check_names(source: ModelAndData) -> None:
 
 
 def _with_normalization(network: nn.Module, source: ModelAndData, samples: Samples) -> nn.Module:
-    """Return the network with a normalisation in front, if it gets one.
+    """Return the network with a normalisation in front, if it needs one.
 
     Raises:
-        SettingError: If one is asked for and none is known.
-        ModelError: If the network brings one of its own.
+        SettingError: If one is requested but unknown.
+        ModelError: If the network has one already.
     """
     if source.mean and source.std:
         return normalized(network, source.mean, source.std)
@@ -133,8 +133,10 @@ def _with_normalization(network: nn.Module, source: ModelAndData, samples: Sampl
             f"Expected data whose normalisation is known for `normalize`, got {source.data}: give "
             "its `mean` and `std`, one number a channel."
         )
-    wanted = normalizes_by_default(source.model) if source.normalize is None else source.normalize
-    return normalized(network, samples.mean, samples.std) if wanted and samples.mean else network
+    normalize = (
+        normalizes_by_default(source.model) if source.normalize is None else source.normalize
+    )
+    return normalized(network, samples.mean, samples.std) if normalize and samples.mean else network
 
 
 def resolve_run(
@@ -150,33 +152,34 @@ def resolve_run(
         training: Its manifest names both.
         count: Size of a seeded, stratified choice of the samples; None takes all.
         data_root: Folder of the named data sets; None takes the one that the training read.
-        seed: Of that choice.
+        seed: Seed of that choice.
         report: Shows progress.
 
     Raises:
         DataError: If the data are missing, or not those of the training.
     """
-    question = training.manifest["question"]
-    data, recipe, root = question["data"], question["recipe"], data_root or training.data_root
+    question, root = training.metadata.question, data_root or training.data_root
+    data, recipe = question.data, question.recipe
     validation = load_parts(
         str(training.source),
         root=None if root is None else Path(root),
-        split=data["split"],
-        seed=data["split_seed"],
+        split=data.split,
+        seed=data.split_seed,
         progress=report,
     ).validation
-    if validation.fingerprint() != data["validation_fingerprint"]:
+    if validation.fingerprint() != data.validation_fingerprint:
         raise DataError(
             f"The data in {root} are not those that {training.folder} was trained with: name "
             "their folder with `data_root`."
         )
-    places = None if count is None else draw_balanced(validation.labels, count, seed)
-    chosen = validation if places is None else validation.subset(places)
-    samples = replace(chosen.samples(), places=places)
-    name, shape = question["network"]["name"], samples.inputs.shape[1:]
-    network = build_for(name, shape, samples.classes, seed=recipe["seed"], stem=recipe["stem"])
-    if "normalization" in question["network"]:
-        network = restore_normalization(network, question["network"]["normalization"])
-    elif data["normalize"] and samples.mean:  # a run that does not spell it out
+    indices = None if count is None else draw_balanced(validation.labels, count, seed)
+    chosen = validation if indices is None else validation.subset(indices)
+    samples = replace(chosen.samples(), places=indices)
+    name, shape = question.network.name, samples.inputs.shape[1:]
+    network = build_for(name, shape, samples.classes, seed=recipe.seed, stem=recipe.stem)
+    entry = training.manifest["question"]["network"]
+    if "normalization" in entry:
+        network = restore_normalization(network, entry["normalization"])
+    elif data.normalize and samples.mean:  # an earlier version did not record it
         network = normalized(network, samples.mean, samples.std)
     return NetworkAndSamples(network, samples)

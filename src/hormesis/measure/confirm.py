@@ -1,7 +1,7 @@
-"""Claims of a finished study put to the test: attacked anew, and harder, beside controls.
+"""Tests of a finished study's claims by new and stronger attacks, with controls.
 
-Each step is measured as a study is, shard by shard, in a folder of its own within the study's: what
-was measured before a kill counts. The folder goes when the results are in the study's own table.
+Each step is measured shard by shard in its own folder within the study's, so that a killed process
+can resume. The folder is deleted when the results are in the study's table.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ from hormesis.analysis.verdicts import Claim
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import SENTENCE, Report
-from hormesis.measure.cross_check import cross_checked, open_cross_check
-from hormesis.measure.remeasure import Remeasuring, Step, forget_steps, time_of
+from hormesis.measure.cross_check import open_cross_check, run_cross_check
+from hormesis.measure.remeasure import Remeasurement, Step, remove_steps, time_of
 from hormesis.measure.study_plan import StudyPlan
-from hormesis.measure.study_writer import hashed
+from hormesis.measure.study_writer import hash_values
 from hormesis.results.study import Study
 from hormesis.settings.attacks import PGD
 from hormesis.settings.confirmation import ALWAYS, NEVER, Confirmation
@@ -55,11 +55,11 @@ _ATTACKS = {
 
 
 def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
-    """Return the claims of a study that are still to be put to the test.
+    """Return the claims of a study that are still to be tested.
 
     Args:
         study: A finished study.
-        confirmation: How; nothing is left to do for a study that says it was done this way.
+        confirmation: How to test them; no claims are left if the study was confirmed this way.
     """
     if confirmation.when == NEVER or _key(study, confirmation) == _last_key(study):
         return []
@@ -73,25 +73,25 @@ def is_left(study: Study, confirmation: Confirmation) -> bool:
     return bool(open_claims(study, confirmation)) or open_cross_check(study, confirmation)
 
 
-def confirmed(
+def confirm_claims(
     study: Study,
     planned: StudyPlan,
     report: Report,
     check: Callable[[], None] = lambda: None,
 ) -> Study:
-    """Return a study with what other attacks say of it, written where it lies.
+    """Return a study with its claims tested by other attacks, and update its files.
 
-    Claims are put to the test; the cross-check comes first, if it is asked for.
+    A requested cross-check comes first.
 
     Args:
         study: A finished study.
-        planned: What it was measured by, the attack's magnitude a number.
-        report: Shows what that costs, and how far it is.
-        check: Makes sure that the folder is still ours.
+        planned: Its plan, the attack's magnitude a number.
+        report: Shows the cost and the progress.
+        check: Makes sure that this process still holds the folder.
     """
     confirmation = planned.request.confirmation
     if open_cross_check(study, confirmation):
-        rows, entry = cross_checked(study, planned, confirmation, report, check)
+        rows, entry = run_cross_check(study, planned, confirmation, report, check)
         study = _with(study, rows, {"cross_check": entry}, check)
     claimed = open_claims(study, confirmation)
     if not claimed:
@@ -111,7 +111,7 @@ def confirmed(
 def _with(
     study: Study, rows: pd.DataFrame, entry: Mapping[str, Any], check: Callable[[], None]
 ) -> Study:
-    """Return a study with new rows in place of its old ones of the same kind, written."""
+    """Return a study with new rows instead of old ones of the same kind, and write them."""
     table = merge_confirmations(study.confirmation, rows)
     manifest = {**study.manifest, **entry}
     if study.folder is not None:
@@ -121,14 +121,14 @@ def _with(
         write_manifest(study.folder, {**stored, **entry, "tables": tables})
         manifest["tables"] = tables
         crossed = set(rows["stress"]) == {CROSS}
-        forget_steps(study.folder, f"{CROSS}-" if crossed else "")
+        remove_steps(study.folder, f"{CROSS}-" if crossed else "")
     return replace(study, manifest=manifest, confirmation=table)
 
 
 def _key(study: Study, confirmation: Confirmation) -> str:
-    """Return what tells one way to confirm one study from all others."""
+    """Return the identity of a confirmation of a study."""
     scoring = study.scoring
-    return hashed(
+    return hash_values(
         {
             "study": study.manifest.get("study"),
             "confirmation": confirmation.described(),
@@ -137,13 +137,13 @@ def _key(study: Study, confirmation: Confirmation) -> str:
     )
 
 
-def _last_key(study: Study) -> str | None:
-    return study.manifest.get("confirmation", {}).get("key")
+def _last_key(study: Study) -> str:
+    return study.metadata.confirmation.key
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """The steps of a confirmation: what fails one is not measured in the next."""
+    """The steps of a confirmation: claims that fail one are not measured in the next."""
 
     study: Study
     planned: StudyPlan
@@ -156,24 +156,24 @@ class _Trial:
 
     def table(self, claimed: Sequence[Claim]) -> pd.DataFrame:
         """Return the scores under each attack, see ``analysis.confirmation.COLUMNS``."""
-        self._tell_cost(claimed)
+        self._show_cost(claimed)
         first = TRANSFER if self.planned.spec.adaptive else ADAPTIVE
-        left, parts = self._through(claimed, FILTER, (first, RESTARTS))
+        left, parts = self._test_claims(claimed, FILTER, (first, RESTARTS))
         for control in CONTROLS if self.confirmation.draws else ():
-            parts += self._through(left, control, (ADAPTIVE, RESTARTS))[1]
+            parts += self._test_claims(left, control, (ADAPTIVE, RESTARTS))[1]
         table = pd.concat(parts, ignore_index=True)
         return table.loc[:, list(COLUMNS)].reset_index(drop=True)
 
-    def _through(
+    def _test_claims(
         self, claimed: Sequence[Claim], stress: str, attacks: Sequence[str]
     ) -> tuple[list[Claim], list[pd.DataFrame]]:
-        """Return which claims hold against all attacks, and the scores under each."""
+        """Return the claims that hold under all attacks, and the scores under each attack."""
         parts, left = [], list(claimed)
         for attack in attacks:
             targets = list(dict.fromkeys(target for target, _, _ in left))
             if not targets:
                 break
-            rows = self._measured(targets, stress, attack).assign(stress=stress, attack=attack)
+            rows = self._measure(targets, stress, attack).assign(stress=stress, attack=attack)
             parts.append(rows)
             by = {
                 (row["target"], row["filter"], row["score"]): row for row in rows.to_dict("records")
@@ -181,7 +181,7 @@ class _Trial:
             left = [key for key in left if claim_holds(by[key], self.study.scoring.tolerance)]
         return left, parts
 
-    def _measured(self, targets: Sequence[str], stress: str, attack: str) -> pd.DataFrame:
+    def _measure(self, targets: Sequence[str], stress: str, attack: str) -> pd.DataFrame:
         """Return the scores of some targets under one attack; of controls, the mean over draws."""
         cells, removals = self.planned.cells_of(targets)
         draws = 1 if stress == FILTER else self.confirmation.draws
@@ -193,7 +193,7 @@ class _Trial:
             ]
         stage = f"Confirming: {_STRESSES[stress]}, {_ATTACKS[attack]}"
         step = Step(f"{stress}-{attack}", stage, cells, removals, self._spec(attack))
-        read = self._again.blocks(step)
+        read = self._remeasurement.blocks(step)
 
         def blocks() -> Iterator[StoredOutcomes]:
             for block in read():
@@ -209,7 +209,11 @@ class _Trial:
         )
         responses = response_table(cells, means)
         return attack_scores(
-            responses, base, blocks, claim_scoring(self.study.scoring), len(self._again.samples)
+            responses,
+            base,
+            blocks,
+            claim_scoring(self.study.scoring),
+            len(self._remeasurement.samples),
         )
 
     def _spec(self, attack: str) -> MeasurementSpec:
@@ -225,26 +229,32 @@ class _Trial:
         return replace(own, adaptive=attack != TRANSFER)
 
     @cached_property
-    def _again(self) -> Remeasuring:
+    def _remeasurement(self) -> Remeasurement:
         key, most = _key(self.study, self.confirmation), self.confirmation.samples
-        return Remeasuring(self.study, self.planned, most, key, self.report, self.check)
+        return Remeasurement(self.study, self.planned, most, key, self.report, self.check)
 
-    def _tell_cost(self, claimed: Sequence[Claim]) -> None:
-        """Show what the confirmation takes at most, from the time of one removal."""
+    def _show_cost(self, claimed: Sequence[Claim]) -> None:
+        """Show the longest time that the confirmation takes, estimated from one removal."""
         targets = list(dict.fromkeys(target for target, _, _ in claimed))
         _, removals = self.planned.cells_of(targets)
         strong = self._spec(RESTARTS).attack
         assert isinstance(strong, PGD)
         steps = strong.steps * strong.restarts
-        again = self._again
+        remeasurement = self._remeasurement
         # The unfiltered network is attacked, too.
-        once = time_of(again, removals[:1], self._spec(ADAPTIVE)) / 2
+        once = time_of(remeasurement, removals[:1], self._spec(ADAPTIVE)) / 2
         cells, runs = len(removals), 1 + len(CONTROLS) * self.confirmation.draws
-        work = cells * len(again.samples) * once * (1 + steps) / again.measurer.engine.workers
+        work = (
+            cells
+            * len(remeasurement.samples)
+            * once
+            * (1 + steps)
+            / remeasurement.measurer.engine.workers
+        )
         names = "1 target" if len(targets) == 1 else f"{len(targets)} targets"
         self.report(
             f"Confirming {names}, antifragile under attack as it seems: {cells} cells × "
-            f"{1 + steps} attack steps on {len(again.samples)} samples, about "
+            f"{1 + steps} attack steps on {len(remeasurement.samples)} samples, about "
             f"{format_seconds(work)}; where that holds, {runs - 1} times as much for controls. "
             "`--confirm never` leaves it out.",
             0,
@@ -253,13 +263,13 @@ class _Trial:
 
 
 def _draw(removal: Removal, stress: str, number: int) -> int:
-    """Return the seed of a control: it depends on what is removed, not on the order."""
+    """Return the seed of a control, which depends on the removal, not on the order."""
     digest = hashlib.sha256(f"{stress}/{number}/{removal.key()}".encode()).digest()
     return int.from_bytes(digest[:7]) % _DRAWS
 
 
 def _over_draws(block: StoredOutcomes, draws: int) -> StoredOutcomes:
-    """Return outcomes whose rows are the means over draws that follow on each other."""
+    """Return outcomes averaged over consecutive draws."""
     if draws == 1:
         return block
 

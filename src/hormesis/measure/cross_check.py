@@ -20,9 +20,9 @@ from hormesis.analysis.cross_check import (
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import SENTENCE, Report
-from hormesis.measure.remeasure import Remeasuring, Step, time_of
+from hormesis.measure.remeasure import Remeasurement, Step, time_of
 from hormesis.measure.study_plan import StudyPlan
-from hormesis.measure.study_writer import hashed
+from hormesis.measure.study_writer import hash_values
 from hormesis.results.study import Study
 from hormesis.settings.attacks import RandomSigns
 from hormesis.settings.choices import UNFILTERED
@@ -40,97 +40,99 @@ _STAGES = {
 
 
 def open_cross_check(study: Study, confirmation: Confirmation) -> bool:
-    """Return whether a cross-check is asked for that a finished study does not have.
+    """Return whether a finished study lacks a requested cross-check.
 
     Args:
         study: A finished study.
-        confirmation: What is asked for.
+        confirmation: The request.
     """
     if not confirmation.cross_check or not study.has_outcomes:
         return False
-    return study.manifest.get("cross_check", {}).get("key") != _key(study, confirmation)
+    return study.metadata.cross_check.key != _key(study, confirmation)
 
 
-def cross_checked(
+def run_cross_check(
     study: Study,
     planned: StudyPlan,
     confirmation: Confirmation,
     report: Report,
     check: Callable[[], None],
 ) -> tuple[pd.DataFrame, dict[str, object]]:
-    """Return the rows of a cross-check, and what the manifest says of it.
+    """Return the rows of a cross-check, and its entry in the manifest.
 
     Args:
         study: A finished study, with its outcomes.
-        planned: What it was measured by.
-        confirmation: On how many samples.
-        report: Shows what that costs, and how far it is.
-        check: Makes sure that the folder is still ours.
+        planned: Its plan.
+        confirmation: With the number of samples.
+        report: Shows the cost and the progress.
+        check: Makes sure that this process still holds the folder.
     """
     began, key = time.monotonic(), _key(study, confirmation)
-    again = Remeasuring(study, planned, confirmation.samples, key, report, check)
-    made = _CrossCheck(again)
-    made.tell_cost()
-    rows = made.rows()
+    remeasurement = Remeasurement(study, planned, confirmation.samples, key, report, check)
+    cross_check = _CrossCheck(remeasurement)
+    cross_check.show_cost()
+    rows = cross_check.rows()
     return rows, {
         "key": key,
         "level": study.scoring.level,
         "margin": MARGIN * abs(study.base.clean),
         "seconds": round(time.monotonic() - began, 1),
-        "samples": len(again.samples),
+        "samples": len(remeasurement.samples),
         "draws": _DRAWS,
-        "surrogates": [f"{one.target.name}, {one.count} values" for one in made.surrogates],
+        "surrogates": [f"{one.target.name}, {one.count} values" for one in cross_check.surrogates],
     }
 
 
 def _key(study: Study, confirmation: Confirmation) -> str:
-    """Return what tells one cross-check of one study from all others."""
-    asked = [study.manifest.get("study"), confirmation.samples, study.scoring.level]
-    return hashed([*asked, _DRAWS, MARGIN, _MOST])
+    """Return the identity of a cross-check of a study."""
+    settings = [study.manifest.get("study"), confirmation.samples, study.scoring.level]
+    return hash_values([*settings, _DRAWS, MARGIN, _MOST])
 
 
 @dataclass(frozen=True)
 class _CrossCheck:
     """The steps of a cross-check."""
 
-    again: Remeasuring
+    remeasurement: Remeasurement
 
     def rows(self) -> pd.DataFrame:
         """Return rows of all attacks."""
-        spec = self.again.planned.spec
-        parts = [self._against(NOISE, self._noise)]
+        spec = self.remeasurement.planned.spec
+        parts = [self._compare(NOISE, self._noise)]
         if spec.adaptive:
-            crossed = self._against(TRANSFER, replace(spec, adaptive=False))
+            crossed = self._compare(TRANSFER, replace(spec, adaptive=False))
             parts.append(crossed.loc[crossed["target"] != ""])
         if self.surrogates:
             fixed = replace(spec, adaptive=False, surrogates=self.surrogates)
-            rows = self._against(SURROGATES, fixed)
+            rows = self._compare(SURROGATES, fixed)
             parts.append(rows.loc[rows["target"] == ""] if spec.adaptive else rows)
         return pd.concat(parts, ignore_index=True)
 
-    def _against(self, attack: str, spec: MeasurementSpec) -> pd.DataFrame:
+    def _compare(self, attack: str, spec: MeasurementSpec) -> pd.DataFrame:
         cells, removals = self._cells
         stage = f"Cross-check: {_STAGES[attack]}"
         step = Step(f"{CROSS}-{attack}", stage, cells, removals, spec)
-        other = _figures(self.again.blocks(step)(), len(self.again.samples))
-        study = self.again.study
+        other = _figures(self.remeasurement.blocks(step)(), len(self.remeasurement.samples))
+        study = self.remeasurement.study
         better = study.base.higher_is_better
         rows = compare_attacks(
-            cells, self._own, other, study.scoring.level, higher_is_better=better
+            cells, self._own_figures, other, study.scoring.level, higher_is_better=better
         )
         return rows.assign(stress=CROSS, attack=attack)
 
     @property
     def _noise(self) -> MeasurementSpec:
         """A sample survives every draw of the network that the study's own attack is made on."""
-        spec = self.again.planned.spec
+        spec = self.remeasurement.planned.spec
         attack = RandomSigns(spec.attack.epsilon, _DRAWS)
         return replace(spec, attack=attack)
 
     @cached_property
     def _cells(self) -> tuple[pd.DataFrame, list[Removal]]:
-        cells, removals = self.again.planned.cells_of(self.again.planned.swept_targets)
-        study = self.again.study
+        cells, removals = self.remeasurement.planned.cells_of(
+            self.remeasurement.planned.swept_targets
+        )
+        study = self.remeasurement.study
         keys = ["target", "filter", "step"]
         working = study.responses[keys].assign(
             working=find_working_cells(study.responses, study.base)
@@ -138,11 +140,11 @@ class _CrossCheck:
         return cells.merge(working, on=keys, how="left", validate="one_to_one"), removals
 
     @cached_property
-    def _own(self) -> Figures:
-        """What the study's own attack left right, which it has stored."""
-        outcomes = self.again.planned.cells["outcome"].tolist()
+    def _own_figures(self) -> Figures:
+        """The figures under the study's own attack, from its stored outcomes."""
+        outcomes = self.remeasurement.planned.cells["outcome"].tolist()
         rows = sorted(set(outcomes) - {UNFILTERED})
-        return _figures(self.again.study.blocks(), len(self.again.samples), rows)
+        return _figures(self.remeasurement.study.blocks(), len(self.remeasurement.samples), rows)
 
     @cached_property
     def surrogates(self) -> tuple[Removal, ...]:
@@ -150,8 +152,8 @@ class _CrossCheck:
 
         Of each target the version that lacks most values, see ``find_working_cells``.
         """
-        planned, table = self.again.planned, self.again.study.responses
-        good = find_working_cells(table, self.again.study.base)
+        planned, table = self.remeasurement.planned, self.remeasurement.study.responses
+        good = find_working_cells(table, self.remeasurement.study.base)
         table = table.loc[good & table["changed"] & (table["outcome"] != UNFILTERED)]
         emptiest = table.sort_values("zeroed", kind="stable").groupby("target", sort=False).tail(1)
         row_of = dict(zip(emptiest["target"], emptiest["outcome"], strict=True))
@@ -160,17 +162,21 @@ class _CrossCheck:
         chosen = [names[number * (len(names) - 1) // max(few - 1, 1)] for number in range(few)]
         return tuple(planned.plan.removals[row_of[name]] for name in chosen)
 
-    def tell_cost(self) -> None:
+    def show_cost(self) -> None:
         """Show what the cross-check takes, from the time of one removal."""
         _, removals = self._cells
         few = removals[:: max(len(removals) // 4, 1)][:5]
-        first, all_of_them = (time_of(self.again, some, self._noise) for some in (few[:1], few))
+        first, all_of_them = (
+            time_of(self.remeasurement, some, self._noise) for some in (few[:1], few)
+        )
         each = max(all_of_them - first, 0.0) / max(len(few) - 1, 1)
         times = 1.2 if self._noise.adaptive else 2.0  # the second step is not attacked anew
-        work = len(removals) * len(self.again.samples) * each / self.again.measurer.engine.workers
-        self.again.report(
+        samples = len(self.remeasurement.samples)
+        workers = self.remeasurement.measurer.engine.workers
+        work = len(removals) * samples * each / workers
+        self.remeasurement.report(
             f"Cross-check of {len(removals)} cells by random noise, {_DRAWS} draws each, and by "
-            f"inputs perturbed on another network, on {len(self.again.samples)} samples: about "
+            f"inputs perturbed on another network, on {samples} samples: about "
             f"{format_seconds(times * work)}.",
             0,
             SENTENCE,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from hormesis.engine.progress import shown
+from hormesis.engine.progress import show_progress
 from hormesis.errors import ModelError, SettingError, StudyError, TrainingError
 from hormesis.measure.by_name import resolve_run
 from hormesis.measure.pipeline import analyze_request
@@ -119,11 +119,11 @@ def analyze_epochs(
 def analyze_checkpoints(
     selection: CheckpointSelection, request: AnalysisRequest
 ) -> tuple[StudySeries, dict[int, str]]:
-    """Do what ``analyze_epochs`` does, with all that is asked for in one value.
+    """Analyse checkpoints as ``analyze_epochs`` does, with all settings in one request.
 
     Args:
-        selection: Which checkpoints, and on what.
-        request: What is asked of each; ``out`` is the folder for all studies.
+        selection: Which checkpoints, and on which samples.
+        request: The request for each; ``out`` is the folder of all studies.
 
     Raises:
         HormesisError: As ``analyze_epochs`` says.
@@ -138,9 +138,9 @@ def analyze_checkpoints(
     request = replace(
         request,
         metric=as_metric(request.metric),
-        name=training.manifest["question"]["network"]["name"],
+        name=training.metadata.question.network.name,
     )
-    with shown(enabled=request.execution.progress) as report:
+    with show_progress(enabled=request.execution.progress) as report:
         count, root = selection.samples, selection.data_root
         resolved = resolve_run(training, count, root, request.sweep.seed, report)
     network = resolved.network
@@ -165,7 +165,7 @@ def analyze_checkpoints(
 def _request_of_epoch(
     request: AnalysisRequest, training: TrainingRun, epoch: int
 ) -> AnalysisRequest:
-    """Return what is asked of one epoch, whose study extends that of the same epoch, if any."""
+    """Return the request for one epoch, which extends the study of the same epoch, if any."""
     execution = request.execution
     if execution.extend is not None:
         member = epoch_folder(Path(execution.extend), epoch)
@@ -180,9 +180,9 @@ def _request_of_epoch(
 
 
 def _check_named(training: TrainingRun, allow_code: bool) -> None:
-    """Refuse a training whose network or data have no name, or one that would run code."""
-    network = training.manifest["question"]["network"]
-    for what, name in (("network", network.get("named")), ("data", training.source)):
+    """Refuse a training whose network or data have no name, or whose names would run code."""
+    named = {"network": training.metadata.question.network.named, "data": training.source}
+    for what, name in named.items():
         if not name:
             raise TrainingError(
                 f"The {what} of {training.folder} came from Python, without a name to get it by: "
@@ -207,12 +207,12 @@ def _check_out(folder: Path, training: TrainingRun) -> None:
     resolve_out(folder)
     if folder.exists() and not folder.is_dir():
         raise StudyError(f"Expected a folder for the studies, got the file {folder}.")
-    members, mark = epoch_folders(folder), owner(folder)
-    if mark is not None and mark.kind != SERIES:
+    members, marker = epoch_folders(folder), owner(folder)
+    if marker is not None and marker.kind != SERIES:
         raise StudyError(
-            f"The folder {folder} holds {describe_kind(mark.kind)}; choose another with `out`."
+            f"The folder {folder} holds {describe_kind(marker.kind)}; choose another with `out`."
         )
-    if mark is None and not members:
+    if marker is None and not members:
         names = [name for name in entry_names(folder) if not name.startswith(TEMPORARY)]
         if names:
             raise StudyError(
@@ -221,7 +221,9 @@ def _check_out(folder: Path, training: TrainingRun) -> None:
             )
     for member in members.values():
         origin = read_manifest(member).get("origin", {})
-        difference = first_difference(_same(training.manifest), _same(origin.get("training", {})))
+        difference = first_difference(
+            _without_epochs(training.manifest), _without_epochs(origin.get("training", {}))
+        )
         if difference:
             raise StudyError(
                 f"The folder {folder} holds studies of another training ({difference}); choose "
@@ -229,14 +231,14 @@ def _check_out(folder: Path, training: TrainingRun) -> None:
             )
 
 
-def _same(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what two states of one training have in common: all but its number of epochs."""
+def _without_epochs(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the question of a training without its number of epochs."""
     question = manifest.get("question", {})
     return {**question, "recipe": {**question.get("recipe", {}), "epochs": None}}
 
 
 def _fault(training: TrainingRun, epoch: int, network: nn.Module) -> str:
-    """Return what is wrong with a checkpoint, or nothing; the network takes its weights."""
+    """Return what is wrong with a checkpoint, or an empty string; loads it into the network."""
     path = checkpoint_path(training.folder, epoch)
     sentence = checkpoint_fault(network, path)
     fault = "" if sentence else training.fault(epoch)

@@ -1,8 +1,8 @@
-"""What a study takes over from another one of the same network: every outcome that it shares.
+"""Reuse of the outcomes of an earlier study of the same network.
 
-An outcome belongs to a removal, which its key tells from all others, and to a sample, whose shard
-says in a fingerprint which samples it is of. More thresholds, more targets, more samples and
-another attack are all the same to this: what is known is read, and the rest is measured.
+An outcome belongs to a removal, identified by its key, and to a sample, identified by the
+fingerprint of its shard. More thresholds, targets or samples, or another attack, are all handled
+alike: recorded outcomes are read, and the rest is measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,19 +23,19 @@ from hormesis.storage.shards import most_bytes, unpack
 from hormesis.storage.store import FolderStore, Span, whole_shards
 
 Measured = Callable[[ShardTask, bool], StoredOutcomes]
-"""Measures the wanted removals of some samples; without their clean half if so told."""
+"""Measures the wanted removals on some samples; clean samples only if the flag is True."""
 
 
 @dataclass(frozen=True)
 class EarlierStudy:
-    """Another study, as far as this one can take over of it.
+    """The part of another study that this one can reuse.
 
     Args:
-        store: Where its shards lie.
-        study: What they say that they belong to.
-        spans: Of which samples those are that are whole.
-        rows: For each removal of this study, its row there, or -1.
-        attack: Whether the outcomes on perturbed samples are taken over too.
+        store: Its shards.
+        study: Its identity, which the shards record.
+        spans: The spans of its valid shards.
+        rows: For each removal of this study, its row in the other one, or -1.
+        attack: Whether outcomes on perturbed samples are reused too.
     """
 
     store: FolderStore
@@ -45,26 +45,30 @@ class EarlierStudy:
     attack: bool
 
     def shard(self, task: ShardTask, samples: Samples, measure: Measured) -> StoredOutcomes:
-        """Return the outcomes of a shard, of which only what is not known is measured.
+        """Return the outcomes of a shard; only those not recorded are measured.
 
         Args:
             task: The shard.
             samples: All samples of this study.
-            measure: Measures what is missing.
+            measure: Measures missing outcomes.
         """
         inside = [span for span in self.spans if task.first <= span[0] and span[1] <= task.end]
-        stored = {span: known for span in inside if (known := self._stored(span, samples))}
+        stored = {span: recorded for span in inside if (recorded := self._read_span(span, samples))}
         edges = sorted({task.first, task.end, *(edge for span in stored for edge in span)})
         parts = []
         for first, end in pairwise(edges):
             part = ShardTask(first, end, task.wanted)
-            known = stored.get((first, end))
-            parts.append(measure(part, True) if known is None else self._part(part, known, measure))
+            recorded = stored.get((first, end))
+            parts.append(
+                measure(part, True)
+                if recorded is None
+                else self._complete_part(part, recorded, measure)
+            )
         whole = concatenate([replace(part, measured=None) for part in parts])
         return only_removals(whole, task.wanted)
 
-    def _stored(self, span: Span, samples: Samples) -> StoredOutcomes | None:
-        """Return what is known of some samples, if they are those that this study has there."""
+    def _read_span(self, span: Span, samples: Samples) -> StoredOutcomes | None:
+        """Return the recorded outcomes of a span, if it holds the same samples as in this study."""
         content = self.store.get(span[0])
         if content is None:
             return None
@@ -76,37 +80,39 @@ class EarlierStudy:
             np.ones(len(other.clean), dtype=bool) if other.measured is None else other.measured
         )
         rows = np.where(self.rows < 0, 0, self.rows)
-        known = (self.rows >= 0) & measured[rows]
-        if not known.any():
+        recorded = (self.rows >= 0) & measured[rows]
+        if not recorded.any():
             return None
         return replace(
             other,
             clean=other.clean[rows],
             adversarial=other.adversarial[rows],
             changed=other.changed[rows],
-            measured=known,
+            measured=recorded,
             idle=None if other.idle is None else other.idle[rows],
         )
 
-    def _part(self, task: ShardTask, known: StoredOutcomes, measure: Measured) -> StoredOutcomes:
-        """Return the outcomes of samples of which some are known."""
-        assert known.measured is not None
-        usable = known.measured & task.wanted
-        taken_over = known
+    def _complete_part(
+        self, task: ShardTask, recorded: StoredOutcomes, measure: Measured
+    ) -> StoredOutcomes:
+        """Return the outcomes of samples of which some are recorded."""
+        assert recorded.measured is not None
+        usable = recorded.measured & task.wanted
+        reused = recorded
         if not self.attack and usable.any():
-            taken_over = _with_adversarial(known, measure(replace(task, wanted=usable), False))
-            # What changed a logit may have done so under the other attack only.
-            usable &= ~(known.changed & ~taken_over.changed)
+            reused = _with_adversarial(recorded, measure(replace(task, wanted=usable), False))
+            # A removal may have changed a logit under the other attack only.
+            usable &= ~(recorded.changed & ~reused.changed)
         missing = task.wanted & ~usable
         if not missing.any():
-            return replace(taken_over, measured=None)
-        return _merged(taken_over, measure(replace(task, wanted=missing), True), missing)
+            return replace(reused, measured=None)
+        return _merge(reused, measure(replace(task, wanted=missing), True), missing)
 
 
-def _with_adversarial(known: StoredOutcomes, new: StoredOutcomes) -> StoredOutcomes:
-    """Return known outcomes on clean samples, with others on perturbed ones."""
+def _with_adversarial(recorded: StoredOutcomes, new: StoredOutcomes) -> StoredOutcomes:
+    """Return recorded outcomes on clean samples, with new ones on perturbed samples."""
     return replace(
-        known,
+        recorded,
         base_adversarial=new.base_adversarial,
         adversarial=new.adversarial,
         changed=new.changed,
@@ -115,16 +121,16 @@ def _with_adversarial(known: StoredOutcomes, new: StoredOutcomes) -> StoredOutco
     )
 
 
-def _merged(known: StoredOutcomes, new: StoredOutcomes, rows: np.ndarray) -> StoredOutcomes:
-    """Return the outcomes of the same samples, some rows from ``new``."""
+def _merge(recorded: StoredOutcomes, new: StoredOutcomes, rows: np.ndarray) -> StoredOutcomes:
+    """Return outcomes of the same samples, some rows of them from ``new``."""
     idle = None
-    if known.idle is not None and new.idle is not None:
-        idle = np.where(rows[:, None, None], new.idle, known.idle)
+    if recorded.idle is not None and new.idle is not None:
+        idle = np.where(rows[:, None, None], new.idle, recorded.idle)
     return replace(
         new,
-        clean=np.where(rows[:, None], new.clean, known.clean),
-        adversarial=np.where(rows[:, None], new.adversarial, known.adversarial),
-        changed=np.where(rows, new.changed, known.changed),
+        clean=np.where(rows[:, None], new.clean, recorded.clean),
+        adversarial=np.where(rows[:, None], new.adversarial, recorded.adversarial),
+        changed=np.where(rows, new.changed, recorded.changed),
         measured=None,
         idle=idle,
     )
@@ -136,16 +142,16 @@ def source_of(
     attack: Mapping[str, Any],
     keys: Sequence[str],
 ) -> EarlierStudy:
-    """Return what a study can take over from another.
+    """Return the part of another study that this one can reuse.
 
     Args:
-        folder: The folder of the other.
-        question: What this one asks.
-        attack: The attack of this one, its magnitude a number.
-        keys: What tells the removals of this one apart, in the order of their rows.
+        folder: The folder of the other study.
+        question: The question of this study.
+        attack: The attack of this study, its magnitude a number.
+        keys: The keys of the removals of this study, in the order of their rows.
 
     Raises:
-        StudyError: If the other is no study, or of another network, data range or measurement.
+        StudyError: If the folder is not a study, or of another network, data range or metric.
     """
     manifest = read_manifest(folder)
     if "shards" not in manifest:
@@ -157,7 +163,7 @@ def source_of(
         if question[part][name] != other[part].get(name):
             raise StudyError(
                 f"The study {folder} cannot be extended: its {part} has another {name}, so that "
-                "nothing of it holds here."
+                "none of its outcomes can be reused."
             )
     table = read_table(folder, REMOVALS, ("key",), manifest.get("tables", {}).get(REMOVALS))
     row_of = {key: row for row, key in enumerate(table["key"].tolist())}
@@ -184,11 +190,13 @@ _NEEDED = (
 def _same_attack(
     question: Mapping[str, Any], attack: Mapping[str, Any], other: Mapping[str, Any]
 ) -> bool:
-    """Return whether a study perturbs samples in the same way as the one of another manifest."""
-    here, there = (
-        {name: value for name, value in one.items() if name != "chosen"}
-        for one in (attack, other["attack"])
+    """Return whether a study perturbs samples in the same way as the study of a manifest."""
+    own_attack, other_attack = (
+        {name: value for name, value in entry.items() if name != "chosen"}
+        for entry in (attack, other["attack"])
     )
     sweep, other_sweep = question["sweep"], other["question"]["sweep"]
-    same_seed = not here.get("random_start") or sweep["seed"] == other_sweep["seed"]
-    return here == there and same_seed and sweep["adversary"] == other_sweep["adversary"]
+    same_seed = not own_attack.get("random_start") or sweep["seed"] == other_sweep["seed"]
+    return (
+        own_attack == other_attack and same_seed and sweep["adversary"] == other_sweep["adversary"]
+    )

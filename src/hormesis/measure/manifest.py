@@ -1,4 +1,4 @@
-"""The manifest of a study: what was asked, of what exactly, and what a reader has to know."""
+"""Entries of a study's manifest: the question, the unfiltered network, and notes."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from hormesis.data.samples import Samples
 from hormesis.settings.attacks import describe_attack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.validation import plain, plainly
+from hormesis.storage.validation import plain, plain_values
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.metrics import Metric
 
@@ -22,16 +22,16 @@ from hormesis.stress.metrics import Metric
 def question(
     network: Mapping[str, Any], samples: Samples, request: AnalysisRequest
 ) -> dict[str, Any]:
-    """Return what a study asks, as plain values: two studies with the same question agree.
+    """Return the question of a study as plain values; equal questions have equal results.
 
     Args:
         network: Its name, the source of its weights, and its fingerprint.
         samples: The data.
-        request: What was asked for; the magnitude of its attack may be ``auto``.
+        request: The request; the magnitude of its attack may be ``auto``.
     """
     metric = request.metric
     return {
-        "network": plainly(network),
+        "network": plain_values(network),
         "data": {
             "name": plain(samples.name),
             "samples": len(samples),
@@ -51,7 +51,7 @@ def question(
 
 
 def describe_base(means: Means, metric: Metric) -> dict[str, Any]:
-    """Return how the unfiltered network does, as plain values."""
+    """Return the performance of the unfiltered network as plain values."""
     return {
         "clean": float(means.of("base_clean")),
         "adversarial": float(means.of("base_adversarial")),
@@ -64,7 +64,7 @@ def describe_base(means: Means, metric: Metric) -> dict[str, Any]:
 
 
 def _idle(means: Means) -> dict[str, float]:
-    """Return where the attack on the unfiltered network had nothing to work with, if known."""
+    """Return the shares of samples on which the attack on the unfiltered network was idle."""
     shares = means.idle("base_idle")
     if shares is None or np.isnan(shares).any():
         return {}
@@ -106,12 +106,12 @@ def notes(
     request: AnalysisRequest,
     bounds: tuple[float, float],
 ) -> list[str]:
-    """Return what a reader has to know about the unfiltered network, in sentences.
+    """Return notes on the unfiltered network, in sentences.
 
     Args:
-        means: Of all samples that were counted.
+        means: Means over all counted samples.
         choice: How the attack's magnitude was chosen, if it was.
-        request: What was asked for, the attack as it was run.
+        request: The request, with the attack as it was run.
         bounds: Lowest and highest value of an input.
     """
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
@@ -143,7 +143,7 @@ def _magnitude(epsilon: float, bounds: tuple[float, float]) -> str:
 def notes_on_chance(
     base: Mapping[str, Any], manifest: Mapping[str, Any], scoring: Scoring
 ) -> list[str]:
-    """Return what there is to say about a network that does no better than guessing.
+    """Return notes on a network that is no better than guessing.
 
     Args:
         base: What ``describe_base`` returned.

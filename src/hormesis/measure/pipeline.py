@@ -13,14 +13,14 @@ from torch import nn
 from hormesis.analysis.chance import chose
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.data.samples import Samples, samples_from
-from hormesis.engine.audit import audited
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.audit import audit_outcomes
+from hormesis.engine.progress import Report, show_progress
 from hormesis.engine.shards import shard_edges
 from hormesis.errors import StudyError
 from hormesis.measure import manifest
-from hormesis.measure.confirm import confirmed, is_left
+from hormesis.measure.confirm import confirm_claims, is_left
 from hormesis.measure.extend import EarlierStudy, source_of
-from hormesis.measure.ray_pool import connected, sweeper_of
+from hormesis.measure.ray_pool import choose_sweeper, ray_connection
 from hormesis.measure.shard_worker import ShardWorker, device_of, make_measurer
 from hormesis.measure.study_plan import StudyPlan, choose_epsilon, make_draft, make_study_plan
 from hormesis.measure.study_writer import (
@@ -30,9 +30,9 @@ from hormesis.measure.study_writer import (
     finish,
     folder_to_write,
     is_whole,
+    match_wording,
     measure_missing,
     read_outcomes,
-    worded_as,
 )
 from hormesis.models.checks import check_measurable
 from hormesis.models.devices import strict_arithmetic
@@ -49,12 +49,12 @@ from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.storage.files import CELLS, REMOVALS
 from hormesis.storage.folders import clean_up, creating_folder, creating_study, resolve_out
-from hormesis.storage.lock import locked
+from hormesis.storage.lock import lock_folder
 from hormesis.storage.ownership import NEXT
 from hormesis.storage.replacement import discard, recover, swap
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.store import FolderStore, MemoryStore, Store
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.stress.metrics import as_metric
 
 
@@ -73,7 +73,7 @@ def analyze(
     name: str = "",
     origin: Mapping[str, Any] | None = None,
 ) -> Study:
-    """Measure how a network answers to the removal of its parameters, and score every target.
+    """Measure how a network responds to the removal of its parameters, and score every target.
 
     The network is measured in evaluation mode and is the same afterwards, bit for bit.
 
@@ -89,7 +89,7 @@ def analyze(
         metric: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Metric``, or a function of
             logits and labels that returns one number a sample, where more is better.
         out: Folder for the study; None keeps tables and outcomes in memory only. A study of the
-            same question in that folder is opened if it is finished, and else gone on with.
+            same question in that folder is loaded if it is finished, and resumed otherwise.
         execution: Engine, workers and progress; nothing that changes a result.
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
@@ -129,30 +129,30 @@ def analyze(
     return analyze_request(network, data, request)
 
 
-_ROWS = 8  # that show whether a network can be measured at all
+_ROWS = 8  # samples for the check whether a network can be measured
 
 
 def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> Study:  # noqa: ANN401
-    """Do what ``analyze`` does, with all that is asked for in one value.
+    """Analyse a network as ``analyze`` does, with all settings in one request.
 
     Args:
         network: See ``analyze``.
         data: See ``analyze``.
-        request: What is asked for.
+        request: The request.
     """
     request = replace(
         request,
         metric=as_metric(request.metric),
         name=request.name or network_name(network),
-        origin=plainly(dict(request.origin)),
+        origin=plain_values(dict(request.origin)),
     )
     with (
-        shown(enabled=request.execution.progress) as report,
-        connected(request.execution),
+        show_progress(enabled=request.execution.progress) as report,
+        ray_connection(request.execution),
         strict_arithmetic(),
     ):
         samples = samples_from(data, progress=partial(report, "Reading the data"))
-        # Check everything that can be known beforehand, then measure what is not there yet.
+        # Check everything that can be known beforehand, then measure what is missing.
         device = device_of(network)
         check_network(network, samples.inputs[:2].to(device), samples.classes)
         ranked = request.metric.name if request.metric.rank else ""
@@ -166,7 +166,7 @@ class _Analysis:
     """The steps from a plan to a finished study.
 
     Args:
-        planned: What is measured.
+        planned: The plan.
         report: Shows progress.
     """
 
@@ -174,92 +174,96 @@ class _Analysis:
     report: Report
 
     def study(self) -> Study:
-        """Return the study, finished if it was not, and its claims put to the test."""
+        """Return the study after measuring what is missing and testing its claims."""
         out = self.planned.request.out
         if out is None:
-            return self._confirmed(self._measured(MemoryStore(), {}))
-        return replace(self._kept(resolve_out(out)), folder=out)
+            return self._confirm(self._measure(MemoryStore(), {}))
+        return replace(self._complete(resolve_out(out)), folder=out)
 
-    def _kept(self, out: Path) -> Study:
-        """Return the study in a folder, finished if it was not."""
+    def _complete(self, out: Path) -> Study:
+        """Return the study in a folder, after measuring what is missing."""
         recover(out)
-        folder, before = self._folder(out)
-        study = self._finished(folder, before) if folder == out else None  # else it takes over
+        folder, existing = self._choose_folder(out)
+        study = (
+            self._load_finished(folder, existing) if folder == out else None
+        )  # otherwise a replacement
         if study is not None and not is_left(study, self.planned.request.confirmation):
             clean_up(out)
             return study
-        with creating_folder(out), locked(out) as held:
-            folder, before = self._folder(out)  # as it is now that nobody else works on it
-            study = self._finished(folder, before)
+        with creating_folder(out), lock_folder(out) as lock:
+            folder, existing = self._choose_folder(
+                out
+            )  # again, now that this process holds the lock
+            study = self._load_finished(folder, existing)
             if study is None:
-                if folder != out and not before:
+                if folder != out and not existing:
                     discard(folder)  # of another question
                 with creating_study(folder, part="" if folder == out else NEXT):
                     most = most_bytes(len(self.planned.plan.removals))
-                    study = self._measured(FolderStore(folder, held.check, most), before)
-            study = self._confirmed(study, held.check)
+                    study = self._measure(FolderStore(folder, lock.check, most), existing)
+            study = self._confirm(study, lock.check)
             if folder != out:
                 swap(out, folder)
         return study
 
-    def _folder(self, out: Path) -> tuple[Path, dict[str, Any]]:
-        """Return the folder to measure into, and the manifest of the study that it holds."""
+    def _choose_folder(self, out: Path) -> tuple[Path, dict[str, Any]]:
+        """Return the folder to measure into, and the manifest of the study in it."""
         execution = self.planned.request.execution
         extended = execution.extend is not None and Path(execution.extend).resolve() == out
         return folder_to_write(
             out, self.planned.question, replaced=execution.overwrite, extended=extended
         )
 
-    def _finished(self, folder: Path, before: Mapping[str, Any]) -> Study | None:
-        """Return the study of a folder if it is finished and whole."""
-        if not before or before.get("state", FINISHED) != FINISHED:
+    def _load_finished(self, folder: Path, existing: Mapping[str, Any]) -> Study | None:
+        """Load the study of a folder if it is finished and undamaged."""
+        if not existing or existing.get("state", FINISHED) != FINISHED:
             return None
-        if not is_whole(folder, before):
+        if not is_whole(folder, existing):
             return None
         return load_study(folder).with_scoring(self.planned.request.scoring)
 
-    def _confirmed(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
-        """Return the study with its claims put to the test, as far as that was asked for."""
-        epsilon = float(study.manifest["attack"]["epsilon"])
+    def _confirm(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
+        """Return the study with its claims tested, as far as requested."""
+        epsilon = study.metadata.attack.epsilon
         planned = self.planned.with_attack(replace(self.planned.request.attack, epsilon=epsilon))
-        return confirmed(study, planned, self.report, check)
+        return confirm_claims(study, planned, self.report, check)
 
-    def _measured(self, store: Store, before: Mapping[str, Any]) -> Study:
-        """Measure what of the plan is not there yet, and finish the study.
+    def _measure(self, store: Store, existing: Mapping[str, Any]) -> Study:
+        """Measure what is missing of the plan, and finish the study.
 
         Args:
-            store: Where the shards of the study lie.
-            before: The manifest of the study to go on with, or nothing.
+            store: The store of the shards.
+            existing: The manifest of the study to resume, or an empty one.
         """
         started = time.monotonic()
-        planned = replace(self.planned, question=worded_as(self.planned.question, before))
+        planned = replace(self.planned, question=match_wording(self.planned.question, existing))
         request, samples, network = planned.request, planned.samples, planned.network
-        edges = before["shards"]["edges"] if before else _edges(samples, request.sweep)
+        edges = existing["shards"]["edges"] if existing else _edges(samples, request.sweep)
         largest = max(end - first for first, end in pairwise(edges))
         removals, execution = planned.plan.removals, request.execution
         measurer = make_measurer(network, samples, removals, planned.spec, execution, largest)
-        if before:  # numbers that are not 0 or 1 may hang on it, by their last bit
-            measurer = replace(measurer, batch=min(measurer.batch, before["run"]["batch"]))
-        choice = choose_epsilon(planned, self.report, measurer.batch, before)
+        if existing:  # the last bit of real-valued outcomes may depend on it
+            measurer = replace(measurer, batch=min(measurer.batch, existing["run"]["batch"]))
+        choice = choose_epsilon(planned, self.report, measurer.batch, existing)
         if choice is not None:
             planned = planned.with_attack(replace(request.attack, epsilon=choice.epsilon))
         measurer = replace(measurer, spec=planned.spec)
         draft = make_draft(planned, edges, choice, measurer)
-        if before and before["study"] != draft.identity:
+        if existing and existing["study"] != draft.identity:
             raise StudyError(
                 f"The study {request.out} was begun by another version of hormesis, which removed "
                 "other values: choose another folder with `out`, or replace it with `overwrite`."
             )
         if isinstance(store, FolderStore):
-            begin(store, draft, fresh=not before)
+            begin(store, draft, fresh=not existing)
         stopping = _stopping(planned, draft)
         worker = ShardWorker(measurer, draft.identity, _source(planned, draft))
-        sweeper = sweeper_of(network, worker, execution, largest)
+        sweeper = choose_sweeper(network, worker, execution, largest)
         show = partial(self.report, "Measuring")
         measure_missing(draft, store, stopping, worker, sweeper, show)
-        kept = set(store.firsts())
-        spans = [span for span in pairwise(edges) if span[0] in kept]
-        audit = audited(network, measurer, spans, partial(read_outcomes, store))
+        stored = set(store.firsts())
+        spans = [span for span in pairwise(edges) if span[0] in stored]
+        audit = audit_outcomes(network, measurer, spans, partial(read_outcomes, store))
         base = manifest.describe_base(stopping.means, request.metric)
         notes = [
             *manifest.notes(stopping.means, choice, planned.request, samples.bounds),
@@ -268,9 +272,9 @@ class _Analysis:
             *audit.notes(exact=request.sweep.precision == "exact"),
             *stopping.notes(),
         ]
-        results = {"base": base, "audit": audit.described(), "notes": plainly(notes)}
+        results = {"base": base, "audit": audit.described(), "notes": plain_values(notes)}
         if stopping.settled_groups:
-            results["settled"] = [prefix.described() for prefix in stopping.settled_groups]
+            results["settled"] = [group.described() for group in stopping.settled_groups]
         seconds = round(time.monotonic() - started, 1)
         results["run"] = {**draft.manifest["run"], "seconds": seconds}
         return finish(draft, store, stopping, results)
@@ -283,7 +287,7 @@ def _edges(samples: Samples, sweep: Sweep) -> list[int]:
 
 
 def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
-    """Return what counts the shards, and says when enough was seen."""
+    """Return the rule that counts shards and decides when to stop."""
     request = planned.request
     return Stopping(
         draft.tables[CELLS],

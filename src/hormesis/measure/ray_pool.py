@@ -1,11 +1,11 @@
-"""The missing shards, measured by the nodes of a Ray cluster.
+"""A pool of Ray actors that measure the missing shards on the nodes of a cluster.
 
-Each actor of a pool is a process somewhere in the cluster that makes its engine once and then
-measures shard after shard. The network lies once on every node, in Ray's object store; the samples
-of a shard travel with it. Bytes come back here, and this process alone writes. An actor that is
-lost, with its node or alone, is replaced where there is room, and its shard is measured again. Ray
-would do so too (``max_restarts``, ``max_task_retries``), but spends all its retries within seconds
-of the death of a node that nobody has noticed yet.
+Each actor is a process somewhere in the cluster that makes its engine once and then measures shard
+after shard. The network is stored once on every node, in Ray's object store; the samples of a shard
+are sent with it. Only this process writes the results. An actor that is lost, alone or with its
+node, is replaced where there is room, and its shard is measured again. Ray can do this too
+(``max_restarts``, ``max_task_retries``), but uses up all its retries within seconds of the death of
+a node, before it notices the death.
 """
 
 import logging
@@ -29,20 +29,20 @@ from hormesis.engine.shards import ShardTask
 from hormesis.engine.sweep import Measure, Report, Sweeper
 from hormesis.engine.sweep import sweep as by_threads
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, StudyError
-from hormesis.measure.ray_address import JOIN, knock, same_signals, within
+from hormesis.measure.ray_address import JOIN, knock, run_with_timeout, same_signals
 from hormesis.measure.ray_worker import Resources, WorkerSpec, versions
 from hormesis.measure.shard_worker import ShardWorker
 from hormesis.settings.choices import RAY
 from hormesis.settings.execution import Execution
 
-ATTEMPTS = 4  # of a shard, whose actor is lost every time
-LOSSES = 10  # of actors in a row that were lost before they could start
-_SECONDS = 5.0  # between two looks at what nodes there are
-# What Ray prints on standard output, among our tables, of nodes and processes that are lost.
+ATTEMPTS = 4  # at one shard, if its actor is lost every time
+LOSSES = 10  # of actors in a row before they could start
+_SECONDS = 5.0  # between two checks of the nodes
+# Messages on lost nodes and processes that Ray would print among our tables.
 _CHATTER = "Raylet is terminated|marked dead|died or was killed|workers \\(tasks / actors\\) killed"
 
 
-def imported() -> Any:  # noqa: ANN401  (a module)
+def import_ray() -> Any:  # noqa: ANN401  (a module)
     """Return Ray.
 
     Raises:
@@ -59,11 +59,11 @@ def imported() -> Any:  # noqa: ANN401  (a module)
 
 
 @contextmanager
-def connected(execution: Execution) -> Iterator[None]:
-    """Be connected to the cluster of a run while the block runs; a connection that is there stays.
+def ray_connection(execution: Execution) -> Iterator[None]:
+    """Connect to the cluster of a run while the block runs; an existing connection stays open.
 
     Args:
-        execution: Its address; None takes what ``RAY_ADDRESS`` names, or starts Ray here.
+        execution: With the address; None takes ``RAY_ADDRESS``, or starts Ray on this machine.
 
     Raises:
         MissingExtraError: If Ray is not installed.
@@ -71,7 +71,7 @@ def connected(execution: Execution) -> Iterator[None]:
     """
     with (
         nullcontext()
-        if execution.engine != RAY or imported().is_initialized()
+        if execution.engine != RAY or import_ray().is_initialized()
         else _session(execution)
     ):
         yield
@@ -79,7 +79,7 @@ def connected(execution: Execution) -> Iterator[None]:
 
 @contextmanager
 def _session(execution: Execution) -> Iterator[None]:
-    ray = imported()
+    ray = import_ray()
 
     def join() -> None:
         ray.init(
@@ -93,7 +93,7 @@ def _session(execution: Execution) -> Iterator[None]:
         knock(execution.address)
         with same_signals():
             if execution.address or os.environ.get("RAY_ADDRESS"):
-                within(JOIN, join)
+                run_with_timeout(JOIN, join)
             else:
                 join()  # starts Ray here, which it does on the main thread only
     except (OSError, RuntimeError, ValueError) as error:
@@ -108,8 +108,8 @@ def _session(execution: Execution) -> Iterator[None]:
         ray.shutdown()
 
 
-def packed(spec: object) -> bytes:
-    """Return what goes to every node.
+def pickle_spec(spec: object) -> bytes:
+    """Pickle what every node needs.
 
     Args:
         spec: A ``WorkerSpec``.
@@ -118,8 +118,8 @@ def packed(spec: object) -> bytes:
         SettingError: If network or performance cannot be sent.
     """
     try:
-        return imported().cloudpickle.dumps(spec)
-    except Exception as error:  # anything may come out of objects that are not ours
+        return import_ray().cloudpickle.dumps(spec)
+    except Exception as error:  # objects of the user may raise anything
         raise SettingError(
             f"The network or the performance cannot be sent to other machines ({_line(error)}): "
             "leave out open files, locks and connections, or measure it with engine 'auto'."
@@ -127,7 +127,7 @@ def packed(spec: object) -> bytes:
 
 
 class _Job(NamedTuple):
-    """What an actor is at: it starts, or measures a shard."""
+    """The work of an actor: it starts, or measures a shard."""
 
     actor: Any
     task: ShardTask | None = None
@@ -163,47 +163,47 @@ class ActorPool:
         """Measure shards; see ``engine.sweep.sweep``.
 
         Args:
-            measure: What the driver would measure with, and does not need here.
-            tasks: The shards; no more are asked for than there are idle actors.
-            ahead: 0 where a task depends on the results before it, which then are waited for.
-            progress: Work that was done before, and in total.
+            measure: The function of the driver; unused here.
+            tasks: The shards; taken only as actors become idle.
+            ahead: 0 if a task depends on earlier results, which are then awaited.
+            progress: Work done before, and in total.
             report: Called with work done and in total.
 
         Raises:
             StudyError: If a shard, or every actor, is lost again and again.
         """
         waiting = iter(tasks)
-        again = deque(islice(waiting, 1))  # the first, and those that were lost
-        if not again:
+        retries = deque(islice(waiting, 1))  # the first one, and later those that were lost
+        if not retries:
             return
-        ray = imported()
-        shared = ray.put((packed(self.spec), versions()))
+        ray = import_ray()
+        shared = ray.put((pickle_spec(self.spec), versions()))
         tried: dict[int, int] = {}
         done, total = progress
         try:
             while True:
                 self._start_actors(ray, shared)
-                self._assign(again, waiting)
+                self._assign(retries, waiting)
                 if self._idle and all(job.task is None for job in self._busy.values()):
-                    break  # nothing was left to be given to them
+                    break  # no tasks are left
                 results = []
                 for task, content in self._results(ray):
                     if content is None:
                         tried[task.first] = tried.get(task.first, 1) + 1
                         if tried[task.first] > ATTEMPTS:
                             raise StudyError(_lost_again(task))
-                        again.append(task)
+                        retries.append(task)
                     else:
                         results.append((task, content))
                 if ahead != 0:  # no actor is idle while results are counted
-                    self._assign(again, waiting)
+                    self._assign(retries, waiting)
                 for task, content in results:
                     done += len(task.wanted) * (task.end - task.first)
                     report(done, total)
                     yield task, content
         finally:
             for actor in (*self._idle, *(job.actor for job in self._busy.values())):
-                ray.kill(actor)  # whatever it is at
+                ray.kill(actor)  # even if it is busy
             self._idle.clear()
             self._busy.clear()
 
@@ -231,10 +231,10 @@ class ActorPool:
             ).remote()
             self._busy[actor.start.remote([shared], resources)] = _Job(actor)
 
-    def _assign(self, again: deque[ShardTask], waiting: Iterator[ShardTask]) -> None:
+    def _assign(self, retries: deque[ShardTask], waiting: Iterator[ShardTask]) -> None:
         """Give a shard to every idle actor, those that were lost first."""
         while self._idle:
-            task = again.popleft() if again else next(waiting, None)
+            task = retries.popleft() if retries else next(waiting, None)
             if task is None:
                 return
             actor = self._idle.popleft()
@@ -299,10 +299,10 @@ def make_pool(
     return ActorPool(spec, measurer.samples, execution)
 
 
-def sweeper_of(
+def choose_sweeper(
     network: nn.Module, worker: ShardWorker, execution: Execution, shard: int
 ) -> Sweeper:
-    """Return what measures many shards: threads of this machine, or the actors of a cluster.
+    """Return the function that measures many shards: by threads, or by the actors of a cluster.
 
     Args:
         network: In evaluation mode.

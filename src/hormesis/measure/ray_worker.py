@@ -1,6 +1,6 @@
-"""What a process of a cluster does: make its engine once, then measure one shard after the other.
+"""The worker process of a cluster: it makes its engine once, then measures shard after shard.
 
-Everything here runs on the workers. Nothing is written there: bytes go back to the driver.
+Everything here runs on the workers. They write no files: bytes go back to the driver.
 """
 
 import pickle
@@ -24,7 +24,7 @@ from hormesis.measure.shard_worker import ShardWorker, make_measurer
 from hormesis.models.devices import strict_arithmetic
 from hormesis.settings.execution import Execution
 
-# Of which another version might count otherwise.
+# Packages whose versions must agree, as others might compute differently.
 PACKAGES = ("hormesis", "torch")
 
 
@@ -69,17 +69,19 @@ class Resources:
 
 
 def versions() -> dict[str, str]:
-    """Return what has to be the same on all nodes."""
+    """Return the versions that must be the same on all nodes."""
     return {package: version(package) for package in PACKAGES}
 
 
 @strict_arithmetic()
-def make_worker(packed: bytes, wanted: dict[str, str], resources: Resources) -> ShardWorker:
-    """Return what measures shards in this process, its engine made.
+def make_worker(
+    packed: bytes, driver_versions: dict[str, str], resources: Resources
+) -> ShardWorker:
+    """Return the worker that measures shards in this process.
 
     Args:
         packed: A ``WorkerSpec``, pickled by the driver.
-        wanted: The driver's versions.
+        driver_versions: The versions of the driver.
         resources: What the process has of its node.
 
     Raises:
@@ -87,10 +89,10 @@ def make_worker(packed: bytes, wanted: dict[str, str], resources: Resources) -> 
         ModelError: If the network cannot be run here.
     """
     for package, own in versions().items():
-        if own != wanted[package]:
+        if own != driver_versions[package]:
             raise StudyError(
-                f"The node {platform.node()} has {package} {own}, the driver {wanted[package]}: "
-                "install the same version on all nodes."
+                f"The node {platform.node()} has {package} {own}, the driver "
+                f"{driver_versions[package]}: install the same version on all nodes."
             )
     try:
         spec: WorkerSpec = pickle.loads(packed)  # noqa: S301  (from the driver, whose code runs here anyway)
@@ -109,8 +111,8 @@ def make_worker(packed: bytes, wanted: dict[str, str], resources: Resources) -> 
     memory = spec.memory or max(int(room(None, device) * resources.share), 1)
     execution = Execution(num_workers=1, memory=memory)
     network = spec.network.to(device)
-    made = make_measurer(network, spec.few, spec.removals, spec.spec, execution, spec.shard)
-    return ShardWorker(replace(made, batch=min(made.batch, spec.batch)), spec.study)
+    measurer = make_measurer(network, spec.few, spec.removals, spec.spec, execution, spec.shard)
+    return ShardWorker(replace(measurer, batch=min(measurer.batch, spec.batch)), spec.study)
 
 
 @strict_arithmetic()
@@ -129,7 +131,10 @@ def measure_part(
         labels: Of its samples.
     """
     own = worker.measurer
-    given = {"inputs": inputs, "labels": labels}
-    values = {name: torch.from_numpy(part.copy()) for name, part in given.items()}  # read-only
-    samples = replace(own.samples, **values, places=None)
+    # The arrays are read-only.
+    tensors = {
+        "inputs": torch.from_numpy(inputs.copy()),
+        "labels": torch.from_numpy(labels.copy()),
+    }
+    samples = replace(own.samples, **tensors, places=None)
     return replace(worker, measurer=replace(own, samples=samples, offset=task.first))(task)

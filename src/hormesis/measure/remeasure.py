@@ -1,6 +1,6 @@
-"""Some samples of a finished study measured again in another way, shard by shard.
+"""Repeated measurement of some samples of a finished study in another way, shard by shard.
 
-Each step has a folder of its own within the study's: what was measured before a kill counts.
+Each step has its own folder within the study's, so that a killed process can resume.
 """
 
 import time
@@ -20,10 +20,10 @@ from hormesis.engine.outcomes import Block, MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import Report
 from hormesis.engine.shards import ShardMeasurer, doubled, parts_of
-from hormesis.measure.ray_pool import sweeper_of
+from hormesis.measure.ray_pool import choose_sweeper
 from hormesis.measure.shard_worker import ShardWorker, make_measurer
 from hormesis.measure.study_plan import StudyPlan
-from hormesis.measure.study_writer import StudyDraft, hashed, measure_missing
+from hormesis.measure.study_writer import StudyDraft, hash_values, measure_missing
 from hormesis.results.study import Study
 from hormesis.settings.execution import Execution
 from hormesis.storage.files import CELLS, CONFIRMATION, OUTCOMES
@@ -33,8 +33,8 @@ from hormesis.storage.removal import entry_names, remove_new
 from hormesis.storage.store import FolderStore, MemoryStore, read_spans
 
 STEPS = Path(CONFIRMATION).stem
-"""In which folder of a study's its steps lie while they are measured."""
-_SHARD = 128  # samples measured between two moments at which a kill does no harm
+"""Folder within a study's for the steps while they are measured."""
+_SHARD = 128  # samples of a shard, which are lost at most if the process is killed
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Step:
     """One way in which cells are measured again.
 
     Args:
-        name: Of its folder.
-        stage: What the progress report calls it.
+        name: Name of its folder.
+        stage: Name in the progress report.
         cells: Table of cells.
-        removals: What they read.
+        removals: The removals that they refer to.
         spec: How they are measured.
     """
 
@@ -57,14 +57,14 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Remeasuring:
-    """What all steps have in common.
+class Remeasurement:
+    """The common settings of all steps.
 
     Args:
         study: A finished study.
-        planned: What it was measured by, the attack's magnitude a number.
-        most: Samples measured again at most, the first of the study's order.
-        key: Tells these steps from those of other settings.
+        planned: Its plan, the attack's magnitude a number.
+        most: Largest number of samples to measure again, the first ones of the study.
+        key: Identifies the settings of these steps.
         report: Shows progress.
         check: Makes sure that the folder is still ours.
     """
@@ -77,8 +77,8 @@ class Remeasuring:
     check: Callable[[], None]
 
     def blocks(self, step: Step) -> Callable[[], Iterator[StoredOutcomes]]:
-        """Measure what of a step is not there yet, and return what reads its outcomes."""
-        store, identity = self._store(step.name), self._identity(step)
+        """Measure what is missing of a step, and return a function that reads its outcomes."""
+        store, identity = self._store(step.name), self._step_identity(step)
         draft = StudyDraft(
             {"study": identity, "shards": {"edges": self.edges}}, {CELLS: step.cells}
         )
@@ -91,16 +91,16 @@ class Remeasuring:
         )
         measurer = replace(self.measurer, removals=list(step.removals), spec=step.spec)
         worker = ShardWorker(measurer, identity)
-        sweeper = sweeper_of(self.planned.network, worker, self._execution, self._largest)
+        sweeper = choose_sweeper(self.planned.network, worker, self._execution, self._largest)
         show = partial(self.report, step.stage)
         measure_missing(draft, store, stopping, worker, sweeper, show)
         return lambda: read_spans(store, pairwise(self.edges), identity)
 
     @cached_property
     def samples(self) -> Samples:
-        """What is measured again."""
-        measured = int(self.study.manifest["base"]["samples"])
-        return take(self.planned.samples, torch.arange(min(self.most, measured)))
+        """The samples that are measured again."""
+        count = min(self.most, self.study.metadata.base.samples)
+        return take(self.planned.samples, torch.arange(count))
 
     @cached_property
     def edges(self) -> list[int]:
@@ -109,7 +109,7 @@ class Remeasuring:
 
     @cached_property
     def measurer(self) -> ShardMeasurer:
-        """What measures, as an adaptive adversary needs it."""
+        """The measurer, with room for an adaptive adversary."""
         planned = self.planned
         removals = planned.cells_of(planned.swept_targets)[1]
         spec = replace(planned.spec, adaptive=True)
@@ -131,31 +131,33 @@ class Remeasuring:
         outcomes = folder_within(self.study.folder, STEPS, name, OUTCOMES)
         return FolderStore(outcomes.parent, self.check)
 
-    def _identity(self, step: Step) -> str:
+    def _step_identity(self, step: Step) -> str:
         keys = [removal.key() for removal in step.removals]
-        return hashed([self.key, *step.name.split("-"), *keys])
+        return hash_values([self.key, *step.name.split("-"), *keys])
 
 
-def time_of(again: Remeasuring, removals: Sequence[Removal], spec: MeasurementSpec) -> float:
-    """Return the seconds that removals and the unfiltered network take, for each sample."""
-    measurer = again.measurer
-    count = min(measurer.batch, len(again.samples))
-    block = doubled(Block(again.samples.inputs[:count], again.samples.labels[:count]))
+def time_of(
+    remeasurement: Remeasurement, removals: Sequence[Removal], spec: MeasurementSpec
+) -> float:
+    """Return the seconds per sample that removals and the unfiltered network take."""
+    measurer, samples = remeasurement.measurer, remeasurement.samples
+    count = min(measurer.batch, len(samples))
+    block = doubled(Block(samples.inputs[:count], samples.labels[:count]))
     began = time.monotonic()
     measurer.engine.measure(removals, block.to(measurer.device), spec, lambda: None)
     return (time.monotonic() - began) / count
 
 
-def forget_steps(study: Path, names: str) -> None:
-    """Delete what was measured of some steps: what we have written, and through no link.
+def remove_steps(study: Path, names: str) -> None:
+    """Delete our files of some steps; links are not followed.
 
     Args:
         study: The folder of the study.
-        names: What the names of the steps begin with.
+        names: Prefix of the names of the steps.
     """
-    folder, layout = study / STEPS, LAYOUT.within(STEPS)
+    folder, layout = study / STEPS, LAYOUT.subfolder(STEPS)
     assert layout is not None
-    with suppress(OSError):  # a link, or something of the user's lies in it
+    with suppress(OSError):  # it is a link, or holds a file of the user
         kept = {name for name in entry_names(folder) if not name.startswith(names)}
         remove_new(folder, layout, kept=kept)
         folder.rmdir()

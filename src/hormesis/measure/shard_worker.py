@@ -1,4 +1,4 @@
-"""What measures the shards of a study: an engine, with as much at a time as memory holds."""
+"""The worker that measures the shards of a study, with batches that fit into memory."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
 from hormesis.engine.engines import choose_engine
-from hormesis.engine.memory import allotted, footprint, most_samples, room
+from hormesis.engine.memory import allot_memory, footprint, most_samples, room
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.engine.shards import ShardMeasurer, ShardTask
@@ -28,7 +28,7 @@ class ShardWorker:
     Args:
         measurer: Engine, samples, removals and how they are measured.
         study: Identity of the study.
-        source: Another study, of which what it shares is taken over.
+        source: Another study whose outcomes are reused.
     """
 
     measurer: ShardMeasurer
@@ -49,7 +49,7 @@ class ShardWorker:
         """
 
         def measure(part: ShardTask, clean: bool) -> StoredOutcomes:
-            return _stored(self.measurer.measure(part, tick, clean=clean), part.wanted)
+            return _as_stored(self.measurer.measure(part, tick, clean=clean), part.wanted)
 
         if self.source is None:
             outcomes = measure(task, True)
@@ -74,7 +74,7 @@ def make_measurer(
     execution: Execution,
     shard: int,
 ) -> ShardMeasurer:
-    """Return what measures a study, with as many workers as memory holds.
+    """Return the measurer of a study, with as many workers as memory holds.
 
     Args:
         network: The network, in evaluation mode.
@@ -93,7 +93,7 @@ def make_measurer(
     needs = footprint(engine.measure, removals, few, spec)
     free = room(execution.memory, device)
     most = min(most_samples(few.inputs), max(shard, 2))
-    workers, batch = allotted(replace(needs, kept=shard), free, engine.workers, most)
+    workers, batch = allot_memory(replace(needs, kept=shard), free, engine.workers, most)
     name = f"{engine.name} on ray" if execution.engine == RAY else engine.name
     engine = replace(engine, name=name, workers=workers)
     return ShardMeasurer(engine, samples, removals, spec, batch, device)
@@ -105,8 +105,8 @@ def device_of(network: nn.Module) -> torch.device:
     return torch.device("cpu") if parameter is None else parameter.device
 
 
-def _stored(outcomes: Outcomes, measured: np.ndarray) -> StoredOutcomes:
-    """Return the outcomes of those removals that were measured, in the rows of all."""
+def _as_stored(outcomes: Outcomes, measured: np.ndarray) -> StoredOutcomes:
+    """Return outcomes with one row for each removal of the plan, measured or not."""
 
     def spread(values: Tensor) -> np.ndarray:
         own = values.cpu().numpy()

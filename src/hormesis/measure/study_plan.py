@@ -1,4 +1,4 @@
-"""A study laid out before anything is measured: what is removed, how, and what it is called."""
+"""The plan of a study: a request applied to a network and its samples, before measurement."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from hormesis.engine.tables import (
     target_table,
 )
 from hormesis.measure import manifest
-from hormesis.measure.study_writer import StudyDraft, identified
+from hormesis.measure.study_writer import StudyDraft, study_identity
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import normalization_of
 from hormesis.settings.attacks import AUTO, Attack, describe_attack
@@ -33,25 +33,25 @@ from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.environment import environment
 from hormesis.storage.files import CELLS, REMOVALS, SAMPLES, TARGETS
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
-_LIKELY_TRIALS = 12  # of magnitudes, until one fits
+_LIKELY_TRIALS = 12  # magnitudes that are usually tried
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A request, and what it comes to for a network and its samples.
+    """A request applied to a network and its samples.
 
     Args:
-        request: What was asked for; its metric is a ``Metric``, its attack's magnitude a number
-            once ``with_attack`` has set it.
-        network: In evaluation mode; the same afterwards.
+        request: The request; its metric is a ``Metric``, its attack's magnitude a number once
+            ``with_attack`` has set it.
+        network: In evaluation mode; it is not changed.
         samples: In the order of the study.
         plan: Targets, cells and removals.
-        question: What was asked, as plain values; two studies with the same question agree.
+        question: The request as plain values; studies with equal questions have equal results.
     """
 
     request: AnalysisRequest
@@ -61,7 +61,7 @@ class StudyPlan:
     question: Mapping[str, Any]
 
     def with_attack(self, attack: Attack) -> "StudyPlan":
-        """Return the plan with the attack as it is run; the question stays as it was asked."""
+        """Return the plan with the attack as it is run; the question does not change."""
         return replace(self, request=replace(self.request, attack=attack))
 
     @property
@@ -88,7 +88,7 @@ class StudyPlan:
         return list(dict.fromkeys(self.cells["target"].tolist()))
 
     def cells_of(self, targets: Sequence[str]) -> tuple[pd.DataFrame, list[Removal]]:
-        """Return the cells of some targets, controls apart, and the removals that they read."""
+        """Return the cells of some targets without controls, and their removals."""
         cells = self.cells.drop(columns=["control"], errors="ignore")
         cells = cells.loc[cells["target"].isin(targets)].reset_index(drop=True)
         rows = sorted(set(cells["outcome"].tolist()) - {UNFILTERED})
@@ -100,12 +100,12 @@ class StudyPlan:
 def make_study_plan(
     network: nn.Module, samples: Samples, request: AnalysisRequest, device: torch.device
 ) -> StudyPlan:
-    """Return what a request comes to.
+    """Apply a request to a network and its samples.
 
     Args:
         network: In evaluation mode, on its device.
-        samples: The data, in the order in which they were given.
-        request: What was asked for, its metric a ``Metric``.
+        samples: The data, in their original order.
+        request: The request, its metric a ``Metric``.
         device: Where the network is.
 
     Raises:
@@ -128,21 +128,21 @@ def make_study_plan(
 def make_draft(
     planned: StudyPlan, edges: list[int], choice: EpsilonChoice | None, measurer: ShardMeasurer
 ) -> StudyDraft:
-    """Return what the study holds from the start.
+    """Return the manifest and the tables that a study starts with.
 
     Args:
-        planned: With its attack as it is run.
+        planned: The plan, with its attack as it is run.
         edges: Where shards begin and end.
         choice: How the attack's magnitude was chosen, if it was.
-        measurer: What measures.
+        measurer: The measurer of its shards.
     """
     request, plan, engine = planned.request, planned.plan, measurer.engine
     attack = describe_attack(request.attack, choice and asdict(choice))
     removals = removal_table(plan)
     chance = request.metric.chance_on(planned.samples.labels.numpy())
     magnitude = {"epsilon": attack["epsilon"]}
-    written = {
-        "study": identified(planned.question, magnitude, removals["key"].tolist()),
+    entries = {
+        "study": study_identity(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,
         "attack": attack,
         "scoring": plain_scoring(request.scoring),
@@ -151,7 +151,7 @@ def make_draft(
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),
         **flow_entry(engine.flow, plan.targets),
-        "notes": plainly(list(engine.notes)),
+        "notes": plain_values(list(engine.notes)),
         "run": {
             "engine": engine.name,
             "workers": engine.workers,
@@ -166,25 +166,25 @@ def make_draft(
         REMOVALS: removals,
         SAMPLES: sample_table(planned.samples),
     }
-    return StudyDraft(written, tables)
+    return StudyDraft(entries, tables)
 
 
 def choose_epsilon(
-    planned: StudyPlan, report: Report, batch: int, begun: Mapping[str, Any]
+    planned: StudyPlan, report: Report, batch: int, existing: Mapping[str, Any]
 ) -> EpsilonChoice | None:
-    """Return the magnitude that the samples choose; None if it was asked for as a number.
+    """Choose the magnitude of the attack from the samples; None if the request has a number.
 
     Args:
-        planned: What is measured.
-        report: Shows how far the search is.
+        planned: The plan.
+        report: Shows the progress of the search.
         batch: Samples attacked at a time.
-        begun: The manifest of the study to go on with, which has chosen already, or nothing.
+        existing: The manifest of the study to resume, which has chosen already, or an empty one.
     """
     request = planned.request
     if request.attack.epsilon != AUTO:
         return None
-    if begun:
-        return EpsilonChoice(**begun["attack"]["chosen"])
+    if existing:
+        return EpsilonChoice(**existing["attack"]["chosen"])
     show = partial(report, "Choosing the magnitude")
     choice = automatic_epsilon(
         planned.network,

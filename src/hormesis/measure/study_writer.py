@@ -1,7 +1,7 @@
-"""A study as it is written: begun, gone on with, every missing shard measured, finished.
+"""Writing of a study: it is begun or resumed, missing shards are measured, then it is finished.
 
-Whatever ends it in between, a signal or a power cut, the folder holds an unfinished study with all
-shards that were measured, and the same question goes on with it.
+If a signal or a power cut interrupts it, the folder holds an unfinished study with all shards that
+were measured, and the same question resumes it.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from hormesis.storage.files import (
     write_tables,
 )
 from hormesis.storage.folders import check_free, check_kind, is_study
-from hormesis.storage.manifest_checks import checked_manifest, not_to_go_on_with
+from hormesis.storage.manifest_checks import resume_fault, validate_manifest
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.replacement import check_beside, successor
 from hormesis.storage.schema import FINISHED, UNFINISHED
@@ -43,16 +43,16 @@ from hormesis.storage.store import (
     foreign_shards,
     whole_shards,
 )
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.storage.verify import verify_study
 
 
 @dataclass(frozen=True)
 class StudyDraft:
-    """A study before anything of it was measured.
+    """A study before anything is measured.
 
     Args:
-        manifest: What was asked, and where shards begin and end.
+        manifest: The request, and where shards begin and end.
         tables: Targets, cells and samples, by the names of their files.
     """
 
@@ -66,41 +66,41 @@ class StudyDraft:
 
     @property
     def identity(self) -> str:
-        """What shards say that belong to the study."""
+        """The identity of the study, which its shards record."""
         return self.manifest["study"]
 
 
-def identified(question: Mapping[str, Any], attack: Mapping[str, Any], keys: list[str]) -> str:
-    """Return the identity of a study, 32 hexadecimal digits: two of the same have the same shards.
+def study_identity(question: Mapping[str, Any], attack: Mapping[str, Any], keys: list[str]) -> str:
+    """Return the identity of a study, 32 hexadecimal digits; equal identities mean equal shards.
 
     Args:
-        question: What was asked.
-        attack: As it is run, its magnitude a number.
-        keys: What tells the removals apart, in the order of their rows.
+        question: The request.
+        attack: The attack as it is run, its magnitude a number.
+        keys: The keys of the removals, in the order of their rows.
     """
-    return hashed({"question": question, "attack": attack, "removals": keys})
+    return hash_values({"question": question, "attack": attack, "removals": keys})
 
 
-def hashed(values: object) -> str:
-    """Return 32 hexadecimal digits that tell plain values from all others.
+def hash_values(values: object) -> str:
+    """Return a hash of plain values, 32 hexadecimal digits.
 
     Example:
-        >>> len(hashed({"a": 1})), hashed({"a": 1}) == hashed({"a": 2})
+        >>> len(hash_values({"a": 1})), hash_values({"a": 1}) == hash_values({"a": 2})
         (32, False)
     """
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def begin(store: FolderStore, draft: StudyDraft, *, fresh: bool) -> None:
-    """Write what a study holds from the start; the manifest last, as it makes it a study.
+    """Write the tables and the manifest that a study starts with, the manifest last.
 
     Args:
-        store: Where its shards lie.
+        store: The store of its shards.
         draft: The study.
-        fresh: Whether there is no manifest yet, so that shards may be another study's.
+        fresh: Whether there is no manifest yet, so that existing shards may be another study's.
 
     Raises:
-        StudyError: If they are, or nobody could open it, as where a name is too long.
+        StudyError: If they are, or the manifest would be invalid, such as with too long a name.
     """
     folder = store.study
     if fresh and foreign_shards(store, draft.identity):
@@ -109,7 +109,7 @@ def begin(store: FolderStore, draft: StudyDraft, *, fresh: bool) -> None:
             "another one with `out`."
         )
     try:
-        checked_manifest(plainly({"state": UNFINISHED, **draft.manifest}))
+        validate_manifest(plain_values({"state": UNFINISHED, **draft.manifest}))
     except ValueError as error:
         raise StudyError(f"The study {folder} cannot be written: {error}.") from error
     seals = write_tables(folder, draft.tables)
@@ -124,14 +124,14 @@ def measure_missing(
     sweeper: Sweeper,
     report: Callable[[int, int], None],
 ) -> None:
-    """Measure every shard that is missing or damaged, until enough was seen.
+    """Measure every missing or damaged shard, until enough samples are measured.
 
     Args:
         draft: The study.
-        store: Where its shards lie; those that are whole are not measured again.
-        stopping: Counts them, in their order.
-        measure: Measures one.
-        sweeper: Measures many.
+        store: The store of its shards; valid ones are not measured again.
+        stopping: Counts the shards, in order.
+        measure: Measures one shard.
+        sweeper: Measures many shards.
         report: Called with work done and in total.
     """
     whole = set(whole_shards(store, draft.edges, draft.identity)[0])
@@ -160,13 +160,13 @@ def measure_missing(
         if stopping.done:
             break
     if stopping.done:
-        report(1, 1)  # what was saved will not be measured
+        report(1, 1)  # the remaining samples are not needed
     counter.drop_others()
 
 
 @dataclass
 class _Counter:
-    """The shards that were counted, each in its turn, whenever it was measured."""
+    """Counts shards in their order, whenever they are measured."""
 
     draft: StudyDraft
     store: Store
@@ -175,7 +175,7 @@ class _Counter:
     turn: int = 0
 
     def advance(self) -> None:
-        """Count what has its turn."""
+        """Count all shards whose turn has come."""
         spans = list(pairwise(self.draft.edges))
         while self.turn < len(spans) and not self.stopping.done:
             span = spans[self.turn]
@@ -184,14 +184,14 @@ class _Counter:
             content = self.store.get(span[0]) or b""
             shard = unpack(f"shard {span[0]}", content)
             left = self.stopping.update(shard.outcomes)
-            if self.stopping.until is not None:  # what does not count is not kept
+            if self.stopping.until is not None:  # drop samples that do not count
                 trimmed = pack(replace(shard, outcomes=left))
                 if trimmed != content:
                     self.store.put(span[0], trimmed)
             self.turn += 1
 
     def drop_others(self) -> None:
-        """Drop all shards that do not count: those of another study, and those behind the end."""
+        """Delete all shards that do not count: of another study, or after the last counted one."""
         kept = {first for first, _ in pairwise(self.draft.edges[: self.turn + 1])}
         for first in self.store.firsts():
             if first not in kept:
@@ -201,13 +201,13 @@ class _Counter:
 def finish(
     draft: StudyDraft, store: Store, stopping: Stopping, results: Mapping[str, Any]
 ) -> Study:
-    """Write the responses of a study whose shards are all there, and say that it is finished.
+    """Write the responses of a study whose shards are complete, and mark it as finished.
 
     Args:
         draft: The study.
-        store: Where its shards lie.
-        stopping: What counted them.
-        results: What the manifest shall say besides.
+        store: The store of its shards.
+        stopping: The counted shards.
+        results: Further entries of the manifest.
     """
     responses = stopping.responses()
     targets = with_unreached(draft.tables[TARGETS], responses)
@@ -223,22 +223,22 @@ def finish(
 
 
 def read_outcomes(store: Store, span: Span) -> StoredOutcomes:
-    """Return the outcomes of a shard that is there and whole."""
+    """Return the outcomes of a valid shard."""
     return unpack(f"shard {span[0]}", store.get(span[0]) or b"").outcomes
 
 
 def folder_to_write(
     out: Path, question: Mapping[str, Any], *, replaced: bool, extended: bool
 ) -> tuple[Path, dict[str, Any]]:
-    """Return the folder to measure into, and the manifest of the study that it holds, if any.
+    """Return the folder to measure into, and the manifest of the study in it, if any.
 
-    A study that is to be replaced stays until the new one, which grows beside it, is finished.
+    A study that is replaced stays until the new one, which is written beside it, is finished.
 
     Args:
-        out: Where the study shall lie.
-        question: What is asked.
-        replaced: Whether a study that lies there is to be replaced.
-        extended: Whether it is to be extended to another question.
+        out: The study's folder.
+        question: The request.
+        replaced: Whether to overwrite an existing study.
+        extended: Whether to extend an existing study to another question.
 
     Raises:
         StudyError: If ``out`` holds something else, or a study of another question.
@@ -247,55 +247,55 @@ def folder_to_write(
     if not is_study(out):
         check_free(out)
         return out, {}
-    begun = {} if replaced else read_manifest(out)
-    difference = first_difference(worded_as(question, begun), begun.get("question", {}))
+    existing = {} if replaced else read_manifest(out)
+    difference = first_difference(match_wording(question, existing), existing.get("question", {}))
     if replaced or (extended and difference):
         check_free(out, overwrite=True)
         check_beside(out)
-        return successor(out), _begun_manifest(successor(out), question)
+        return successor(out), _unfinished_manifest(successor(out), question)
     if difference:
-        step = begun.get("question", {}).get("attack", {}).get("step_size")
-        same = f"go on with it by `step_size` {step}, " if "attack.step_size" in difference else ""
+        step = existing.get("question", {}).get("attack", {}).get("step_size")
+        same = f"resume it with `step_size` {step}, " if "attack.step_size" in difference else ""
         raise StudyError(
             f"The folder {out} holds a study of another question ({difference}); {same}choose "
-            "another one with `out`, take over what it shares with `extend`, or replace it with "
+            "another one with `out`, reuse its outcomes with `extend`, or replace it with "
             "`overwrite`."
         )
-    fault = not_to_go_on_with(begun)
+    fault = resume_fault(existing)
     if fault:
         raise StudyError(
             f"The manifest of {out} is damaged: {fault}; choose another folder with `out`, or "
             "replace the study with `overwrite`."
         )
-    return out, begun
+    return out, existing
 
 
-def worded_as(question: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a question in the words of a study that was begun when fewer of them were used.
+def match_wording(question: Mapping[str, Any], existing: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop entries of a question that an existing study of an earlier version does not record.
 
-    What its manifest does not spell out, its fingerprint of the network covers.
+    Its fingerprint of the network covers them.
 
     Args:
-        question: What is asked.
-        begun: The manifest of the study, or nothing.
+        question: The request.
+        existing: The manifest of the study, or an empty one.
     """
-    network, before = question["network"], begun.get("question", {}).get("network", {})
-    if not begun or "normalization" in before:
+    network, before = question["network"], existing.get("question", {}).get("network", {})
+    if not existing or "normalization" in before:
         return dict(question)
     spelled = {key: value for key, value in network.items() if key != "normalization"}
     return {**question, "network": spelled}
 
 
-def _begun_manifest(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest of what grows in the place of another study, if it fits."""
+def _unfinished_manifest(folder: Path, question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest of an unfinished replacement, if it is of the same question."""
     try:
-        begun = read_manifest(folder)
+        existing = read_manifest(folder)
     except StudyError:
         return {}
-    difference = first_difference(worded_as(question, begun), begun.get("question", {}))
-    return {} if difference else begun
+    difference = first_difference(match_wording(question, existing), existing.get("question", {}))
+    return {} if difference else existing
 
 
-def is_whole(folder: Path, begun: Mapping[str, Any]) -> bool:
-    """Return whether a finished study has all its files; one of format 1 does not tell."""
-    return "shards" not in begun or not verify_study(folder).damaged
+def is_whole(folder: Path, existing: Mapping[str, Any]) -> bool:
+    """Return whether a finished study has all its files; format 1 does not record them."""
+    return "shards" not in existing or not verify_study(folder).damaged

@@ -144,18 +144,18 @@ def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
     """
     rows = []
     for study in studies:
-        known, base = study.metadata, study.base
-        samples, planned = known.base.samples, known.question.data.samples
+        metadata, base = study.metadata, study.base
+        samples, planned = metadata.base.samples, metadata.question.data.samples
         rows.append(
             {
-                "model": known.question.network.name,
-                "data": known.question.data.name,
-                "epoch": known.origin.epoch,
-                "seed": known.origin.training.question.recipe.seed,
+                "model": metadata.question.network.name,
+                "data": metadata.question.data.name,
+                "epoch": metadata.origin.epoch,
+                "seed": metadata.origin.training.question.recipe.seed,
                 "samples": samples,
                 "clean": base.clean,
                 "adversarial": base.adversarial,
-                "epsilon": known.attack.epsilon,
+                "epsilon": metadata.attack.epsilon,
                 "mark": f"partial: {samples} of {planned} samples" if samples < planned else "",
             }
         )

@@ -115,7 +115,7 @@ def compare(
     Raises:
         StudyError: For fewer than two studies, the same one twice, studies of different methods or
             without a common target, or damaged ones.
-        SettingError: For an unknown ``over``, or a column to group by that is not there.
+        SettingError: For an unknown ``over``, or a missing column to group by.
 
     Example:
         >>> import torch
@@ -129,9 +129,11 @@ def compare(
         ...                               execution=hm.Execution(progress=False)))
         0.0
         0.5
-        >>> found = compare(studies, over="seeds")
-        >>> found.paths["match"].unique().tolist(), found.changes["paired"].unique().tolist()
-        (['1.weight'], [True])
+        >>> comparison = compare(studies, over="seeds")
+        >>> comparison.paths["match"].unique().tolist()
+        ['1.weight']
+        >>> comparison.changes["paired"].unique().tolist()
+        [True]
     """
     check_choice("choice of `over`", over, OVERS)
     loaded, unfinished = load_all(studies)

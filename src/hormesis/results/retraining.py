@@ -1,10 +1,10 @@
-"""The folder of a retraining: which parameters were trained, and how the arms of it compare.
+"""The folder of a retraining: which parameters were trained, and how its arms compare.
 
-    manifest.json        the study, the selection, the recipe; with controls, every arm of them
+    manifest.json        the study, the selection, the recipe; with controls, every arm
     checkpoints/ ...     of a single retraining, which is a run like those of ``hormesis train``
     ARM/seed-1/          with controls, such a run for each arm and seed
     outcomes.parquet     with controls: every arm, seed, attack, epsilon and sample
-    accuracy.parquet     with controls: one row an arm, seed, attack and epsilon
+    accuracy.parquet     with controls: one row per arm, seed, attack and epsilon
     effects.parquet      with controls: differences from the arm ``everything``
 
 Nothing here needs torch.
@@ -23,10 +23,10 @@ from hormesis.errors import TrainingError
 from hormesis.storage.atomic import make_folder, write_file
 from hormesis.storage.files import MOST_MANIFEST, MOST_TABLE
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.sealed_json import check_seal, parse_table, sealed
-from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, wrong_retrained
+from hormesis.storage.sealed_json import check_seal, dump_sealed, parse_table
+from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, retrained_fault
 from hormesis.storage.training_schema import RetrainingManifest
-from hormesis.storage.validation import typed
+from hormesis.storage.validation import convert
 
 FORMAT = 1
 KEY = "retraining"
@@ -41,11 +41,11 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Retraining:
-    """A network whose training went on with a part of its parameters, and its controls.
+    """A network of which some parameters were trained further, and its controls.
 
     Args:
-        folder: Where it lies.
-        manifest: The study, the selection and what came of it, the recipe.
+        folder: Its folder.
+        manifest: The study, the selection and its result, the recipe.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -77,12 +77,12 @@ class Retraining:
 
     @cached_property
     def metadata(self) -> RetrainingManifest:
-        """What the manifest says, as typed values."""
-        return typed(self.manifest, RetrainingManifest)
+        """The manifest as typed values."""
+        return convert(self.manifest, RetrainingManifest)
 
     @property
     def selection(self) -> dict[str, Any]:
-        """What was asked to be trained, and how many parameters of which class were."""
+        """The selection as requested, and the number of trained parameters of each class."""
         return self.manifest["selection"]
 
     @property
@@ -106,7 +106,7 @@ class Retraining:
 
     @property
     def outcomes(self) -> pd.DataFrame | None:
-        """Whether each sample was classified correctly, and stood.
+        """Whether each sample was classified correctly, also under each attack.
 
         Columns ``arm``, ``seed``, ``attack``, ``epsilon``, ``sample``, ``right``; None without
         controls.
@@ -120,19 +120,19 @@ class Retraining:
             return None
 
     def __repr__(self) -> str:
-        """Say what was retrained, and with which controls."""
+        """Return the network and the arms."""
         arms = ", ".join(self.metadata.arms) or "no controls"
         return f"Retraining({self.metadata.study.network}, {arms})"
 
 
 def load_retraining(folder: str | Path) -> Retraining:
-    """Open what ``hormesis retrain`` has written. Needs no network and no torch.
+    """Load a retraining. Needs no network and no torch.
 
     Args:
-        folder: The folder.
+        folder: The folder that ``retrain`` has written.
 
     Raises:
-        TrainingError: If it is no such folder, damaged, or of a later format.
+        TrainingError: If it is not such a folder, damaged, or of a later format.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -173,7 +173,7 @@ def load_retraining(folder: str | Path) -> Retraining:
                 f"{FORMAT}; install a newer hormesis."
             )
         check_seal(manifest, content)
-        typed(manifest, RetrainingManifest)
+        convert(manifest, RetrainingManifest)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise TrainingError(
             f"The folder {folder} is no retraining: it has no {MANIFEST}."
@@ -198,26 +198,26 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise
     except TABLE_ERRORS as error:
         raise _damaged(path, str(error)) from error
-    wrong = wrong_retrained(table, columns)
-    if wrong:
-        raise _damaged(path, f"it {wrong}")
+    fault = retrained_fault(table, columns)
+    if fault:
+        raise _damaged(path, f"it {fault}")
     return table
 
 
-def _damaged(path: Path, wrong: str) -> TrainingError:
+def _damaged(path: Path, fault: str) -> TrainingError:
     return TrainingError(
-        f"The table {path} is damaged: {wrong}; delete it and run `hormesis retrain` again."
+        f"The table {path} is damaged: {fault}; delete it and run `hormesis retrain` again."
     )
 
 
 def write_retraining(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest, down to the disk, with a checksum of itself."""
+    """Write the manifest with a checksum, and flush it to disk."""
     make_folder(folder)
-    write_file(folder / MANIFEST, sealed({**manifest, KEY: FORMAT}))
+    write_file(folder / MANIFEST, dump_sealed({**manifest, KEY: FORMAT}))
 
 
 def write_table(table: pd.DataFrame, path: Path) -> str:
-    """Write a table as Parquet, down to the disk, and return its SHA-256 for the manifest."""
+    """Write a table as Parquet, flush it to disk, and return its SHA-256 for the manifest."""
     content = table.to_parquet(None, index=False)
     make_folder(path.parent)
     write_file(path, content)

@@ -293,8 +293,8 @@ class Study:
         shards, samples = self.metadata.shards, self.metadata.base.samples
         if not shards.edges:
             return ((0, samples),)
-        if shards.there:
-            return tuple(shards.there)
+        if shards.measured:
+            return tuple(shards.measured)
         return tuple(pairwise([*(edge for edge in shards.edges if edge < samples), samples]))
 
     def blocks(self) -> Iterator[StoredOutcomes]:

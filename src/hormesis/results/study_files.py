@@ -1,4 +1,4 @@
-"""The files of a study, read and compared with each other: no table is believed by itself."""
+"""Reading of a study's files, which are checked against each other."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from hormesis.analysis.confirmation import COLUMNS as CONFIRMED
 from hormesis.analysis.responses import COLUMNS
 from hormesis.errors import StudyError
-from hormesis.results.partial_study import estimated
+from hormesis.results.partial_study import estimate_study
 from hormesis.storage.files import (
     CONFIRMATION,
     RESPONSES,
@@ -20,7 +20,7 @@ from hormesis.storage.files import (
 )
 from hormesis.storage.replacement import folder_to_read
 from hormesis.storage.schema import manifest_of
-from hormesis.storage.table_checks import wrong_cells, wrong_study
+from hormesis.storage.table_checks import cells_fault, study_fault
 
 TARGET_COLUMNS = (
     "target",
@@ -38,15 +38,15 @@ RESPONSE_COLUMNS = (*COLUMNS, "progress", "changed", "outcome")
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """What the folder of a study holds, its shards apart; ``study.Study`` tells of each.
+    """The content of a study's folder, except its shards; see ``study.Study`` for each field.
 
     Args:
-        folder: Where it was read.
-        manifest: What was asked, and the results of the unfiltered network.
-        targets: One row a target.
-        responses: One row a target, filter and step.
-        samples: One row a sample, or None where that is not known.
-        confirmation: One row a claim that was put to the test, or None.
+        folder: The folder that was read.
+        manifest: The request, and the results of the unfiltered network.
+        targets: One row per target.
+        responses: One row per target, filter and step.
+        samples: One row per sample, or None if unknown.
+        confirmation: One row per tested claim, or None.
     """
 
     folder: Path
@@ -64,51 +64,51 @@ def read_files(folder: Path) -> StudyFiles:
         folder: The study's folder.
 
     Raises:
-        StudyError: If it is no study, damaged, or of a later format.
+        StudyError: If it is not a study, damaged, or of a later format.
     """
     while True:
-        place, manifest = _manifest(folder)
+        source, manifest = _find_manifest(folder)
         try:
-            return _read(place, manifest)
+            return _read(source, manifest)
         except StudyError:
-            if _manifest(folder) == (place, manifest):
-                raise  # else it was finished or replaced meanwhile
+            if _find_manifest(folder) == (source, manifest):
+                raise  # otherwise it was finished or replaced meanwhile
 
 
-def _manifest(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Find and read a manifest, again if it is away: studies are replaced between two looks."""
+def _find_manifest(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Find and read a manifest; try again if it is missing, as a study may just be replaced."""
     for _ in range(2):
-        place = folder_to_read(folder)
+        source = folder_to_read(folder)
         try:
-            return place, read_manifest(place)
+            return source, read_manifest(source)
         except StudyError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
-    place = folder_to_read(folder)
-    return place, read_manifest(place)
+    source = folder_to_read(folder)
+    return source, read_manifest(source)
 
 
 def _read(folder: Path, manifest: dict[str, Any]) -> StudyFiles:
-    known = manifest_of(manifest)
-    seals = known.tables
-    if not known.finished:
-        manifest, targets, responses = estimated(folder, manifest, TARGET_COLUMNS)
+    metadata = manifest_of(manifest)
+    seals = metadata.tables
+    if not metadata.finished:
+        manifest, targets, responses = estimate_study(folder, manifest, TARGET_COLUMNS)
     else:
         targets = read_table(folder, TARGETS, TARGET_COLUMNS, seals.get(TARGETS))
         responses = read_table(folder, RESPONSES, RESPONSE_COLUMNS, seals.get(RESPONSES))
-        fault = wrong_cells(responses, targets)
+        fault = cells_fault(responses, targets)
         if fault:
             raise StudyError(f"The tables of {folder} are damaged: {fault}.")
     samples = None
-    if known.shards.edges:
+    if metadata.shards.edges:
         samples = read_table(folder, SAMPLES, ("place", "label"), seals.get(SAMPLES))
-    else:  # of format 1, which measured all samples, and did not always say so
-        every = {"samples": known.question.data.samples}
-        manifest = {**manifest, "base": every | manifest["base"]}
-    fault = wrong_study(manifest_of(manifest), targets, responses, samples)
+    else:  # format 1 measured all samples and did not always record their number
+        default = {"samples": metadata.question.data.samples}
+        manifest = {**manifest, "base": default | manifest["base"]}
+    fault = study_fault(manifest_of(manifest), targets, responses, samples)
     if fault:
         raise StudyError(f"The study {folder} is damaged: {fault}.")
     confirmation = None
-    if CONFIRMATION in seals and known.finished:
+    if CONFIRMATION in seals and metadata.finished:
         confirmation = read_table(folder, CONFIRMATION, CONFIRMED, seals[CONFIRMATION])
     return StudyFiles(folder, manifest, targets, responses, samples, confirmation)

@@ -1,10 +1,10 @@
-"""What is known for certain of a training: a sealed record beside each state that it can resume.
+"""The records of a training: a file with checksums beside each state that it can resume from.
 
-    resume-0003.ckpt   what Lightning needs to go on after the third epoch
-    resume-0003.json   its checksum, those of all checkpoints until then, the table, the manifest
+    resume-0003.ckpt   the state that Lightning resumes from after the third epoch
+    resume-0003.json   its checksum, those of all checkpoints so far, the table, the manifest
 
-The last two epochs have such a pair. A record is written last: whatever interrupts an epoch, the
-pairs before it are whole. Nothing here needs torch.
+The last two epochs have such a pair. A record is written last, so that the earlier pairs stay
+complete if an epoch is interrupted. Nothing here needs torch.
 """
 
 import re
@@ -17,9 +17,9 @@ from typing import Any
 from msgspec.structs import asdict
 
 from hormesis.settings.choices import MOST_EPOCHS
-from hormesis.storage.sealed_json import read_sealed, sealed
+from hormesis.storage.sealed_json import dump_sealed, read_sealed
 from hormesis.storage.training_files import write
-from hormesis.storage.training_schema import Seal, checked_record
+from hormesis.storage.training_schema import Seal, validate_record
 
 KEPT = 2
 """How many of the last states are kept."""
@@ -40,13 +40,13 @@ def seal_of(content: bytes) -> Seal:
 
 @dataclass(frozen=True)
 class Record:
-    """What was there after an epoch.
+    """The state of a training after an epoch.
 
     Args:
-        epoch: Number of epochs that were done.
-        state: Seal of what Lightning needs to go on.
-        checkpoints: Seals of the checkpoints that were kept until then, by epoch.
-        metrics: The table until then, as ``metrics.csv`` holds it.
+        epoch: Number of completed epochs.
+        state: Seal of the state that Lightning resumes from.
+        checkpoints: Seals of the checkpoints kept so far, by epoch.
+        metrics: The table so far, as ``metrics.csv`` holds it.
         manifest: The question and the sessions, as ``manifest.json`` holds them.
     """
 
@@ -58,7 +58,7 @@ class Record:
 
 
 def state_path(folder: Path, epoch: int) -> Path:
-    """Return the file with what Lightning needs to go on after so many epochs.
+    """Return the file of the state that Lightning resumes from after so many epochs.
 
     Example:
         >>> state_path(Path("run"), 3).name
@@ -73,7 +73,7 @@ def record_path(folder: Path, epoch: int) -> Path:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Write a record; its state is on the disk already."""
+    """Write a record; its state must be on the disk already."""
     values = {
         "epoch": record.epoch,
         "state": asdict(record.state),
@@ -81,7 +81,7 @@ def write_record(folder: Path, record: Record) -> None:
         "metrics": record.metrics,
         "manifest": dict(record.manifest),
     }
-    write(record_path(folder, record.epoch), sealed(values))
+    write(record_path(folder, record.epoch), dump_sealed(values))
 
 
 def read_record(folder: Path, epoch: int) -> Record:
@@ -92,7 +92,7 @@ def read_record(folder: Path, epoch: int) -> Record:
         ValueError: If it is damaged.
     """
     values = read_sealed(record_path(folder, epoch), MOST_BYTES)
-    record = checked_record(values)
+    record = validate_record(values)
     if record.epoch != epoch:
         raise ValueError("it lacks a proper `epoch`")
     checkpoints = {int(name): seal for name, seal in record.checkpoints.items()}
@@ -100,21 +100,21 @@ def read_record(folder: Path, epoch: int) -> Record:
 
 
 def recorded_epochs(folder: Path) -> list[int]:
-    """Return the epochs of which there is a record, whole or damaged, the last one first."""
+    """Return the epochs that have a record, valid or damaged, the last one first."""
     try:
-        found = [_RECORD.fullmatch(path.name) for path in folder.iterdir()]
+        matches = [_RECORD.fullmatch(path.name) for path in folder.iterdir()]
     except OSError:
         return []
-    epochs = {int(match[1]) for match in found if match}
+    epochs = {int(match[1]) for match in matches if match}
     return sorted((epoch for epoch in epochs if 0 < epoch <= MOST_EPOCHS), reverse=True)
 
 
-def forget(folder: Path, kept: Collection[int]) -> None:
-    """Delete older states than those that are kept, and their records: by names that only we give.
+def remove_older_states(folder: Path, kept: Collection[int]) -> None:
+    """Delete states older than the kept ones, and their records.
 
     Args:
         folder: The folder of a run, held by the caller and marked as ours.
-        kept: The epochs whose states stay; nothing happens if there are none.
+        kept: The epochs whose states stay; nothing is deleted if there are none.
     """
     for path in sorted(folder.iterdir()):
         match = _PAIR.fullmatch(path.name)
@@ -123,14 +123,14 @@ def forget(folder: Path, kept: Collection[int]) -> None:
 
 
 def read_records(folder: Path) -> tuple[list[Record], dict[int, str]]:
-    """Return the records of the last epochs that are whole, the last one first, at most two.
+    """Return the valid records of the last epochs, at most two, the last one first.
 
     Args:
         folder: The run's folder.
 
     Returns:
-        The records, and what is wrong with those that are damaged, by epoch. Whether their states
-        are whole is not looked at.
+        The records, and what is wrong with damaged ones, by epoch. The states themselves are not
+        checked.
     """
     records, damaged = list[Record](), dict[int, str]()
     for epoch in recorded_epochs(folder):
@@ -139,7 +139,7 @@ def read_records(folder: Path) -> tuple[list[Record], dict[int, str]]:
         try:
             records.append(read_record(folder, epoch))
         except FileNotFoundError:
-            continue  # its training goes on this very moment
+            continue  # the training has just deleted it
         except (OSError, ValueError) as error:
             damaged[epoch] = str(error)
     return records, damaged

@@ -1,11 +1,11 @@
-"""The folder of a training: what was asked, a network for every epoch kept, and a table.
+"""The folder of a training: its manifest, the checkpoints of its epochs, and a table of metrics.
 
-    .hormesis.json                     that the folder is ours
-    manifest.json                      what was asked, fingerprints, versions
+    .hormesis.json                     the marker of our folders
+    manifest.json                      the request, fingerprints, versions
     checkpoints/epoch-0003.safetensors the network's weights after its third epoch; 0 is untrained
-    metrics.csv                        one row an epoch
-    resume-0003.ckpt, resume-0003.json the last two states to go on from, and their records
-    logs/                              of the loggers
+    metrics.csv                        one row per epoch
+    resume-0003.ckpt, resume-0003.json the last two states to resume from, and their records
+    logs/                              files of the loggers
 
 Nothing here needs torch.
 """
@@ -22,19 +22,19 @@ import pandas as pd
 from hormesis.errors import SettingError, TrainingError
 from hormesis.results.training_records import Record, read_records
 from hormesis.settings.factory import is_code
-from hormesis.storage.metrics_table import MOST_TABLE, metrics_of
+from hormesis.storage.metrics_table import MOST_TABLE, parse_metrics
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.sealed_json import read_sealed, sealed
+from hormesis.storage.sealed_json import dump_sealed, read_sealed
 from hormesis.storage.training_files import write
 from hormesis.storage.training_schema import MISSING, RunManifest
-from hormesis.storage.validation import typed
+from hormesis.storage.validation import convert
 
 FORMAT = 2
 KEY = "training"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.csv"
-RESUME = "resume.ckpt"  # the only state of a training of format 1, which no record seals
+RESUME = "resume.ckpt"  # the only state of a training of format 1, without a record
 LOGS = "logs"
 _CHECKPOINT = re.compile(r"epoch-(\d{4}|[1-9]\d{4,6})\.safetensors", re.ASCII)
 MOST_BYTES = 1 << 24  # of a manifest
@@ -46,8 +46,8 @@ class TrainingRun:
     """One network, trained on one data set, with checkpoints by epoch.
 
     Args:
-        folder: Where it lies.
-        manifest: What was asked, fingerprints and versions.
+        folder: Its folder.
+        manifest: The request, fingerprints and versions.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -68,46 +68,47 @@ class TrainingRun:
 
     @cached_property
     def metadata(self) -> RunManifest:
-        """What the manifest says, as typed values."""
-        return typed(self.manifest, RunManifest)
+        """The manifest as typed values."""
+        return convert(self.manifest, RunManifest)
 
     @property
     def checkpoints(self) -> dict[int, Path]:
         """The files with the network's weights, by epoch; 0 is the untrained network."""
-        found = {
+        paths = {
             int(match[1]): path
             for path in (self.folder / CHECKPOINTS).glob("epoch-*.safetensors")
             if (match := _CHECKPOINT.fullmatch(path.name))
         }
-        return dict(sorted(found.items()))
+        return dict(sorted(paths.items()))
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """One row an epoch: ``epoch``, losses and accuracies from 0 to 1, rate, seconds.
+        """One row per epoch: ``epoch``, losses and accuracies from 0 to 1, rate, seconds.
 
         Raises:
-            TrainingError: If the table is damaged: no table, or not the one that was written.
+            TrainingError: If the table is damaged, or is not the one that was written.
         """
         path = self.folder / METRICS
         fault = ""
-        for _ in range(3):  # an epoch may end between two looks
+        for _ in range(3):  # an epoch may end between the two reads
             text, fault = read_metrics(path)
             records, _ = read_records(self.folder)
             tables = [record.metrics for record in records]
             if fault == MISSING:
-                return metrics_of(tables[0] if tables else "epoch\n")[0]
+                return parse_metrics(tables[0] if tables else "epoch\n")[0]
             if not fault and (not tables or text in tables):
-                return metrics_of(text)[0]
+                return parse_metrics(text)[0]
         fault = fault or "it is not the one that was written"
         raise TrainingError(f"The table {path} is damaged: {fault}; {_AGAIN}.")
 
     def fault(self, epoch: int) -> str:
-        """Return what is wrong with the checkpoint of an epoch, in a few words, or nothing.
+        """Return what is wrong with the checkpoint of an epoch, in a few words, or an empty string.
 
-        One that no record seals, as of an earlier version, or of the epoch under way, passes.
+        A checkpoint without a recorded checksum, of an earlier version or the current epoch, is
+        accepted.
 
         Args:
-            epoch: Any that has a checkpoint, or had one.
+            epoch: An epoch that has, or had, a checkpoint.
         """
         seal = self.record.checkpoints.get(epoch) if self.record else None
         path = checkpoint_path(self.folder, epoch)
@@ -116,7 +117,7 @@ class TrainingRun:
         return "" if path.is_file() else MISSING
 
     def whole(self, epoch: int) -> Path:
-        """Return the checkpoint of an epoch, if it is as it was written.
+        """Return the checkpoint of an epoch, after verifying it.
 
         Args:
             epoch: One of ``checkpoints``.
@@ -133,12 +134,12 @@ class TrainingRun:
 
     @cached_property
     def record(self) -> Record | None:
-        """The record of the last epoch that has a whole one; None for a training without."""
+        """The last valid record; None for a training without records."""
         return next(iter(read_records(self.folder)[0]), None)
 
     @property
     def source(self) -> str | None:
-        """The name that the data were asked for by, or None if they came from Python."""
+        """The name by which the data were requested, or None if they came from Python."""
         return self.metadata.last_session.data
 
     @property
@@ -147,13 +148,13 @@ class TrainingRun:
         return self.metadata.last_session.data_root
 
     @property
-    def told(self) -> list[str]:
-        """What the last session found damaged and has mended, a sentence each."""
+    def mended(self) -> list[str]:
+        """What the last session found damaged and repaired, a sentence each."""
         return self.metadata.last_session.mended
 
     @property
-    def lost(self) -> list[str]:
-        """What the last session found damaged and could not mend, a sentence each."""
+    def damaged(self) -> list[str]:
+        """What the last session found damaged and could not repair, a sentence each."""
         return self.metadata.last_session.damaged
 
     def code(self) -> dict[str, str]:
@@ -162,45 +163,45 @@ class TrainingRun:
         return {key: name for key, name in named.items() if name and is_code(key, name)}
 
     def chosen(self, epochs: Iterable[int] | None = None) -> dict[int, Path]:
-        """Return the checkpoints of these epochs; of all but the untrained one by default.
+        """Return the checkpoints of these epochs; by default of all but the untrained network.
 
-        Those that were written and are missing or damaged are among them, see ``fault``.
+        They include checkpoints that are missing or damaged, see ``fault``.
 
         Raises:
-            SettingError: For epochs without a checkpoint; it names those that have one.
+            SettingError: For epochs without a checkpoint; the message names those that have one.
             TrainingError: If there are no checkpoints at all.
         """
-        known = {*self.checkpoints, *(self.record.checkpoints if self.record else ())}
-        there = {epoch: checkpoint_path(self.folder, epoch) for epoch in sorted(known)}
+        epochs_written = {*self.checkpoints, *(self.record.checkpoints if self.record else ())}
+        paths = {epoch: checkpoint_path(self.folder, epoch) for epoch in sorted(epochs_written)}
         if not self.checkpoints:
             raise TrainingError(
                 f"The run {self.folder} has no checkpoints yet: train it with `hormesis train`."
             )
         if epochs is None:
-            return {epoch: path for epoch, path in there.items() if epoch} or there
-        wanted = sorted(set(epochs))
-        missing = [epoch for epoch in wanted if epoch not in there]
+            return {epoch: path for epoch, path in paths.items() if epoch} or paths
+        requested = sorted(set(epochs))
+        missing = [epoch for epoch in requested if epoch not in paths]
         if missing:
             raise SettingError(
                 f"The run {self.folder} has no checkpoint of epoch "
-                f"{', '.join(map(str, missing))}. Its `epochs`: {', '.join(map(str, there))}."
+                f"{', '.join(map(str, missing))}. Its `epochs`: {', '.join(map(str, paths))}."
             )
-        return {epoch: there[epoch] for epoch in wanted}
+        return {epoch: paths[epoch] for epoch in requested}
 
     def __repr__(self) -> str:
-        """Say what was trained on what."""
+        """Return network, data and epochs."""
         network, data = self.metadata.question.network.name, self.metadata.question.data.name
         return f"TrainingRun({network} on {data}, epochs {', '.join(map(str, self.checkpoints))})"
 
 
 def load_run(folder: str | Path) -> TrainingRun:
-    """Open the folder of a training. Needs no network and no torch.
+    """Load a training. Needs no network and no torch.
 
     Args:
         folder: The folder that ``train`` has written.
 
     Raises:
-        TrainingError: If it is no such folder, damaged, or of a later format.
+        TrainingError: If it is not such a folder, damaged, or of a later format.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -228,7 +229,7 @@ def load_run(folder: str | Path) -> TrainingRun:
                 f"The training {folder} has format {manifest[KEY]}, this version reads up to "
                 f"{FORMAT}; install a newer hormesis."
             )
-        typed(manifest, RunManifest)
+        convert(manifest, RunManifest)
     except FileNotFoundError as error:
         raise TrainingError(f"The folder {folder} is no training: it has no {MANIFEST}.") from error
     except (OSError, ValueError) as error:
@@ -237,19 +238,19 @@ def load_run(folder: str | Path) -> TrainingRun:
 
 
 def _remedy(folder: Path) -> str:
-    """Say how a damaged manifest is mended, where a record knows what it said."""
+    """Return how to repair a damaged manifest, if a record holds a copy of it."""
     return f" It can be mended: {_AGAIN}." if read_records(folder)[0] else ""
 
 
 def read_metrics(path: Path) -> tuple[str, str]:
-    """Return the text of a table of metrics, and what is wrong with it, or nothing."""
+    """Return the text of a table of metrics, and what is wrong with it, or an empty string."""
     try:
         text = read_bytes(path, MOST_TABLE).decode("ascii")
     except FileNotFoundError:
         return "", MISSING
     except (OSError, ValueError) as error:
         return "", str(error)
-    return text, metrics_of(text)[1]
+    return text, parse_metrics(text)[1]
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
@@ -263,10 +264,10 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
 
 
 def write_run_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest, down to the disk, with a checksum of itself."""
-    write(folder / MANIFEST, sealed({**manifest, KEY: FORMAT}))
+    """Write the manifest with a checksum, and flush it to disk."""
+    write(folder / MANIFEST, dump_sealed({**manifest, KEY: FORMAT}))
 
 
 def write_metrics(folder: Path, text: str) -> None:
-    """Write the table of all epochs, down to the disk."""
+    """Write the table of all epochs, and flush it to disk."""
     write(folder / METRICS, text.encode("ascii"))

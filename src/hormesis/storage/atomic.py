@@ -1,9 +1,9 @@
-"""Files that are written whole or not at all, and are still there after a power cut.
+"""Atomic writes: a file is written completely or not at all, and survives a power cut.
 
-A file is written under a temporary name in the folder of its target, brought to the disk, renamed,
-and the folder is brought to the disk as well. No link is followed on the way. Every temporary name
-begins with the same letters and says which process made it, so that a later one can tell what a
-dead process has left behind.
+A file is written under a temporary name in the folder of its target, flushed to disk and renamed;
+then the folder is flushed too. No link is followed. Every temporary name starts with the same
+prefix and names the process that made it, so that a later process can recognise the leftovers of a
+dead one.
 """
 
 import errno
@@ -20,23 +20,23 @@ from pathlib import Path
 import psutil
 
 TEMPORARY = ".hormesis-tmp-"
-"""What the name of every temporary file begins with."""
+"""Prefix of the names of all temporary files."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_BINARY = getattr(os, "O_BINARY", 0)  # without it, Windows changes the ends of lines
+_BINARY = getattr(os, "O_BINARY", 0)  # without it, Windows changes line endings
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _BINARY
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _counter = itertools.count()
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or, after any failure, as it was before.
+    """Write a file completely or, after any failure, leave it as it was before.
 
     Args:
-        path: Where it shall lie; what lies there is replaced, a link too, not written through.
+        path: The file. An existing file or link is replaced; a link is not followed.
         content: Its bytes.
 
     Raises:
-        OSError: If it cannot be written; nothing is left behind.
+        OSError: If it cannot be written; no temporary file is left behind.
 
     Example:
         >>> import tempfile
@@ -48,24 +48,24 @@ def write_file(path: Path, content: bytes) -> None:
     with replacing(path) as temporary:
         handle = os.open(temporary, _NEW, 0o666)
         try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(handle, left) :]
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
         finally:
             os.close(handle)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to, which takes the place of ``path`` if the block succeeds.
+    """Yield a temporary path that replaces ``path`` if the block succeeds.
 
     For libraries that write files by name; the temporary name keeps the suffix.
 
     Args:
-        path: Where the file shall lie.
+        path: The file to write.
 
     Raises:
-        OSError: If it cannot be written, or the block wrote no file; nothing is left behind.
+        OSError: If it cannot be written, or the block wrote no file; no temporary file is left.
     """
     temporary = temporary_beside(path)
     try:
@@ -80,7 +80,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return a name in the folder of ``path`` that nobody else uses.
+    """Return a unique path in the folder of ``path``.
 
     Example:
         >>> temporary_beside(Path("studies/report.html")).name.startswith(TEMPORARY)
@@ -88,7 +88,7 @@ def temporary_beside(path: Path) -> Path:
     """
     suffix = path.suffix if len(path.suffix.encode(errors="surrogateescape")) <= 16 else ""
     unique = f"{next(_counter)}-{secrets.token_hex(4)}"
-    return path.with_name(f"{TEMPORARY}{_machine()}-{os.getpid()}-{unique}{suffix}")
+    return path.with_name(f"{TEMPORARY}{_short_machine_id()}-{os.getpid()}-{unique}{suffix}")
 
 
 def _sync_file(path: Path) -> None:
@@ -102,74 +102,78 @@ def _sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can.
+    """Flush the entries of a folder to disk, where the system supports it.
 
     Raises:
         OSError: If the disk reports an error.
     """
     if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows opens no folder
+        return  # Windows cannot open folders
     handle = os.open(folder, _FOLDER)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # some network systems
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+            errno.EBADF,
+        ):  # on some network file systems
             raise
     finally:
         os.close(handle)
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Make a folder and its parents, and bring every new name to the disk.
+    """Make a folder and its parents, and flush every new entry to disk.
 
     Args:
-        folder: May be there already.
+        folder: The folder; it may exist already.
 
     Returns:
         The folders that were made, the innermost first.
 
     Raises:
-        OSError: If it cannot be made, or something else lies there.
+        OSError: If it cannot be made, or is a file.
     """
     missing = list[Path]()
-    for each in (folder, *folder.parents):
-        if each.is_dir():
+    for path in (folder, *folder.parents):
+        if path.is_dir():
             break
-        missing.append(each)
+        missing.append(path)
     made = list[Path]()
-    for each in reversed(missing):
+    for path in reversed(missing):
         with suppress(FileExistsError):
-            each.mkdir()
-            made.insert(0, each)
-        if not each.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(each))
-        sync_folder(each.parent)
+            path.mkdir()
+            made.insert(0, path)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        sync_folder(path.parent)
     return made
 
 
 def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
-    """Delete the temporary files that dead processes have left in a folder; links are not followed.
+    """Delete the temporary files of dead processes in a folder; links are not followed.
 
     Args:
-        folder: Where to look, not in the folders within it.
-        alone: Whether the caller knows that nobody else writes there, as it holds the lock; else
-            only files of processes are deleted of which this machine knows that they are dead.
+        folder: The folder; its subfolders are not searched.
+        alone: Whether the caller holds the lock, so that nobody else writes there. Otherwise only
+            files of processes are deleted that are known to be dead on this machine.
     """
-    for path in left_behind(folder, alone=alone):
+    for path in leftovers(folder, alone=alone):
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108 - never a folder, never through a link
 
 
-def left_behind(folder: Path, *, alone: bool = False) -> list[Path]:
-    """Return what dead processes have left in a folder under temporary names.
+def leftovers(folder: Path, *, alone: bool = False) -> list[Path]:
+    """Return the temporary files of dead processes in a folder.
 
     Args:
-        folder: Where to look; nothing is found if it cannot be read.
+        folder: The folder; the list is empty if it cannot be read.
         alone: See ``remove_leftovers``.
     """
     try:
-        with os.scandir(folder) as found:
-            names = [one.name for one in found if one.name.startswith(TEMPORARY)]
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]
     except OSError:
         return []
     return [folder / name for name in names if alone or _is_dead(name)]
@@ -179,15 +183,18 @@ def _is_dead(name: str) -> bool:
     """Return whether a temporary file was made on this machine by a process that has ended."""
     machine, _, rest = name.removeprefix(TEMPORARY).partition("-")
     pid = rest.partition("-")[0]
-    if machine != _machine() or not pid.isdecimal() or len(pid) > 9:
+    if machine != _short_machine_id() or not pid.isdecimal() or len(pid) > 9:
         return False
     return int(pid) != os.getpid() and not psutil.pid_exists(int(pid))
 
 
-def _machine() -> str:
-    """Return eight digits that the processes under one kernel, since it was started, share."""
+def _short_machine_id() -> str:
+    return sha256(machine_id().encode()).hexdigest()[:8]
+
+
+def machine_id() -> str:
+    """Return an identifier of the running kernel since its start, the same in its containers."""
     try:
-        said = _BOOT.read_text()
+        return _BOOT.read_text().strip()
     except OSError:
-        said = socket.gethostname()
-    return sha256(said.encode()).hexdigest()[:8]
+        return socket.gethostname()

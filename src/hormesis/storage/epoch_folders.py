@@ -1,4 +1,4 @@
-"""The folders of the studies of a training: one for each epoch, side by side."""
+"""The folders of the studies of a training, one per epoch."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ _MEMBER = re.compile(r"epoch-(\d{4}|[1-9]\d{4,8})", re.ASCII)
 
 
 def epoch_folders(folder: Path) -> dict[int, Path]:
-    """Return the studies in a folder by their epochs, in order.
+    """Return the folders of studies by epoch, in order.
 
     Raises:
         StudyError: If the folder cannot be read, or holds too many names.
@@ -20,12 +20,12 @@ def epoch_folders(folder: Path) -> dict[int, Path]:
         names = names_in(folder)
     except OSError as error:
         raise StudyError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-    found = {
+    folders = {
         int(match[1]): folder / name
         for name in names
         if (match := _MEMBER.fullmatch(name)) and is_study(folder / name)
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(folders.items()))
 
 
 def epoch_folder(folder: Path, epoch: int) -> Path:

@@ -1,4 +1,4 @@
-"""The manifest and the tables of a study, whole or not there."""
+"""Reading and writing of a study's manifest and tables."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -9,11 +9,11 @@ import pandas as pd
 
 from hormesis.errors import StudyError
 from hormesis.storage.atomic import write_file
-from hormesis.storage.manifest_checks import checked_manifest
+from hormesis.storage.manifest_checks import validate_manifest
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.sealed_json import check_seal, parse_table, sealed
+from hormesis.storage.sealed_json import check_seal, dump_sealed, parse_table
 from hormesis.storage.shards import check, firsts_in, read_shard
-from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, wrong_column
+from hormesis.storage.table_checks import TABLE_ERRORS, column_fault, parse_parquet
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -26,16 +26,16 @@ CONFIRMATION = "confirmation.parquet"
 OUTCOMES = "outcomes"
 MOST_MANIFEST = 1 << 23  # bytes; a study of 100,000 channels has some four million
 MOST_TABLE = 3 << 26  # bytes
-_LOOKED_AT = 1 << 27  # bytes of shards that are read to tell what is left of a study
-_TAKES_OVER = "the command that made the study takes them over."
+_MOST_CHECKED = 1 << 27  # bytes of shards that are read when the manifest is damaged
+_REUSES = "the command that made the study reuses them."
 
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """Write tables of a study, and return their checksums for its manifest.
+    """Write tables of a study, and return their checksums by file name.
 
     Args:
         folder: The study's folder.
-        tables: By the name of their file.
+        tables: The tables by file name.
     """
     seals = {}
     for name, table in tables.items():
@@ -46,21 +46,21 @@ def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> dict[str, 
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest of a study, with a checksum of itself at its end.
+    """Write the manifest of a study, with a checksum at its end.
 
     Raises:
-        ValueError: If it holds a number that JSON does not know.
+        ValueError: If a number is infinite or NaN.
     """
-    write_file(folder / MANIFEST, sealed({"format": FORMAT, **manifest}))
+    write_file(folder / MANIFEST, dump_sealed({"format": FORMAT, **manifest}))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a study, without its checksum, once ``schema`` has nothing against it.
+    """Return the validated manifest of a study, without its checksum.
 
-    One without a checksum, as of format 1 or changed by hand, is taken as it is.
+    A manifest without a checksum, of format 1 or edited by hand, is accepted.
 
     Raises:
-        StudyError: If the folder is no study, is damaged, or was written by a later version.
+        StudyError: If the folder is not a study, is damaged, or was written by a later version.
     """
     path = folder / MANIFEST
     try:
@@ -79,7 +79,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 f"{FORMAT}; install a newer hormesis."
             )
         check_seal(manifest, content)
-        checked_manifest(manifest)
+        validate_manifest(manifest)
     except StudyError:
         raise
     except ValueError as error:
@@ -88,30 +88,32 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _damaged(folder: Path, wrong: str) -> StudyError:
-    return StudyError(f"The manifest {folder / MANIFEST} is damaged: {wrong}. {_left(folder)}")
+    return StudyError(
+        f"The manifest {folder / MANIFEST} is damaged: {wrong}. {_describe_remains(folder)}"
+    )
 
 
-def _left(folder: Path) -> str:
-    """Return what can still be read of a study without a manifest, in a sentence."""
+def _describe_remains(folder: Path) -> str:
+    """Return a sentence on what can still be read of a study without its manifest."""
     whole, samples, size, outcomes = 0, 0, 0, folder / OUTCOMES
     try:
-        every = firsts_in(outcomes)
+        firsts = firsts_in(outcomes)
     except OSError:
-        every = []
-    for first in every:
+        firsts = []
+    for first in firsts:
         try:
-            content = read_shard(outcomes, first, _LOOKED_AT) or b""
+            content = read_shard(outcomes, first, _MOST_CHECKED) or b""
             samples += int(check(content)["samples"])
             whole, size = whole + 1, size + len(content)
         except (OSError, KeyError, ValueError, TypeError):
             continue
-        if size > _LOOKED_AT:
-            return "Its shards can still be read: move that file away, and " + _TAKES_OVER
+        if size > _MOST_CHECKED:
+            return "Its shards can still be read: move that file away, and " + _REUSES
     if not whole:
         return "None of its shards can be read either: measure it again with `overwrite`."
     return (
-        f"Still whole are {whole} of {len(every)} shards, of {samples} samples: move that file "
-        f"away, and {_TAKES_OVER}"
+        f"Still whole are {whole} of {len(firsts)} shards, of {samples} samples: move that file "
+        f"away, and {_REUSES}"
     )
 
 
@@ -122,9 +124,9 @@ def read_table(
 
     Args:
         folder: The study's folder.
-        name: The table's file.
-        columns: What it has to have.
-        seal: Its checksum, if that is known.
+        name: The table's file name.
+        columns: The columns that it must have.
+        seal: Its checksum, if known.
 
     Raises:
         StudyError: If it is missing, damaged or lacks a column.
@@ -136,7 +138,7 @@ def read_table(
         table = parse_parquet(content)
     except TABLE_ERRORS as error:
         raise StudyError(f"The table {folder / name} is missing or damaged: {error}.") from error
-    fault = wrong_column(table, columns)
+    fault = column_fault(table, columns)
     if fault:
         raise StudyError(f"The table {folder / name} {fault}.")
     return table

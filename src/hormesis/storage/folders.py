@@ -1,4 +1,4 @@
-"""Where a study may lie, what proves that it is ours, and how it is begun."""
+"""The folder of a study: where it may be, what proves that it is ours, and how it is created."""
 
 import errno
 import os
@@ -34,22 +34,24 @@ from hormesis.storage.safe_read import parse_json, read_bytes
 from hormesis.storage.shards import READ_ERRORS, check
 
 PICTURE = "overview.png"
-_EVERY = (TARGETS, CELLS, SAMPLES, REMOVALS, CONFIRMATION)
-_TABLES = "|".join(name.replace(".", "[.]") for name in _EVERY)
+_TABLE_FILES = (TARGETS, CELLS, SAMPLES, REMOVALS, CONFIRMATION)
+_TABLES = "|".join(name.replace(".", "[.]") for name in _TABLE_FILES)
 _NAMES = rf"manifest[.]json|{_TABLES}|{RESPONSES}|{PICTURE.replace('.', '[.]')}"
 _SHARD = r"[0-9]{8,}[.]safetensors"
-# Names that earlier versions gave to files while they wrote them.
-_BEFORE = rf"[.](?:{_NAMES})[.]partial|[.]partial[.]overview[.]png|[.]now[.]\w+"
+# Names of temporary files of earlier versions.
+_OLD_TEMPORARY = rf"[.](?:{_NAMES})[.]partial|[.]partial[.]overview[.]png|[.]now[.]\w+"
 _SHARDS = {OUTCOMES: Layout(rf"{_SHARD}|[.]{_SHARD}[.]partial")}
 _STEPS = {"[a-z]+-[a-z]+": Layout("", _SHARDS)}  # of a confirmation, while it is measured
-_WITHIN = {**_SHARDS, Path(CONFIRMATION).stem: Layout("", _STEPS)}
-LAYOUT = Layout(rf"{_NAMES}|{_BEFORE}|[.]lock", _WITHIN)
+_SUBFOLDERS = {**_SHARDS, Path(CONFIRMATION).stem: Layout("", _STEPS)}
+LAYOUT = Layout(rf"{_NAMES}|{_OLD_TEMPORARY}|[.]lock", _SUBFOLDERS)
 """The names that we write into the folder of a study."""
-_BEGUN = Layout(rf"{_NAMES}|{_BEFORE}|[.]lock|manifest[.]json.+", _WITHIN)  # a manifest moved away
+_UNFINISHED_LAYOUT = Layout(
+    rf"{_NAMES}|{_OLD_TEMPORARY}|[.]lock|manifest[.]json.+", _SUBFOLDERS
+)  # a manifest that was renamed
 _MOST_MANIFEST = 1 << 26
 _MOST_SHARD = 1 << 27
 _MOST_LOCK = 4096
-_LOOKED_AT = 8  # shards that may prove a study without a manifest
+_SHARDS_TO_CHECK = 8  # shards that are checked to recognise a study without a manifest
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -57,41 +59,41 @@ def is_study(folder: Path) -> bool:
     """Return whether ``folder`` holds a study, finished or not."""
     try:
         return stat.S_ISREG((folder / MANIFEST).lstat().st_mode)
-    except (OSError, ValueError):  # a name that no file has, or a folder that may not be entered
+    except (OSError, ValueError):  # an invalid name, or a folder without permission
         return False
 
 
 def resolve_out(out: Path) -> Path:
-    """Return where a study lies, without links on the way.
+    """Return the path of a study with all links above it resolved.
 
     Raises:
-        StudyError: If ``out`` itself is a link, or leads nowhere.
+        StudyError: If ``out`` itself is a link, or cannot be resolved.
     """
     try:
-        leads = out.readlink() if out.is_symlink() else None
-        place = out.resolve() if leads is None else out
+        target = out.readlink() if out.is_symlink() else None
+        folder = out.resolve() if target is None else out
     except OSError as error:
         raise unwritable(out, error) from error
-    except (RuntimeError, ValueError) as error:  # links in a circle above it, a null byte
+    except (RuntimeError, ValueError) as error:  # a loop of links above it, or a null byte
         invalid = OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         raise unwritable(out, invalid) from error
-    if leads is not None:
+    if target is not None:
         raise StudyError(
-            f"Expected `out` to be a folder, but {out} is a link, to {leads}: name the folder "
+            f"Expected `out` to be a folder, but {out} is a link, to {target}: name the folder "
             "itself."
         )
-    return place
+    return folder
 
 
 def is_own_study(folder: Path) -> bool:
-    """Return whether something in a folder proves that it is a study of ours.
+    """Return whether a folder is proved to be one of our studies.
 
-    That is its marker; where an earlier version made it, its manifest with a checksum that fits, or
-    such a shard.
+    The proof is its marker. In a study of an earlier version, it is a manifest or a shard with a
+    valid checksum.
     """
-    there = owner(folder)
-    if there is not None:
-        return there.kind == STUDY
+    marker = owner(folder)
+    if marker is not None:
+        return marker.kind == STUDY
     try:
         read_manifest(folder)
         if "sha256" in parse_json(read_bytes(folder / MANIFEST, _MOST_MANIFEST)):
@@ -102,16 +104,16 @@ def is_own_study(folder: Path) -> bool:
 
 
 def _has_shard(folder: Path) -> bool:
-    """Return whether a shard is there whose checksum fits."""
-    for name in sorted(_names_in(folder / OUTCOMES))[:_LOOKED_AT]:
+    """Return whether the folder holds a shard with a valid checksum."""
+    for name in sorted(_entry_names(folder / OUTCOMES))[:_SHARDS_TO_CHECK]:
         with suppress(OSError, *READ_ERRORS):
             check(read_bytes(folder / OUTCOMES / name, _MOST_SHARD))
             return True
     return False
 
 
-def _names_in(folder: Path) -> list[str]:
-    """Return the names in a folder, but for leftovers; none if it cannot be read."""
+def _entry_names(folder: Path) -> list[str]:
+    """Return the names in a folder, except temporary files; none if it cannot be read."""
     with suppress(OSError):
         return [name for name in entry_names(folder) if not name.startswith(TEMPORARY)]
     return []
@@ -124,18 +126,18 @@ def check_free(out: Path, *, overwrite: bool = False) -> None:
         StudyError: Naming the folder and the remedy.
     """
     try:
-        there = _lies(out)
-        if there:
-            _check_there(out, overwrite=overwrite)
-        if there and not overwrite:
+        exists = _exists(out)
+        if exists:
+            _check_existing(out, overwrite=overwrite)
+        if exists and not overwrite:
             _check_writable(out)
         else:
-            _check_writable(next(one for one in out.absolute().parents if _lies(one)))
+            _check_writable(next(parent for parent in out.absolute().parents if _exists(parent)))
     except OSError as error:
         raise unwritable(out, error) from error
 
 
-def _lies(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         path.lstat()
     except FileNotFoundError:
@@ -143,17 +145,17 @@ def _lies(path: Path) -> bool:
     return True
 
 
-def _check_there(out: Path, *, overwrite: bool) -> None:
+def _check_existing(out: Path, *, overwrite: bool) -> None:
     resolve_out(out)
     if not out.is_dir():
         raise StudyError(f"Expected `out` to be a folder, but {out} is a file.")
     check_kind(out)
     if not is_study(out):
-        there = _stranger(out)
-        if there is not None:
+        foreign = _foreign_name(out)
+        if foreign is not None:
             raise StudyError(
                 f"The folder {out} holds something else; choose another one with `out`. It holds "
-                f"{there!r}."
+                f"{foreign!r}."
             )
     elif not overwrite:
         raise StudyError(
@@ -165,23 +167,23 @@ def _check_there(out: Path, *, overwrite: bool) -> None:
 
 
 def check_kind(out: Path) -> None:
-    """Refuse a folder that its marker says to be anything but a study.
+    """Refuse a folder whose marker says that it holds anything but a study.
 
     Raises:
-        StudyError: It says what the folder holds.
+        StudyError: Naming what the folder holds.
     """
-    there = owner(out)
-    if there is not None and there.kind != STUDY:
+    marker = owner(out)
+    if marker is not None and marker.kind != STUDY:
         raise StudyError(
-            f"The folder {out} holds {describe_kind(there.kind)}; choose another one with `out`."
+            f"The folder {out} holds {describe_kind(marker.kind)}; choose another one with `out`."
         )
 
 
 def check_replaceable(out: Path) -> None:
-    """Refuse to replace what is not proved to be a study, or holds anything besides one.
+    """Refuse to replace a folder that is not proved to be a study, or holds other files too.
 
     Raises:
-        StudyError: Naming what lies there.
+        StudyError: Naming what the folder holds.
         OSError: If it cannot be read.
     """
     if is_mount(out) or Path.cwd().is_relative_to(out.resolve()):
@@ -197,22 +199,22 @@ def check_replaceable(out: Path) -> None:
     check_ours(out, LAYOUT, remedy=", or choose another folder with `out`")
 
 
-def _stranger(out: Path) -> str | None:
-    """Return what lies in a folder without a manifest that is no study begun, or None."""
-    there = first_foreign(out, _BEGUN)
-    if there is not None or owner(out) is not None or _has_shard(out):
-        return there
-    names = sorted(name for name in _names_in(out) if not _may_be_begun(out / name))
+def _foreign_name(out: Path) -> str | None:
+    """Return a file in a folder without a manifest that no unfinished study has, or None."""
+    foreign = first_foreign(out, _UNFINISHED_LAYOUT)
+    if foreign is not None or owner(out) is not None or _has_shard(out):
+        return foreign
+    names = sorted(name for name in _entry_names(out) if not _may_precede_marker(out / name))
     return next(iter(names), None)
 
 
-def _may_be_begun(path: Path) -> bool:
-    """Return whether this may be there before the marker is."""
+def _may_precede_marker(path: Path) -> bool:
+    """Return whether a file may exist before the marker does."""
     if path.name == OUTCOMES:
-        return not _names_in(path)
+        return not _entry_names(path)
     if path.name not in (LOCK, MARKER):
         return False
-    try:  # also what a power cut left of one
+    try:  # a power cut may have left only a part of it
         content = read_bytes(path, _MOST_LOCK)
     except OSError:
         return False
@@ -228,21 +230,21 @@ def _check_writable(folder: Path) -> None:
 
 @contextmanager
 def creating_folder(out: Path) -> Iterator[None]:
-    """Make a folder; after an error, take away what is empty of it and was made for it.
+    """Make a folder with its parents; after an error, remove the new ones that are empty.
 
     Args:
-        out: Where a study shall lie.
+        out: The folder of a study.
 
     Raises:
         StudyError: If the folder cannot be written, or the disk is full.
     """
     missing = list[Path]()
     try:
-        missing = [one for one in (out, *out.absolute().parents) if not _lies(one)]
+        missing = [path for path in (out, *out.absolute().parents) if not _exists(path)]
         make_folder(out.absolute())
         yield
     except BaseException as error:
-        with suppress(OSError):  # somebody has put something there
+        with suppress(OSError):  # somebody has added a file
             for folder in missing:
                 folder.rmdir()
         if isinstance(error, OSError):
@@ -252,13 +254,13 @@ def creating_folder(out: Path) -> Iterator[None]:
 
 @contextmanager
 def creating_study(out: Path, *, part: str = "") -> Iterator[None]:
-    """Make and mark the folder of a study; after an error, if no shard is there, take back both.
+    """Make and mark the folder of a study; after an error, remove both unless it holds a shard.
 
-    Only what the block has put there is deleted.
+    Only files that were added during the block are deleted.
 
     Args:
-        out: Where the study shall lie; nobody else works there.
-        part: ``next`` if it grows in the place of another.
+        out: The study's folder, locked by this process.
+        part: ``next`` if the study replaces another one.
 
     Raises:
         StudyError: If the folder cannot be written, or the disk is full.
@@ -272,51 +274,50 @@ def creating_study(out: Path, *, part: str = "") -> Iterator[None]:
             folder_within(out, OUTCOMES)
             yield
         except BaseException:
-            if fresh and not any(name.endswith(".safetensors") for name in _names_in(outcomes)):
+            if fresh and not any(name.endswith(".safetensors") for name in _entry_names(outcomes)):
                 remove_new(out, LAYOUT, kept=before)
             raise
 
 
 def folder_within(study: Path, *names: str) -> Path:
-    """Make a folder of ours within that of a study, through no link, and return it.
+    """Make a nested folder within a study, following no link, and return it.
 
-    Temporary files that dead processes have left there are deleted.
+    Temporary files of dead processes are deleted.
 
     Args:
-        study: Its folder; nobody else works there.
-        names: Of the folder within it, of the one within that, and so on.
+        study: The study's folder, locked by this process.
+        names: The names of the nested folders, the outermost first.
 
     Raises:
-        OSError: If it cannot be made, or one of them is a link.
+        OSError: If one cannot be made, or is a link.
     """
-    place = study
+    folder = study
     for name in names:
-        place /= name
-        if place.is_symlink():
-            raise NotADirectoryError(errno.ELOOP, os.strerror(errno.ELOOP), str(place))
-        make_folder(place)
-        remove_leftovers(place, alone=True)
-    return place
+        folder /= name
+        if folder.is_symlink():
+            raise NotADirectoryError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
+        make_folder(folder)
+        remove_leftovers(folder, alone=True)
+    return folder
 
 
 def clean_up(out: Path) -> None:
-    """Bring to its end what dead processes have left in the folder of a study.
+    """Clean up after dead processes in the folder of a study.
 
-    A lock and temporary files are deleted; a marker that says that the study is on its way to its
-    place, or away from it, is told that it stands there.
+    A stale lock and temporary files are deleted. A marker of an interrupted replacement is reset.
     """
     drop_stale(out)
-    there = owner(out)
-    if there is not None and there.part and holder_of(out) is None:
+    marker = owner(out)
+    if marker is not None and marker.part and holder_of(out) is None:
         with suppress(OSError):
-            claim(out, there.kind)
+            claim(out, marker.kind)
     for folder in (out, out / OUTCOMES):
         if not folder.is_symlink():
             remove_leftovers(folder)
 
 
 def unwritable(out: Path, error: OSError) -> StudyError:
-    """Return what to tell of a study that cannot be written."""
+    """Return the error of a study that cannot be written."""
     reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
     if error.errno == errno.ELOOP and error.filename is not None:
         reason = f"{error.filename} is a link"

@@ -1,4 +1,4 @@
-"""Whether what the manifest of a study says can be believed: each entry, and all together."""
+"""Validation of a study's manifest: each entry, and whether the entries agree."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -7,14 +7,14 @@ from typing import Any
 from hormesis.storage.schema import ChosenEpsilon, Manifest, ScoringEntry, manifest_of
 
 
-def checked_manifest(values: Mapping[str, Any]) -> Manifest:
-    """Return what the manifest of a study says, once nothing is wrong with it.
+def validate_manifest(values: Mapping[str, Any]) -> Manifest:
+    """Return the manifest of a study as typed values, after checking that its entries agree.
 
     Args:
-        values: As JSON has them.
+        values: The manifest, parsed from JSON.
 
     Raises:
-        ValueError: It says what is wrong, as a part of a sentence.
+        ValueError: If anything is wrong; its text is a part of a sentence.
     """
     manifest = manifest_of(values)
     if "there" in values.get("shards", {}):
@@ -28,14 +28,14 @@ def checked_manifest(values: Mapping[str, Any]) -> Manifest:
 
 
 def _disagreements(manifest: Manifest) -> Iterator[str]:
-    """Yield which entries, each of its kind, do not fit the others."""
+    """Yield what is wrong with entries that contradict each other."""
     question = manifest.question
     if len(set(question.sweep.filters)) < len(question.sweep.filters):
         yield "its `question.sweep.filters` name one twice"
     ranges = {"data.bounds": question.data.bounds, "sweep.span": question.sweep.span or (0.0, 1.0)}
-    for place, (low, high) in ranges.items():
+    for name, (low, high) in ranges.items():
         if not low < high:
-            yield f"its `question.{place}` do not run from low to high"
+            yield f"its `question.{name}` do not run from low to high"
     yield from _wrong_samples(manifest)
     yield from _wrong_targets(manifest)
 
@@ -45,7 +45,7 @@ def _wrong_samples(manifest: Manifest) -> Iterator[str]:
     if base.samples > planned:
         yield "its `base.samples` are more than its data have"
     if edges:
-        if edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
+        if edges[0] != 0 or any(edge >= following for edge, following in pairwise(edges)):
             yield "the edges of its `shards` do not ascend from 0"
         elif edges[-1] != planned:
             yield "its shards end at another sample than its data"
@@ -54,31 +54,31 @@ def _wrong_samples(manifest: Manifest) -> Iterator[str]:
     if manifest.binary and base.samples:
         for name, value in (("clean", base.clean), ("adversarial", base.adversarial)):
             if value != 0 and not 0.99 / base.samples <= value <= 1:
-                yield f"it lacks a proper `base.{name}`"  # which is no share of its samples
+                yield f"it lacks a proper `base.{name}`"  # not a share of its samples
 
 
 def _wrong_targets(manifest: Manifest) -> Iterator[str]:
     """Yield what is wrong with the entries that name targets."""
     most = manifest.base.samples or manifest.question.data.samples
-    if any(one.samples > most for one in manifest.settled):
+    if any(group.samples > most for group in manifest.settled):
         yield f"targets are `settled` after more than {most} samples"
-    names = [name for one in manifest.settled for name in one.targets]
+    names = [name for group in manifest.settled for name in group.targets]
     if len(set(names)) < len(names):
         yield "a target is `settled` twice"
-    for place, node in enumerate(manifest.flow):
-        if any(source >= place for source in node.after):
+    for index, node in enumerate(manifest.flow):
+        if any(source >= index for source in node.after):
             yield "its `flow` does not come in the order in which it is computed"
             return
 
 
-def not_to_go_on_with(values: Mapping[str, Any]) -> str:
-    """Return why nobody can go on with a study, as a part of a sentence, or nothing.
+def resume_fault(values: Mapping[str, Any]) -> str:
+    """Return why a study cannot be resumed, as a part of a sentence, or an empty string.
 
     Args:
-        values: Its manifest, of the same question as is asked now.
+        values: Its manifest, of the same question as the current one.
     """
     try:
-        manifest = checked_manifest(values)
+        manifest = validate_manifest(values)
     except ValueError as error:
         return str(error)
     if not manifest.shards.edges:

@@ -1,4 +1,4 @@
-"""The table of metrics of a training, as text: one row an epoch, from the first one on."""
+"""The table of metrics of a training, as CSV text with one row per epoch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,29 +14,30 @@ MEASURED = (
     "validation_accuracy",
     "adversarial_accuracy",
 )
-"""What is measured after an epoch, as columns of the table of metrics."""
+"""Columns of the metrics that are measured after each epoch."""
 COLUMNS = (*MEASURED, "rate", "seconds")
 MOST_TABLE = 1 << 22  # bytes
 
 
-def metrics_of(text: str) -> tuple[pd.DataFrame, str]:
-    r"""Return the table of metrics that a text holds, and what is wrong with it, or nothing.
+def parse_metrics(text: str) -> tuple[pd.DataFrame, str]:
+    r"""Parse a table of metrics, and return it with what is wrong with it, or an empty string.
 
     Args:
-        text: As ``with_row`` makes it.
+        text: The table, see ``with_row``.
 
     Returns:
-        One row an epoch, from 1 on: ``epoch`` and what of ``COLUMNS`` there is; what is wrong.
+        The table, with one row per epoch from 1 on and columns ``epoch`` and some of ``COLUMNS``;
+        and what is wrong with it, as a part of a sentence.
 
     Example:
-        >>> metrics_of("epoch,train_loss\n1,0.5\n")[0].to_dict("records")
+        >>> parse_metrics("epoch,train_loss\n1,0.5\n")[0].to_dict("records")
         [{'epoch': 1, 'train_loss': 0.5}]
-        >>> metrics_of("epoch,train_loss\n1,0.5\n3")[1]
-        'line 3 has 1 values in place of 2'
+        >>> parse_metrics("epoch,train_loss\n1,0.5\n3")[1]
+        'line 3 has 1 values instead of 2'
     """
     empty = pd.DataFrame({"epoch": []}, dtype=int)
     if len(text) > MOST_TABLE or text.count("\n") > MOST_EPOCHS + 1 or not text.isascii():
-        return empty, "it is larger than a table of epochs, or no plain text"
+        return empty, "it is too large, or not ASCII text"
     head, *lines = text.removesuffix("\n").split("\n")
     names = head.split(",")
     fault = _wrong_names(names)
@@ -54,14 +55,14 @@ def metrics_of(text: str) -> tuple[pd.DataFrame, str]:
 
 def _wrong_names(names: Sequence[str]) -> str:
     if names[:1] != ["epoch"] or len(set(names)) < len(names):
-        return "its first line does not name columns"
+        return "its first line does not name its columns"
     unknown = [name for name in names[1:] if name not in COLUMNS]
-    return f"its column {unknown[0][:40]!r} is not known" if unknown else ""
+    return f"its column {unknown[0][:40]!r} is unknown" if unknown else ""
 
 
 def _wrong_values(values: Sequence[str], names: Sequence[str], number: int) -> str:
     if len(values) != len(names):
-        return f"line {number} has {len(values)} values in place of {len(names)}"
+        return f"line {number} has {len(values)} values instead of {len(names)}"
     if values[0] != str(number - 1):
         return f"line {number} is not of epoch {number - 1}"
     for name, value in zip(names[1:], values[1:], strict=True):
@@ -80,11 +81,11 @@ def _number(text: str) -> float | None:
 
 
 def with_row(text: str, row: Mapping[str, float | int]) -> str:
-    r"""Return a table of metrics with one more row.
+    r"""Append a row to a table of metrics.
 
     Args:
         text: The table so far; empty before the first epoch.
-        row: By the name of the column, ``epoch`` first. Columns are those of the first row.
+        row: The values by column, ``epoch`` first. The first row determines the columns.
 
     Example:
         >>> with_row("", {"epoch": 1, "train_loss": 0.5})
@@ -97,7 +98,7 @@ def with_row(text: str, row: Mapping[str, float | int]) -> str:
 
 
 def first_rows(text: str, epochs: int) -> str:
-    r"""Return a table of metrics up to an epoch.
+    r"""Return the rows of a table of metrics up to an epoch.
 
     Example:
         >>> first_rows("epoch,rate\n1,0.1\n2,0.1\n", 1)

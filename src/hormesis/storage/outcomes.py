@@ -1,4 +1,4 @@
-"""What was measured: the per-sample performance of every removal, on some samples."""
+"""The per-sample performance of every removal on some samples, as it is stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,17 +15,18 @@ class StoredOutcomes:
     """Per-sample performance of the unfiltered network and of every removal.
 
     Args:
-        base_clean: Of the unfiltered network on clean inputs.
-        base_adversarial: Of the unfiltered network on perturbed inputs.
-        clean: One row a removal; ``responses.parquet`` says in ``outcome`` which row a cell reads.
+        base_clean: Performance of the unfiltered network on clean inputs.
+        base_adversarial: The same on perturbed inputs.
+        clean: Performance on clean inputs, one row per removal. The column ``outcome`` of
+            ``responses.parquet`` names the row of each cell.
         adversarial: The same on perturbed inputs.
         changed: Whether the removal changed a logit of any sample.
-        measured: Whether the removal was measured on these samples; the outcomes of one that was
-            not are zero and mean nothing. None if all were.
-        base_idle: Of each sample, whether the attack on the unfiltered network had a zero gradient
-            at the clean input, and whether it left the input as it was. None where that was not
-            noted, as in studies from before.
-        idle: The same of every removal; None, too, where not each was attacked anew.
+        measured: Whether the removal was measured on these samples; outcomes of removals that were
+            not are zero and meaningless. None if all were.
+        base_idle: Whether the attack on the unfiltered network had a zero gradient at the clean
+            input (first row), and whether it left the input unchanged (second row). None if not
+            recorded, as in studies of earlier versions.
+        idle: The same for every removal. None also if inputs were not perturbed for each one.
     """
 
     base_clean: Float[np.ndarray, " samples"]
@@ -39,34 +40,34 @@ class StoredOutcomes:
 
 
 def concatenate(blocks: Sequence[StoredOutcomes]) -> StoredOutcomes:
-    """Return consecutive blocks as one; what was not measured in some of them is NaN there.
+    """Concatenate consecutive blocks; removals not measured in a block are NaN there.
 
     Args:
         blocks: At least one.
     """
 
-    def known(block: StoredOutcomes, name: str) -> np.ndarray:
+    def values_of(block: StoredOutcomes, name: str) -> np.ndarray:
         values = getattr(block, name)
         if block.measured is None or values.ndim == 1:
             return values
         return np.where(block.measured[:, None], values, np.float32(np.nan))
 
     return StoredOutcomes(
-        *(np.concatenate([known(block, name) for block in blocks], axis=-1) for name in NAMES),
+        *(np.concatenate([values_of(block, name) for block in blocks], axis=-1) for name in NAMES),
         changed=np.any([block.changed for block in blocks], axis=0),
-        **{name: _joined_idle([getattr(block, name) for block in blocks]) for name in IDLE},
+        **{name: _concatenate_idle([getattr(block, name) for block in blocks]) for name in IDLE},
     )
 
 
-def _joined_idle(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known, axis=-1) if len(known) == len(parts) else None
+def _concatenate_idle(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    recorded = [part for part in parts if part is not None]
+    return np.concatenate(recorded, axis=-1) if len(recorded) == len(parts) else None
 
 
 def only_removals(
     outcomes: StoredOutcomes, removals: Bool[np.ndarray, " removals"]
 ) -> StoredOutcomes:
-    """Return the outcomes with those of other removals left out, as if not measured."""
+    """Mark all other removals as not measured."""
     if removals.all():
         return outcomes
     return replace(
@@ -81,5 +82,6 @@ def only_removals(
 
 def only_samples(outcomes: StoredOutcomes, first: int, end: int) -> StoredOutcomes:
     """Return the outcomes of the samples from ``first`` up to, not including, ``end``."""
-    noted = [name for name in (*NAMES, *IDLE) if getattr(outcomes, name) is not None]
-    return replace(outcomes, **{name: getattr(outcomes, name)[..., first:end] for name in noted})
+    recorded = [name for name in (*NAMES, *IDLE) if getattr(outcomes, name) is not None]
+    parts = {name: getattr(outcomes, name)[..., first:end] for name in recorded}
+    return replace(outcomes, **parts)

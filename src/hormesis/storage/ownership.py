@@ -1,7 +1,7 @@
-"""What proves that a folder is ours: a file in it that says so, written before anything else.
+"""The marker that proves that a folder is ours: a file that is written before anything else.
 
-Only a folder with such a marker is ever replaced, emptied or deleted; and of what lies in it only
-the names that are ours, see ``removal``.
+Only folders with this marker are ever replaced, emptied or deleted, and in them only files with our
+own names, see ``removal``.
 """
 
 import json
@@ -21,8 +21,8 @@ FORMAT = 1
 STUDY, SERIES, TRAINING = "study", "series", "training"
 COMPARISON, RETRAINING = "comparison", "retraining"
 NEXT, OLD = "next", "old"
-"""Parts that a study plays while it is replaced: it grows beside another, or it was one."""
-_SPELLED = {
+"""Part of a study in a replacement: the new study, or the old one."""
+_DESCRIPTIONS = {
     STUDY: "a study",
     SERIES: "the studies of several epochs",
     TRAINING: "a training",
@@ -40,8 +40,8 @@ class Owner:
     Args:
         kind: What the folder holds: ``study``, ``series`` (the studies of several epochs),
             ``training``, ``comparison`` or ``retraining``.
-        identity: 32 hexadecimal digits, drawn when the folder was made.
-        part: Of a study that is replaced, ``old``; of one that grows in its place, ``next``.
+        identity: 32 random hexadecimal digits, chosen when the folder was made.
+        part: ``old`` for a study that is being replaced, ``next`` for its replacement.
     """
 
     kind: str
@@ -50,10 +50,10 @@ class Owner:
 
 
 def owner(folder: Path) -> Owner | None:
-    """Return what the marker of a folder says, or None if it has none that can be read.
+    """Return what the marker of a folder says, or None without a readable marker.
 
     Args:
-        folder: Any. If it is a link, it is nobody's.
+        folder: Any folder; a link has no owner.
 
     Example:
         >>> owner(Path("/"))
@@ -61,14 +61,14 @@ def owner(folder: Path) -> Owner | None:
     try:
         if folder.is_symlink():
             return None
-        said = parse_json(read_bytes(folder / MARKER, _MOST_BYTES))
+        marker = parse_json(read_bytes(folder / MARKER, _MOST_BYTES))
     except (OSError, ValueError):
         return None
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
+    if not isinstance(marker, dict) or marker.get("format") != FORMAT:
         return None
-    kind, identity, part = (said.get(name, "") for name in ("kind", "identity", "part"))
-    known = isinstance(kind, str) and kind in _SPELLED and part in ("", NEXT, OLD)
-    if not known or not isinstance(identity, str) or not _IDENTITY.fullmatch(identity):
+    kind, identity, part = (marker.get(name, "") for name in ("kind", "identity", "part"))
+    valid = isinstance(kind, str) and kind in _DESCRIPTIONS and part in ("", NEXT, OLD)
+    if not valid or not isinstance(identity, str) or not _IDENTITY.fullmatch(identity):
         return None
     return Owner(kind, identity, part)
 
@@ -76,16 +76,15 @@ def owner(folder: Path) -> Owner | None:
 def claim(
     folder: Path, kind: str, *, part: str = "", error: type[HormesisError] = StudyError
 ) -> Owner:
-    """Mark a folder as ours, on the disk when this returns, and return its marker.
+    """Mark a folder as ours, and return its marker, which is on the disk by then.
 
-    A marker that is there keeps its identity. The caller makes sure that what the folder holds is
-    ours, or nothing.
+    An existing marker keeps its identity. The caller makes sure that the folder is empty or ours.
 
     Args:
-        folder: It exists, and is no link.
+        folder: An existing folder, not a link.
         kind: What it holds, see ``Owner``.
         part: See ``Owner``.
-        error: What to raise.
+        error: Class of the error to raise.
 
     Raises:
         HormesisError: Of that class, if the folder is marked as something else.
@@ -99,59 +98,59 @@ def claim(
     """
     if folder.is_symlink():
         raise NotADirectoryError(f"{folder} is a link")
-    there = owner(folder)
-    if there is not None and there.kind != kind:
+    existing = owner(folder)
+    if existing is not None and existing.kind != kind:
         raise error(
-            f"The folder {folder} holds {_SPELLED[there.kind]}, not {_SPELLED[kind]}: choose "
-            "another one with `out`."
+            f"The folder {folder} holds {_DESCRIPTIONS[existing.kind]}, not {_DESCRIPTIONS[kind]}: "
+            "choose another one with `out`."
         )
-    made = Owner(kind, secrets.token_hex(16) if there is None else there.identity, part)
-    if made != there:
-        said = {"format": FORMAT, "kind": kind, "identity": made.identity}
-        text = json.dumps({**said, "part": part} if part else said)
+    marker = Owner(kind, secrets.token_hex(16) if existing is None else existing.identity, part)
+    if marker != existing:
+        content = {"format": FORMAT, "kind": kind, "identity": marker.identity}
+        text = json.dumps({**content, "part": part} if part else content)
         write_file(folder / MARKER, f"{text}\n".encode())
-    return made
+    return marker
 
 
 def describe_kind(kind: str) -> str:
-    """Return what a folder of a kind holds, in words.
+    """Describe what a folder of a kind holds.
 
     Example:
         >>> describe_kind("series")
         'the studies of several epochs'
     """
-    return _SPELLED[kind]
+    return _DESCRIPTIONS[kind]
 
 
 @contextmanager
 def claiming(
     folder: Path, kind: str, *, part: str = "", error: type[HormesisError] = StudyError
 ) -> Iterator[Owner]:
-    """Make a folder and mark it; after an error take both away if nothing was put into it.
+    """Make and mark a folder; after an error, remove it again if it is still empty.
 
-    Temporary files that dead processes have left there are deleted.
+    Temporary files of dead processes are deleted.
 
     Args:
-        folder: Where.
+        folder: The folder to make.
         kind: What it holds, see ``Owner``.
         part: See ``Owner``.
-        error: What to raise.
+        error: Class of the error to raise.
 
     Raises:
         HormesisError: As ``claim`` says.
         OSError: If the folder cannot be made or written.
     """
-    made = make_folder(folder)
+    new_folders = make_folder(folder)
     fresh = owner(folder) is None
     try:
-        marked = claim(folder, kind, part=part, error=error)
+        marker = claim(folder, kind, part=part, error=error)
         remove_leftovers(folder)
-        yield marked
+        yield marker
     except BaseException:
         with suppress(OSError):
-            if fresh and [one.name for one in folder.iterdir()] == [MARKER]:
+            if fresh and [path.name for path in folder.iterdir()] == [MARKER]:
                 (folder / MARKER).unlink()
                 sync_folder(folder)
-            for one in made:
-                one.rmdir()
+            for new_folder in new_folders:
+                new_folder.rmdir()
         raise

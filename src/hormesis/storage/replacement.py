@@ -1,8 +1,9 @@
-"""How a new study takes the place of an old one, such that one of them is there at any moment.
+"""Replacement of an old study by a new one, such that one of them exists at any moment.
 
-The new one grows beside the old one, as ``.NAME.next``. When it is finished, the old one becomes
-``.NAME.old``, the new one takes its place, and the old one is deleted. The markers of both say
-which part they play; a folder of such a name that plays none is the user's own, and is left alone.
+The new study is written beside the old one, as ``.NAME.next``. When it is finished, the old one is
+renamed to ``.NAME.old``, the new one takes its name, and the old one is deleted. The markers of
+both record their part. A folder of such a name without that marker is the user's own and is left
+alone.
 """
 
 import os
@@ -21,7 +22,7 @@ _PATIENCE = 100  # hundredths of a second
 
 
 def successor(out: Path) -> Path:
-    """Return the folder beside a study in which what shall replace it grows.
+    """Return the folder beside a study in which its replacement is written.
 
     Example:
         >>> successor(Path("studies/mine")).name
@@ -31,7 +32,7 @@ def successor(out: Path) -> Path:
 
 
 def predecessor(out: Path) -> Path:
-    """Return the folder beside a study in which the old one lies while it is replaced.
+    """Return the folder beside a study that holds the old one during the replacement.
 
     Example:
         >>> predecessor(Path("studies/mine")).name
@@ -41,14 +42,14 @@ def predecessor(out: Path) -> Path:
 
 
 def check_beside(out: Path) -> None:
-    """Refuse to replace a study if what is needed beside it is something of the user's.
+    """Refuse to replace a study if a folder needed beside it is the user's own.
 
     Raises:
-        StudyError: Naming it.
+        StudyError: Naming the folder.
         OSError: If it cannot be read.
     """
     new, old = successor(out), predecessor(out)
-    for folder, usable in ((new, _may_grow(new)), (old, _plays(old, OLD))):
+    for folder, usable in ((new, _is_usable(new)), (old, _has_part(old, OLD))):
         if os.path.lexists(folder) and not usable:
             raise StudyError(
                 f"The folder {folder} is needed to replace {out}, but holds something else: move "
@@ -58,59 +59,59 @@ def check_beside(out: Path) -> None:
         check_ours(old, LAYOUT)
 
 
-def _plays(folder: Path, part: str) -> bool:
-    there = owner(folder)
-    return there is not None and (there.kind, there.part) == (STUDY, part)
+def _has_part(folder: Path, part: str) -> bool:
+    marker = owner(folder)
+    return marker is not None and (marker.kind, marker.part) == (STUDY, part)
 
 
 def _is_empty(folder: Path) -> bool:
-    """Return whether nothing is in a folder, but for what was being written when a process died."""
+    """Return whether a folder holds nothing but temporary files."""
     return all(name.startswith(TEMPORARY) for name in entry_names(folder))
 
 
-def _may_grow(folder: Path) -> bool:
-    """Return whether a study may grow there: one has, or nothing lies there."""
+def _is_usable(folder: Path) -> bool:
+    """Return whether a new study may be written there: one was begun, or the folder is empty."""
     try:
-        if _plays(folder, NEXT) or _is_empty(folder):
+        if _has_part(folder, NEXT) or _is_empty(folder):
             return True
-        # One that an earlier version began, which marked nothing.
+        # An earlier version may have begun the study without a marker.
         marked = owner(folder) is not None
         return not marked and is_own_study(folder) and first_foreign(folder, LAYOUT) is None
-    except OSError:  # a link, or a file
+    except OSError:  # it is a link or a file
         return False
 
 
 def discard(folder: Path) -> None:
-    """Delete what has grown in the place of another study, for a question that nobody asks now.
+    """Delete an unfinished replacement of another question.
 
     Raises:
-        StudyError: If it holds anything else, or is not marked as such.
+        StudyError: If the folder holds anything else, or is not marked as a replacement.
         OSError: If it cannot be read.
     """
     if not os.path.lexists(folder) or _is_empty(folder):
         return
-    if not _plays(folder, NEXT):
+    if not _has_part(folder, NEXT):
         raise StudyError(f"The folder {folder} holds a study of another question: move it away.")
     remove(folder, LAYOUT)
 
 
 def recover(out: Path) -> None:
-    """Bring to its end what a process that died in ``swap`` had begun.
+    """Complete a ``swap`` that a dead process had begun.
 
     Args:
-        out: The place of the study.
+        out: The study's folder.
     """
     old, new = predecessor(out), successor(out)
     remove_remains(out.parent)
     with suppress(OSError, StudyError):
-        if not _plays(old, OLD):
+        if not _has_part(old, OLD):
             return
         for _ in range(_PATIENCE):
             if os.path.lexists(out) or holder_of(old) is None:
                 break
-            time.sleep(0.01)  # it is not dead
+            time.sleep(0.01)  # its process is alive
         if not os.path.lexists(out):
-            (new if _plays(new, NEXT) and is_study(new) else old).rename(out)
+            (new if _has_part(new, NEXT) and is_study(new) else old).rename(out)
             sync_folder(out.parent)
             claim(out, STUDY)
         if os.path.lexists(old):
@@ -118,62 +119,68 @@ def recover(out: Path) -> None:
 
 
 def folder_to_read(out: Path) -> Path:
-    """Return where a study is to be read: in its place but after a death in ``swap``.
+    """Return the folder to read a study from: its own, except after an interrupted ``swap``.
 
-    Waits, but not for ever, while the study is away because another takes its place.
+    Waits up to a second while the study is being replaced.
 
     Args:
-        out: The place of the study.
+        out: The study's folder.
     """
     try:
-        place = Path(os.path.realpath(out))  # which takes a link to itself as it is
+        path = Path(os.path.realpath(out))  # which leaves a link to itself unresolved
     except (OSError, RuntimeError, ValueError):  # links in a circle, a null byte
         return out
-    old, new = predecessor(place), successor(place)
+    old, new = predecessor(path), successor(path)
     for _ in range(_PATIENCE):
-        if os.path.lexists(place) or not old.is_dir() or not (_is_kept(old) or _is_kept(new)):
+        if (
+            os.path.lexists(path)
+            or not old.is_dir()
+            or not (_is_study_folder(old) or _is_study_folder(new))
+        ):
             return out
         time.sleep(0.01)
-    return new if _is_kept(new) else old  # as the next process to work there will decide
+    return (
+        new if _is_study_folder(new) else old
+    )  # the next process that writes there chooses the same
 
 
 def folder_in_progress(folder: Path) -> Path:
-    """Return where a study grows: beside the one that it is to replace, if there is one.
+    """Return the folder that a study is written to: the replacement's, if there is one.
 
     Args:
-        folder: The place of the study.
+        folder: The study's folder.
     """
     try:
         new = successor(folder.resolve())
     except (OSError, RuntimeError, ValueError):  # links in a circle, a null byte
         return folder
-    return new if _is_kept(new) else folder
+    return new if _is_study_folder(new) else folder
 
 
-def _is_kept(folder: Path) -> bool:
+def _is_study_folder(folder: Path) -> bool:
     return not folder.is_symlink() and is_study(folder)
 
 
 def swap(out: Path, new: Path) -> None:
-    """Put the study ``new`` in the place of ``out``, which stays as it was if that fails.
+    """Replace ``out`` by the study ``new``; ``out`` stays unchanged if that fails.
 
     Args:
-        out: The place, with a study of ours, or nothing.
+        out: One of our studies, or a path where nothing exists.
         new: A finished study beside it.
 
     Raises:
-        StudyError: If anything but a study lies in the place, or beside it.
+        StudyError: If ``out``, or a folder needed beside it, is not a study.
         OSError: If the folders cannot be renamed.
     """
     old = predecessor(out)
     check_beside(out)
     remove(old, LAYOUT)
-    there = os.path.lexists(out)
-    if there:
-        check_replaceable(out)  # something may have been put there while the new one grew
+    exists = os.path.lexists(out)
+    if exists:
+        check_replaceable(out)  # files may have been added while the new study was written
         claim(out, STUDY, part=OLD)
     try:
-        if there:
+        if exists:
             out.rename(old)
         new.rename(out)
         sync_folder(out.parent)
@@ -184,5 +191,5 @@ def swap(out: Path, new: Path) -> None:
             claim(out, STUDY)
         raise
     claim(out, STUDY)
-    with suppress(OSError):  # the next one to replace it tries again
+    with suppress(OSError):  # the next replacement tries again
         remove(old, LAYOUT)

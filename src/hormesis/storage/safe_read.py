@@ -1,7 +1,7 @@
-"""Files of strangers, read within bounds: regular ones only, no larger than was agreed.
+"""Safe reading of untrusted files: only regular files, up to a size limit.
 
-What lies at a path may be a pipe that nobody writes to, a device without an end, a link to either,
-or a terabyte of zeros; none of them may hang or fill the memory of whoever opens a study.
+A path may lead to a pipe without a writer, an endless device, a link to either, or a terabyte of
+zeros. None of them may hang the process that opens a study, or fill its memory.
 """
 
 import errno
@@ -29,7 +29,7 @@ _FLAGS = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-# Possessive, and up to the end where a text does not end: linear in time, whatever it is given.
+# Possessive, and matches unterminated strings to the end: linear in time for any input.
 _STRINGS = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 _DIGITS = re.compile(rf"\d{{{MOST_DIGITS + 1}}}")
 _LEVELS, _STARTS = np.zeros(256, np.int8), np.zeros(256, bool)  # by letter
@@ -38,24 +38,24 @@ _STARTS[[*b"[{,"]] = True
 
 
 class UnreadableFile(OSError):  # noqa: N818 - an OSError like FileNotFoundError
-    """A file that is no regular one, or larger than expected; as text, why in a few words."""
+    """A file that is not a regular file, or is too large; its text is the reason in a few words."""
 
     def __str__(self) -> str:
-        """Return the reason without the number of the error."""
+        """Return the reason without the error number."""
         return str(self.strerror)
 
 
 def read_bytes(path: Path, most: int, *, follow: bool = False) -> bytes:
-    """Return the content of a regular file; a link at its place is not followed.
+    """Return the content of a regular file; a link is not followed.
 
     Args:
         path: The file.
         most: Its largest size, in bytes.
-        follow: Follow a link, for a file that the user has named and no stranger has.
+        follow: Whether to follow a link, for files that the user has named.
 
     Raises:
         UnreadableFile: If it is a link, a folder, a pipe or a device, or is larger.
-        OSError: If it cannot be read for another reason, as if it is not there.
+        OSError: If it cannot be read for another reason, such as a missing file.
 
     Example:
         >>> read_bytes(Path("/"), 10)
@@ -64,38 +64,38 @@ def read_bytes(path: Path, most: int, *, follow: bool = False) -> bytes:
     """
     with open_regular(path, most, follow=follow) as file:
         content = file.read(most + 1)
-    if len(content) > most:  # it has grown meanwhile
+    if len(content) > most:  # the file has grown meanwhile
         raise _too_large(path, most)
     return content
 
 
 def digest(path: Path, size: int) -> str:
-    """Return the SHA-256 of a regular file, in hexadecimal digits; memory holds little of it.
+    """Return the SHA-256 of a regular file, in hexadecimal digits, reading it in small pieces.
 
     Args:
         path: The file.
-        size: How many bytes it has to have.
+        size: Its expected size, in bytes.
 
     Raises:
         UnreadableFile: If it has another size, or as ``read_bytes`` says.
         OSError: If it cannot be read for another reason.
     """
     with open_regular(path, size) as file:
-        there = os.fstat(file.fileno()).st_size
-        if there != size:
-            said = f"it has {there:,} bytes in place of {size:,}"
-            raise UnreadableFile(errno.EINVAL, said, str(path))
+        actual = os.fstat(file.fileno()).st_size
+        if actual != size:
+            reason = f"it has {actual:,} bytes instead of {size:,}"
+            raise UnreadableFile(errno.EINVAL, reason, str(path))
         return file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def open_regular(path: Path, most: int, *, follow: bool = False) -> Iterator[BufferedReader]:
-    """Open a regular file to be read, for libraries that read from an open one.
+    """Open a regular file for reading, for libraries that read from an open file.
 
     Args:
         path: The file.
         most: Its largest size, in bytes.
-        follow: As ``read_bytes`` takes it.
+        follow: See ``read_bytes``.
 
     Raises:
         OSError: As ``read_bytes`` says.
@@ -118,12 +118,12 @@ def open_regular(path: Path, most: int, *, follow: bool = False) -> Iterator[Buf
         os.close(handle)
 
 
-def _check_regular(found: os.stat_result, path: Path, most: int) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _check_regular(status: os.stat_result, path: Path, most: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise UnreadableFile(errno.EISDIR, "it is a folder, not a file", str(path))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise UnreadableFile(errno.EINVAL, "it is not a regular file", str(path))
-    if found.st_size > most:
+    if status.st_size > most:
         raise _too_large(path, most)
 
 
@@ -132,11 +132,11 @@ def _too_large(path: Path, most: int) -> UnreadableFile:
 
 
 def names_in(folder: Path, most: int = MOST_NAMES) -> list[str]:
-    """Return the names in a folder, in order; none if it is not there, or is no folder.
+    """Return the sorted names in a folder; none if it does not exist or is not a folder.
 
     Args:
-        folder: The folder; a link to one is followed.
-        most: How many there may be.
+        folder: The folder; a link is followed.
+        most: The largest number of names.
 
     Raises:
         UnreadableFile: If there are more.
@@ -148,24 +148,24 @@ def names_in(folder: Path, most: int = MOST_NAMES) -> list[str]:
     """
     try:
         with os.scandir(folder) as entries:
-            found = [entry.name for entry in itertools.islice(entries, most + 1)]
+            names = [entry.name for entry in itertools.islice(entries, most + 1)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    if len(found) > most:
+    if len(names) > most:
         raise UnreadableFile(errno.EFBIG, f"it holds more than {most:,} names", str(folder))
-    return sorted(found)
+    return sorted(names)
 
 
 def parse_json(content: bytes) -> Any:  # noqa: ANN401
-    """Return what a JSON text says, if it is as harmless as ours are.
+    """Parse a JSON text within the limits that all our files keep.
 
     Args:
         content: UTF-8.
 
     Raises:
-        ValueError: If it is no JSON, is nested more deeply than 64 levels, holds more than 250,000
-            values, a number of more than 400 digits, infinity or NaN, a text that is no valid
-            Unicode, or a key twice.
+        ValueError: If it is not JSON, is nested more deeply than 64 levels, or holds more than
+            250,000 values, a number of more than 400 digits, infinity or NaN, invalid Unicode, or
+            a key twice.
 
     Example:
         >>> parse_json(b'{"format": 2}')
@@ -177,20 +177,20 @@ def parse_json(content: bytes) -> Any:  # noqa: ANN401
     text = content.decode("utf-8")
     _check_shape(_STRINGS.sub("", text))
     try:
-        said = json.loads(text, parse_constant=_refuse, object_pairs_hook=_table)
+        values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error}") from error
     try:
-        json.dumps(said, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError("it holds a text that is no valid Unicode") from error
     except ValueError as error:
         raise ValueError("it holds a number that is too large") from error
-    return said
+    return values
 
 
 def _check_shape(bare: str) -> None:
-    """Refuse nesting and numbers that a parser has to be protected from.
+    """Refuse nesting and numbers that would overload a parser.
 
     Args:
         bare: A JSON text without its strings.
@@ -204,12 +204,12 @@ def _check_shape(bare: str) -> None:
         raise ValueError(f"it holds a number of more than {MOST_DIGITS} digits")
 
 
-def _refuse(constant: str) -> float:
+def _refuse_constant(constant: str) -> float:
     raise ValueError(f"it holds {constant}, which is no JSON")
 
 
-def _table(pairs: Collection[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _unique_keys(pairs: Collection[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
         raise ValueError("it holds a key twice")
-    return found
+    return table

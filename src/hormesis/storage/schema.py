@@ -1,10 +1,9 @@
-"""What the manifest of a study says, as typed values that writer, reader and checks share.
+"""The manifest of a study as typed values, shared by writers, readers and checks.
 
-To add an entry that the package reads, add one line to the class that it belongs to (and one to
-``docs/study-format.md``), with a default unless every study has it, also those that are written
-already. What has to fit something else in the manifest stands in ``manifest_checks``; what has to
-fit a table, in ``table_checks.wrong_study``. Entries without a line are let pass and must not be
-believed.
+To add an entry that the package reads, add a field to its class (and a line to
+``docs/study-format.md``), with a default unless every existing study has the entry. Checks of
+entries against each other are in ``manifest_checks``; checks against a table are in
+``table_checks.study_fault``. Entries without a field are ignored and must not be used.
 """
 
 from collections.abc import Mapping
@@ -31,19 +30,19 @@ from hormesis.storage.validation import (
     Texts,
     Word,
     among,
-    typed,
+    convert,
 )
 
 UNFINISHED, FINISHED = "unfinished", "finished"
 MOST_SHARDS = 1 << 17
-_BINARY = ("accuracy", "top5")  # where a manifest does not say, as it was written before
+_BINARY = ("accuracy", "top5")  # for manifests of earlier versions, which do not say
 _Seconds = Annotated[float, Meta(ge=0, le=1e12)]
 _Seed = Annotated[int, Meta(ge=0, le=choices.MOST_SEED)]
 _NAN = float("nan")
 
 
 class Normalization(Entry, frozen=True):
-    """What is done to inputs in front of a network, a number a channel; empty for nothing."""
+    """Normalisation of the inputs, one number per channel; empty for none."""
 
     mean: list[Number]
     std: list[Number]
@@ -58,7 +57,7 @@ class NetworkEntry(Entry, frozen=True):
 
 
 class DataEntry(Entry, frozen=True):
-    """The samples that it was to be measured on."""
+    """The samples that were to be measured."""
 
     name: Text
     samples: Positive
@@ -68,8 +67,8 @@ class DataEntry(Entry, frozen=True):
     bounds: Range = (0.0, 1.0)
 
 
-class AskedAttack(Entry, frozen=True):
-    """The attack as it was asked for."""
+class AttackEntry(Entry, frozen=True):
+    """The attack as requested."""
 
     name: Word
     epsilon: Above0 | Annotated[str, among(("auto",))]
@@ -78,8 +77,8 @@ class AskedAttack(Entry, frozen=True):
     random_start: bool = False
 
 
-class AskedTargets(Entry, frozen=True):
-    """Which parameters were asked for."""
+class TargetsEntry(Entry, frozen=True):
+    """The requested parameters."""
 
     scope: Annotated[str, among(choices.SCOPES)]
     per: Annotated[str, among(choices.GRANULARITIES)]
@@ -88,8 +87,8 @@ class AskedTargets(Entry, frozen=True):
     kinds: Texts | None = None
 
 
-class AskedSweep(Entry, frozen=True):
-    """How they were asked to be filtered."""
+class SweepEntry(Entry, frozen=True):
+    """The requested sweep."""
 
     filters: Annotated[list[Word], Meta(min_length=1, max_length=64)]
     thresholds: Annotated[int, Meta(ge=2, le=choices.MOST_THRESHOLDS)]
@@ -102,8 +101,8 @@ class AskedSweep(Entry, frozen=True):
     until: Above0 | Annotated[str, among((choices.CERTAIN,))] | None = None
 
 
-class AskedMetric(Entry, frozen=True):
-    """What was measured of each sample."""
+class MetricEntry(Entry, frozen=True):
+    """The metric that was measured for each sample."""
 
     name: Text
     higher_is_better: bool
@@ -122,24 +121,24 @@ class ScoringEntry(Entry, frozen=True):
     population: Annotated[str, among(choices.POPULATIONS)] = Scoring.population
 
     def as_scoring(self) -> Scoring:
-        """Return the setting that the entry is of."""
+        """Return the entry as a ``Scoring``."""
         return Scoring(**msgspec.structs.asdict(self))
 
 
 class QuestionEntry(Entry, frozen=True):
-    """What was asked: two studies with the same question have the same results."""
+    """The request: two studies with the same question have the same results."""
 
     network: NetworkEntry
     data: DataEntry
-    attack: AskedAttack
-    targets: AskedTargets
-    sweep: AskedSweep
-    metric: AskedMetric = field(name="performance")
+    attack: AttackEntry
+    targets: TargetsEntry
+    sweep: SweepEntry
+    metric: MetricEntry = field(name="performance")
     until: ScoringEntry | None = None
 
 
 class ChosenEpsilon(Entry, frozen=True):
-    """How ``auto`` found the magnitude of the attack."""
+    """How ``auto`` chose the magnitude of the attack."""
 
     epsilon: Above0 = _NAN
     clean: Share = _NAN
@@ -159,26 +158,26 @@ class RunAttack(Entry, frozen=True):
 
 
 class MetricProperties(Entry, frozen=True):
-    """What a metric is like; None where that was not written."""
+    """Properties of the metric; None if not recorded."""
 
     binary: bool | None = None
 
 
 class Shards(Entry, frozen=True):
-    """Where shards begin and end; none in a study of format 1."""
+    """The edges of the shards; none in a study of format 1."""
 
     edges: Annotated[list[Count], Meta(min_length=2, max_length=MOST_SHARDS + 1)]
-    there: list[tuple[int, int]] = field(default_factory=list)  # in memory alone
+    measured: list[tuple[int, int]] = field(name="there", default_factory=list)  # never written
 
 
 class OriginRecipe(Entry, frozen=True):
-    """How the network was trained, as far as a comparison of studies tells of it."""
+    """Settings of the training that comparisons of studies show."""
 
     seed: _Seed | None = None
 
 
 class OriginQuestion(Entry, frozen=True):
-    """What its training asked."""
+    """The question of the training."""
 
     network: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -186,13 +185,13 @@ class OriginQuestion(Entry, frozen=True):
 
 
 class OriginTraining(Entry, frozen=True):
-    """The manifest of its training."""
+    """The manifest of the training."""
 
     question: OriginQuestion = field(default_factory=OriginQuestion)
 
 
 class Origin(Entry, frozen=True):
-    """Where the network comes from, as far as that is known."""
+    """Where the network comes from, as far as recorded."""
 
     epoch: Annotated[int, Meta(ge=0, le=10**9)] | None = None
     run: Text = ""
@@ -200,7 +199,7 @@ class Origin(Entry, frozen=True):
 
 
 class BaseEntry(Entry, frozen=True):
-    """Mean performance of the unfiltered network; of no samples before there is any."""
+    """Mean performance of the unfiltered network; ``samples`` is 0 until something is measured."""
 
     clean: Number
     adversarial: Number
@@ -213,7 +212,7 @@ class BaseEntry(Entry, frozen=True):
 
 
 class EvidenceEntry(Entry, frozen=True):
-    """How claims, or figures, were put to another test; with an empty key, they were not."""
+    """How a confirmation or cross-check was made; an empty key means that it was not."""
 
     key: Text = ""
     level: Number = 0.0
@@ -228,7 +227,7 @@ class EvidenceEntry(Entry, frozen=True):
 
 
 class Settled(Entry, frozen=True):
-    """Targets that were settled before others."""
+    """Targets that were settled before the last sample."""
 
     samples: Annotated[int, Meta(ge=2, le=1 << 53)]
     clean: Number
@@ -237,21 +236,21 @@ class Settled(Entry, frozen=True):
 
 
 class TapeNode(Entry, frozen=True):
-    """A step on the way of the data: its parameters, and the places of what feeds it."""
+    """A node of the data flow: its parameters, and the indices of the nodes that feed it."""
 
     targets: Texts
     after: Annotated[list[Count], Meta(max_length=1_000_000)]
 
 
 class AuditEntry(Entry, frozen=True):
-    """How many outcomes the plain loop measured again, and how many of these were different."""
+    """Number of outcomes that the plain loop measured again, and how many of them differed."""
 
     outcomes: Count = 0
     different: Count = 0
 
 
 class SessionEntry(Entry, frozen=True):
-    """How the study was carried out; none of it changes a result."""
+    """How the study was carried out; nothing here changes a result."""
 
     engine: Word = ""
     workers: Count = 0
@@ -265,7 +264,7 @@ class SessionEntry(Entry, frozen=True):
 
 
 class Manifest(Entry, frozen=True):
-    """All that the manifest of a study says and the package reads.
+    """All entries of a study's manifest that the package reads.
 
     Example:
         >>> manifest_of({"question": {"network": {"name": 3}}})
@@ -295,34 +294,34 @@ class Manifest(Entry, frozen=True):
 
     @property
     def finished(self) -> bool:
-        """Whether all was measured that was asked for."""
+        """Whether everything that was requested has been measured."""
         return self.state == FINISHED
 
     @property
     def binary(self) -> bool:
         """Whether the metric of a sample is 0 or 1, so that means are shares of the samples."""
-        known = self.metric.binary
-        return self.question.metric.name in _BINARY if known is None else known
+        recorded = self.metric.binary
+        return self.question.metric.name in _BINARY if recorded is None else recorded
 
     @property
     def planned(self) -> int | None:
-        """Number of samples there were, if the sweep chose when to stop; else None."""
+        """Number of samples available, if the sweep chose when to stop; else None."""
         return None if self.question.sweep.until is None else self.question.data.samples
 
 
 def manifest_of(values: Mapping[str, Any]) -> Manifest:
-    """Return what the manifest of a study says; entries may still disagree with each other.
+    """Return the manifest of a study as typed values; entries may still contradict each other.
 
     Args:
-        values: As JSON has them.
+        values: The manifest, parsed from JSON.
 
     Raises:
-        ValueError: If one is missing or of another kind, as a part of a sentence.
+        ValueError: If an entry is missing or has the wrong type, as a part of a sentence.
     """
-    missing = [one.encode_name for one in msgspec.structs.fields(Manifest) if one.required]
-    missing += ["study", "shards"] if values.get("state") == UNFINISHED else ["base"]
-    missing += ["study"] if "shards" in values else []
-    for name in missing:
+    required = [entry.encode_name for entry in msgspec.structs.fields(Manifest) if entry.required]
+    required += ["study", "shards"] if values.get("state") == UNFINISHED else ["base"]
+    required += ["study"] if "shards" in values else []
+    for name in required:
         if name not in values:
             raise ValueError(f"it lacks `{name}`")
-    return typed(dict(values), Manifest)
+    return convert(dict(values), Manifest)

@@ -1,4 +1,4 @@
-"""JSON files that end with a checksum of themselves."""
+"""JSON files that end with a checksum of their content."""
 
 import json
 from collections.abc import Mapping
@@ -9,38 +9,39 @@ from typing import Any
 from hormesis.storage.safe_read import parse_json, read_bytes
 
 _SEAL = "sha256"
-_SPELLED_AGAIN = 1 << 20  # bytes of a file whose values are spelled anew for its checksum
+_MOST_REENCODED = 1 << 20  # bytes of a file whose values are encoded again to verify its checksum
 
 
-def sealed(values: Mapping[str, Any]) -> bytes:
-    """Return plain values as JSON that ends with a checksum of itself.
+def dump_sealed(values: Mapping[str, Any]) -> bytes:
+    """Encode plain values as JSON that ends with a checksum.
 
     Args:
-        values: What the file shall say; an entry ``sha256`` is replaced.
+        values: The values; an entry ``sha256`` is replaced.
 
     Raises:
-        ValueError: If it holds a number that JSON does not know.
+        ValueError: If a number is infinite or NaN.
 
     Example:
-        >>> unsealed(sealed({"epoch": 3}))
+        >>> parse_sealed(dump_sealed({"epoch": 3}))
         {'epoch': 3}
     """
     bare = {key: value for key, value in values.items() if key != _SEAL}
-    text = _spelled({**bare, _SEAL: sha256(_spelled(bare).encode()).hexdigest()})
+    text = _dump({**bare, _SEAL: sha256(_dump(bare).encode()).hexdigest()})
     return (text + "\n").encode()
 
 
-def unsealed(content: bytes) -> dict[str, Any]:
-    """Return what a file says, without its checksum; one without any is taken as it is.
+def parse_sealed(content: bytes) -> dict[str, Any]:
+    """Return the values of a file without its checksum; a file without a checksum is accepted.
 
     Args:
-        content: As ``sealed`` returns it.
+        content: The file, see ``dump_sealed``.
 
     Raises:
-        ValueError: If it is no JSON table as ``parse_json`` takes it, or its checksum does not fit.
+        ValueError: If it is not a JSON table within the limits of ``parse_json``, or its checksum
+            does not match.
 
     Example:
-        >>> unsealed(sealed({"epoch": 3}).replace(b"3", b"4"))
+        >>> parse_sealed(dump_sealed({"epoch": 3}).replace(b"3", b"4"))
         Traceback (most recent call last):
         ValueError: its checksum does not fit
     """
@@ -50,57 +51,57 @@ def unsealed(content: bytes) -> dict[str, Any]:
 
 
 def parse_table(content: bytes) -> dict[str, Any]:
-    """Return what a file says, with its checksum, which is not looked at.
+    """Return the values of a file with its checksum, which is not verified.
 
     Raises:
-        ValueError: If it is no JSON table as ``parse_json`` takes it.
+        ValueError: If it is not a JSON table within the limits of ``parse_json``.
     """
     try:
         values = parse_json(content)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(values, dict):
-        raise ValueError("it is no table of names and values")
+        raise ValueError("it is not a table of names and values")
     return values
 
 
 def check_seal(values: dict[str, Any], content: bytes) -> None:
-    """Take the checksum out of what a file says.
+    """Verify the checksum of a file, and remove it from the values.
 
-    Of a large one, whose values take long to spell again, the bytes have to be those we write.
+    A large file, which would take long to encode again, must have exactly the bytes that we write.
 
     Args:
-        values: What ``parse_table`` returned; it is changed.
+        values: What ``parse_table`` returned; its checksum is removed.
         content: The file.
 
     Raises:
-        ValueError: If the checksum does not fit.
+        ValueError: If the checksum does not match.
     """
     seal = values.pop(_SEAL, None)
     if seal is None:
         return
     ending = b',\n  "%s": "%s"\n}\n' % (_SEAL.encode(), str(seal).encode("ascii", "replace"))
     if content.endswith(ending):
-        spelled = content.removesuffix(ending) + b"\n}"
+        encoded = content.removesuffix(ending) + b"\n}"
     else:
-        spelled = _spelled(values).encode() if len(content) <= _SPELLED_AGAIN else b""
-    if seal != sha256(spelled).hexdigest():
+        encoded = _dump(values).encode() if len(content) <= _MOST_REENCODED else b""
+    if seal != sha256(encoded).hexdigest():
         raise ValueError("its checksum does not fit")
 
 
 def read_sealed(path: Path, most: int) -> dict[str, Any]:
-    """Return what a file says that ``sealed`` has made.
+    """Read a file that ``dump_sealed`` made.
 
     Args:
         path: The file.
         most: Its largest size, in bytes.
 
     Raises:
-        OSError: If it cannot be read, is no regular file or is larger.
-        ValueError: As ``unsealed`` says.
+        OSError: If it cannot be read, is not a regular file or is larger.
+        ValueError: See ``parse_sealed``.
     """
-    return unsealed(read_bytes(path, most))
+    return parse_sealed(read_bytes(path, most))
 
 
-def _spelled(values: Mapping[str, Any]) -> str:
+def _dump(values: Mapping[str, Any]) -> str:
     return json.dumps(values, indent=2, allow_nan=False)

@@ -1,7 +1,7 @@
-"""One shard as a file: a safetensors file whose bytes depend on its content alone, sealed.
+"""The file of a shard: a safetensors file with a checksum, its bytes determined by its content.
 
-The checksum covers the header and everything behind it, so that no bit that means something can
-change unseen. The header also says which study the shard belongs to, and of which samples it is.
+The checksum covers the header and the data, so that every change is noticed. The header also names
+the study and the samples of the shard.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from hormesis.storage.safe_read import names_in, parse_json, read_bytes
 
 FORMAT = 2
 MOST_HEADER = 1 << 16  # bytes
-MOST_SAMPLES = 1 << 10  # of a shard; those that are written have 256 at most
-MOST_REMOVALS = 1 << 16  # of a shard, where no table says how many there are
+MOST_SAMPLES = 1 << 10  # of a shard; we write at most 256
+MOST_REMOVALS = 1 << 16  # of a shard, where no table says how many it has
 _SEAL = "sha256"
 _NAME = re.compile(r"(\d{8}|[1-9]\d{8,14})\.safetensors", re.ASCII)
-# What is raised for files that are damaged, or crafted to look like a shard.
+# What damaged or malicious files raise.
 READ_ERRORS = (
     AttributeError,
     LookupError,
@@ -42,9 +42,9 @@ class Shard:
     """The outcomes of a fixed block of samples.
 
     Args:
-        first: Place of its first sample in the order of the study.
-        outcomes: What was measured.
-        study: Identity of the study that it belongs to.
+        first: Index of its first sample, in the order of measurement.
+        outcomes: The measurements.
+        study: Identity of its study.
         inputs: Fingerprint of its samples.
     """
 
@@ -64,31 +64,31 @@ def file_of(folder: Path, first: int) -> Path:
 
     Args:
         folder: The folder of the shards.
-        first: Place of its first sample.
+        first: Index of its first sample.
     """
     return folder / f"{first:08d}.safetensors"
 
 
 def firsts_in(folder: Path) -> list[int]:
-    """Return the places of the first samples of all shards in a folder, in order.
+    """Return the index of the first sample of each shard in a folder, in order.
 
     Raises:
         OSError: If the folder cannot be read, or holds too many names.
     """
-    found = (_NAME.fullmatch(name) for name in names_in(folder))
-    return sorted(int(match[1]) for match in found if match)
+    matches = (_NAME.fullmatch(name) for name in names_in(folder))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def read_shard(folder: Path, first: int, most: int) -> bytes | None:
-    """Return the file of a shard, or None if it is not there.
+    """Return the bytes of a shard's file, or None if it does not exist.
 
     Args:
         folder: The folder of the shards.
-        first: Place of its first sample.
+        first: Index of its first sample.
         most: Its largest size, in bytes; see ``most_bytes``.
 
     Raises:
-        OSError: If it cannot be read, is no regular file, or larger.
+        OSError: If it cannot be read, is not a regular file, or is larger.
     """
     try:
         return read_bytes(file_of(folder, first), most)
@@ -97,7 +97,7 @@ def read_shard(folder: Path, first: int, most: int) -> bytes | None:
 
 
 def most_bytes(removals: int) -> int:
-    """Return how large a shard with so many removals may be.
+    """Return the largest size in bytes of a shard with so many removals.
 
     Example:
         >>> most_bytes(1000) // 1000
@@ -107,7 +107,7 @@ def most_bytes(removals: int) -> int:
 
 
 def pack(shard: Shard) -> bytes:
-    """Return a shard as a file holds it; outcomes of 0 and 1 alone as bits."""
+    """Return the bytes of a shard's file; outcomes that are all 0 or 1 are stored as bits."""
     outcomes = shard.outcomes
     arrays: dict[str, np.ndarray] = {"changed": outcomes.changed}
     if outcomes.measured is not None:
@@ -128,19 +128,19 @@ def pack(shard: Shard) -> bytes:
         "samples": str(shard.samples),
         "binary": str(binary).lower(),
     }
-    # The library writes metadata in an order that differs from call to call.
-    header, body = _opened(safetensors.numpy.save(arrays))
+    # safetensors writes metadata in an order that differs between calls.
+    header, body = _split(safetensors.numpy.save(arrays))
     sealed = {**metadata, _SEAL: _checksum({"__metadata__": metadata, **header}, body)}
-    text = _spelled({"__metadata__": sealed, **header})
+    text = _dump_header({"__metadata__": sealed, **header})
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + body
 
 
 def unpack(name: str, content: bytes) -> Shard:
-    """Return the shard that a file holds.
+    """Return the shard in a file.
 
     Args:
-        name: What to call the file.
+        name: Name of the file in messages.
         content: Its bytes.
 
     Raises:
@@ -162,61 +162,61 @@ def unpack(name: str, content: bytes) -> Shard:
             if key in arrays
         }
         outcomes = StoredOutcomes(*values, changed=changed, measured=measured, **idle)
-        said = (metadata.get(key, "") for key in ("study", "inputs"))
-        return Shard(int(metadata["first"]), outcomes, *said)
+        names = (metadata.get(key, "") for key in ("study", "inputs"))
+        return Shard(int(metadata["first"]), outcomes, *names)
     except READ_ERRORS as error:
         raise StudyError(f"The outcomes in {name} are damaged: {error}.") from error
 
 
 def _check_arrays(arrays: Mapping[str, np.ndarray], samples: int, *, bits: bool) -> None:
-    """Refuse arrays of other shapes or types than their shard claims, before they are unpacked.
+    """Refuse arrays whose shape or dtype contradicts the header, before they are unpacked.
 
     Raises:
-        KeyError: If one is missing.
-        ValueError: For all else.
+        KeyError: If an array is missing.
+        ValueError: If an array has another shape or dtype.
     """
     width, kind = (-(-samples // 8), np.uint8) if bits else (samples, np.float32)
     removals = arrays["changed"].shape[:1]
-    bytes_of = -(-samples // 8)
-    idle = {"base_idle": (np.uint8, (2, bytes_of)), "idle": (np.uint8, (*removals, 2, bytes_of))}
-    wanted = {
+    packed = -(-samples // 8)
+    idle = {"base_idle": (np.uint8, (2, packed)), "idle": (np.uint8, (*removals, 2, packed))}
+    expected = {
         **dict.fromkeys(NAMES[:2], (kind, (width,))),
         **dict.fromkeys(NAMES[2:], (kind, (*removals, width))),
         **{name: (np.bool_, removals) for name in ("changed", "measured") if name in arrays},
         **{name: shape for name, shape in idle.items() if name in arrays},
     }
-    for name, (dtype, shape) in wanted.items():
-        found = arrays[name]
-        if samples < 1 or found.dtype != dtype or found.shape != shape:
+    for name, (dtype, shape) in expected.items():
+        array = arrays[name]
+        if samples < 1 or array.dtype != dtype or array.shape != shape:
             raise ValueError(
-                f"it holds `{name}` of shape {list(found.shape)}, not what it claims for {samples} "
+                f"it holds `{name}` of shape {list(array.shape)}, not what it claims for {samples} "
                 "samples"
             )
 
 
 def check(content: bytes) -> dict[str, str]:
-    """Return what a shard's header says, once its checksum fits.
+    """Return the metadata of a shard, after verifying its checksum.
 
     Raises:
-        KeyError: If the header lacks something.
-        TypeError: If the header is of another form.
-        ValueError: If the checksum does not fit, or there is no header.
+        KeyError: If the header lacks an entry.
+        TypeError: If the header is not a table.
+        ValueError: If the checksum does not match, or there is no header.
     """
-    header, body = _opened(content)
+    header, body = _split(content)
     metadata = dict(header["__metadata__"])
     seal = metadata.pop(_SEAL)
     if metadata["format"] == "1":
-        said = " ".join(metadata[name] for name in ("format", "first", "samples", "binary"))
-        found = hashlib.sha256(said.encode() + body).hexdigest()
+        header_text = " ".join(metadata[name] for name in ("format", "first", "samples", "binary"))
+        checksum = hashlib.sha256(header_text.encode() + body).hexdigest()
     else:
-        found = _checksum({**header, "__metadata__": metadata}, body)
-    if seal != found:
+        checksum = _checksum({**header, "__metadata__": metadata}, body)
+    if seal != checksum:
         raise ValueError("its checksum does not fit")
     return metadata
 
 
-def _opened(content: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the header of a safetensors file, and the data behind it."""
+def _split(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the header of a safetensors file, and the data after it."""
     end = 8 + int.from_bytes(content[:8], "little")
     if end > 8 + MOST_HEADER:
         raise ValueError("its header is too long")
@@ -230,8 +230,8 @@ def _opened(content: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _checksum(header: Mapping[str, Any], body: bytes) -> str:
-    return hashlib.sha256(_spelled(header) + body).hexdigest()
+    return hashlib.sha256(_dump_header(header) + body).hexdigest()
 
 
-def _spelled(header: Mapping[str, Any]) -> bytes:
+def _dump_header(header: Mapping[str, Any]) -> bytes:
     return json.dumps(header, separators=(",", ":")).encode()

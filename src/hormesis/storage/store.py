@@ -1,4 +1,4 @@
-"""Where the shards of a study lie, a folder or memory, and which of them are whole."""
+"""The stores of shards, a folder or memory, and checks of the shards in them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,30 +20,30 @@ from hormesis.storage.shards import (
 )
 
 Span = tuple[int, int]
-"""The places of a shard's first sample and of the one behind its last."""
+"""Index of a shard's first sample, and of the first sample after it."""
 _REMEDY = "; the command that made the study measures them again."
 
 
 @dataclass(frozen=True)
 class MemoryStore:
-    """Shards of a study that is not written."""
+    """Shards of a study that is kept in memory."""
 
     contents: dict[int, bytes] = field(default_factory=dict)
 
     def put(self, first: int, content: bytes) -> None:
-        """Keep a shard."""
+        """Store a shard."""
         self.contents[first] = content
 
     def get(self, first: int) -> bytes | None:
-        """Return a shard."""
+        """Return a shard, or None if it is missing."""
         return self.contents.get(first)
 
     def drop(self, first: int) -> None:
-        """Forget a shard."""
+        """Delete a shard."""
         self.contents.pop(first, None)
 
     def firsts(self) -> list[int]:
-        """Return the places of all shards."""
+        """Return the index of the first sample of each shard, in order."""
         return sorted(self.contents)
 
 
@@ -53,8 +53,8 @@ class FolderStore:
 
     Args:
         study: The folder of the study.
-        check: Called before anything is written or deleted, to make sure that it may be.
-        most: How many bytes a shard may have, see ``most_bytes``; larger ones are not read.
+        check: Called before every write, to make sure that this process still holds the folder.
+        most: Largest size of a shard in bytes, see ``most_bytes``; larger files are not read.
     """
 
     study: Path
@@ -76,7 +76,7 @@ class FolderStore:
         write_file(self.path(first), content)
 
     def get(self, first: int) -> bytes | None:
-        """Read a shard."""
+        """Read a shard, or return None if it is missing."""
         return read_shard(self.study / OUTCOMES, first, self.most)
 
     def drop(self, first: int) -> None:
@@ -85,7 +85,7 @@ class FolderStore:
         self.path(first).unlink(missing_ok=True)
 
     def firsts(self) -> list[int]:
-        """Return the places of all shards.
+        """Return the index of the first sample of each shard, in order.
 
         Raises:
             StudyError: If their folder cannot be read.
@@ -100,16 +100,16 @@ class FolderStore:
 
 
 Store = FolderStore | MemoryStore
-"""Shards as bytes, by the place of their first sample."""
+"""A store of shards, as bytes by the index of their first sample."""
 
 
 def whole_shards(store: Store, edges: Sequence[int], study: str) -> tuple[list[Span], list[Span]]:
-    """Return the shards that are whole, and those that are damaged; others are missing.
+    """Return the spans of valid shards, and of damaged ones; all others are missing.
 
     Args:
-        store: Where they lie.
+        store: The shards.
         edges: Where shards begin and end.
-        study: The study that they should belong to.
+        study: Identity of the study that they should belong to.
     """
     whole, damaged = list[Span](), list[Span]()
     for span in pairwise(edges):
@@ -124,7 +124,7 @@ def whole_shards(store: Store, edges: Sequence[int], study: str) -> tuple[list[S
 
 
 def foreign_shards(store: Store, study: str) -> int:
-    """Return how many shards, whole in themselves, belong to another study."""
+    """Return the number of valid shards that belong to another study."""
     count = 0
     for first in store.firsts():
         try:
@@ -135,47 +135,47 @@ def foreign_shards(store: Store, study: str) -> int:
 
 
 def shard_fault(content: bytes, span: Span, study: str) -> str:
-    """Return what is wrong with a shard, in a few words; nothing if it is whole.
+    """Return what is wrong with a shard, in a few words; an empty string if it is valid.
 
     Args:
-        content: Its file.
-        span: Of which samples it should be.
-        study: The study that it should belong to.
+        content: The bytes of its file.
+        span: The samples that it should hold.
+        study: Identity of the study that it should belong to.
     """
     try:
-        said = check(content)
-        first, samples = int(said["first"]), int(said["samples"])
+        metadata = check(content)
+        first, samples = int(metadata["first"]), int(metadata["samples"])
     except (KeyError, ValueError, TypeError) as error:
         return f"{error}"
-    if said.get("study", "") != study:
+    if metadata.get("study", "") != study:
         return "it belongs to another study"
-    # A sweep that chose when to stop may have stopped within a shard.
+    # A sweep that chooses when to stop may stop within a shard.
     if first != span[0] or not 0 < samples <= span[1] - span[0]:
-        return f"it is of the samples from {first} up to {first + samples}"
+        return f"it holds samples {first} to {first + samples}"
     return ""
 
 
 def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Return neighbouring spans as one.
+    """Merge neighbouring spans.
 
     Example:
         >>> merge_spans([(0, 4), (4, 8), (12, 16)])
         ((0, 8), (12, 16))
     """
-    found = list[Span]()
+    merged = list[Span]()
     for first, end in spans:
-        if found and found[-1][1] == first:
-            found[-1] = (found[-1][0], end)
+        if merged and merged[-1][1] == first:
+            merged[-1] = (merged[-1][0], end)
         else:
-            found.append((first, end))
-    return tuple(found)
+            merged.append((first, end))
+    return tuple(merged)
 
 
 def read_spans(store: Store, spans: Iterable[Span], study: str) -> Iterator[StoredOutcomes]:
-    """Yield the outcomes of some shards, in their order.
+    """Yield the outcomes of some shards, in order.
 
     Raises:
-        StudyError: If one is missing, damaged, or of another study.
+        StudyError: If a shard is missing, damaged, or of another study.
     """
     removals = None
     for span in spans:
@@ -194,10 +194,10 @@ def read_spans(store: Store, spans: Iterable[Span], study: str) -> Iterator[Stor
 
 
 def read_blocks(store: Store) -> Iterator[StoredOutcomes]:
-    """Yield the outcomes of a study that does not say where its shards end, as of format 1.
+    """Yield the outcomes of a study of format 1, whose manifest does not list its shards.
 
     Raises:
-        StudyError: If there are none, one is damaged, or one is missing.
+        StudyError: If there are no shards, or one is damaged or missing.
     """
     samples, removals = 0, None
     for first in store.firsts():

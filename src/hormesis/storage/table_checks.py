@@ -1,4 +1,4 @@
-"""What a table from elsewhere claims, checked before anything believes it."""
+"""Checks of tables from untrusted files, made before any value is used."""
 
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -17,13 +17,16 @@ from hormesis.storage.schema import Manifest
 MOST_ROWS = 20_000_000  # of a table
 MOST_COLUMNS = 64 + MOST_DRAWS
 MOST_CELLS = 64 * MOST_ROWS
-MOST_FOOTER = 1 << 20  # bytes of what a Parquet file says of itself at its end
-MOST_PARTS = 4096  # columns of groups of rows
-# A table in memory is as large as its file times `MOST_GROWTH`, or `FREE_ROOM` bytes, at most.
+MOST_FOOTER = 1 << 20  # bytes of the metadata at the end of a Parquet file
+MOST_PARTS = 4096  # column chunks
+# A table in memory takes at most `MOST_GROWTH` times the bytes of its file, or `FREE_ROOM` bytes.
 MOST_GROWTH, FREE_ROOM = 40, 1 << 25
-_PACKED = ("SNAPPY", "UNCOMPRESSED")  # as ours are; others make gigabytes of a few bytes
-_ENCODED = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"}
-# What pyarrow and pandas raise for a table that is damaged, or crafted to look like one.
+_COMPRESSIONS = (
+    "SNAPPY",
+    "UNCOMPRESSED",
+)  # those of our files; others expand a few bytes to gigabytes
+_ENCODINGS = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"}
+# What pyarrow and pandas raise for damaged or malicious tables.
 TABLE_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -36,7 +39,7 @@ TABLE_ERRORS = (
     ValueError,
     pyarrow.ArrowException,
 )
-# The kinds of NumPy's types that a column may have; "t" stands for texts.
+# The allowed NumPy dtype kinds of a column; "t" stands for texts.
 KINDS = {
     **dict.fromkeys(("target", "filter", "kind", "shape", "reason", "score"), "t"),
     **dict.fromkeys(("stress", "attack"), "t"),
@@ -48,7 +51,7 @@ KINDS = {
     **dict.fromkeys(("clean", "adversarial", "minimum", "maximum"), "f"),
     **dict.fromkeys(("changed", "tested"), "b"),
 }
-# What the values of a column lie between; of all others nothing is taken for granted.
+# The ranges of the values of a column; other columns are not limited.
 _BETWEEN = {
     **dict.fromkeys(("density", "progress"), (0.0, 1.0)),
     **dict.fromkeys(("zeroed", "size"), (0, 1 << 40)),
@@ -60,25 +63,25 @@ _MEANS = ("clean", "adversarial", "random_clean", "random_adversarial")
 
 
 def parse_parquet(content: bytes) -> pd.DataFrame:
-    """Return the table of a Parquet file, whose few bytes may stand for more than memory holds.
+    """Return the table of a Parquet file, after checking that it fits into memory.
 
     Raises:
-        ValueError: If it is larger than any of ours, or packed in another way.
+        ValueError: If it is larger than any of our tables, or uses another compression.
     """
     if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
-        raise ValueError("it is no Parquet file")
+        raise ValueError("it is not a Parquet file")
     if int.from_bytes(content[-8:-4], "little") > MOST_FOOTER:
-        raise ValueError("it says too much of itself")
-    opened = pyarrow.parquet.ParquetFile(
+        raise ValueError("its metadata are too large")
+    parquet = pyarrow.parquet.ParquetFile(
         BytesIO(content),
         thrift_string_size_limit=MOST_FOOTER,
         thrift_container_size_limit=MOST_FOOTER,
     )
-    _check_parts(opened.metadata, len(content))
-    rows, columns = opened.metadata.num_rows, opened.metadata.num_columns
+    _check_metadata(parquet.metadata, len(content))
+    rows, columns = parquet.metadata.num_rows, parquet.metadata.num_columns
     plain = (pyarrow.types.is_boolean, pyarrow.types.is_integer, pyarrow.types.is_floating)
     texts = list[str]()
-    for field in opened.schema_arrow:
+    for field in parquet.schema_arrow:
         if pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type):
             texts.append(field.name)
         elif not any(kind(field.type) for kind in plain) and (rows or field.type != "null"):
@@ -86,35 +89,39 @@ def parse_parquet(content: bytes) -> pd.DataFrame:
     room = max(FREE_ROOM, MOST_GROWTH * len(content)) - 8 * rows * columns
     if room < 0:
         raise ValueError(f"it claims {rows:,} rows of {columns:,} columns")
-    if texts:  # one long text, repeated, takes next to nothing in the file
-        known = pyarrow.parquet.read_table(BytesIO(content), columns=texts, read_dictionary=texts)
-        known.validate(full=True)  # pandas takes other bytes for texts
-        size = sum(_written_out(column) for column in known.columns)
+    if texts:  # a long text that is repeated takes few bytes in the file
+        encoded = pyarrow.parquet.read_table(BytesIO(content), columns=texts, read_dictionary=texts)
+        encoded.validate(full=True)  # pandas accepts invalid UTF-8
+        size = sum(_decoded_size(column) for column in encoded.columns)
         if size > room:
             raise ValueError(f"its texts take {size:,} bytes")
-    return opened.read().to_pandas(ignore_metadata=True)
+    return parquet.read().to_pandas(ignore_metadata=True)
 
 
-def _check_parts(said: Any, size: int) -> None:  # noqa: ANN401
-    """Refuse more rows and columns than any of our tables has, and other ways to pack them.
+def _check_metadata(metadata: Any, size: int) -> None:  # noqa: ANN401
+    """Refuse more rows and columns than our tables have, and other compressions.
 
     Args:
-        said: What the file says of itself.
-        size: Its bytes.
+        metadata: The metadata of the Parquet file.
+        size: Bytes of the file.
     """
-    rows, columns, groups = said.num_rows, said.num_columns, said.num_row_groups
+    rows, columns, groups = metadata.num_rows, metadata.num_columns, metadata.num_row_groups
     large = columns > MOST_COLUMNS or rows * columns > MOST_CELLS or groups * columns > MOST_PARTS
     if not 0 <= rows <= MOST_ROWS or large:
         raise ValueError(f"it claims {rows:,} rows of {columns:,} columns")
-    parts = [said.row_group(one).column(two) for one in range(groups) for two in range(columns)]
+    parts = [
+        metadata.row_group(group).column(column)
+        for group in range(groups)
+        for column in range(columns)
+    ]
     if sum(part.total_compressed_size for part in parts) > size:
         raise ValueError("it claims more bytes than it has")
     for part in parts:
-        if part.compression not in _PACKED or not {*part.encodings} <= _ENCODED:
-            raise ValueError(f"its column {part.path_in_schema} is packed in another way than ours")
+        if part.compression not in _COMPRESSIONS or not {*part.encodings} <= _ENCODINGS:
+            raise ValueError(f"its column {part.path_in_schema} has an unknown compression")
 
 
-def _written_out(column: pyarrow.ChunkedArray) -> int:
+def _decoded_size(column: pyarrow.ChunkedArray) -> int:
     longest = 0
     for chunk in column.chunks:
         values = chunk.dictionary if hasattr(chunk, "dictionary") else chunk
@@ -123,20 +130,20 @@ def _written_out(column: pyarrow.ChunkedArray) -> int:
     return longest * len(column)
 
 
-def wrong_column(
-    table: pd.DataFrame, columns: tuple[str, ...], of: Mapping[str, str] = KINDS
+def column_fault(
+    table: pd.DataFrame, columns: tuple[str, ...], kinds_of: Mapping[str, str] = KINDS
 ) -> str:
-    """Return what is wrong with one of the columns, or nothing.
+    """Return what is wrong with one of the columns, as a part of a sentence, or an empty string.
 
     Args:
-        table: Any.
-        columns: Those that it has to have.
-        of: The kinds of types that columns may have.
+        table: Any table.
+        columns: The columns that it must have.
+        kinds_of: The allowed dtype kinds of each column.
     """
     for name in columns:
         if name not in table.columns:
             return f"lacks the column {name}"
-        column, kinds = table[name], of.get(name)
+        column, kinds = table[name], kinds_of.get(name)
         if not isinstance(column, pd.Series):
             return f"has the column {name} twice"
         if kinds == "t":
@@ -150,12 +157,12 @@ def wrong_column(
         if not isinstance(column, pd.Series) or column.dtype.kind not in "iuf":
             continue
         if not column.between(least, most).all():
-            return f"has values in its column {name} that cannot be there"
+            return f"has impossible values in its column {name}"
     return ""
 
 
-# Columns of the tables of a retraining, by the kinds of NumPy's types.
-_RETRAINED = {
+# The allowed dtype kinds of the columns of a retraining's tables.
+_RETRAINING_KINDS = {
     **dict.fromkeys(("arm", "attack", "verdict"), "t"),
     **dict.fromkeys(("seed", "sample", "samples"), "iu"),
     **dict.fromkeys(("epsilon", "accuracy", "difference", "low", "high"), "f"),
@@ -163,20 +170,18 @@ _RETRAINED = {
 }
 
 
-def wrong_retrained(table: pd.DataFrame, columns: tuple[str, ...]) -> str:
-    """Return what is wrong with a table of a retraining, as a part of a sentence, or nothing.
+def retrained_fault(table: pd.DataFrame, columns: tuple[str, ...]) -> str:
+    """Return what is wrong with a table of a retraining, or an empty string.
 
     Args:
-        table: Any.
-        columns: Those that it has to have.
+        table: Any table.
+        columns: The columns that it must have.
     """
-    if len(table):
-        return wrong_column(table, columns, _RETRAINED)
-    return wrong_column(table, columns, {})
+    return column_fault(table, columns, _RETRAINING_KINDS if len(table) else {})
 
 
-def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
-    """Return what is wrong with cells or responses as a whole, as a part of a sentence, or nothing.
+def cells_fault(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
+    """Return what is wrong with a table of cells or responses, or an empty string.
 
     Args:
         cells: Columns ``target``, ``filter``, ``step``, ``outcome`` and perhaps ``control``.
@@ -204,20 +209,20 @@ def wrong_cells(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
         if name in cells and (
             cells[name].dtype.kind not in "iu" or not cells[name].between(UNFILTERED, most).all()
         ):
-            return f"a cell names an {name} that cannot be there"
+            return f"a cell names an impossible {name}"
     return ""
 
 
-def wrong_study(
+def study_fault(
     manifest: Manifest,
     targets: pd.DataFrame,
     cells: pd.DataFrame,
     samples: pd.DataFrame | None,
 ) -> str:
-    """Return where the tables of a study say something else than its manifest, or nothing.
+    """Return where the tables of a study contradict its manifest, or an empty string.
 
     Args:
-        manifest: One without faults of its own.
+        manifest: A valid manifest.
         targets: Columns ``target``, ``size`` and ``tested``.
         cells: Cells or responses.
         samples: Columns ``place`` and ``label``; None for a study of format 1.
@@ -234,15 +239,15 @@ def _disagreements(
     names, swept = set(targets["target"]), set(cells["target"])
     if targets["size"].to_numpy()[targets["target"].isin([*swept]).to_numpy()].min(initial=1) < 1:
         yield "there are cells of a target without values"
-    if not {name for one in manifest.settled for name in one.targets} <= swept:
+    if not {name for group in manifest.settled for name in group.targets} <= swept:
         yield "targets are `settled` that were not swept"
-    known = names | {name.rpartition("[")[0] for name in names}
-    if not {name for node in manifest.flow for name in node.targets} <= known:
+    flow_names = names | {name.rpartition("[")[0] for name in names}
+    if not {name for node in manifest.flow for name in node.targets} <= flow_names:
         yield "its `flow` names unknown targets"
     if manifest.binary:
         for name in _MEANS:
             if name in cells and not cells[name].between(0, 1).all():
-                yield f"there are shares of samples in {name} that are none"
+                yield f"the shares of samples in {name} are not all between 0 and 1"
     if samples is None:
         return
     data, sweep = manifest.question.data, manifest.question.sweep
@@ -254,7 +259,6 @@ def _disagreements(
 
 
 def count_removals(cells: pd.DataFrame) -> int:
-    """Return how many rows of outcomes the cells of a study name at least."""
+    """Return the smallest number of removals that the cells of a study refer to."""
     names = [name for name in ("outcome", *control_columns(cells)) if name in cells]
-    named = [cells[name].to_numpy() for name in names]
-    return int(max((rows.max(initial=UNFILTERED) for rows in named), default=UNFILTERED)) + 1
+    return int(cells[names].to_numpy().max(initial=UNFILTERED)) + 1

@@ -1,4 +1,4 @@
-"""What the files of trainings and retrainings say, as typed values; see ``schema`` for studies."""
+"""The files of trainings and retrainings as typed values; see ``schema`` for studies."""
 
 import sys
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, field
 
 from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS
-from hormesis.storage.metrics_table import metrics_of
+from hormesis.storage.metrics_table import parse_metrics
 from hormesis.storage.safe_read import digest
 from hormesis.storage.schema import ScoringEntry
 from hormesis.storage.validation import (
@@ -24,7 +24,7 @@ from hormesis.storage.validation import (
     Texts,
     Word,
     among,
-    typed,
+    convert,
 )
 
 MISSING = "it is missing"
@@ -41,7 +41,7 @@ class RunNetwork(Entry, frozen=True):
 
 
 class RunData(Entry, frozen=True):
-    """What it is trained on."""
+    """The data that it is trained on."""
 
     name: Text
     samples: Positive
@@ -57,7 +57,7 @@ class RunData(Entry, frozen=True):
 
 
 class RunRecipe(Entry, frozen=True):
-    """How it is trained."""
+    """The settings of the training."""
 
     seed: _Seed
     stem: Annotated[str, among(STEMS)]
@@ -68,7 +68,7 @@ class RunRecipe(Entry, frozen=True):
 
 
 class RunQuestion(Entry, frozen=True):
-    """What a training asks."""
+    """The request of a training."""
 
     network: RunNetwork
     data: RunData
@@ -76,7 +76,7 @@ class RunQuestion(Entry, frozen=True):
 
 
 class RunSession(Entry, frozen=True):
-    """How a training was carried out, and what it found damaged."""
+    """How a training was carried out, and which files it found damaged."""
 
     data: Text | None = None
     data_root: Text | None = None
@@ -87,10 +87,10 @@ class RunSession(Entry, frozen=True):
 
 
 class RunManifest(Entry, frozen=True):
-    """What the manifest of a training says.
+    """The manifest of a training.
 
     Example:
-        >>> typed({"question": {}}, RunManifest)
+        >>> convert({"question": {}}, RunManifest)
         Traceback (most recent call last):
         ValueError: it lacks a proper `question.network`
     """
@@ -100,7 +100,7 @@ class RunManifest(Entry, frozen=True):
 
     @property
     def last_session(self) -> RunSession:
-        """The last session; one that says nothing if there was none."""
+        """The last session; an empty one if there was none."""
         return self.sessions[-1] if self.sessions else RunSession()
 
 
@@ -111,7 +111,7 @@ class Seal(Entry, frozen=True):
     sha256: Word
 
     def fault(self, path: Path) -> str:
-        """Return what is wrong with a file, in a few words, or nothing; links are not followed.
+        """Return what is wrong with a file, in a few words, or an empty string; follows no link.
 
         Args:
             path: The file.
@@ -126,7 +126,7 @@ class Seal(Entry, frozen=True):
 
 
 class RunRecord(Entry, frozen=True):
-    """What the record of a state says."""
+    """The record of a training's state."""
 
     epoch: _Epochs
     state: Seal
@@ -136,7 +136,7 @@ class RunRecord(Entry, frozen=True):
 
 
 class RetrainedStudy(Entry, frozen=True):
-    """The study whose parameters were chosen from."""
+    """The study whose parameters were selected."""
 
     network: Text
     data: Text
@@ -144,7 +144,7 @@ class RetrainedStudy(Entry, frozen=True):
 
 
 class SelectionEntry(Entry, frozen=True):
-    """Which parameters were trained on, and how many those were."""
+    """Which parameters were trained further, and how many."""
 
     targets: Texts
     keep: list[Word]
@@ -161,7 +161,7 @@ class SelectionEntry(Entry, frozen=True):
 
 
 class RetrainingRecipe(Entry, frozen=True):
-    """How they were trained."""
+    """The settings of the further training."""
 
     epochs: Count
     optimizer: Text
@@ -190,14 +190,14 @@ class ControlsEntry(Entry, frozen=True):
 
 
 class Frozen(Entry, frozen=True):
-    """How many values were frozen, and that they are equal."""
+    """Number of frozen values, and the check that they did not change."""
 
     values: Count
     equal: Text
 
 
 class RetrainingManifest(Entry, frozen=True):
-    """What the manifest of a retraining says."""
+    """The manifest of a retraining."""
 
     study: RetrainedStudy
     selection: SelectionEntry
@@ -212,16 +212,16 @@ class RetrainingManifest(Entry, frozen=True):
     frozen: Frozen = field(default_factory=lambda: Frozen(values=0, equal=""))
 
 
-def checked_record(values: Mapping[str, Any]) -> RunRecord:
-    """Return what the record of a state says, once nothing is wrong with it.
+def validate_record(values: Mapping[str, Any]) -> RunRecord:
+    """Return the record of a state as typed values, after checking it.
 
     Raises:
-        ValueError: It says what is wrong, as a part of a sentence.
+        ValueError: If anything is wrong; its text is a part of a sentence.
     """
-    record = typed(dict(values), RunRecord)
+    record = convert(dict(values), RunRecord)
     for name in record.checkpoints:
         if not name.isdecimal() or str(int(name)) != name or int(name) > record.epoch:
             raise ValueError(f"it lacks a proper `checkpoints.{name}`")
-    if metrics_of(record.metrics)[1] or record.metrics.count("\n") != record.epoch + 1:
+    if parse_metrics(record.metrics)[1] or record.metrics.count("\n") != record.epoch + 1:
         raise ValueError("it lacks a proper `metrics`")
     return record

@@ -1,4 +1,4 @@
-"""Files that people name: written beside their place, and put there whole or not at all."""
+"""Atomic writes of files that the user names, including pipes and devices."""
 
 import errno
 import os
@@ -12,22 +12,22 @@ from tempfile import TemporaryDirectory
 from hormesis.errors import StudyError
 from hormesis.storage import atomic
 
-# Links of the system's to whatever a process has open, such as a pipe; all other links are
-# replaced, as one that came with a folder might lead to anything.
+# Folders whose links lead to the open files of a process, such as pipes. All other links are
+# replaced, not followed, as they might lead to anything.
 _OPEN_FILES = ("/dev", "/dev/fd", "/proc/self/fd")
 
 
 @contextmanager
 def replacing_user_file(path: Path, what: str, flag: str = "`out`") -> Iterator[Path]:
-    """Give a file to write, which takes the place of ``path`` if all goes well.
+    """Yield a temporary file that replaces ``path`` if the block succeeds.
 
-    What dead processes of ours have left beside it is deleted.
+    Temporary files of dead processes beside it are deleted.
 
     Args:
-        path: Where the file shall lie. A link there is replaced, not followed; a pipe or a device
-            gets the content when it is whole.
-        what: What is written, in a word.
-        flag: What names the file.
+        path: The file to write. A link is replaced, not followed; a pipe or a device receives the
+            content when it is complete.
+        what: What is written, in a word, for messages.
+        flag: The option that names the file, for messages.
 
     Raises:
         StudyError: If it cannot be written.
@@ -35,14 +35,14 @@ def replacing_user_file(path: Path, what: str, flag: str = "`out`") -> Iterator[
     try:
         if _is_stream(path):
             with TemporaryDirectory(prefix=atomic.TEMPORARY) as folder:
-                whole = Path(folder, f"content{path.suffix}")
-                yield whole
-                with whole.open("rb") as content, path.open("wb") as stream:
+                temporary = Path(folder, f"content{path.suffix}")
+                yield temporary
+                with temporary.open("rb") as content, path.open("wb") as stream:
                     shutil.copyfileobj(content, stream)
         else:
             atomic.remove_leftovers(path.parent)
-            with atomic.replacing(path) as beside:
-                yield beside
+            with atomic.replacing(path) as temporary:
+                yield temporary
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise StudyError(
@@ -51,17 +51,17 @@ def replacing_user_file(path: Path, what: str, flag: str = "`out`") -> Iterator[
 
 
 def _is_stream(path: Path) -> bool:
-    """Return whether a path is a pipe, a device or what a process has open.
+    """Return whether a path is a pipe, a device or an open file of a process.
 
     Raises:
-        OSError: If it is a folder, or cannot be reached.
+        OSError: If it is a folder, or cannot be accessed.
     """
     try:
-        found = path.lstat()
-        if stat.S_ISLNK(found.st_mode) and str(path.absolute().parent) in _OPEN_FILES:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) and str(path.absolute().parent) in _OPEN_FILES:
             return True
     except FileNotFoundError:
         return False
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    return not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode)
+    return not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode)

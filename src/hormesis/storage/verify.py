@@ -1,4 +1,4 @@
-"""How the folder of a study is: what is there, missing or damaged, and who works on it."""
+"""Verification of a study's folder: which files are valid, missing or damaged, and who holds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,15 +26,15 @@ from hormesis.storage.store import FolderStore, Span, shard_fault
 
 @dataclass(frozen=True)
 class Health:
-    """What a look at every file of a study found.
+    """The condition of every file of a study.
 
     Args:
-        finished: Whether its manifest says that it is.
-        whole: Of which samples the shards are that are there.
-        missing: Of which samples shards are still to be measured.
+        finished: Whether its manifest says that it is finished.
+        whole: The spans of samples whose shards are valid.
+        missing: The spans of samples that are still to be measured.
         damaged: What is wrong, by the name of the file.
-        holder: Who works on it at this moment, or None.
-        pace: Seconds that a shard took in the last session, or None if that cannot be told.
+        holder: Who works on it now, or None.
+        pace: Seconds per shard in the last session, or None if unknown.
     """
 
     finished: bool
@@ -46,23 +46,23 @@ class Health:
 
     @property
     def samples(self) -> int:
-        """Number of samples of the shards that are there."""
+        """Number of samples in valid shards."""
         return sum(end - first for first, end in self.whole)
 
     @property
     def left(self) -> float | None:
-        """Seconds until the study is finished at the pace of the last session, if known."""
+        """Seconds until the study is finished, at the pace of the last session; None if unknown."""
         return None if self.pace is None else self.pace * len(self.missing)
 
 
 def verify_study(folder: Path) -> Health:
-    """Look at every file of a study.
+    """Check every file of a study.
 
     Args:
         folder: Its folder.
 
     Raises:
-        StudyError: If it is no study, or its manifest is damaged.
+        StudyError: If it is not a study, or its manifest is damaged.
     """
     folder = folder_to_read(folder)
     manifest = read_manifest(folder)
@@ -77,17 +77,17 @@ def verify_study(folder: Path) -> Health:
     store = FolderStore(folder, most=most_bytes(removals))
     for span in _expected(manifest, finished):
         name = f"{OUTCOMES}/{store.path(span[0]).name}"
-        wrong = _wrong(store, span, manifest["study"])
-        (missing if wrong is None or wrong else whole).append(span)
-        if wrong or (wrong is None and finished):
-            damaged[name] = wrong or "it is missing"
+        fault = _fault(store, span, manifest["study"])
+        (missing if fault is None or fault else whole).append(span)
+        if fault or (fault is None and finished):
+            damaged[name] = fault or "it is missing"
     pace = _pace(store, whole, manifest)
     return Health(finished, tuple(whole), tuple(missing), damaged, holder_of(folder), pace)
 
 
 def _expected(manifest: Mapping[str, Any], finished: bool) -> list[Span]:
     edges = manifest["shards"]["edges"]
-    if finished:  # perhaps before all samples were needed
+    if finished:  # a sweep may have needed fewer samples
         samples = int(manifest["base"]["samples"])
         edges = [*(edge for edge in edges if edge < samples), samples]
     return list(pairwise(edges))
@@ -96,7 +96,7 @@ def _expected(manifest: Mapping[str, Any], finished: bool) -> list[Span]:
 def _damaged_tables(
     folder: Path, manifest: Mapping[str, Any], finished: bool
 ) -> tuple[dict[str, str], int]:
-    """Return what is wrong with the tables, and how many removals a shard may have at most."""
+    """Return what is wrong with the tables, and the largest number of removals of a shard."""
     damaged, removals = {}, 0
     later = [RESPONSES, *({CONFIRMATION} & set(manifest.get("tables", {})))] if finished else []
     for name in (TARGETS, CELLS, SAMPLES, REMOVALS, *later):
@@ -104,15 +104,15 @@ def _damaged_tables(
             table = read_table(folder, name, (), manifest.get("tables", {}).get(name))
         except StudyError as error:
             damaged[name] = str(error).partition("damaged: ")[2].rstrip(".") or str(error)
-        else:  # cells and responses name a few removals a row
+        else:  # a row of cells or responses refers to a few removals
             removals = max(
                 removals, {REMOVALS: 1, CELLS: 8, RESPONSES: 8}.get(name, 0) * len(table)
             )
     return damaged, removals or MOST_REMOVALS
 
 
-def _wrong(store: FolderStore, span: Span, study: str) -> str | None:
-    """Return what is wrong with a shard, nothing if it is whole, None if it is not there."""
+def _fault(store: FolderStore, span: Span, study: str) -> str | None:
+    """Return what is wrong with a shard: empty if it is valid, None if it is missing."""
     try:
         content = store.get(span[0])
     except OSError as error:
@@ -121,7 +121,7 @@ def _wrong(store: FolderStore, span: Span, study: str) -> str | None:
 
 
 def _pace(store: FolderStore, whole: list[Span], manifest: Mapping[str, Any]) -> float | None:
-    """Return how many seconds a shard took, of those that the last session has written."""
+    """Return the seconds per shard of the last session."""
     began = manifest.get("run", {}).get("began")
     if not isinstance(began, float):
         return None
@@ -134,7 +134,7 @@ def _pace(store: FolderStore, whole: list[Span], manifest: Mapping[str, Any]) ->
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration in the two units that matter.
+    """Return a duration in its two largest units.
 
     Example:
         >>> format_seconds(42.0), format_seconds(150.0), format_seconds(1e5)

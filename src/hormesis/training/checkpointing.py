@@ -9,7 +9,13 @@ import lightning.pytorch as lightning
 from torch import nn
 
 from hormesis.errors import TrainingError
-from hormesis.results.training_records import KEPT, Record, forget, state_path, write_record
+from hormesis.results.training_records import (
+    KEPT,
+    Record,
+    remove_older_states,
+    state_path,
+    write_record,
+)
 from hormesis.results.training_run import write_metrics
 from hormesis.storage.metrics_table import MEASURED, with_row
 from hormesis.training.checkpoints import write_checkpoint
@@ -118,7 +124,7 @@ class EpochWriter(lightning.Callback):
 
     def _forget(self) -> None:
         """Delete all states but the last ones."""
-        forget(self._folder, [record.epoch for record in self._records])
+        remove_older_states(self._folder, [record.epoch for record in self._records])
         earlier = self._point.state
         if earlier is not None and not self._point.records and len(self._records) == KEPT:
             earlier.unlink(missing_ok=True)  # the only state of an earlier version

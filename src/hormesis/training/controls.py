@@ -14,7 +14,7 @@ from hormesis.analysis.effects import accuracy_table, effect_table
 from hormesis.data.image_array import ImageArray
 from hormesis.data.samples import Samples, samples_from, take
 from hormesis.data.sampling import draw_balanced, draw_stratified
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import DataError, TrainingError
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.fingerprint import network_fingerprint
@@ -24,7 +24,7 @@ from hormesis.results.training_run import load_run
 from hormesis.storage.differences import first_difference
 from hormesis.storage.environment import environment
 from hormesis.storage.ownership import RETRAINING
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.controls_config import Controls, EvaluationConfig
 from hormesis.training.retrain import (
@@ -108,10 +108,10 @@ def retrain_with_controls(
         check_out(folder)
     plan = plan_retraining(study, selection)
     request = RetrainingRequest(data, source, recipe, data_config, trainer_config)
-    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+    with explaining_errors(folder), show_progress(enabled=trainer_config.progress) as report:
         prepared = prepare_retraining(plan, request, report)
         samples, notes = evaluation_samples(prepared, controls)
-        question = plainly(_question(prepared, controls, samples))
+        question = plain_values(_question(prepared, controls, samples))
         with locked_run(folder, RETRAINING):
             tables = _begin_tables(folder, question)
             _Experiment(prepared, controls.evaluation_config, samples, tables, report).run(
@@ -268,7 +268,7 @@ def _load_last(folder: Path, network: nn.Module) -> list[str]:
     """Load the last checkpoint of a run into a network, and return what was damaged in the run."""
     run = load_run(folder)
     load_weights(network, run.whole(max(run.checkpoints)))
-    return [*run.told, *run.lost]
+    return [*run.mended, *run.damaged]
 
 
 def _question(prepared: PreparedRetraining, controls: Controls, samples: Samples) -> dict[str, Any]:

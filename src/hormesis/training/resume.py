@@ -11,7 +11,7 @@ from hormesis.errors import TrainingError
 from hormesis.results.training_records import (
     Record,
     Seal,
-    forget,
+    remove_older_states,
     seal_of,
     state_path,
     write_record,
@@ -85,7 +85,7 @@ def repair(folder: Path, now: RunState, network: nn.Module) -> ResumePoint:
         made = _made_anew(folder, epoch, now, network)
         seals[epoch] = made or seal
         (notes if made else lost).append(_told(folder, epoch, fault, mended=made is not None))
-    forget(folder, [record.epoch for record in now.records])
+    remove_older_states(folder, [record.epoch for record in now.records])
     records = tuple(_with_seals(folder, record, seals) for record in now.records)
     notes.extend([note] if note else [])
     state = state_path(folder, last.epoch)

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import SettingError
 from hormesis.results.retraining import Retraining, load_retraining, write_retraining
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
 from hormesis.training.retraining_plan import Arm, RetrainingPlan, plan_retraining
@@ -99,7 +99,7 @@ def retrain(
         check_folder(folder)
     plan = plan_retraining(study, selection)
     request = RetrainingRequest(data, source, recipe, data_config, trainer_config)
-    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+    with explaining_errors(folder), show_progress(enabled=trainer_config.progress) as report:
         prepared = prepare_retraining(plan, request, report)
         recipe = prepared.job.recipe
         train_arm(prepared, folder, plan.arm("selective", recipe.seed), recipe, report)
@@ -181,7 +181,7 @@ def train_arm(
     """
     plan, network = prepared.plan, deepcopy(prepared.job.network)
     freezing = Freezing(network, arm.masks, batchnorm=plan.selection.batchnorm)
-    description = plainly(plan.described())
+    description = plain_values(plan.described())
     selection = {
         **description["selection"],
         "arm": arm.name,

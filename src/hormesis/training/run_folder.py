@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from hormesis.errors import HormesisError, TrainingError
 from hormesis.results.training_run import CHECKPOINTS
 from hormesis.storage.atomic import make_folder, remove_leftovers
-from hormesis.storage.lock import LOCK, locked
+from hormesis.storage.lock import LOCK, lock_folder
 from hormesis.storage.ownership import MARKER, claim, owner
-from hormesis.storage.training_files import PLACES, reason_of, remedy_of
+from hormesis.storage.training_files import UNWRITABLE, reason_of, remedy_of
 
 # What libraries say of errors of the system, of which they do not give the number.
 _HIDDEN = (
@@ -46,7 +46,7 @@ def locked_run(folder: Path, kind: str) -> Iterator[None]:
         )
     made = make_folder(folder)
     try:
-        with locked(folder, TrainingError):
+        with lock_folder(folder, TrainingError):
             fresh = owner(folder) is None
             claim(folder, kind, error=TrainingError)
             for each in (folder, folder / CHECKPOINTS):
@@ -107,7 +107,7 @@ def _sentence(folder: Path, error: OSError) -> str:
     where = f" at {os.fsdecode(named)}" if isinstance(named, str | bytes) else ""
     stopped = f"The training in {folder} was stopped ({reason}{where})"
     again = "run the same command again, which goes on after the last whole epoch"
-    if error.errno in PLACES and (not where or _within(folder, named)):
+    if error.errno in UNWRITABLE and (not where or _within(folder, named)):
         return f"The folder {folder} cannot be written: {reason}. Choose another one with `out`."
     return f"{stopped}: {remedy_of(error)} and {again}."
 

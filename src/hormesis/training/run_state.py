@@ -28,7 +28,7 @@ from hormesis.storage.lock import LOCK
 from hormesis.storage.ownership import MARKER, TRAINING, owner
 from hormesis.storage.sealed_json import read_sealed
 from hormesis.storage.training_schema import RunManifest
-from hormesis.storage.validation import wrong_place
+from hormesis.storage.validation import wrong_entry
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def manifest_fault(folder: Path) -> str:
         return str(error)
     if type(manifest.get(KEY)) is not int:
         return f"it lacks a proper `{KEY}`"
-    bad_entry = None if manifest[KEY] > FORMAT else wrong_place(manifest, RunManifest)
+    bad_entry = None if manifest[KEY] > FORMAT else wrong_entry(manifest, RunManifest)
     return "" if bad_entry is None else f"it lacks a proper `{bad_entry}`"
 
 

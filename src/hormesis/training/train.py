@@ -14,14 +14,14 @@ from torch import nn
 from hormesis.data.image_array import image_array_from
 from hormesis.data.samples import samples_from
 from hormesis.data.splits import Parts, load_parts
-from hormesis.engine.progress import Report, shown
+from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import DataError, SettingError
 from hormesis.models.devices import find_device
 from hormesis.models.networks import build_for, check_network
 from hormesis.models.normalization import normalized, normalizes_by_default
 from hormesis.results.training_run import TrainingRun, load_run, write_run_manifest
 from hormesis.storage.ownership import TRAINING
-from hormesis.storage.validation import plainly
+from hormesis.storage.validation import plain_values
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.fit import CheckpointPlan, fit, make_loggers, silence_lightning
 from hormesis.training.freezing import Freezing
@@ -82,7 +82,7 @@ def train(
     with explaining_errors(folder):
         check_folder(folder)
     find_device(trainer_config.device)
-    with explaining_errors(folder), shown(enabled=trainer_config.progress) as report:
+    with explaining_errors(folder), show_progress(enabled=trainer_config.progress) as report:
         parts = load_training_parts(data, data_config, report)
         if data_config.normalize and not parts.train.mean:
             raise SettingError(
@@ -138,7 +138,7 @@ def run_training(job: TrainingJob, folder: Path, report: Report) -> TrainingRun:
     validation = parts.validation.draw(config.validation_samples, job.data_config.split_seed)
     parts = replace(parts, validation=validation)
     module = LitNetwork(network, parts, job.recipe, config, job.freezing)
-    question = plainly(
+    question = plain_values(
         {
             **training_question(job.model, network, job.parts, job.recipe, job.data_config),
             **job.extra_question,
@@ -154,7 +154,7 @@ def run_training(job: TrainingJob, folder: Path, report: Report) -> TrainingRun:
     }
     with _freeze(job.freezing):
         make_schedule(job.recipe, make_optimizer(job.recipe, network), steps=1)  # to refuse it now
-        session = plainly(session)
+        session = plain_values(session)
         with silence_lightning():
             loggers = make_loggers(config, folder)
             with locked_run(folder, TRAINING):

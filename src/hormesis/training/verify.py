@@ -23,7 +23,7 @@ from hormesis.results.training_run import (
     read_metrics,
 )
 from hormesis.storage.lock import Holder, holder_of
-from hormesis.storage.metrics_table import metrics_of
+from hormesis.storage.metrics_table import parse_metrics
 from hormesis.storage.ownership import RETRAINING, TRAINING, owner
 from hormesis.storage.safe_read import read_bytes
 from hormesis.storage.sealed_json import read_sealed
@@ -172,7 +172,7 @@ def _metrics(folder: Path, records: list[Record], damaged: dict[str, str]) -> fl
     first = fault == MISSING and (not records or records[0].epoch < KEPT)  # it comes last
     if fault and not first:
         damaged[METRICS] = fault
-    table = metrics_of(tables[0] if tables else text)[0]
+    table = parse_metrics(tables[0] if tables else text)[0]
     seconds = table["seconds"].tolist() if "seconds" in table.columns else []
     return sum(seconds) / len(seconds) if seconds else None
 

@@ -57,7 +57,7 @@ def run(arguments: Arguments) -> int:
     made = retrain(plan.study, options.data, **settings)
     print_retraining(made, picture=_drawn(made))
     trained = load_run(made.folder)
-    return print_repairs(trained.told, trained.lost)
+    return print_repairs(trained.mended, trained.damaged)
 
 
 def _drawn(made: Retraining) -> Path | None:

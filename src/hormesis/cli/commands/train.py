@@ -23,4 +23,4 @@ def run(arguments: Arguments) -> int:
         trainer_config=arguments[TrainerConfig],
     )
     print_run(trained)
-    return print_repairs(trained.told, trained.lost)
+    return print_repairs(trained.mended, trained.damaged)

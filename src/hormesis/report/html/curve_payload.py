@@ -10,7 +10,7 @@ from hormesis.report.views.curves import with_bands
 from hormesis.report.views.histogram import Histogram, between_thresholds, size_up_to, span_chosen
 from hormesis.report.views.numbers import rounded_numbers
 from hormesis.results.study import Study
-from hormesis.stress.filters import ABOVE, BELOW, WINDOW, shown_filter
+from hormesis.stress.filters import ABOVE, BELOW, WINDOW, display_filter
 
 _SHOWN = (
     *("alpha", "density", "clean", "clean_low", "clean_high"),
@@ -45,7 +45,7 @@ def curves_payload(study: Study, names: Sequence[str], place: dict[str, int]) ->
             "zeroed": sweeps.columns["zeroed"][row].tolist(),
         }
         edges = (sweeps.columns[side][row, 0] for side in ("upper", "lower"))
-        if shown_filter(name).removes == WINDOW and {"upper", "lower"} <= set(sweeps.columns):
+        if display_filter(name).removes == WINDOW and {"upper", "lower"} <= set(sweeps.columns):
             upper, lower = edges
             own["pulse"] = rounded_numbers([(upper - lower) / 2])[0]
         bins = _histogram(study, about[target], name, _ascending(sweeps.columns, row))
@@ -65,7 +65,7 @@ def _ascending(columns: Any, row: int) -> tuple[np.ndarray, np.ndarray]:  # noqa
 def _histogram(
     study: Study, target: dict[Any, Any], name: str, sweep: tuple[np.ndarray, np.ndarray]
 ) -> Histogram | None:
-    if shown_filter(name).removes not in (BELOW, ABOVE):  # which leaves gaps
+    if display_filter(name).removes not in (BELOW, ABOVE):  # which leaves gaps
         return None
     alpha, removed = sweep
     size = int(target["size"])

@@ -21,7 +21,7 @@ from hormesis.report.views.method_text import (
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import finite_numbers, rounded_numbers
 from hormesis.results.study import Study
-from hormesis.stress.filters import shown_filter
+from hormesis.stress.filters import display_filter
 
 MOST_TARGETS = 4000  # with scores on one page
 MOST_IN_DETAIL = 600  # targets; of more, only the main filter's scores are there
@@ -126,8 +126,8 @@ def _filters(study: Study, *, many: bool) -> list[str]:
 
 def _about(name: str) -> dict[str, str]:
     """Return what the page says of a filter."""
-    shown = shown_filter(name)
-    return {"label": shown.label, "way": shown.way, "removes": shown.removes}
+    shown = display_filter(name)
+    return {"label": shown.label, "sweep": shown.sweep_text, "removes": shown.removes}
 
 
 def _counts(study: Study) -> dict[str, Any]:

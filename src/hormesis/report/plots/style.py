@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hormesis.stress.filters import shown_filter
+from hormesis.stress.filters import display_filter
 
 COLUMN_INCHES = {"single": 3.4, "double": 7.0}
 """Inches of one and of two columns of a printed page."""
@@ -144,7 +144,7 @@ def filter_look(name: str) -> dict[str, Any]:
         >>> filter_look("low_pass")
         {'color': '#009E73', 'linestyle': (0, (4, 1.5))}
     """
-    shown = shown_filter(name)
+    shown = display_filter(name)
     return {"color": shown.color, "linestyle": (0, shown.dashes) if shown.dashes else "-"}
 
 

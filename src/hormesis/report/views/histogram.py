@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hormesis.results.study import Study
-from hormesis.stress.filters import ABOVE, BELOW, OTHERS, WINDOW, shown_filter
+from hormesis.stress.filters import ABOVE, BELOW, OTHERS, WINDOW, display_filter
 
 _SIDES = (BELOW, ABOVE, WINDOW, OTHERS)  # the former tell more of how the values lie
 
@@ -48,8 +48,8 @@ def weight_histogram(study: Study, target: str) -> Histogram | None:
     rows = study.responses.loc[study.responses["target"] == target]
     known = study.targets.loc[study.targets["target"] == target].iloc[0]
     names = rows["filter"].unique()
-    for name in sorted(names, key=lambda name: _SIDES.index(shown_filter(name).removes)):
-        if shown_filter(name).removes not in (BELOW, ABOVE):
+    for name in sorted(names, key=lambda name: _SIDES.index(display_filter(name).removes)):
+        if display_filter(name).removes not in (BELOW, ABOVE):
             break
         sweep = rows.loc[rows["filter"] == name].sort_values("alpha")
         removed = sweep["zeroed"].to_numpy(np.int64)
@@ -81,7 +81,7 @@ def size_up_to(
         removed: At each threshold.
         size: Number of all values.
     """
-    return removed if shown_filter(filter_name).removes == BELOW else size - removed
+    return removed if display_filter(filter_name).removes == BELOW else size - removed
 
 
 def between_thresholds(

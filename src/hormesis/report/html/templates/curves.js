@@ -222,8 +222,8 @@ function responses(name, sweep, height, top, parts) {
     );
   }
   made.append(words(40, 11, filterName(name), { "font-size": 12, "font-weight": 650 }));
-  const way = { class: "soft", "font-size": 10.5, "text-anchor": "end" };
-  if (width >= 360) made.append(words(width - 10, 11, filterAbout(chart.name).way, way));
+  const look = { class: "soft", "font-size": 10.5, "text-anchor": "end" };
+  if (width >= 360) made.append(words(width - 10, 11, filterAbout(chart.name).sweep, look));
   drawResponses(chart);
   thresholdMoves(chart, parts);
   return made;

@@ -366,12 +366,12 @@ def test_a_full_disk_when_only_the_picture_is_missing(home, monkeypatch, capsys,
 
     out = tmp_path / "out"
     with monkeypatch.context() as full:
-        full.setattr("hormesis.report.plots.overview.draw_overview", draw)
-        words = "is complete, but its picture cannot be written: No space left|Free some space"
+        full.setattr("hormesis.cli.commands.analyze.draw_overview", draw)
+        words = "is complete, but the picture cannot be written: No space left|Free some space"
         check(small(f"--engine plain --out {out}"), words, capsys)
     assert not [path for path in out.iterdir() if "partial" in path.name]
     with monkeypatch.context() as freed:
-        freed.setattr("hormesis.report.plots.overview.draw_overview", lambda _, path: path.touch())
+        freed.setattr("hormesis.cli.commands.analyze.draw_overview", lambda _, path: path.touch())
         assert main(small(f"--engine plain --out {out}")) == 0  # opens the study
     assert (out / "overview.png").is_file()
 

@@ -40,7 +40,7 @@ def page_sink(page: Path, *, title: str = "") -> Sink:
     return write
 
 
-class Following:
+class Follower:
     """Shows a study again and again, whenever there is more of it.
 
     It takes no more than ``SHARE`` of the time: after a page that took a second to compute, the
@@ -60,7 +60,7 @@ class Following:
         self._seen: tuple[object, ...] = ()
         self._next = 0.0
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Show the study if there is more of it and enough time has passed.
 
         Returns:
@@ -69,12 +69,12 @@ class Following:
         now = time.monotonic()
         if now < self._next:
             return False
-        seen = _there(folder_in_progress(self._folder))
-        if not seen or seen == self._seen:
+        snapshot = _snapshot(folder_in_progress(self._folder))
+        if not snapshot or snapshot == self._seen:
             return False
-        self._seen = seen
-        taken = self.show(last=False)
-        self._next = time.monotonic() + max(_SHOWN, taken / self._share)
+        self._seen = snapshot
+        seconds = self.show(last=False)
+        self._next = time.monotonic() + max(_SHOWN, seconds / self._share)
         return True
 
     def show(self, *, last: bool) -> float:
@@ -93,12 +93,12 @@ class Following:
                 sink(folder_in_progress(self._folder), last)
             except (HormesisError, OSError) as error:  # before the first shard, or a full disk
                 self.trouble = str(error)
-        taken = time.thread_time() - started
-        self.seconds += taken
-        return taken
+        seconds = time.thread_time() - started
+        self.seconds += seconds
+        return seconds
 
 
-def _there(folder: Path) -> tuple[object, ...]:
+def _snapshot(folder: Path) -> tuple[object, ...]:
     """Return what tells whether there is more: shards, and the state of each study."""
     try:
         studies = [folder] if is_study(folder) else [*epoch_folders(folder).values()]
@@ -117,7 +117,7 @@ def _shards(study: Path) -> list[Path]:
 
 
 @contextmanager
-def following(folder: Path, sinks: Sequence[Sink]) -> Iterator[Following]:
+def following(folder: Path, sinks: Sequence[Sink]) -> Iterator[Follower]:
     """Show a study while the block measures it, and once more when it is finished.
 
     Args:
@@ -127,12 +127,12 @@ def following(folder: Path, sinks: Sequence[Sink]) -> Iterator[Following]:
     Yields:
         What follows it; ``trouble`` says afterwards why the last page is not there, if so.
     """
-    following = Following(folder, sinks)
+    following = Follower(folder, sinks)
     ended = threading.Event()
 
     def follow() -> None:
         while not ended.wait(_LOOK):
-            following.look()
+            following.poll()
 
     thread = threading.Thread(target=follow, name="hormesis-live", daemon=True)
     if not sinks:
@@ -149,7 +149,7 @@ def following(folder: Path, sinks: Sequence[Sink]) -> Iterator[Following]:
 
 def watch(
     folder: Path, sinks: Sequence[Sink], *, pause: Callable[[float], None] = time.sleep
-) -> Following:
+) -> Follower:
     """Show a study until it is finished, whichever process measures it.
 
     Args:
@@ -160,9 +160,9 @@ def watch(
     Raises:
         StudyError: If the folder holds no study.
     """
-    following = Following(folder, sinks)
+    following = Follower(folder, sinks)
     while read_manifest(folder).get("state") == UNFINISHED:
-        following.look()
+        following.poll()
         pause(_LOOK)
     following.show(last=True)
     return following

@@ -16,22 +16,22 @@ ARM_MEANINGS = {
 _EFFECTS = ("arm", "attack", "epsilon", "difference", "low", "high", "verdict")
 
 
-def retraining_payload(retrained: Retraining) -> dict[str, Any]:
+def retraining_payload(retraining: Retraining) -> dict[str, Any]:
     """Return what the page shows of a retraining.
 
     Args:
-        retrained: With its controls, or without.
+        retraining: With its controls, or without.
 
     Raises:
         TrainingError: If a table is damaged.
     """
-    effects = retrained.effects
+    effects = retraining.effects
     rows = [] if effects is None else effects.to_dict("records")
     return {
-        "name": retrained.folder.name,
-        "about": _about(retrained.manifest),
-        "arms": {arm: ARM_MEANINGS.get(arm, "") for arm in retrained.manifest.get("arms", ())},
-        "controls": retrained.outcomes is not None,
+        "name": retraining.folder.name,
+        "about": _about(retraining.manifest),
+        "arms": {arm: ARM_MEANINGS.get(arm, "") for arm in retraining.manifest.get("arms", ())},
+        "controls": retraining.outcomes is not None,
         "effects": [[_cell(row[column]) for column in _EFFECTS] for row in rows],
         "columns": list(_EFFECTS),
     }

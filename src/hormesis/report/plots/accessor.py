@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
-from hormesis.report.plots.chosen import chosen, limited
 from hormesis.report.plots.style import Picture
 from hormesis.report.plots.table import PLOTS, WIDTHS
+from hormesis.report.plots.target_selection import check_target_count, match_targets
 from hormesis.report.views.figures import telling_targets
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
@@ -88,15 +88,15 @@ def _method(study: Study | StudySeries, name: str, *, series: bool) -> DrawPlot:
         check_choice("width", width, WIDTHS)
         patterns = targets or ("*",)
         if isinstance(study, Study) and plot.telling and not targets:
-            telling = telling_targets(study) or swept(study.responses)[:1]
+            telling = telling_targets(study) or swept_targets(study.responses)[:1]
             patterns = telling[: plot.telling[width]]
-        wanted = chosen(swept(study.responses), patterns)
-        return draw(study, limited(wanted, plot.most[width], width), width)
+        shown = match_targets(swept_targets(study.responses), patterns)
+        return draw(study, check_target_count(shown, plot.most[width], width), width)
 
     method.__name__, method.__doc__ = name, draw.__doc__
     return method
 
 
-def swept(responses: pd.DataFrame) -> list[str]:
+def swept_targets(responses: pd.DataFrame) -> list[str]:
     """Return the names of the targets that were swept, in the order in which data reach them."""
     return [str(name) for name in responses["target"].unique()]

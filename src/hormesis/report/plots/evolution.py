@@ -41,8 +41,8 @@ def draw_evolution(studies: StudySeries, path: Path) -> None:
         if telling:
             columns = studies.responses["filter"].nunique()
             panels = right.subplots(len(telling), columns, sharex=True, sharey=True, squeeze=False)
-            for place, target in enumerate(telling):
-                _draw_responses(panels[place], studies, target, last=target == telling[-1])
+            for row, target in enumerate(telling):
+                _draw_responses(panels[row], studies, target, last=target == telling[-1])
             right.legend(
                 *panels[0, 0].get_legend_handles_labels(),
                 loc="outside upper center",
@@ -98,9 +98,8 @@ def _draw_responses(panels: np.ndarray, studies: StudySeries, target: str, *, la
 
 
 def _title(studies: StudySeries) -> str:
-    manifest = next(iter(studies.members.values())).manifest
-    question = manifest["question"]
+    question = next(iter(studies.members.values())).metadata.question
     return (
-        f"{question['network']['name']} on {question['data']['name']}, "
-        f"{question['data']['samples']} samples; {question['attack']['name'].upper()}"
+        f"{question.network.name} on {question.data.name}, "
+        f"{question.data.samples} samples; {question.attack.name.upper()}"
     )

@@ -38,8 +38,8 @@ def draw_overview(study: Study, path: Path) -> None:
         study: Any study with at least one swept target.
         path: File to write; its suffix (``.png``, ``.svg``, ``.pdf``) chooses the format.
     """
-    every = target_rows(study)
-    rows = every[:_MOST_ROWS]
+    all_rows = target_rows(study)
+    rows = all_rows[:_MOST_ROWS]
     telling = telling_targets(study)
     height = max(4.2, 1.3 + 0.24 * len(rows))
     with mpl.rc_context(STYLE):
@@ -49,15 +49,19 @@ def draw_overview(study: Study, path: Path) -> None:
         if telling:
             columns = study.responses["filter"].nunique()
             panels = right.subplots(len(telling), columns, sharex=True, sharey=True, squeeze=False)
-            for place, target in enumerate(telling):
-                _draw_responses(panels[place], study, target, last=place == len(telling) - 1)
+            for row, target in enumerate(telling):
+                _draw_responses(panels[row], study, target, last=row == len(telling) - 1)
             right.legend(
                 *panels[0, 0].get_legend_handles_labels(),
                 loc="outside upper center",
                 ncols=4,
                 frameon=False,
             )
-        shown = f"; the first {len(rows)} of {len(every)} targets" if len(every) > len(rows) else ""
+        shown = (
+            f"; the first {len(rows)} of {len(all_rows)} targets"
+            if len(all_rows) > len(rows)
+            else ""
+        )
         figure.suptitle(_title(study) + shown, fontsize=9)
         save(figure, path, dpi=_DPI)
 
@@ -77,9 +81,9 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
 def _texts(row: ScoreRow) -> list[str]:
     texts = []
     for value, label, width in zip(row.values, row.classes, row.widths, strict=True):
-        between = "" if math.isnan(width) else f" ±{width:.2f}"
+        interval = "" if math.isnan(width) else f" ±{width:.2f}"
         texts.append(
-            label if math.isnan(value) else f"{value:+.2f}{between} {CLASSES[label].short}"
+            label if math.isnan(value) else f"{value:+.2f}{interval} {CLASSES[label].short}"
         )
     return texts
 
@@ -97,13 +101,12 @@ def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool
         axes.set_title(f"{name}\n{curve.filter.replace('_', ' ')}", fontsize=8)
         if last:
             axes.set_xlabel("normalised threshold")
-    panels[0].set_ylabel(study.manifest["question"]["performance"]["name"])
+    panels[0].set_ylabel(study.metadata.question.metric.name)
 
 
 def _title(study: Study) -> str:
-    question, attack = study.manifest["question"], study.manifest["attack"]
+    question, attack = study.metadata.question, study.metadata.attack
     return (
-        f"{question['network']['name']} on {question['data']['name']}, "
-        f"{question['data']['samples']} samples; {attack['name'].upper()}, "
-        f"ε = {float(attack['epsilon']):.3g}"
+        f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "
+        f"{attack.name.upper()}, ε = {attack.epsilon:.3g}"
     )

@@ -90,9 +90,9 @@ def picture(width: float, height: float) -> Picture:
         width: In inches.
         height: In inches.
     """
-    made = Picture(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
+    figure = Picture(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def paper() -> Iterator[None]:
         yield
 
 
-def finished(figure: Picture) -> Picture:
+def freeze_layout(figure: Picture) -> Picture:
     """Return the picture laid out, so that drawing it again needs none of the settings."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):

@@ -58,8 +58,8 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-    for place, name in enumerate(columns):
-        table.add_column(name, overflow="fold", no_wrap=place > 0)
+    for index, name in enumerate(columns):
+        table.add_column(name, overflow="fold", no_wrap=index > 0)
     return table
 
 

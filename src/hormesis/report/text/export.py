@@ -37,8 +37,8 @@ def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
         sys.stdout.write(_text(table, form))
         return
     path = Path(to).expanduser()
-    with replacing_user_file(path, "table", "--to") as place:
-        _write(table, form, place)
+    with replacing_user_file(path, "table", "--to") as partial:
+        _write(table, form, partial)
 
 
 def _write(table: pd.DataFrame, form: str, path: Path) -> None:

@@ -77,17 +77,17 @@ def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFra
         table = table.loc[table["target"].isin(targets)]
     binary = study.metadata.binary
     parts = []
-    for prefix in study.settled_groups:
-        rows = table.loc[table["target"].isin(prefix.targets)]
-        if prefix.samples > 1 and (binary or study.has_outcomes) and len(rows):
-            factor = float(study.interval_method(study.scoring, prefix.samples).critical())
-            squares = {} if binary else mean_squares(rows, prefix.samples, study.blocks())
+    for group in study.settled_groups:
+        rows = table.loc[table["target"].isin(group.targets)]
+        if group.samples > 1 and (binary or study.has_outcomes) and len(rows):
+            factor = float(study.interval_method(study.scoring, group.samples).critical())
+            squares = {} if binary else mean_squares(rows, group.samples, study.blocks())
             for kind in KINDS:
                 mean = rows[kind].to_numpy(float)
                 if binary:
-                    low, high = wilson(mean, prefix.samples, factor)
+                    low, high = wilson(mean, group.samples, factor)
                 else:
-                    low, high = around_mean(mean, squares[kind], prefix.samples, factor)
+                    low, high = around_mean(mean, squares[kind], group.samples, factor)
                 rows = rows.assign(**{f"{kind}_low": low, f"{kind}_high": high})
         parts.append(rows)
     return pd.concat(parts).reindex(columns=[*table.columns, *_ENDS]).sort_index()
@@ -105,8 +105,8 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
         target: Name of a swept target.
         bands: Whether to work out intervals.
     """
-    every = with_bands(study, [target]) if bands else study.responses
-    rows = every.loc[every["target"] == target].sort_values("step")
+    table = with_bands(study, [target]) if bands else study.responses
+    rows = table.loc[table["target"] == target].sort_values("step")
     base = study.group_of[target].base
     return [
         RelativeResponses(
@@ -133,7 +133,7 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Relativ
     low, high = f"{kind}_low", f"{kind}_high"
     if not better:  # turned over, and so its ends change places
         low, high = high, low
-    known = low in sweep and bool(sweep[low].notna().to_numpy().all())
+    has_intervals = low in sweep and bool(sweep[low].notna().to_numpy().all())
     reference = {
         "density": lambda: sweep["density"].to_numpy(float),
         "base": lambda: np.ones(len(sweep)),
@@ -141,8 +141,8 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Relativ
     }[study.scoring.reference]()
     return RelativeCurve(
         _values(by_base(kind)),
-        _values(by_base(low)) if known else (),
-        _values(by_base(high)) if known else (),
+        _values(by_base(low)) if has_intervals else (),
+        _values(by_base(high)) if has_intervals else (),
         _values(reference),
     )
 

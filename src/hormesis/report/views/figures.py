@@ -38,9 +38,9 @@ class ScoreRow:
     @property
     def reading(self) -> str:
         """The other reading of the adversarial score or, where it has none, of the clean one."""
-        for place in (1, 0):
-            if self.says[place]:
-                return f"{self.beside[place]:+.2f} {self.says[place]}"
+        for score in (1, 0):
+            if self.says[score]:
+                return f"{self.beside[score]:+.2f} {self.says[score]}"
         return ""
 
 
@@ -92,17 +92,17 @@ def target_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
     chosen = chosen.assign(width=np.maximum(*sides)).set_index(["target", "score"])
     rows = []
     for target in chosen.index.unique("target"):
-        three = chosen.loc[target].loc[list(SCORES)]
+        scores_of_target = chosen.loc[target].loc[list(SCORES)]
         rows.append(
             ScoreRow(
                 target=str(target).removesuffix(".weight"),
                 size=int(sizes[target]),
-                values=_triple(three["value"]),
-                classes=_triple(three["class"]),
-                points=_triple(three["point"]),
-                widths=_triple(three["width"]),
-                beside=_triple(three["beside"]),
-                says=_triple(three["says"]),
+                values=_triple(scores_of_target["value"]),
+                classes=_triple(scores_of_target["class"]),
+                points=_triple(scores_of_target["point"]),
+                widths=_triple(scores_of_target["width"]),
+                beside=_triple(scores_of_target["beside"]),
+                says=_triple(scores_of_target["says"]),
             )
         )
     return rows
@@ -147,8 +147,8 @@ def extreme_targets(study: Study, most: int) -> list[str]:
     order, values = study.estimates(main_filter(study.scores))
     deciding = values[1] if not np.isnan(values[1]).all() else values[0]
     ranked = [order[index] for index in np.argsort(deciding, kind="stable")]
-    kept = {*ranked[: most // 2], *ranked[len(ranked) - (most - most // 2) :]}
-    return [name for name in names if name in kept]
+    extremes = {*ranked[: most // 2], *ranked[len(ranked) - (most - most // 2) :]}
+    return [name for name in names if name in extremes]
 
 
 def telling_targets(study: Study) -> list[str]:
@@ -161,6 +161,6 @@ def telling_targets(study: Study) -> list[str]:
     for score in ("adversarial", "clean"):
         ranked = chosen.loc[chosen["score"] == score].sort_values("value", kind="stable")
         if len(ranked):
-            places = sorted({0, len(ranked) // 2, len(ranked) - 1})
-            return [str(ranked["target"].iloc[place]) for place in places]
+            ranks = sorted({0, len(ranked) // 2, len(ranked) - 1})
+            return [str(ranked["target"].iloc[rank]) for rank in ranks]
     return []

@@ -46,27 +46,27 @@ def weight_histogram(study: Study, target: str) -> Histogram | None:
         None where neither of these filters was swept, or all thresholds coincide.
     """
     rows = study.responses.loc[study.responses["target"] == target]
-    known = study.targets.loc[study.targets["target"] == target].iloc[0]
+    description = study.targets.loc[study.targets["target"] == target].iloc[0]
     names = rows["filter"].unique()
     for name in sorted(names, key=lambda name: _SIDES.index(display_filter(name).removes)):
         if display_filter(name).removes not in (BELOW, ABOVE):
             break
         sweep = rows.loc[rows["filter"] == name].sort_values("alpha")
         removed = sweep["zeroed"].to_numpy(np.int64)
-        found = between_thresholds(
+        histogram = between_thresholds(
             target,
-            (sweep["alpha"].to_numpy(float), size_up_to(name, removed, int(known["size"]))),
-            int(known["size"]),
-            chosen=known["kind"] == "global" and span_chosen(study),
+            (sweep["alpha"].to_numpy(float), size_up_to(name, removed, int(description["size"]))),
+            int(description["size"]),
+            chosen=description["kind"] == "global" and span_chosen(study),
         )
-        if found is not None:
-            return found
+        if histogram is not None:
+            return histogram
     return None
 
 
 def span_chosen(study: Study) -> bool:
     """Return whether the thresholds of a global analysis were chosen, not taken from the values."""
-    return bool(study.manifest["question"]["sweep"].get("span"))
+    return study.metadata.question.sweep.span is not None
 
 
 def size_up_to(

@@ -41,23 +41,23 @@ def layer_groups(names: Sequence[str]) -> list[LayerGroup]:
     return _split(parts, range(len(parts)), 1)
 
 
-def _split(parts: list[list[str]], places: range, depth: int) -> list[LayerGroup]:
+def _split(parts: list[list[str]], indices: range, depth: int) -> list[LayerGroup]:
     groups: list[LayerGroup] = []
-    for place in places:
-        name = ".".join(parts[place][:depth])
+    for index in indices:
+        name = ".".join(parts[index][:depth])
         if groups and groups[-1].name == name:
-            groups[-1] = LayerGroup(name, groups[-1].first, place)
+            groups[-1] = LayerGroup(name, groups[-1].first, index)
         else:
-            groups.append(LayerGroup(name, place, place))
-    found = []
+            groups.append(LayerGroup(name, index, index))
+    result = []
     for group in groups:
         members = range(group.first, group.last + 1)
-        deeper = any(len(parts[place]) > depth for place in members)
+        deeper = any(len(parts[index]) > depth for index in members)
         if deeper and len(members) > max(_FEW, _LARGE * len(parts)):
-            found.extend(_split(parts, members, depth + 1))
+            result.extend(_split(parts, members, depth + 1))
         else:
-            found.append(group)
-    return found
+            result.append(group)
+    return result
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,22 @@ def shortcuts(rows: Sequence[NetworkRow]) -> list[Shortcut]:
         >>> shortcuts(rows)
         [Shortcut(first=0.0, last=2.5, level=0)]
     """
-    places: list[float] = []
+    positions: list[float] = []
     layers = 0
     for row in rows:
-        places.append(float(layers) if row.name else layers - 0.5)
+        positions.append(float(layers) if row.name else layers - 0.5)
         layers += bool(row.name)
-    ways = {
-        (places[source], places[here])
-        for here, row in enumerate(rows)
+    jumps = {
+        (positions[source], positions[index])
+        for index, row in enumerate(rows)
         for source in row.after
-        if any(places[source] < layer < places[here] for layer in range(layers))
+        if any(positions[source] < layer < positions[index] for layer in range(layers))
     }
-    found: list[Shortcut] = []
-    for first, last in sorted(ways, key=lambda way: (way[1] - way[0], way)):
-        taken = {each.level for each in found if first < each.last and each.first < last}
-        free = next(level for level in range(len(ways)) if level not in taken)
-        found.append(Shortcut(first, last, free))
-    return found
+    result: list[Shortcut] = []
+    for first, last in sorted(jumps, key=lambda jump: (jump[1] - jump[0], jump)):
+        used = {
+            shortcut.level for shortcut in result if first < shortcut.last and shortcut.first < last
+        }
+        free = next(level for level in range(len(jumps)) if level not in used)
+        result.append(Shortcut(first, last, free))
+    return result

@@ -10,7 +10,7 @@ PAGE_ROWS = 80
 """Targets that fit one page below each other."""
 
 
-def chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+def match_targets(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     """Return the targets that are meant, in their own order.
 
     Args:
@@ -21,10 +21,10 @@ def chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
         SettingError: If one of them fits no target.
 
     Example:
-        >>> chosen(["conv1.weight", "fc.weight"], ["fc"]), chosen(["a", "b"], ["*"])
+        >>> match_targets(["conv1.weight", "fc.weight"], ["fc"]), match_targets(["a", "b"], ["*"])
         (['fc.weight'], ['a', 'b'])
     """
-    found: set[str] = set()
+    matches: set[str] = set()
     for pattern in patterns:
         exact = [name for name in names if pattern in (name, _bare(name))]
         fitting = exact or [
@@ -36,11 +36,11 @@ def chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
             near = difflib.get_close_matches(pattern, [*map(_bare, names)], n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}?" if near else f"such as {_bare(names[0])}."
             raise SettingError(f"Expected `target` to name a swept target, got {pattern!r}; {hint}")
-        found.update(fitting)
-    return [name for name in names if name in found]
+        matches.update(fitting)
+    return [name for name in names if name in matches]
 
 
-def limited(targets: list[str], most: int, width: str) -> list[str]:
+def check_target_count(targets: list[str], most: int, width: str) -> list[str]:
     """Return the targets, unless they are more than a picture has room for.
 
     Raises:

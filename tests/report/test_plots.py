@@ -19,7 +19,7 @@ from hormesis.cli.app import main
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.plots.heat import luminance
 from hormesis.report.plots.style import Picture, save
-from hormesis.report.plots.target_selection import match_targets
+from hormesis.report.plots.target_selection import targets_matching
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
 from hormesis.results.series import StudySeries
@@ -232,14 +232,14 @@ def test_shortcuts_are_drawn_where_all_layers_are_shown():
 
 
 def test_targets_are_chosen_by_name_or_pattern():
-    assert match_targets(NAMES, ["fc", "layer2.*.conv1"]) == [
+    assert targets_matching(NAMES, ["fc", "layer2.*.conv1"]) == [
         "layer2.0.conv1.weight",
         "layer2.1.conv1.weight",
         "fc.weight",
     ]
-    assert match_targets(["a[1]", "a[2]"], ["a[1]"]) == ["a[1]"]
+    assert targets_matching(["a[1]", "a[2]"], ["a[1]"]) == ["a[1]"]
     with pytest.raises(SettingError, match=r"got 'layer1.0.conv3'; did you mean layer1.0.conv\d"):
-        match_targets(NAMES, ["layer1.0.conv3"])
+        targets_matching(NAMES, ["layer1.0.conv3"])
 
 
 def test_more_targets_than_fit_are_refused():

@@ -26,7 +26,7 @@ _INTERVALS = {"between": "", "sampling": "sampling_", "both": "total_"}
 
 
 def compare_sources(sources: ReportSources) -> Comparison | str:
-    """Return the comparison of all studies, or why there is none; empty for a single study.
+    """Return the comparison of all studies, or the reason against one; empty for a single study.
 
     Several trainings of one network are pooled, whatever is compared.
     """
@@ -44,12 +44,12 @@ def compare_sources(sources: ReportSources) -> Comparison | str:
 def comparison_payload(
     sources: ReportSources, comparison: Comparison | str
 ) -> dict[str, Any] | None:
-    """Return what the page shows of several studies together; None for a single one.
+    """Return the values that the page shows of several studies together; None for a single one.
 
     Where they cannot be compared, the page says why and shows each on its own.
 
     Args:
-        sources: What the page is about.
+        sources: The studies of the page.
         comparison: What ``compare_sources`` returned of it.
     """
     if not sources.over:

@@ -19,12 +19,12 @@ _SHOWN = (
 
 
 def curves_payload(study: Study, names: Sequence[str], positions: dict[str, int]) -> dict[str, Any]:
-    """Return responses with intervals, by place of the target and by filter.
+    """Return responses with intervals, by position of the target and by filter.
 
     Args:
         study: Any study.
-        names: Targets that are wanted.
-        positions: The place of each of them, which is its key.
+        names: Names of the targets.
+        positions: Position of each of them, which is its key.
 
     Returns:
         For each target ``samples``; ``filters``: columns, one entry a threshold; ``pulse``, half

@@ -1,4 +1,4 @@
-"""What a notebook displays of a study: a summary, and the scores as a heat map.
+"""A study in a notebook: a summary, and the scores as a heat map.
 
 Plain tables with colours of their own, letters included, so that they read the same on light and on
 dark, in exported pages, and where styles are taken out.
@@ -35,9 +35,9 @@ class HeatCell:
 
     Args:
         value: A score; NaN where there is none.
-        text: What it says.
-        hint: What it says to who asks, in full.
-        plain: Whether it stands without any colour.
+        text: Its text.
+        hint: Its full text, under the pointer.
+        plain: Whether it has no colour.
     """
 
     value: float

@@ -41,8 +41,8 @@ def write_report(
 
     Args:
         studies: A study, studies of several epochs, a retraining, a folder of any of these, or a
-            list of them. An unfinished study is shown with what is there.
-        path: The file. One that is there is replaced when the new one is complete.
+            list of them. An unfinished study is shown as far as it is measured.
+        path: The file. An existing one is replaced when the new one is complete.
         title: Heading of the page; by default network and data.
         refresh: Seconds after which a browser reads the page again, for a study that is measured
             while one looks on; None for never.
@@ -78,7 +78,7 @@ def report_text(
     """Return the page.
 
     Args:
-        sources: What it is about.
+        sources: The studies and retrainings of the page.
         title: Heading of the page; by default network and data.
         refresh: See ``write_report``.
     """
@@ -109,7 +109,7 @@ def report_text(
 
 
 def _frame(heading: str) -> dict[str, str]:
-    """Return what takes the place of those markers of the template that no study fills."""
+    """Return the values of the template's markers that do not depend on a study."""
     style = _template("page.css")
     script = "\n".join(_template(f"{name}.js") for name in SCRIPTS)
     return {
@@ -122,7 +122,7 @@ def _frame(heading: str) -> dict[str, str]:
 
 
 def _fill(template: str, parts: Mapping[str, str]) -> str:
-    """Return the template with each ``{{marker}}`` replaced; what is filled in is not searched."""
+    """Return the template with each ``{{marker}}`` replaced; values may hold ``{{`` themselves."""
     pieces = template.split("{{")
     filled = [pieces[0]]
     for piece in pieces[1:]:

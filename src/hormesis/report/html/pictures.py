@@ -70,8 +70,8 @@ def inline_svg(picture: Picture, name: str, label: str) -> str:
 
     Args:
         picture: Any picture.
-        name: How the page finds it; also the prefix of the names within.
-        label: What it shows, in words.
+        name: Its name on the page; also the prefix of the names within.
+        label: Its description, for screen readers.
     """
     tree = ElementTree.fromstring(svg_text(picture))
     ids = {element.get("id") for element in tree.iter()}
@@ -91,7 +91,7 @@ def _attributes(tree: ElementTree.Element) -> Iterator[str]:
 
 
 def _to_html_svg(element: ElementTree.Element, referred: set[str | None], prefix: str) -> None:
-    """Turn an element, and all in it, into what HTML takes for SVG: attributes, no namespaces."""
+    """Turn an element, and all in it, into SVG within HTML: attributes, no namespaces."""
     element.tag = _local_name(element.tag)
     attributes = {
         _local_name(key): " ".join(value.split()) for key, value in element.attrib.items()

@@ -1,4 +1,4 @@
-"""What the page shows of a selective retraining."""
+"""A selective retraining as the plain values that the page shows."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def retraining_payload(retraining: Retraining) -> dict[str, Any]:
 
 
 def _about(manifest: dict[str, Any]) -> str:
-    """Say what was trained on, and with what."""
+    """Return the data and the recipe of a retraining, in a sentence."""
     study, selection, recipe = (manifest[key] for key in ("study", "selection", "recipe"))
     epoch = f", epoch {study['epoch']}" if study.get("epoch") is not None else ""
     return (

@@ -25,8 +25,8 @@ def draw_comparison(comparison: Comparison, folder: Path, score: str, form: str)
 
     Args:
         comparison: Any comparison.
-        folder: Where they go.
-        score: Whose.
+        folder: Folder of the files.
+        score: Name of the score.
         form: ``png``, ``svg`` or ``pdf``.
     """
     paths = []
@@ -45,7 +45,7 @@ def pictures_of(
 
     Args:
         comparison: Any comparison.
-        score: Whose.
+        score: Name of the score.
         names: Some of ``COMPARISON_PICTURES``; all by default.
     """
     for name in names or COMPARISON_PICTURES:

@@ -20,7 +20,7 @@ _FLOOR = 0.5  # of a layer's size: where bars begin on their logarithmic axis
 _NAMED = {"single": 14, "double": 30}  # layers whose own names fit
 _LETTERS = 18
 _LETTER = 0.03  # inches that a letter of a turned name takes
-_LEVEL = 0.09  # inches between ways past layers
+_LEVEL = 0.09  # inches between shortcuts
 _MOST_ABOVE = 0.6  # inches that all of them take
 _FOOT = 0.2  # of the distance between layers
 _BAR = 0.82  # of the distance between layers
@@ -70,16 +70,19 @@ def _look(label: str) -> dict[str, Any]:
 
 
 def _visible_shortcuts(study: Study, names: list[str]) -> list[Shortcut]:
-    """Return what leads past layers, where that is known and all of them are shown."""
+    """Return the shortcuts past layers, if they are known and all layers are shown."""
     layers = network_picture(study)
     ordered = [row.name.removesuffix(".weight") for row in layers.rows if row.name]
     return shortcuts(layers.rows) if layers.known and ordered == names else []
 
 
 def _draw_shortcuts(axes: Axes, lines: list[Shortcut], levels: int) -> None:
-    """Draw ways that lead past layers as brackets over them."""
+    """Draw shortcuts as brackets over the layers that they pass."""
     for shortcut in lines:
-        first, last = shortcut.first + _FOOT, shortcut.last - _FOOT  # ways that meet stay apart
+        first, last = (
+            shortcut.first + _FOOT,
+            shortcut.last - _FOOT,
+        )  # shortcuts that meet stay apart
         x = (first, first + _FOOT, last - _FOOT, last)
         axes.plot(
             x,

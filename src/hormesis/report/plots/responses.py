@@ -1,4 +1,4 @@
-"""The picture of responses: what targets answer to each filter, and what a score measures."""
+"""The picture of responses: how targets respond to each filter, and what a score measures."""
 
 from typing import Any
 
@@ -84,11 +84,11 @@ def draw_curve(
     """Draw a curve, and its intervals as a band behind it.
 
     Args:
-        axes: Where to.
-        x: Where the thresholds lie.
-        curve: What is drawn.
-        look: How the line looks.
-        label: What the legend calls it.
+        axes: Axes to draw on.
+        x: Positions of the thresholds.
+        curve: The curve.
+        look: Style of the line.
+        label: Its label in the legend.
     """
     axes.plot(x, curve.values, label=label, zorder=3, **look)
     if curve.low:

@@ -10,7 +10,7 @@ from hormesis.analysis.effects import CLEAN, pooled_accuracy
 from hormesis.report.plots.style import STYLE, Picture, freeze_layout, picture, save
 from hormesis.results.retraining import Retraining
 
-# Okabe and Ito, and a mark and dash of their own: no arm is told by its colour alone.
+# Okabe and Ito; each arm also has its own marker and dash, so that colour alone tells nothing.
 LOOKS = {
     "selective": ("#D55E00", "o", "-"),
     "everything": ("#0072B2", "s", "-"),
@@ -64,8 +64,8 @@ def draw_attack(axes: Axes, pooled: pd.DataFrame, attack: str) -> None:
     """Draw the arms under one attack, from clean samples to the largest epsilon.
 
     Args:
-        axes: Where.
-        pooled: What ``pooled_accuracy`` returned.
+        axes: Axes to draw on.
+        pooled: The result of ``pooled_accuracy``.
         attack: Which attack.
     """
     arms = list(dict.fromkeys(pooled["arm"]))

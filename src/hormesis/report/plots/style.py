@@ -1,7 +1,7 @@
-"""How every picture looks: colours, lines, letters and files, in one place.
+"""The style of every picture: colours, lines, letters and files, in one place.
 
-Nothing is told by colour alone. The colours are those of Okabe and Ito (*Color universal design*,
-2008) or darker shades of them; those of the classes also differ as greys, and carry a hatch.
+Colour alone never carries meaning. The colours are those of Okabe and Ito (*Color universal
+design*, 2008) or darker shades of them; those of the classes differ as greys, and have a hatch.
 """
 
 import io
@@ -109,7 +109,7 @@ def freeze_layout(figure: Picture) -> Picture:
             size = axis.get_tick_params().get("labelsize", mpl.rcParams["font.size"])
             axis.set_tick_params(labelsize=size)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # everything has its place: drawing takes half the time
+    figure.set_layout_engine("none")  # the layout is done: drawing takes half the time
     return figure
 
 

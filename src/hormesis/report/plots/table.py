@@ -12,13 +12,13 @@ WIDTHS = ("single", "double")
 
 @dataclass(frozen=True)
 class Plot:
-    """What a picture shows, and of how many targets.
+    """A picture, and the number of targets that it shows.
 
     Args:
         about: What it shows, in a line.
-        most: So many targets have room on one and on two columns.
-        telling: It shows so many telling targets where none is named; all targets if empty.
-        series: Whether it is of the studies of several epochs.
+        most: Largest number of targets on one and on two columns.
+        telling: Number of telling targets that it shows by default; all targets if empty.
+        series: Whether it shows the studies of several epochs.
     """
 
     about: str

@@ -1,4 +1,4 @@
-"""Which targets a picture shows: those named, or those that are telling."""
+"""The targets of a picture: those that match the user's patterns."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ PAGE_ROWS = 80
 """Targets that fit one page below each other."""
 
 
-def match_targets(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Return the targets that are meant, in their own order.
+def targets_matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Return the targets that match, in their own order.
 
     Args:
-        names: Of all swept targets.
+        names: Names of all swept targets.
         patterns: Names, with or without ``.weight``, in which ``*`` and ``?`` stand for others.
 
     Raises:
         SettingError: If one of them fits no target.
 
     Example:
-        >>> match_targets(["conv1.weight", "fc.weight"], ["fc"]), match_targets(["a", "b"], ["*"])
-        (['fc.weight'], ['a', 'b'])
+        >>> targets_matching(["conv1.weight", "fc.weight"], ["fc"])
+        ['fc.weight']
     """
     matches: set[str] = set()
     for pattern in patterns:
@@ -41,7 +41,7 @@ def match_targets(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 
 def check_target_count(targets: list[str], most: int, width: str) -> list[str]:
-    """Return the targets, unless they are more than a picture has room for.
+    """Return the targets, or refuse more than a picture has room for.
 
     Raises:
         SettingError: Naming how many there may be.

@@ -1,4 +1,4 @@
-"""The picture of weights: where they lie, and what becomes of the network without them."""
+"""The picture of weights: their distribution, and the responses of the network without them."""
 
 import numpy as np
 from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""What the command line prints of a comparison."""
+"""A comparison in the terminal."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
 
     Args:
         comparison: Any comparison.
-        score: Whose paths of classes are shown.
-        files: Where its tables and pictures lie.
+        score: Score whose paths of classes are shown.
+        files: Its tables and pictures.
     """
     console = terminal()
     console.print()

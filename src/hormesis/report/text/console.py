@@ -12,7 +12,7 @@ __all__ = ["console", "printable"]
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
-    """Return a console that prints control characters spelled out.
+    """Return a console that prints control characters escaped.
 
     Args:
         stderr: Print on standard error instead of standard output.
@@ -35,7 +35,7 @@ class _EscapeHook(RenderHook):
     """Puts ``printable`` between what is rendered and what is written."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        """Return the same, spelled out when they are rendered."""
+        """Return the same, escaped when they are rendered."""
         return [_Escaped(renderable) for renderable in renderables]
 
 

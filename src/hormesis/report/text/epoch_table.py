@@ -18,7 +18,7 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
 
     Args:
         studies: Studies of several epochs.
-        picture: Where their picture lies, if one was drawn.
+        picture: File of their picture, if any.
     """
     first = next(iter(studies.members.values()))
     question = first.metadata.question

@@ -1,4 +1,4 @@
-"""What the command line prints of a retraining: what is trained, and how the arms compare."""
+"""A retraining in the terminal: the trained parameters, and the comparison of the arms."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from hormesis.settings.factory import is_code
 
 
 def selection_lines(about: Mapping[str, Any], described: Mapping[str, Any]) -> list[str]:
-    """Return what is trained and frozen, and by which rules, in lines.
+    """Return the trained and frozen parameters, and the rules of their choice, in lines.
 
     Example:
         >>> about = {"study": {"network": "resnet18", "data": "mnist"},
@@ -65,11 +65,11 @@ def _counts_text(parameters: int, total: int, targets: Mapping[str, int]) -> str
 
 
 def print_retraining(retraining: Retraining, *, picture: Path | None = None) -> None:
-    """Print what came of a retraining, and where to go on.
+    """Print a retraining, and the next command.
 
     Args:
         retraining: The retraining.
-        picture: Where its picture lies, if one was drawn.
+        picture: File of its picture, if any.
     """
     console = terminal()
     console.print()
@@ -107,7 +107,7 @@ def selective_arm(retraining: Retraining) -> Mapping[str, Any]:
 
 
 def controls_lines(retraining: Retraining) -> list[str]:
-    """Return what the arms were tried on, and how the intervals are meant, in lines."""
+    """Return the evaluation of the arms and the meaning of the intervals, in lines."""
     controls = retraining.manifest["controls"]
     trial, seeds = controls["trial"], len(controls["seeds"])
     size = f" of {trial['step_size']:.3g} ε" if "step_size" in trial else ""

@@ -19,8 +19,8 @@ _MOST_ROWS = 200
 def score_overview(study: Study) -> RenderableType:
     """Return the table of all swept targets, with three scores and a class each.
 
-    It fits 80 columns; long names are folded. Classes are told by a letter and a sign as well as
-    by colour: ``F``, ``R`` and ``A`` are certain, ``f?``, ``r?`` and ``a?`` are by the estimate
+    It fits 80 columns; long names are folded. Classes have a letter and a sign as well as
+    a colour: ``F``, ``R`` and ``A`` are certain, ``f?``, ``r?`` and ``a?`` are by the estimate
     alone. Beside them stands the other reading of the adversarial score, in its own words. Without
     intervals there is room for classes in words, and none for that.
     """
@@ -81,7 +81,7 @@ def _explain(study: Study) -> str:
 
 
 def reading_lines(study: Study) -> list[str]:
-    """Return what the other reading says, and where it contradicts the classes, in lines."""
+    """Return the other reading, and its contradictions to the classes, in lines."""
     lines = []
     for score in ("clean", "adversarial"):
         counts = count_readings(study.readings, main_filter(study.scores), score)

@@ -1,4 +1,4 @@
-"""What a comparison says, in lines for the terminal and the page."""
+"""The results of a comparison, in lines for the terminal and the page."""
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ POOLED = (
 
 
 def beside_line(comparison: Comparison) -> str:
-    """Return what the other reading says of each study, which classes are not made from."""
+    """Return the other reading of each study, which has no influence on classes."""
     reading = other_reading(comparison.scoring)
     studies = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
     readings = "; ".join(f"{name}: {text or 'nothing'}" for name, text in studies)

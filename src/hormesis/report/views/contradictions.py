@@ -1,4 +1,4 @@
-"""Where the two readings of a response contradict each other, in sentences."""
+"""Contradictions between the two readings of a response, in sentences."""
 
 import pandas as pd
 

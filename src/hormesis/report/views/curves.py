@@ -21,9 +21,9 @@ class RelativeCurve:
 
     Args:
         values: At each threshold; NaN where the performance that it is divided by is zero.
-        low: Lower ends of the intervals at each threshold on its own; empty where not known.
+        low: Lower ends of the intervals at each threshold on its own; empty if unknown.
         high: Upper ends.
-        reference: What invariance would look like.
+        reference: The curve of an invariant network.
     """
 
     values: _Values
@@ -63,7 +63,7 @@ def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFra
 
     Args:
         study: Any study.
-        targets: Names of the targets wanted; by default all.
+        targets: Names of the targets; by default all.
 
     Returns:
         The rows of ``Study.responses``, with ``clean_low``, ``clean_high``, ``adversarial_low`` and
@@ -131,7 +131,7 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Relativ
         return relative_response(sweep[column].to_numpy(float), base, higher_is_better=better)
 
     low, high = f"{kind}_low", f"{kind}_high"
-    if not better:  # turned over, and so its ends change places
+    if not better:  # an inverse swaps its ends
         low, high = high, low
     has_intervals = low in sweep and bool(sweep[low].notna().to_numpy().all())
     reference = {

@@ -23,7 +23,7 @@ class ScoreRow:
         points: Their classes by the estimate alone.
         widths: Half the width of their intervals, the wider side; NaN where there is none.
         beside: The same scores by the other reading; NaN where there is none.
-        says: What that reading says.
+        says: Words of that reading.
     """
 
     target: str

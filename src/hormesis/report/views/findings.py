@@ -1,4 +1,4 @@
-"""What a study says, in sentences made from its numbers; silent where nothing is certain."""
+"""The findings of a study, in sentences made from its numbers; none if nothing is certain."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,9 +86,9 @@ def _join(parts: Sequence[str]) -> str:
 def findings(study: Study) -> list[str]:
     """Return up to three sentences on what is most telling, by the study's main filter.
 
-    Each is made from scores whose class is certain, or from a correlation that is significant, and
-    brings its numbers; there are none where nothing is. The last one is where the readings by
-    ``base`` and by ``density`` contradict each other, if they do.
+    Each is made from scores whose class is certain, or from a significant correlation, and quotes
+    its numbers. The last one says where the readings by ``base`` and by ``density`` contradict each
+    other, if they do.
     """
     rows = _rows(study, main_filter(study.scores))
     kinds: tuple[Callable[[pd.DataFrame], str], ...] = (_extremes, _disagreement, _trend, _gain)
@@ -121,7 +121,7 @@ def _first_defined(rows: pd.DataFrame) -> tuple[str, pd.DataFrame]:
 
 
 def _extremes(rows: pd.DataFrame) -> str:
-    """Say which targets are lowest and highest, where their intervals do not meet."""
+    """Return the lowest and highest targets, if their intervals do not meet."""
     score, defined = _first_defined(rows)
     if len(defined) < 2:
         return ""
@@ -149,7 +149,7 @@ def _signed(value: float) -> str:
 
 
 def _disagreement(rows: pd.DataFrame) -> str:
-    """Say which targets are fragile on clean inputs and antifragile under attack, or vice versa."""
+    """Return the targets whose certain classes differ between clean inputs and attack."""
     certain = rows.loc[rows["certain"]]
     classes = certain.pivot(index="target", columns="score", values="class")
     if not {"clean", "adversarial"} <= set(classes.columns):
@@ -169,7 +169,7 @@ def _disagreement(rows: pd.DataFrame) -> str:
 
 
 def _trend(rows: pd.DataFrame) -> str:
-    """Say how scores follow depth, where the rank correlation is significant."""
+    """Return how scores follow depth, if the rank correlation is significant."""
     correlations = []
     for score in SCORES:
         defined = _defined(rows, score)
@@ -192,7 +192,7 @@ def _trend(rows: pd.DataFrame) -> str:
 
 
 def _gain(rows: pd.DataFrame) -> str:
-    """Say for how many targets filtering costs more, or less, under attack than without."""
+    """Return for how many targets filtering costs more, or less, under attack than without."""
     defined = _defined(rows, "difference")
     above, below = defined.loc[defined["low"] > 0], defined.loc[defined["high"] < 0]
     if defined.empty or (above.empty and below.empty):
@@ -209,7 +209,7 @@ def _gain(rows: pd.DataFrame) -> str:
 
 
 def _shares(rows: pd.DataFrame) -> Iterator[str]:
-    """Say how large a part of the filtered values is of one class for certain."""
+    """Yield which share of the filtered values is of one class for certain."""
     for score in ("adversarial", "clean"):
         of_score = rows.loc[rows["score"] == score]
         certain = of_score.loc[of_score["certain"]]

@@ -1,4 +1,4 @@
-"""The distribution of a target's values, as far as a study knows it: by its own thresholds."""
+"""The distribution of a target's values between the thresholds of a study."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from hormesis.results.study import Study
 from hormesis.stress.filters import ABOVE, BELOW, OTHERS, WINDOW, display_filter
 
-_SIDES = (BELOW, ABOVE, WINDOW, OTHERS)  # the former tell more of how the values lie
+_SIDES = (BELOW, ABOVE, WINDOW, OTHERS)  # the former tell more about the distribution
 
 
 @dataclass(frozen=True)

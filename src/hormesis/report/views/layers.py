@@ -1,4 +1,4 @@
-"""The layers of a network side by side: which belong together, and what leads past others."""
+"""The layers of a network side by side: their groups, and the shortcuts past them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class LayerGroup:
 
     Args:
         name: That beginning.
-        first: Place of the first of them.
-        last: Place of the last.
+        first: Index of the first of them.
+        last: Index of the last.
     """
 
     name: str
@@ -62,12 +62,12 @@ def _split(parts: list[list[str]], indices: range, depth: int) -> list[LayerGrou
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A way of the data that leads past layers.
+    """A path of the data that skips layers.
 
     Args:
-        first: Place of the layer that it starts from; half a place more where ways have met.
-        last: Place that it leads to.
-        level: How far out it is drawn, from 0, so that no two ways run through each other.
+        first: Index of the layer that it starts from; a half more if it starts where paths meet.
+        last: Index that it leads to.
+        level: How far out it is drawn, from 0, so that no two shortcuts cross.
     """
 
     first: float
@@ -76,10 +76,10 @@ class Shortcut:
 
 
 def shortcuts(rows: Sequence[NetworkRow]) -> list[Shortcut]:
-    """Return the ways of the data that lead past layers, if these stand side by side in order.
+    """Return the shortcuts past layers that stand side by side in order.
 
     Args:
-        rows: Layers and the places where ways meet, from the input to the output.
+        rows: Layers and the points where paths meet, from the input to the output.
 
     Example:
         >>> names, after = ["a", "b", "c", ""], [(), (0,), (1,), (0, 2)]

@@ -38,21 +38,24 @@ def study_status(health: Health) -> list[str]:
     shards = len(health.whole) + len(health.missing)
     last = max((end for _, end in (*health.whole, *health.missing)), default=0)
     state = "finished" if health.finished else "unfinished"
-    lines = [
+    return [
         f"{state}: {len(health.whole)} of {shards} shards, {health.samples} of {last} samples",
+        *_damage_and_work(health, "the command that made the study measures them again"),
     ]
-    lines.extend(f"damaged: {name}: {wrong}" for name, wrong in health.damaged.items())
+
+
+def _damage_and_work(health: Health | RunHealth, remedy: str) -> list[str]:
+    """Return the damaged files, who works on the rest, and how long that takes, in lines."""
+    lines = [f"damaged: {name}: {fault}" for name, fault in health.damaged.items()]
     if health.damaged:
-        lines.append("         the command that made the study measures them again")
+        lines.append(f"         {remedy}")
     if health.holder is not None:
         lines.append(f"at work: {describe_holder(health.holder)}")
     if not health.finished:
-        if health.left is not None and health.holder is not None:
-            lines.append(f"to go:   some {format_seconds(health.left)}")
-        elif health.left is not None:
-            lines.append(f"to go:   some {format_seconds(health.left)}, but nobody works on it")
-        elif health.holder is None:
-            lines.append("to go:   nobody works on it")
+        time = "" if health.left is None else f"some {format_seconds(health.left)}"
+        idle = "" if health.holder is not None else "nobody works on it"
+        remainder = ", but ".join(part for part in (time, idle) if part)
+        lines.extend([f"to go:   {remainder}"] if remainder else [])
     return lines
 
 
@@ -76,17 +79,8 @@ def run_status(health: RunHealth) -> list[str]:
     if health.states:
         states = " or ".join(map(str, sorted(health.states)))
         lines.append(f"it can go on after epoch {states}")
-    lines.extend(f"damaged: {name}: {wrong}" for name, wrong in health.damaged.items())
-    if health.damaged:
-        lines.append("         the command that trained it mends it, or says what to do")
-    if health.holder is not None:
-        lines.append(f"at work: {describe_holder(health.holder)}")
-    if not health.finished:
-        time = None if health.left is None else f"some {format_seconds(health.left)}"
-        idle = None if health.holder is not None else "nobody works on it"
-        remainder = ", but ".join(part for part in (time, idle) if part)
-        lines.extend([f"to go:   {remainder}"] if remainder else [])
-    return lines
+    remedy = "the command that trained it mends it, or says what to do"
+    return [*lines, *_damage_and_work(health, remedy)]
 
 
 def study_folders(folder: Path) -> list[Path]:

@@ -1,8 +1,11 @@
 """The picture of responses: how targets respond to each filter, and what a score measures."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 
 from hormesis.report.plots.style import (
     ADVERSARIAL,
@@ -16,6 +19,7 @@ from hormesis.report.plots.style import (
     short,
 )
 from hormesis.report.views.curves import RelativeCurve, RelativeResponses, relative_responses
+from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
 _ROW = 1.05  # inches
@@ -76,6 +80,30 @@ def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=False):
         label.set_horizontalalignment(side)  # or neighbours' labels would touch
+
+
+def draw_response_rows(
+    figure: SubFigure,
+    study: Study | StudySeries,
+    targets: list[str],
+    draw: Callable[[np.ndarray, str], None],
+) -> None:
+    """Draw a row of panels for each target, a panel a filter, and one legend for all.
+
+    Args:
+        figure: Part of a figure.
+        study: The study, or the studies of several epochs.
+        targets: Names of swept targets, at least one.
+        draw: Draws the panels of a target.
+    """
+    columns = len(study.responses["filter"].unique())
+    panels = figure.subplots(len(targets), columns, sharex=True, sharey=True, squeeze=False)
+    for row, target in zip(panels, targets, strict=True):
+        draw(row, target)
+    for axes in panels[-1]:
+        axes.set_xlabel("normalised threshold")
+    legend = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside upper center", ncols=4, frameon=False)
 
 
 def draw_curve(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from hormesis.analysis.response_intervals import KINDS, around_mean, mean_squares, wilson
 from hormesis.analysis.scores import relative_response
+from hormesis.report.views.figures import target_sweeps
 from hormesis.results.study import Study
 
 _Values = tuple[float, ...]
@@ -106,19 +107,18 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
         bands: Whether to work out intervals.
     """
     table = with_bands(study, [target]) if bands else study.responses
-    rows = table.loc[table["target"] == target].sort_values("step")
     base = study.group_of[target].base
     return [
         RelativeResponses(
             target,
-            str(name),
-            _values(sweep["progress"]),
-            _values(sweep["alpha"]),
+            name,
+            _values(sweep["progress"].to_numpy(float)),
+            _values(sweep["alpha"].to_numpy(float)),
             _curve(study, sweep, "clean", base.clean),
             _curve(study, sweep, "adversarial", base.adversarial),
-            _values(sweep["density"]),
+            _values(sweep["density"].to_numpy(float)),
         )
-        for name, sweep in rows.groupby("filter", sort=False)
+        for name, sweep in target_sweeps(table, target)
     ]
 
 
@@ -147,5 +147,5 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Relativ
     )
 
 
-def _values(column: pd.Series | np.ndarray) -> _Values:
+def _values(column: np.ndarray) -> _Values:
     return tuple(map(float, column))

@@ -44,27 +44,6 @@ class ScoreRow:
         return ""
 
 
-@dataclass(frozen=True)
-class ResponseCurves:
-    """The responses of one target to one filter.
-
-    Args:
-        target: Name of the target.
-        filter: Name of the filter.
-        progress: Normalised thresholds, 0 to 1.
-        clean: Mean performance on clean inputs at each.
-        adversarial: Mean performance on perturbed inputs at each.
-        density: Share of values kept at each.
-    """
-
-    target: str
-    filter: str
-    progress: tuple[float, ...]
-    clean: tuple[float, ...]
-    adversarial: tuple[float, ...]
-    density: tuple[float, ...]
-
-
 def main_filter(scores: pd.DataFrame) -> str:
     """Return the filter to show where one has to do: the combined one, or else the first.
 
@@ -113,25 +92,15 @@ def _triple(column: pd.Series) -> tuple[Any, Any, Any]:
     return clean, adversarial, difference
 
 
-def response_curves(study: Study, target: str) -> list[ResponseCurves]:
-    """Return the responses of one target, one entry a filter.
+def target_sweeps(responses: pd.DataFrame, target: str) -> list[tuple[str, pd.DataFrame]]:
+    """Return the responses of one target, by filter, in the order of the thresholds.
 
     Args:
-        study: Any study.
+        responses: The responses of a study.
         target: Name of a swept target.
     """
-    rows = study.responses.loc[study.responses["target"] == target].sort_values("step")
-    return [
-        ResponseCurves(
-            target,
-            str(name),
-            *(
-                tuple(map(float, sweep[column]))
-                for column in ("progress", "clean", "adversarial", "density")
-            ),
-        )
-        for name, sweep in rows.groupby("filter", sort=False)
-    ]
+    rows = responses.loc[responses["target"] == target].sort_values("step")
+    return [(str(name), sweep) for name, sweep in rows.groupby("filter", sort=False)]
 
 
 def extreme_targets(study: Study, most: int) -> list[str]:

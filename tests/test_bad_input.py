@@ -119,7 +119,7 @@ def test_the_form_of_the_command(arguments, words, capsys):
         (small("--kinds conv"), "Unknown kind of parameter 'conv'. Did you mean convolution?"),
         (small("--reference densty"), "Unknown reference 'densty'. Did you mean density?"),
         (small("--base frist"), "Unknown base 'frist'. Did you mean first?"),
-        (small("--metric acuracy"), "Unknown performance 'acuracy'. Did you mean accuracy?"),
+        (small("--metric acuracy"), "Unknown metric 'acuracy'. Did you mean accuracy?"),
         (small("--engine plan"), "Unknown engine 'plan'. Did you mean plain?"),
         (small("--device cudaa"), "Unknown device 'cudaa'. Did you mean cuda"),
         (small("--device cuda:99"), "The device 'cuda:99' cannot be used here: |`--device`"),
@@ -165,7 +165,7 @@ def test_unknown_names_bring_the_nearest_known_ones(arguments, words, capsys):
         ("--scope global --per channel", "Expected `--per` to be 'tensor' for a global analysis"),
         ("--include nothing.*", "No parameter of the network matches `--include`"),
         ("--kinds embedding", "No parameter of the network matches|`--kinds`"),
-        ("--metric top5", "Expected at least 6 classes for the performance 'top5', got 4"),
+        ("--metric top5", "Expected at least 6 classes for the metric 'top5', got 4"),
     ],
     ids=lambda value: value if value.startswith("--") else "",
 )  # fmt: skip
@@ -366,12 +366,12 @@ def test_a_full_disk_when_only_the_picture_is_missing(home, monkeypatch, capsys,
 
     out = tmp_path / "out"
     with monkeypatch.context() as full:
-        full.setattr("hormesis.report.plots.overview.draw_overview", draw)
-        words = "is complete, but its picture cannot be written: No space left|Free some space"
+        full.setattr("hormesis.cli.commands.analyze.draw_overview", draw)
+        words = "is complete, but the picture cannot be written: No space left|Free some space"
         check(small(f"--engine plain --out {out}"), words, capsys)
     assert not [path for path in out.iterdir() if "partial" in path.name]
     with monkeypatch.context() as freed:
-        freed.setattr("hormesis.report.plots.overview.draw_overview", lambda _, path: path.touch())
+        freed.setattr("hormesis.cli.commands.analyze.draw_overview", lambda _, path: path.touch())
         assert main(small(f"--engine plain --out {out}")) == 0  # opens the study
     assert (out / "overview.png").is_file()
 

@@ -25,7 +25,7 @@ from hormesis.storage.folders import LAYOUT
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.removal import first_foreign
 from hormesis.storage.shards import Shard, pack, unpack
-from hormesis.stress.attacks import perturb, perturb_noted
+from hormesis.stress.attacks import perturb, perturb_and_note
 from hormesis.stress.metrics import accuracy_of
 from hormesis.stress.targets import find_targets
 
@@ -199,7 +199,9 @@ def test_idle_says_where_there_is_no_gradient(attack):
     network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU())
     network[0].weight = nn.Parameter(torch.tensor([[1.0, 0.0], [-1.0, -1.0]]))
     inputs = torch.tensor([[0.5, 0.5], [0.0, 0.5]])  # the second lies in the flat corner
-    found = perturb_noted(network, inputs, torch.tensor([0, 0]), attack, bounds=(0.0, 1.0), seed=0)
+    found = perturb_and_note(
+        network, inputs, torch.tensor([0, 0]), attack, bounds=(0.0, 1.0), seed=0
+    )
     assert found.idle[0].tolist() == [False, True]
     assert found.idle[1].tolist() == [False, isinstance(attack, hm.FGSM)]
 

@@ -23,7 +23,7 @@ from hormesis.measure import remeasure
 from hormesis.settings.attacks import RandomSigns
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.stress.attacks import perturb, perturb_noted
+from hormesis.stress.attacks import perturb, perturb_and_note
 from hormesis.stress.metrics import accuracy
 from hormesis.stress.targets import find_targets
 
@@ -178,7 +178,7 @@ def test_noise_is_the_samples_own_and_within_reach():
     right = []
     for draws in (1, 8):
         noise = RandomSigns(0.2, draws)
-        found = perturb_noted(network, inputs, labels, noise, **where).inputs
+        found = perturb_and_note(network, inputs, labels, noise, **where).inputs
         parts = known.perturbed_in_two(network, (inputs, labels), noise, 11, **where)
         assert torch.equal(parts, found)
         inside = (found > 0) & (found < 1)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import hormesis as hm
-from hormesis.cli.parser import parsed
+from hormesis.cli.parser import parse_arguments
 from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.engine.plan import make_plan
 from hormesis.errors import SettingError
@@ -65,7 +65,7 @@ def test_other_numbers_of_draws_are_refused(asked):
     ("words", "draws"), [([], False), (["--control"], 5), (["--control", "9"], 9)]
 )
 def test_the_command_line_takes_draws(words, draws):
-    sweep = parsed("analyze", [*words, "--thresholds", "3"])[Sweep]
+    sweep = parse_arguments("analyze", [*words, "--thresholds", "3"])[Sweep]
     assert (sweep.control, sweep.thresholds) == (draws, 3)
 
 

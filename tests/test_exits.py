@@ -12,7 +12,7 @@ import pytest
 from hormesis.cli import app
 from hormesis.cli.app import main
 from hormesis.cli.command_table import COMMANDS
-from hormesis.cli.exits import guarded
+from hormesis.cli.exits import run_and_report
 from hormesis.cli.os_errors import sentence_of
 from hormesis.cli.signals import SIGNALS
 
@@ -126,7 +126,7 @@ def test_a_name_that_steers_a_terminal_or_is_no_text_is_spelled_out(monkeypatch,
 @pytest.mark.parametrize("error", [ImportError("ours", name="hormesis.x"), RuntimeError("ours")])
 def test_faults_of_ours_stay_errors(error):
     with pytest.raises(type(error), match="ours"):
-        guarded(lambda: raising(error)(None))
+        run_and_report(lambda: raising(error)(None))
 
 
 def test_names_that_nothing_can_have(tmp_path, monkeypatch, capsys):
@@ -232,7 +232,7 @@ def child(code, *words, **options):
 
 LATER = """
 import os, signal, sys, time
-from hormesis.cli.exits import guarded
+from hormesis.cli.exits import run_and_report
 from hormesis.cli.signals import SIGNALS
 
 def command():
@@ -245,7 +245,7 @@ def command():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
 
-sys.exit(guarded(command, whole=True))
+sys.exit(run_and_report(command, own_process=True))
 """
 
 
@@ -255,7 +255,7 @@ def test_a_later_one_ends_the_process_at_once():
 
 HIDDEN = """
 import os, signal, sys, time
-from hormesis.cli.exits import guarded
+from hormesis.cli.exits import run_and_report
 from hormesis.cli.signals import SIGNALS
 
 class Removed:
@@ -269,7 +269,7 @@ def command():
     del removed  # where Python can raise nothing
     time.sleep(30)
 
-sys.exit(guarded(command, whole=True))
+sys.exit(run_and_report(command, own_process=True))
 """
 
 
@@ -279,7 +279,7 @@ def test_one_that_came_where_nothing_can_be_raised_is_not_lost():
 
 COPIED = """
 import os, signal, sys, time
-from hormesis.cli.exits import guarded
+from hormesis.cli.exits import run_and_report
 from hormesis.cli.signals import SIGNALS
 
 def command():
@@ -290,7 +290,7 @@ def command():
         time.sleep(30)
     return int(os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) != -signal.SIGTERM)
 
-sys.exit(guarded(command, whole=True))
+sys.exit(run_and_report(command, own_process=True))
 """
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 try:
-    from hormesis.cli.exits import guarded
+    from hormesis.cli.exits import run_and_report
 except KeyboardInterrupt:
     os.write(2, b"hormesis: interrupted; run the same command again to go on.\n")
     os._exit(130)
@@ -12,7 +12,7 @@ except KeyboardInterrupt:
 
 def main() -> int:
     """Run the command line of this process, and return its exit code."""
-    return guarded(_run, whole=True)
+    return run_and_report(_run, own_process=True)
 
 
 def _run() -> int:

@@ -1,4 +1,4 @@
-"""Every error a user can meet, each a single sentence that names the culprit and the remedy."""
+"""Every error a user can meet; each message is one sentence with the culprit and the remedy."""
 
 import difflib
 import unicodedata
@@ -39,46 +39,46 @@ class StudyError(HormesisError, ValueError):
 
 
 class TrainingError(HormesisError, RuntimeError):
-    """A training cannot go on, or its folder cannot be written or read."""
+    """A training cannot continue, or its folder cannot be written or read."""
 
 
 class MissingExtraError(HormesisError, ImportError):
-    """An optional package is needed for what was asked."""
+    """An optional package is needed and not installed."""
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean ...?`` with the nearest known names, or nothing.
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Return `` Did you mean ...?`` with the nearest choices, or an empty text.
 
     Example:
         >>> did_you_mean("hi_pass", ["high_pass", "pulse_wave"]), did_you_mean("x", ["high_pass"])
         (' Did you mean high_pass?', '')
     """
-    near = difflib.get_close_matches(given, list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
-def unknown(what: str, given: str, known: Iterable[str]) -> str:
-    """Return the sentence that refuses a name and offers the nearest known ones.
+def unknown(noun: str, name: str, choices: Iterable[str]) -> str:
+    """Return the sentence that refuses a name and offers the nearest choices.
 
     Args:
-        what: The kind of thing named, for example ``"model"``.
-        given: The name that came.
-        known: The names that would do.
+        noun: What the name is of, for example ``"model"``.
+        name: The unknown name.
+        choices: The known names.
 
     Example:
         >>> unknown("filter", "hi_pass", ["high_pass", "low_pass"])
         "Unknown filter 'hi_pass'. Did you mean high_pass or low_pass? Known: high_pass, low_pass."
     """
-    names = list(known)
-    return f"Unknown {what} {given!r}.{did_you_mean(given, names)} Known: {', '.join(names)}."
+    names = list(choices)
+    return f"Unknown {noun} {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}."
 
 
-# Letters that turn the direction of what follows, so that a reader sees another text.
+# Letters that reverse the direction of the text after them, so that it reads as another text.
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def printable(text: str) -> str:
-    r"""Return a text with its control characters spelled out; line ends stay.
+    r"""Return a text with its control characters escaped; line ends stay.
 
     Example:
         >>> printable("fc\x1b[2J.weight")

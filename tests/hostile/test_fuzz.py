@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import nn
 
 from hormesis.cli.app import main
-from hormesis.cli.parser import parsed
+from hormesis.cli.parser import parse_arguments
 from hormesis.data.download import Archive, _unpack
 from hormesis.data.image_cache import decode_images
 from hormesis.data.images import read_pixels
@@ -100,7 +100,7 @@ def test_configurations(tmp_path, capsys, command, examples):
     def check(content: bytes) -> None:
         path.write_bytes(content)
         with suppress(HormesisError):
-            parsed(command, ["--config", str(path)])
+            parse_arguments(command, ["--config", str(path)])
 
     changes = changed(whole).map(lambda value: yaml.safe_dump(value, allow_unicode=True))
     contents = changes.map(lambda said: said.encode("utf-8", "surrogatepass"))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import hormesis as hm
 import torn
-from hormesis.cli.commands.status import described_run
+from hormesis.cli.commands.status import run_status
 from hormesis.errors import HormesisError, TrainingError
 from hormesis.results.training_records import state_path
 from hormesis.results.training_run import load_run
@@ -59,7 +59,7 @@ def read(folder: Path) -> None:
     """Read all that any command reads of a run without training."""
     with within_bounds():
         with suppress(HormesisError):
-            described_run(verify_run(folder))
+            run_status(verify_run(folder))
         with suppress(HormesisError):
             found = load_run(folder)
             repr(found)

@@ -18,7 +18,7 @@ from jaxtyping import TypeCheckError
 from torch import nn
 
 import hormesis as hm
-from hormesis.cli.commands.status import described
+from hormesis.cli.commands.status import study_status
 from hormesis.errors import HormesisError, StudyError
 from hormesis.report.text.score_table import score_overview, targets_by_class
 from hormesis.report.text.summary import study_lines, untested_lines
@@ -129,7 +129,7 @@ def test_manifests_that_are_gone_on_with(study, examples):
     def check(content: bytes) -> None:
         path.write_bytes(content)
         with suppress(HormesisError):
-            described(verify_study(study))
+            study_status(verify_study(study))
         with suppress(HormesisError):
             known = read_manifest(study)
             if resume_fault(known) or known["question"] != valid["question"]:

@@ -18,7 +18,7 @@ import killed
 from hormesis.cli.app import main
 from hormesis.errors import HormesisError, StudyError
 from hormesis.measure import shard_worker
-from hormesis.report.html.live import Following, page_sink
+from hormesis.report.html.live import Follower, page_sink
 from hormesis.results.study import load_study
 from hormesis.storage import lock
 from hormesis.storage.atomic import TEMPORARY, temporary_beside
@@ -508,5 +508,5 @@ def test_readers_change_nothing(command, place, home, precious, monkeypatch):
 def test_a_live_page_is_written_through_no_link(place, leads, home, precious):
     plant(home / place, leads, precious)
     before = tree(precious)
-    Following(home / "study", [page_sink(home / "page.html")]).show(last=False)
+    Follower(home / "study", [page_sink(home / "page.html")]).show(last=False)
     assert tree(precious) == before

@@ -7,7 +7,7 @@ import pytest
 
 import hormesis as hm
 from hormesis.cli.app import main
-from hormesis.cli.parser import parsed
+from hormesis.cli.parser import parse_arguments
 from hormesis.errors import SettingError
 from hormesis.results.training_run import load_run
 
@@ -114,17 +114,17 @@ LAUGHS = "a: &a [x, x, x]\n" + "".join(
 def test_a_few_lines_cannot_fill_the_memory(text, words):
     Path("study.yaml").write_text(text)
     with pytest.raises(SettingError, match=words):
-        parsed("train", ["--config", "study.yaml"])
+        parse_arguments("train", ["--config", "study.yaml"])
 
 
 def test_code_on_the_command_line_may_stand_in_the_file_too():
     Path("study.yaml").write_text("model: evil:build\nseed: 5\n")
     for words in (["--model", "evil:build"], ["--model=evil:build"], ["--allow-code"]):
-        values = parsed("analyze", ["--config", "study.yaml", *words]).values
+        values = parse_arguments("analyze", ["--config", "study.yaml", *words]).values
         assert (values["model"], values["seed"]) == ("evil:build", 5)
     for words in (["--model", "evil:other"], ["--data", "evil:build"]):  # the file comes last
         with pytest.raises(SettingError, match="names code for `model`, 'evil:build'"):
-            parsed("analyze", [*words, "--config", "study.yaml"])
+            parse_arguments("analyze", [*words, "--config", "study.yaml"])
 
 
 @pytest.mark.parametrize("option", [["--conf", "study.yaml"], ["--confi=study.yaml"]])
@@ -132,13 +132,13 @@ def test_an_abbreviated_option_names_no_file(option):
     Path("study.yaml").write_text("model: evil:build\nout: run\n")
     for command in ("train", "analyze"):
         with pytest.raises(SettingError, match=r"Unknown option --confi?\. Did you mean --config"):
-            parsed(command, option)
+            parse_arguments(command, option)
 
 
 def test_a_timm_name_and_a_folder_are_no_code(home):
     (home / "a:b").mkdir()
     Path("study.yaml").write_text("model: timm:resnet18\ndata: a:b\n")
-    assert parsed("analyze", ["--config", "study.yaml"]).values["data"] == "a:b"
+    assert parse_arguments("analyze", ["--config", "study.yaml"]).values["data"] == "a:b"
 
 
 def run_of(network, data):

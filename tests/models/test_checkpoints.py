@@ -370,7 +370,7 @@ def test_changed_bytes_give_tensors_or_one_sentence(data, name, tmp_path_factory
         torch.save(entries, path, _use_new_zipfile_serialization=name == "new.pt")
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
-        # The old format holds addresses, so that its length may differ from one example to the next.
+        # The old format holds addresses: its length may differ between examples.
         place = data.draw(st.integers(0, 1 << 16)) % len(content)
         content[place] = data.draw(st.integers(0, 255))
     path.write_bytes(content)

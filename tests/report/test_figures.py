@@ -7,10 +7,9 @@ import pytest
 import handset
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.report.views.figures import (
-    ResponseCurves,
     main_filter,
-    response_curves,
     target_rows,
+    target_sweeps,
     telling_targets,
 )
 
@@ -68,25 +67,21 @@ def test_the_curves_of_one_target():
     study = handset.study({"v": FRAGILE, "w": (0.8, 0.6, 0.1)}, ("low_pass", "high_pass"))
     shuffled = study.responses.iloc[::-1].reset_index(drop=True)
     study = handset.Study(study.manifest, study.targets, shuffled)
-    curves = {curve.filter: curve for curve in response_curves(study, "w")}
-    assert set(curves) == {"low_pass", "high_pass"}
-    assert curves["low_pass"] == ResponseCurves(
-        target="w",
-        filter="low_pass",
-        progress=(0.0, 0.5, 1.0),
-        clean=(0.8, 0.6, 0.1),
-        adversarial=(0.4, 0.3, 0.05),
-        density=(1.0, 0.5, 0.0),
-    )
+    sweeps = dict(target_sweeps(study.responses, "w"))
+    assert set(sweeps) == {"low_pass", "high_pass"}
+    columns = ["progress", "clean", "adversarial", "density"]
+    assert sweeps["low_pass"][columns].to_numpy().T.tolist() == [
+        [0.0, 0.5, 1.0],
+        [0.8, 0.6, 0.1],
+        [0.4, 0.3, 0.05],
+        [1.0, 0.5, 0.0],
+    ]
 
 
 def test_curves_come_in_the_order_of_filters_that_was_asked_for():
     study = handset.study({"w": ROBUST}, ("pulse_wave", "low_pass", "high_pass"))
-    assert [c.filter for c in response_curves(study, "w")] == [
-        "pulse_wave",
-        "low_pass",
-        "high_pass",
-    ]
+    names = [name for name, _ in target_sweeps(study.responses, "w")]
+    assert names == ["pulse_wave", "low_pass", "high_pass"]
 
 
 def falling(*middles: float) -> dict[str, tuple[float, float, float]]:

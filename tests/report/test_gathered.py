@@ -12,12 +12,12 @@ import synthetic
 from handset import FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
 from hormesis.errors import StudyError, TrainingError
-from hormesis.report.html.comparison_payload import compared, comparison_payload
+from hormesis.report.html.comparison_payload import compare_sources, comparison_payload
 from hormesis.report.html.page import write_report
 from hormesis.report.html.payload import study_payload
 from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.views.comparison_text import POOLED
-from hormesis.report.views.sources import gather, scored, varying
+from hormesis.report.views.sources import comparison_axis, gather, with_scoring
 from hormesis.results.comparison import compare
 from hormesis.settings.scoring import Scoring
 
@@ -36,7 +36,7 @@ def study(seed: int = 0, **about):
 
 
 def payload_of(gathered):
-    return comparison_payload(gathered, compared(gathered))
+    return comparison_payload(gathered, compare_sources(gathered))
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def payload_of(gathered):
     ],
 )
 def test_what_varies(one, other, expected):
-    assert varying([study(0, **one), study(1, **other)]) == expected
-    assert varying([study(0, **one)]) == ""
+    assert comparison_axis([study(0, **one), study(1, **other)]) == expected
+    assert comparison_axis([study(0, **one)]) == ""
 
 
 def test_several_studies_are_compared():
@@ -122,7 +122,8 @@ def test_studies_that_cannot_be_compared_say_why():
 
 
 def test_another_scoring_is_for_all():
-    gathered = scored(gather([study(0, epoch=1), study(1, epoch=2)]), Scoring(reference="base"))
+    sources = gather([study(0, epoch=1), study(1, epoch=2)])
+    gathered = with_scoring(sources, Scoring(reference="base"))
     assert {each.scoring.reference for each in gathered.studies} == {"base"}
     assert gather(gathered) is gathered
 

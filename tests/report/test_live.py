@@ -20,7 +20,7 @@ from hormesis.measure.pipeline import analyze
 from hormesis.measure.shard_worker import ShardWorker
 from hormesis.report import tensorboard
 from hormesis.report.html import live
-from hormesis.report.html.live import Following, following, page_sink, watch
+from hormesis.report.html.live import Follower, following, page_sink, watch
 from hormesis.report.tensorboard import event_sink, scalars
 from hormesis.results.study import load_study
 from hormesis.settings.attacks import FGSM
@@ -58,27 +58,27 @@ def test_what_takes_a_second_is_shown_again_after_fifty(study, monkeypatch):
         clock.now += 1.0
         shown.append(last)
 
-    follower = Following(study, [sink])
-    assert follower.look()
+    follower = Follower(study, [sink])
+    assert follower.poll()
     (study / "manifest.json").touch()
     clock.now += 49.0
-    assert not follower.look()
+    assert not follower.poll()
     clock.now += 2.0
-    assert follower.look()
+    assert follower.poll()
     assert (shown, follower.seconds) == ([False, False], 2.0)
 
 
 def test_nothing_is_shown_twice(study, monkeypatch):
     clock = Clock(monkeypatch)
-    follower = Following(study, [lambda folder, last: None])
-    assert follower.look()
+    follower = Follower(study, [lambda folder, last: None])
+    assert follower.poll()
     clock.now += 1000.0
-    assert not follower.look()
+    assert not follower.poll()
 
 
 def test_nothing_is_shown_before_there_is_anything(tmp_path):
-    follower = Following(tmp_path / "none", [lambda folder, last: pytest.fail("shown")])
-    assert not follower.look()
+    follower = Follower(tmp_path / "none", [lambda folder, last: pytest.fail("shown")])
+    assert not follower.poll()
 
 
 @pytest.mark.parametrize("error", [StudyError("no shard yet"), OSError("disk full")])
@@ -99,8 +99,8 @@ def test_what_could_be_shown_at_last_is_no_trouble(study):
         if not last:
             raise StudyError("no shard yet")
 
-    follower = Following(study, [sink])
-    follower.look()
+    follower = Follower(study, [sink])
+    follower.poll()
     assert follower.trouble
     follower.show(last=True)
     assert (tries, follower.trouble) == ([False, True], "")
@@ -275,10 +275,10 @@ def test_what_replaces_a_study_is_shown_while_it_grows_beside_it(growing, monkey
     growing.analyze()
     growing.analyze(64, overwrite=True)
     shown = []
-    Following(growing.folder, [lambda folder, last: shown.append(folder)]).look()
+    Follower(growing.folder, [lambda folder, last: shown.append(folder)]).poll()
     assert [load_study(folder).manifest["base"]["samples"] for folder in shown] == [64]
     growing.analyze(overwrite=True)
-    Following(growing.folder, [lambda folder, last: shown.append(folder)]).look()
+    Follower(growing.folder, [lambda folder, last: shown.append(folder)]).poll()
     assert shown[1] == growing.folder
 
 

@@ -12,8 +12,8 @@ from hormesis.report.views.method_text import (
     command,
     epsilon_text,
     facts,
-    left_out,
     metric_text,
+    untested_parameters,
 )
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
@@ -68,7 +68,8 @@ def test_a_study_without_a_record_of_its_run_has_facts():
 
 
 def test_what_was_left_out_comes_with_its_reason():
-    assert left_out(study()) == [("of kind bias, which was not asked for", 1, 2, ["fc.bias"])]
+    reason = "of kind bias, which was not asked for"
+    assert untested_parameters(study()) == [(reason, 1, 2, ["fc.bias"])]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import handset
 import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.errors import StudyError
-from hormesis.report.html.page import embedded, write_report
+from hormesis.report.html.page import to_script_json, write_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028"
 
@@ -63,8 +63,8 @@ def test_markers_in_names_are_not_filled_in(tmp_path):
 
 
 def test_every_character_that_could_end_a_script_is_escaped():
-    assert not set("<>&\u2028\u2029") & set(embedded({"<>&\u2028\u2029": "<>&\u2028\u2029"}))
-    assert json.loads(embedded({"<>&\u2028": 1})) == {"<>&\u2028": 1}
+    assert not set("<>&\u2028\u2029") & set(to_script_json({"<>&\u2028\u2029": "<>&\u2028\u2029"}))
+    assert json.loads(to_script_json({"<>&\u2028": 1})) == {"<>&\u2028": 1}
 
 
 def test_a_page_that_reads_itself_again(tmp_path):

@@ -17,9 +17,9 @@ from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
 from hormesis.cli.app import main
 from hormesis.errors import SettingError, StudyError
-from hormesis.report.plots.chosen import chosen
 from hormesis.report.plots.heat import luminance
 from hormesis.report.plots.style import Picture, save
+from hormesis.report.plots.target_selection import targets_matching
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
 from hormesis.results.series import StudySeries
@@ -232,14 +232,14 @@ def test_shortcuts_are_drawn_where_all_layers_are_shown():
 
 
 def test_targets_are_chosen_by_name_or_pattern():
-    assert chosen(NAMES, ["fc", "layer2.*.conv1"]) == [
+    assert targets_matching(NAMES, ["fc", "layer2.*.conv1"]) == [
         "layer2.0.conv1.weight",
         "layer2.1.conv1.weight",
         "fc.weight",
     ]
-    assert chosen(["a[1]", "a[2]"], ["a[1]"]) == ["a[1]"]
+    assert targets_matching(["a[1]", "a[2]"], ["a[1]"]) == ["a[1]"]
     with pytest.raises(SettingError, match=r"got 'layer1.0.conv3'; did you mean layer1.0.conv\d"):
-        chosen(NAMES, ["layer1.0.conv3"])
+        targets_matching(NAMES, ["layer1.0.conv3"])
 
 
 def test_more_targets_than_fit_are_refused():

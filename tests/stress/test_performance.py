@@ -97,7 +97,7 @@ def test_loss_is_the_cross_entropy_and_lower_is_better():
     ],
 )
 def test_what_is_no_number_a_sample_is_refused(function, match):
-    with pytest.raises(SettingError, match=f"Expected the performance 'mine' to return {match}"):
+    with pytest.raises(SettingError, match=f"Expected the metric 'mine' to return {match}"):
         Metric("mine", function).measure(torch.ones(3, 2), torch.tensor([0, 1, 1]))
 
 
@@ -124,7 +124,7 @@ def test_a_performance_is_known_by_name():
 
 
 def test_an_unknown_performance_is_refused_with_the_nearest_name():
-    with pytest.raises(SettingError, match=r"Unknown performance 'top-5'\. Did you mean top5\?"):
+    with pytest.raises(SettingError, match=r"Unknown metric 'top-5'\. Did you mean top5\?"):
         metric_named("top-5")
 
 

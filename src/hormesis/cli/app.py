@@ -11,56 +11,56 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hormesis.cli.command_table import COMMANDS
-from hormesis.cli.exits import guarded, refuse
-from hormesis.cli.messages import renamed
-from hormesis.cli.os_errors import GONE, here_is_gone
-from hormesis.cli.parser import Arguments, flag_names, parsed
+from hormesis.cli.exits import refuse, run_and_report
+from hormesis.cli.messages import rename_settings
+from hormesis.cli.os_errors import GONE, working_folder_is_gone
+from hormesis.cli.parser import Arguments, flag_names, parse_arguments
 from hormesis.cli.signals import SIGNALS
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, unknown
 
-# What the training needs and a plain installation does not have.
+# Packages of the training that a plain installation does not have.
 _EXTRAS = ("lightning", "tensorboard")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code, 2 for anything that the user can mend.
+    """Run the command line; return its exit code, 2 for anything that the user can fix.
 
     Args:
         arguments: The words after ``hormesis``; None for those of this process, which then ends.
     """
-    return guarded(lambda: run(arguments), whole=arguments is None)
+    return run_and_report(lambda: run(arguments), own_process=arguments is None)
 
 
 def run(arguments: Sequence[str] | None) -> int:
-    """Run the command line, as ``main`` does; interrupts and errors of the system are raised."""
+    """Run the command line as ``main`` does, but raise interrupts and errors of the system."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        command = _printing_whole(lambda: parse(words))
-        if here_is_gone():  # without which libraries below end the process in their own words
+        command = _capture_help(lambda: parse(words))
+        if working_folder_is_gone():  # libraries below would end the process with their own message
             raise SettingError(GONE)
         _check_paths(command)
         function = command_function(command.command)
         SIGNALS.started()
         return function(command) or 0
     except HormesisError as error:
-        if SIGNALS.number is not None:  # what came of a signal
+        if SIGNALS.number is not None:  # the error came from a signal
             raise
-        return refuse(renamed(str(error), flag_names()))
+        return refuse(rename_settings(str(error), flag_names()))
 
 
 def parse(words: Sequence[str]) -> Arguments:
     """Return the settings of a command line.
 
     Args:
-        words: A command, and what follows it.
+        words: A command and its arguments.
 
     Raises:
-        SettingError: For an unknown command, and as ``parsed`` does.
+        SettingError: For an unknown command, and as ``parse_arguments`` does.
         SystemExit: After ``--help``, ``--version`` or ``--print_config``.
     """
     name = next(iter(words), "")
     if name in COMMANDS:
-        return parsed(name, words[1:])
+        return parse_arguments(name, words[1:])
     parser = _parser()
     if name in ("-h", "--help", "--version"):
         parser.parse_args([name])
@@ -110,10 +110,10 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _printing_whole(parse: Callable[[], Arguments]) -> Arguments:
-    """Parse a command line; what it prints, as --help does, is printed whole or an error.
+def _capture_help(parse: Callable[[], Arguments]) -> Arguments:
+    """Parse a command line and capture its output, such as --help, so that printing it can fail.
 
-    Argparse itself passes over errors while it prints.
+    Argparse itself ignores errors while it prints.
     """
     printed = io.StringIO()
     try:

@@ -1,4 +1,4 @@
-"""What a configuration file may say: settings, and no code that nobody has asked for.
+"""Security of configuration files: they hold settings, and may not run code on their own.
 
 A file may come from elsewhere. Code runs only where its ``module:factory`` stands on the command
 line itself, or where ``--allow-code`` does.
@@ -29,7 +29,7 @@ _Loader.add_implicit_resolver(
 
 
 def load_settings(text: str) -> Any:  # noqa: ANN401  (any plain value of YAML)
-    """Return what a text of YAML says, as plain values of bounded size.
+    """Return the plain values of a YAML text, of bounded size.
 
     Args:
         text: A configuration file, or one value of it.
@@ -87,10 +87,10 @@ def read_config(path: str, command: str) -> dict[str, Any]:
 
     Args:
         path: The file.
-        command: The command that it is for.
+        command: Name of the command.
 
     Raises:
-        SettingError: If it cannot be read, or is none.
+        SettingError: If it cannot be read, or holds no settings.
     """
     printing = f"`hormesis {command} --print_config"
     text = _text_of(Path(path), printing)
@@ -118,7 +118,7 @@ def read_config(path: str, command: str) -> dict[str, Any]:
 
 
 def _text_of(path: Path, printing: str) -> str:
-    """Return the text of a configuration file, which is no pipe and not too large."""
+    """Return the text of a configuration file; refuse pipes and large files."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -154,9 +154,9 @@ def refuse_code(values: Mapping[str, Any], typed: Mapping[str, Any], keys: Seque
         raise SettingError(
             "Expected `allow_code` on the command line; a configuration file cannot allow it."
         )
-    known = set(_code_in(typed, keys))
+    allowed = set(_code_in(typed, keys))
     for setting, name in _code_in(values, keys):
-        if (setting, name) not in known:
+        if (setting, name) not in allowed:
             raise SettingError(
                 f"The configuration file names code for `{setting}`, {name!r}, which would run "
                 "with your rights: name it on the command line, or pass `allow_code` if you trust "
@@ -165,7 +165,7 @@ def refuse_code(values: Mapping[str, Any], typed: Mapping[str, Any], keys: Seque
 
 
 def _code_in(values: Mapping[str, Any], keys: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the settings that name a ``module:factory``, each with that name."""
+    """Yield each setting that names a ``module:factory``, with that name."""
     for key in keys:
         value = values.get(key)
         for name in value if isinstance(value, dict) else [value]:

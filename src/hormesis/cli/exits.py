@@ -1,6 +1,6 @@
-"""How a command ends: with a sentence and an exit code, whatever ends it.
+"""How a command ends: with a message and an exit code, whatever ends it.
 
-Nothing here may take long to import: it has to be in force while the rest is imported.
+This module must import quickly: it has to be active while the rest is imported.
 ``docs/resuming.md`` lists the exit codes.
 """
 
@@ -21,34 +21,34 @@ REFUSED = 2
 BROKEN_PIPE = 141  # as a shell reports a process that SIGPIPE ended
 
 
-def guarded(run: Callable[[], int], *, whole: bool = False) -> int:
-    """Run a command and return its exit code; what goes wrong is told in one sentence.
+def run_and_report(run: Callable[[], int], *, own_process: bool = False) -> int:
+    """Run a command and return its exit code; report errors in one sentence.
 
     Args:
         run: The command; it returns an exit code.
-        whole: Whether the process ends with it. Then signals stay caught to the very end.
+        own_process: Whether the process ends with the command; signals then stay caught to the end.
 
     Returns:
-        What ``run`` returned; 2 if something went wrong that a user can mend; 128 and the number of
+        What ``run`` returned; 2 for an error that a user can fix; 128 and the number of
         the signal that ended it; 141 if nobody reads the output any more.
 
     Raises:
         SystemExit: If ``run`` did, as for ``--help``, and what it printed was written.
     """
-    with SIGNALS.caught(to_the_end=whole):
+    with SIGNALS.caught(to_the_end=own_process):
         try:
-            code = _checked(run)
+            code = _run_and_flush(run)
         except BaseException as error:  # a signal may hide behind any other error
-            told = _told(error, whole=whole)
-            if told is None:
+            exit_code = _report(error, own_process=own_process)
+            if exit_code is None:
                 SIGNALS.finish(_code_of(error))
                 raise
-            code = told
+            code = exit_code
         SIGNALS.finish(code)
         return code
 
 
-def _checked(run: Callable[[], int]) -> int:
+def _run_and_flush(run: Callable[[], int]) -> int:
     """Run a command, and make sure that what it printed has been written."""
     if not _descriptors():
         return refuse(CLOSED)
@@ -73,7 +73,7 @@ def _flush() -> None:
 
 
 def _descriptors() -> bool:
-    """Fill the places of closed standard streams, which the next file would take.
+    """Open the null device for closed standard streams, so that no other file takes their numbers.
 
     Returns:
         Whether there is a standard output.
@@ -88,17 +88,17 @@ def _descriptors() -> bool:
     return sys.stdout is not None
 
 
-def _told(error: BaseException, *, whole: bool) -> int | None:
-    """Say what ended a command, and return its exit code; None leaves the error as it is."""
+def _report(error: BaseException, *, own_process: bool) -> int | None:
+    """Report what ended a command, and return its exit code; None leaves the error as it is."""
     if SIGNALS.number is not None:
-        if whole:
+        if own_process:
             drop_output()  # whoever reads it may not be quick to
         tell(f"hormesis: {SIGNALS.sentence()}")
         return SIGNALS.code()
     if isinstance(error, KeyboardInterrupt):
         tell("hormesis: interrupted; run the same command again to go on.")
         return 128 + signal.SIGINT
-    if isinstance(error, BrokenPipeError | ConnectionResetError) and _reader_left():
+    if isinstance(error, BrokenPipeError | ConnectionResetError) and _reader_has_left():
         drop_output()
         return BROKEN_PIPE
     sentence = sentence_of(error)
@@ -107,7 +107,7 @@ def _told(error: BaseException, *, whole: bool) -> int | None:
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
-        drop_output()  # lest Python tries once more at its end
+        drop_output()  # or Python tries once more at its end
     return refuse(sentence)
 
 
@@ -118,7 +118,7 @@ def _code_of(error: BaseException) -> int:
     return 1
 
 
-def _reader_left() -> bool:
+def _reader_has_left() -> bool:
     """Return whether whoever read standard output, or standard error, has gone, as `head` does."""
     if not hasattr(select, "poll"):
         return True
@@ -131,19 +131,19 @@ def _reader_left() -> bool:
 
 
 def refuse(sentence: str) -> int:
-    """Tell what a user can mend, in one line on standard error, and return the exit code 2."""
+    """Print an error that a user can fix, in one line on standard error, and return 2."""
     tell(f"hormesis: error: {printable(' '.join(sentence.split()))}")
     return REFUSED
 
 
 def tell(line: str) -> None:
-    """Print a line on standard error, if anybody is there to read it."""
-    with suppress(OSError, ValueError):  # full, or nobody reads it: there is nowhere to tell it
+    """Print a line on standard error, if it can be written."""
+    with suppress(OSError, ValueError):  # full, or nobody reads it: it cannot be reported
         print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
 def drop_output() -> None:
-    """Let nothing more be written to standard output, not even when Python ends."""
+    """Discard all further standard output, also when Python ends."""
     with suppress(OSError, ValueError, AttributeError):  # no file of the system's, as in a notebook
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

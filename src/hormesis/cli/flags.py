@@ -1,4 +1,4 @@
-"""Flags from dataclasses: what a field says becomes a flag, its help and a key of YAML."""
+"""Flags from dataclasses: each field becomes a flag, its help and a key of YAML."""
 
 import inspect
 import re
@@ -20,10 +20,10 @@ class Flag:
     Args:
         key: Its name, as YAML spells it.
         field: Name of the field that it fills.
-        kinds: The types that its value may have; the first that fits is taken.
-        default: Its value where it is not given; ``MISSING`` if it has to be, by its place.
-        text: What it does, in a sentence.
-        metadata: What ``settings.option`` says of the field.
+        kinds: The types that its value may have; the first that fits is used.
+        default: Its default value; ``MISSING`` for a positional argument, which is required.
+        text: Its help, in a sentence.
+        metadata: Metadata of the field, see ``settings.option``.
     """
 
     key: str
@@ -35,12 +35,12 @@ class Flag:
 
     @property
     def name(self) -> str:
-        """How it is spelled on the command line."""
+        """Its spelling on the command line."""
         return self.key if self.positional else f"--{self.key.replace('_', '-')}"
 
     @property
     def positional(self) -> bool:
-        """Whether it is given by its place, such as the folder of a study."""
+        """Whether it is a positional argument, such as the folder of a study."""
         return self.default is MISSING
 
     @property
@@ -58,7 +58,7 @@ class Flag:
 
     @property
     def metavar(self) -> str:
-        """What stands for a value in the help."""
+        """Placeholder of its value in the help."""
         choices = self.metadata.get("choices", ())
         if choices and not self.items and not self.metadata.get("metavar"):
             return f"{{{','.join(choices)}}}"
@@ -68,10 +68,10 @@ class Flag:
 
     @property
     def help(self) -> str:
-        """What it does, with its choices and its default."""
+        """Its help, with its choices and its default."""
         choices = self.metadata.get("choices", ())
         notes = [f"of {', '.join(choices)}"] if choices and "{" not in self.metavar else []
-        default = "yes" if self.default is True else spelled(self.default)
+        default = "yes" if self.default is True else format_value(self.default)
         if default and self.default not in (MISSING, None) and self.default is not False:
             notes.append(f"default: {default}")
         text = f"{self.text} ({'; '.join(notes)})" if notes else self.text
@@ -84,9 +84,9 @@ class FlagGroup:
 
     Args:
         kind: The dataclass.
-        title: Its heading in the help; without one it goes on with the group before.
-        without: Fields that this command does not offer.
-        defaults: Other defaults than those of the fields.
+        title: Its heading in the help; without one it continues the group before.
+        without: Fields without a flag in this command.
+        defaults: Defaults that replace those of the fields.
         optional: Whether each field may be left out, and keeps the value that a study has for it.
         later: Whether the command makes the value itself, from more than its flags.
     """
@@ -101,28 +101,28 @@ class FlagGroup:
     @property
     def flags(self) -> list[Flag]:
         """The settings, in the order of the fields."""
-        texts = described_fields(self.kind)
+        texts = field_texts(self.kind)
         return [
-            self._flag(each, texts.get(each.name, ""))
-            for each in fields(self.kind)
-            if each.name not in self.without and each.metadata.get("flag") != ""
+            self._flag(entry, texts.get(entry.name, ""))
+            for entry in fields(self.kind)
+            if entry.name not in self.without and entry.metadata.get("flag") != ""
         ]
 
-    def _flag(self, each: Any, text: str) -> Flag:  # noqa: ANN401  (a field of a dataclass)
-        factory = each.default_factory
-        default = each.default if factory is MISSING else factory()
-        default = None if self.optional else self.defaults.get(each.name, default)
-        alternatives = get_origin(each.type) in (Union, UnionType)
-        kinds = get_args(each.type) if alternatives else (each.type,)
+    def _flag(self, entry: Any, text: str) -> Flag:  # noqa: ANN401  (a field of a dataclass)
+        factory = entry.default_factory
+        default = entry.default if factory is MISSING else factory()
+        default = None if self.optional else self.defaults.get(entry.name, default)
+        alternatives = get_origin(entry.type) in (Union, UnionType)
+        kinds = get_args(entry.type) if alternatives else (entry.type,)
         if default is None and NoneType not in kinds:
             kinds = (*kinds, NoneType)
         return Flag(
-            each.metadata.get("flag", each.name), each.name, kinds, default, text, each.metadata
+            entry.metadata.get("flag", entry.name), entry.name, kinds, default, text, entry.metadata
         )
 
 
-def described_fields(kind: type) -> dict[str, str]:
-    """Return the first sentence that a dataclass says on each field under ``Args:``.
+def field_texts(kind: type) -> dict[str, str]:
+    """Return the first sentence on each field in the ``Args:`` section of a dataclass.
 
     Example:
         >>> described_fields(Flag)["field"]
@@ -158,15 +158,15 @@ def argparse_options(flag: Flag) -> dict[str, Any]:
     return options
 
 
-def spelled(value: object) -> str:
-    """Return a value as it is given on the command line; what is long is cut.
+def format_value(value: object) -> str:
+    """Return a value as it is spelled on the command line; long ones are cut.
 
     Example:
         >>> spelled((1.0, -1.0)), spelled({"CSVLogger": None})
         ('1 -1', 'CSVLogger')
     """
     if isinstance(value, list | tuple | dict):
-        return " ".join(map(spelled, value))
+        return " ".join(map(format_value, value))
     try:
         text = f"{value:g}" if isinstance(value, float) else str(value)
     except ValueError:  # a number of thousands of digits

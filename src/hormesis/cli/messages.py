@@ -7,12 +7,12 @@ from collections.abc import Mapping
 _SETTING = re.compile(r"(?<!lacks )(?<!proper )(?<!its )`(\w+)`")
 
 
-def renamed(sentence: str, names: Mapping[str, str]) -> str:
+def rename_settings(sentence: str, names: Mapping[str, str]) -> str:
     """Return a sentence with other names for the settings that it has in backticks.
 
     Args:
         sentence: A sentence of the library, which names settings as arguments of a Python call.
-        names: What some of them are called.
+        names: New names of some of them.
 
     Example:
         >>> renamed("Expected `own_span`, not `labels`.", {"own_span": "--own-span"})

@@ -1,4 +1,4 @@
-"""What the commands ask for besides the settings of the library: plain frozen values, no torch."""
+"""Settings of the commands besides those of the library: plain frozen values, no torch."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,10 +38,10 @@ class AttackOptions:
     step_size: float | None = None
 
     def __post_init__(self) -> None:
-        """Check what belongs together."""
-        self.made()
+        """Check that the fields fit together."""
+        self.to_attack()
 
-    def made(self) -> Attack:
+    def to_attack(self) -> Attack:
         """Return the attack."""
         return make_attack(self.attack, self.epsilon, steps=self.steps, step_size=self.step_size)
 
@@ -63,11 +63,11 @@ class TrainingAttackOptions:
     step_size: float | None = None
 
     def __post_init__(self) -> None:
-        """Check what belongs together."""
-        self.made()
+        """Check that the fields fit together."""
+        self.to_attack()
 
-    def made(self) -> Attack | None:
-        """Return the attack, if there is one."""
+    def to_attack(self) -> Attack | None:
+        """Return the attack, if any."""
         return _training_attack("attack", self.attack, self)
 
 
@@ -87,8 +87,8 @@ class ObjectiveOptions:
     steps: int | None = None
     step_size: float | None = None
 
-    def made(self) -> Attack | None:
-        """Return the attack that is trained against, if there is one."""
+    def to_attack(self) -> Attack | None:
+        """Return the attack that is trained against, if any."""
         attack = None if self.objective == "clean" else self.objective
         return _training_attack("objective", attack, self)
 
@@ -120,7 +120,7 @@ class CheckpointOptions:
     epochs: Any = field(default=None, metadata=option(metavar="LIST"))
 
     def __post_init__(self) -> None:
-        """Check what belongs together."""
+        """Check that the fields fit together."""
         object.__setattr__(self, "epochs", parse_epochs(self.epochs))
         if self.epochs is not None and self.run is None:
             raise SettingError("Expected `run`, the folder of a training, for `epochs`; got none.")
@@ -245,7 +245,7 @@ class RetrainOptions:
     seeds: tuple[int, ...] = (3,)
 
     def arm_seeds(self) -> tuple[int, ...]:
-        """Return the seeds that were named, or as many as were asked for.
+        """Return the listed seeds, or the first seeds if there is only their number.
 
         Example:
             >>> RetrainOptions("a").arm_seeds(), RetrainOptions("a", seeds=(5, 8)).arm_seeds()

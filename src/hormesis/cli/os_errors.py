@@ -1,4 +1,4 @@
-"""Errors of the system that no step has made a sentence of: what is said of them at last."""
+"""Messages for errors of the system that no other step has handled."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ _IMPORT = (
     "A package that hormesis needs cannot be imported ({}): install hormesis in this environment "
     "anew."
 )
-_CIRCLE = "Symlink loop from"  # what pathlib raises before Python 3.13
+_CIRCLE = "Symlink loop from"  # pathlib raises this before Python 3.13
 _REMEDIES = {
     errno.EACCES: "give yourself the right to it, or name another",
     errno.EPERM: "give yourself the right to it, or name another",
@@ -36,7 +36,7 @@ _REMEDIES = {
 
 
 def sentence_of(error: BaseException) -> str | None:
-    """Return what to say of an error that has reached the top, or None for a fault of ours.
+    """Return the message for an error that has reached the top, or None for a bug of this package.
 
     Args:
         error: Anything that was raised.
@@ -49,20 +49,22 @@ def sentence_of(error: BaseException) -> str | None:
         return _MEMORY
     if isinstance(error, RuntimeError) and str(error).startswith(_CIRCLE):
         name = str(error).removeprefix(_CIRCLE).strip(" '")
-        return _of_system(OSError(errno.ELOOP, os.strerror(errno.ELOOP), name))
+        return _system_sentence(OSError(errno.ELOOP, os.strerror(errno.ELOOP), name))
     if isinstance(error, UnicodeEncodeError):
         return _LETTERS.format(_first_line(error))
     if isinstance(error, RecursionError):
         return _DEPTH.format(_first_line(error))
     if isinstance(error, ImportError) and not (error.name or "").startswith("hormesis"):
         return _IMPORT.format(_first_line(_root(error)))
-    return _of_system(error) if isinstance(error, OSError) else None
+    return _system_sentence(error) if isinstance(error, OSError) else None
 
 
-def _of_system(error: OSError) -> str:
+def _system_sentence(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _FULL if error.filename is None else f"{_named(error)} cannot be written. {_FULL}"
-    if error.errno == errno.ENOENT and here_is_gone():
+        return (
+            _FULL if error.filename is None else f"{_file_name(error)} cannot be written. {_FULL}"
+        )
+    if error.errno == errno.ENOENT and working_folder_is_gone():
         return GONE
     remedy = _REMEDIES.get(error.errno or 0, "mend that and run the same command again")
     reason = os.strerror(error.errno) if error.errno else _first_line(error)
@@ -70,10 +72,10 @@ def _of_system(error: OSError) -> str:
         return f"Standard output cannot be used ({reason}): {remedy}."
     if error.filename is None:
         return f"The system refused what was needed ({reason}): {remedy}."
-    return f"{_named(error)} cannot be used ({reason}): {remedy}."
+    return f"{_file_name(error)} cannot be used ({reason}): {remedy}."
 
 
-def here_is_gone() -> bool:
+def working_folder_is_gone() -> bool:
     """Return whether the current folder was deleted."""
     try:
         os.getcwd()  # noqa: PTH109  (a path is made of it)
@@ -82,16 +84,16 @@ def here_is_gone() -> bool:
     return False
 
 
-def _named(error: OSError) -> str:
+def _file_name(error: OSError) -> str:
     """Return the name of the file that an error is about, its middle left out if it is long."""
     name = error.filename
-    said = f"File {name}" if isinstance(name, int) else os.fsdecode(name)
+    text = f"File {name}" if isinstance(name, int) else os.fsdecode(name)
     half = _MOST // 2
-    return said if len(said) <= _MOST else f"{said[:half]}…{said[-half:]}"
+    return text if len(text) <= _MOST else f"{text[:half]}…{text[-half:]}"
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the error that an error came of; NumPy puts a page of advice before it."""
+    """Return the first cause of an error; NumPy puts a page of advice before it."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error

@@ -1,4 +1,4 @@
-"""A command line and its configuration files become settings: dataclasses, checked, no torch."""
+"""The parser: a command line and its configuration files become checked dataclasses. No torch."""
 
 import os
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
@@ -11,8 +11,8 @@ import yaml
 from hormesis.cli.command_table import COMMANDS
 from hormesis.cli.config_security import read_config, refuse_code
 from hormesis.cli.flags import Flag, argparse_options
-from hormesis.cli.messages import renamed
-from hormesis.cli.values import converted
+from hormesis.cli.messages import rename_settings
+from hormesis.cli.values import convert
 from hormesis.errors import SettingError, did_you_mean
 from hormesis.settings.option import check_choices
 
@@ -34,7 +34,7 @@ class Arguments:
         """Fill the dataclasses of the command."""
         self.command, self.values = command, values
         self._groups = {group.kind: group for group in COMMANDS[command].groups}
-        self._made = {
+        self._settings = {
             kind: self.make(kind)
             for kind, group in self._groups.items()
             if not (group.later or group.optional)
@@ -42,48 +42,48 @@ class Arguments:
 
     def __getitem__(self, kind: type[Settings]) -> Settings:
         """Return a dataclass, filled."""
-        return self._made[kind]
+        return self._settings[kind]
 
-    def given(self, kind: type) -> dict[str, Any]:
-        """Return the fields of a dataclass that have a value, by their names."""
+    def overrides(self, kind: type) -> dict[str, Any]:
+        """Return the fields of a dataclass that were set, by their names."""
         values = {flag.field: self.values[flag.key] for flag in self._groups[kind].flags}
         return {name: value for name, value in values.items() if value is not None}
 
-    def make(self, kind: type[Settings], **others: Any) -> Settings:  # noqa: ANN401
-        """Return a dataclass, filled by its flags and by further values of its fields.
+    def make(self, kind: type[Settings], **extra: Any) -> Settings:  # noqa: ANN401
+        """Return a dataclass, filled from its flags and from further values of its fields.
 
         Raises:
             SettingError: For a value that it refuses; settings have the names of the flags.
         """
         flags = self._groups[kind].flags
         try:
-            made = kind(**{flag.field: self.values[flag.key] for flag in flags}, **others)
-            check_choices(made)
+            settings = kind(**{flag.field: self.values[flag.key] for flag in flags}, **extra)
+            check_choices(settings)
         except SettingError as error:
             names = {flag.field: flag.key for flag in flags if flag.field != flag.key}
-            raise SettingError(renamed(str(error), names)) from error
-        return made
+            raise SettingError(rename_settings(str(error), names)) from error
+        return settings
 
 
-def parsed(command: str, words: Sequence[str]) -> Arguments:
-    """Return the settings of a command line and its configuration files; no code has run.
+def parse_arguments(command: str, words: Sequence[str]) -> Arguments:
+    """Return the settings of a command line and its configuration files, without running code.
 
     Args:
         command: Name of the command.
-        words: What follows it.
+        words: Its arguments.
 
     Raises:
-        SettingError: For what names no setting or has a value of another type, and for code that
+        SettingError: For an unknown setting or a value of another type, and for code that
             only a file names.
         SystemExit: After ``--help`` or ``--print_config``.
     """
     flags = {flag.key: flag for flag in COMMANDS[command].flags}
-    given = _parsed(command, words, files=True)
-    printing = given.pop("print_config", False)
-    values = {key: converted(flags[key], value) for key, value in given.items()}
+    texts = _parse_words(command, words, files=True)
+    printing = texts.pop("print_config", False)
+    values = {key: convert(flags[key], value) for key, value in texts.items()}
     if COMMANDS[command].configurable:
-        typed = _parsed(command, words, files=False)
-        typed = {key: converted(flags[key], typed[key]) for key in typed if key in flags}
+        typed = _parse_words(command, words, files=False)
+        typed = {key: convert(flags[key], typed[key]) for key in typed if key in flags}
         code = [key for key, flag in flags.items() if flag.metadata.get("code")]
         refuse_code(values, typed, code)
     _check_texts(values)
@@ -100,13 +100,13 @@ def parsed(command: str, words: Sequence[str]) -> Arguments:
     return Arguments(command, {**defaults, **values})
 
 
-def _parsed(command: str, words: Sequence[str], *, files: bool) -> dict[str, Any]:
-    """Return the settings that are given, as texts of the command line and values of YAML."""
+def _parse_words(command: str, words: Sequence[str], *, files: bool) -> dict[str, Any]:
+    """Return the settings on a command line, as texts, and those of its files, as values."""
     parser = command_parser(command, files=files)
-    known = ["--config", "--print_config"] if COMMANDS[command].configurable else []
-    known += [flag.name for flag in COMMANDS[command].flags]
+    names = ["--config", "--print_config"] if COMMANDS[command].configurable else []
+    names += [flag.name for flag in COMMANDS[command].flags]
     try:
-        given, unknown = parser.parse_known_args(words)
+        namespace, unknown = parser.parse_known_args(words)
     except ArgumentError as error:
         raise SettingError(_wrong_count(str(error.argument_name), words)) from error
     if unknown:
@@ -118,9 +118,9 @@ def _parsed(command: str, words: Sequence[str], *, files: bool) -> dict[str, Any
             )
         name = options[0].partition("=")[0]
         raise SettingError(
-            f"Unknown option {name}.{did_you_mean(name, known)} See `hormesis {command} --help`."
+            f"Unknown option {name}.{did_you_mean(name, names)} See `hormesis {command} --help`."
         )
-    return vars(given)
+    return vars(namespace)
 
 
 def command_parser(command: str, *, files: bool = True) -> ArgumentParser:
@@ -130,21 +130,23 @@ def command_parser(command: str, *, files: bool = True) -> ArgumentParser:
         command: Its name.
         files: Whether configuration files are read.
     """
-    about = COMMANDS[command]
-    places = "".join(
-        f" {flag.metavar}{' ...' if flag.items else ''}" for flag in about.flags if flag.positional
+    description = COMMANDS[command]
+    positionals = "".join(
+        f" {flag.metavar}{' ...' if flag.items else ''}"
+        for flag in description.flags
+        if flag.positional
     )
-    config = " [--config FILE]" if about.configurable else ""
+    config = " [--config FILE]" if description.configurable else ""
     parser = ArgumentParser(
         prog="hormesis",
-        usage=f"hormesis {command}{config} [options]{places}",
-        description=about.description,
+        usage=f"hormesis {command}{config} [options]{positionals}",
+        description=description.description,
         exit_on_error=False,
         allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("-h", "--help", action="help", help="Print this help and exit.")
-    if about.configurable:
+    if description.configurable:
         parser.add_argument(
             "--config",
             action=_Config,
@@ -161,7 +163,7 @@ def command_parser(command: str, *, files: bool = True) -> ArgumentParser:
             help="Print all settings as YAML and exit.",
         )
     section: Any = parser
-    for group in about.groups:
+    for group in description.groups:
         section = parser.add_argument_group(group.title) if group.title else section
         for flag in group.flags:
             section.add_argument(flag.name, **argparse_options(flag))
@@ -169,7 +171,7 @@ def command_parser(command: str, *, files: bool = True) -> ArgumentParser:
 
 
 class _Config(Action):
-    """Take the settings of a file, in the place where it stands on the command line."""
+    """Read the settings of a file; flags after it on the command line win."""
 
     def __init__(self, *names: Any, command: str, read: bool, **options: Any) -> None:  # noqa: ANN401
         super().__init__(*names, **options)
@@ -182,14 +184,14 @@ class _Config(Action):
         values: Any,  # noqa: ANN401
         option_string: str | None = None,
     ) -> None:
-        """Put what the file says among the settings."""
+        """Add the settings of the file."""
         if not self._read:
             return
         _check_texts({"config": values})
-        known = [flag.key for flag in COMMANDS[self._command].flags]
+        keys = [flag.key for flag in COMMANDS[self._command].flags]
         for key, value in read_config(values, self._command).items():
-            if key not in known:
-                near = did_you_mean(str(key), known)
+            if key not in keys:
+                near = did_you_mean(str(key), keys)
                 raise SettingError(
                     f"Unknown setting {key!r} in the configuration file.{near} "
                     f"`hormesis {self._command} --print_config` prints them all."
@@ -198,7 +200,7 @@ class _Config(Action):
 
 
 def _wrong_count(name: str, words: Sequence[str]) -> str:
-    """Return what is said of an option with too few values, or of a switch that has one."""
+    """Return the message for an option with too few values, or a switch with a value."""
     name = name.split("/")[0]
     values = [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
     if values:
@@ -229,7 +231,7 @@ def _as_yaml(flags: Mapping[str, Flag], values: Mapping[str, Any]) -> str:
 
 
 def _check_texts(values: Mapping[str, Any]) -> None:
-    """Refuse texts that the system cannot take.
+    """Refuse texts that the system does not accept.
 
     Raises:
         SettingError: Naming the setting that holds a null byte or half a letter.

@@ -18,7 +18,7 @@ _ONE = 1.0  # seconds in which several signals count as one: wrappers pass them 
 
 
 class Signals:
-    """What came of the signals that ask this process to end.
+    """The signals that ask this process to end.
 
     Ctrl-C, SIGTERM and SIGHUP raise ``KeyboardInterrupt``, once. Those that were ignored when the
     process was started, as by ``nohup``, are left alone.
@@ -64,11 +64,11 @@ class Signals:
                 self._before.clear()
 
     def started(self) -> None:
-        """Say that from now on there may be something to clean up."""
+        """Note that from now on there may be something to clean up."""
         self._starting = False
 
     def finish(self, code: int) -> None:
-        """Say that all is done: a signal now ends the process with this exit code."""
+        """Note that all is done: a signal now ends the process with this exit code."""
         self._ended = code
 
     def code(self) -> int:
@@ -76,10 +76,10 @@ class Signals:
         return 128 + (self.number or 0)
 
     def sentence(self) -> str:
-        """Return what is said of the signal that came."""
+        """Return the message for the signal."""
         name = signal.Signals(self.number or signal.SIGINT).name
-        said = "interrupted" if name == "SIGINT" else f"ended by {name}"
-        return f"{said}; run the same command again to go on."
+        ending = "interrupted" if name == "SIGINT" else f"ended by {name}"
+        return f"{ending}; run the same command again to go on."
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
@@ -96,20 +96,20 @@ class Signals:
             self._end_now()
 
     def _in_a_copy(self, number: int) -> None:
-        """Do in a process that was forked what is usual there."""
+        """Handle a signal in a forked process as usual."""
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     def _end_now(self) -> None:
-        """End without cleaning up: what the next run finds is what it finds after a power cut."""
+        """End without cleaning up; the next run finds the same as after a power cut."""
         with suppress(OSError):
             os.write(2, f"hormesis: {self.sentence()}\n".encode())
         os._exit(self.code())
 
     def _unraisable(self, unraisable: Any) -> None:  # noqa: ANN401
-        """Interrupt again where Python cannot raise, as while it removes an object."""
+        """Interrupt again where Python cannot raise, such as while it removes an object."""
         if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt):
             self._hook(unraisable)
             return
@@ -119,7 +119,7 @@ class Signals:
         again.start()
 
     def _ignore(self) -> None:
-        """Ignore signals while Python takes itself down, which handles none."""
+        """Ignore signals while Python shuts down, as it handles none then."""
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""Values of settings: texts of the command line and values of YAML, as a field's type says."""
+"""Values of settings: texts of the command line and values of YAML become a field's type."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 
 from hormesis.cli.config_security import load_settings
-from hormesis.cli.flags import Flag, spelled
+from hormesis.cli.flags import Flag, format_value
 from hormesis.errors import SettingError
 
 _NAMES = {
@@ -21,7 +21,7 @@ _NAMES = {
 _SEVERAL = {str: "a list of names", float: "finite numbers", int: "whole numbers"}
 
 
-def converted(flag: Flag, value: object) -> Any:  # noqa: ANN401  (of the type of the field)
+def convert(flag: Flag, value: object) -> Any:  # noqa: ANN401  (of the type of the field)
     """Return a setting as its field takes it.
 
     Args:
@@ -38,13 +38,13 @@ def converted(flag: Flag, value: object) -> Any:  # noqa: ANN401  (of the type o
     if value is None:
         raise SettingError(
             f"Expected `{flag.key}` to have a value; leave the line out for the default, "
-            f"{spelled(flag.default)}."
+            f"{format_value(flag.default)}."
         )
-    raise SettingError(f"Expected `{flag.key}` to be {_wanted(flag)}, got {_quoted(value)}.")
+    raise SettingError(f"Expected `{flag.key}` to be {_expectation(flag)}, got {_quote(value)}.")
 
 
-def _wanted(flag: Flag) -> str:
-    """Return what a value has to be, in words."""
+def _expectation(flag: Flag) -> str:
+    """Return the expected kind of value, in words."""
     if "expected" in flag.metadata and not flag.positional:
         return flag.metadata["expected"]
     if flag.items:
@@ -58,10 +58,10 @@ def _wanted(flag: Flag) -> str:
     return " or ".join(_NAMES[kind] for kind in kinds if kind in _NAMES)
 
 
-def _quoted(value: object) -> str:
+def _quote(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
-    return repr(spelled(value)) if isinstance(value, str) else spelled(value)
+    return repr(format_value(value)) if isinstance(value, str) else format_value(value)
 
 
 def _first(kinds: Sequence[Any], value: object) -> Any:  # noqa: ANN401

@@ -73,7 +73,7 @@ class Outcomes:
         adversarial: One row a removal, on perturbed inputs.
         changed: Whether the removal changed a logit of any sample, clean or perturbed.
         base_idle: Where the attack on the unfiltered network had nothing to work with, see
-            ``attacks.Perturbed``.
+            ``attacks.PerturbedInputs``.
         idle: The same of every removal, where each is attacked anew; else None.
     """
 

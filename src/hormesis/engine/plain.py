@@ -11,7 +11,7 @@ from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.networks import logits_of
-from hormesis.stress.attacks import perturb_noted
+from hormesis.stress.attacks import perturb_and_note
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def attack_block(network: nn.Module, block: Block, spec: MeasurementSpec) -> tup
 
 
 def _perturb(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
-    perturbed = perturb_noted(
+    perturbed = perturb_and_note(
         network,
         block.inputs,
         block.labels,

@@ -10,7 +10,7 @@ from typing import Any
 from hormesis.analysis.scores import SCORES
 from hormesis.errors import MissingExtraError, StudyError
 from hormesis.report.html.live import Sink
-from hormesis.report.plots.chosen import PAGE_ROWS
+from hormesis.report.plots.target_selection import PAGE_ROWS
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.figures import main_filter, target_rows
 from hormesis.results.series import StudySeries, load_study_or_series
@@ -34,13 +34,13 @@ def check_tensorboard() -> None:
 
 
 def event_sink(folder: Path, name: str) -> Sink:
-    """Return what adds to the events of a study whenever there is more of it.
+    """Return a sink that adds events when a study grows.
 
     Its steps are the samples measured. Several epochs have a folder of events each.
 
     Args:
-        folder: What ``tensorboard --logdir`` is given.
-        name: Of the study, and of its folder of events.
+        folder: The argument of ``tensorboard --logdir``.
+        name: Name of the study and of its folder of events.
     """
     written: dict[Path, int] = {}
 
@@ -48,33 +48,33 @@ def event_sink(folder: Path, name: str) -> Sink:
         opened = load_study_or_series(source)
         members = opened.members if isinstance(opened, StudySeries) else {None: opened}
         for epoch, study in members.items():
-            place = folder / name / ("" if epoch is None else f"epoch-{epoch:04d}")
-            _refuse_links(folder / name, place)
-            samples = int(study.manifest["base"]["samples"])
-            if written.get(place) != samples:
-                write_events(study, place)
-                written[place] = samples
+            events = folder / name / ("" if epoch is None else f"epoch-{epoch:04d}")
+            _refuse_links(folder / name, events)
+            samples = study.metadata.base.samples
+            if written.get(events) != samples:
+                write_events(study, events)
+                written[events] = samples
 
     return write
 
 
-def _refuse_links(*places: Path) -> None:
+def _refuse_links(*folders: Path) -> None:
     """Refuse folders of events that are links, as events would be written wherever these lead.
 
     Raises:
         StudyError: Naming the link.
     """
-    for place in places:
-        if place.is_symlink():
-            raise StudyError(f"The events cannot be written to {place}, as it is a link.")
+    for folder in folders:
+        if folder.is_symlink():
+            raise StudyError(f"The events cannot be written to {folder}, as it is a link.")
 
 
 def write_events(study: Study, folder: Path) -> None:
-    """Add what is known of a study to the events in a folder.
+    """Add the state of a study to the events in a folder.
 
     Args:
         study: Any study, finished or not.
-        folder: Where its events lie; they are added to.
+        folder: Folder of its events.
 
     Raises:
         OSError: If they cannot be written.
@@ -87,7 +87,7 @@ def write_events(study: Study, folder: Path) -> None:
         content, _ = study.plot.heatmap(width="double")._repr_png_()
         image = summary.Image(encoded_image_string=content)
         values.append(summary.Value(tag="scores", image=image))
-    step = int(study.manifest["base"]["samples"])
+    step = study.metadata.base.samples
     writer: Any = writer_of(str(folder), filename_suffix=f".{step}")
     try:
         writer.add_event(event(wall_time=time.time(), step=step, summary=summary(value=values)))

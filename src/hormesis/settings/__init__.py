@@ -1,4 +1,4 @@
-"""What can be asked of an analysis: plain frozen values, checked when they are made.
+"""Settings of an analysis: plain frozen values, checked when they are made.
 
 The Python call, the command line, the configuration file and the manifest all use these.
 """

@@ -1,4 +1,4 @@
-"""Which attack is asked for: plain frozen values, checked when they are made, free of torch.
+"""Settings of attacks: plain frozen values, checked when they are made, free of torch.
 
 An attack is one class here, in ``ATTACKS``, and one function in ``stress.attacks.RUNS``, which
 carries it out. Nothing else names one: flags, configurations, training, the search for a magnitude
@@ -50,36 +50,36 @@ def parse_epsilon(text: str) -> float | str:
     return value
 
 
-def _refusal(given: object) -> str:
+def _refusal(value: object) -> str:
     return (
         "Expected `epsilon` to be a number above 0 in input units, such as 0.03 or 8/255, or "
-        f"'auto', got {given!r}."
+        f"'auto', got {value!r}."
     )
 
 
-def as_epsilon(given: object) -> float | str:
-    """Return a magnitude that was given as a number or as text (see ``parse_epsilon``).
+def as_epsilon(epsilon: object) -> float | str:
+    """Return a magnitude from a number or a text (see ``parse_epsilon``).
 
     Raises:
-        SettingError: For anything but a finite number above 0, or text that says one or ``"auto"``.
+        SettingError: For anything but a finite number above 0, a text of one, or ``"auto"``.
 
     Example:
         >>> as_epsilon(1), as_epsilon("51/255")
         (1.0, 0.2)
     """
-    if isinstance(given, str):
-        return parse_epsilon(given)
-    if isinstance(given, bool) or not isinstance(given, Real):
-        raise SettingError(_refusal(given))
-    value = float(given)
+    if isinstance(epsilon, str):
+        return parse_epsilon(epsilon)
+    if isinstance(epsilon, bool) or not isinstance(epsilon, Real):
+        raise SettingError(_refusal(epsilon))
+    value = float(epsilon)
     if not 0 < value < math.inf:
-        raise SettingError(_refusal(given))
+        raise SettingError(_refusal(epsilon))
     return value
 
 
 @runtime_checkable
 class Attack(Protocol):
-    """What every attack has: a frozen dataclass with these fields, and any others of its own.
+    """The interface of an attack: a frozen dataclass with these fields, and any of its own.
 
     Some fields mean the same for all that have them: ``steps`` and ``step_size`` are set by the
     flags of these names; ``restarts`` is how many perturbed inputs of a sample are tried, each from
@@ -91,7 +91,7 @@ class Attack(Protocol):
         epsilon: Largest change of any input value, in input units, or ``"auto"``.
         straight: Whether its direction is the same at every magnitude, so that one gradient serves
             them all where a magnitude is searched for.
-        training: Fields that are others in training, where an attack has to be quick.
+        training: Fields with other values in training, where an attack has to be quick.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -142,12 +142,12 @@ such as 0.03 or 8/255, or 'auto', got -1.
 _CROSSING = 2.5  # radii that the steps of PGD add up to
 
 
-def as_step_size(given: object, *, name: str = "step_size") -> float:
+def as_step_size(size: object, *, name: str = "step_size") -> float:
     """Return the size of a step as a share of the magnitude.
 
     Args:
-        given: The size.
-        name: What the setting is called.
+        size: Size of the step.
+        name: Name of the setting.
 
     Raises:
         SettingError: For anything but a finite number above 0.
@@ -156,11 +156,11 @@ def as_step_size(given: object, *, name: str = "step_size") -> float:
         >>> as_step_size(1)
         1.0
     """
-    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < float(given) < math.inf:
+    if isinstance(size, bool) or not isinstance(size, Real) or not 0 < float(size) < math.inf:
         raise SettingError(
-            f"Expected `{name}`, a share of `epsilon`, to be a number above 0, got {given}."
+            f"Expected `{name}`, a share of `epsilon`, to be a number above 0, got {size}."
         )
-    return float(given)
+    return float(size)
 
 
 @dataclass(frozen=True)
@@ -217,14 +217,14 @@ class PGD:
 
 @dataclass(frozen=True)
 class RandomSigns:
-    """Every value moved by ``epsilon``, up or down by chance: no attack, but what it has to beat.
+    """Every value moved by ``epsilon``, up or down at random: the noise that an attack has to beat.
 
     A gradient that shows the way does more harm than chance of the same magnitude; where it does
     not, it is masked (Carlini et al. 2019, arXiv:1902.06705, section 4).
 
     Args:
         epsilon: Change of every input value, in input units, above 0; less at the bounds.
-        draws: How many are tried, of which a sample has to survive every one; at least 1.
+        draws: Number of tries, at least 1; a sample has to survive every one.
 
     Raises:
         SettingError: For a value outside these bounds.
@@ -253,7 +253,7 @@ class RandomSigns:
 
 
 ATTACKS: dict[str, type[Any]] = {FGSM.name: FGSM, PGD.name: PGD}
-"""Every attack that can be asked for, by its name."""
+"""Every attack that can be chosen, by its name."""
 
 
 def tries(attack: Attack) -> int:
@@ -322,12 +322,12 @@ def make_attack(
 
 
 def _fields(kind: type[Any]) -> set[str]:
-    return {one.name for one in fields(kind)}
+    return {field.name for field in fields(kind)}
 
 
 def describe_attack(attack: Attack, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return an attack's name and settings as plain values, and how its magnitude was chosen."""
-    described = {"name": attack.name, **asdict(attack)}
-    if described.get("restarts") == 1:  # studies from before do not know the word
-        del described["restarts"]
-    return described if chosen is None else {**described, "chosen": dict(chosen)}
+    settings = {"name": attack.name, **asdict(attack)}
+    if settings.get("restarts") == 1:  # older studies have no such entry
+        del settings["restarts"]
+    return settings if chosen is None else {**settings, "chosen": dict(chosen)}

@@ -50,36 +50,36 @@ RAY = "ray"
 ENGINES = ("auto", "plain", RAY)
 STEMS = ("standard", "small")
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
-UNFILTERED = -1  # in place of a row of outcomes: a cell that removes nothing has the network's own
+UNFILTERED = -1  # instead of a row of outcomes: a cell that removes nothing has the network's own
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
 MOST_EPOCHS = 30_000  # of a training, whose table and checksums a record holds
 POPULATIONS = ("infinite", "finite")
 USUAL_DRAWS, MOST_DRAWS = 5, 1000  # of random controls; few say little about their variance
 
 
-def check_choice(what: str, given: str, known: Sequence[str]) -> None:
-    """Refuse ``given`` unless it is one of ``known``.
+def check_choice(noun: str, name: str, choices: Sequence[str]) -> None:
+    """Refuse ``name`` unless it is one of ``choices``.
 
     Raises:
         SettingError: With the nearest known names.
     """
-    if given not in known:
-        raise SettingError(unknown(what, given, known))
+    if name not in choices:
+        raise SettingError(unknown(noun, name, choices))
 
 
-def check_new_name(name: str, taken: Collection[str]) -> None:
-    """Refuse a name of the user's that one of the package's own objects has.
+def check_new_name(name: str, reserved: Collection[str]) -> None:
+    """Refuse a new name that one of the package's own objects has.
 
     Raises:
-        SettingError: If it is taken.
+        SettingError: If it is reserved.
     """
-    if name in taken:
+    if name in reserved:
         raise SettingError(f"Expected another `name` than {name!r}, which is taken.")
 
 
-def check_several(what: str, given: Sequence[str], example: str) -> None:
-    """Refuse a text where several are expected: its letters would be taken one by one."""
-    if isinstance(given, str):
+def check_several(setting: str, values: Sequence[str], example: str) -> None:
+    """Refuse one text instead of a tuple of texts, as its letters would count one by one."""
+    if isinstance(values, str):
         raise SettingError(
-            f"Expected `{what}` to be a tuple such as ({example!r},), got the text {given!r}."
+            f"Expected `{setting}` to be a tuple such as ({example!r},), got the text {values!r}."
         )

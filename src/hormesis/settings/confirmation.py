@@ -1,4 +1,4 @@
-"""What can be asked of the confirmation of claims: plain frozen values, free of torch."""
+"""Settings of the confirmation of claims: plain frozen values, free of torch."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any

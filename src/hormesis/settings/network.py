@@ -10,7 +10,7 @@ from hormesis.settings.option import option
 
 @dataclass(frozen=True)
 class ModelAndData:
-    """Network and data by name, as the command line and the configuration file give them.
+    """Network and data by name, as on the command line and in the configuration file.
 
     Args:
         model: A torchvision name, ``timm:NAME`` or ``module:factory``.
@@ -52,16 +52,16 @@ class ModelAndData:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        """Check what belongs together."""
+        """Check that the fields fit together."""
         mean, std = self.mean or (), self.std or ()
         if len(mean) != len(std):
-            got = f"{len(mean)} and {len(std)}"
-            raise SettingError(f"Expected one `mean` and one `std` for each channel, got {got}.")
+            counts = f"{len(mean)} and {len(std)}"
+            raise SettingError(f"Expected one `mean` and one `std` for each channel, got {counts}.")
         if mean and self.normalize is False:
             raise SettingError("Expected no `mean` and `std` beside `normalize` false.")
 
     def study_name(self, attack: str) -> str:
-        """Return the name of the folder that a study gets unless it is given one."""
+        """Return the default name of a study's folder."""
         data = self.data.rstrip("/").rpartition("/")[2]
         parts = (data, self.model, attack)
         return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-.") for part in parts)

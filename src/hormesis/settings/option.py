@@ -1,4 +1,4 @@
-"""What a field of a settings dataclass needs, besides name, type and default, to be a flag too.
+"""Metadata that make a field of a settings dataclass a flag, besides name, type and default.
 
 The command line, its help and its YAML file are made from the dataclasses (``cli/flags.py``). The
 first sentence on a field under ``Args:`` is its help.
@@ -24,9 +24,9 @@ def option(
 
     Args:
         choices: The names that the field may hold, as they are when it is checked.
-        noun: What one of them is called in messages; by default the field's name.
+        noun: What a choice is called in messages; by default the field's name.
         flag: Name of the flag, as YAML spells it; by default the field's. Empty for no flag.
-        metavar: What stands for a value in the help; ``FILE`` and ``DIR`` mark paths.
+        metavar: Placeholder of a value in the help; ``FILE`` and ``DIR`` mark paths.
         expected: What a value has to be, for messages; by default what the type says.
         code: Whether the field may name code of the user's, as ``module:factory``.
 
@@ -44,7 +44,7 @@ def option(
 
 
 def check_choices(settings: Any) -> None:  # noqa: ANN401  (any dataclass)
-    """Refuse a field whose value, or one of whose values, is none of its choices.
+    """Refuse a field with a value that is not among its choices.
 
     Args:
         settings: An instance of a dataclass whose fields have ``choices``.
@@ -53,7 +53,7 @@ def check_choices(settings: Any) -> None:  # noqa: ANN401  (any dataclass)
         SettingError: With the nearest known names.
     """
     for field in fields(settings):
-        known, value = field.metadata.get("choices", ()), getattr(settings, field.name)
+        choices, value = field.metadata.get("choices", ()), getattr(settings, field.name)
         for name in value if isinstance(value, tuple | list) else (value,):
-            if known and name is not None:
-                check_choice(field.metadata.get("noun", field.name), name, tuple(known))
+            if choices and name is not None:
+                check_choice(field.metadata.get("noun", field.name), name, tuple(choices))

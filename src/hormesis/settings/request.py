@@ -15,7 +15,7 @@ from hormesis.settings.targets import Targets
 
 @dataclass(frozen=True)
 class AnalysisRequest:
-    """Everything that an analysis is asked for besides its network and data.
+    """All settings of an analysis besides its network and data.
 
     Args:
         attack: The adversary, ``FGSM`` or ``PGD``.
@@ -27,7 +27,7 @@ class AnalysisRequest:
         execution: Engine, workers and progress; nothing that changes a result.
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
-        origin: Where the network comes from, as plain values that the manifest shall hold.
+        origin: Where the network comes from, as plain values for the manifest.
 
     Example:
         >>> AnalysisRequest(sweep=Sweep(thresholds=9)).sweep.thresholds

@@ -13,7 +13,7 @@ class Targets:
 
     Args:
         include: Name patterns with ``*`` and ``?``, by default of every name. Naming a parameter
-            here asks for it whatever its kind, unless ``kinds`` is given too.
+            here selects it whatever its kind, unless ``kinds`` is set too.
         exclude: Name patterns of parameters to leave out; they win over ``include``.
         kinds: Kinds of parameters, by default the weights of convolutions, linear layers and
             attention. That is the authors' choice (METHOD, "Targets").
@@ -21,7 +21,7 @@ class Targets:
         per: Filter whole tensors, or every output channel on its own.
 
     Raises:
-        SettingError: For a kind, scope or granularity that is not known, or a text instead of a
+        SettingError: For an unknown kind, scope or granularity, or a text instead of a
             tuple of them.
 
     Example:

@@ -33,8 +33,8 @@ with warnings.catch_warnings():
 
 
 @dataclass(frozen=True)
-class Perturbed:
-    """What an attack made of inputs, and where it had nothing to work with.
+class PerturbedInputs:
+    """Perturbed inputs, and the samples for which the attack had nothing to work with.
 
     Args:
         inputs: The perturbed inputs.
@@ -89,10 +89,11 @@ def perturb(
         >>> perturb(network, inputs, labels, FGSM(0.25), bounds=(0.0, 1.0), seed=0)
         tensor([[0.2500, 1.0000]])
     """
-    return _attacked(network, inputs, labels, attack, (bounds, seed, first)).inputs
+    options = {"bounds": bounds, "seed": seed, "first": first}
+    return perturb_and_note(network, inputs, labels, attack, note_zero=False, **options).inputs
 
 
-def perturb_noted(
+def perturb_and_note(
     network: nn.Module,
     inputs: Float[Tensor, " batch *shape"],
     labels: Int[Tensor, " batch"],
@@ -101,30 +102,20 @@ def perturb_noted(
     bounds: tuple[float, float],
     seed: int,
     first: int | Int[Tensor, " batch"] = 0,
-) -> Perturbed:
+    note_zero: bool = True,
+) -> PerturbedInputs:
     """Return what ``perturb`` returns, and where the attack had nothing to work with.
 
-    An attack from a random start takes one more gradient for that, at the clean inputs.
+    An attack from a random start takes one more gradient for that, at the clean inputs, unless
+    ``note_zero`` is False.
 
     Example:
         >>> flat = nn.Sequential(nn.Linear(2, 2), nn.Threshold(1e9, 0.0))
         >>> inputs, labels = torch.tensor([[0.5, 0.9]]), torch.tensor([0])
-        >>> perturb_noted(flat, inputs, labels, FGSM(0.25), bounds=(0.0, 1.0), seed=0).idle.tolist()
+        >>> options = {"bounds": (0.0, 1.0), "seed": 0}
+        >>> perturb_and_note(flat, inputs, labels, FGSM(0.25), **options).idle.tolist()
         [[True], [True]]
     """
-    return _attacked(network, inputs, labels, attack, (bounds, seed, first), noted=True)
-
-
-def _attacked(
-    network: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    attack: Attack,
-    where: tuple[tuple[float, float], int, int | Tensor],
-    *,
-    noted: bool = False,
-) -> Perturbed:
-    bounds, seed, first = where
     if isinstance(attack.epsilon, str):
         raise SettingError(
             "Expected `epsilon` to be a number by the time of the attack, got 'auto'; "
@@ -139,36 +130,36 @@ def _attacked(
     ):
         clean = inputs.detach()
         if len(clean) == 0:
-            return Perturbed(clean.clone(), torch.zeros(2, 0, dtype=torch.bool))
+            return PerturbedInputs(clean.clone(), torch.zeros(2, 0, dtype=torch.bool))
         numbers = numbers_of(first, len(clean))
         _check_inputs(clean, limits, numbers)
         truth = labels.to(device=clean.device, dtype=torch.int64, copy=True)
-        attempt = Attempt(network, clean, truth, epsilon, limits, seed, numbers, noted)
-        found = _once(attack, attempt)
+        attempt = Attempt(network, clean, truth, epsilon, limits, seed, numbers, note_zero)
+        perturbed = _run_once(attack, attempt)
         for restart in range(1, tries(attack)):
             with torch.no_grad():
-                right = accuracy_of(logits_of(network(found)), truth)
+                right = accuracy_of(logits_of(network(perturbed)), truth)
             if not right.any():
                 break
-            again = _once(attack, replace(attempt, restart=restart, noted=False))
-            found = torch.where(right.view(-1, *[1] * (clean.ndim - 1)), again, found)
-        unmoved = (found == clean).flatten(1).all(dim=1)
+            again = _run_once(attack, replace(attempt, restart=restart, note_zero=False))
+            perturbed = torch.where(right.view(-1, *[1] * (clean.ndim - 1)), again, perturbed)
+        unmoved = (perturbed == clean).flatten(1).all(dim=1)
         zero = torch.zeros_like(unmoved) if attempt.zero is None else attempt.zero
-        return Perturbed(found, torch.stack([zero, unmoved]))
+        return PerturbedInputs(perturbed, torch.stack([zero, unmoved]))
 
 
-def _once(attack: Attack, attempt: Attempt) -> Tensor:
-    """Return what one attempt finds, once it was checked, inside the limits to the last bit."""
+def _run_once(attack: Attack, attempt: Attempt) -> Tensor:
+    """Return the inputs of one attempt, checked, and inside the limits to the last bit."""
     run = RUNS.get(type(attack))
     if run is None:
         raise SettingError(
-            f"Expected an attack that is known, got {type(attack).__name__}: "
+            f"Expected a registered attack, got {type(attack).__name__}: "
             "`register_attack` says how it is carried out."
         )
-    found = run(attack, attempt)
+    perturbed = run(attack, attempt)
     clean, epsilon, bounds = attempt.inputs, attempt.epsilon, attempt.bounds
-    _check_found(found, clean, epsilon, bounds, attempt.numbers)
-    return clip(found, clean, epsilon=epsilon, bounds=bounds)
+    _check_perturbed(perturbed, clean, epsilon, bounds, attempt.numbers)
+    return clip(perturbed, clean, epsilon=epsilon, bounds=bounds)
 
 
 def clip(
@@ -233,8 +224,8 @@ class _SignSteps(LinfProjectedGradientDescentAttack):
 def _sign_steps(attempt: Attempt, steps: int, size: float, *, random_start: bool) -> Tensor:
     clean, device = attempt.inputs, attempt.inputs.device
     model = PyTorchModel(_Logits(attempt).eval(), attempt.bounds, device=device)
-    taken = _SignSteps(attempt, steps, size, random_start=random_start)
-    return taken.run(model, clean, Misclassification(attempt.labels), epsilon=attempt.epsilon)
+    method = _SignSteps(attempt, steps, size, random_start=random_start)
+    return method.run(model, clean, Misclassification(attempt.labels), epsilon=attempt.epsilon)
 
 
 def _fgsm(attack: FGSM, attempt: Attempt) -> Tensor:
@@ -259,11 +250,11 @@ RUNS: dict[type, Run] = {FGSM: _fgsm, PGD: _pgd, RandomSigns: _random_signs}
 
 
 def register_attack(kind: type[Any], run: Run) -> type[Any]:
-    """Make an attack known by its name, to flags and configurations, and say how it is carried out.
+    """Register an attack by its name, for flags and configurations, and say how it is carried out.
 
     Args:
-        kind: A frozen dataclass with what ``Attack`` asks for; one of the same name is replaced,
-            but for those of the package.
+        kind: A frozen dataclass with the fields of ``Attack``. It replaces one of the same name,
+            unless that is one of the package's own.
         run: Takes one of these and an ``Attempt``, and returns perturbed inputs inside its limits.
 
     Returns:
@@ -277,12 +268,12 @@ def register_attack(kind: type[Any], run: Run) -> type[Any]:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'fgsm', which is taken.
     """
-    check_new_name(kind.name, _OWN)
+    check_new_name(kind.name, _BUILT_IN)
     ATTACKS[kind.name], RUNS[kind] = kind, run
     return kind
 
 
-_OWN = frozenset(one.name for one in RUNS)
+_BUILT_IN = frozenset(one.name for one in RUNS)
 
 
 def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
@@ -301,26 +292,26 @@ def _check_inputs(inputs: Tensor, bounds: tuple[float, float], numbers: Numbers)
         )
 
 
-def _check_found(
-    found: Tensor,
+def _check_perturbed(
+    perturbed: Tensor,
     inputs: Tensor,
     epsilon: float,
     bounds: tuple[float, float],
     numbers: Numbers,
 ) -> None:
-    broken = first_bad(~found.isfinite(), numbers)
+    broken = first_bad(~perturbed.isfinite(), numbers)
     if broken is not None:
         raise AttackError(
             f"Expected the attack to return finite inputs, got NaN or infinity for sample {broken}."
         )
-    outside = first_bad((found < bounds[0]) | (found > bounds[1]), numbers)
+    outside = first_bad((perturbed < bounds[0]) | (perturbed > bounds[1]), numbers)
     if outside is not None:
         raise AttackError(
             f"Expected the attack to stay between {bounds[0]:g} and {bounds[1]:g}, the declared "
             f"bounds, got a value outside them for sample {outside}."
         )
     rounding = 2 * torch.finfo(inputs.dtype).eps * inputs.abs().clamp(min=epsilon)
-    far = first_bad((found - inputs).abs() > epsilon + rounding, numbers)
+    far = first_bad((perturbed - inputs).abs() > epsilon + rounding, numbers)
     if far is not None:
         raise AttackError(
             f"Expected the attack to change no value by more than {epsilon:g}, its `epsilon`, got "

@@ -1,4 +1,4 @@
-"""What an attack has to work with: a batch, its limits, random starts and gradients."""
+"""A batch under attack: its limits, random starts and gradients."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ _STARTS = 1  # keeps these draws apart from others made with the same seed
 
 @dataclass
 class Attempt:
-    """One attempt on a batch: what an attack has to work with.
+    """One attempt of an attack on a batch.
 
     Args:
         network: In evaluation mode.
@@ -28,10 +28,10 @@ class Attempt:
         labels: True class of each, 64-bit integers.
         epsilon: Largest change of any value, in input units.
         bounds: Lowest and highest value that an input may take.
-        seed: Of everything drawn at random.
+        seed: Seed of everything that is drawn at random.
         numbers: Index in the data set of each sample.
-        noted: Whether it is to be told where the gradient at the clean inputs is zero.
-        restart: Which of several attempts, from 0.
+        note_zero: Whether to note where the gradient at the clean inputs is zero.
+        restart: Number of the attempt, from 0.
         zero: Of each sample, whether its first gradient was zero; None before there was one.
     """
 
@@ -42,7 +42,7 @@ class Attempt:
     bounds: tuple[float, float]
     seed: int
     numbers: Numbers
-    noted: bool = False
+    note_zero: bool = False
     restart: int = 0
     zero: Bool[Tensor, " batch"] | None = None
 
@@ -52,11 +52,11 @@ class Attempt:
         return random_starts(self.inputs, seed=self.seed, first=indices, restart=self.restart)
 
     def look(self) -> None:
-        """Make sure that the first gradient is one at the clean inputs; free unless it is noted.
+        """Compute the first gradient at the clean inputs, if zero gradients are to be noted.
 
-        Attacks that start elsewhere call it first.
+        Attacks that start elsewhere call this first.
         """
-        if self.noted:
+        if self.note_zero:
             self.gradient(self.inputs)
 
     def logits(self, inputs: Float[Tensor, " batch *shape"]) -> Float[Tensor, "batch classes"]:
@@ -113,13 +113,13 @@ def random_starts(
 ) -> Float[Tensor, " batch *shape"]:
     """Return one draw a sample, even over [-1, 1), from the seed and the sample's index alone.
 
-    Neither the size of the batch nor the device nor the global random state has a say.
+    The size of the batch, the device and the global random state have no influence.
 
     Args:
         inputs: Gives the shape, the dtype and the device.
         seed: Seed, at least 0.
         first: Index in the data set of the first row, or the index of each.
-        restart: Which of several starts of an attack, from 0.
+        restart: Number of the start, from 0.
 
     Example:
         >>> whole = random_starts(torch.zeros(3, 2), seed=0)

@@ -1,34 +1,34 @@
-"""Where work that nobody waits for any more ends: between the steps of an attack.
+"""Cancellation: work that nobody waits for any more ends between the steps of an attack.
 
-A thread cannot be stopped from outside. It asks, wherever a long computation takes a step.
+A thread cannot be stopped from outside, so it checks at each step of a long computation.
 """
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_asked = threading.local()
+_thread = threading.local()
 
 
 @contextmanager
 def halting(check: Callable[[], None]) -> Iterator[None]:
-    """Let ``check``, which raises when the work is to end, be called by this thread's steps.
+    """Call ``check`` at every ``step`` of this thread; it raises when the work has to end.
 
     Example:
         >>> with halting(lambda: print("asked")):
         ...     step()
         asked
     """
-    before = getattr(_asked, "check", None)
-    _asked.check = check
+    before = getattr(_thread, "check", None)
+    _thread.check = check
     try:
         yield
     finally:
-        _asked.check = before
+        _thread.check = before
 
 
 def step() -> None:
-    """Ask whether this thread's work is to end; outside ``halting`` it never is."""
-    check = getattr(_asked, "check", None)
+    """Raise if this thread's work has to end; outside ``halting`` it never has to."""
+    check = getattr(_thread, "check", None)
     if check is not None:
         check()

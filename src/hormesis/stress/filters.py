@@ -2,7 +2,7 @@
 
 A filter is one ``Filter`` here, in ``NAMED_FILTERS``, and one line in ``settings.choices.FILTERS``.
 All else follows from the object: plans, masks, help texts, and how reports name and draw it.
-Nothing here needs torch, so that reports can ask it.
+Nothing here needs torch, so that reports can import it.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from hormesis.errors import SettingError, unknown
 from hormesis.settings.choices import FILTERS, check_new_name
 
 BELOW, ABOVE, WINDOW, OTHERS = "below", "above", "window", "others"
-"""What a filter removes: values up to the threshold, values from there on, a window, or others."""
+"""What a filter removes: values up to the threshold, values from it on, a window, or others."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Threshold:
     upper: float
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Take a filter of the user's along to another process, which has not registered it."""
-        made = None if self.filter in _OWN else NAMED_FILTERS.get(self.filter)
-        return _arrived, (made, astuple(self))
+        """Pickle the user's own filter with the threshold, as other processes do not have it."""
+        registered = None if self.filter in _BUILT_IN else NAMED_FILTERS.get(self.filter)
+        return _unpickle, (registered, astuple(self))
 
 
-def _arrived(made: "Filter | None", values: tuple[Any, ...]) -> Threshold:
-    if made is not None and made.name not in NAMED_FILTERS:
-        register_filter(made)
+def _unpickle(registered: "Filter | None", values: tuple[Any, ...]) -> Threshold:
+    if registered is not None and registered.name not in NAMED_FILTERS:
+        register_filter(registered)
     return Threshold(*values)
 
 
@@ -59,11 +59,11 @@ class Filter:
             as well as NumPy arrays, so that it should do no more than compare.
         removes: ``BELOW``, ``ABOVE``, ``WINDOW`` or ``OTHERS``, for histograms of what is removed.
         descending: Whether its sweep runs from the highest threshold to the lowest.
-        color: Of its line.
-        dashes: Lengths of strokes and gaps of its line, in widths of it; empty for none.
+        color: Colour of its line.
+        dashes: Lengths of the dashes and gaps of its line, in line widths; empty for none.
 
     Example:
-        >>> NAMED_FILTERS["low_pass"].label, NAMED_FILTERS["low_pass"].way
+        >>> NAMED_FILTERS["low_pass"].label, NAMED_FILTERS["low_pass"].sweep_text
         ('low-pass', 'removes from the threshold on, swept ←')
     """
 
@@ -88,12 +88,12 @@ class Filter:
         return self.name.replace("_pass", "-pass").replace("_", " ")
 
     @property
-    def way(self) -> str:
+    def sweep_text(self) -> str:
         """What it removes along its sweep, in a few words."""
-        ways = {BELOW: "removes up to the threshold", ABOVE: "removes from the threshold on"}
+        removals = {BELOW: "removes up to the threshold", ABOVE: "removes from the threshold on"}
         if self.removes == WINDOW:
             return "a window that moves"
-        return f"{ways.get(self.removes, self.help)}, swept {'←' if self.descending else '→'}"
+        return f"{removals.get(self.removes, self.help)}, swept {'←' if self.descending else '→'}"
 
 
 def keep_above(values: Float[Any, "*shape"], alpha: float) -> Bool[Any, "*shape"]:
@@ -176,15 +176,15 @@ PULSE_WAVE = Filter(
     color="#CC79A7",
     dashes=(5, 1, 1, 1),
 )
-NAMED_FILTERS = {one.name: one for one in (HIGH_PASS, LOW_PASS, PULSE_WAVE)}
+NAMED_FILTERS = {item.name: item for item in (HIGH_PASS, LOW_PASS, PULSE_WAVE)}
 """Every known filter by its name."""
 
 
-def register_filter(made: Filter) -> Filter:
-    """Make a filter known by its name: to ``Sweep``, to the command line and to reports.
+def register_filter(new: Filter) -> Filter:
+    """Register a filter by its name, for ``Sweep``, the command line and reports.
 
     Args:
-        made: The filter; one of the same name is replaced, but for those of the package.
+        new: The filter. It replaces one of the same name, unless that is one of the package's own.
 
     Returns:
         The filter itself.
@@ -197,30 +197,30 @@ def register_filter(made: Filter) -> Filter:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'high_pass', which is taken.
     """
-    check_new_name(made.name, _OWN)
-    NAMED_FILTERS[made.name], FILTERS[made.name] = made, made.help
-    return made
+    check_new_name(new.name, _BUILT_IN)
+    NAMED_FILTERS[new.name], FILTERS[new.name] = new, new.help
+    return new
 
 
-_OWN = frozenset(NAMED_FILTERS)
+_BUILT_IN = frozenset(NAMED_FILTERS)
 
 
 def filter_named(name: str) -> Filter:
-    """Return a filter by its name.
+    """Return the filter of a name.
 
     Raises:
-        SettingError: If it is not known, with the nearest known ones.
+        SettingError: If there is none, with the nearest names.
     """
     if name not in NAMED_FILTERS:
         raise SettingError(unknown("filter", name, NAMED_FILTERS))
     return NAMED_FILTERS[name]
 
 
-def shown_filter(name: str) -> Filter:
-    """Return a filter as reports show it, also one from elsewhere that is not known here.
+def display_filter(name: str) -> Filter:
+    """Return a filter as reports show it, or a stand-in for one that is not registered here.
 
     Example:
-        >>> shown_filter("from_elsewhere").label
+        >>> display_filter("from_elsewhere").label
         'from elsewhere'
     """
     return NAMED_FILTERS.get(name) or Filter(name, "not known here", lambda values, at: values > at)

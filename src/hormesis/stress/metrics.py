@@ -1,7 +1,7 @@
 """How well a network does on each sample: accuracy, top-5, loss, or a function of the user's.
 
 A metric is one ``Metric`` here, in ``NAMED_METRICS``, and one line in ``settings.choices.METRICS``.
-Nothing else asks for its name: whether it is binary, how a guess scores and what rounding can do to
+Nothing else refers to its name: whether it is binary, how a guess scores and how rounding affects
 it are properties of the object.
 """
 
@@ -62,8 +62,8 @@ class Metric:
             >>> accuracy.chance_on(np.array([0, 0, 0, 1]))
             0.75
         """
-        known = self.chance(labels) if callable(self.chance) else self.chance
-        return None if known is None else float(known)
+        chance = self.chance(labels) if callable(self.chance) else self.chance
+        return None if chance is None else float(chance)
 
     def measure(
         self, outputs: Float[Tensor, " batch classes"], labels: Int[Tensor, " batch"]
@@ -78,19 +78,19 @@ class Metric:
             SettingError: If the function returns anything but one real number a sample, or, where
                 ``binary`` is set, a number other than 0 and 1.
         """
-        given = self.function(outputs, labels)
-        wanted = f"Expected the performance {self.name!r} to return "
-        if not isinstance(given, Tensor) or given.is_complex():
-            kind = given.dtype if isinstance(given, Tensor) else type(given).__name__
-            raise SettingError(f"{wanted}a tensor of real numbers, got {kind}.")
-        if given.shape != labels.shape:
+        result = self.function(outputs, labels)
+        expected = f"Expected the metric {self.name!r} to return "
+        if not isinstance(result, Tensor) or result.is_complex():
+            kind = result.dtype if isinstance(result, Tensor) else type(result).__name__
+            raise SettingError(f"{expected}a tensor of real numbers, got {kind}.")
+        if result.shape != labels.shape:
             raise SettingError(
-                f"{wanted}one number a sample, shape {list(labels.shape)}, got shape "
-                f"{list(given.shape)}."
+                f"{expected}one number a sample, shape {list(labels.shape)}, got shape "
+                f"{list(result.shape)}."
             )
-        values = given.detach().to(torch.float32)
+        values = result.detach().to(torch.float32)
         if self.binary and not bool(((values == 0) | (values == 1)).all()):
-            raise SettingError(f"{wanted}0 or 1 for each sample, as `binary` says, got others.")
+            raise SettingError(f"{expected}0 or 1 for each sample, as `binary` says, got others.")
         return values
 
 
@@ -134,7 +134,7 @@ def top5_of(
     classes = outputs.shape[1]
     if classes < 6:
         raise SettingError(
-            f"Expected at least 6 classes for the performance 'top5', got {classes}; use "
+            f"Expected at least 6 classes for the metric 'top5', got {classes}; use "
             "'accuracy' instead."
         )
     own = outputs.gather(1, labels[:, None].long())
@@ -169,16 +169,16 @@ accuracy = Metric(
 )
 top5 = Metric("top5", top5_of, binary=True, chance=guessed_top5, rank=5, help=METRICS["top5"])
 loss = Metric("loss", loss_of, higher_is_better=False, chance=guessed_loss, help=METRICS["loss"])
-NAMED_METRICS = {one.name: one for one in (accuracy, top5, loss)}
+NAMED_METRICS = {item.name: item for item in (accuracy, top5, loss)}
 """Every known metric by its name."""
-_OWN = frozenset(NAMED_METRICS)
+_BUILT_IN = frozenset(NAMED_METRICS)
 
 
-def register_metric(made: Metric) -> Metric:
-    """Make a metric known by its name, to ``analyze`` and to the command line.
+def register_metric(new: Metric) -> Metric:
+    """Register a metric by its name, for ``analyze`` and the command line.
 
     Args:
-        made: The metric; one of the same name is replaced, but for those of the package.
+        new: The metric. It replaces one of the same name, unless that is one of the package's own.
 
     Returns:
         The metric itself.
@@ -191,13 +191,13 @@ def register_metric(made: Metric) -> Metric:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'loss', which is taken.
     """
-    check_new_name(made.name, _OWN)
-    NAMED_METRICS[made.name], METRICS[made.name] = made, made.help
-    return made
+    check_new_name(new.name, _BUILT_IN)
+    NAMED_METRICS[new.name], METRICS[new.name] = new, new.help
+    return new
 
 
 def metric_named(name: str) -> Metric:
-    """Return the performance that the command line or a configuration file names.
+    """Return the metric that the command line or a configuration file names.
 
     Args:
         name: One of ``NAMED_METRICS``, or ``module:function`` for a function of logits and labels
@@ -211,18 +211,18 @@ def metric_named(name: str) -> Metric:
         True
         >>> metric_named("acuracy")
         Traceback (most recent call last):
-        hormesis.errors.SettingError: Unknown performance 'acuracy'. Did you mean accuracy? \
+        hormesis.errors.SettingError: Unknown metric 'acuracy'. Did you mean accuracy? \
 Known: accuracy, top5, loss, module:function.
     """
     if ":" in name:
-        return _made(load_factory(name, "performance"), name)
+        return _to_metric(load_factory(name, "metric"), name)
     if name not in NAMED_METRICS:
-        raise SettingError(unknown("performance", name, [*NAMED_METRICS, "module:function"]))
+        raise SettingError(unknown("metric", name, [*NAMED_METRICS, "module:function"]))
     return NAMED_METRICS[name]
 
 
 def as_metric(value: Metric | str | PerSample) -> Metric:
-    """Return the performance that was given in one of three ways.
+    """Return a metric from an object, a name or a function.
 
     Args:
         value: A ``Metric``, the name of one, or a function of logits and labels that returns
@@ -239,15 +239,15 @@ def as_metric(value: Metric | str | PerSample) -> Metric:
     """
     if isinstance(value, str):
         return metric_named(value)
-    return _made(value, getattr(value, "__name__", type(value).__name__))
+    return _to_metric(value, getattr(value, "__name__", type(value).__name__))
 
 
-def _made(value: object, name: str) -> Metric:
+def _to_metric(value: object, name: str) -> Metric:
     if isinstance(value, Metric):
         return value
     if not callable(value):
         raise SettingError(
-            "Expected a performance to be a name or a function of outputs and labels, got "
+            "Expected a metric to be a name or a function of outputs and labels, got "
             f"{type(value).__name__}."
         )
     return Metric(name, cast(PerSample, value))

@@ -29,7 +29,7 @@ class Part:
     Args:
         parameter: Name as ``network.named_parameters()`` gives it.
         axis: Axis of the slice, or None for the whole tensor.
-        index: Place of the slice along ``axis``.
+        index: Index of the slice along ``axis``.
     """
 
     parameter: str
@@ -54,7 +54,7 @@ class Target:
         parts: The tensors that are filtered together.
         shape: Shape of the values; empty for a global target.
         size: Number of values.
-        depth: Place in the order in which the network first uses its parameters, from 0.
+        depth: Position in the order in which the network first uses its parameters, from 0.
         minimum: Lowest value, in units of the weights.
         maximum: Highest value.
         reason: Why it is not tested; empty if it is.
@@ -84,14 +84,14 @@ def find_targets(
     Args:
         network: Any network, in evaluation mode; it is not changed.
         example: A small batch of inputs, which shows the order in which parameters are used.
-        selection: Which parameters are asked for.
+        selection: Which parameters to filter.
 
     Returns:
         Targets in the order of their first use; unused ones come last.
 
     Raises:
         ModelError: If the network has no parameters.
-        SettingError: If no parameter is asked for, or none of those can be filtered.
+        SettingError: If no parameter is selected, or none of the selected ones can be filtered.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
@@ -106,24 +106,26 @@ def find_targets(
     if not parameters:
         raise ModelError("The network has no parameters: there is nothing to filter.")
     order = _order_of_use(network, example)
-    whole = []
+    targets = []
     for name in sorted(parameters, key=lambda name: order.get(id(parameters[name]), len(order))):
-        target = _describe(network, name, parameters[name], depth=len(whole))
-        whole.append(replace(target, reason=_left_out(target, selection) or target.reason))
-    if not any(target.tested for target in whole):
-        asked = [target for target in whole if not _left_out(target, selection)]
-        raise SettingError(_nothing_matches(whole, asked))
+        target = _describe(network, name, parameters[name], depth=len(targets))
+        targets.append(replace(target, reason=_exclusion(target, selection) or target.reason))
+    if not any(target.tested for target in targets):
+        requested = [target for target in targets if not _exclusion(target, selection)]
+        raise SettingError(_no_target_message(targets, requested))
     if selection.scope == "global":
         # Thresholds common to all tell the equal values of one parameter from those of others.
-        members = [t for t in whole if not _left_out(t, selection) and t.minimum <= t.maximum]
-        return (_together(members), *(t for t in whole if t not in members))
+        members = [t for t in targets if not _exclusion(t, selection) and t.minimum <= t.maximum]
+        return (_merge(members), *(t for t in targets if t not in members))
     if selection.per == "channel":
-        parts = [part for target in whole for part in _channels(network, target, parameters)]
+        parts = [
+            part for target in targets for part in _split_channels(network, target, parameters)
+        ]
         if not any(part.tested for part in parts):
-            asked = [part for part in parts if part.parts[0].index is not None]
-            raise SettingError(_nothing_matches(parts, asked))
+            requested = [part for part in parts if part.parts[0].index is not None]
+            raise SettingError(_no_target_message(parts, requested))
         return tuple(parts)
-    return tuple(whole)
+    return tuple(targets)
 
 
 def public_name(network: nn.Module, parameter: str) -> str:
@@ -157,19 +159,19 @@ def _describe(network: nn.Module, name: str, parameter: Tensor, depth: int) -> T
         maximum=values.max().item() if numeric else float("nan"),
     )
     if not numeric:
-        what = "no values" if values.is_floating_point() else f"values of type {values.dtype}"
-        return replace(target, reason=f"has {what}")
+        fault = "no values" if values.is_floating_point() else f"values of type {values.dtype}"
+        return replace(target, reason=f"has {fault}")
     return replace(target, reason=_constant(target))
 
 
 def _constant(target: Target) -> str:
     if target.minimum < target.maximum:
         return ""
-    what = "it is a single value" if target.size == 1 else "all its values are equal"
-    return f"{what}, so that its thresholds coincide"
+    fault = "it is a single value" if target.size == 1 else "all its values are equal"
+    return f"{fault}, so that its thresholds coincide"
 
 
-def _left_out(target: Target, selection: Targets) -> str:
+def _exclusion(target: Target, selection: Targets) -> str:
     if any(fnmatchcase(target.name, pattern) for pattern in selection.exclude):
         return "excluded by name"
     if selection.include and not any(fnmatchcase(target.name, p) for p in selection.include):
@@ -180,15 +182,19 @@ def _left_out(target: Target, selection: Targets) -> str:
     return ""
 
 
-def _nothing_matches(found: list[Target], asked: list[Target]) -> str:
-    if asked:
-        which = f"{asked[0].name} cannot" if len(asked) == 1 else f"none of {len(asked)} can"
-        return (
-            f"Expected a target whose values differ, but {which} be filtered; {asked[0].name}: "
-            f"{asked[0].reason}."
+def _no_target_message(targets: list[Target], requested: list[Target]) -> str:
+    if requested:
+        subject = (
+            f"{requested[0].name} cannot"
+            if len(requested) == 1
+            else f"none of {len(requested)} can"
         )
-    kinds = sorted({target.kind for target in found})
-    names = ", ".join(target.name for target in found[:3])
+        return (
+            f"Expected a target whose values differ, but {subject} be filtered; "
+            f"{requested[0].name}: {requested[0].reason}."
+        )
+    kinds = sorted({target.kind for target in targets})
+    names = ", ".join(target.name for target in targets[:3])
     return (
         "No parameter of the network matches `include`, `exclude` and `kinds`; it has parameters "
         f"of kind {', '.join(kinds)}, such as {names}."
@@ -221,7 +227,7 @@ def _kind(network: nn.Module, name: str) -> str:
     return "norm" if "norm" in type(owner).__name__.lower() else "other"
 
 
-def _together(members: list[Target]) -> Target:
+def _merge(members: list[Target]) -> Target:
     return Target(
         name=ALL,
         kind="global",
@@ -234,7 +240,9 @@ def _together(members: list[Target]) -> Target:
     )
 
 
-def _channels(network: nn.Module, target: Target, parameters: Mapping[str, Tensor]) -> list[Target]:
+def _split_channels(
+    network: nn.Module, target: Target, parameters: Mapping[str, Tensor]
+) -> list[Target]:
     """Split a target into its output channels; one that is left out stays whole."""
     if not target.tested:
         return [target]
@@ -258,7 +266,7 @@ def _channels(network: nn.Module, target: Target, parameters: Mapping[str, Tenso
 
 
 class _FirstUses(TorchFunctionMode):
-    """Notes the order in which parameters reach functions of PyTorch.
+    """Records the order in which parameters reach functions of PyTorch.
 
     Hooks on modules would miss weights that are used without their module being called, such as
     the output projection of ``nn.MultiheadAttention``.
@@ -285,7 +293,7 @@ class _FirstUses(TorchFunctionMode):
 
 
 def _order_of_use(network: nn.Module, example: Tensor) -> dict[int, int]:
-    """Return the place of each used parameter, keyed by the identity of its tensor."""
+    """Return the position of each used parameter, keyed by the identity of its tensor."""
     uses = _FirstUses()
     with torch.inference_mode(), uses:
         network(example)

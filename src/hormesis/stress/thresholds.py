@@ -37,6 +37,6 @@ def thresholds(
     half = (maximum - minimum) / (2 * count)
     edges = torch.from_numpy(np.stack([grid, grid - half, grid + half])).to(dtype).double()
     order = range(count - 1, -1, -1) if filter_named(name).descending else range(count)
-    for step, place in enumerate(order):
-        alpha, lower, upper = edges[:, place].tolist()
+    for step, index in enumerate(order):
+        alpha, lower, upper = edges[:, index].tolist()
         yield Threshold(name, step, alpha, lower, upper)

@@ -92,22 +92,22 @@ class AttackTests:
     @pytest.mark.parametrize("limits", _LIMITS)
     def test_inputs_stay_inside_the_ball_and_the_bounds(self, limits: tuple[float, float]) -> None:
         inputs, _ = _samples(limits)
-        found = self._perturbed(limits=limits)
-        assert (found.shape, found.dtype) == (inputs.shape, inputs.dtype)
-        assert not found.requires_grad
+        perturbed = self._perturbed(limits=limits)
+        assert (perturbed.shape, perturbed.dtype) == (inputs.shape, inputs.dtype)
+        assert not perturbed.requires_grad
         low, high = torch.tensor(limits)
-        assert bool(((found >= low) & (found <= high)).all())
-        assert float((found - inputs).abs().max()) <= float(self.attack.epsilon) * (1 + 1e-5)
-        assert not torch.equal(found, inputs)
+        assert bool(((perturbed >= low) & (perturbed <= high)).all())
+        assert float((perturbed - inputs).abs().max()) <= float(self.attack.epsilon) * (1 + 1e-5)
+        assert not torch.equal(perturbed, inputs)
 
     def test_the_loss_does_not_fall(self) -> None:
         if not self.raises_loss:
             return
         network, (inputs, labels) = _network().eval(), _samples()
-        found = self._perturbed(network)
+        perturbed = self._perturbed(network)
         with torch.no_grad():
             before = cross_entropy(network(inputs), labels, reduction="none")
-            after = cross_entropy(network(found), labels, reduction="none")
+            after = cross_entropy(network(perturbed), labels, reduction="none")
         assert bool((after >= before).all())
 
     def test_the_network_and_the_random_state_stay_as_they_are(self) -> None:
@@ -143,8 +143,10 @@ class AttackTests:
     def test_double_precision_stays_double(self) -> None:
         inputs, labels = _samples()
         network = _network().double()
-        found = perturb(network, inputs.double(), labels, self.attack, bounds=(0.0, 1.0), seed=0)
-        assert found.dtype == torch.float64
+        perturbed = perturb(
+            network, inputs.double(), labels, self.attack, bounds=(0.0, 1.0), seed=0
+        )
+        assert perturbed.dtype == torch.float64
 
     def test_the_callers_gradient_mode_does_not_matter(self) -> None:
         network, expected = _network(), self._perturbed()
@@ -159,5 +161,7 @@ class AttackTests:
 
     def test_an_empty_batch_stays_empty(self) -> None:
         inputs, labels = _samples()
-        found = perturb(_network(), inputs[:0], labels[:0], self.attack, bounds=(0.0, 1.0), seed=0)
-        assert found.shape == (0, 2, 8, 8)
+        perturbed = perturb(
+            _network(), inputs[:0], labels[:0], self.attack, bounds=(0.0, 1.0), seed=0
+        )
+        assert perturbed.shape == (0, 2, 8, 8)

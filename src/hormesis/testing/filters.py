@@ -51,26 +51,26 @@ class FilterTests:
     def test_a_mask_has_the_shape_of_the_values(self, dtype: torch.dtype) -> None:
         for values, threshold in self._sweep(dtype):
             for shaped in (values, values.view(2, -1, 1), values[:0]):
-                kept = self.filter.keep(shaped, threshold)
-                assert (kept.shape, kept.dtype) == (shaped.shape, torch.bool)
-                assert kept.device == shaped.device
+                keep = self.filter.keep(shaped, threshold)
+                assert (keep.shape, keep.dtype) == (shaped.shape, torch.bool)
+                assert keep.device == shaped.device
 
     def test_the_same_values_are_kept_whatever_their_order_and_their_neighbours(self) -> None:
         order = torch.randperm(len(_values(torch.float32)))
         for values, threshold in self._sweep():
-            kept, before = self.filter.keep(values, threshold), values.clone()
-            assert torch.equal(self.filter.keep(values[order], threshold), kept[order])
+            keep, before = self.filter.keep(values, threshold), values.clone()
+            assert torch.equal(self.filter.keep(values[order], threshold), keep[order])
             alone = torch.cat([self.filter.keep(value[None], threshold) for value in values])
-            assert torch.equal(alone, kept)
+            assert torch.equal(alone, keep)
             assert torch.equal(values, before)
 
     @pytest.mark.parametrize("dtype", _TYPES, ids=str)
     def test_a_tie_is_decided_alike_in_every_precision(self, dtype: torch.dtype) -> None:
         for values, threshold in self._sweep(dtype):
-            kept = self.filter.keep(values, threshold)
-            assert torch.equal(self.filter.keep(values.double(), threshold), kept)
+            keep = self.filter.keep(values, threshold)
+            assert torch.equal(self.filter.keep(values.double(), threshold), keep)
             array = self.filter.keep(values.double().numpy(), threshold)
-            assert np.array_equal(array, kept.numpy())
+            assert np.array_equal(array, keep.numpy())
 
     def test_filtering_twice_changes_nothing(self) -> None:
         for values, threshold in self._sweep():
@@ -90,30 +90,30 @@ class FilterTests:
             WINDOW: lambda values, at: (values < at.lower) | (values >= at.upper),
         }.get(self.filter.removes, self.filter.keep)
         for values, threshold in self._sweep():
-            kept = self.filter.keep(values, threshold)
-            assert torch.equal(kept, expected(values, threshold))
+            keep = self.filter.keep(values, threshold)
+            assert torch.equal(keep, expected(values, threshold))
 
     def test_the_density_never_rises_where_ever_more_is_removed(self) -> None:
-        kept = [int(self.filter.keep(*each).sum()) for each in self._sweep()]
+        counts = [int(self.filter.keep(*item).sum()) for item in self._sweep()]
         if self.filter.removes in (BELOW, ABOVE):
-            assert kept == sorted(kept, reverse=True)
-            assert kept[-1] == 0
+            assert counts == sorted(counts, reverse=True)
+            assert counts[-1] == 0
 
     def test_a_plan_removes_what_the_filter_does_not_keep(self) -> None:
         network = nn.Linear(8, 5, bias=False)
-        found = find_targets(network, torch.zeros(2, 8), Targets())
-        plan = make_plan(network, found, Sweep((self.filter.name,), thresholds=_COUNT))
+        targets = find_targets(network, torch.zeros(2, 8), Targets())
+        plan = make_plan(network, targets, Sweep((self.filter.name,), thresholds=_COUNT))
         weight = network.weight.detach()
         keys: dict[str, Tensor] = {}
         for cell in plan.cells:
-            kept = self.filter.keep(weight, cell.threshold)
-            assert cell.zeroed == int((~kept).sum())
-            assert cell.density == float(kept.double().mean())
+            keep = self.filter.keep(weight, cell.threshold)
+            assert cell.zeroed == int((~keep).sum())
+            assert cell.density == float(keep.double().mean())
             if cell.removal < 0:  # nothing is removed: the network gives its own values
-                assert bool(kept.all())
+                assert bool(keep.all())
                 continue
             removal = plan.removals[cell.removal]
             assert isinstance(removal, Removal)
-            (left,) = removal.apply(dict(network.named_parameters())).values()
-            assert torch.equal(left, weight.masked_fill(~kept, 0.0))
-            assert torch.equal(keys.setdefault(removal.key(), left), left)
+            (filtered,) = removal.apply(dict(network.named_parameters())).values()
+            assert torch.equal(filtered, weight.masked_fill(~keep, 0.0))
+            assert torch.equal(keys.setdefault(removal.key(), filtered), filtered)

@@ -45,12 +45,12 @@ class MetricTests:
 
     def test_a_sample_does_not_depend_on_its_batch(self) -> None:
         logits, labels = self._answers()
-        whole = self.metric.measure(logits, labels)
+        values = self.metric.measure(logits, labels)
         order = torch.randperm(len(labels))
         turned = self.metric.measure(logits[order], labels[order])
-        torch.testing.assert_close(turned, whole[order], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(turned, values[order], rtol=1e-6, atol=1e-6)
         parts = [self.metric.measure(logits[n : n + 1], labels[n : n + 1]) for n in range(9)]
-        torch.testing.assert_close(torch.cat(parts), whole[:9], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(torch.cat(parts), values[:9], rtol=1e-6, atol=1e-6)
 
     def test_it_is_the_same_again(self) -> None:
         logits, labels = self._answers()

@@ -24,8 +24,8 @@ _SUFFIX = {"csv": "csv", "parquet": "parquet", "latex": "tex"}
 
 
 def run(arguments: Arguments) -> None:
-    """Compare, print, and write tables and pictures where that was asked for."""
-    options, changed = arguments[CompareOptions], arguments.given(Scoring)
+    """Compare, print, and write tables and pictures if there is a folder for them."""
+    options, changed = arguments[CompareOptions], arguments.overrides(Scoring)
     scoring = None
     if changed:
         studies, _ = load_all(options.studies)
@@ -34,16 +34,16 @@ def run(arguments: Arguments) -> None:
         options.studies,
         over=options.over,
         scoring=scoring,
-        matching=None if options.matching is None else _read(options.matching),
+        matching=None if options.matching is None else _read_matching(options.matching),
         allow=options.allow,
         group_by=options.group_by,
     )
-    files = [] if options.out is None else _written(comparison, Path(options.out), options)
+    files = [] if options.out is None else _write_files(comparison, Path(options.out), options)
     print_comparison(comparison, options.score, files)
 
 
-def _written(comparison: Comparison, folder: Path, options: CompareOptions) -> list[Path]:
-    """Write pictures and tables, and return where they are."""
+def _write_files(comparison: Comparison, folder: Path, options: CompareOptions) -> list[Path]:
+    """Write pictures and tables, and return their paths."""
     out = folder.expanduser()
     tables = [
         (f"{name}.{_SUFFIX[form]}", table, form)
@@ -72,19 +72,19 @@ def _written(comparison: Comparison, folder: Path, options: CompareOptions) -> l
 
 
 def _check_out(out: Path, names: Sequence[str]) -> None:
-    """Refuse a folder that holds files of these names which no comparison has written."""
+    """Refuse a folder that holds files of these names that no comparison has written."""
     if out.is_symlink():
         raise StudyError(f"Expected `out` to be a folder, but {out} is a link: name the folder.")
-    taken = [name for name in names if os.path.lexists(out / name)]
-    if taken and owner(out) is None:
+    existing = [name for name in names if os.path.lexists(out / name)]
+    if existing and owner(out) is None:
         raise StudyError(
-            f"The folder {out} holds {taken[0]!r}, which no comparison wrote: move it away, or "
+            f"The folder {out} holds {existing[0]!r}, which no comparison wrote: move it away, or "
             "choose another folder with `out`."
         )
 
 
-def _read(path: str) -> pd.DataFrame:
-    """Return a matching, all of whose cells are texts."""
+def _read_matching(path: str) -> pd.DataFrame:
+    """Return a matching, with all cells as texts."""
     try:
         content = read_bytes(Path(path).expanduser(), _MOST_BYTES, follow=True)
         return pd.read_csv(BytesIO(content), dtype=str)

@@ -2,21 +2,20 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from hormesis.cli.commands.watch import print_trouble, sinks_from
+from hormesis.cli.commands.watch import live_reports, write_picture
 from hormesis.cli.options import CheckpointOptions, LiveOptions, StudyOutput
 from hormesis.cli.parser import Arguments
-from hormesis.errors import SettingError, StudyError
+from hormesis.errors import SettingError
 from hormesis.measure.epochs import CheckpointSelection, analyze_checkpoints
-from hormesis.report.html.live import following
-from hormesis.report.plots import evolution
+from hormesis.report.plots.evolution import draw_evolution
 from hormesis.report.text.console import printable
 from hormesis.report.text.epoch_table import print_evolution
 from hormesis.results.training_run import TrainingRun, load_run
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.request import AnalysisRequest
-from hormesis.storage.atomic import replacing
 from hormesis.stress.metrics import metric_named
 
 PICTURE = "epochs.png"
@@ -24,35 +23,27 @@ PICTURE = "epochs.png"
 
 def run(arguments: Arguments, request: AnalysisRequest) -> int:
     """Analyse the epochs of a training, and return 1 if a checkpoint had to be left out."""
-    asked, source = arguments[CheckpointOptions], arguments[ModelAndData]
-    training = load_run(str(asked.run))
+    checkpoints, source = arguments[CheckpointOptions], arguments[ModelAndData]
+    training = load_run(str(checkpoints.run))
     _check_alike(source, training)
-    training.chosen(asked.epochs)
+    training.chosen(checkpoints.epochs)
     name = f"{training.folder.resolve().name}-{request.attack.name}"
     out = request.out or Path("studies") / name
-    live, metric = arguments[LiveOptions], metric_named(request.metric)
-    named = all(getattr(source, what) == code for what, code in training.code().items())
-    with following(out, sinks_from(live.live, live.tensorboard, out)) as follower:
+    metric = metric_named(request.metric)
+    code_named = all(getattr(source, setting) == code for setting, code in training.code().items())
+    with live_reports(arguments[LiveOptions], out):
         studies, damaged = analyze_checkpoints(
             CheckpointSelection(
                 training.folder,
-                asked.epochs,
+                checkpoints.epochs,
                 source.samples,
                 source.data_root,
                 source.device,
-                arguments[StudyOutput].allow_code or named,
+                arguments[StudyOutput].allow_code or code_named,
             ),
             replace(request, out=out, metric=metric),
         )
-    print_trouble(follower)
-    try:
-        with replacing(out / PICTURE) as temporary:
-            evolution.draw_evolution(studies, temporary)
-    except OSError as error:
-        raise StudyError(
-            f"The studies in {out} are complete, but their picture cannot be written: "
-            f"{error.strerror}. Free some space and run the same command again."
-        ) from error
+    write_picture(partial(draw_evolution, studies), out / PICTURE, f"The studies in {out} are")
     print_evolution(studies, picture=out / PICTURE)
     for epoch, sentence in damaged.items():
         print(f"hormesis: epoch {epoch} was left out: {printable(sentence)}", file=sys.stderr)
@@ -60,13 +51,13 @@ def run(arguments: Arguments, request: AnalysisRequest) -> int:
 
 
 def _check_alike(source: ModelAndData, training: TrainingRun) -> None:
-    """Refuse network, weights and data of another origin than the training's."""
-    question = training.manifest["question"]
+    """Refuse a network, weights or data that are not the training's."""
+    question = training.metadata.question
     recorded = {
-        "model": question["network"]["name"],
-        "data": question["data"]["name"],
-        "stem": question["recipe"]["stem"],
-        "normalize": question["data"]["normalize"],
+        "model": question.network.name,
+        "data": question.data.name,
+        "stem": question.recipe.stem,
+        "normalize": question.data.normalize,
     }
     for name, value in recorded.items():
         if getattr(source, name) not in (getattr(ModelAndData(), name), value):

@@ -22,5 +22,5 @@ def run(arguments: Arguments) -> None:
                 "file with `to`."
             )
     study = load_study_or_series(options.study)
-    study = study.with_scoring(replace(study.scoring, **arguments.given(Scoring)))
+    study = study.with_scoring(replace(study.scoring, **arguments.overrides(Scoring)))
     export_table(getattr(study, options.what), options.format, options.to)

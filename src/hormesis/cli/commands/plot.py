@@ -1,4 +1,4 @@
-"""``hormesis plot``: one picture of a study, fit for a paper."""
+"""``hormesis plot``: one picture of a study, for a paper."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,39 +18,39 @@ FORMATS = ("svg", "pdf", "png")
 
 
 def run(arguments: Arguments) -> None:
-    """Draw the picture, write it, and say where it is."""
+    """Draw the picture, write it, and print its path."""
     options = arguments[PlotOptions]
-    out = _file(options)
+    out = _output_file(options)
     study = load_study_or_series(options.study)
-    study = study.with_scoring(replace(study.scoring, **arguments.given(Scoring)))
-    picture = _drawn(study, options)
+    study = study.with_scoring(replace(study.scoring, **arguments.overrides(Scoring)))
+    picture = _draw(study, options)
     with replacing_user_file(out, "picture") as partial:
         save(picture, partial)
     print(f"picture: {out}")
-    for note in _unfinished(study):
+    for note in _unfinished_notes(study):
         print(printable(note))
 
 
-def _unfinished(study: Study | StudySeries) -> list[str]:
-    """Return what a reader has to know of studies that are not finished."""
+def _unfinished_notes(study: Study | StudySeries) -> list[str]:
+    """Return the notes of the studies that are not finished."""
     members = study.members.values() if isinstance(study, StudySeries) else [study]
     return [note for member in members if not member.finished for note in member.notes]
 
 
-def _file(options: PlotOptions) -> Path:
-    """Return where the picture goes; its suffix is its format."""
+def _output_file(options: PlotOptions) -> Path:
+    """Return the file of the picture; its suffix is its format."""
     if options.out is None:
         name = Path(options.study).resolve().name
         return Path(f"{name}-{options.what}.{options.format or 'pdf'}")
     out = Path(options.out).expanduser()
     ending = out.suffix.lower().removeprefix(".")
-    wanted = (options.format,) if options.format else FORMATS
-    if ending not in wanted:
-        raise SettingError(f"Expected `out` to end in .{' or .'.join(wanted)}, got {out}.")
+    formats = (options.format,) if options.format else FORMATS
+    if ending not in formats:
+        raise SettingError(f"Expected `out` to end in .{' or .'.join(formats)}, got {out}.")
     return out
 
 
-def _drawn(study: Study | StudySeries, options: PlotOptions) -> Picture:
+def _draw(study: Study | StudySeries, options: PlotOptions) -> Picture:
     if isinstance(study, StudySeries):
         if options.what == "epochs":
             return study.plot.epochs(*options.target, width=options.width)

@@ -1,4 +1,4 @@
-"""``hormesis retrain``: training goes on with a part of the parameters, beside its controls."""
+"""``hormesis retrain``: training continues with a part of the parameters, beside controls."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from hormesis.cli.commands.run_text import print_repairs
 from hormesis.cli.options import ObjectiveOptions, RetrainOptions, RunOutput
 from hormesis.cli.parser import Arguments
-from hormesis.report.plots import retraining
+from hormesis.report.plots.retraining import draw_arms
 from hormesis.report.text.retraining import print_retraining
 from hormesis.results.retraining import Retraining
 from hormesis.results.series import load_study_or_series
@@ -28,8 +28,8 @@ PICTURE = "accuracy.png"
 
 
 def run(arguments: Arguments) -> int:
-    """Retrain, print what came out, and return the exit code."""
-    options, attack = arguments[RetrainOptions], arguments[ObjectiveOptions].made()
+    """Retrain, print the result, and return the exit code."""
+    options, attack = arguments[RetrainOptions], arguments[ObjectiveOptions].to_attack()
     recipe = arguments.make(Recipe, attack=attack, adversarial=attack is not None)
     selection = _selection(arguments)
     plan = plan_retraining(options.study, selection)
@@ -51,28 +51,28 @@ def run(arguments: Arguments) -> int:
     if options.controls:
         evaluation_config = arguments.make(EvaluationConfig)
         controls = Controls(seeds=options.arm_seeds(), evaluation_config=evaluation_config)
-        made = retrain_with_controls(plan.study, options.data, controls=controls, **settings)
-        print_retraining(made, picture=_drawn(made))
-        return 0  # what was mended is among the notes
-    made = retrain(plan.study, options.data, **settings)
-    print_retraining(made, picture=_drawn(made))
-    trained = load_run(made.folder)
+        retraining = retrain_with_controls(plan.study, options.data, controls=controls, **settings)
+        print_retraining(retraining, picture=_draw_arms(retraining))
+        return 0  # repaired damage is among the notes
+    retraining = retrain(plan.study, options.data, **settings)
+    print_retraining(retraining, picture=_draw_arms(retraining))
+    trained = load_run(retraining.folder)
     return print_repairs(trained.mended, trained.damaged)
 
 
-def _drawn(made: Retraining) -> Path | None:
-    """Draw what the arms come to, and return where."""
-    if made.accuracy is None:
+def _draw_arms(retraining: Retraining) -> Path | None:
+    """Draw the arms of a retraining with controls, and return the file."""
+    if retraining.accuracy is None:
         return None
-    path = made.folder / PICTURE
-    with explaining_errors(made.folder), replacing(path) as temporary:
-        retraining.draw_arms(made, temporary)
+    path = retraining.folder / PICTURE
+    with explaining_errors(retraining.folder), replacing(path) as temporary:
+        draw_arms(retraining, temporary)
     return path
 
 
 def _selection(arguments: Arguments) -> Selection:
-    """Return the selection, by the study's own scoring but for what was given of one."""
-    selection, changed = arguments[Selection], arguments.given(Scoring)
+    """Return the selection; flags of the scoring change the study's own."""
+    selection, changed = arguments[Selection], arguments.overrides(Scoring)
     if not changed:
         return selection
     study = load_study_or_series(arguments[RetrainOptions].study)
@@ -80,20 +80,20 @@ def _selection(arguments: Arguments) -> Selection:
 
 
 def _data_config(arguments: Arguments, training: TrainingRun | None) -> DataConfig | None:
-    """Return which part of the data was asked for; None for that of the study's training."""
-    asked = arguments[DataConfig]
+    """Return the settings of the data; None for those of the study's training."""
+    config = arguments[DataConfig]
     if arguments[RetrainOptions].data is not None:
-        return asked
+        return config
     if training is None:
         return None
-    changed = {"root": asked.root, "samples": asked.samples, "download": asked.download}
+    changed = {"root": config.root, "samples": config.samples, "download": config.download}
     return replace(
         data_config_of(training), **{name: value for name, value in changed.items() if value}
     )
 
 
 def _name(plan: RetrainingPlan, controls: bool) -> str:
-    """Return the name of the folder that a retraining gets unless it is given one."""
-    about = plan.described()["study"]
-    named = ModelAndData(model=about["network"], data=about["data"])
-    return named.study_name("controls" if controls else "selective")
+    """Return the default name of a retraining's folder."""
+    study = plan.described()["study"]
+    source = ModelAndData(model=study["network"], data=study["data"])
+    return source.study_name("controls" if controls else "selective")

@@ -1,4 +1,4 @@
-"""What ``hormesis train`` prints of a run."""
+"""Prints a training run."""
 
 import sys
 from collections.abc import Iterable
@@ -20,23 +20,23 @@ COLUMNS = {
 }
 
 
-def print_run(made: TrainingRun) -> None:
-    """Print how the epochs of a training went, and where to go on.
+def print_run(run: TrainingRun) -> None:
+    """Print the epochs of a training, and the next command.
 
     Args:
-        made: The run, with at least one epoch.
+        run: The run, with at least one epoch.
     """
     console = terminal(soft_wrap=True)
-    question = made.manifest["question"]
-    data, metrics, last = question["data"], made.metrics, made.manifest["sessions"][-1]
+    network, data = run.metadata.question.network, run.metadata.question.data
+    metrics, last = run.metrics, run.metadata.last_session
     console.print()
     console.print(
         Text(
-            f"{question['network']['name']} on {data['name']}: {data['samples']} training and "
-            f"{last['validated_on']} validation samples"
+            f"{network.name} on {data.name}: {data.samples} training and "
+            f"{last.validated_on} validation samples"
         )
     )
-    normalization = question["network"].get("normalization")
+    normalization = run.manifest["question"]["network"].get("normalization")
     if normalization:
         mean, std = (
             " ".join(f"{value:g}" for value in normalization[name]) for name in ("mean", "std")
@@ -44,7 +44,7 @@ def print_run(made: TrainingRun) -> None:
         console.print(
             Text(f"in front of the network: (input − mean) / std, mean {mean}, std {std}")
         )
-    for note in last["notes"]:
+    for note in last.notes or ():
         console.print(Text(note))
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -54,21 +54,21 @@ def print_run(made: TrainingRun) -> None:
     for row in metrics.to_dict("records"):
         table.add_row(*(COLUMNS[name].format(row[name]) for name in columns))
     console.print(table)
-    epochs = ",".join(map(str, [epoch for epoch in made.checkpoints if epoch][-5:]))
-    allowed = " --allow-code" if made.code() else ""
+    epochs = ",".join(map(str, [epoch for epoch in run.checkpoints if epoch][-5:]))
+    allowed = " --allow-code" if run.code() else ""
     console.print()
-    console.print(Text(f"run:     {made.folder}"))
-    console.print(Text(f"next:    hormesis analyze --run {made.folder} --epochs {epochs}{allowed}"))
+    console.print(Text(f"run:     {run.folder}"))
+    console.print(Text(f"next:    hormesis analyze --run {run.folder} --epochs {epochs}{allowed}"))
 
 
 def print_repairs(repaired: Iterable[str], lost: Iterable[str]) -> int:
-    """Say on standard error what of a run was damaged, and return 1 if some of it still is.
+    """Print the damage of a run on standard error, and return 1 if some of it remains.
 
     Args:
-        repaired: What is whole again, a sentence each.
-        lost: What is not.
+        repaired: Repaired damage, a sentence each.
+        lost: Remaining damage, a sentence each.
     """
-    left = list(lost)
-    for sentence in (*repaired, *left):
+    remaining = list(lost)
+    for sentence in (*repaired, *remaining):
         print(f"hormesis: {printable(sentence)}", file=sys.stderr)
-    return 1 if left else 0
+    return 1 if remaining else 0

@@ -13,7 +13,7 @@ from hormesis.settings.scoring import Scoring
 def run(arguments: Arguments) -> None:
     """Print the scores of a study, or how those of several epochs change."""
     study = load_study_or_series(arguments[ShowOptions].study)
-    study = study.with_scoring(replace(study.scoring, **arguments.given(Scoring)))
+    study = study.with_scoring(replace(study.scoring, **arguments.overrides(Scoring)))
     if isinstance(study, StudySeries):
         print_evolution(study)
     else:

@@ -16,10 +16,10 @@ from hormesis.training.verify import RunHealth, damaged_tables, is_run, runs_in,
 
 
 def run(arguments: Arguments) -> None:
-    """Print how far a study or a training is, and the estimates of a study."""
+    """Print the progress of a study or a training, and the estimates of a study."""
     out, path = console(soft_wrap=True), Path(arguments[FolderOptions].study)
     if is_run(path):
-        for line in run_status(path):
+        for line in training_status(path):
             out.print(line, markup=False)
         return
     folders = study_folders(path)
@@ -27,66 +27,60 @@ def run(arguments: Arguments) -> None:
         health = verify_study(folder)
         out.print()
         out.print(str(folder), markup=False)
-        for line in described(health):
+        for line in study_status(health):
             out.print(line, markup=False)
         if len(folders) == 1 and health.whole and not (health.finished and health.damaged):
             print_summary(load_study(folder))
 
 
-def described(health: Health) -> list[str]:
-    """Return how far a study is, in lines."""
+def study_status(health: Health) -> list[str]:
+    """Return the progress of a study, in lines."""
     shards = len(health.whole) + len(health.missing)
     last = max((end for _, end in (*health.whole, *health.missing)), default=0)
     state = "finished" if health.finished else "unfinished"
-    lines = [
+    return [
         f"{state}: {len(health.whole)} of {shards} shards, {health.samples} of {last} samples",
+        *_damage_and_work(health, "the command that made the study measures them again"),
     ]
-    lines.extend(f"damaged: {name}: {wrong}" for name, wrong in health.damaged.items())
+
+
+def _damage_and_work(health: Health | RunHealth, remedy: str) -> list[str]:
+    """Return the damaged files, who works on the rest, and how long that takes, in lines."""
+    lines = [f"damaged: {name}: {fault}" for name, fault in health.damaged.items()]
     if health.damaged:
-        lines.append("         the command that made the study measures them again")
+        lines.append(f"         {remedy}")
     if health.holder is not None:
         lines.append(f"at work: {describe_holder(health.holder)}")
     if not health.finished:
-        if health.left is not None and health.holder is not None:
-            lines.append(f"to go:   some {format_seconds(health.left)}")
-        elif health.left is not None:
-            lines.append(f"to go:   some {format_seconds(health.left)}, but nobody works on it")
-        elif health.holder is None:
-            lines.append("to go:   nobody works on it")
+        time = "" if health.left is None else f"some {format_seconds(health.left)}"
+        idle = "" if health.holder is not None else "nobody works on it"
+        remainder = ", but ".join(part for part in (time, idle) if part)
+        lines.extend([f"to go:   {remainder}"] if remainder else [])
     return lines
 
 
-def run_status(folder: Path) -> list[str]:
-    """Return how far a training is, or every arm of a retraining, in lines."""
+def training_status(folder: Path) -> list[str]:
+    """Return the progress of a training, or of every arm of a retraining, in lines."""
     lines = list[str]()
     for run in runs_in(folder):
-        lines += ["", str(run), *described_run(verify_run(run))]
+        lines += ["", str(run), *run_status(verify_run(run))]
     lines.extend(f"damaged: {name}: {wrong}" for name, wrong in damaged_tables(folder).items())
     return lines
 
 
-def described_run(health: RunHealth) -> list[str]:
-    """Return how far a training is, in lines."""
+def run_status(health: RunHealth) -> list[str]:
+    """Return the progress of a training, in lines."""
     state = "finished" if health.finished else "unfinished"
-    kept = ", ".join(map(str, health.checkpoints)) or "none"
+    epochs = ", ".join(map(str, health.checkpoints)) or "none"
     lines = [
         f"{state}: {health.done} of {health.epochs or '?'} epochs{unsealed_note(health)}",
-        f"checkpoints of epochs {kept}",
+        f"checkpoints of epochs {epochs}",
     ]
     if health.states:
         states = " or ".join(map(str, sorted(health.states)))
         lines.append(f"it can go on after epoch {states}")
-    lines.extend(f"damaged: {name}: {wrong}" for name, wrong in health.damaged.items())
-    if health.damaged:
-        lines.append("         the command that trained it mends it, or says what to do")
-    if health.holder is not None:
-        lines.append(f"at work: {describe_holder(health.holder)}")
-    if not health.finished:
-        left = None if health.left is None else f"some {format_seconds(health.left)}"
-        nobody = None if health.holder is not None else "nobody works on it"
-        rest = ", but ".join(part for part in (left, nobody) if part)
-        lines.extend([f"to go:   {rest}"] if rest else [])
-    return lines
+    remedy = "the command that trained it mends it, or says what to do"
+    return [*lines, *_damage_and_work(health, remedy)]
 
 
 def study_folders(folder: Path) -> list[Path]:
@@ -102,5 +96,5 @@ def study_folders(folder: Path) -> list[Path]:
 
 
 def unsealed_note(health: RunHealth) -> str:
-    """Return what is said of a training whose files have no checksums."""
+    """Return a remark for a training whose files have no checksums."""
     return "" if health.sealed else " (of an earlier version, without checksums)"

@@ -1,4 +1,4 @@
-"""``hormesis train``: a network, kept at many epochs."""
+"""``hormesis train``: a network, and its checkpoints at many epochs."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from hormesis.training.train import train
 
 
 def run(arguments: Arguments) -> int:
-    """Train, print how it went, and return 1 if a checkpoint is damaged and cannot be made anew."""
+    """Train, print the run, and return 1 if a checkpoint is damaged and cannot be repaired."""
     model, data = arguments[TrainOptions].model, arguments[TrainOptions].data
     name = ModelAndData(model=model, data=data).study_name("").rstrip("-")
     trained = train(
         model,
         data,
         out=Path(arguments[RunOutput].out or Path("runs") / name),
-        recipe=arguments.make(Recipe, attack=arguments[TrainingAttackOptions].made()),
+        recipe=arguments.make(Recipe, attack=arguments[TrainingAttackOptions].to_attack()),
         data_config=arguments[DataConfig],
         trainer_config=arguments[TrainerConfig],
     )

@@ -1,5 +1,6 @@
 """``hormesis verify``: every file of a study or a training, checked."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hormesis.cli.commands.status import study_folders, unsealed_note
@@ -13,40 +14,29 @@ from hormesis.training.verify import damaged_tables, is_run, runs_in, verify_run
 def run(arguments: Arguments) -> int:
     """Print every file that is damaged or missing, and return 1 if there is one."""
     path = Path(arguments[FolderOptions].study)
-    lines, damaged = _training(path) if is_run(path) else _studies(path)
-    out = console(soft_wrap=True)
-    for line in lines:
-        out.print(line, markup=False)
-    return int(damaged > 0)
+    out, any_damaged = console(soft_wrap=True), False
+    for folder, damaged, summary in _runs(path) if is_run(path) else _studies(path):
+        any_damaged |= bool(damaged)
+        for name, fault in damaged.items():
+            out.print(f"{folder / name}: {fault}", markup=False)
+        if summary:
+            counted = f"{len(damaged)} damaged or missing" if damaged else "every file is whole"
+            out.print(f"{folder}: {counted}, {summary}", markup=False)
+    return int(any_damaged)
 
 
-def _studies(path: Path) -> tuple[list[str], int]:
-    """Return what is damaged or missing of a study or several, in lines, and how much."""
-    lines, damaged = list[str](), 0
+def _studies(path: Path) -> Iterator[tuple[Path, Mapping[str, str], str]]:
+    """Yield each study with its damaged files and how much of it is measured."""
     for folder in study_folders(path):
         health = verify_study(folder)
-        lines.extend(f"{folder / name}: {fault}" for name, fault in health.damaged.items())
         state = "" if health.finished else "; unfinished"
-        counted = _counted(len(health.damaged))
-        lines.append(f"{folder}: {counted}, {len(health.whole)} shards{state}")
-        damaged += len(health.damaged)
-    return lines, damaged
+        yield folder, health.damaged, f"{len(health.whole)} shards{state}"
 
 
-def _training(path: Path) -> tuple[list[str], int]:
-    """Return what is damaged or missing of a training or a retraining, in lines, and how much."""
-    lines, damaged = list[str](), 0
-    for run_folder in runs_in(path):
-        health = verify_run(run_folder)
-        lines.extend(f"{run_folder / name}: {fault}" for name, fault in health.damaged.items())
+def _runs(path: Path) -> Iterator[tuple[Path, Mapping[str, str], str]]:
+    """Yield each run of a training or a retraining likewise, and then the tables of all."""
+    for folder in runs_in(path):
+        health = verify_run(folder)
         state = "" if health.finished else "; unfinished"
-        counted = _counted(len(health.damaged))
-        lines.append(f"{run_folder}: {counted}, {health.done} epochs{state}{unsealed_note(health)}")
-        damaged += len(health.damaged)
-    tables = damaged_tables(path)
-    lines.extend(f"{path / name}: {fault}" for name, fault in tables.items())
-    return lines, damaged + len(tables)
-
-
-def _counted(count: int) -> str:
-    return f"{count} damaged or missing" if count else "every file is whole"
+        yield folder, health.damaged, f"{health.done} epochs{state}{unsealed_note(health)}"
+    yield path, damaged_tables(path), ""

@@ -15,7 +15,7 @@ from hormesis.report.views.comparison_text import (
     invariants,
 )
 from hormesis.report.views.numbers import finite_numbers
-from hormesis.report.views.sources import Gathered
+from hormesis.report.views.sources import ReportSources
 from hormesis.results.comparability import describe_studies
 from hormesis.results.comparison import Comparison, compare
 
@@ -25,39 +25,41 @@ _ALIKE = ("model", "data", "epoch")  # what trainings have in common that are po
 _INTERVALS = {"between": "", "sampling": "sampling_", "both": "total_"}
 
 
-def compared(gathered: Gathered) -> Comparison | str:
-    """Return the comparison of all studies, or why there is none; empty for a single study.
+def compare_sources(sources: ReportSources) -> Comparison | str:
+    """Return the comparison of all studies, or the reason against one; empty for a single study.
 
     Several trainings of one network are pooled, whatever is compared.
     """
-    if not gathered.over:
+    if not sources.over:
         return ""
     try:
-        about = describe_studies(list(gathered.studies))
-        repeated = bool(about.duplicated(list(_ALIKE)).any())
-        pool = _ALIKE if repeated and gathered.over in ("models", "data") else ()
-        return compare(list(gathered.studies), over=gathered.over, group_by=pool)
+        description = describe_studies(list(sources.studies))
+        repeated = bool(description.duplicated(list(_ALIKE)).any())
+        pool = _ALIKE if repeated and sources.over in ("models", "data") else ()
+        return compare(list(sources.studies), over=sources.over, group_by=pool)
     except (StudyError, SettingError) as error:
         return str(error)
 
 
-def comparison_payload(gathered: Gathered, comparison: Comparison | str) -> dict[str, Any] | None:
-    """Return what the page shows of several studies together; None for a single one.
+def comparison_payload(
+    sources: ReportSources, comparison: Comparison | str
+) -> dict[str, Any] | None:
+    """Return the values that the page shows of several studies together; None for a single one.
 
     Where they cannot be compared, the page says why and shows each on its own.
 
     Args:
-        gathered: What the page is about.
-        comparison: What ``compared`` returned of it.
+        sources: The studies of the page.
+        comparison: What ``compare_sources`` returned of it.
     """
-    if not gathered.over:
+    if not sources.over:
         return None
     if isinstance(comparison, str):
-        return {"over": gathered.over, "refused": comparison, "notes": list(gathered.notes)}
-    return {"over": gathered.over, "refused": "", **_tables(comparison, gathered)}
+        return {"over": sources.over, "refused": comparison, "notes": list(sources.notes)}
+    return {"over": sources.over, "refused": "", **_tables(comparison, sources)}
 
 
-def _pooled(comparison: Comparison, matches: list[str]) -> list[dict[str, Any]]:
+def _pooled_groups(comparison: Comparison, matches: list[str]) -> list[dict[str, Any]]:
     """Return mean scores over several trainings, one entry a network, with all three intervals."""
     code = {name: number for number, name in enumerate(CLASSES)}
     groups = []
@@ -73,32 +75,32 @@ def _pooled(comparison: Comparison, matches: list[str]) -> list[dict[str, Any]]:
                 for kind, name in _INTERVALS.items()
             }
             mean = finite_numbers([row["mean"]])[0]
-            about = {"match": row["match"], "runs": int(row["runs"]), "mean": mean, **ends}
-            rows[row["score"]].append({**about, "class": code[str(row["class"])]})
+            description = {"match": row["match"], "runs": int(row["runs"]), "mean": mean, **ends}
+            rows[row["score"]].append({**description, "class": code[str(row["class"])]})
         groups.append({"name": f"{model} on {data}{when}", "scores": rows})
     return groups
 
 
-def _tables(comparison: Comparison, gathered: Gathered) -> dict[str, Any]:
+def _tables(comparison: Comparison, sources: ReportSources) -> dict[str, Any]:
     names = [str(name) for name in comparison.studies["study"]]
     matches = list(dict.fromkeys(comparison.scores["match"]))
     shown = matches[:_MOST_ROWS]
-    cut = [f"The first {len(shown)} of {len(matches)} targets are shown."]
+    note = [f"The first {len(shown)} of {len(matches)} targets are shown."]
     return {
         "notes": [
             beside_line(comparison),
-            *gathered.notes,
+            *sources.notes,
             *comparison.notes,
-            *(cut if len(matches) > len(shown) else []),
+            *(note if len(matches) > len(shown) else []),
         ],
-        "studies": list(gathered.labels),
+        "studies": list(sources.labels),
         "base": {
             name: finite_numbers(comparison.studies[name])
             for name in ("clean", "adversarial", "epsilon")
         },
         "matches": shown,
         "paths": _paths(comparison, shown),
-        "pooled": _pooled(comparison, shown),
+        "pooled": _pooled_groups(comparison, shown),
         "pooled_says": f"{POOLED} {100 * comparison.scoring.level:g} % each, by Student's t.",
         "legend": LEGEND,
         "lines": [
@@ -106,7 +108,7 @@ def _tables(comparison: Comparison, gathered: Gathered) -> dict[str, Any]:
             for line in [*invariants(comparison), *agreement_lines(comparison)]
         ],
         "changes": {
-            score: _changes(comparison, score, dict(zip(names, gathered.labels, strict=True)))
+            score: _changes(comparison, score, dict(zip(names, sources.labels, strict=True)))
             for score in SCORES
         },
     }
@@ -123,7 +125,7 @@ def _paths(comparison: Comparison, matches: list[str]) -> dict[str, list[list[st
     }
 
 
-def _changes(comparison: Comparison, score: str, spelled: dict[str, str]) -> list[list[Any]]:
+def _changes(comparison: Comparison, score: str, labels: dict[str, str]) -> list[list[Any]]:
     """Return the largest changes: target, from, to, difference, interval, whether certain."""
     rows: pd.DataFrame = comparison.changes.loc[comparison.changes["score"] == score].head(
         _MOST_CHANGES
@@ -131,7 +133,7 @@ def _changes(comparison: Comparison, score: str, spelled: dict[str, str]) -> lis
     return [
         [
             str(row["match"]),
-            *(spelled[str(row[name])] for name in ("from", "to")),
+            *(labels[str(row[name])] for name in ("from", "to")),
             *finite_numbers([row["difference"], row["low"], row["high"]]),
             bool(row["certain"]),
         ]

@@ -10,7 +10,7 @@ from hormesis.report.views.curves import with_bands
 from hormesis.report.views.histogram import Histogram, between_thresholds, size_up_to, span_chosen
 from hormesis.report.views.numbers import rounded_numbers
 from hormesis.results.study import Study
-from hormesis.stress.filters import ABOVE, BELOW, WINDOW, shown_filter
+from hormesis.stress.filters import ABOVE, BELOW, WINDOW, display_filter
 
 _SHOWN = (
     *("alpha", "density", "clean", "clean_low", "clean_high"),
@@ -18,13 +18,13 @@ _SHOWN = (
 )
 
 
-def curves_payload(study: Study, names: Sequence[str], place: dict[str, int]) -> dict[str, Any]:
-    """Return responses with intervals, by place of the target and by filter.
+def curves_payload(study: Study, names: Sequence[str], positions: dict[str, int]) -> dict[str, Any]:
+    """Return responses with intervals, by position of the target and by filter.
 
     Args:
         study: Any study.
-        names: Targets that are wanted.
-        place: The place of each of them, which is its key.
+        names: Names of the targets.
+        positions: Position of each of them, which is its key.
 
     Returns:
         For each target ``samples``; ``filters``: columns, one entry a threshold; ``pulse``, half
@@ -33,26 +33,26 @@ def curves_payload(study: Study, names: Sequence[str], place: dict[str, int]) ->
     """
     sweeps = as_sweeps(with_bands(study, names))
     columns = {name: sweeps.columns[name] for name in _SHOWN if name in sweeps.columns}
-    about = {row["target"]: row for row in study.targets.to_dict("records")}
-    found: dict[str, Any] = {}
+    rows_by_target = {row["target"]: row for row in study.targets.to_dict("records")}
+    curves: dict[str, Any] = {}
     for row, (target, name) in enumerate(sweeps.names):
-        own = found.setdefault(
-            str(place[target]),
+        curve = curves.setdefault(
+            str(positions[target]),
             {"samples": study.group_of[target].samples, "filters": {}, "pulse": None},
         )
-        own["filters"][name] = {
+        curve["filters"][name] = {
             **{key: rounded_numbers(values[row]) for key, values in columns.items()},
             "zeroed": sweeps.columns["zeroed"][row].tolist(),
         }
         edges = (sweeps.columns[side][row, 0] for side in ("upper", "lower"))
-        if shown_filter(name).removes == WINDOW and {"upper", "lower"} <= set(sweeps.columns):
+        if display_filter(name).removes == WINDOW and {"upper", "lower"} <= set(sweeps.columns):
             upper, lower = edges
-            own["pulse"] = rounded_numbers([(upper - lower) / 2])[0]
-        bins = _histogram(study, about[target], name, _ascending(sweeps.columns, row))
-        if bins is not None and "edges" not in own:
-            own["histogram"] = [list(bins.counts), bins.below, bins.above]
-            own["edges"] = rounded_numbers(bins.edges)
-    return found
+            curve["pulse"] = rounded_numbers([(upper - lower) / 2])[0]
+        bins = _histogram(study, rows_by_target[target], name, _ascending(sweeps.columns, row))
+        if bins is not None and "edges" not in curve:
+            curve["histogram"] = [list(bins.counts), bins.below, bins.above]
+            curve["edges"] = rounded_numbers(bins.edges)
+    return curves
 
 
 def _ascending(columns: Any, row: int) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN401
@@ -65,7 +65,7 @@ def _ascending(columns: Any, row: int) -> tuple[np.ndarray, np.ndarray]:  # noqa
 def _histogram(
     study: Study, target: dict[Any, Any], name: str, sweep: tuple[np.ndarray, np.ndarray]
 ) -> Histogram | None:
-    if shown_filter(name).removes not in (BELOW, ABOVE):  # which leaves gaps
+    if display_filter(name).removes not in (BELOW, ABOVE):  # which leaves gaps
         return None
     alpha, removed = sweep
     size = int(target["size"])

@@ -15,19 +15,19 @@ from hormesis.storage.replacement import folder_in_progress
 from hormesis.storage.store import FolderStore
 
 SHARE = 0.02
-"""Of the time of one core, at most, goes into showing what is there."""
+"""Largest share of the time of one core that live reports take."""
 
 UNFINISHED = "unfinished"
 _LOOK = 1.0  # seconds between looks at the folder
 _SHOWN = 5.0  # seconds at least between two pages: nobody reads faster
-_WAIT = 60.0  # seconds for the last page
+_WAIT = 60.0  # seconds to wait for the last page
 Sink = Callable[[Path, bool], None]
 """Shows the study, or the studies, in a folder; called with the folder and whether it is the last
 time."""
 
 
 def page_sink(page: Path, *, title: str = "") -> Sink:
-    """Return what keeps a page up to date, which reads itself anew until the study is finished.
+    """Return a sink that keeps a page up to date; the page reloads until the study is finished.
 
     Args:
         page: The file.
@@ -40,51 +40,51 @@ def page_sink(page: Path, *, title: str = "") -> Sink:
     return write
 
 
-class Following:
-    """Shows a study again and again, whenever there is more of it.
+class Follower:
+    """Updates the live reports of a study whenever it has grown.
 
     It takes no more than ``SHARE`` of the time: after a page that took a second to compute, the
-    next one comes 50 seconds later. What cannot be shown is no reason for a study to fail.
+    next one comes 50 seconds later. A report that cannot be written does not make the study fail.
 
     Args:
-        folder: Where the study grows, or the studies of several epochs do.
-        sinks: What shows it.
-        share: At most so much of the time is used.
+        folder: Folder of a growing study, or of the studies of several epochs.
+        sinks: The reports.
+        share: Largest share of the time that they take.
     """
 
     def __init__(self, folder: Path, sinks: Sequence[Sink], *, share: float = SHARE) -> None:
-        """Show nothing yet."""
+        """Start without any report."""
         self.seconds = 0.0
         self.trouble = ""
         self._folder, self._sinks, self._share = folder, sinks, share
         self._seen: tuple[object, ...] = ()
         self._next = 0.0
 
-    def look(self) -> bool:
-        """Show the study if there is more of it and enough time has passed.
+    def poll(self) -> bool:
+        """Update the reports if the study has grown and enough time has passed.
 
         Returns:
-            Whether it was shown.
+            Whether they were updated.
         """
         now = time.monotonic()
         if now < self._next:
             return False
-        seen = _there(folder_in_progress(self._folder))
-        if not seen or seen == self._seen:
+        snapshot = _snapshot(folder_in_progress(self._folder))
+        if not snapshot or snapshot == self._seen:
             return False
-        self._seen = seen
-        taken = self.show(last=False)
-        self._next = time.monotonic() + max(_SHOWN, taken / self._share)
+        self._seen = snapshot
+        seconds = self.show(last=False)
+        self._next = time.monotonic() + max(_SHOWN, seconds / self._share)
         return True
 
     def show(self, *, last: bool) -> float:
-        """Show what is there.
+        """Update the reports.
 
         Args:
             last: Whether the study is finished.
 
         Returns:
-            The seconds of computing that it took.
+            The seconds of computing.
         """
         started = time.thread_time()
         self.trouble = ""
@@ -93,13 +93,13 @@ class Following:
                 sink(folder_in_progress(self._folder), last)
             except (HormesisError, OSError) as error:  # before the first shard, or a full disk
                 self.trouble = str(error)
-        taken = time.thread_time() - started
-        self.seconds += taken
-        return taken
+        seconds = time.thread_time() - started
+        self.seconds += seconds
+        return seconds
 
 
-def _there(folder: Path) -> tuple[object, ...]:
-    """Return what tells whether there is more: shards, and the state of each study."""
+def _snapshot(folder: Path) -> tuple[object, ...]:
+    """Return the shards and the state of each study, to compare with the last look."""
     try:
         studies = [folder] if is_study(folder) else [*epoch_folders(folder).values()]
         return tuple(
@@ -107,7 +107,7 @@ def _there(folder: Path) -> tuple[object, ...]:
             for study in studies
             for path in [*_shards(study), study / MANIFEST]
         )
-    except (OSError, StudyError):  # a file that was there a moment ago
+    except (OSError, StudyError):  # a file was removed in between
         return ()
 
 
@@ -117,22 +117,22 @@ def _shards(study: Path) -> list[Path]:
 
 
 @contextmanager
-def following(folder: Path, sinks: Sequence[Sink]) -> Iterator[Following]:
-    """Show a study while the block measures it, and once more when it is finished.
+def following(folder: Path, sinks: Sequence[Sink]) -> Iterator[Follower]:
+    """Update the reports of a study while the block measures it, and once more at the end.
 
     Args:
-        folder: Where it grows.
-        sinks: What shows it; nothing is done without any.
+        folder: Folder of the study.
+        sinks: The reports; without any, nothing is done.
 
     Yields:
-        What follows it; ``trouble`` says afterwards why the last page is not there, if so.
+        The follower; afterwards, ``trouble`` says why the last report is missing, if it is.
     """
-    following = Following(folder, sinks)
+    following = Follower(folder, sinks)
     ended = threading.Event()
 
     def follow() -> None:
         while not ended.wait(_LOOK):
-            following.look()
+            following.poll()
 
     thread = threading.Thread(target=follow, name="hormesis-live", daemon=True)
     if not sinks:
@@ -149,20 +149,20 @@ def following(folder: Path, sinks: Sequence[Sink]) -> Iterator[Following]:
 
 def watch(
     folder: Path, sinks: Sequence[Sink], *, pause: Callable[[float], None] = time.sleep
-) -> Following:
-    """Show a study until it is finished, whichever process measures it.
+) -> Follower:
+    """Update the reports of a study until it is finished, whichever process measures it.
 
     Args:
         folder: Folder of the study.
-        sinks: What shows it.
+        sinks: The reports.
         pause: How to wait so many seconds.
 
     Raises:
         StudyError: If the folder holds no study.
     """
-    following = Following(folder, sinks)
+    following = Follower(folder, sinks)
     while read_manifest(folder).get("state") == UNFINISHED:
-        following.look()
+        following.poll()
         pause(_LOOK)
     following.show(last=True)
     return following

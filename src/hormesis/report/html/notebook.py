@@ -1,4 +1,4 @@
-"""What a notebook displays of a study: a summary, and the scores as a heat map.
+"""A study in a notebook: a summary, and the scores as a heat map.
 
 Plain tables with colours of their own, letters included, so that they read the same on light and on
 dark, in exported pages, and where styles are taken out.
@@ -35,9 +35,9 @@ class HeatCell:
 
     Args:
         value: A score; NaN where there is none.
-        text: What it says.
-        hint: What it says to who asks, in full.
-        plain: Whether it stands without any colour.
+        text: Its text.
+        hint: Its full text, under the pointer.
+        plain: Whether it has no colour.
     """
 
     value: float
@@ -55,11 +55,11 @@ def study_html(study: Study) -> str:
     rows = target_rows(study)
     title, *lines = study_lines(study)
     counts = [
-        f"{score}: {', '.join(f'{count} {name}' for name, count in found.items())}"
-        for score, found in targets_by_class(study).items()
+        f"{score}: {', '.join(f'{count} {name}' for name, count in counts.items())}"
+        for score, counts in targets_by_class(study).items()
     ]
     scoring = study.scoring
-    made = (
+    settings = (
         f"{main_filter(study.scores)} filter, base {scoring.base}, reference {scoring.reference}, "
         f"robust within ±{scoring.tolerance:g}; "
         f"{legend(name for row in rows for name in row.classes)}, f? r? a? undecided"
@@ -67,12 +67,14 @@ def study_html(study: Study) -> str:
     reading = other_reading(scoring)
     heat = _heat_map(
         [*SCORES, f"by {reading}"],
-        [(row.target, [*_cells(row), _beside(row)]) for row in rows[:_MOST_ROWS]],
+        [(row.target, [*_cells(row), _reading_cell(row)]) for row in rows[:_MOST_ROWS]],
     )
     more = len(rows) - _MOST_ROWS
-    rest = [f"{more} more targets are in study.scores"] if more > 0 else []
-    said = f"by {reading}: {MEANINGS[reading]} (adversarial score); no class"
-    return _page(title, [*lines, *counts, *contradictions(study)], heat, [made, said, *rest])
+    remainder = [f"{more} more targets are in study.scores"] if more > 0 else []
+    beside = f"by {reading}: {MEANINGS[reading]} (adversarial score); no class"
+    return _page(
+        title, [*lines, *counts, *contradictions(study)], heat, [settings, beside, *remainder]
+    )
 
 
 def series_html(studies: StudySeries) -> str:
@@ -83,50 +85,50 @@ def series_html(studies: StudySeries) -> str:
     """
     first = next(iter(studies.members.values()))
     by_epoch = {epoch: target_rows(study) for epoch, study in studies.members.items()}
-    place = SCORES.index("adversarial")
+    adversarial = SCORES.index("adversarial")
     rows: dict[str, list[HeatCell]] = {}
     for members in by_epoch.values():
         for row in members:
-            rows.setdefault(row.target, []).append(_cells(row)[place])
+            rows.setdefault(row.target, []).append(_cells(row)[adversarial])
     bases = [
         f"epoch {row['epoch']}: {row['clean']:.4g} clean, {row['adversarial']:.4g} adversarial, "
         f"ε = {row['epsilon']:.4g}"
         for row in studies.base.to_dict("records")
     ]
     heat = _heat_map([f"epoch {epoch}" for epoch in by_epoch], list(rows.items())[:_MOST_ROWS])
-    made = f"{main_filter(first.scores)} filter, adversarial score"
+    settings = f"{main_filter(first.scores)} filter, adversarial score"
     scoring = first.scoring
-    said = (
+    readings = (
         f"reference {scoring.reference}; under the pointer: by {other_reading(scoring)}, no class"
     )
-    return _page(study_lines(first)[0], bases, heat, [made, said])
+    return _page(study_lines(first)[0], bases, heat, [settings, readings])
 
 
 def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> str:
-    said = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+    body = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
     small = "".join(f"<small>{html.escape(line)}</small><br>" for line in below)
-    return f"<div><strong>{html.escape(title)}</strong>{said}{heat}<br>{small}</div>"
+    return f"<div><strong>{html.escape(title)}</strong>{body}{heat}<br>{small}</div>"
 
 
 def _cells(row: ScoreRow) -> list[HeatCell]:
     cells = []
-    every = zip(row.values, row.classes, row.points, row.widths, strict=True)
-    for place, (value, label, point, width) in enumerate(every):
-        between = "" if math.isnan(width) else f" ±{width:.2f}"
+    columns = zip(row.values, row.classes, row.points, row.widths, strict=True)
+    for score, (value, label, point, width) in enumerate(columns):
+        interval = "" if math.isnan(width) else f" ±{width:.2f}"
         text = label if math.isnan(value) else f"{score_text(value)} {letter(label, point)}"
-        said = row.says[place]
-        other = f"; beside it {score_text(row.beside[place])} {said}" if said else ""
-        hint = f"{row.target}: {score_text(value)}{between} {label}{other}"
+        reading = row.says[score]
+        beside = f"; beside it {score_text(row.beside[score])} {reading}" if reading else ""
+        hint = f"{row.target}: {score_text(value)}{interval} {label}{beside}"
         cells.append(HeatCell(value, text, hint))
     return cells
 
 
-def _beside(row: ScoreRow) -> HeatCell:
+def _reading_cell(row: ScoreRow) -> HeatCell:
     """Return the other reading of a target: without a colour, as it is no class."""
     hint = "; ".join(
-        f"{score} {score_text(value)} {said}"
-        for score, value, said in zip(SCORES, row.beside, row.says, strict=True)
-        if said
+        f"{score} {score_text(value)} {reading}"
+        for score, value, reading in zip(SCORES, row.beside, row.says, strict=True)
+        if reading
     )
     return HeatCell(math.nan, row.reading, f"{row.target}: {hint}", plain=True)
 
@@ -136,7 +138,7 @@ def _heat_map(columns: Sequence[str], rows: Sequence[tuple[str, list[HeatCell]]]
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ("", *columns))
     body = "".join(
         f'<tr><th scope="row" style="text-align:left">{html.escape(name)}</th>'
-        f"{''.join(_drawn(cell, reach) for cell in cells)}</tr>"
+        f"{''.join(_cell_html(cell, reach) for cell in cells)}</tr>"
         for name, cells in rows
     )
     return (
@@ -145,7 +147,7 @@ def _heat_map(columns: Sequence[str], rows: Sequence[tuple[str, list[HeatCell]]]
     )
 
 
-def _drawn(cell: HeatCell, reach: float) -> str:
+def _cell_html(cell: HeatCell, reach: float) -> str:
     style = ""
     if not math.isnan(cell.value):
         colour = mpl.colormaps[DIVERGING]((cell.value / reach + 1) / 2)

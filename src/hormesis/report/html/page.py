@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hormesis.analysis import classes
-from hormesis.report.html.comparison_payload import compared, comparison_payload
+from hormesis.report.html.comparison_payload import compare_sources, comparison_payload
 from hormesis.report.html.payload import FEWEST_CURVES, MOST_CURVES, study_payload
 from hormesis.report.html.pictures import (
     comparison_pictures,
@@ -19,7 +19,7 @@ from hormesis.report.html.pictures import (
     study_pictures,
 )
 from hormesis.report.html.retraining_payload import retraining_payload
-from hormesis.report.views.sources import Gathered, gather
+from hormesis.report.views.sources import ReportSources, gather
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing_user_file
 
@@ -41,8 +41,8 @@ def write_report(
 
     Args:
         studies: A study, studies of several epochs, a retraining, a folder of any of these, or a
-            list of them. An unfinished study is shown with what is there.
-        path: The file. One that is there is replaced when the new one is complete.
+            list of them. An unfinished study is shown as far as it is measured.
+        path: The file. An existing one is replaced when the new one is complete.
         title: Heading of the page; by default network and data.
         refresh: Seconds after which a browser reads the page again, for a study that is measured
             while one looks on; None for never.
@@ -72,42 +72,44 @@ def write_report(
     return path
 
 
-def report_text(gathered: Gathered, *, title: str = "", refresh: int | float | None = None) -> str:
+def report_text(
+    sources: ReportSources, *, title: str = "", refresh: int | float | None = None
+) -> str:
     """Return the page.
 
     Args:
-        gathered: What it is about.
+        sources: The studies and retrainings of the page.
         title: Heading of the page; by default network and data.
         refresh: See ``write_report``.
     """
-    labels, comparison = gathered.labels, compared(gathered)
+    labels, comparison = sources.labels, compare_sources(sources)
     most = max(FEWEST_CURVES, MOST_CURVES // max(1, len(labels)))
-    own = [
+    payloads = [
         study_payload(study, label, most_curves=most)
-        for label, study in zip(labels, gathered.studies, strict=True)
+        for label, study in zip(labels, sources.studies, strict=True)
     ]
     shared = {
         "title": title,
         "classes": classes.pages(),
         "studies": labels,
-        "several": comparison_payload(gathered, comparison),
-        "retraining": [retraining_payload(each) for each in gathered.retrainings],
+        "several": comparison_payload(sources, comparison),
+        "retraining": [retraining_payload(payload) for payload in sources.retrainings],
         "version": version("hormesis"),
     }
     pictures: list[str] = []
     if refresh is None:  # while a study grows, drawing would take the time of measuring
-        pictures = [*study_pictures(gathered.studies), *retraining_pictures(gathered.retrainings)]
+        pictures = [*study_pictures(sources.studies), *retraining_pictures(sources.retrainings)]
         pictures += comparison_pictures(comparison) if isinstance(comparison, Comparison) else []
-    heading = title or (own[0]["title"] if own else "Selective retraining")
+    heading = title or (payloads[0]["title"] if payloads else "Selective retraining")
     blocks = [_block("shared", shared)]
-    blocks += [_block(f"study-{number}", each) for number, each in enumerate(own)]
+    blocks += [_block(f"study-{number}", payload) for number, payload in enumerate(payloads)]
     again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
     filled = {"refresh": again, "data": "\n".join(blocks), "pictures": "\n".join(pictures)}
-    return _filled(_template("page.html"), _frame(heading) | filled)
+    return _fill(_template("page.html"), _frame(heading) | filled)
 
 
 def _frame(heading: str) -> dict[str, str]:
-    """Return what takes the place of those markers of the template that no study fills."""
+    """Return the values of the template's markers that do not depend on a study."""
     style = _template("page.css")
     script = "\n".join(_template(f"{name}.js") for name in SCRIPTS)
     return {
@@ -119,21 +121,21 @@ def _frame(heading: str) -> dict[str, str]:
     }
 
 
-def _filled(template: str, parts: Mapping[str, str]) -> str:
-    """Return the template with each ``{{marker}}`` replaced; what is filled in is not searched."""
+def _fill(template: str, parts: Mapping[str, str]) -> str:
+    """Return the template with each ``{{marker}}`` replaced; values may hold ``{{`` themselves."""
     pieces = template.split("{{")
     filled = [pieces[0]]
     for piece in pieces[1:]:
-        name, _, rest = piece.partition("}}")
-        filled += [parts[name], rest]
+        name, _, text = piece.partition("}}")
+        filled += [parts[name], text]
     return "".join(filled)
 
 
 def _block(name: str, values: Mapping[str, Any]) -> str:
-    return f'<script type="application/json" id="{name}">{embedded(values)}</script>'
+    return f'<script type="application/json" id="{name}">{to_script_json(values)}</script>'
 
 
-def embedded(values: Any) -> str:  # noqa: ANN401
+def to_script_json(values: Any) -> str:  # noqa: ANN401
     r"""Return values as JSON that can stand in a page: no name in it can end the script.
 
     Example:

@@ -1,4 +1,4 @@
-"""A study as the finite_numbers values that its page draws and offers for download."""
+"""A study as the plain values that its page draws and offers for download."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +15,13 @@ from hormesis.report.views.method_text import (
     command,
     epsilon_text,
     facts,
-    left_out,
     metric_text,
+    untested_parameters,
 )
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import finite_numbers, rounded_numbers
 from hormesis.results.study import Study
-from hormesis.stress.filters import shown_filter
+from hormesis.stress.filters import display_filter
 
 MOST_TARGETS = 4000  # with scores on one page
 MOST_IN_DETAIL = 600  # targets; of more, only the main filter's scores are there
@@ -35,26 +35,26 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
 
     Args:
         study: Any study.
-        label: What the page calls it.
-        most_curves: Responses of at most so many targets are part of it.
+        label: Its label on the page.
+        most_curves: Largest number of targets with responses.
     """
-    question, base = study.manifest["question"], study.base
-    measured = int(study.manifest["base"].get("samples", question["data"]["samples"]))
+    question, base = study.metadata.question, study.base
+    planned = question.data.samples
     chosen = extreme_targets(study, MOST_TARGETS)
     table = study.targets.set_index("target").loc[chosen]
     bases = [study.group_of[name].base for name in chosen]
     picture = network_picture(study)
-    place = {name: number for number, name in enumerate(chosen)}
+    positions = {name: number for number, name in enumerate(chosen)}
     return {
         "label": label,
-        "title": f"{question['network']['name']} on {question['data']['name']}",
-        "attack": f"{study.manifest['attack']['name'].upper()}, ε = {epsilon_text(study)}",
-        "adversary": question["sweep"]["adversary"],
-        "samples": [measured, int(question["data"]["samples"])],
+        "title": f"{question.network.name} on {question.data.name}",
+        "attack": f"{study.metadata.attack.name.upper()}, ε = {epsilon_text(study)}",
+        "adversary": question.sweep.adversary,
+        "samples": [study.metadata.base.samples or planned, planned],
         "finished": study.finished,
         "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
-        "compare": question["sweep"].get("compare", "signed"),
-        "performance": question["performance"]["name"],
+        "compare": question.sweep.by,
+        "performance": question.metric.name,
         "percent": study.metadata.binary,
         "better": base.higher_is_better,
         "unfiltered": [metric_text(study, value) for value in (base.clean, base.adversarial)],
@@ -63,7 +63,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             for name in ("base", "reference", "tolerance", "level", "multiplicity")
         },
         "main": main_filter(study.scores),
-        "filters": {name: _about(name) for name in question["sweep"]["filters"]},
+        "filters": {name: _filter_payload(name) for name in question.sweep.filters},
         "classes": list(CLASSES),
         "headline": counts_sentence(study),
         "findings": findings(study),
@@ -73,44 +73,49 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             "kind": table["kind"].tolist(),
             "shape": table["shape"].tolist(),
             "size": table["size"].astype(int).tolist(),
-            "clean": rounded_numbers(one.clean for one in bases),
-            "adversarial": rounded_numbers(one.adversarial for one in bases),
+            "clean": rounded_numbers(base_of.clean for base_of in bases),
+            "adversarial": rounded_numbers(base_of.adversarial for base_of in bases),
         },
         "scores": _scores(study, chosen),
         "beside": other_reading(study.scoring),
         "network": {
             "known": picture.known,
             "rows": [
-                [row.name, [place[t] for t in row.targets if t in place], row.lane, list(row.after)]
+                [
+                    row.name,
+                    [positions[t] for t in row.targets if t in positions],
+                    row.lane,
+                    list(row.after),
+                ]
                 for row in picture.rows
             ],
         },
-        "curves": curves_payload(study, extreme_targets(study, most_curves), place),
+        "curves": curves_payload(study, extreme_targets(study, most_curves), positions),
         "facts": facts(study),
         "command": command(study),
-        "untested": [[*row, names[:_NAMED]] for *row, names in left_out(study)],
+        "untested": [[*row, names[:_NAMED]] for *row, names in untested_parameters(study)],
     }
 
 
 def _cuts(study: Study, chosen: Sequence[str], most_curves: int) -> list[str]:
-    """Say what the page leaves out of a study of many targets."""
-    every = len(set(study.responses["target"]))
-    said = []
-    if every > len(chosen):
-        said.append(
-            f"The page shows {len(chosen)} of {every} targets, those of the lowest and the highest "
+    """Return notes on what the page leaves out of a study of many targets."""
+    total = len(set(study.responses["target"]))
+    notes = []
+    if total > len(chosen):
+        notes.append(
+            f"The page shows {len(chosen)} of {total} targets, those of the lowest and the highest "
             "scores; all are counted, and all are in the study."
         )
-    if every > most_curves:
-        said.append(
-            f"Responses are here for {most_curves} of {every} targets, chosen the same way."
+    if total > most_curves:
+        notes.append(
+            f"Responses are here for {most_curves} of {total} targets, chosen the same way."
         )
     if len(chosen) > MOST_IN_DETAIL:
-        said.append(f"Scores are those of the {main_filter(study.scores)} filter only.")
-    return said
+        notes.append(f"Scores are those of the {main_filter(study.scores)} filter only.")
+    return notes
 
 
-def _beside(readings: pd.DataFrame, score: str, chosen: Sequence[str]) -> dict[str, Any]:
+def _reading_columns(readings: pd.DataFrame, score: str, chosen: Sequence[str]) -> dict[str, Any]:
     """Return the other reading of a score in the order of the targets; nothing if it has none."""
     own = readings.loc[readings["score"] == score].set_index("target").loc[list(chosen)]
     if score == "difference":
@@ -120,21 +125,21 @@ def _beside(readings: pd.DataFrame, score: str, chosen: Sequence[str]) -> dict[s
 
 def _filters(study: Study, *, many: bool) -> list[str]:
     main = main_filter(study.scores)
-    every = [name for name in study.scores["filter"].unique().tolist() if name != main]
-    return [main] if many else [main, *every]
+    others = [name for name in study.scores["filter"].unique().tolist() if name != main]
+    return [main] if many else [main, *others]
 
 
-def _about(name: str) -> dict[str, str]:
-    """Return what the page says of a filter."""
-    shown = shown_filter(name)
-    return {"label": shown.label, "way": shown.way, "removes": shown.removes}
+def _filter_payload(name: str) -> dict[str, str]:
+    """Return the label, sweep and kind of a filter."""
+    display = display_filter(name)
+    return {"label": display.label, "sweep": display.sweep_text, "removes": display.removes}
 
 
 def _counts(study: Study) -> dict[str, Any]:
     many = len(set(study.responses["target"])) > MOST_IN_DETAIL
     return {
         name: {
-            score: [[each.name, each.targets, each.values] for each in counts]
+            score: [[item.name, item.targets, item.values] for item in counts]
             for score, counts in class_counts(study, name).items()
         }
         for name in _filters(study, many=many)
@@ -144,19 +149,19 @@ def _counts(study: Study) -> dict[str, Any]:
 def _scores(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
     """Return scores by filter and score, as columns in the order of the targets."""
     scores, readings = study.scores, study.readings
-    code = {name: number for number, name in enumerate(CLASSES)}
-    found: dict[str, Any] = {}
+    numbers = {name: number for number, name in enumerate(CLASSES)}
+    columns: dict[str, Any] = {}
     for name in _filters(study, many=len(chosen) > MOST_IN_DETAIL):
         rows = scores.loc[scores["filter"] == name]
-        found[name] = {}
+        columns[name] = {}
         for score in SCORES:
-            own = rows.loc[rows["score"] == score].set_index("target").loc[list(chosen)]
-            found[name][score] = {
-                "value": finite_numbers(own["value"]),
-                "low": finite_numbers(own["low"]),
-                "high": finite_numbers(own["high"]),
-                "class": own["class"].map(code).tolist(),
-                "point": own["point"].map(code).tolist(),
-                **_beside(readings.loc[rows.index], score, chosen),
+            rows_of_score = rows.loc[rows["score"] == score].set_index("target").loc[list(chosen)]
+            columns[name][score] = {
+                "value": finite_numbers(rows_of_score["value"]),
+                "low": finite_numbers(rows_of_score["low"]),
+                "high": finite_numbers(rows_of_score["high"]),
+                "class": rows_of_score["class"].map(numbers).tolist(),
+                "point": rows_of_score["point"].map(numbers).tolist(),
+                **_reading_columns(readings.loc[rows.index], score, chosen),
             }
-    return found
+    return columns

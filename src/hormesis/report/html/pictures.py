@@ -9,11 +9,11 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
-from hormesis.report.plots.chosen import PAGE_ROWS
 from hormesis.report.plots.comparison import pictures_of
 from hormesis.report.plots.heatmap import draw_heatmap
 from hormesis.report.plots.retraining import arms_picture
 from hormesis.report.plots.style import Picture, svg_text
+from hormesis.report.plots.target_selection import PAGE_ROWS
 from hormesis.report.views.comparison_text import invariants
 from hormesis.report.views.figures import extreme_targets
 from hormesis.report.views.findings import counts_sentence
@@ -50,8 +50,8 @@ def comparison_pictures(comparison: Comparison) -> Iterator[str]:
     Args:
         comparison: Of the studies that the page shows.
     """
-    kept = dict(line.split(":", 1) for line in invariants(comparison))
-    for score, text in kept.items():
+    invariant_texts = dict(line.split(":", 1) for line in invariants(comparison))
+    for score, text in invariant_texts.items():
         for name, picture in pictures_of(comparison, score, list(_TITLES)):
             label = f"{_TITLES[name]} by {score} score: {' '.join(text.split())}."
             yield inline_svg(picture, f"{name}-{score}", label)
@@ -70,14 +70,14 @@ def inline_svg(picture: Picture, name: str, label: str) -> str:
 
     Args:
         picture: Any picture.
-        name: How the page finds it; also the prefix of the names within.
-        label: What it shows, in words.
+        name: Its name on the page; also the prefix of the names within.
+        label: Its description, for screen readers.
     """
     tree = ElementTree.fromstring(svg_text(picture))
     ids = {element.get("id") for element in tree.iter()}
     referred = ids & set(_REFERENCE.findall(" ".join(_attributes(tree))))
     size = tree.get("width", "").removesuffix("pt")
-    _plain(tree, referred, name)
+    _to_html_svg(tree, referred, name)
     for key in ("width", "height", "version"):
         tree.attrib.pop(key, None)
     tree.attrib |= {"role": "img", "aria-label": label, "data-picture": name}
@@ -87,32 +87,34 @@ def inline_svg(picture: Picture, name: str, label: str) -> str:
 
 def _attributes(tree: ElementTree.Element) -> Iterator[str]:
     for element in tree.iter():
-        yield from (value for key, value in element.attrib.items() if _bare(key) != "id")
+        yield from (value for key, value in element.attrib.items() if _local_name(key) != "id")
 
 
-def _plain(element: ElementTree.Element, referred: set[str | None], prefix: str) -> None:
-    """Turn an element, and all in it, into what HTML takes for SVG: attributes, no namespaces."""
-    element.tag = _bare(element.tag)
-    attributes = {_bare(key): " ".join(value.split()) for key, value in element.attrib.items()}
+def _to_html_svg(element: ElementTree.Element, referred: set[str | None], prefix: str) -> None:
+    """Turn an element, and all in it, into SVG within HTML: attributes, no namespaces."""
+    element.tag = _local_name(element.tag)
+    attributes = {
+        _local_name(key): " ".join(value.split()) for key, value in element.attrib.items()
+    }
     for declaration in attributes.pop("style", "").split(";"):
         key, _, value = declaration.partition(":")
         attributes[key.strip()] = value.strip()
     element.attrib = {
-        key: _renamed(key, value, referred, prefix)
+        key: _prefix_names(key, value, referred, prefix)
         for key, value in attributes.items()
         if key and key != "font-family" and (key != "id" or value in referred)  # the page has one
     }
     for child in list(element):
-        if _bare(child.tag) in ("metadata", "style"):
+        if _local_name(child.tag) in ("metadata", "style"):
             element.remove(child)
         else:
-            _plain(child, referred, prefix)
+            _to_html_svg(child, referred, prefix)
             child.tail = None
     if element.tag not in ("text", "tspan"):
         element.text = None
 
 
-def _renamed(key: str, value: str, referred: set[str | None], prefix: str) -> str:
+def _prefix_names(key: str, value: str, referred: set[str | None], prefix: str) -> str:
     """Return an attribute in which names have a prefix; an image's lines are joined."""
     if key == "id":
         return f"{prefix}-{value}"
@@ -121,5 +123,5 @@ def _renamed(key: str, value: str, referred: set[str | None], prefix: str) -> st
     return value.replace(" ", "") if key == "href" else value
 
 
-def _bare(name: str) -> str:
+def _local_name(name: str) -> str:
     return name.rpartition("}")[2]

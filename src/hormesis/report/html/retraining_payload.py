@@ -1,4 +1,4 @@
-"""What the page shows of a selective retraining."""
+"""A selective retraining as the plain values that the page shows."""
 
 from typing import Any
 
@@ -16,29 +16,29 @@ ARM_MEANINGS = {
 _EFFECTS = ("arm", "attack", "epsilon", "difference", "low", "high", "verdict")
 
 
-def retraining_payload(retrained: Retraining) -> dict[str, Any]:
+def retraining_payload(retraining: Retraining) -> dict[str, Any]:
     """Return what the page shows of a retraining.
 
     Args:
-        retrained: With its controls, or without.
+        retraining: With its controls, or without.
 
     Raises:
         TrainingError: If a table is damaged.
     """
-    effects = retrained.effects
+    effects = retraining.effects
     rows = [] if effects is None else effects.to_dict("records")
     return {
-        "name": retrained.folder.name,
-        "about": _about(retrained.manifest),
-        "arms": {arm: ARM_MEANINGS.get(arm, "") for arm in retrained.manifest.get("arms", ())},
-        "controls": retrained.outcomes is not None,
+        "name": retraining.folder.name,
+        "about": _about(retraining.manifest),
+        "arms": {arm: ARM_MEANINGS.get(arm, "") for arm in retraining.manifest.get("arms", ())},
+        "controls": retraining.outcomes is not None,
         "effects": [[_cell(row[column]) for column in _EFFECTS] for row in rows],
         "columns": list(_EFFECTS),
     }
 
 
 def _about(manifest: dict[str, Any]) -> str:
-    """Say what was trained on, and with what."""
+    """Return the data and the recipe of a retraining, in a sentence."""
     study, selection, recipe = (manifest[key] for key in ("study", "selection", "recipe"))
     epoch = f", epoch {study['epoch']}" if study.get("epoch") is not None else ""
     return (

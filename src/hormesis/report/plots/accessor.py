@@ -1,4 +1,4 @@
-"""The pictures of a study, as figures: what ``study.plot`` and ``hormesis plot`` give."""
+"""The pictures of a study, as figures, for ``study.plot`` and ``hormesis plot``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
-from hormesis.report.plots.chosen import chosen, limited
 from hormesis.report.plots.style import Picture
 from hormesis.report.plots.table import PLOTS, WIDTHS
+from hormesis.report.plots.target_selection import check_target_count, targets_matching
 from hormesis.report.views.figures import telling_targets
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
@@ -29,8 +29,8 @@ class DrawPlot(Protocol):
             width: ``"single"`` or ``"double"``, for one or two columns of a page.
 
         Raises:
-            SettingError: If a target is not known, or there are too many.
-            StudyError: If the study does not know what the picture shows.
+            SettingError: If a target is unknown, or there are too many.
+            StudyError: If the study lacks the data of the picture.
         """
         ...
 
@@ -44,13 +44,13 @@ class StudyPlots:
     ``"double"``, for one or two columns of a page. It returns a figure of Matplotlib.
 
     Args:
-        study: What they show.
+        study: The study.
     """
 
     study: Study
 
     def __getattr__(self, name: str) -> DrawPlot:
-        """Return what draws the picture of a name."""
+        """Return the function that draws the picture of a name."""
         return _method(self.study, name, series=False)
 
     def __dir__(self) -> list[str]:
@@ -63,13 +63,13 @@ class SeriesPlots:
     """Pictures of the studies of several epochs: ``epochs``, used like those of a study.
 
     Args:
-        studies: What they show.
+        studies: The studies.
     """
 
     studies: StudySeries
 
     def __getattr__(self, name: str) -> DrawPlot:
-        """Return what draws the picture of a name."""
+        """Return the function that draws the picture of a name."""
         return _method(self.studies, name, series=True)
 
     def __dir__(self) -> list[str]:
@@ -88,15 +88,15 @@ def _method(study: Study | StudySeries, name: str, *, series: bool) -> DrawPlot:
         check_choice("width", width, WIDTHS)
         patterns = targets or ("*",)
         if isinstance(study, Study) and plot.telling and not targets:
-            telling = telling_targets(study) or swept(study.responses)[:1]
+            telling = telling_targets(study) or swept_targets(study.responses)[:1]
             patterns = telling[: plot.telling[width]]
-        wanted = chosen(swept(study.responses), patterns)
-        return draw(study, limited(wanted, plot.most[width], width), width)
+        shown = targets_matching(swept_targets(study.responses), patterns)
+        return draw(study, check_target_count(shown, plot.most[width], width), width)
 
     method.__name__, method.__doc__ = name, draw.__doc__
     return method
 
 
-def swept(responses: pd.DataFrame) -> list[str]:
+def swept_targets(responses: pd.DataFrame) -> list[str]:
     """Return the names of the targets that were swept, in the order in which data reach them."""
     return [str(name) for name in responses["target"].unique()]

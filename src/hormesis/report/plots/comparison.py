@@ -25,8 +25,8 @@ def draw_comparison(comparison: Comparison, folder: Path, score: str, form: str)
 
     Args:
         comparison: Any comparison.
-        folder: Where they go.
-        score: Whose.
+        folder: Folder of the files.
+        score: Name of the score.
         form: ``png``, ``svg`` or ``pdf``.
     """
     paths = []
@@ -45,7 +45,7 @@ def pictures_of(
 
     Args:
         comparison: Any comparison.
-        score: Whose.
+        score: Name of the score.
         names: Some of ``COMPARISON_PICTURES``; all by default.
     """
     for name in names or COMPARISON_PICTURES:
@@ -139,14 +139,14 @@ def agreement_matrix(comparison: Comparison, score: str) -> Picture:
     figure = picture(side + 1.0, side)
     axes = figure.subplots()
     numbers = matrix.to_numpy(dtype=float)
-    spelled = [short(name) for name in names]
-    image = draw_heat(axes, numbers, spelled, spelled, reach=1.0)
+    labels = [short(name) for name in names]
+    image = draw_heat(axes, numbers, labels, labels, reach=1.0)
     axes.set_aspect("equal")
     if len(names) <= 12:
         write_cells(axes, image, [[f"{value:.2f}" for value in row] for row in numbers], size=7.0)
     _name_studies(axes, names)
     step = -(-len(names) // 30)
-    axes.set_yticks(range(0, len(names), step), spelled[::step])
+    axes.set_yticks(range(0, len(names), step), labels[::step])
     axes.set_title(f"Spearman's correlation of {score} scores", fontsize=9)
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04)
     return figure
@@ -176,18 +176,18 @@ def pooled_plot(comparison: Comparison, score: str) -> Picture:
 
 
 def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
-    places = np.arange(len(rows))
+    positions = np.arange(len(rows))
     for low, high, width, label in (
         ("total_low", "total_high", 0.8, "other trainings and samples"),
         ("low", "high", 3.0, "other trainings"),
     ):
-        axes.hlines(places, rows[low], rows[high], color="#777777", linewidth=width, label=label)
+        axes.hlines(positions, rows[low], rows[high], color="#777777", linewidth=width, label=label)
     for name, kind in CLASSES.items():
         own = (rows["class"] == name).to_numpy()
         if own.any():
             look: dict[str, Any] = {"c": kind.fill, "marker": kind.marker, "edgecolors": kind.edge}
-            axes.scatter(rows["mean"][own], places[own], s=22, label=name, zorder=3, **look)
-    axes.set_yticks(places, [short(name.removesuffix(".weight")) for name in rows["match"]])
+            axes.scatter(rows["mean"][own], positions[own], s=22, label=name, zorder=3, **look)
+    axes.set_yticks(positions, [short(name.removesuffix(".weight")) for name in rows["match"]])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
 

@@ -2,7 +2,7 @@
 
 from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat import draw_score_maps, explain_colours
-from hormesis.report.plots.style import COLUMN_INCHES, Picture, finished, paper, picture
+from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, paper, picture
 from hormesis.report.views.figures import main_filter
 from hormesis.results.series import StudySeries
 
@@ -27,4 +27,4 @@ def draw_epochs(studies: StudySeries, targets: list[str], width: str) -> Picture
         panels = list(figure.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
         image = draw_score_maps(panels, shown, _SIZES[width])
         explain_colours(panels, image, main)
-        return finished(figure)
+        return freeze_layout(figure)

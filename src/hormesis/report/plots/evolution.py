@@ -1,5 +1,6 @@
 """The picture of how scores and responses change over the epochs of a training."""
 
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -8,6 +9,7 @@ import pandas as pd
 
 from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat import draw_score_maps, explain_colours
+from hormesis.report.plots.responses import draw_response_rows
 from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
 from hormesis.report.views.figures import main_filter
@@ -39,16 +41,7 @@ def draw_evolution(studies: StudySeries, path: Path) -> None:
         image = draw_score_maps(maps, chosen.loc[chosen["target"].isin(shown)], sizes)
         explain_colours(maps, image, main_filter(scores))
         if telling:
-            columns = studies.responses["filter"].nunique()
-            panels = right.subplots(len(telling), columns, sharex=True, sharey=True, squeeze=False)
-            for place, target in enumerate(telling):
-                _draw_responses(panels[place], studies, target, last=target == telling[-1])
-            right.legend(
-                *panels[0, 0].get_legend_handles_labels(),
-                loc="outside upper center",
-                ncols=4,
-                frameon=False,
-            )
+            draw_response_rows(right, studies, telling, partial(_draw_responses, studies))
         cut = f"; the first {len(shown)} of {len(targets)}" if len(targets) > len(shown) else ""
         figure.suptitle(_title(studies) + cut, fontsize=9)
         save(figure, path, dpi=_DPI)
@@ -81,7 +74,7 @@ def moved_targets(scores: pd.DataFrame) -> list[str]:
     return []
 
 
-def _draw_responses(panels: np.ndarray, studies: StudySeries, target: str, *, last: bool) -> None:
+def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> None:
     """Draw relative performance, one colour an epoch."""
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(studies.members)))
     for colour, (epoch, study) in zip(colours, studies.members.items(), strict=True):
@@ -92,15 +85,12 @@ def _draw_responses(panels: np.ndarray, studies: StudySeries, target: str, *, la
                 axes.plot(response.progress, values, ls=line, color=colour, lw=1.2, label=label)
             name = target.removesuffix(".weight")
             axes.set_title(f"{name}\n{response.filter.replace('_', ' ')}", fontsize=8)
-            if last:
-                axes.set_xlabel("normalised threshold")
     panels[0].set_ylabel("relative to unfiltered")
 
 
 def _title(studies: StudySeries) -> str:
-    manifest = next(iter(studies.members.values())).manifest
-    question = manifest["question"]
+    question = next(iter(studies.members.values())).metadata.question
     return (
-        f"{question['network']['name']} on {question['data']['name']}, "
-        f"{question['data']['samples']} samples; {question['attack']['name'].upper()}"
+        f"{question.network.name} on {question.data.name}, "
+        f"{question.data.samples} samples; {question.attack.name.upper()}"
     )

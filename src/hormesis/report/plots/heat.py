@@ -37,7 +37,7 @@ def draw_heat(
     """Draw scores as colours, fragile orange and antifragile purple.
 
     Args:
-        axes: Where to.
+        axes: Axes to draw on.
         values: Scores; NaN where there is none.
         rows: Names of the rows.
         columns: Names of the columns.
@@ -56,9 +56,9 @@ def write_cells(axes: Axes, image: AxesImage, texts: list[list[str]], size: floa
     """Write a text on each cell, black or white, whichever stands out more from its colour.
 
     Args:
-        axes: Where the image was drawn.
-        image: What ``draw_heat`` returned.
-        texts: What is written, rows of columns.
+        axes: Axes with the image.
+        image: The result of ``draw_heat``.
+        texts: Text of each cell, as rows of columns.
         size: Of the letters, in points.
     """
     colours = image.to_rgba(np.ma.asarray(image.get_array()))
@@ -139,12 +139,12 @@ def luminance(colour: Float[np.ndarray, "*rgb"]) -> float:
 
 
 def explain_colours(axes: list[Axes], image: AxesImage, name: str = "filtering") -> None:
-    """Draw the bar that says what the colours mean, below.
+    """Draw the colour bar below.
 
     Args:
         axes: The heat maps that it explains.
         image: One of them.
-        name: Which scores they show.
+        name: Name of their scores.
     """
     figure = axes[0].figure
     share = _BAR * figure.dpi / figure.bbox.height  # of the height, whatever that is
@@ -158,7 +158,7 @@ def write_beside(axes: Axes, texts: Sequence[str], reading: str, *, size: float)
     Args:
         axes: Those of a heat map.
         texts: One a row.
-        reading: What it is by.
+        reading: Name of the other reading.
         size: Of the letters, in points.
     """
     look = {"fontsize": size, "color": "0.45", "va": "center", "ha": "left"}

@@ -15,7 +15,7 @@ from hormesis.report.plots.heat import (
     write_beside,
     write_cells,
 )
-from hormesis.report.plots.style import COLUMN_INCHES, Picture, finished, paper, picture, short
+from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, paper, picture, short
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.results.study import Study
 
@@ -58,7 +58,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
                 write_beside(axes, readings, other_reading(study.scoring), size=5.5)
             explained.append(image)
         explain_colours(panels, explained[0], filters[0] if len(filters) == 1 else "filtering")
-        return finished(figure)
+        return freeze_layout(figure)
 
 
 def _texts(row: ScoreRow) -> list[str]:

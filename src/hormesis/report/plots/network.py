@@ -9,7 +9,7 @@ from matplotlib.ticker import EngFormatter
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.style import COLUMN_INCHES, Picture, finished, paper, picture, short
+from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, paper, picture, short
 from hormesis.report.views.figures import ScoreRow, target_rows
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
@@ -20,7 +20,7 @@ _FLOOR = 0.5  # of a layer's size: where bars begin on their logarithmic axis
 _NAMED = {"single": 14, "double": 30}  # layers whose own names fit
 _LETTERS = 18
 _LETTER = 0.03  # inches that a letter of a turned name takes
-_LEVEL = 0.09  # inches between ways past layers
+_LEVEL = 0.09  # inches between shortcuts
 _MOST_ABOVE = 0.6  # inches that all of them take
 _FOOT = 0.2  # of the distance between layers
 _BAR = 0.82  # of the distance between layers
@@ -40,28 +40,28 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     rows = [row for row in target_rows(study) if row.target in shown]
     longest = max(len(short(row.target, _LETTERS)) for row in rows)
     turned = _LETTER * longest if len(rows) <= _NAMED[width] else 0.0
-    past = _past(study, [row.target for row in rows])
-    levels = 1 + max((way.level for way in past), default=-1)
-    above = min(_MOST_ABOVE, _LEVEL * levels) if past else 0.0
+    crossed = _visible_shortcuts(study, [row.target for row in rows])
+    levels = 1 + max((way.level for way in crossed), default=-1)
+    above = min(_MOST_ABOVE, _LEVEL * levels) if crossed else 0.0
     with paper():
         figure = picture(COLUMN_INCHES[width], _HEIGHT + turned + above)
-        heights = [*([above] if past else []), 1.0, 0.6]
-        *ways, bars, strips = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-        for axes in ways:
-            _draw_past(axes, past, levels)
+        heights = [*([above] if crossed else []), 1.0, 0.6]
+        *upper, bars, strips = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+        for axes in upper:
+            _draw_shortcuts(axes, crossed, levels)
         _draw_sizes(bars, rows)
         _draw_strips(strips, rows)
         _name_layers(strips, [row.target for row in rows], _NAMED[width])
-        there = {label for row in rows for label in row.classes}
+        labels = {label for row in rows for label in row.classes}
         figure.legend(
-            handles=[Patch(label=name, **_look(name)) for name in CLASSES if name in there],
+            handles=[Patch(label=name, **_look(name)) for name in CLASSES if name in labels],
             loc="outside upper center",
             ncols=4 if width == "single" else 6,
             frameon=False,
             handlelength=1.2,
             handletextpad=0.5,
         )
-        return finished(figure)
+        return freeze_layout(figure)
 
 
 def _look(label: str) -> dict[str, Any]:
@@ -69,27 +69,36 @@ def _look(label: str) -> dict[str, Any]:
     return {"facecolor": look.fill, "edgecolor": look.edge, "hatch": look.hatch}
 
 
-def _past(study: Study, names: list[str]) -> list[Shortcut]:
-    """Return what leads past layers, where that is known and all of them are shown."""
+def _visible_shortcuts(study: Study, names: list[str]) -> list[Shortcut]:
+    """Return the shortcuts past layers, if they are known and all layers are shown."""
     layers = network_picture(study)
     ordered = [row.name.removesuffix(".weight") for row in layers.rows if row.name]
     return shortcuts(layers.rows) if layers.known and ordered == names else []
 
 
-def _draw_past(axes: Axes, past: list[Shortcut], levels: int) -> None:
-    """Draw ways that lead past layers as brackets over them."""
-    for way in past:
-        first, last = way.first + _FOOT, way.last - _FOOT  # ways that meet stay apart
+def _draw_shortcuts(axes: Axes, lines: list[Shortcut], levels: int) -> None:
+    """Draw shortcuts as brackets over the layers that they pass."""
+    for shortcut in lines:
+        first, last = (
+            shortcut.first + _FOOT,
+            shortcut.last - _FOOT,
+        )  # shortcuts that meet stay apart
         x = (first, first + _FOOT, last - _FOOT, last)
-        axes.plot(x, (0, way.level + 1, way.level + 1, 0), color="#555555", lw=0.6, clip_on=False)
+        axes.plot(
+            x,
+            (0, shortcut.level + 1, shortcut.level + 1, 0),
+            color="#555555",
+            lw=0.6,
+            clip_on=False,
+        )
     axes.set_ylim(0, levels)
     axes.axis("off")
 
 
 def _draw_sizes(axes: Axes, rows: list[ScoreRow]) -> None:
-    place = SCORES.index("adversarial")
+    adversarial = SCORES.index("adversarial")
     for x, row in enumerate(rows):
-        axes.bar(x, row.size, width=_BAR, **_look(row.classes[place]))
+        axes.bar(x, row.size, width=_BAR, **_look(row.classes[adversarial]))
     axes.set_yscale("log")
     axes.set_ylim(bottom=_FLOOR * min(row.size for row in rows))
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
@@ -115,11 +124,11 @@ def _name_layers(axes: Axes, names: list[str], most: int) -> None:
     """Name every layer where there is room, else the stages they belong to."""
     groups = layer_groups(names)
     if len(names) <= most:
-        groups = [LayerGroup(name, place, place) for place, name in enumerate(names)]
+        groups = [LayerGroup(name, index, index) for index, name in enumerate(names)]
     middles = [(group.first + group.last) / 2 for group in groups]
-    spelled = [short(group.name, _LETTERS) for group in groups]
+    labels = [short(group.name, _LETTERS) for group in groups]
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(middles, spelled, **turned)
+    axes.set_xticks(middles, labels, **turned)
     if len(groups) == len(names):
         return
     below = axes.get_xaxis_transform()

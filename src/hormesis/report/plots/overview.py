@@ -1,6 +1,7 @@
 """The picture that every study ends with: scores of all targets, responses of the telling ones."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,12 +18,13 @@ from hormesis.report.plots.heat import (
     write_beside,
     write_cells,
 )
+from hormesis.report.plots.responses import draw_response_rows
 from hormesis.report.plots.style import ADVERSARIAL, CLEAN, REFERENCE, STYLE, picture, save, short
 from hormesis.report.views.figures import (
     ScoreRow,
     main_filter,
-    response_curves,
     target_rows,
+    target_sweeps,
     telling_targets,
 )
 from hormesis.results.study import Study
@@ -38,8 +40,8 @@ def draw_overview(study: Study, path: Path) -> None:
         study: Any study with at least one swept target.
         path: File to write; its suffix (``.png``, ``.svg``, ``.pdf``) chooses the format.
     """
-    every = target_rows(study)
-    rows = every[:_MOST_ROWS]
+    all_rows = target_rows(study)
+    rows = all_rows[:_MOST_ROWS]
     telling = telling_targets(study)
     height = max(4.2, 1.3 + 0.24 * len(rows))
     with mpl.rc_context(STYLE):
@@ -47,17 +49,12 @@ def draw_overview(study: Study, path: Path) -> None:
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1.25))[0]
         _draw_scores(left.subplots(), rows, study)
         if telling:
-            columns = study.responses["filter"].nunique()
-            panels = right.subplots(len(telling), columns, sharex=True, sharey=True, squeeze=False)
-            for place, target in enumerate(telling):
-                _draw_responses(panels[place], study, target, last=place == len(telling) - 1)
-            right.legend(
-                *panels[0, 0].get_legend_handles_labels(),
-                loc="outside upper center",
-                ncols=4,
-                frameon=False,
-            )
-        shown = f"; the first {len(rows)} of {len(every)} targets" if len(every) > len(rows) else ""
+            draw_response_rows(right, study, telling, partial(_draw_responses, study))
+        shown = (
+            f"; the first {len(rows)} of {len(all_rows)} targets"
+            if len(all_rows) > len(rows)
+            else ""
+        )
         figure.suptitle(_title(study) + shown, fontsize=9)
         save(figure, path, dpi=_DPI)
 
@@ -77,33 +74,30 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
 def _texts(row: ScoreRow) -> list[str]:
     texts = []
     for value, label, width in zip(row.values, row.classes, row.widths, strict=True):
-        between = "" if math.isnan(width) else f" ±{width:.2f}"
+        interval = "" if math.isnan(width) else f" ±{width:.2f}"
         texts.append(
-            label if math.isnan(value) else f"{value:+.2f}{between} {CLASSES[label].short}"
+            label if math.isnan(value) else f"{value:+.2f}{interval} {CLASSES[label].short}"
         )
     return texts
 
 
-def _draw_responses(panels: np.ndarray, study: Study, target: str, *, last: bool) -> None:
-    curves = response_curves(study, target)
-    for axes, curve in zip(panels, curves, strict=True):
-        axes.plot(curve.progress, curve.clean, label="clean", **CLEAN)
-        axes.plot(curve.progress, curve.adversarial, label="adversarial", **ADVERSARIAL)
-        axes.plot(curve.progress, curve.density, label="density (share kept)", **REFERENCE)
+def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
+    sweeps = target_sweeps(study.responses, target)
+    for axes, (filter_name, sweep) in zip(panels, sweeps, strict=True):
+        axes.plot(sweep["progress"], sweep["clean"], label="clean", **CLEAN)
+        axes.plot(sweep["progress"], sweep["adversarial"], label="adversarial", **ADVERSARIAL)
+        axes.plot(sweep["progress"], sweep["density"], label="density (share kept)", **REFERENCE)
         base = study.group_of[target].base
         axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
         axes.axhline(base.adversarial, color=ADVERSARIAL["color"], linewidth=0.6, zorder=0)
         name = short(target.removesuffix(".weight"))
-        axes.set_title(f"{name}\n{curve.filter.replace('_', ' ')}", fontsize=8)
-        if last:
-            axes.set_xlabel("normalised threshold")
-    panels[0].set_ylabel(study.manifest["question"]["performance"]["name"])
+        axes.set_title(f"{name}\n{filter_name.replace('_', ' ')}", fontsize=8)
+    panels[0].set_ylabel(study.metadata.question.metric.name)
 
 
 def _title(study: Study) -> str:
-    question, attack = study.manifest["question"], study.manifest["attack"]
+    question, attack = study.metadata.question, study.metadata.attack
     return (
-        f"{question['network']['name']} on {question['data']['name']}, "
-        f"{question['data']['samples']} samples; {attack['name'].upper()}, "
-        f"ε = {float(attack['epsilon']):.3g}"
+        f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "
+        f"{attack.name.upper()}, ε = {attack.epsilon:.3g}"
     )

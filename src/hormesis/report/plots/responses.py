@@ -1,8 +1,11 @@
-"""The picture of responses: what targets answer to each filter, and what a score measures."""
+"""The picture of responses: how targets respond to each filter, and what a score measures."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 
 from hormesis.report.plots.style import (
     ADVERSARIAL,
@@ -10,12 +13,13 @@ from hormesis.report.plots.style import (
     COLUMN_INCHES,
     REFERENCE,
     Picture,
-    finished,
+    freeze_layout,
     paper,
     picture,
     short,
 )
 from hormesis.report.views.curves import RelativeCurve, RelativeResponses, relative_responses
+from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
 _ROW = 1.05  # inches
@@ -38,27 +42,27 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
         targets: Names of swept targets, at least one.
         width: One of ``style.COLUMN_INCHES``.
     """
-    every = [relative_responses(study, target) for target in targets]
+    responses_by_target = [relative_responses(study, target) for target in targets]
     with paper():
         figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))
         panels = figure.subplots(
-            len(targets), len(every[0]), sharex=True, sharey=True, squeeze=False
+            len(targets), len(responses_by_target[0]), sharex=True, sharey=True, squeeze=False
         )
-        for row, responses in zip(panels, every, strict=True):
+        for row, responses in zip(panels, responses_by_target, strict=True):
             for axes, response in zip(row, responses, strict=True):
                 _draw(axes, response, study.scoring.reference)
             name = short(responses[0].target.removesuffix(".weight"), _LETTERS[width])
             row[-1].text(
                 1.03, 0.5, name, transform=row[-1].transAxes, rotation=270, va="center", ha="left"
             )
-        for axes, response in zip(panels[0], every[0], strict=True):
+        for axes, response in zip(panels[0], responses_by_target[0], strict=True):
             axes.set_title(response.filter.replace("_", " "))
         figure.supxlabel("normalised threshold", fontsize="medium")
         figure.supylabel("relative performance", fontsize="medium")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         columns = 2 if len(labels) > 3 and width == "single" else 4
         figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
-        return finished(figure)
+        return freeze_layout(figure)
 
 
 def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:
@@ -78,20 +82,44 @@ def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:
         label.set_horizontalalignment(side)  # or neighbours' labels would touch
 
 
+def draw_response_rows(
+    figure: SubFigure,
+    study: Study | StudySeries,
+    targets: list[str],
+    draw: Callable[[np.ndarray, str], None],
+) -> None:
+    """Draw a row of panels for each target, a panel a filter, and one legend for all.
+
+    Args:
+        figure: Part of a figure.
+        study: The study, or the studies of several epochs.
+        targets: Names of swept targets, at least one.
+        draw: Draws the panels of a target.
+    """
+    columns = len(study.responses["filter"].unique())
+    panels = figure.subplots(len(targets), columns, sharex=True, sharey=True, squeeze=False)
+    for row, target in zip(panels, targets, strict=True):
+        draw(row, target)
+    for axes in panels[-1]:
+        axes.set_xlabel("normalised threshold")
+    legend = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside upper center", ncols=4, frameon=False)
+
+
 def draw_curve(
-    axes: Axes, places: tuple[float, ...], curve: RelativeCurve, look: dict[str, Any], label: str
+    axes: Axes, x: tuple[float, ...], curve: RelativeCurve, look: dict[str, Any], label: str
 ) -> None:
     """Draw a curve, and its intervals as a band behind it.
 
     Args:
-        axes: Where to.
-        places: Where the thresholds lie.
-        curve: What is drawn.
-        look: How the line looks.
-        label: What the legend calls it.
+        axes: Axes to draw on.
+        x: Positions of the thresholds.
+        curve: The curve.
+        look: Style of the line.
+        label: Its label in the legend.
     """
-    axes.plot(places, curve.values, label=label, zorder=3, **look)
+    axes.plot(x, curve.values, label=label, zorder=3, **look)
     if curve.low:
         axes.fill_between(
-            places, curve.low, curve.high, color=look["color"], alpha=0.2, linewidth=0, zorder=1
+            x, curve.low, curve.high, color=look["color"], alpha=0.2, linewidth=0, zorder=1
         )

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from hormesis.analysis.effects import CLEAN, pooled_accuracy
-from hormesis.report.plots.style import STYLE, Picture, finished, picture, save
+from hormesis.report.plots.style import STYLE, Picture, freeze_layout, picture, save
 from hormesis.results.retraining import Retraining
 
-# Okabe and Ito, and a mark and dash of their own: no arm is told by its colour alone.
+# Okabe and Ito; each arm also has its own marker and dash, so that colour alone tells nothing.
 LOOKS = {
     "selective": ("#D55E00", "o", "-"),
     "everything": ("#0072B2", "s", "-"),
@@ -22,25 +22,25 @@ LOOKS = {
 _OTHER = ("#000000", ".", "-")
 
 
-def draw_arms(made: Retraining, path: Path) -> None:
+def draw_arms(retraining: Retraining, path: Path) -> None:
     """Write the picture of accuracy against epsilon.
 
     Args:
-        made: A retraining with controls.
+        retraining: A retraining with controls.
         path: File to write; its suffix chooses the format.
     """
-    save(arms_picture(made), path, dpi=130.0)
+    save(arms_picture(retraining), path, dpi=130.0)
 
 
-def arms_picture(made: Retraining) -> Picture:
+def arms_picture(retraining: Retraining) -> Picture:
     """Return accuracy against epsilon for every arm, a panel for each attack.
 
     Args:
-        made: A retraining with controls.
+        retraining: A retraining with controls.
     """
-    if made.outcomes is None:
+    if retraining.outcomes is None:
         raise ValueError("a retraining without controls has no picture")
-    pooled = pooled_accuracy(made.outcomes)
+    pooled = pooled_accuracy(retraining.outcomes)
     attacks = [name for name in dict.fromkeys(pooled["attack"]) if name != CLEAN]
     with mpl.rc_context(STYLE):
         figure = picture(3.6 * len(attacks) + 0.6, 3.6)
@@ -50,40 +50,40 @@ def arms_picture(made: Retraining) -> Picture:
         panels[0].set_ylabel("accuracy, mean and 95% interval")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
-        about = made.manifest["study"]
-        seeds = len(made.manifest["controls"]["seeds"])
+        about = retraining.manifest["study"]
+        seeds = len(retraining.manifest["controls"]["seeds"])
         figure.suptitle(
-            f"{about['network']} on {about['data']}, {made.manifest['controls']['samples']} "
+            f"{about['network']} on {about['data']}, {retraining.manifest['controls']['samples']} "
             f"samples, {seeds} seed(s)",
             fontsize=9,
         )
-        return finished(figure)
+        return freeze_layout(figure)
 
 
 def draw_attack(axes: Axes, pooled: pd.DataFrame, attack: str) -> None:
     """Draw the arms under one attack, from clean samples to the largest epsilon.
 
     Args:
-        axes: Where.
-        pooled: What ``pooled_accuracy`` returned.
+        axes: Axes to draw on.
+        pooled: The result of ``pooled_accuracy``.
         attack: Which attack.
     """
     arms = list(dict.fromkeys(pooled["arm"]))
     widest = max(pooled["epsilon"].tolist())
-    for place, arm in enumerate(arms):
-        colour, mark, dash = LOOKS.get(arm, _OTHER)
+    for index, arm in enumerate(arms):
+        colour, marker, dash = LOOKS.get(arm, _OTHER)
         rows = pooled.loc[
             (pooled["arm"] == arm) & pooled["attack"].isin((CLEAN, attack))
         ].sort_values("epsilon")
         # Side by side, so that intervals do not hide each other.
-        where = rows["epsilon"] + (place - len(arms) / 2) * 0.006 * widest
+        x = rows["epsilon"] + (index - len(arms) / 2) * 0.006 * widest
         below, above = rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]
         axes.errorbar(
-            where,
+            x,
             rows["accuracy"],
             yerr=[below.clip(lower=0), above.clip(lower=0)],
             color=colour,
-            marker=mark,
+            marker=marker,
             markersize=4,
             ls=dash,
             lw=1.3,

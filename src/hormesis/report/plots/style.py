@@ -1,7 +1,7 @@
-"""How every picture looks: colours, lines, letters and files, in one place.
+"""The style of every picture: colours, lines, letters and files, in one place.
 
-Nothing is told by colour alone. The colours are those of Okabe and Ito (*Color universal design*,
-2008) or darker shades of them; those of the classes also differ as greys, and carry a hatch.
+Colour alone never carries meaning. The colours are those of Okabe and Ito (*Color universal
+design*, 2008) or darker shades of them; those of the classes differ as greys, and have a hatch.
 """
 
 import io
@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hormesis.stress.filters import shown_filter
+from hormesis.stress.filters import display_filter
 
 COLUMN_INCHES = {"single": 3.4, "double": 7.0}
 """Inches of one and of two columns of a printed page."""
@@ -90,9 +90,9 @@ def picture(width: float, height: float) -> Picture:
         width: In inches.
         height: In inches.
     """
-    made = Picture(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
+    figure = Picture(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 @contextmanager
@@ -102,14 +102,14 @@ def paper() -> Iterator[None]:
         yield
 
 
-def finished(figure: Picture) -> Picture:
+def freeze_layout(figure: Picture) -> Picture:
     """Return the picture laid out, so that drawing it again needs none of the settings."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             size = axis.get_tick_params().get("labelsize", mpl.rcParams["font.size"])
             axis.set_tick_params(labelsize=size)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # everything has its place: drawing takes half the time
+    figure.set_layout_engine("none")  # the layout is done: drawing takes half the time
     return figure
 
 
@@ -144,7 +144,7 @@ def filter_look(name: str) -> dict[str, Any]:
         >>> filter_look("low_pass")
         {'color': '#009E73', 'linestyle': (0, (4, 1.5))}
     """
-    shown = shown_filter(name)
+    shown = display_filter(name)
     return {"color": shown.color, "linestyle": (0, shown.dashes) if shown.dashes else "-"}
 
 

@@ -12,13 +12,13 @@ WIDTHS = ("single", "double")
 
 @dataclass(frozen=True)
 class Plot:
-    """What a picture shows, and of how many targets.
+    """A picture, and the number of targets that it shows.
 
     Args:
         about: What it shows, in a line.
-        most: So many targets have room on one and on two columns.
-        telling: It shows so many telling targets where none is named; all targets if empty.
-        series: Whether it is of the studies of several epochs.
+        most: Largest number of targets on one and on two columns.
+        telling: Number of telling targets that it shows by default; all targets if empty.
+        series: Whether it shows the studies of several epochs.
     """
 
     about: str
@@ -27,15 +27,17 @@ class Plot:
     series: bool = False
 
 
-def _each(single: int, double: int) -> dict[str, int]:
+def _by_width(single: int, double: int) -> dict[str, int]:
     return dict(zip(WIDTHS, (single, double), strict=True))
 
 
 PLOTS = {
-    "network": Plot("layers in the order of the data: size, class and shortcuts", _each(400, 400)),
-    "responses": Plot("responses with intervals and reference", _each(8, 8), _each(3, 3)),
-    "heatmap": Plot("scores, a row a target; on two columns of every filter", _each(80, 80)),
-    "epochs": Plot("scores of a training, a column an epoch", _each(80, 80), series=True),
-    "weights": Plot("responses above the weights they remove", _each(2, 4), _each(1, 3)),
+    "network": Plot(
+        "layers in the order of the data: size, class and shortcuts", _by_width(400, 400)
+    ),
+    "responses": Plot("responses with intervals and reference", _by_width(8, 8), _by_width(3, 3)),
+    "heatmap": Plot("scores, a row a target; on two columns of every filter", _by_width(80, 80)),
+    "epochs": Plot("scores of a training, a column an epoch", _by_width(80, 80), series=True),
+    "weights": Plot("responses above the weights they remove", _by_width(2, 4), _by_width(1, 3)),
 }
 """All pictures by name."""

@@ -1,4 +1,4 @@
-"""The picture of weights: where they lie, and what becomes of the network without them."""
+"""The picture of weights: their distribution, and the responses of the network without them."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +10,7 @@ from hormesis.report.plots.style import (
     COLUMN_INCHES,
     Picture,
     filter_look,
-    finished,
+    freeze_layout,
     paper,
     picture,
     short,
@@ -34,7 +34,7 @@ def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
     Raises:
         StudyError: If neither the high-pass nor the low-pass filter was swept.
     """
-    histograms = [_known(study, target) for target in targets]
+    histograms = [_histogram_of(study, target) for target in targets]
     with paper():
         figure = picture(COLUMN_INCHES[width], _HEIGHT)
         panels = figure.subplots(
@@ -46,29 +46,29 @@ def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
                 _draw_curves(axes, responses, kind)
             _draw_histogram(column[2], histogram)
             column[0].set_title(short(histogram.target.removesuffix(".weight"), _LETTERS))
-            column[2].set_xlabel(_measured(study))
+            column[2].set_xlabel(_axis_label(study))
         by = "first" if study.scoring.base == "first" else "unfiltered"
         panels[0, 0].set_ylabel(f"clean /\n{by}")
         panels[1, 0].set_ylabel(f"adversarial /\n{by}")
         panels[2, 0].set_ylabel("values")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-        return finished(figure)
+        return freeze_layout(figure)
 
 
-def _known(study: Study, target: str) -> Histogram:
-    found = weight_histogram(study, target)
-    if found is None:
+def _histogram_of(study: Study, target: str) -> Histogram:
+    histogram = weight_histogram(study, target)
+    if histogram is None:
         raise StudyError(
             f"The distribution of {target} is not known from this study: sweep `high_pass` or "
             "`low_pass` to see it."
         )
-    return found
+    return histogram
 
 
-def _measured(study: Study) -> str:
-    magnitudes = study.manifest["question"]["sweep"].get("compare") == "magnitude"
-    return "threshold α on the weights' magnitude" if magnitudes else "weight, threshold α"
+def _axis_label(study: Study) -> str:
+    by_magnitude = study.metadata.question.sweep.by == "magnitude"
+    return "threshold α on the weights' magnitude" if by_magnitude else "weight, threshold α"
 
 
 def _draw_curves(axes: Axes, responses: list[RelativeResponses], kind: str) -> None:
@@ -91,5 +91,5 @@ def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
     below = axes.get_xaxis_transform()  # the thresholds themselves, as a rug
     axes.plot(edges, np.zeros(len(edges)), "|", color="black", ms=4, clip_on=False, transform=below)
     beyond = {"below": histogram.below, "above": histogram.above}
-    told = ", ".join(f"{count:,} {side}" for side, count in beyond.items() if count)
-    axes.text(0.99, 0.95, told, transform=axes.transAxes, ha="right", va="top")
+    text = ", ".join(f"{count:,} {side}" for side, count in beyond.items() if count)
+    axes.text(0.99, 0.95, text, transform=axes.transAxes, ha="right", va="top")

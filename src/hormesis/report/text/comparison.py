@@ -1,4 +1,4 @@
-"""What the command line prints of a comparison."""
+"""A comparison in the terminal."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
 
     Args:
         comparison: Any comparison.
-        score: Whose paths of classes are shown.
-        files: Where its tables and pictures lie.
+        score: Score whose paths of classes are shown.
+        files: Its tables and pictures.
     """
     console = terminal()
     console.print()
@@ -58,8 +58,8 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-    for place, name in enumerate(columns):
-        table.add_column(name, overflow="fold", no_wrap=place > 0)
+    for index, name in enumerate(columns):
+        table.add_column(name, overflow="fold", no_wrap=index > 0)
     return table
 
 

@@ -12,15 +12,15 @@ __all__ = ["console", "printable"]
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
-    """Return a console that prints control characters spelled out.
+    """Return a console that prints control characters escaped.
 
     Args:
         stderr: Print on standard error instead of standard output.
         soft_wrap: Let long lines run on.
     """
-    made = _Terminal(stderr=stderr, highlight=False, soft_wrap=soft_wrap)
-    made.push_render_hook(_Spelling())
-    return made
+    terminal = _Terminal(stderr=stderr, highlight=False, soft_wrap=soft_wrap)
+    terminal.push_render_hook(_EscapeHook())
+    return terminal
 
 
 class _Terminal(Console):
@@ -31,15 +31,15 @@ class _Terminal(Console):
         raise
 
 
-class _Spelling(RenderHook):
+class _EscapeHook(RenderHook):
     """Puts ``printable`` between what is rendered and what is written."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        """Return the same, spelled out when they are rendered."""
-        return [_Spelled(renderable) for renderable in renderables]
+        """Return the same, escaped when they are rendered."""
+        return [_Escaped(renderable) for renderable in renderables]
 
 
-class _Spelled:
+class _Escaped:
     def __init__(self, inner: Any) -> None:  # noqa: ANN401
         self._inner = inner
 

@@ -1,4 +1,4 @@
-"""What the command line prints of the studies of several epochs."""
+"""The studies of several epochs in the terminal."""
 
 from pathlib import Path
 
@@ -18,17 +18,17 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
 
     Args:
         studies: Studies of several epochs.
-        picture: Where their picture lies, if one was drawn.
+        picture: File of their picture, if any.
     """
     first = next(iter(studies.members.values()))
-    question = first.manifest["question"]
+    question = first.metadata.question
     console = terminal()
     console.print()
     console.print(
         Text(
-            f"{question['network']['name']} on {question['data']['name']}: "
-            f"{question['data']['samples']} samples; {question['attack']['name'].upper()}, "
-            f"{question['sweep']['adversary']} adversary"
+            f"{question.network.name} on {question.data.name}: "
+            f"{question.data.samples} samples; {question.attack.name.upper()}, "
+            f"{question.sweep.adversary} adversary"
         )
     )
     console.print()

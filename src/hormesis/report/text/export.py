@@ -23,9 +23,9 @@ def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
     that a spreadsheet would take for a formula, such as a target's name that begins with ``=``.
 
     Args:
-        table: What is written, without its index.
+        table: The table; its index is not written.
         form: The format.
-        to: The file, or None for standard output. A file that is there is replaced when the new one
+        to: The file, or None for standard output. An existing file is replaced when the new one
             is complete.
 
     Raises:
@@ -37,8 +37,8 @@ def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
         sys.stdout.write(_text(table, form))
         return
     path = Path(to).expanduser()
-    with replacing_user_file(path, "table", "--to") as place:
-        _write(table, form, place)
+    with replacing_user_file(path, "table", "--to") as partial:
+        _write(table, form, partial)
 
 
 def _write(table: pd.DataFrame, form: str, path: Path) -> None:

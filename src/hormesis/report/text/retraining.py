@@ -1,4 +1,4 @@
-"""What the command line prints of a retraining: what is trained, and how the arms compare."""
+"""A retraining in the terminal: the trained parameters, and the comparison of the arms."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from hormesis.settings.factory import is_code
 
 
 def selection_lines(about: Mapping[str, Any], described: Mapping[str, Any]) -> list[str]:
-    """Return what is trained and frozen, and by which rules, in lines.
+    """Return the trained and frozen parameters, and the rules of their choice, in lines.
 
     Example:
         >>> about = {"study": {"network": "resnet18", "data": "mnist"},
@@ -31,9 +31,9 @@ def selection_lines(about: Mapping[str, Any], described: Mapping[str, Any]) -> l
         trained: 1,000 parameters (10.0%): 3 robust
         frozen:  9,000 parameters (90.0%): 18 fragile
     """
-    study, chosen = about["study"], about["selection"]
-    trained, left = described["trained_parameters"], described["frozen_parameters"]
-    scoring = chosen["scoring"]
+    study, selection = about["study"], about["selection"]
+    trained, frozen = described["trained_parameters"], described["frozen_parameters"]
+    scoring = selection["scoring"]
     norms = {
         "frozen": "batch norms of frozen layers keep their running statistics",
         "follow": "running statistics of all batch norms follow the data",
@@ -50,63 +50,65 @@ def selection_lines(about: Mapping[str, Any], described: Mapping[str, Any]) -> l
     }
     return [
         f"{study['network']} on {study['data']}",
-        f"classes: by the {chosen['by']} score of the {chosen['filter'].replace('_', ' ')} filter, "
-        f"{scoring['reference']} ±{scoring['tolerance']:.3g}",
-        f"trained: {_counted(trained, trained + left, described['trained_targets'])}",
-        f"frozen:  {_counted(left, trained + left, described['frozen_targets'])}",
-        f"{undecided[chosen['undecided']]}; {others[chosen['others']]};",
-        norms[chosen["batchnorm"]],
+        f"classes: by the {selection['by']} score of the {selection['filter'].replace('_', ' ')} "
+        f"filter, {scoring['reference']} ±{scoring['tolerance']:.3g}",
+        f"trained: {_counts_text(trained, trained + frozen, described['trained_targets'])}",
+        f"frozen:  {_counts_text(frozen, trained + frozen, described['frozen_targets'])}",
+        f"{undecided[selection['undecided']]}; {others[selection['others']]};",
+        norms[selection["batchnorm"]],
     ]
 
 
-def _counted(parameters: int, every: int, targets: Mapping[str, int]) -> str:
-    named = ", ".join(f"{count} {name}" for name, count in targets.items()) or "no target"
-    return f"{parameters:,} parameters ({parameters / every:.1%}): {named}"
+def _counts_text(parameters: int, total: int, targets: Mapping[str, int]) -> str:
+    classes = ", ".join(f"{count} {name}" for name, count in targets.items()) or "no target"
+    return f"{parameters:,} parameters ({parameters / total:.1%}): {classes}"
 
 
-def print_retraining(made: Retraining, *, picture: Path | None = None) -> None:
-    """Print what came of a retraining, and where to go on.
+def print_retraining(retraining: Retraining, *, picture: Path | None = None) -> None:
+    """Print a retraining, and the next command.
 
     Args:
-        made: The retraining.
-        picture: Where its picture lies, if one was drawn.
+        retraining: The retraining.
+        picture: File of its picture, if any.
     """
     console = terminal()
     console.print()
-    for line in selection_lines(made.manifest, selective_arm(made)):
+    for line in selection_lines(retraining.manifest, selective_arm(retraining)):
         console.print(Text(line))
     console.print()
-    if made.outcomes is not None and made.effects is not None:
-        for line in controls_lines(made):
+    if retraining.outcomes is not None and retraining.effects is not None:
+        for line in controls_lines(retraining):
             console.print(Text(line))
         console.print()
-        console.print(comparison_table(made.outcomes, made.effects))
+        console.print(comparison_table(retraining.outcomes, retraining.effects))
         console.print()
-        for note in made.manifest["notes"]:
+        for note in retraining.manifest["notes"]:
             console.print(Text(note))
-        run = made.folder / "selective" / f"seed-{made.manifest['controls']['seeds'][0]}"
+        run = (
+            retraining.folder / "selective" / f"seed-{retraining.manifest['controls']['seeds'][0]}"
+        )
     else:
-        frozen = made.manifest["frozen"]
+        frozen = retraining.manifest["frozen"]
         console.print(Text(f"frozen:  {frozen['values']:,} values, equal {frozen['equal']}"))
-        run = made.folder
-    about = made.manifest["study"]
+        run = retraining.folder
+    about = retraining.manifest["study"]
     code = is_code("model", about["network"]) or is_code("data", about["data"])
     allowed = " --allow-code" if code else ""
-    console.print(Text(f"run:     {made.folder}"), soft_wrap=True)
+    console.print(Text(f"run:     {retraining.folder}"), soft_wrap=True)
     if picture is not None:
         console.print(Text(f"picture: {picture}"), soft_wrap=True)
     console.print(Text(f"next:    hormesis analyze --run {run}{allowed}"), soft_wrap=True)
 
 
-def selective_arm(made: Retraining) -> Mapping[str, Any]:
+def selective_arm(retraining: Retraining) -> Mapping[str, Any]:
     """Return what the selective arm trains and what it freezes."""
-    arms = made.manifest.get("arms")
-    return arms["selective"][0] if arms else made.selection
+    arms = retraining.manifest.get("arms")
+    return arms["selective"][0] if arms else retraining.selection
 
 
-def controls_lines(made: Retraining) -> list[str]:
-    """Return what the arms were tried on, and how the intervals are meant, in lines."""
-    controls = made.manifest["controls"]
+def controls_lines(retraining: Retraining) -> list[str]:
+    """Return the evaluation of the arms and the meaning of the intervals, in lines."""
+    controls = retraining.manifest["controls"]
     trial, seeds = controls["trial"], len(controls["seeds"])
     size = f" of {trial['step_size']:.3g} ε" if "step_size" in trial else ""
     over = "seeds and samples" if seeds > 1 else "samples; one seed says nothing about others"
@@ -125,17 +127,19 @@ def comparison_table(outcomes: pd.DataFrame, effects: pd.DataFrame) -> Table:
     for name in ("accuracy", "difference"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
-    found = {(row["arm"], row["attack"], row["epsilon"]): row for row in effects.to_dict("records")}
+    effect_rows = {
+        (row["arm"], row["attack"], row["epsilon"]): row for row in effects.to_dict("records")
+    }
     last = None
     for row in _by_attack(pooled_accuracy(outcomes)).to_dict("records"):
-        place = row["attack"], row["epsilon"]
-        heads = ("", "") if place == last else (row["attack"], f"{row['epsilon']:.3g}")
-        effect = found.get((row["arm"], *place))
-        said = ("", "") if effect is None else _effect(effect)
+        group = row["attack"], row["epsilon"]
+        heads = ("", "") if group == last else (row["attack"], f"{row['epsilon']:.3g}")
+        effect = effect_rows.get((row["arm"], *group))
+        effect_cells = ("", "") if effect is None else _effect(effect)
         style = "red" if effect is not None and effect["verdict"] == MASKING else None
-        cells = (*heads, row["arm"], f"{row['accuracy']:.1%}", *said)
+        cells = (*heads, row["arm"], f"{row['accuracy']:.1%}", *effect_cells)
         table.add_row(*map(Text, cells), style=style)
-        last = place
+        last = group
     return table
 
 

@@ -19,8 +19,8 @@ _MOST_ROWS = 200
 def score_overview(study: Study) -> RenderableType:
     """Return the table of all swept targets, with three scores and a class each.
 
-    It fits 80 columns; long names are folded. Classes are told by a letter and a sign as well as
-    by colour: ``F``, ``R`` and ``A`` are certain, ``f?``, ``r?`` and ``a?`` are by the estimate
+    It fits 80 columns; long names are folded. Classes have a letter and a sign as well as
+    a colour: ``F``, ``R`` and ``A`` are certain, ``f?``, ``r?`` and ``a?`` are by the estimate
     alone. Beside them stands the other reading of the adversarial score, in its own words. Without
     intervals there is room for classes in words, and none for that.
     """
@@ -29,12 +29,12 @@ def score_overview(study: Study) -> RenderableType:
     table.add_column("target", overflow="fold", min_width=12)
     for score in SCORES:
         table.add_column(score, no_wrap=True)
-    other = study.has_outcomes
-    if other:
+    has_readings = study.has_outcomes
+    if has_readings:
         table.add_column(f"by {other_reading(study.scoring)}", no_wrap=True, header_style="dim")
     for row in rows[:_MOST_ROWS]:
-        cells = [_cell(row, place) for place in range(len(SCORES))]
-        table.add_row(Text(row.target), *cells, *([Text(row.reading, style="dim")] * other))
+        cells = [_cell(row, index) for index in range(len(SCORES))]
+        table.add_row(Text(row.target), *cells, *([Text(row.reading, style="dim")] * has_readings))
     footer = f"{main_filter(study.scores)} filter; {_explain(study)}"
     if len(rows) > _MOST_ROWS:
         footer = f"{len(rows) - _MOST_ROWS} more targets are in the study; {footer}"
@@ -48,32 +48,32 @@ def targets_by_class(study: Study) -> dict[str, dict[str, int]]:
         score: {
             name: count
             for name in CLASSES
-            if (count := sum(row.classes[place] == name for row in rows))
+            if (count := sum(row.classes[index] == name for row in rows))
         }
-        for place, score in enumerate(SCORES)
+        for index, score in enumerate(SCORES)
     }
 
 
-def _cell(row: ScoreRow, place: int) -> Text:
-    value, label, width = row.values[place], row.classes[place], row.widths[place]
+def _cell(row: ScoreRow, index: int) -> Text:
+    value, label, width = row.values[index], row.classes[index], row.widths[index]
     style = CLASSES[label].style
     if math.isnan(value):
         return Text(f"      {label}", style=style)
     if math.isnan(width):
         return Text(f"{value:+.2f} {CLASSES[label].short}", style=style)
-    return Text(f"{value:+.2f} ±{width:.2f} {letter(label, row.points[place])}", style=style)
+    return Text(f"{value:+.2f} ±{width:.2f} {letter(label, row.points[index])}", style=style)
 
 
 def _explain(study: Study) -> str:
     scoring = study.scoring
-    made = (
+    text = (
         f"base {scoring.base}, reference {scoring.reference}, robust within ±{scoring.tolerance:g}"
     )
     if not study.has_outcomes:
-        return made
+        return text
     adjusted = "" if scoring.multiplicity == "none" else f", {scoring.multiplicity}"
     return (
-        f"{made}\n{legend(name for row in target_rows(study) for name in row.classes)}; "
+        f"{text}\n{legend(name for row in target_rows(study) for name in row.classes)}; "
         "f? r? a? undecided; "
         f"± {100 * scoring.level:g}% interval{adjusted}\n"
         f"by {other_reading(scoring)}: {MEANINGS[other_reading(scoring)]}; no class"
@@ -81,10 +81,10 @@ def _explain(study: Study) -> str:
 
 
 def reading_lines(study: Study) -> list[str]:
-    """Return what the other reading says, and where it contradicts the classes, in lines."""
+    """Return the other reading, and its contradictions to the classes, in lines."""
     lines = []
     for score in ("clean", "adversarial"):
-        found = count_readings(study.readings, main_filter(study.scores), score)
-        if found:
-            lines.append(f"{score} by {other_reading(study.scoring)}: {found}")
+        counts = count_readings(study.readings, main_filter(study.scores), score)
+        if counts:
+            lines.append(f"{score} by {other_reading(study.scoring)}: {counts}")
     return [*lines, *contradictions(study)]

@@ -1,4 +1,4 @@
-"""What the command line prints of a study."""
+"""A study in the terminal."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from hormesis.results.study import Study
 
 
 def print_summary(study: Study, *, picture: Path | None = None) -> None:
-    """Print a study: what was measured, the scores of all targets, and where to go on.
+    """Print a study: what was measured, the scores of all targets, and the next commands.
 
     Args:
         study: Any study.
-        picture: Where its picture lies, if one was drawn.
+        picture: File of its picture, if any.
     """
     table, classes = score_overview(study), targets_by_class(study)  # what may fail comes first
     console = terminal()
@@ -31,8 +31,8 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
     console.print(table)
     console.print()
     for score, counts in classes.items():
-        found = ", ".join(f"{count} {name}" for name, count in counts.items())
-        console.print(Text(f"{score + ':':<13}{found}"))
+        text = ", ".join(f"{count} {name}" for name, count in counts.items())
+        console.print(Text(f"{score + ':':<13}{text}"))
     for line in reading_lines(study):
         console.print(Text(line, style="dim"))
     if not study.has_outcomes:
@@ -46,31 +46,29 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
 
 
 def study_lines(study: Study) -> list[str]:
-    """Return what was measured, and how the unfiltered network does, in lines."""
-    question, attack = study.manifest["question"], study.manifest["attack"]
-    data, measured = question["data"], question["performance"]["name"]
-    form = "{:.1%}" if study.metadata.binary else "{:.4g}"
-    clean, adversarial = map(form.format, (study.base.clean, study.base.adversarial))
+    """Return what was measured, and the metric of the unfiltered network, in lines."""
+    question = study.metadata.question
+    data, attack = question.data, study.metadata.attack.name.upper()
+    number = "{:.1%}" if study.metadata.binary else "{:.4g}"
+    clean, adversarial = map(number.format, (study.base.clean, study.base.adversarial))
     chance = study.base.chance
-    guessing = "" if chance is None else f"; guessing: {form.format(chance)}"
-    adversary = question["sweep"]["adversary"]
-    choice = choice_text(attack)
+    guessing = "" if chance is None else f"; guessing: {number.format(chance)}"
+    choice = choice_text(study.manifest["attack"])
     chosen = f", chosen {choice}" if choice.startswith("to ") else ""
     return [
-        f"{question['network']['name']} on {data['name']}: {data['samples']} samples, "
-        f"{data['classes']} classes",
+        f"{question.network.name} on {data.name}: {data.samples} samples, {data.classes} classes",
         *normalization_lines(study),
-        f"{attack['name'].upper()}, ε = {epsilon_text(study)}{chosen}; {adversary} adversary",
-        f"unfiltered {measured}: {clean} clean, {adversarial} adversarial{guessing}",
+        f"{attack}, ε = {epsilon_text(study)}{chosen}; {question.sweep.adversary} adversary",
+        f"unfiltered {question.metric.name}: {clean} clean, {adversarial} adversarial{guessing}",
         *([f"reach of the attack: {idle}"] if (idle := idle_text(study)) else []),
         *study.notes,
     ]
 
 
 def normalization_lines(study: Study) -> list[str]:
-    """Return what stands in front of the network, in a line, or nothing."""
-    said = normalization_text(study)
-    return [f"in front of the network: {said}"] if said else []
+    """Return the normalisation in front of the network as one line, or no line."""
+    text = normalization_text(study)
+    return [f"in front of the network: {text}"] if text else []
 
 
 def untested_lines(study: Study) -> list[str]:
@@ -80,7 +78,7 @@ def untested_lines(study: Study) -> list[str]:
 
 
 def next_steps(folder: Path, picture: Path | None) -> list[str]:
-    """Return where the study lies and what to do with it, in lines."""
+    """Return the folder of the study and the next commands, in lines."""
     drawn = [] if picture is None else [f"picture: {picture}"]
     return [
         f"study:   {folder}",

@@ -1,4 +1,4 @@
-"""What a comparison says, in lines for the terminal and the page."""
+"""The results of a comparison, in lines for the terminal and the page."""
 
 import pandas as pd
 
@@ -17,13 +17,13 @@ POOLED = (
 
 
 def beside_line(comparison: Comparison) -> str:
-    """Return what the other reading says of each study, which classes are not made from."""
+    """Return the other reading of each study, which has no influence on classes."""
     reading = other_reading(comparison.scoring)
-    every = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
-    said = "; ".join(f"{name}: {text or 'nothing'}" for name, text in every)
+    studies = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
+    readings = "; ".join(f"{name}: {text or 'nothing'}" for name, text in studies)
     return (
         f"classes by {comparison.scoring.reference}; adversarial by {reading}, "
-        f"{MEANINGS[reading]}: {said}"
+        f"{MEANINGS[reading]}: {readings}"
     )
 
 
@@ -33,14 +33,14 @@ def invariants(comparison: Comparison) -> list[str]:
     for score in SCORES:
         kinds = comparison.paths.loc[comparison.paths["score"] == score, "invariant"]
         counts = kinds.value_counts()
-        found = [
+        parts = [
             f"{counts.get('certain', 0)} of {len(kinds)} keep their class for certain",
             f"{counts.get('undecided', 0)} by the estimates",
             f"{counts.get('no', 0)} change",
         ]
         if counts.get("undefined", 0):
-            found.append(f"{counts['undefined']} undefined")
-        lines.append(f"{score + ':':<13}{', '.join(found)}")
+            parts.append(f"{counts['undefined']} undefined")
+        lines.append(f"{score + ':':<13}{', '.join(parts)}")
     return lines
 
 

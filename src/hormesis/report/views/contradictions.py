@@ -1,4 +1,4 @@
-"""Where the two readings of a response contradict each other, in sentences."""
+"""Contradictions between the two readings of a response, in sentences."""
 
 import pandas as pd
 
@@ -27,24 +27,24 @@ def contradictions(study: Study) -> list[str]:
     scores = study.scores
     rows = scores.loc[scores["filter"] == main_filter(scores)]
     readings = study.readings.loc[rows.index]
-    said = []
-    for score, where in _WHERE.items():
-        own = rows.loc[(rows["score"] == score) & readings["contradicts"]]
+    sentences = []
+    for score, phrase in _WHERE.items():
+        contradicting = rows.loc[(rows["score"] == score) & readings["contradicts"]]
         for fragile in (True, False):
-            part = own.loc[(own["class"] == FRAGILE) == fragile]
+            part = contradicting.loc[(contradicting["class"] == FRAGILE) == fragile]
             if len(part):
                 total = int((rows["score"] == score).sum())
-                said.append(_sentence(study, part, where, total))
-    return said
+                sentences.append(_sentence(study, part, phrase, total))
+    return sentences
 
 
-def _sentence(study: Study, part: pd.DataFrame, where: str, total: int) -> str:
+def _sentence(study: Study, part: pd.DataFrame, phrase: str, total: int) -> str:
     names = [str(name).removesuffix(".weight") for name in part["target"]]
-    shown = ", ".join(names[:_NAMED]) + (" and others" if names[_NAMED:] else "")
+    listed = ", ".join(names[:_NAMED]) + (" and others" if names[_NAMED:] else "")
     label, reading = str(part["class"].iloc[0]), other_reading(study.scoring)
     verb, it = ("is", "it is") if len(names) == 1 else ("are", "they are")
-    yet = _YET[reading, label == FRAGILE].format(it=it)
+    contrast = _YET[reading, label == FRAGILE].format(it=it)
     return (
-        f"{len(names)} of {total} {verb} {label} {where} by {study.scoring.reference}, and yet "
-        f"{yet}, both for certain: {shown}."
+        f"{len(names)} of {total} {verb} {label} {phrase} by {study.scoring.reference}, and yet "
+        f"{contrast}, both for certain: {listed}."
     )

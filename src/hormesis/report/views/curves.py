@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from hormesis.analysis.response_intervals import KINDS, around_mean, mean_squares, wilson
 from hormesis.analysis.scores import relative_response
+from hormesis.report.views.figures import target_sweeps
 from hormesis.results.study import Study
 
 _Values = tuple[float, ...]
@@ -21,9 +22,9 @@ class RelativeCurve:
 
     Args:
         values: At each threshold; NaN where the performance that it is divided by is zero.
-        low: Lower ends of the intervals at each threshold on its own; empty where not known.
+        low: Lower ends of the intervals at each threshold on its own; empty if unknown.
         high: Upper ends.
-        reference: What invariance would look like.
+        reference: The curve of an invariant network.
     """
 
     values: _Values
@@ -63,7 +64,7 @@ def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFra
 
     Args:
         study: Any study.
-        targets: Names of the targets wanted; by default all.
+        targets: Names of the targets; by default all.
 
     Returns:
         The rows of ``Study.responses``, with ``clean_low``, ``clean_high``, ``adversarial_low`` and
@@ -77,17 +78,17 @@ def with_bands(study: Study, targets: Sequence[str] | None = None) -> pd.DataFra
         table = table.loc[table["target"].isin(targets)]
     binary = study.metadata.binary
     parts = []
-    for prefix in study.settled_groups:
-        rows = table.loc[table["target"].isin(prefix.targets)]
-        if prefix.samples > 1 and (binary or study.has_outcomes) and len(rows):
-            factor = float(study.interval_method(study.scoring, prefix.samples).critical())
-            squares = {} if binary else mean_squares(rows, prefix.samples, study.blocks())
+    for group in study.settled_groups:
+        rows = table.loc[table["target"].isin(group.targets)]
+        if group.samples > 1 and (binary or study.has_outcomes) and len(rows):
+            factor = float(study.interval_method(study.scoring, group.samples).critical())
+            squares = {} if binary else mean_squares(rows, group.samples, study.blocks())
             for kind in KINDS:
                 mean = rows[kind].to_numpy(float)
                 if binary:
-                    low, high = wilson(mean, prefix.samples, factor)
+                    low, high = wilson(mean, group.samples, factor)
                 else:
-                    low, high = around_mean(mean, squares[kind], prefix.samples, factor)
+                    low, high = around_mean(mean, squares[kind], group.samples, factor)
                 rows = rows.assign(**{f"{kind}_low": low, f"{kind}_high": high})
         parts.append(rows)
     return pd.concat(parts).reindex(columns=[*table.columns, *_ENDS]).sort_index()
@@ -105,20 +106,19 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
         target: Name of a swept target.
         bands: Whether to work out intervals.
     """
-    every = with_bands(study, [target]) if bands else study.responses
-    rows = every.loc[every["target"] == target].sort_values("step")
+    table = with_bands(study, [target]) if bands else study.responses
     base = study.group_of[target].base
     return [
         RelativeResponses(
             target,
-            str(name),
-            _values(sweep["progress"]),
-            _values(sweep["alpha"]),
+            name,
+            _values(sweep["progress"].to_numpy(float)),
+            _values(sweep["alpha"].to_numpy(float)),
             _curve(study, sweep, "clean", base.clean),
             _curve(study, sweep, "adversarial", base.adversarial),
-            _values(sweep["density"]),
+            _values(sweep["density"].to_numpy(float)),
         )
-        for name, sweep in rows.groupby("filter", sort=False)
+        for name, sweep in target_sweeps(table, target)
     ]
 
 
@@ -131,9 +131,9 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Relativ
         return relative_response(sweep[column].to_numpy(float), base, higher_is_better=better)
 
     low, high = f"{kind}_low", f"{kind}_high"
-    if not better:  # turned over, and so its ends change places
+    if not better:  # an inverse swaps its ends
         low, high = high, low
-    known = low in sweep and bool(sweep[low].notna().to_numpy().all())
+    has_intervals = low in sweep and bool(sweep[low].notna().to_numpy().all())
     reference = {
         "density": lambda: sweep["density"].to_numpy(float),
         "base": lambda: np.ones(len(sweep)),
@@ -141,11 +141,11 @@ def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> Relativ
     }[study.scoring.reference]()
     return RelativeCurve(
         _values(by_base(kind)),
-        _values(by_base(low)) if known else (),
-        _values(by_base(high)) if known else (),
+        _values(by_base(low)) if has_intervals else (),
+        _values(by_base(high)) if has_intervals else (),
         _values(reference),
     )
 
 
-def _values(column: pd.Series | np.ndarray) -> _Values:
+def _values(column: np.ndarray) -> _Values:
     return tuple(map(float, column))

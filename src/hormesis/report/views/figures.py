@@ -23,7 +23,7 @@ class ScoreRow:
         points: Their classes by the estimate alone.
         widths: Half the width of their intervals, the wider side; NaN where there is none.
         beside: The same scores by the other reading; NaN where there is none.
-        says: What that reading says.
+        says: Words of that reading.
     """
 
     target: str
@@ -38,31 +38,10 @@ class ScoreRow:
     @property
     def reading(self) -> str:
         """The other reading of the adversarial score or, where it has none, of the clean one."""
-        for place in (1, 0):
-            if self.says[place]:
-                return f"{self.beside[place]:+.2f} {self.says[place]}"
+        for score in (1, 0):
+            if self.says[score]:
+                return f"{self.beside[score]:+.2f} {self.says[score]}"
         return ""
-
-
-@dataclass(frozen=True)
-class ResponseCurves:
-    """The responses of one target to one filter.
-
-    Args:
-        target: Name of the target.
-        filter: Name of the filter.
-        progress: Normalised thresholds, 0 to 1.
-        clean: Mean performance on clean inputs at each.
-        adversarial: Mean performance on perturbed inputs at each.
-        density: Share of values kept at each.
-    """
-
-    target: str
-    filter: str
-    progress: tuple[float, ...]
-    clean: tuple[float, ...]
-    adversarial: tuple[float, ...]
-    density: tuple[float, ...]
 
 
 def main_filter(scores: pd.DataFrame) -> str:
@@ -92,17 +71,17 @@ def target_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
     chosen = chosen.assign(width=np.maximum(*sides)).set_index(["target", "score"])
     rows = []
     for target in chosen.index.unique("target"):
-        three = chosen.loc[target].loc[list(SCORES)]
+        scores_of_target = chosen.loc[target].loc[list(SCORES)]
         rows.append(
             ScoreRow(
                 target=str(target).removesuffix(".weight"),
                 size=int(sizes[target]),
-                values=_triple(three["value"]),
-                classes=_triple(three["class"]),
-                points=_triple(three["point"]),
-                widths=_triple(three["width"]),
-                beside=_triple(three["beside"]),
-                says=_triple(three["says"]),
+                values=_triple(scores_of_target["value"]),
+                classes=_triple(scores_of_target["class"]),
+                points=_triple(scores_of_target["point"]),
+                widths=_triple(scores_of_target["width"]),
+                beside=_triple(scores_of_target["beside"]),
+                says=_triple(scores_of_target["says"]),
             )
         )
     return rows
@@ -113,25 +92,15 @@ def _triple(column: pd.Series) -> tuple[Any, Any, Any]:
     return clean, adversarial, difference
 
 
-def response_curves(study: Study, target: str) -> list[ResponseCurves]:
-    """Return the responses of one target, one entry a filter.
+def target_sweeps(responses: pd.DataFrame, target: str) -> list[tuple[str, pd.DataFrame]]:
+    """Return the responses of one target, by filter, in the order of the thresholds.
 
     Args:
-        study: Any study.
+        responses: The responses of a study.
         target: Name of a swept target.
     """
-    rows = study.responses.loc[study.responses["target"] == target].sort_values("step")
-    return [
-        ResponseCurves(
-            target,
-            str(name),
-            *(
-                tuple(map(float, sweep[column]))
-                for column in ("progress", "clean", "adversarial", "density")
-            ),
-        )
-        for name, sweep in rows.groupby("filter", sort=False)
-    ]
+    rows = responses.loc[responses["target"] == target].sort_values("step")
+    return [(str(name), sweep) for name, sweep in rows.groupby("filter", sort=False)]
 
 
 def extreme_targets(study: Study, most: int) -> list[str]:
@@ -147,8 +116,8 @@ def extreme_targets(study: Study, most: int) -> list[str]:
     order, values = study.estimates(main_filter(study.scores))
     deciding = values[1] if not np.isnan(values[1]).all() else values[0]
     ranked = [order[index] for index in np.argsort(deciding, kind="stable")]
-    kept = {*ranked[: most // 2], *ranked[len(ranked) - (most - most // 2) :]}
-    return [name for name in names if name in kept]
+    extremes = {*ranked[: most // 2], *ranked[len(ranked) - (most - most // 2) :]}
+    return [name for name in names if name in extremes]
 
 
 def telling_targets(study: Study) -> list[str]:
@@ -161,6 +130,6 @@ def telling_targets(study: Study) -> list[str]:
     for score in ("adversarial", "clean"):
         ranked = chosen.loc[chosen["score"] == score].sort_values("value", kind="stable")
         if len(ranked):
-            places = sorted({0, len(ranked) // 2, len(ranked) - 1})
-            return [str(ranked["target"].iloc[place]) for place in places]
+            ranks = sorted({0, len(ranked) // 2, len(ranked) - 1})
+            return [str(ranked["target"].iloc[rank]) for rank in ranks]
     return []

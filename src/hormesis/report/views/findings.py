@@ -1,4 +1,4 @@
-"""What a study says, in sentences made from its numbers; silent where nothing is certain."""
+"""The findings of a study, in sentences made from its numbers; none if nothing is certain."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
 from hormesis.results.study import Study
 
-SAID = {
+SCORE_PHRASES = {
     "clean": "on clean inputs",
     "adversarial": "under attack",
     "difference": "in their difference",
@@ -52,9 +52,11 @@ def class_counts(study: Study, filter_name: str) -> dict[str, list[ClassCount]]:
     """
     rows = _rows(study, filter_name)
     table = rows.groupby(["score", "class"], sort=False)["size"].agg(["count", "sum"])
-    found = {key: (int(n), int(size)) for key, n, size in table.itertuples(name=None)}
+    counts = {key: (int(n), int(size)) for key, n, size in table.itertuples(name=None)}
     return {
-        score: [ClassCount(name, *found[score, name]) for name in CLASSES if (score, name) in found]
+        score: [
+            ClassCount(name, *counts[score, name]) for name in CLASSES if (score, name) in counts
+        ]
         for score in SCORES
     }
 
@@ -64,77 +66,78 @@ def counts_sentence(study: Study) -> str:
 
     The largest class, by values, comes with its share of the values that were filtered.
     """
-    every = class_counts(study, main_filter(study.scores))
+    counts_by_score = class_counts(study, main_filter(study.scores))
     parts = []
     for score in ("adversarial", "clean"):
-        counts = sorted(every[score], key=lambda count: -count.values)
+        counts = sorted(counts_by_score[score], key=lambda count: -count.values)
         total = sum(count.values for count in counts)
         shares = [f"{count.targets} {count.name}" for count in counts]
         shares[0] += f" ({100 * counts[0].values / total:.3g}{_THIN}% of the values)"
-        parts.append(f"{SAID[score]}, {_listed(shares)}")
+        parts.append(f"{SCORE_PHRASES[score]}, {_join(shares)}")
     targets = len(set(study.responses["target"]))
     noun = "target" if targets == 1 else "targets"
     return f"Of {targets} filtered {noun}: {'; '.join(parts)}."
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _join(parts: Sequence[str]) -> str:
     return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
 
 
 def findings(study: Study) -> list[str]:
     """Return up to three sentences on what is most telling, by the study's main filter.
 
-    Each is made from scores whose class is certain, or from a correlation that is significant, and
-    brings its numbers; there are none where nothing is. The last one is where the readings by
-    ``base`` and by ``density`` contradict each other, if they do.
+    Each is made from scores whose class is certain, or from a significant correlation, and quotes
+    its numbers. The last one says where the readings by ``base`` and by ``density`` contradict each
+    other, if they do.
     """
     rows = _rows(study, main_filter(study.scores))
     kinds: tuple[Callable[[pd.DataFrame], str], ...] = (_extremes, _disagreement, _trend, _gain)
-    said = [sentence for kind in kinds if (sentence := kind(rows))]
-    said.extend(_shares(rows))
+    sentences = [sentence for kind in kinds if (sentence := kind(rows))]
+    sentences.extend(_shares(rows))
     contradicted = " ".join(contradictions(study))
-    return [*said[: _MOST - 1], contradicted] if contradicted else said[:_MOST]
+    return [*sentences[: _MOST - 1], contradicted] if contradicted else sentences[:_MOST]
 
 
 def _rows(study: Study, filter_name: str) -> pd.DataFrame:
-    """Return the scores by one filter, with ``size`` and ``place`` of each target."""
+    """Return the scores by one filter, with ``size`` and ``position`` of each target."""
     scores = study.scores
     rows = scores.loc[scores["filter"] == filter_name]
     sizes = study.targets.set_index("target")["size"]
-    places = {name: place for place, name in enumerate(rows["target"].unique())}
-    return rows.assign(size=rows["target"].map(sizes), place=rows["target"].map(places))
+    positions = {name: position for position, name in enumerate(rows["target"].unique())}
+    return rows.assign(size=rows["target"].map(sizes), place=rows["target"].map(positions))
 
 
-def _of(rows: pd.DataFrame, score: str) -> pd.DataFrame:
+def _defined(rows: pd.DataFrame, score: str) -> pd.DataFrame:
     return rows.loc[(rows["score"] == score) & rows["value"].notna()]
 
 
 def _first_defined(rows: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     """Return the adversarial scores or, where those are undefined, the clean ones."""
     for score in ("adversarial", "clean"):
-        found = _of(rows, score)
-        if len(found):
-            return score, found
+        defined = _defined(rows, score)
+        if len(defined):
+            return score, defined
     return "clean", rows.head(0)
 
 
 def _extremes(rows: pd.DataFrame) -> str:
-    """Say which targets are lowest and highest, where their intervals do not meet."""
-    score, found = _first_defined(rows)
-    if len(found) < 2:
+    """Return the lowest and highest targets, if their intervals do not meet."""
+    score, defined = _first_defined(rows)
+    if len(defined) < 2:
         return ""
     low, high = (
-        found.loc[place].to_dict() for place in (found["value"].idxmin(), found["value"].idxmax())
+        defined.loc[index].to_dict()
+        for index in (defined["value"].idxmin(), defined["value"].idxmax())
     )
     if not low["high"] < high["low"]:
         return ""
     return (
-        f"{_spelled(str(low['target']))} has the lowest {score} score, {_number(low)}; "
-        f"{_spelled(str(high['target']))} the highest, {_number(high)}."
+        f"{_short_name(str(low['target']))} has the lowest {score} score, {_score_text(low)}; "
+        f"{_short_name(str(high['target']))} the highest, {_score_text(high)}."
     )
 
 
-def _number(row: Mapping[Any, Any]) -> str:
+def _score_text(row: Mapping[Any, Any]) -> str:
     label = str(row["class"])
     shown = label if label != UNDECIDED else f"{UNDECIDED}, by the estimate {row['point']}"
     ends = f"{_signed(row['low'])} to {_signed(row['high'])}"
@@ -146,7 +149,7 @@ def _signed(value: float) -> str:
 
 
 def _disagreement(rows: pd.DataFrame) -> str:
-    """Say which targets are fragile on clean inputs and antifragile under attack, or vice versa."""
+    """Return the targets whose certain classes differ between clean inputs and attack."""
     certain = rows.loc[rows["certain"]]
     classes = certain.pivot(index="target", columns="score", values="class")
     if not {"clean", "adversarial"} <= set(classes.columns):
@@ -160,41 +163,43 @@ def _disagreement(rows: pd.DataFrame) -> str:
     before, after = opposite[0] if opposite else pairs.idxmax()
     names = both.index[(both["clean"] == before) & (both["adversarial"] == after)]
     order = [name for name in rows["target"].unique() if name in set(names)]
-    shown = ", ".join(map(_spelled, order[:_NAMED])) + (" and others" if order[_NAMED:] else "")
+    shown = ", ".join(map(_short_name, order[:_NAMED])) + (" and others" if order[_NAMED:] else "")
     targets = "target is" if len(order) == 1 else "targets are"
     return f"{len(order)} {targets} {before} on clean inputs and {after} under attack: {shown}."
 
 
 def _trend(rows: pd.DataFrame) -> str:
-    """Say how scores follow depth, where the rank correlation is significant."""
-    found = []
+    """Return how scores follow depth, if the rank correlation is significant."""
+    correlations = []
     for score in SCORES:
-        own = _of(rows, score)
-        if len(own) >= _FEWEST_FOR_TREND and len(set(own["value"])) > 1:
-            result: Any = stats.spearmanr(own["place"], own["value"])
-            found.append((float(result.statistic), float(result.pvalue), score, len(own)))
-    telling = [each for each in found if each[1] < _SIGNIFICANT]
-    if not telling:
+        defined = _defined(rows, score)
+        if len(defined) >= _FEWEST_FOR_TREND and len(set(defined["value"])) > 1:
+            result: Any = stats.spearmanr(defined["place"], defined["value"])
+            correlations.append(
+                (float(result.statistic), float(result.pvalue), score, len(defined))
+            )
+    significant = [correlation for correlation in correlations if correlation[1] < _SIGNIFICANT]
+    if not significant:
         return ""
-    rho, p, score, count = max(telling, key=lambda each: abs(each[0]))
-    way = "rise" if rho > 0 else "fall"
+    rho, p, score, count = max(significant, key=lambda correlation: abs(correlation[0]))
+    direction = "rise" if rho > 0 else "fall"
     value = f"{rho:.2f}".replace("-", "−")
     shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     return (
-        f"{score.capitalize()} scores {way} with depth: Spearman's ρ = {value} over {count} "
+        f"{score.capitalize()} scores {direction} with depth: Spearman's ρ = {value} over {count} "
         f"targets ({shown})."
     )
 
 
 def _gain(rows: pd.DataFrame) -> str:
-    """Say for how many targets filtering costs more, or less, under attack than without."""
-    own = _of(rows, "difference")
-    above, below = own.loc[own["low"] > 0], own.loc[own["high"] < 0]
-    if own.empty or (above.empty and below.empty):
+    """Return for how many targets filtering costs more, or less, under attack than without."""
+    defined = _defined(rows, "difference")
+    above, below = defined.loc[defined["low"] > 0], defined.loc[defined["high"] < 0]
+    if defined.empty or (above.empty and below.empty):
         return ""
     parts = [
-        f"{what} for {len(part)} of {len(own)} targets"
-        for part, what in ((above, "less"), (below, "more"))
+        f"{comparison} for {len(part)} of {len(defined)} targets"
+        for part, comparison in ((above, "less"), (below, "more"))
         if len(part)
     ]
     return (
@@ -204,21 +209,21 @@ def _gain(rows: pd.DataFrame) -> str:
 
 
 def _shares(rows: pd.DataFrame) -> Iterator[str]:
-    """Say how large a part of the filtered values is of one class for certain."""
+    """Yield which share of the filtered values is of one class for certain."""
     for score in ("adversarial", "clean"):
-        own = rows.loc[rows["score"] == score]
-        certain = own.loc[own["certain"]]
+        of_score = rows.loc[rows["score"] == score]
+        certain = of_score.loc[of_score["certain"]]
         if certain.empty:
             continue
         sums = certain.groupby("class", sort=False)["size"].sum()
         name = str(sums.idxmax())
         count = int((certain["class"] == name).sum())
-        share = float(sums[name]) / float(own["size"].sum())
+        share = float(sums[name]) / float(of_score["size"].sum())
         yield (
-            f"{SAID[score][0].upper()}{SAID[score][1:]}, {count} of {len(own)} targets with "
+            f"{SCORE_PHRASES[score].capitalize()}, {count} of {len(of_score)} targets with "
             f"{100 * share:.3g}{_THIN}% of the filtered values are {name} for certain."
         )
 
 
-def _spelled(target: str) -> str:
+def _short_name(target: str) -> str:
     return target.removesuffix(".weight")

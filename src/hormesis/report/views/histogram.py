@@ -1,4 +1,4 @@
-"""The distribution of a target's values, as far as a study knows it: by its own thresholds."""
+"""The distribution of a target's values between the thresholds of a study."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hormesis.results.study import Study
-from hormesis.stress.filters import ABOVE, BELOW, OTHERS, WINDOW, shown_filter
+from hormesis.stress.filters import ABOVE, BELOW, OTHERS, WINDOW, display_filter
 
-_SIDES = (BELOW, ABOVE, WINDOW, OTHERS)  # the former tell more of how the values lie
+_SIDES = (BELOW, ABOVE, WINDOW, OTHERS)  # the former tell more about the distribution
 
 
 @dataclass(frozen=True)
@@ -46,27 +46,27 @@ def weight_histogram(study: Study, target: str) -> Histogram | None:
         None where neither of these filters was swept, or all thresholds coincide.
     """
     rows = study.responses.loc[study.responses["target"] == target]
-    known = study.targets.loc[study.targets["target"] == target].iloc[0]
+    description = study.targets.loc[study.targets["target"] == target].iloc[0]
     names = rows["filter"].unique()
-    for name in sorted(names, key=lambda name: _SIDES.index(shown_filter(name).removes)):
-        if shown_filter(name).removes not in (BELOW, ABOVE):
+    for name in sorted(names, key=lambda name: _SIDES.index(display_filter(name).removes)):
+        if display_filter(name).removes not in (BELOW, ABOVE):
             break
         sweep = rows.loc[rows["filter"] == name].sort_values("alpha")
         removed = sweep["zeroed"].to_numpy(np.int64)
-        found = between_thresholds(
+        histogram = between_thresholds(
             target,
-            (sweep["alpha"].to_numpy(float), size_up_to(name, removed, int(known["size"]))),
-            int(known["size"]),
-            chosen=known["kind"] == "global" and span_chosen(study),
+            (sweep["alpha"].to_numpy(float), size_up_to(name, removed, int(description["size"]))),
+            int(description["size"]),
+            chosen=description["kind"] == "global" and span_chosen(study),
         )
-        if found is not None:
-            return found
+        if histogram is not None:
+            return histogram
     return None
 
 
 def span_chosen(study: Study) -> bool:
     """Return whether the thresholds of a global analysis were chosen, not taken from the values."""
-    return bool(study.manifest["question"]["sweep"].get("span"))
+    return study.metadata.question.sweep.span is not None
 
 
 def size_up_to(
@@ -81,7 +81,7 @@ def size_up_to(
         removed: At each threshold.
         size: Number of all values.
     """
-    return removed if shown_filter(filter_name).removes == BELOW else size - removed
+    return removed if display_filter(filter_name).removes == BELOW else size - removed
 
 
 def between_thresholds(

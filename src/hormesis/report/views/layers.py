@@ -1,4 +1,4 @@
-"""The layers of a network side by side: which belong together, and what leads past others."""
+"""The layers of a network side by side: their groups, and the shortcuts past them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class LayerGroup:
 
     Args:
         name: That beginning.
-        first: Place of the first of them.
-        last: Place of the last.
+        first: Index of the first of them.
+        last: Index of the last.
     """
 
     name: str
@@ -41,33 +41,33 @@ def layer_groups(names: Sequence[str]) -> list[LayerGroup]:
     return _split(parts, range(len(parts)), 1)
 
 
-def _split(parts: list[list[str]], places: range, depth: int) -> list[LayerGroup]:
+def _split(parts: list[list[str]], indices: range, depth: int) -> list[LayerGroup]:
     groups: list[LayerGroup] = []
-    for place in places:
-        name = ".".join(parts[place][:depth])
+    for index in indices:
+        name = ".".join(parts[index][:depth])
         if groups and groups[-1].name == name:
-            groups[-1] = LayerGroup(name, groups[-1].first, place)
+            groups[-1] = LayerGroup(name, groups[-1].first, index)
         else:
-            groups.append(LayerGroup(name, place, place))
-    found = []
+            groups.append(LayerGroup(name, index, index))
+    result = []
     for group in groups:
         members = range(group.first, group.last + 1)
-        deeper = any(len(parts[place]) > depth for place in members)
+        deeper = any(len(parts[index]) > depth for index in members)
         if deeper and len(members) > max(_FEW, _LARGE * len(parts)):
-            found.extend(_split(parts, members, depth + 1))
+            result.extend(_split(parts, members, depth + 1))
         else:
-            found.append(group)
-    return found
+            result.append(group)
+    return result
 
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A way of the data that leads past layers.
+    """A path of the data that skips layers.
 
     Args:
-        first: Place of the layer that it starts from; half a place more where ways have met.
-        last: Place that it leads to.
-        level: How far out it is drawn, from 0, so that no two ways run through each other.
+        first: Index of the layer that it starts from; a half more if it starts where paths meet.
+        last: Index that it leads to.
+        level: How far out it is drawn, from 0, so that no two shortcuts cross.
     """
 
     first: float
@@ -76,10 +76,10 @@ class Shortcut:
 
 
 def shortcuts(rows: Sequence[NetworkRow]) -> list[Shortcut]:
-    """Return the ways of the data that lead past layers, if these stand side by side in order.
+    """Return the shortcuts past layers that stand side by side in order.
 
     Args:
-        rows: Layers and the places where ways meet, from the input to the output.
+        rows: Layers and the points where paths meet, from the input to the output.
 
     Example:
         >>> names, after = ["a", "b", "c", ""], [(), (0,), (1,), (0, 2)]
@@ -87,20 +87,22 @@ def shortcuts(rows: Sequence[NetworkRow]) -> list[Shortcut]:
         >>> shortcuts(rows)
         [Shortcut(first=0.0, last=2.5, level=0)]
     """
-    places: list[float] = []
+    positions: list[float] = []
     layers = 0
     for row in rows:
-        places.append(float(layers) if row.name else layers - 0.5)
+        positions.append(float(layers) if row.name else layers - 0.5)
         layers += bool(row.name)
-    ways = {
-        (places[source], places[here])
-        for here, row in enumerate(rows)
+    jumps = {
+        (positions[source], positions[index])
+        for index, row in enumerate(rows)
         for source in row.after
-        if any(places[source] < layer < places[here] for layer in range(layers))
+        if any(positions[source] < layer < positions[index] for layer in range(layers))
     }
-    found: list[Shortcut] = []
-    for first, last in sorted(ways, key=lambda way: (way[1] - way[0], way)):
-        taken = {each.level for each in found if first < each.last and each.first < last}
-        free = next(level for level in range(len(ways)) if level not in taken)
-        found.append(Shortcut(first, last, free))
-    return found
+    result: list[Shortcut] = []
+    for first, last in sorted(jumps, key=lambda jump: (jump[1] - jump[0], jump)):
+        used = {
+            shortcut.level for shortcut in result if first < shortcut.last and shortcut.first < last
+        }
+        free = next(level for level in range(len(jumps)) if level not in used)
+        result.append(Shortcut(first, last, free))
+    return result

@@ -1,4 +1,4 @@
-"""How a study was measured and how to repeat it, in words."""
+"""The method of a study in words, and the command that repeats it."""
 
 import math
 import shlex
@@ -14,12 +14,12 @@ Facts = list[tuple[str, str]]
 
 
 def metric_text(study: Study, value: float) -> str:
-    """Return a performance as readers expect it: a share in percent, all else as a number."""
+    """Return a mean metric as readers expect it: a share in percent, others as a number."""
     return f"{100 * value:.1f}\u202f%" if study.metadata.binary else f"{value:.4g}"
 
 
 def idle_text(study: Study) -> str:
-    """Return where the attack on the unfiltered network had nothing to work with, if known."""
+    """Return how often the attack on the unfiltered network had no effect, if known."""
     zero, unmoved = base_idle(study.manifest)
     if zero != zero:
         return ""
@@ -28,90 +28,92 @@ def idle_text(study: Study) -> str:
 
 def epsilon_text(study: Study) -> str:
     """Return the attack's magnitude in input units and, for pixels, as n/255."""
-    epsilon = float(study.manifest["attack"]["epsilon"])
-    bounds = study.manifest["question"]["data"].get("bounds", [0.0, 1.0])
+    epsilon = study.metadata.attack.epsilon
+    bounds = study.metadata.question.data.bounds
     shown = f"{epsilon:.4g} in input units"
-    if list(bounds) == [0.0, 1.0]:
+    if bounds == (0.0, 1.0):
         return f"{shown} ({epsilon * 255:.3g}/255)"
     return f"{shown}, which lie between {bounds[0]:g} and {bounds[1]:g}"
 
 
 def normalization_text(study: Study) -> str:
     """Return the normalisation in front of the network in words; empty if there is none."""
-    said = study.manifest["question"]["network"].get("normalization") or {}
-    if not said:
+    normalization = study.metadata.question.network.normalization
+    if not normalization.mean:
         return ""
-    mean, std = (" ".join(f"{value:g}" for value in said[name]) for name in ("mean", "std"))
+    mean, std = (
+        " ".join(map("{:g}".format, row)) for row in (normalization.mean, normalization.std)
+    )
     return f"(input − mean) / std, mean {mean}, std {std}"
 
 
 def facts(study: Study) -> Facts:
     """Return what was measured and how, as terms and their values."""
-    question, attack = study.manifest["question"], study.manifest["attack"]
+    question, attack = study.metadata.question, study.manifest["attack"]
     chance = study.base.chance
-    found = {
-        "Network": question["network"]["name"],
+    terms = {
+        "Network": question.network.name,
         "In front of it": normalization_text(study),
         "Data": _data(study),
         "Attack": f"{attack['name'].upper()}, ε = {epsilon_text(study)}; "
-        f"{question['sweep']['adversary']} adversary",
-        "Settings of the attack": _spelled(attack, leave_out=("name", "epsilon", "chosen")),
+        f"{question.sweep.adversary} adversary",
+        "Settings of the attack": _settings_text(attack, leave_out=("name", "epsilon", "chosen")),
         "ε was chosen": choice_text(attack),
-        "Performance": f"{question['performance']['name']}; unfiltered "
+        "Performance": f"{question.metric.name}; unfiltered "
         f"{metric_text(study, study.base.clean)} clean, "
         f"{metric_text(study, study.base.adversarial)} adversarial"
         + ("" if chance is None else f"; guessing: {metric_text(study, chance)}"),
         "Reach of the attack": idle_text(study),
         "Confirmation": _confirmation(study),
         "Cross-check": _cross_check(study),
-        "Filters": f"{', '.join(question['sweep']['filters']).replace('_', '-')}; "
-        f"{question['sweep']['thresholds']} thresholds each, "
-        f"{question['sweep'].get('compare', 'signed')} weights",
+        "Filters": f"{', '.join(question.sweep.filters).replace('_', '-')}; "
+        f"{question.sweep.thresholds} thresholds each, "
+        f"{question.sweep.by} weights",
         "Scores": f"base {study.scoring.base}, reference {study.scoring.reference}, "
         f"robust within ±{study.scoring.tolerance:g}",
         "Intervals": _intervals(study),
-        "Seed": str(question["sweep"]["seed"]),
+        "Seed": str(question.sweep.seed),
         **_origin(study),
-        "Fingerprint of the network": question["network"]["fingerprint"],
-        "Fingerprint of the data": question["data"]["fingerprint"],
+        "Fingerprint of the network": question.network.fingerprint,
+        "Fingerprint of the data": question.data.fingerprint,
         "Folder": "" if study.folder is None else str(study.folder),
     }
-    return [(term, str(value)) for term, value in found.items() if value]
+    return [(term, str(value)) for term, value in terms.items() if value]
 
 
 def _confirmation(study: Study) -> str:
-    """Return how claims of antifragility under attack were put to the test."""
-    said = study.manifest.get("confirmation", {})
-    if study.confirmation is None or not said:
+    """Return how claims of antifragility under attack were tested."""
+    entry = study.manifest.get("confirmation", {})
+    if study.confirmation is None or not entry:
         return "no claim of antifragility under attack was put to the test"
-    known = {"targets": (), "samples": "?", "steps": "?", "restarts": "?", "draws": "?"} | said
+    test = {"targets": (), "samples": "?", "steps": "?", "restarts": "?", "draws": "?"} | entry
     return (
-        f"{len(known['targets'])} targets, attacked anew on at most {known['samples']} samples, "
-        f"and by PGD with {known['steps']} steps and {known['restarts']} starts; {known['draws']} "
+        f"{len(test['targets'])} targets, attacked anew on at most {test['samples']} samples, "
+        f"and by PGD with {test['steps']} steps and {test['restarts']} starts; {test['draws']} "
         "controls of each kind for a removal"
     )
 
 
 def _cross_check(study: Study) -> str:
-    """Return how adversarial figures were compared with other attacks; nothing if they were not."""
-    said = study.manifest.get("cross_check", {})
-    if study.confirmation is None or not said:
+    """Return how adversarial figures were compared with other attacks; empty if they were not."""
+    entry = study.manifest.get("cross_check", {})
+    if study.confirmation is None or not entry:
         return ""
-    known = {"samples": "?", "draws": "?", "margin": math.nan} | said
-    made = "; ".join(known.get("surrogates", ())) or "none"
+    test = {"samples": "?", "draws": "?", "margin": math.nan} | entry
+    surrogates = "; ".join(test.get("surrogates", ())) or "none"
     return (
-        f"on {known['samples']} samples, random noise of {known['draws']} draws and inputs "
-        f"perturbed on another network (without {made}); masked from {known['margin']:.3g} on"
+        f"on {test['samples']} samples, random noise of {test['draws']} draws and inputs "
+        f"perturbed on another network (without {surrogates}); masked from {test['margin']:.3g} on"
     )
 
 
 def _data(study: Study) -> str:
-    data = study.manifest["question"]["data"]
-    measured = int(study.manifest["base"].get("samples", data["samples"]))
-    shape = " × ".join(map(str, data.get("shape", ())))
+    data = study.metadata.question.data
+    measured = study.metadata.base.samples or data.samples
+    shape = " × ".join(map(str, data.shape))
     return (
-        f"{data['name']}: {measured} of {data['samples']} samples measured, {data['classes']} "
-        f"classes, inputs of {shape}"
+        f"{data.name}: {measured} of {data.samples} samples measured, {data.classes} classes, "
+        f"inputs of {shape}"
     )
 
 
@@ -129,12 +131,12 @@ def _origin(study: Study) -> dict[str, str]:
         "Epoch": str(study.manifest.get("origin", {}).get("epoch", "")),
         "Engine": ", ".join(engine),
         "Versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-        "Machine": _spelled(machine),
+        "Machine": _settings_text(machine),
     }
 
 
 def choice_text(attack: dict[str, Any]) -> str:
-    """Return how the magnitude of an attack was chosen; nothing if it was given.
+    """Return how the magnitude of an attack was chosen; empty if the user set it.
 
     Args:
         attack: As a manifest holds it.
@@ -159,12 +161,14 @@ def _intervals(study: Study) -> str:
     if not study.has_outcomes:
         return "none: the outcomes were not kept, and no class is certain"
     scoring = study.scoring
-    how = {"delta": "delta method", "bootstrap": "bootstrap"}[scoring.interval]
-    many = {"none": "each target on its own", "holm": "Holm", "bh": "Benjamini and Hochberg"}
-    return f"{100 * scoring.level:g}\u202f%, {how} over samples; {many[scoring.multiplicity]}"
+    method = {"delta": "delta method", "bootstrap": "bootstrap"}[scoring.interval]
+    correction = {"none": "each target on its own", "holm": "Holm", "bh": "Benjamini and Hochberg"}
+    return (
+        f"{100 * scoring.level:g}\u202f%, {method} over samples; {correction[scoring.multiplicity]}"
+    )
 
 
-def _spelled(values: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
+def _settings_text(values: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value}"
         for name, value in values.items()
@@ -173,7 +177,7 @@ def _spelled(values: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
 
 
 def command(study: Study) -> str:
-    """Return the command that asks the same question again.
+    """Return the command that repeats the study.
 
     What the manifest cannot know stands in capitals: the file of the weights, or the folder of the
     training.
@@ -193,34 +197,34 @@ def command(study: Study) -> str:
         ]
     words += ["--samples", str(data["samples"])]
     words += _attack(question["attack"])
-    words += _given(question["targets"], Targets())
-    together = question["targets"].get("scope") == "global"
+    words += _flags(question["targets"], Targets())
+    is_global = question["targets"].get("scope") == "global"
     sweep = {
         "by" if key == "compare" else key: value  # studies keep the setting's first name
         for key, value in question["sweep"].items()
-        if together or key != "span"
+        if is_global or key != "span"
     }
-    words += _given(sweep, Sweep())
+    words += _flags(sweep, Sweep())
     if question["performance"]["name"] != "accuracy":
         words += ["--metric", question["performance"]["name"]]
-    words += _given(vars(study.scoring), Scoring())
+    words += _flags(vars(study.scoring), Scoring())
     return f"hormesis analyze {shlex.join(words)}"
 
 
-def _attack(asked: dict[str, Any]) -> list[str]:
-    words = ["--attack", asked["name"], "--epsilon", str(asked["epsilon"])]
+def _attack(attack: dict[str, Any]) -> list[str]:
+    words = ["--attack", attack["name"], "--epsilon", str(attack["epsilon"])]
     for setting in ("steps", "step_size"):
-        if asked.get(setting):
-            words += [f"--{setting.replace('_', '-')}", str(asked[setting])]
+        if attack.get(setting):
+            words += [f"--{setting.replace('_', '-')}", str(attack[setting])]
     return words
 
 
-def _given(asked: dict[str, Any], default: Targets | Sweep | Scoring) -> list[str]:
-    """Return the flags of what differs from the default."""
+def _flags(values: dict[str, Any], default: Targets | Sweep | Scoring) -> list[str]:
+    """Return the flags of the settings that differ from the default."""
     words = []
-    for name, value in asked.items():
-        usual = getattr(default, name, None)
-        plain = list(usual) if isinstance(usual, tuple) else usual
+    for name, value in values.items():
+        default_value = getattr(default, name, None)
+        plain = list(default_value) if isinstance(default_value, tuple) else default_value
         value = list(value) if isinstance(value, tuple) else value
         if value == plain:
             continue
@@ -235,8 +239,8 @@ def _given(asked: dict[str, Any], default: Targets | Sweep | Scoring) -> list[st
     return words
 
 
-def left_out(study: Study) -> list[tuple[str, int, int, list[str]]]:
-    """Return what was not tested: reason, number of parameters, of their values, their names."""
+def untested_parameters(study: Study) -> list[tuple[str, int, int, list[str]]]:
+    """Return untested parameters: reason, number of parameters, of their values, their names."""
     rows = study.targets.loc[~study.targets["tested"].astype(bool)]
     return [
         (str(reason), len(group), int(group["size"].sum()), group["target"].tolist())

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any
 
 from hormesis.results.study import Study
+from hormesis.storage.schema import TapeNode
 
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """One layer, or a place where branches meet.
+    """One layer, or a point where branches meet.
 
     Args:
         name: Name of the parameter; empty where branches meet.
         targets: Its targets: itself, or the channels of it that were swept.
-        lane: Which of the parallel lines it lies on, from 0.
-        after: Rows whose results reach it.
+        lane: Number of its parallel line, from 0.
+        after: Rows that feed it.
     """
 
     name: str
@@ -48,18 +48,19 @@ def network_picture(study: Study) -> NetworkPicture:
     members: dict[str, list[str]] = {}
     for target in study.responses["target"].unique().tolist():
         members.setdefault(parameter_of(target, study), []).append(target)
-    nodes = study.manifest.get("flow", [])
-    named = {name for node in nodes for name in node["targets"]}
+    nodes = study.metadata.flow
+    named = {name for node in nodes for name in node.targets}
     known = bool(named) and set(members) <= named
     if known:
-        names, after = _spelled(nodes, members)
+        names, after = _rows_of_nodes(nodes, members)
     else:
         names = list(members)
-        after = [(place - 1,) if place else () for place in range(len(names))]
+        after = [(index - 1,) if index else () for index in range(len(names))]
     rows = zip(names, lanes(after), after, strict=True)
     return NetworkPicture(
         tuple(
-            NetworkRow(name, tuple(members.get(name, ())), lane, way) for name, lane, way in rows
+            NetworkRow(name, tuple(members.get(name, ())), lane, sources)
+            for name, lane, sources in rows
         ),
         known,
     )
@@ -67,23 +68,23 @@ def network_picture(study: Study) -> NetworkPicture:
 
 def parameter_of(target: str, study: Study) -> str:
     """Return the parameter that a target is a channel of, or the target itself."""
-    per_channel = study.manifest["question"]["targets"].get("per") == "channel"
+    per_channel = study.metadata.question.targets.per == "channel"
     return target.rpartition("[")[0] or target if per_channel else target
 
 
-def _spelled(
-    nodes: Sequence[dict[str, Any]], members: dict[str, list[str]]
+def _rows_of_nodes(
+    nodes: Sequence[TapeNode], members: dict[str, list[str]]
 ) -> tuple[list[str], list[tuple[int, ...]]]:
     """Return one row a name: of an operation that uses two targets, one follows the other."""
     names: list[str] = []
     after: list[tuple[int, ...]] = []
     last: list[int] = []  # for each node, its last row
     for node in nodes:
-        way = tuple(last[place] for place in node["after"])
-        for name in [name for name in node["targets"] if name in members] or [""]:
+        sources = tuple(last[source] for source in node.after)
+        for name in [name for name in node.targets if name in members] or [""]:
             names.append(name)
-            after.append(way)
-            way = (len(names) - 1,)
+            after.append(sources)
+            sources = (len(names) - 1,)
         last.append(len(names) - 1)
     return names, after
 
@@ -102,15 +103,15 @@ def lanes(after: Sequence[Sequence[int]]) -> list[int]:
         [0, 1, 1, 0, 0]
     """
     last = {source: row for row, sources in enumerate(after) for source in sources}
-    found: list[int] = []
+    result: list[int] = []
     free = list[int]()  # a heap of lines on which nothing runs; nothing does from `lines` on
     lines = 0
     for row, sources in enumerate(after):
-        ending = sorted({found[source] for source in sources if last[source] == row})
+        ending = sorted({result[source] for source in sources if last[source] == row})
         if not ending and not free:
             ending, lines = [lines], lines + 1
         line = ending.pop(0) if ending else heappop(free)
-        for each in ending if row in last else [*ending, line]:
-            heappush(free, each)
-        found.append(line)
-    return found
+        for freed in ending if row in last else [*ending, line]:
+            heappush(free, freed)
+        result.append(line)
+    return result

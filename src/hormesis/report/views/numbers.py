@@ -7,7 +7,7 @@ _DIGITS = 6
 
 
 def finite_numbers(values: Iterable[float]) -> list[float | None]:
-    """Return numbers with every digit, and None for what is no number.
+    """Return numbers with every digit, and None for NaN and infinities.
 
     Example:
         >>> finite_numbers([0.5, float("nan")])
@@ -17,7 +17,7 @@ def finite_numbers(values: Iterable[float]) -> list[float | None]:
 
 
 def rounded_numbers(values: Iterable[float]) -> list[float | None]:
-    """Return numbers with six significant digits, and None for what is no number.
+    """Return numbers with six significant digits, and None for NaN and infinities.
 
     Example:
         >>> rounded_numbers([2 / 3, float("inf")])

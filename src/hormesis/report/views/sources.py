@@ -1,4 +1,4 @@
-"""What a report is about: studies and retrainings, wherever they come from."""
+"""The sources of a report: studies and retrainings, from memory or folders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +14,16 @@ from hormesis.settings.scoring import Scoring
 
 
 @dataclass(frozen=True)
-class Gathered:
+class ReportSources:
     """Studies and retrainings to report on.
 
     Args:
-        studies: In the order in which they were given; those of several epochs by epoch.
-        labels: What the page calls each study.
+        studies: In the order of the arguments; those of several epochs by epoch.
+        labels: Label of each study on the page.
         over: What varies between them: ``epochs``, ``data``, ``models`` or ``seeds``; empty for a
             single one.
-        retrainings: In the order in which they were given.
-        notes: What a reader has to know about the choice, in sentences.
+        retrainings: In the order of the arguments.
+        notes: Notes on the choice of studies, in sentences.
     """
 
     studies: tuple[Study, ...]
@@ -33,52 +33,52 @@ class Gathered:
     notes: tuple[str, ...] = ()
 
 
-def gather(given: Any) -> Gathered:  # noqa: ANN401
-    """Return what a report is about.
+def gather(sources: Any) -> ReportSources:  # noqa: ANN401
+    """Return the studies and retrainings of a report.
 
     Args:
-        given: A study, an object that holds several as ``members``, a retraining, a folder of any
-            of these, or a list of them; what was gathered before comes back as it is.
+        sources: A study, an object that holds several as ``members``, a retraining, a folder of any
+            of these, or a list of them; what was sources before comes back as it is.
 
     Raises:
         StudyError: If there is none, or a folder holds something else.
         TrainingError: If a retraining is damaged.
     """
-    if isinstance(given, Gathered):
-        return given
-    several = isinstance(given, Sequence) and not isinstance(given, str)
+    if isinstance(sources, ReportSources):
+        return sources
+    is_list = isinstance(sources, Sequence) and not isinstance(sources, str)
     studies: list[Study] = []
     retrainings: list[Retraining] = []
     notes: list[str] = []
-    for one in given if several else [given]:
-        if isinstance(one, Retraining):
-            retrainings.append(one)
-        elif isinstance(one, str | Path) and is_retraining(Path(one).expanduser()):
-            retrainings.append(load_retraining(one))
+    for source in sources if is_list else [sources]:
+        if isinstance(source, Retraining):
+            retrainings.append(source)
+        elif isinstance(source, str | Path) and is_retraining(Path(source).expanduser()):
+            retrainings.append(load_retraining(source))
         else:
-            opened, said = load_all(one)
+            opened, new_notes = load_all(source)
             studies += opened
-            notes += said
+            notes += new_notes
     if not studies and not retrainings:
         raise StudyError("A report needs at least one study or retraining, got none.")
-    over = varying(studies)
+    over = comparison_axis(studies)
     if over == "epochs":  # in the order in which a comparison has them
-        studies.sort(key=lambda study: study.manifest["origin"]["epoch"])
-    return Gathered(
+        studies.sort(key=lambda study: study.metadata.origin.epoch or 0)
+    return ReportSources(
         tuple(studies), tuple(_labels(studies, over)), over, tuple(retrainings), tuple(notes)
     )
 
 
 def _labels(studies: Sequence[Study], over: str) -> list[str]:
-    """Return what tells studies apart, without the marks for what is not known of some."""
+    """Return labels that tell studies apart, without the marks for unknown values."""
     if not over:
-        return [study.manifest["question"]["network"]["name"] for study in studies]
-    whole = study_labels(studies, describe_studies(studies), over)
-    short = [" ".join(word for word in label.split() if word != "?") for label in whole]
-    return short if all(short) and len(set(short)) == len(short) else whole
+        return [study.metadata.question.network.name for study in studies]
+    long = study_labels(studies, describe_studies(studies), over)
+    short = [" ".join(word for word in label.split() if word != "?") for label in long]
+    return short if all(short) and len(set(short)) == len(short) else long
 
 
-def varying(studies: Sequence[Study]) -> str:
+def comparison_axis(studies: Sequence[Study]) -> str:
     """Return what varies between studies, as ``hormesis.compare`` names it; empty for one."""
     if len(studies) < 2:
         return ""
@@ -91,8 +91,6 @@ def varying(studies: Sequence[Study]) -> str:
     return "epochs" if len(epochs) == len(about) and len(set(epochs)) > 1 else "seeds"
 
 
-def scored(gathered: Gathered, scoring: Scoring) -> Gathered:
+def with_scoring(sources: ReportSources, scoring: Scoring) -> ReportSources:
     """Return the same with another scoring for all studies."""
-    return replace(
-        gathered, studies=tuple(study.with_scoring(scoring) for study in gathered.studies)
-    )
+    return replace(sources, studies=tuple(study.with_scoring(scoring) for study in sources.studies))

@@ -5,27 +5,27 @@ function answer() {
   box.append(body);
   watch(["filter"], () => {
     clear(body);
-    const one = study();
-    const list = one.findings.length
-      ? el("ol", { class: "findings" }, ...one.findings.map((each) => el("li", {}, each)))
+    const data = study();
+    const list = data.findings.length
+      ? el("ol", { class: "findings" }, ...data.findings.map((each) => el("li", {}, each)))
       : el(
           "p",
           { class: "intro" },
           "Nothing is certain: no class stands up to its " +
-            100 * one.scoring.level +
+            100 * data.scoring.level +
             "\u202f% interval over " +
-            one.samples[0] +
+            data.samples[0] +
             " samples, and no trend is significant.",
         );
-    body.append(el("div", {}, list), shares(one));
+    body.append(el("div", {}, list), shares(data));
   });
   return box;
 }
 
-function shares(one) {
+function shares(data) {
   const box = el("div", { class: "shares" });
   for (const score of SCORES) {
-    const counts = one.counts[state.filter][score];
+    const counts = data.counts[state.filter][score];
     const targets = counts.reduce((sum, each) => sum + each[1], 0),
       values = counts.reduce((sum, each) => sum + each[2], 0);
     box.append(
@@ -59,8 +59,8 @@ function shares(one) {
       ),
     );
   }
-  const untested = one.untested.reduce((sum, each) => sum + each[1], 0),
-    sizes = one.untested.reduce((sum, each) => sum + each[2], 0);
+  const untested = data.untested.reduce((sum, each) => sum + each[1], 0),
+    sizes = data.untested.reduce((sum, each) => sum + each[2], 0);
   const what = filterName(state.filter) + " filter; shares are of the values filtered.";
   box.append(
     el(
@@ -87,7 +87,7 @@ function shareBar(score, counts, values) {
       ([kind, number, size]) => number + " " + kind + ", " + percent(size / values) + " of values",
     )
     .join("; ");
-  const made = draw("svg", {
+  const element = draw("svg", {
     width: "100%",
     height: 22,
     role: "img",
@@ -97,7 +97,7 @@ function shareBar(score, counts, values) {
   for (const [kind, , size] of counts) {
     const share = (100 * size) / values,
       colour = ["fragile", "robust", "antifragile"].includes(kind);
-    made.append(
+    element.append(
       draw("rect", {
         x: left + "%",
         y: 0.5,
@@ -109,8 +109,8 @@ function shareBar(score, counts, values) {
       }),
     );
     if (share > 9)
-      made.append(
-        words(left + share / 2 + "%", 15.5, SHORT[kind], {
+      element.append(
+        svgText(left + share / 2 + "%", 15.5, SHORT[kind], {
           "text-anchor": "middle",
           "font-weight": 700,
           style: null,
@@ -120,7 +120,7 @@ function shareBar(score, counts, values) {
       );
     left += share;
   }
-  return made;
+  return element;
 }
 
 function capital(text) {

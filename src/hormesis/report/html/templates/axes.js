@@ -4,17 +4,17 @@ function linear(from, to, start, end) {
   return (value) => start + (value - from) * slope;
 }
 
-function ticks(from, to, wanted) {
-  const raw = (to - from) / Math.max(1, wanted),
+function ticks(from, to, most) {
+  const raw = (to - from) / Math.max(1, most),
     size = 10 ** Math.floor(Math.log10(raw || 1));
   const step = [1, 2, 2.5, 5, 10].find((each) => each * size >= raw) * size;
-  const found = [];
-  for (let place = Math.ceil(from / step - 1e-9); place * step <= to + step * 1e-9; place++)
-    found.push(Number((place * step).toPrecision(12)));
-  return found;
+  const result = [];
+  for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index++)
+    result.push(Number((index * step).toPrecision(12)));
+  return result;
 }
 
-function trimmed(value) {
+function formatNumber(value) {
   return String(Number(value.toPrecision(3))).replace("-", "−");
 }
 
@@ -46,10 +46,10 @@ const ALWAYS = new Set(["fragile", "robust", "antifragile", "undecided", "untest
 
 function classKeys() {
   const counts = Object.values(study().counts[study().main]).flat();
-  const there = new Set(counts.map(([kind]) => kind));
+  const present = new Set(counts.map(([kind]) => kind));
   const kinds = shared.classes
     .map(([kind]) => kind)
-    .filter((kind) => ALWAYS.has(kind) || there.has(kind))
+    .filter((kind) => ALWAYS.has(kind) || present.has(kind))
     .map((kind) => [kind, kind === "untested" ? "not tested or not defined" : kind]);
   return el(
     "ul",
@@ -76,7 +76,7 @@ function line(points) {
 
 function area(xs, lower, upper) {
   if (lower.some((value) => value === null) || upper.some((value) => value === null)) return "";
-  const there = xs.map((x, place) => x.toFixed(1) + "," + upper[place].toFixed(1));
-  const back = xs.map((x, place) => x.toFixed(1) + "," + lower[place].toFixed(1)).reverse();
-  return "M" + [...there, ...back].join("L") + "Z";
+  const forward = xs.map((x, index) => x.toFixed(1) + "," + upper[index].toFixed(1));
+  const back = xs.map((x, index) => x.toFixed(1) + "," + lower[index].toFixed(1)).reverse();
+  return "M" + [...forward, ...back].join("L") + "Z";
 }

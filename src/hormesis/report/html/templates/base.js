@@ -13,16 +13,16 @@ for (const [name, letter, slug, meaning] of shared.classes) {
   SLUG[name] = slug;
   MEANING[name] = meaning;
 }
-const opened = new Map();
+const parsedStudies = new Map();
 const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true };
 const watchers = [];
 
 function study() {
-  if (!opened.has(state.study)) {
+  if (!parsedStudies.has(state.study)) {
     const block = document.getElementById("study-" + state.study);
-    opened.set(state.study, block ? JSON.parse(block.textContent) : null);
+    parsedStudies.set(state.study, block ? JSON.parse(block.textContent) : null);
   }
-  return opened.get(state.study);
+  return parsedStudies.get(state.study);
 }
 
 // Change what is shown; whoever watches one of the changed keys draws again.
@@ -31,14 +31,14 @@ function show(changes, quiet) {
   const keys = Object.keys(changes).filter((key) => state[key] !== changes[key]);
   Object.assign(state, changes);
   if (before !== state.study) {
-    const name = opened.get(before) && opened.get(before).targets.name[state.target];
-    const place = study().targets.name.indexOf(name);
-    state.target = place < 0 ? Math.max(0, firstTelling()) : place;
+    const name = parsedStudies.get(before) && parsedStudies.get(before).targets.name[state.target];
+    const index = study().targets.name.indexOf(name);
+    state.target = index < 0 ? Math.max(0, firstTelling()) : index;
     if (!(state.filter in study().scores)) state.filter = study().main;
   }
   if (!keys.length) return;
   if (!quiet) remember();
-  for (const [wanted, draw] of watchers) if (wanted.some((key) => keys.includes(key))) draw();
+  for (const [watched, draw] of watchers) if (watched.some((key) => keys.includes(key))) draw();
 }
 
 function watch(keys, draw) {
@@ -48,89 +48,89 @@ function watch(keys, draw) {
 
 // The address holds the view, so that reading the page again keeps it.
 function remember() {
-  const words = new URLSearchParams();
-  words.set("study", state.study);
-  words.set("target", study().targets.name[state.target] || "");
-  words.set("score", state.score);
-  words.set("filter", state.filter);
+  const parameters = new URLSearchParams();
+  parameters.set("study", state.study);
+  parameters.set("target", study().targets.name[state.target] || "");
+  parameters.set("score", state.score);
+  parameters.set("filter", state.filter);
   try {
-    history.replaceState(null, "", "#" + words);
+    history.replaceState(null, "", "#" + parameters);
   } catch {
     /* some viewers forbid it */
   }
 }
 
 function recall() {
-  const words = new URLSearchParams(location.hash.slice(1));
-  const number = Number(words.get("study") || 0);
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  const number = Number(parameters.get("study") || 0);
   if (number > 0 && number < shared.studies.length) state.study = number;
-  const one = study();
-  if (!one) return;
-  state.filter = words.get("filter") in one.scores ? words.get("filter") : one.main;
-  state.score = SCORES.includes(words.get("score"))
-    ? words.get("score")
-    : defined("adversarial")
+  const data = study();
+  if (!data) return;
+  state.filter = parameters.get("filter") in data.scores ? parameters.get("filter") : data.main;
+  state.score = SCORES.includes(parameters.get("score"))
+    ? parameters.get("score")
+    : hasScores("adversarial")
       ? "adversarial"
       : "clean";
-  const place = one.targets.name.indexOf(words.get("target"));
-  state.target = place < 0 ? Math.max(0, firstTelling()) : place;
+  const index = data.targets.name.indexOf(parameters.get("target"));
+  state.target = index < 0 ? Math.max(0, firstTelling()) : index;
 }
 
-function defined(score) {
+function hasScores(score) {
   return study().scores[study().main][score].value.some((value) => value !== null);
 }
 
 // The target to open first: the lowest score, which is what a reader looks for.
 function firstTelling() {
-  const one = study(),
-    values = one.scores[one.main][defined("adversarial") ? "adversarial" : "clean"].value;
+  const data = study(),
+    values = data.scores[data.main][hasScores("adversarial") ? "adversarial" : "clean"].value;
   let best = -1;
-  values.forEach((value, place) => {
-    if (value !== null && (best < 0 || value < values[best])) best = place;
+  values.forEach((value, index) => {
+    if (value !== null && (best < 0 || value < values[best])) best = index;
   });
   return best;
 }
 
 function el(name, attributes, ...children) {
-  const made = document.createElement(name);
+  const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) {
-    if (key === "class") made.className = value;
-    else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value === true) made.setAttribute(key, "");
+    if (key === "class") element.className = value;
+    else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
     else if (value !== false && value !== null && value !== undefined)
-      made.setAttribute(key, value);
+      element.setAttribute(key, value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
 }
 
 function draw(name, attributes, ...children) {
-  const made = document.createElementNS(SVG, name);
+  const element = document.createElementNS(SVG, name);
   if (name === "svg" && Number(attributes.width))
-    made.setAttribute("viewBox", "0 0 " + attributes.width + " " + attributes.height); // paper may be narrower
+    element.setAttribute("viewBox", "0 0 " + attributes.width + " " + attributes.height); // paper may be narrower
   for (const [key, value] of Object.entries(attributes || {})) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined) made.setAttribute(key, value);
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined) element.setAttribute(key, value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
 }
 
-function words(x, y, text, attributes) {
+function svgText(x, y, text, attributes) {
   return draw("text", { x, y, "font-size": 12, ...attributes }, String(text));
 }
 function clear(node) {
   node.replaceChildren();
   return node;
 }
-function spelled(name) {
+function displayName(name) {
   return name.replace(/\.weight$/, "");
 }
-function filterAbout(name) {
+function filterInfo(name) {
   return (study() && study().filters[name]) || { label: name };
 }
 function filterName(name) {
-  return filterAbout(name).label;
+  return filterInfo(name).label;
 }
 
 // The end of a long name tells targets apart.
@@ -142,7 +142,7 @@ function number(value, digits) {
   if (value === null || value === undefined) return "–";
   return value.toFixed(digits === undefined ? 3 : digits).replace("-", "−");
 }
-function signed(value, digits) {
+function formatSigned(value, digits) {
   return value === null || value === undefined
     ? "–"
     : (value < 0 ? "" : "+") + number(value, digits === undefined ? 2 : digits);
@@ -163,42 +163,44 @@ function large(value) {
 function percent(value) {
   return (100 * value).toFixed(value > 0 && value < 0.001 ? 2 : 1) + "\u202f%";
 }
-function shownPerformance(value) {
+function formatMetric(value) {
   return value === null ? "–" : study().percent ? percent(value) : value.toPrecision(4);
 }
 
-function scoreOf(place, score, filter) {
-  const one = study(),
-    own = one.scores[filter || state.filter][score || state.score];
+function scoreOf(index, score, filter) {
+  const data = study(),
+    own = data.scores[filter || state.filter][score || state.score];
   return {
-    value: own.value[place],
-    low: own.low[place],
-    high: own.high[place],
-    class: one.classes[own.class[place]],
-    point: one.classes[own.point[place]],
-    beside: own.beside && own.says[place] ? own.beside[place] : null,
-    says: own.says ? own.says[place] : "",
+    value: own.value[index],
+    low: own.low[index],
+    high: own.high[index],
+    class: data.classes[own.class[index]],
+    point: data.classes[own.point[index]],
+    beside: own.beside && own.says[index] ? own.beside[index] : null,
+    says: own.says ? own.says[index] : "",
   };
 }
 
 // The other reading of a score: a number and a word, never a class.
-function besideOf(found, digits) {
-  return found.beside === null
+function besideOf(result, digits) {
+  return result.beside === null
     ? ""
-    : "by " + study().beside + " " + signed(found.beside, digits) + ", " + found.says;
+    : "by " + study().beside + " " + formatSigned(result.beside, digits) + ", " + result.says;
 }
 
-function said(found) {
-  if (found.value === null) return found.class;
+function scoreSentence(result) {
+  if (result.value === null) return result.class;
   const ends =
-    found.low === null ? "" : " (" + signed(found.low) + " to " + signed(found.high) + ")";
+    result.low === null
+      ? ""
+      : " (" + formatSigned(result.low) + " to " + formatSigned(result.high) + ")";
   return (
-    signed(found.value) +
+    formatSigned(result.value) +
     ends +
     ", " +
-    found.class +
-    (found.class === "undecided" ? " (estimate: " + found.point + ")" : "") +
-    (found.beside === null ? "" : "; " + besideOf(found))
+    result.class +
+    (result.class === "undecided" ? " (estimate: " + result.point + ")" : "") +
+    (result.beside === null ? "" : "; " + besideOf(result))
   );
 }
 
@@ -247,7 +249,7 @@ function badge(kind) {
 function tip(lines, event) {
   const box = document.getElementById("tip");
   clear(box);
-  lines.forEach((line, place) => box.append(place ? el("div", {}, line) : el("b", {}, line)));
+  lines.forEach((line, index) => box.append(index ? el("div", {}, line) : el("b", {}, line)));
   box.hidden = false;
   const about = event.currentTarget.getBoundingClientRect();
   const x = event.clientX || about.left + Math.min(about.width, 200) / 2,
@@ -262,21 +264,21 @@ function untip() {
 }
 
 function section(id, heading, intro) {
-  const made = el(
+  const box = el(
     "section",
     { id, "aria-labelledby": id + "-h" },
     el("h2", { id: id + "-h" }, heading),
   );
-  if (intro) made.append(el("p", { class: "intro" }, intro));
-  return made;
+  if (intro) box.append(el("p", { class: "intro" }, intro));
+  return box;
 }
 
 // Draw again on another width; on none, as while a page is hidden, there is nothing to draw on.
-function onWidth(box, again) {
+function onWidth(box, redraw) {
   let width = 0;
   new ResizeObserver(() => {
     if (box.clientWidth < 40 || Math.abs(box.clientWidth - width) < 3) return;
     width = box.clientWidth;
-    again();
+    redraw();
   }).observe(box);
 }

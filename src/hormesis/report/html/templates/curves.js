@@ -21,18 +21,18 @@ function curves(panel) {
   const by = el("div", { class: "small screen" });
   panel.append(title, about, trio, by, charts, says, numbers);
   numbers.addEventListener("toggle", () => fillNumbers(numbers));
-  const all = () => {
-    const one = study(),
-      place = state.target;
-    title.textContent = spelled(one.targets.name[place] || "");
+  const update = () => {
+    const data = study(),
+      index = state.target;
+    title.textContent = displayName(data.targets.name[index] || "");
     about.textContent = [
-      one.targets.kind[place],
-      (one.targets.shape[place] || "").replaceAll("x", "×"),
-      count(one.targets.size[place] || 0) + " weights",
+      data.targets.kind[index],
+      (data.targets.shape[index] || "").replaceAll("x", "×"),
+      count(data.targets.size[index] || 0) + " weights",
     ]
       .filter(Boolean)
       .join(" · ");
-    clear(trio).append(...SCORES.map((score) => scoreBox(score, scoreOf(place, score))));
+    clear(trio).append(...SCORES.map((score) => scoreBox(score, scoreOf(index, score))));
     if (by.dataset.study !== String(state.study))
       clear(by).append(
         choice(
@@ -40,7 +40,7 @@ function curves(panel) {
           "relative",
           [
             [true, "share of the unfiltered"],
-            [false, one.performance],
+            [false, data.performance],
           ],
           state.relative,
           (value) => show({ relative: value }, true),
@@ -51,19 +51,19 @@ function curves(panel) {
     drawCharts(charts, says);
     fillNumbers(numbers);
   };
-  watch(["target", "filter", "relative"], all);
+  watch(["target", "filter", "relative"], update);
   onWidth(charts, () => drawCharts(charts, says));
 }
 
-function scoreBox(score, found) {
+function scoreBox(score, result) {
   return el(
     "div",
     {},
     capital(score),
-    el("b", {}, signed(found.value)),
-    found.low === null ? "" : el("span", { class: "soft" }, span([found.low, found.high])),
-    el("span", { class: SLUG[found.class] }, " " + found.class),
-    found.beside === null ? "" : el("span", { class: "soft beside" }, besideOf(found)),
+    el("b", {}, formatSigned(result.value)),
+    result.low === null ? "" : el("span", { class: "soft" }, span([result.low, result.high])),
+    el("span", { class: SLUG[result.class] }, " " + result.class),
+    result.beside === null ? "" : el("span", { class: "soft beside" }, besideOf(result)),
   );
 }
 
@@ -72,20 +72,20 @@ function relative(value, base) {
   return study().better ? value / base : value ? base / value : null;
 }
 
-function reader(place, sweep) {
-  const one = study();
+function reader(index, sweep) {
+  const data = study();
   return (side, end) => {
     const own = sweep[side + (end || "")];
     if (!own) return null;
     if (!state.relative) return own;
-    const base = one.scoring.base === "first" ? sweep[side][0] : one.targets[side][place];
+    const base = data.scoring.base === "first" ? sweep[side][0] : data.targets[side][index];
     return own.map((value) => relative(value, base));
   };
 }
 
 function referenceOf(sweep, read) {
-  const one = study(),
-    kind = one.scoring.reference;
+  const data = study(),
+    kind = data.scoring.reference;
   if (kind === "random")
     return [
       ["random_clean", "clean, as many values at random"],
@@ -94,8 +94,8 @@ function referenceOf(sweep, read) {
       .filter(([key]) => sweep[key])
       .map(([key, text]) => [
         text,
-        read(key.slice(7) === "clean" ? "clean" : "adversarial", "").map((_, place) =>
-          randomAt(sweep, key, place),
+        read(key.slice(7) === "clean" ? "clean" : "adversarial", "").map((_, index) =>
+          randomAt(sweep, key, index),
         ),
       ]);
   if (!state.relative) return [["share of values kept", sweep.density]];
@@ -106,20 +106,20 @@ function referenceOf(sweep, read) {
   return kind === "base" ? both : both.reverse();
 }
 
-function randomAt(sweep, key, place) {
-  const one = study(),
+function randomAt(sweep, key, index) {
+  const data = study(),
     side = key.slice(7),
-    value = sweep[key][place];
+    value = sweep[key][index];
   if (!state.relative) return value;
   return relative(
     value,
-    one.scoring.base === "first" ? sweep[side][0] : one.targets[side][state.target],
+    data.scoring.base === "first" ? sweep[side][0] : data.targets[side][state.target],
   );
 }
 
 function drawCharts(box, says) {
-  const one = study(),
-    own = one.curves[state.target];
+  const data = study(),
+    own = data.curves[state.target];
   clear(box);
   says.textContent = "";
   if (!own) {
@@ -142,7 +142,7 @@ function drawCharts(box, says) {
   const top = topOf(own);
   for (const name of names) box.append(responses(name, own.filters[name], height, top, parts));
   box.append(weights(parts));
-  rest(parts);
+  resetRemoved(parts);
 }
 
 function responseKeys(own) {
@@ -172,7 +172,7 @@ function responseKeys(own) {
     { class: "keys" },
     item("--clean", "", "clean"),
     item("--adversarial", "6 3", "adversarial"),
-    ...referenceOf(first, read).map(([text], place) => item("--reference", DOTS[place], text)),
+    ...referenceOf(first, read).map(([text], index) => item("--reference", DOTS[index], text)),
     el("li", {}, "bands: " + 100 * study().scoring.level + "\u202f% intervals"),
   );
 }
@@ -192,16 +192,16 @@ function responses(name, sweep, height, top, parts) {
   const { x, width } = parts,
     y = linear(0, top * 1.04, height - 6, 20),
     xs = sweep.alpha.map((alpha) => x(alpha));
-  const made = draw("svg", {
+  const element = draw("svg", {
     width,
     height,
     tabindex: 0,
     role: "img",
     "data-filter": name,
-    "aria-label": filterName(name) + ": " + responsesSaid(sweep),
+    "aria-label": filterName(name) + ": " + responsesSentence(sweep),
   });
   const chart = {
-    made,
+    element,
     name,
     sweep,
     xs,
@@ -212,60 +212,60 @@ function responses(name, sweep, height, top, parts) {
   };
   for (const tick of ticks(0, top, 3)) {
     const percents = state.relative || study().percent;
-    made.append(
+    element.append(
       draw("line", { x1: 40, x2: width - 10, y1: y(tick), y2: y(tick), stroke: "var(--faint)" }),
-      words(35, y(tick) + 4, percents ? Math.round(100 * tick) + "\u202f%" : trimmed(tick), {
+      svgText(35, y(tick) + 4, percents ? Math.round(100 * tick) + "\u202f%" : formatNumber(tick), {
         "text-anchor": "end",
         "font-size": 10.5,
         class: "soft",
       }),
     );
   }
-  made.append(words(40, 11, filterName(name), { "font-size": 12, "font-weight": 650 }));
-  const way = { class: "soft", "font-size": 10.5, "text-anchor": "end" };
-  if (width >= 360) made.append(words(width - 10, 11, filterAbout(chart.name).way, way));
+  element.append(svgText(40, 11, filterName(name), { "font-size": 12, "font-weight": 650 }));
+  const look = { class: "soft", "font-size": 10.5, "text-anchor": "end" };
+  if (width >= 360) element.append(svgText(width - 10, 11, filterInfo(chart.name).sweep, look));
   drawResponses(chart);
   thresholdMoves(chart, parts);
-  return made;
+  return element;
 }
 
-function responsesSaid(sweep) {
+function responsesSentence(sweep) {
   const last = sweep.clean.length - 1;
   return (
     "clean " +
-    shownPerformance(sweep.clean[0]) +
+    formatMetric(sweep.clean[0]) +
     " at the first threshold and " +
-    shownPerformance(sweep.clean[last]) +
+    formatMetric(sweep.clean[last]) +
     " at the last; adversarial " +
-    shownPerformance(sweep.adversarial[0]) +
+    formatMetric(sweep.adversarial[0]) +
     " and " +
-    shownPerformance(sweep.adversarial[last]) +
+    formatMetric(sweep.adversarial[last]) +
     ". Arrow keys move the threshold."
   );
 }
 
 // The reference, the two curves, and their intervals behind them.
-function drawResponses({ made, sweep, xs, y, read }) {
+function drawResponses({ element, sweep, xs, y, read }) {
   const path = (values, look) =>
-    made.append(
+    element.append(
       draw("path", {
         d: line(values.map((value, step) => [xs[step], y(value)])),
         fill: "none",
         ...look,
       }),
     );
-  for (const [place, [, reference]] of referenceOf(sweep, read).entries())
+  for (const [index, [, reference]] of referenceOf(sweep, read).entries())
     path(reference, {
       stroke: "var(--reference)",
       "stroke-width": 1.6,
-      "stroke-dasharray": DOTS[place],
+      "stroke-dasharray": DOTS[index],
     });
   for (const [side, colour, dash] of SIDES) {
     const low = read(side, "_low"),
       high = read(side, "_high"),
       fill = "var(" + colour + ")";
     if (low && high)
-      made.append(draw("path", { d: area(xs, low.map(y), high.map(y)), fill, opacity: 0.16 }));
+      element.append(draw("path", { d: area(xs, low.map(y), high.map(y)), fill, opacity: 0.16 }));
     path(read(side), {
       stroke: fill,
       "stroke-width": 2,
@@ -276,7 +276,7 @@ function drawResponses({ made, sweep, xs, y, read }) {
 }
 
 // A line at one threshold, moved by pointer or arrow keys.
-function thresholdMoves({ made, name, sweep, xs, y, read, backwards, foot }, parts) {
+function thresholdMoves({ element, name, sweep, xs, y, read, backwards, foot }, parts) {
   const cursor = draw("line", { y1: 16, y2: foot, stroke: "var(--ink)", visibility: "hidden" });
   const dots = SIDES.map(([, colour]) =>
     draw("circle", {
@@ -286,10 +286,10 @@ function thresholdMoves({ made, name, sweep, xs, y, read, backwards, foot }, par
       visibility: "hidden",
     }),
   );
-  made.append(cursor, ...dots);
+  element.append(cursor, ...dots);
   let step = -1;
-  const at = (place) => {
-    step = Math.max(0, Math.min(sweep.alpha.length - 1, place));
+  const at = (index) => {
+    step = Math.max(0, Math.min(sweep.alpha.length - 1, index));
     for (const end of ["x1", "x2"]) cursor.setAttribute(end, xs[step]);
     cursor.setAttribute("visibility", "visible");
     SIDES.forEach(([side], which) => {
@@ -299,21 +299,21 @@ function thresholdMoves({ made, name, sweep, xs, y, read, backwards, foot }, par
       dots[which].setAttribute("cx", xs[step]);
       dots[which].setAttribute("cy", value);
     });
-    removed(name, sweep, step, parts);
+    showRemoved(name, sweep, step, parts);
   };
   const leave = () => {
     for (const each of [cursor, ...dots]) each.setAttribute("visibility", "hidden");
-    rest(parts);
+    resetRemoved(parts);
   };
-  made.addEventListener("pointermove", (event) => {
+  element.addEventListener("pointermove", (event) => {
     const distances = xs.map((x) =>
-      Math.abs(x - event.clientX + made.getBoundingClientRect().left),
+      Math.abs(x - event.clientX + element.getBoundingClientRect().left),
     );
     at(distances.indexOf(Math.min(...distances)));
   });
-  made.addEventListener("pointerleave", leave);
-  made.addEventListener("blur", leave);
-  made.addEventListener("keydown", (event) => {
+  element.addEventListener("pointerleave", leave);
+  element.addEventListener("blur", leave);
+  element.addEventListener("keydown", (event) => {
     const sense = backwards ? -1 : 1,
       move = { ArrowRight: sense, ArrowLeft: -sense }[event.key];
     if (!move) return;

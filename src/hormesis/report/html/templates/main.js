@@ -22,60 +22,60 @@ function head() {
     return;
   }
   watch([], () => {
-    const one = study(),
-      [measured, planned] = one.samples;
+    const data = study(),
+      [measured, planned] = data.samples;
     title.textContent =
-      (shared.title || one.title) +
-      (shared.studies.length > 1 && one.title !== one.label && !one.title.includes(one.label)
-        ? ", " + studyName(one.label)
+      (shared.title || data.title) +
+      (shared.studies.length > 1 && data.title !== data.label && !data.title.includes(data.label)
+        ? ", " + studyName(data.label)
         : "");
-    standfirst.textContent = one.headline;
+    standfirst.textContent = data.headline;
     clear(lead).append(
-      el("b", {}, one.attack),
-      ", " + one.adversary + " adversary. ",
+      el("b", {}, data.attack),
+      ", " + data.adversary + " adversary. ",
       measured < planned
         ? count(measured) + " of " + count(planned) + " samples. "
         : count(measured) + " samples. ",
-      "Unfiltered " + one.performance + ": ",
-      el("b", {}, one.unfiltered[0]),
+      "Unfiltered " + data.performance + ": ",
+      el("b", {}, data.unfiltered[0]),
       " clean, ",
-      el("b", {}, one.unfiltered[1]),
+      el("b", {}, data.unfiltered[1]),
       " adversarial.",
     );
-    fillNotes(notes, one);
+    fillNotes(notes, data);
   });
 }
 
 function themeButton() {
   const theme = button("", () => {
     document.documentElement.dataset.theme = dark() ? "light" : "dark";
-    themed();
+    updateTheme();
   });
-  const themed = () => {
+  const updateTheme = () => {
     theme.textContent = dark() ? "Light" : "Dark";
     theme.setAttribute("aria-label", "Switch to " + theme.textContent.toLowerCase() + " colours");
     show({ theme: document.documentElement.dataset.theme }, true);
   };
   theme.classList.add("screen");
-  themed();
+  updateTheme();
   return theme;
 }
 
-function fillNotes(notes, one) {
+function fillNotes(notes, data) {
   clear(notes);
-  if (!one.finished)
+  if (!data.finished)
     notes.append(
       el(
         "p",
         { class: "banner", role: "status" },
         "Not finished: everything here is an estimate from the " +
-          count(one.samples[0]) +
+          count(data.samples[0]) +
           " samples that are measured so far.",
       ),
     );
-  if (one.notes.length)
+  if (data.notes.length)
     notes.append(
-      el("div", { class: "notes small" }, ...one.notes.map((text) => el("p", {}, text))),
+      el("div", { class: "notes small" }, ...data.notes.map((text) => el("p", {}, text))),
     );
 }
 
@@ -84,8 +84,8 @@ function bar() {
     inside = el("div", {});
   box.append(inside);
   watch(["score", "filter"], () => {
-    const one = study(),
-      filters = Object.keys(one.scores);
+    const data = study(),
+      filters = Object.keys(data.scores);
     if (inside.contains(document.activeElement) && inside.dataset.study === String(state.study)) {
       for (const input of inside.querySelectorAll("input"))
         input.checked = input.value === state[input.name];
@@ -97,7 +97,7 @@ function bar() {
       const pick = el(
         "select",
         { id: "study", onchange: () => show({ study: Number(pick.value) }) },
-        ...shared.studies.map((name, place) => el("option", { value: place }, studyName(name))),
+        ...shared.studies.map((name, index) => el("option", { value: index }, studyName(name))),
       );
       pick.value = state.study;
       inside.append(
@@ -136,24 +136,24 @@ function method() {
     body = el("div", {});
   box.append(body);
   watch([], () => {
-    const one = study();
+    const data = study();
     clear(body).append(
       el(
         "dl",
         {},
-        ...one.facts.flatMap(([term, value]) => [
+        ...data.facts.flatMap(([term, value]) => [
           el("dt", {}, term),
           el("dd", { class: term.startsWith("Fingerprint") ? "mono small" : "" }, value),
         ]),
       ),
     );
-    if (one.untested.length) {
+    if (data.untested.length) {
       body.append(
         el("h3", {}, "What was not tested, and why"),
         el(
           "ul",
           { class: "small" },
-          ...one.untested.map(([reason, number, values, names]) =>
+          ...data.untested.map(([reason, number, values, names]) =>
             el(
               "li",
               {},
@@ -175,14 +175,14 @@ function method() {
     }
     body.append(
       el("h3", {}, "How to repeat it"),
-      el("pre", {}, el("code", {}, one.command)),
+      el("pre", {}, el("code", {}, data.command)),
       el(
         "p",
         { class: "small soft" },
         "FILE stands for the network’s weights, RUN for the folder of its training. The same network and data have the fingerprints above, and give the same numbers.",
       ),
       el("h3", {}, "How to read a score"),
-      el("p", { class: "small" }, readingOf(one)),
+      el("p", { class: "small" }, readingOf(data)),
     );
   });
   return box;
@@ -194,39 +194,39 @@ const READINGS = {
   base: "by base, the unfiltered network: whether the filtered network does better or worse",
 };
 
-function readingOf(one) {
+function readingOf(data) {
   const reference = {
     density:
       "the share of weights kept: above zero, performance falls slower than the layer is emptied",
     base: "the unfiltered network: above zero, the filtered network does better",
     random: "the removal of as many weights at random: away from zero, it matters which weights go",
-  }[one.scoring.reference];
+  }[data.scoring.reference];
   return (
     "A filter sweeps its threshold over the weights of one layer, from removing nothing to removing everything. The score is the mean, over the sweep, of the performance relative to the unfiltered network, less " +
     reference +
     ". The difference score compares the two curves, attack less clean. Fragile is below −" +
-    one.scoring.tolerance +
+    data.scoring.tolerance +
     ", antifragile above +" +
-    one.scoring.tolerance +
+    data.scoring.tolerance +
     ", robust between; undecided where the " +
-    100 * one.scoring.level +
+    100 * data.scoring.level +
     "\u202f% interval straddles a border. Beside it, without a class, stands what the same response says " +
-    READINGS[one.beside] +
+    READINGS[data.beside] +
     ": the same number, moved by the share that the filter empties on average over the sweep."
   );
 }
 
 // Reads the page anew while its study is measured. A refresh by the browser would lose the view that
 // the address holds; and nothing changes under the hands of a reader who types or chooses.
-function again() {
-  const said = document.querySelector("meta[name=again]");
-  if (!said) return;
+function scheduleReload() {
+  const meta = document.querySelector("meta[name=again]");
+  if (!meta) return;
   const due = () => {
     if (document.activeElement && document.activeElement.matches("input, select"))
       setTimeout(due, 1000);
     else location.reload();
   };
-  setTimeout(due, 1000 * Number(said.content));
+  setTimeout(due, 1000 * Number(meta.content));
 }
 
 function start() {
@@ -239,8 +239,8 @@ function start() {
   if (study()) {
     bar();
     for (const make of [answer, network, heat, several, table, retraining, method]) {
-      const made = make();
-      if (made) main.append(made);
+      const element = make();
+      if (element) main.append(element);
     }
   } else {
     document.getElementById("bar").remove();
@@ -267,7 +267,7 @@ function start() {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") untip();
   });
-  again();
+  scheduleReload();
   document.documentElement.dataset.ready = "true";
 }
 

@@ -16,9 +16,9 @@ function network() {
     });
   box.append(intro, keys, el("div", { class: "split" }, picture, panel));
   watch(["score", "filter"], () => {
-    const one = study();
+    const data = study();
     intro.textContent =
-      (one.network.known
+      (data.network.known
         ? "Data flow from top to bottom; lines show which layer feeds which, small dots where branches meet. "
         : "The study does not say which layer feeds which: layers stand in the order in which the network first uses them. ") +
       "Marks are sized by the number of weights; to their right the " +
@@ -26,9 +26,9 @@ function network() {
       " score, " +
       filterName(state.filter) +
       " filter" +
-      (one.network.rows.some((row) => row[1].length > 1)
+      (data.network.rows.some((row) => row[1].length > 1)
         ? ", a dot a channel"
-        : ", with its " + 100 * one.scoring.level + "\u202f% interval") +
+        : ", with its " + 100 * data.scoring.level + "\u202f% interval") +
       ". The band is what counts as robust. Choose a layer to see its responses.";
     clear(picture).append(networkPicture(picture.clientWidth || 520));
   });
@@ -53,8 +53,8 @@ function markChosen(picture) {
 }
 
 function networkPicture(width) {
-  const one = study(),
-    rows = one.network.rows;
+  const data = study(),
+    rows = data.network.rows;
   const lanes = Math.max(...rows.map((row) => row[2])) + 1;
   const gap = Math.max(4, Math.min(30, (width * 0.24) / lanes)),
     left = 13,
@@ -68,41 +68,41 @@ function networkPicture(width) {
     height += own;
     return height - own / 2;
   });
-  const made = draw("svg", {
+  const element = draw("svg", {
     width,
     height: height + 30,
     role: "group",
     "aria-label": "Layers of the network with their " + state.score + " scores",
   });
-  const x = forestAxis(made, start, end, height);
-  edges(made, rows, middles, lane);
-  const largest = Math.max(...one.targets.size);
-  rows.forEach((row, place) => {
+  const x = forestAxis(element, start, end, height);
+  edges(element, rows, middles, lane);
+  const largest = Math.max(...data.targets.size);
+  rows.forEach((row, index) => {
     if (row[0])
-      made.append(
-        layer(row, middles[place], { lane: lane(row[2]), names, start, end, x, width, largest }),
+      element.append(
+        layer(row, middles[index], { lane: lane(row[2]), names, start, end, x, width, largest }),
       );
     else
-      made.append(
-        draw("circle", { cx: lane(row[2]), cy: middles[place], r: 2.6, fill: "var(--soft)" }),
+      element.append(
+        draw("circle", { cx: lane(row[2]), cy: middles[index], r: 2.6, fill: "var(--soft)" }),
       );
   });
-  made.append(
-    words(left - 7, TOP - 8, "data in", { class: "soft", "font-size": 11 }),
-    words(left - 7, height + 14, "logits out", { class: "soft", "font-size": 11 }),
+  element.append(
+    svgText(left - 7, TOP - 8, "data in", { class: "soft", "font-size": 11 }),
+    svgText(left - 7, height + 14, "logits out", { class: "soft", "font-size": 11 }),
   );
-  return made;
+  return element;
 }
 
-function forestAxis(made, start, end, height) {
-  const one = study(),
-    own = one.scores[state.filter][state.score],
-    tolerance = one.scoring.tolerance;
+function forestAxis(element, start, end, height) {
+  const data = study(),
+    own = data.scores[state.filter][state.score],
+    tolerance = data.scoring.tolerance;
   const ends = [...own.low, ...own.high, ...own.value].filter((value) => value !== null);
   const low = Math.min(-tolerance * 1.6, ...ends),
     high = Math.max(tolerance * 1.6, ...ends);
   const x = linear(low, high, start + 4, end - 4);
-  made.append(
+  element.append(
     draw("rect", {
       x: x(-tolerance),
       y: TOP - 6,
@@ -111,7 +111,7 @@ function forestAxis(made, start, end, height) {
       fill: "var(--zone)",
     }),
   );
-  made.append(
+  element.append(
     draw("line", {
       x1: x(0),
       x2: x(0),
@@ -123,8 +123,8 @@ function forestAxis(made, start, end, height) {
   );
   for (const tick of ticks(low, high, Math.max(2, (end - start) / 70))) {
     for (const y of [TOP - 10, height + 19])
-      made.append(
-        words(x(tick), y, signed(tick, 1).replace("+0.0", "0"), {
+      element.append(
+        svgText(x(tick), y, formatSigned(tick, 1).replace("+0.0", "0"), {
           "text-anchor": "middle",
           class: "soft",
           "font-size": 11,
@@ -132,8 +132,8 @@ function forestAxis(made, start, end, height) {
       );
   }
   if (x(-tolerance) - start > 52)
-    made.append(
-      words(x(-tolerance) - 6, 14, "← fragile", {
+    element.append(
+      svgText(x(-tolerance) - 6, 14, "← fragile", {
         "text-anchor": "end",
         "font-size": 12,
         "font-weight": 600,
@@ -141,8 +141,8 @@ function forestAxis(made, start, end, height) {
       }),
     );
   if (end - x(tolerance) > 92)
-    made.append(
-      words(x(tolerance) + 6, 14, "antifragile →", {
+    element.append(
+      svgText(x(tolerance) + 6, 14, "antifragile →", {
         "font-size": 12,
         "font-weight": 600,
         class: "name-antifragile",
@@ -152,12 +152,12 @@ function forestAxis(made, start, end, height) {
 }
 
 // A result runs down its own line, and bends into the row that reads it.
-function edges(made, rows, middles, lane) {
-  rows.forEach((row, place) => {
+function edges(element, rows, middles, lane) {
+  rows.forEach((row, index) => {
     for (const source of row[3]) {
       const from = lane(rows[source][2]),
         to = lane(row[2]),
-        y = middles[place],
+        y = middles[index],
         bend = Math.min(16, (y - middles[source]) / 2);
       const path =
         from === to
@@ -165,7 +165,7 @@ function edges(made, rows, middles, lane) {
           : to > from
             ? `M${from},${middles[source]}C${from},${middles[source] + bend} ${to},${middles[source] + bend} ${to},${middles[source] + 2 * bend}V${y}`
             : `M${from},${middles[source]}V${y - bend}C${from},${y - 2} ${to},${y - bend} ${to},${y}`;
-      made.append(
+      element.append(
         draw("path", {
           d: path,
           fill: "none",
@@ -179,12 +179,12 @@ function edges(made, rows, middles, lane) {
 }
 
 function layer(row, y, at) {
-  const one = study(),
+  const data = study(),
     members = row[1],
-    name = spelled(row[0]);
-  const found = members.map((place) => scoreOf(place));
-  const lead = members.length === 1 ? found[0].class : "several";
-  const size = members.reduce((sum, place) => sum + one.targets.size[place], 0);
+    name = displayName(row[0]);
+  const results = members.map((index) => scoreOf(index));
+  const lead = members.length === 1 ? results[0].class : "several";
+  const size = members.reduce((sum, index) => sum + data.targets.size[index], 0);
   const group = draw("g", {
     class: "row",
     role: "button",
@@ -194,7 +194,7 @@ function layer(row, y, at) {
     "aria-label":
       name +
       ": " +
-      (members.length === 1 ? said(found[0]) : members.length + " channels") +
+      (members.length === 1 ? scoreSentence(results[0]) : members.length + " channels") +
       "; " +
       count(size) +
       " weights",
@@ -204,12 +204,12 @@ function layer(row, y, at) {
   );
   if (members.length === 1) {
     group.append(
-      mark(lead, at.lane, y, 3.2 + 5.6 * Math.sqrt(one.targets.size[members[0]] / at.largest)),
+      mark(lead, at.lane, y, 3.2 + 5.6 * Math.sqrt(data.targets.size[members[0]] / at.largest)),
     );
-    interval(group, found[0], y, at);
-  } else channelDots(group, found, y, at);
+    interval(group, results[0], y, at);
+  } else channelDots(group, results, y, at);
   group.append(
-    words(at.names, y + 4, short(name, Math.floor((at.start - at.names - 4) / 6.6)), {
+    svgText(at.names, y + 4, short(name, Math.floor((at.start - at.names - 4) / 6.6)), {
       "font-size": 12,
     }),
   );
@@ -220,22 +220,22 @@ function layer(row, y, at) {
   };
   group.addEventListener("click", () => {
     open();
-    bringPanel();
+    scrollToPanel();
   });
   group.addEventListener("keydown", (event) => moveThrough(event, group, open));
-  group.addEventListener("pointermove", (event) => tip(told(row, found), event));
+  group.addEventListener("pointermove", (event) => tip(tipLines(row, results), event));
   group.addEventListener("pointerleave", untip);
   group.addEventListener("focus", (event) => {
-    if (group.matches(":focus-visible")) tip(told(row, found), event);
+    if (group.matches(":focus-visible")) tip(tipLines(row, results), event);
   });
   group.addEventListener("blur", untip);
   return group;
 }
 
-function channelDots(group, found, y, at) {
+function channelDots(group, results, y, at) {
   const ring = { r: 5, fill: "var(--ground)", stroke: "var(--ink)", "stroke-width": 1.6 };
   group.append(draw("circle", { cx: at.lane, cy: y, ...ring }));
-  for (const each of found) {
+  for (const each of results) {
     if (each.value === null) continue;
     const fill = "var(--" + SLUG[each.class] + ")";
     group.append(draw("circle", { cx: at.x(each.value), cy: y, r: 2, fill, opacity: 0.6 }));
@@ -246,54 +246,54 @@ function channelDots(group, found, y, at) {
 function pick(members) {
   if (members.includes(state.target)) return state.target;
   return members.reduce(
-    (best, place) => ((scoreOf(place).value ?? 9) < (scoreOf(best).value ?? 9) ? place : best),
+    (best, index) => ((scoreOf(index).value ?? 9) < (scoreOf(best).value ?? 9) ? index : best),
     members[0],
   );
 }
 
-function interval(group, found, y, at) {
-  if (found.value === null) {
-    group.append(words(at.x(0) + 6, y + 4, found.class, { class: "soft", "font-size": 11 }));
+function interval(group, result, y, at) {
+  if (result.value === null) {
+    group.append(svgText(at.x(0) + 6, y + 4, result.class, { class: "soft", "font-size": 11 }));
     return;
   }
-  const colour = "var(--" + found.class + ")";
-  if (found.low !== null)
+  const colour = "var(--" + result.class + ")";
+  if (result.low !== null)
     group.append(
       draw("line", {
-        x1: at.x(found.low),
-        x2: at.x(found.high),
+        x1: at.x(result.low),
+        x2: at.x(result.high),
         y1: y,
         y2: y,
         stroke: colour,
         "stroke-width": 2.2,
       }),
     );
-  group.append(mark(found.class, at.x(found.value), y, 4.4));
+  group.append(mark(result.class, at.x(result.value), y, 4.4));
 }
 
-function told(row, found) {
-  const one = study(),
+function tipLines(row, results) {
+  const data = study(),
     members = row[1];
   if (members.length !== 1) {
     const counts = {};
-    for (const each of found) counts[each.class] = (counts[each.class] || 0) + 1;
+    for (const each of results) counts[each.class] = (counts[each.class] || 0) + 1;
     return [
-      spelled(row[0]),
+      displayName(row[0]),
       Object.entries(counts)
         .map(([kind, number]) => number + " " + kind)
         .join(", ") || "not shown",
     ];
   }
-  const place = members[0];
+  const index = members[0];
   return [
-    spelled(row[0]),
-    one.targets.kind[place] +
+    displayName(row[0]),
+    data.targets.kind[index] +
       ", " +
-      one.targets.shape[place].replaceAll("x", "×") +
+      data.targets.shape[index].replaceAll("x", "×") +
       ", " +
-      count(one.targets.size[place]) +
+      count(data.targets.size[index]) +
       " weights",
-    ...SCORES.map((score) => capital(score) + ": " + said(scoreOf(place, score))),
+    ...SCORES.map((score) => capital(score) + ": " + scoreSentence(scoreOf(index, score))),
   ];
 }
 
@@ -312,7 +312,7 @@ function moveThrough(event, group, open) {
   }
 }
 
-function bringPanel() {
+function scrollToPanel() {
   const panel = document.getElementById("panel");
   if (
     getComputedStyle(panel).position === "static" &&

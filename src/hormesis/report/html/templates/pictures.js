@@ -4,9 +4,9 @@ function picture(name) {
     .getElementById("pictures")
     .content.querySelector('[data-picture="' + name + '"]');
   if (!drawn) return null;
-  const made = drawn.cloneNode(true);
-  made.style.width = PICTURE_SCALE * Number(made.dataset.points) + "px";
-  return el("div", { class: "scroller card" }, made);
+  const element = drawn.cloneNode(true);
+  element.style.width = PICTURE_SCALE * Number(element.dataset.points) + "px";
+  return el("div", { class: "scroller card" }, element);
 }
 const PICTURE_SCALE = 2.2; // pixels a point: a screen is further away than paper
 
@@ -18,13 +18,13 @@ function heat() {
     const drawn = picture("heatmap-" + state.study);
     box.hidden = !drawn;
     if (!drawn) return;
-    const one = study();
+    const data = study();
     clear(body).append(
       el(
         "p",
         { class: "intro" },
         "Layers in the order of the data, by the " +
-          filterName(one.main) +
+          filterName(data.main) +
           " filter; orange is fragile, purple antifragile. A question mark means undecided. The table below has every filter and interval.",
       ),
       drawn,
@@ -47,7 +47,7 @@ function grid(heads, rows, caption) {
         el(
           "tr",
           {},
-          ...cells.map((cell, place) => el("td", { class: place ? "" : "name" }, ...[cell].flat())),
+          ...cells.map((cell, index) => el("td", { class: index ? "" : "name" }, ...[cell].flat())),
         ),
       ),
     ),

@@ -2,7 +2,7 @@
 function retraining() {
   if (!shared.retraining.length) return null;
   const box = section("retraining", "Selective retraining", "");
-  shared.retraining.forEach((each, place) => {
+  shared.retraining.forEach((each, index) => {
     if (shared.retraining.length > 1) box.append(el("h3", {}, each.name));
     if (each.about) box.append(el("p", { class: "intro" }, each.about));
     if (!each.controls) {
@@ -16,7 +16,7 @@ function retraining() {
     );
     box.append(
       el("ul", { class: "keys" }, ...arms),
-      picture("retraining-" + place) || "",
+      picture("retraining-" + index) || "",
       effectsTable(each),
     );
   });
@@ -27,11 +27,13 @@ function retraining() {
 function effectsTable(each) {
   if (!each.effects.length) return el("p", { class: "soft small" }, "No effects were computed.");
   const rows = each.effects.map((values) =>
-    Object.fromEntries(each.columns.map((name, place) => [name, values[place]])),
+    Object.fromEntries(each.columns.map((name, index) => [name, values[index]])),
   );
   const title = (row) =>
-    row.attack === "clean" ? "clean" : row.attack.toUpperCase() + ", ε = " + trimmed(row.epsilon);
-  const points = (value) => signed(value === null ? null : 100 * value, 1);
+    row.attack === "clean"
+      ? "clean"
+      : row.attack.toUpperCase() + ", ε = " + formatNumber(row.epsilon);
+  const points = (value) => formatSigned(value === null ? null : 100 * value, 1);
   const cell = (row) => {
     if (!row) return "–";
     const ends = row.low === null ? "" : points(row.low) + " to " + points(row.high) + ", ";

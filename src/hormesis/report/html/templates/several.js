@@ -30,14 +30,14 @@ function several() {
     paths = el("div", { class: "scroller" });
   box.append(
     el("h3", {}, "The unfiltered networks"),
-    folded(
+    foldable(
       "The studies",
       all.studies.length <= 6,
       el("div", { class: "scroller" }, baseTable(all)),
     ),
     pooledTrainings(all) || "",
     pictures,
-    folded(
+    foldable(
       "Paths of classes, and the largest changes",
       all.matches.length <= 24,
       el("p", { class: "small soft" }, all.legend),
@@ -50,14 +50,14 @@ function several() {
       ["Order of the targets by " + state.score + " score", picture("ranks-" + state.score)],
     ];
     clear(pictures).append(
-      ...drawn.flatMap(([heading, found]) => (found ? [el("h3", {}, heading), found] : [])),
+      ...drawn.flatMap(([heading, result]) => (result ? [el("h3", {}, heading), result] : [])),
     );
     clear(paths).append(pathTable(all), changeTable(all));
   });
   return box;
 }
 
-function folded(title, open, ...children) {
+function foldable(title, open, ...children) {
   return el("details", { open }, el("summary", {}, title), ...children);
 }
 
@@ -73,11 +73,11 @@ function baseTable(all) {
   };
   return grid(
     ["study", "ε", "unfiltered, clean", "unfiltered, adversarial"],
-    all.studies.map((name, place) => [
+    all.studies.map((name, index) => [
       link(name),
-      all.base.epsilon[place].toPrecision(3),
-      performance(all.base.clean[place]),
-      performance(all.base.adversarial[place]),
+      all.base.epsilon[index].toPrecision(3),
+      performance(all.base.clean[index]),
+      performance(all.base.adversarial[index]),
     ]),
   );
 }
@@ -100,7 +100,7 @@ function pooledTrainings(all) {
     el("h3", { id: "pooled" }, "Mean scores over the trainings"),
     el("p", { class: "small soft" }, all.pooled_says),
     drawn,
-    folded("Pooled scores, with the intervals between runs", all.matches.length <= 24, numbers),
+    foldable("Pooled scores, with the intervals between runs", all.matches.length <= 24, numbers),
   );
   watch(["score"], () => {
     clear(drawn).append(picture("pooled-" + state.score) || "");
@@ -114,7 +114,7 @@ function pooledTrainings(all) {
 }
 
 function span([low, high]) {
-  return low === null ? "–" : signed(low) + " to " + signed(high);
+  return low === null ? "–" : formatSigned(low) + " to " + formatSigned(high);
 }
 
 function pooledTable(group, named) {
@@ -123,7 +123,13 @@ function pooledTable(group, named) {
     group.scores[state.score].map((row) => {
       const label = study().classes[row.class],
         ends = ["between", "sampling", "both"].map((kind) => span(row[kind]));
-      return [spelled(row.match), row.runs, signed(row.mean), [badge(label), " ", label], ...ends];
+      return [
+        displayName(row.match),
+        row.runs,
+        formatSigned(row.mean),
+        [badge(label), " ", label],
+        ...ends,
+      ];
     }),
     named ? group.name : "",
   );
@@ -133,7 +139,7 @@ function pathTable(all) {
   return grid(
     ["target", ...SCORES],
     all.matches.map((match, row) => [
-      spelled(match),
+      displayName(match),
       ...SCORES.map((score) => {
         const [path, kept] = all.paths[score][row];
         return [
@@ -149,10 +155,10 @@ function changeTable(all) {
   return grid(
     ["target", "from", "to", "difference", "interval", ""],
     all.changes[state.score].map(([match, from, to, difference, low, high, certain]) => [
-      spelled(match),
+      displayName(match),
       from,
       to,
-      signed(difference),
+      formatSigned(difference),
       span([low, high]),
       certain ? "certain" : "",
     ]),

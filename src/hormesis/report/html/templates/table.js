@@ -43,22 +43,22 @@ function table() {
   for (const [key, text] of [...COLUMNS, ...SCORES.map((score) => [score, score])])
     head.append(headCell(key, text, () => fill()));
   const fill = () => {
-    const one = study(),
-      places = sorted(one);
-    caption.textContent = captionOf(one);
-    shown.textContent = places.length + " of " + one.targets.name.length;
-    clear(body).append(...places.slice(0, order.most).map((place) => targetRow(one, place)));
-    more.textContent = "Show more of " + places.length;
-    more.hidden = places.length <= order.most;
+    const data = study(),
+      indices = sortedIndices(data);
+    caption.textContent = captionOf(data);
+    shown.textContent = indices.length + " of " + data.targets.name.length;
+    clear(body).append(...indices.slice(0, order.most).map((index) => targetRow(data, index)));
+    more.textContent = "Show more of " + indices.length;
+    more.hidden = indices.length <= order.most;
     for (const each of head.children) {
       if (each.dataset.key === order.column)
         each.setAttribute("aria-sort", order.down ? "descending" : "ascending");
       else each.removeAttribute("aria-sort");
     }
-    chosenRow(body);
+    markChosenRow(body);
   };
   watch(["filter"], fill);
-  watch(["target"], () => chosenRow(body));
+  watch(["target"], () => markChosenRow(body));
   return box;
 }
 
@@ -83,19 +83,19 @@ function headCell(key, text, fill) {
   );
 }
 
-function captionOf(one) {
+function captionOf(data) {
   return (
     capital(filterName(state.filter)) +
     " scores with " +
-    100 * one.scoring.level +
+    100 * data.scoring.level +
     "\u202f% intervals; reference " +
-    one.scoring.reference +
+    data.scoring.reference +
     ", base " +
-    one.scoring.base +
+    data.scoring.base +
     ", robust within ±" +
-    one.scoring.tolerance +
+    data.scoring.tolerance +
     ". Below, without a class: " +
-    READINGS[one.beside] +
+    READINGS[data.beside] +
     "."
   );
 }
@@ -104,33 +104,33 @@ function button(text, act) {
   return el("button", { class: "plain", type: "button", onclick: act }, text);
 }
 
-function chosenRow(body) {
+function markChosenRow(body) {
   for (const row of body.children)
     row.classList.toggle("chosen", Number(row.dataset.place) === state.target);
 }
 
-function sorted(one) {
-  const wanted = order.search.trim().toLowerCase().split(/\s+/).filter(Boolean),
+function sortedIndices(data) {
+  const terms = order.search.trim().toLowerCase().split(/\s+/).filter(Boolean),
     column = order.column;
-  const text = (place) =>
+  const text = (index) =>
     [
-      one.targets.name[place],
-      one.targets.kind[place],
-      ...SCORES.map((score) => scoreOf(place, score).class),
+      data.targets.name[index],
+      data.targets.kind[index],
+      ...SCORES.map((score) => scoreOf(index, score).class),
     ]
       .join(" ")
       .toLowerCase();
-  const places = one.targets.name
-    .map((_, place) => place)
-    .filter((place) => wanted.every((word) => text(place).includes(word)));
-  const key = (place) =>
+  const indices = data.targets.name
+    .map((_, index) => index)
+    .filter((index) => terms.every((word) => text(index).includes(word)));
+  const key = (index) =>
     column === "place"
-      ? place
+      ? index
       : SCORES.includes(column)
-        ? scoreOf(place, column).value
-        : one.targets[column][place];
+        ? scoreOf(index, column).value
+        : data.targets[column][index];
   const sense = order.down ? -1 : 1;
-  return places.sort((a, b) => {
+  return indices.sort((a, b) => {
     const [x, y] = [key(a), key(b)];
     if (x === null || y === null) return (x === null) - (y === null) || a - b; // without a number: last
     return (
@@ -139,16 +139,16 @@ function sorted(one) {
   });
 }
 
-function targetRow(one, place) {
-  const name = spelled(one.targets.name[place]);
+function targetRow(data, index) {
+  const name = displayName(data.targets.name[index]);
   const open = () => {
-    show({ target: place });
+    show({ target: index });
     document.getElementById("panel").scrollIntoView({ block: "nearest" });
   };
   return el(
     "tr",
-    { class: "pick", "data-place": place, onclick: open },
-    el("td", { class: "number soft" }, place + 1),
+    { class: "pick", "data-place": index, onclick: open },
+    el("td", { class: "number soft" }, index + 1),
     el(
       "td",
       { class: "name" },
@@ -167,47 +167,49 @@ function targetRow(one, place) {
       el(
         "span",
         { class: "width" },
-        [one.targets.kind[place], one.targets.shape[place].replaceAll("x", "×")]
+        [data.targets.kind[index], data.targets.shape[index].replaceAll("x", "×")]
           .filter(Boolean)
           .join(" "),
       ),
     ),
-    el("td", { class: "number" }, count(one.targets.size[place])),
-    ...SCORES.map((score) => scoreCell(place, score)),
+    el("td", { class: "number" }, count(data.targets.size[index])),
+    ...SCORES.map((score) => scoreCell(index, score)),
   );
 }
 
-function scoreCell(place, score) {
-  const found = scoreOf(place, score);
-  if (found.value === null)
+function scoreCell(index, score) {
+  const result = scoreOf(index, score);
+  if (result.value === null)
     return el(
       "td",
-      { "data-score": score, "data-class": found.class },
-      badge(found.class),
+      { "data-score": score, "data-class": result.class },
+      badge(result.class),
       " ",
-      found.class,
+      result.class,
     );
-  const estimate = found.class === "undecided" ? ", estimate " + found.point : "";
+  const estimate = result.class === "undecided" ? ", estimate " + result.point : "";
   return el(
     "td",
-    { "data-score": score, "data-class": found.class, "data-value": found.value },
-    badge(found.class),
+    { "data-score": score, "data-class": result.class, "data-value": result.value },
+    badge(result.class),
     " ",
-    el("b", {}, signed(found.value, 3)),
+    el("b", {}, formatSigned(result.value, 3)),
     " ",
-    el("span", { class: SLUG[found.class], title: MEANING[found.class] }, found.class),
+    el("span", { class: SLUG[result.class], title: MEANING[result.class] }, result.class),
     el(
       "span",
       { class: "width" },
-      (found.low === null ? "" : signed(found.low, 3) + " to " + signed(found.high, 3)) + estimate,
+      (result.low === null
+        ? ""
+        : formatSigned(result.low, 3) + " to " + formatSigned(result.high, 3)) + estimate,
     ),
-    el("span", { class: "width beside" }, besideOf(found, 3)),
+    el("span", { class: "width beside" }, besideOf(result, 3)),
   );
 }
 
 // Exactly what is plotted, every digit of it.
 function scoresTable() {
-  const one = study(),
+  const data = study(),
     rows = [
       [
         "study",
@@ -227,26 +229,26 @@ function scoresTable() {
         "says",
       ],
     ];
-  one.targets.name.forEach((name, place) => {
-    for (const filter of Object.keys(one.scores))
+  data.targets.name.forEach((name, index) => {
+    for (const filter of Object.keys(data.scores))
       for (const score of SCORES) {
-        const found = scoreOf(place, score, filter);
+        const result = scoreOf(index, score, filter);
         rows.push([
-          one.label,
+          data.label,
           name,
-          one.targets.kind[place],
-          one.targets.shape[place],
-          one.targets.size[place],
+          data.targets.kind[index],
+          data.targets.shape[index],
+          data.targets.size[index],
           filter,
           score,
-          found.value,
-          found.low,
-          found.high,
-          one.scoring.level,
-          found.class,
-          found.point,
-          found.beside,
-          found.says,
+          result.value,
+          result.low,
+          result.high,
+          data.scoring.level,
+          result.class,
+          result.point,
+          result.beside,
+          result.says,
         ]);
       }
   });
@@ -254,7 +256,7 @@ function scoresTable() {
 }
 
 function responsesTable() {
-  const one = study(),
+  const data = study(),
     columns = [
       "alpha",
       "zeroed",
@@ -268,19 +270,19 @@ function responsesTable() {
       "random_clean",
       "random_adversarial",
     ];
-  const there = columns.filter((column) =>
-    Object.values(one.curves).some((own) => column in Object.values(own.filters)[0]),
+  const present = columns.filter((column) =>
+    Object.values(data.curves).some((own) => column in Object.values(own.filters)[0]),
   );
-  const rows = [["study", "target", "filter", "step", ...there]];
-  for (const [place, own] of Object.entries(one.curves))
+  const rows = [["study", "target", "filter", "step", ...present]];
+  for (const [index, own] of Object.entries(data.curves))
     for (const [filter, sweep] of Object.entries(own.filters)) {
       sweep.alpha.forEach((_, step) =>
         rows.push([
-          one.label,
-          one.targets.name[place],
+          data.label,
+          data.targets.name[index],
           filter,
           step,
-          ...there.map((column) => sweep[column][step]),
+          ...present.map((column) => sweep[column][step]),
         ]),
       );
     }

@@ -3,8 +3,13 @@ function weights(parts) {
   const { own, x, width, edges } = parts,
     height = 96,
     base = height - 30;
-  const made = draw("svg", { width, height, role: "img", "aria-label": histogramSaid(own, edges) });
-  drawBars(made, parts, base);
+  const element = draw("svg", {
+    width,
+    height,
+    role: "img",
+    "aria-label": histogramSentence(own, edges),
+  });
+  drawBars(element, parts, base);
   parts.window = draw("rect", {
     y: 12,
     height: base - 12,
@@ -12,13 +17,13 @@ function weights(parts) {
     opacity: 0.32,
     visibility: "hidden",
   });
-  made.append(parts.window);
+  element.append(parts.window);
   edges.forEach((edge) =>
-    made.append(
+    element.append(
       draw("line", { x1: x(edge), x2: x(edge), y1: base, y2: base + 4, stroke: "var(--soft)" }),
     ),
   );
-  made.append(
+  element.append(
     draw("line", {
       x1: x(edges[0]),
       x2: x(edges[edges.length - 1]),
@@ -28,116 +33,115 @@ function weights(parts) {
     }),
   );
   for (const tick of ticks(edges[0], edges[edges.length - 1], width / 85))
-    made.append(
-      words(x(tick), base + 16, trimmed(tick), {
+    element.append(
+      svgText(x(tick), base + 16, formatNumber(tick), {
         "text-anchor": "middle",
         "font-size": 10.5,
         class: "soft",
       }),
     );
-  made.append(
-    words(
+  element.append(
+    svgText(
       width - 10,
       height - 2,
       study().compare === "magnitude" ? "magnitude of a weight" : "value of a weight",
       { "text-anchor": "end", "font-size": 10.5, class: "soft" },
     ),
   );
-  made.append(
-    words(40, 9, "weights between thresholds (square-root scale)", {
+  element.append(
+    svgText(40, 9, "weights between thresholds (square-root scale)", {
       "font-size": 10.5,
       class: "soft",
     }),
   );
-  return made;
+  return element;
 }
 
-function drawBars(made, parts, base) {
+function drawBars(element, parts, base) {
   const { own, x, edges } = parts;
   parts.bars = [];
   if (own.histogram) {
     const [counts] = own.histogram,
       most = Math.sqrt(Math.max(...counts, 1));
-    counts.forEach((number, place) => {
+    counts.forEach((number, index) => {
       const tall = number > 0 ? Math.max(1, (Math.sqrt(number) / most) * (base - 14)) : 0;
       const bar = draw("rect", {
-        x: x(edges[place]) + 0.5,
+        x: x(edges[index]) + 0.5,
         y: base - tall,
-        width: Math.max(0.8, x(edges[place + 1]) - x(edges[place]) - 1),
+        width: Math.max(0.8, x(edges[index + 1]) - x(edges[index]) - 1),
         height: tall,
         fill: "var(--reference)",
       });
       parts.bars.push(bar);
-      made.append(bar);
+      element.append(bar);
     });
   }
 }
 
-function histogramSaid(own, edges) {
+function histogramSentence(own, edges) {
   if (!own.histogram) return "No histogram: these filters alone do not tell how the weights lie.";
   const most = own.histogram[0].indexOf(Math.max(...own.histogram[0]));
   return (
     "Histogram of the weights between thresholds; most, " +
     count(own.histogram[0][most]) +
     ", lie between " +
-    trimmed(edges[most]) +
+    formatNumber(edges[most]) +
     " and " +
-    trimmed(edges[most + 1])
+    formatNumber(edges[most + 1])
   );
 }
 
-function removed(name, sweep, step, parts) {
+function showRemoved(name, sweep, step, parts) {
   const { edges, own, x } = parts,
     alpha = sweep.alpha[step],
-    one = study(),
-    { removes } = filterAbout(name);
-  const slack = 1e-6 * (edges[edges.length - 1] - edges[0]);
-  parts.bars.forEach((bar, place) => {
-    const gone =
-      removes === "below"
-        ? edges[place + 1] <= alpha + slack
-        : removes === "above"
-          ? edges[place] >= alpha - slack
-          : false;
-    bar.setAttribute("fill", gone ? "var(--fragile)" : "var(--reference)");
-    bar.setAttribute("class", gone ? "gone" : "");
+    data = study(),
+    { removes } = filterInfo(name);
+  const first = edges[0],
+    last = edges[edges.length - 1],
+    half = own.pulse || 0,
+    slack = 1e-6 * (last - first);
+  const [from, to] = {
+    below: [first, alpha],
+    above: [alpha, last],
+    window: [Math.max(first, alpha - half), Math.min(last, alpha + half)],
+  }[removes] || [last, first];
+  const moving = removes === "window"; // a window may cut through bars
+  parts.bars.forEach((bar, index) => {
+    const isRemoved = !moving && edges[index] >= from - slack && edges[index + 1] <= to + slack;
+    bar.setAttribute("fill", isRemoved ? "var(--fragile)" : "var(--reference)");
+    bar.setAttribute("class", isRemoved ? "gone" : "");
   });
-  if (removes === "window") {
-    const half = own.pulse || 0,
-      from = Math.max(edges[0], alpha - half),
-      to = Math.min(edges[edges.length - 1], alpha + half);
-    parts.window.setAttribute("x", x(from));
-    parts.window.setAttribute("width", Math.max(1, x(to) - x(from)));
-  }
-  parts.window.setAttribute("visibility", removes === "window" ? "visible" : "hidden");
+  parts.window.setAttribute("x", x(from));
+  parts.window.setAttribute("width", Math.max(1, x(to) - x(from)));
+  parts.window.setAttribute("visibility", moving ? "visible" : "hidden");
   const ends = (side) =>
     sweep[side + "_low"][step] === null
       ? ""
       : " (" +
-        shownPerformance(sweep[side + "_low"][step]) +
+        formatMetric(sweep[side + "_low"][step]) +
         " to " +
-        shownPerformance(sweep[side + "_high"][step]) +
+        formatMetric(sweep[side + "_high"][step]) +
         ")";
   parts.says.textContent =
     capital(filterName(name)) +
     " at " +
-    trimmed(alpha) +
+    formatNumber(alpha) +
     " removes " +
     count(sweep.zeroed[step]) +
     " of " +
-    count(one.targets.size[state.target]) +
+    count(data.targets.size[state.target]) +
     " weights; " +
-    one.performance +
+    data.performance +
     " " +
-    shownPerformance(sweep.clean[step]) +
+    formatMetric(sweep.clean[step]) +
     ends("clean") +
     " clean, " +
-    shownPerformance(sweep.adversarial[step]) +
+    formatMetric(sweep.adversarial[step]) +
     ends("adversarial") +
     " adversarial.";
 }
 
-function rest(parts) {
+function resetRemoved(parts) {
   for (const bar of parts.bars || []) {
     bar.setAttribute("fill", "var(--reference)");
     bar.setAttribute("class", "");
@@ -159,11 +163,11 @@ function fillNumbers(box) {
         {},
         el("td", {}, filterName(name)),
         ...[
-          trimmed(alpha),
+          formatNumber(alpha),
           count(sweep.zeroed[step]),
           percent(sweep.density[step]),
-          shownPerformance(sweep.clean[step]),
-          shownPerformance(sweep.adversarial[step]),
+          formatMetric(sweep.clean[step]),
+          formatMetric(sweep.adversarial[step]),
         ].map((text) => el("td", { class: "number" }, text)),
       ),
     ),

@@ -1,4 +1,4 @@
-"""Which targets a picture shows: those named, or those that are telling."""
+"""The targets of a picture: those that match the user's patterns."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ PAGE_ROWS = 80
 """Targets that fit one page below each other."""
 
 
-def chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Return the targets that are meant, in their own order.
+def targets_matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Return the targets that match, in their own order.
 
     Args:
-        names: Of all swept targets.
+        names: Names of all swept targets.
         patterns: Names, with or without ``.weight``, in which ``*`` and ``?`` stand for others.
 
     Raises:
         SettingError: If one of them fits no target.
 
     Example:
-        >>> chosen(["conv1.weight", "fc.weight"], ["fc"]), chosen(["a", "b"], ["*"])
-        (['fc.weight'], ['a', 'b'])
+        >>> targets_matching(["conv1.weight", "fc.weight"], ["fc"])
+        ['fc.weight']
     """
-    found: set[str] = set()
+    matches: set[str] = set()
     for pattern in patterns:
         exact = [name for name in names if pattern in (name, _bare(name))]
         fitting = exact or [
@@ -36,12 +36,12 @@ def chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
             near = difflib.get_close_matches(pattern, [*map(_bare, names)], n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}?" if near else f"such as {_bare(names[0])}."
             raise SettingError(f"Expected `target` to name a swept target, got {pattern!r}; {hint}")
-        found.update(fitting)
-    return [name for name in names if name in found]
+        matches.update(fitting)
+    return [name for name in names if name in matches]
 
 
-def limited(targets: list[str], most: int, width: str) -> list[str]:
-    """Return the targets, unless they are more than a picture has room for.
+def check_target_count(targets: list[str], most: int, width: str) -> list[str]:
+    """Return the targets, or refuse more than a picture has room for.
 
     Raises:
         SettingError: Naming how many there may be.

@@ -17,7 +17,7 @@ from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
 from hormesis.cli.app import main
 from hormesis.errors import SettingError, StudyError
-from hormesis.report.plots.heat import luminance
+from hormesis.report.plots.heat_drawing import luminance
 from hormesis.report.plots.style import Picture, save
 from hormesis.report.plots.target_selection import targets_matching
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts

@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from hormesis.analysis.classes import legend, letter
 from hormesis.analysis.readings import MEANINGS, other_reading
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.heat import MIDDLE, luminance, reach_of, score_text
+from hormesis.report.plots.heat_drawing import MIDDLE, luminance, reach_of, score_text
 from hormesis.report.plots.style import DIVERGING
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.text.summary import study_lines

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from hormesis.analysis.classes import CLASSES, POINTS
-from hormesis.report.plots.heat import draw_heat, explain_colours, reach_of, write_cells
+from hormesis.report.plots.heat_drawing import draw_heat, explain_colours, reach_of, write_cells
 from hormesis.report.plots.style import STYLE, Picture, picture, save, short
 from hormesis.results.comparison import Comparison
 from hormesis.storage.atomic import replacing

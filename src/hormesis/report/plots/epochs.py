@@ -1,7 +1,7 @@
 """The picture of scores over the epochs of a training, for papers."""
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.heat import draw_score_maps, explain_colours
+from hormesis.report.plots.heat_drawing import draw_score_maps, explain_colours
 from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, paper, picture
 from hormesis.report.views.figures import main_filter
 from hormesis.results.series import StudySeries

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.heat import draw_score_maps, explain_colours
+from hormesis.report.plots.heat_drawing import draw_score_maps, explain_colours
 from hormesis.report.plots.responses import draw_response_rows
 from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses

@@ -7,7 +7,7 @@ import numpy as np
 from hormesis.analysis.classes import UNDECIDED
 from hormesis.analysis.readings import other_reading
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.heat import (
+from hormesis.report.plots.heat_drawing import (
     draw_heat,
     explain_colours,
     reach_of,

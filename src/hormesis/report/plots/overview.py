@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import other_reading
 from hormesis.analysis.scores import SCORES
-from hormesis.report.plots.heat import (
+from hormesis.report.plots.heat_drawing import (
     draw_heat,
     explain_colours,
     reach_of,

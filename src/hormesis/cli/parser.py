@@ -12,7 +12,7 @@ from hormesis.cli.command_table import COMMANDS
 from hormesis.cli.config_security import read_config, refuse_code
 from hormesis.cli.flags import Flag, argparse_options
 from hormesis.cli.messages import rename_settings
-from hormesis.cli.values import convert
+from hormesis.cli.values import convert_value
 from hormesis.errors import SettingError, did_you_mean
 from hormesis.settings.option import check_choices
 
@@ -80,10 +80,10 @@ def parse_arguments(command: str, words: Sequence[str]) -> Arguments:
     flags = {flag.key: flag for flag in COMMANDS[command].flags}
     texts = _parse_words(command, words, files=True)
     printing = texts.pop("print_config", False)
-    values = {key: convert(flags[key], value) for key, value in texts.items()}
+    values = {key: convert_value(flags[key], value) for key, value in texts.items()}
     if COMMANDS[command].configurable:
         typed = _parse_words(command, words, files=False)
-        typed = {key: convert(flags[key], typed[key]) for key in typed if key in flags}
+        typed = {key: convert_value(flags[key], typed[key]) for key in typed if key in flags}
         code = [key for key, flag in flags.items() if flag.metadata.get("code")]
         refuse_code(values, typed, code)
     _check_texts(values)

@@ -21,7 +21,7 @@ _NAMES = {
 _SEVERAL = {str: "a list of names", float: "finite numbers", int: "whole numbers"}
 
 
-def convert(flag: Flag, value: object) -> Any:  # noqa: ANN401  (of the type of the field)
+def convert_value(flag: Flag, value: object) -> Any:  # noqa: ANN401  (of the type of the field)
     """Return a setting as its field takes it.
 
     Args:

@@ -6,7 +6,6 @@ import numpy as np
 
 from hormesis.analysis.classes import UNDECIDED
 from hormesis.analysis.readings import other_reading
-from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat_drawing import (
     draw_heat,
     explain_colours,
@@ -21,7 +20,7 @@ from hormesis.results.study import Study
 
 _ROW = 0.115  # inches
 _REST = 0.85  # for names and colours
-_COLUMNS = {"single": SCORES, "double": ("clean", "adv.", "diff.")}
+_COLUMNS = ("clean", "adv.", "diff.")  # whole words would touch each other
 _LETTERS = {"single": 26, "double": 34}
 
 
@@ -49,7 +48,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
         explained = []
         for axes, name, rows, numbers in zip(panels, filters, parts, values, strict=True):
             names = [short(row.target, _LETTERS[width]) for row in rows]
-            image = draw_heat(axes, numbers, names, list(_COLUMNS[width]), reach)
+            image = draw_heat(axes, numbers, names, list(_COLUMNS), reach)
             axes.xaxis.tick_top()
             axes.set_title(name.replace("_", " ") if width == "double" else "")
             write_cells(axes, image, [_texts(row) for row in rows], size=5.5)

@@ -125,7 +125,7 @@ def field_texts(kind: type) -> dict[str, str]:
     """Return the first sentence on each field in the ``Args:`` section of a dataclass.
 
     Example:
-        >>> described_fields(Flag)["field"]
+        >>> field_texts(Flag)["field"]
         'Name of the field that it fills'
     """
     _, _, section = inspect.cleandoc(kind.__doc__ or "").partition("\nArgs:\n")
@@ -162,7 +162,7 @@ def format_value(value: object) -> str:
     """Return a value as it is spelled on the command line; long ones are cut.
 
     Example:
-        >>> spelled((1.0, -1.0)), spelled({"CSVLogger": None})
+        >>> format_value((1.0, -1.0)), format_value({"CSVLogger": None})
         ('1 -1', 'CSVLogger')
     """
     if isinstance(value, list | tuple | dict):

@@ -15,9 +15,9 @@ def rename_settings(sentence: str, names: Mapping[str, str]) -> str:
         names: New names of some of them.
 
     Example:
-        >>> renamed("Expected `own_span`, not `labels`.", {"own_span": "--own-span"})
+        >>> rename_settings("Expected `own_span`, not `labels`.", {"own_span": "--own-span"})
         'Expected `--own-span`, not `labels`.'
-        >>> renamed("The manifest is damaged: it lacks `base`.", {"base": "--base"})
+        >>> rename_settings("The manifest is damaged: it lacks `base`.", {"base": "--base"})
         'The manifest is damaged: it lacks `base`.'
     """
     return _SETTING.sub(lambda match: f"`{names.get(match[1], match[1])}`", sentence)

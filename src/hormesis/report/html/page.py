@@ -139,7 +139,7 @@ def to_script_json(values: Any) -> str:  # noqa: ANN401
     r"""Return values as JSON that can stand in a page: no name in it can end the script.
 
     Example:
-        >>> embedded({"name": "</script>"})
+        >>> to_script_json({"name": "</script>"})
         '{"name":"\\u003c/script\\u003e"}'
     """
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

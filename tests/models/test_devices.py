@@ -33,9 +33,9 @@ def test_a_study_computes_in_full_precision_whatever_the_program_has_set():
     seen = []
 
     class Watching(torch.nn.Linear):
-        def forward(self, inputs):
+        def forward(self, input):  # noqa: A002  (as the base names it)
             seen.append(torch.get_float32_matmul_precision())
-            return super().forward(inputs)
+            return super().forward(input)
 
     torch.manual_seed(0)
     data = (torch.rand(8, 4), torch.arange(8) % 2)

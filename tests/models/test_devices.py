@@ -33,7 +33,7 @@ def test_a_study_computes_in_full_precision_whatever_the_program_has_set():
     seen = []
 
     class Watching(torch.nn.Linear):
-        def forward(self, input):  # noqa: A002  (as the base names it)
+        def forward(self, input):
             seen.append(torch.get_float32_matmul_precision())
             return super().forward(input)
 

@@ -32,7 +32,8 @@ def wilson(share: Values, samples: int, factor: float) -> tuple[Values, Values]:
     middle = (share + factor**2 / (2 * samples)) / narrowed
     variance = share * (1 - share) / samples + factor**2 / (4 * samples**2)
     half = factor / narrowed * np.sqrt(variance)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+    # Rounding must not leave a share of 0 or 1 outside its own interval.
+    return np.clip(middle - half, 0.0, share), np.clip(middle + half, share, 1.0)
 
 
 def around_mean(mean: Values, square: Values, samples: int, factor: float) -> tuple[Values, Values]:

@@ -114,7 +114,7 @@ def _swept(
     ray_pool._actor_class = lambda: _timed(usual())  # pyright: ignore[reportPrivateUsage]
     came, took = list[float](), list[float]()
     try:
-        with ray_pool.connected(execution):
+        with ray_pool.ray_connection(execution):
             pool = ray_pool.make_pool(network, worker, execution, SHARD)
             started = time.monotonic()
             for _, content in pool.sweep(worker, tasks):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hormesis.engine import plain, suffix
-from hormesis.engine.executor import whole
+from hormesis.engine.executor import run_program
 from hormesis.engine.graph import Program
 from hormesis.engine.memory import allocations, most_samples
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
@@ -44,6 +44,7 @@ CASES = (  # network, side of the images, samples in a block, removals of each t
     ("timm:vit_tiny_patch16_224", 32, 100, 1),
     ("convnext_tiny", 32, 100, 1),
 )
+CPU = torch.device("cpu")
 HERE = Path(__file__).parent
 HEADER = """\
 # Plain loop and engine on the same work
@@ -140,7 +141,7 @@ def _row(case: Case, cells: int, pairs: int, peak: float) -> str:
     )
 
 
-def _case(name: str, size: int, samples: int, device: torch.device) -> Case:
+def _case(name: str, size: int, samples: int, device: torch.device = CPU) -> Case:
     generator = torch.Generator().manual_seed(0)
     network = build_model(name, classes=10, channels=3, size=(size, size), seed=0).eval()
     for module in network.modules():
@@ -199,7 +200,7 @@ def _engine(case: Case, removals: Sequence[Removal]) -> Outcomes:
     found = [
         suffix.measure(case.program, case.network, removals, part, case.question) for part in parts
     ]
-    return Outcomes.joined(found)
+    return Outcomes.concatenate(found)
 
 
 def _timed(
@@ -228,10 +229,10 @@ def _differences(expected: Outcomes, found: Outcomes) -> int:
 def _speed(case: Case) -> float:
     """Return how fast the engine's program runs unfiltered, in GFLOP/s."""
     with FlopCounterMode(display=False) as counter:
-        whole(case.program, case.block.inputs)
+        run_program(case.program, case.block.inputs)
     device = case.block.inputs.device
     started = _clock(device)
-    whole(case.program, case.block.inputs)
+    run_program(case.program, case.block.inputs)
     return counter.get_total_flops() / (_clock(device) - started) / 1e9
 
 
@@ -247,7 +248,7 @@ def _peak(device: torch.device) -> float:
     return 2 * size**3 / min(seconds) / 1e9
 
 
-def _machine(device: torch.device) -> str:
+def _machine(device: torch.device = CPU) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}; PyTorch {torch.__version__}."
     cores = len(os.sched_getaffinity(0))

@@ -1,5 +1,6 @@
 """What a public project keeps in order beside its code: workflows, templates, what they name."""
 
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -77,3 +78,10 @@ def test_forms_ask_each_thing_once(path: Path) -> None:
     assert len({part["id"] for part in asked}) == len(asked)
     assert len({part["attributes"]["label"] for part in asked}) == len(asked)
     assert any(part.get("validations", {}).get("required") for part in asked)
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "reproduction"])
+def test_scripts_import_what_there_is(folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    for path in sorted((ROOT / folder).glob("*.py")):
+        importlib.import_module(f"{folder}.{path.stem}")

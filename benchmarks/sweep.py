@@ -151,7 +151,7 @@ def _case(name: str, size: int, samples: int, device: torch.device = CPU) -> Cas
     with torch.inference_mode():
         labels = network(inputs).argmax(dim=1)
     started = _clock(device)
-    program = suffix.compile_network(network, inputs[:2], fast=device.type == "cpu")
+    program = suffix.compile_network(network, inputs[:2])
     plan = make_plan(network, find_targets(network, inputs[:2], Targets()), Sweep())
     planning = _clock(device) - started
     question = MeasurementSpec(accuracy, FGSM(0.02), adaptive=False, bounds=(0.0, 1.0), seed=0)

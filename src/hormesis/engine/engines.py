@@ -68,11 +68,8 @@ def suffix_engine(
         NotExportable: If the network has no functional program.
     """
     dtype = torch.bfloat16 if spec.precision == "bf16" else None
-    on_cpu = example.device.type == "cpu"  # where the rewritten layers pay
-    program = compile_network(
-        network, example, fast=on_cpu, dtype=dtype, adaptive_too=spec.adaptive
-    )
-    default = _cores() if on_cpu else 1
+    program = compile_network(network, example, dtype=dtype, adaptive_too=spec.adaptive)
+    default = _cores() if example.device.type == "cpu" else 1
     measure = halving(partial(suffix.measure, program, network))
     notes = (INEXACT,) if dtype is not None else _notes(program)
     return Engine("suffix", measure, workers or default, notes, program.flow)

@@ -46,7 +46,8 @@ def compile_network(
     Args:
         network: Any network; it is copied and not changed.
         example: At least one input, on the network's device.
-        fast: Rewrite layers so that they take less time; the results differ by rounding only.
+        fast: On a CPU, rewrite layers so that they take less time; the results differ by rounding
+            only. Elsewhere PyTorch's own layers are faster.
         dtype: Compute in this data type instead of the network's own, inexactly.
         adaptive_too: Look for a ``literal`` program, which only an adaptive adversary needs.
 
@@ -63,7 +64,7 @@ def compile_network(
     exported = export(network, example)
     flow = flow_of(exported)
     literal = lower(exported, network, example) if adaptive_too else None
-    if fast:
+    if fast and example.device.type == "cpu":
         rewrite(exported)
     if dtype is not None:
         round_to(exported, dtype)

@@ -58,7 +58,7 @@ HEADER = """\
 Share of peak: floating-point operations a second of the engine's unfiltered pass, of those of a
 large matrix product on the same machine ({peak:.0f} GFLOP/s). Memory: of the tensors that the
 engine makes for a block, attack included, besides network and data. Differences: outcomes that are
-not those of the plain loop. [CORES.md](CORES.md) has elapsed times.
+not those of the plain loop.{elapsed}
 
 | network | size | batch | plain | engine | ratio | planning | share of peak | memory | \
 differences |
@@ -102,6 +102,7 @@ def _table(
         options=options,
         machine=_machine(device),
         time="CPU time of one thread" if device.type == "cpu" else "Elapsed time",
+        elapsed=" [CORES.md](CORES.md) has elapsed times." if device.type == "cpu" else "",
         pairs=asked.pairs,
         peak=peak,
     )

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hormesis.engine import plain
-from hormesis.engine.outcomes import Block
-from hormesis.engine.shards import ShardMeasurer, doubled
+from hormesis.engine.shards import ShardMeasurer, block_of, doubled
 
 _SHARE = 1 / 2000  # of all outcomes; the plain loop takes some ten times as long for each
 _FEWEST, _MOST = 256, 16_384  # outcomes
@@ -117,7 +116,7 @@ def _measure(
 ) -> list[np.ndarray]:
     """Return what the plain loop says of some samples: base and removals, clean and perturbed."""
     rows = slice(first, first + count)
-    block = Block(measurer.samples.inputs[rows], measurer.samples.labels[rows], first)
+    block = block_of(measurer.samples, rows, first)
     removals = [measurer.removals[row] for row in chosen]
     block = doubled(block).to(measurer.device)
     remeasured = plain.measure(network, removals, block, measurer.spec).head(count)

@@ -160,7 +160,7 @@ def source_of(
         )
     other = manifest["question"]
     for part, name in _NEEDED:
-        if question[part][name] != other[part].get(name):
+        if question[part].get(name) != other[part].get(name):
             raise StudyError(
                 f"The study {folder} cannot be extended: its {part} has another {name}, so that "
                 "none of its outcomes can be reused."
@@ -184,6 +184,8 @@ _NEEDED = (
     ("performance", "name"),
     ("sweep", "precision"),
     ("data", "bounds"),
+    ("data", "limits"),
+    ("network", "output"),
 )
 
 

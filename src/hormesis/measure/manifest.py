@@ -1,5 +1,6 @@
 """Entries of a study's manifest: the question, the unfiltered network, and notes."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -10,13 +11,16 @@ from hormesis.analysis.chance import chance_notes
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
 from hormesis.analysis.uncertainty import choose_interval_method
-from hormesis.data.samples import Samples
-from hormesis.settings.attacks import describe_attack
+from hormesis.data.bounds import Bounds, is_uniform
+from hormesis.data.samples import Samples, spelled_bounds
+from hormesis.data.trees import shape_of_rows
+from hormesis.settings.attacks import NONE, describe_attack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.validation import plain, plain_values
 from hormesis.stress.epsilon import EpsilonChoice
-from hormesis.stress.metrics import Metric
+from hormesis.stress.losses import cross_entropy
+from hormesis.stress.metric import Metric
 
 
 def question(
@@ -36,11 +40,11 @@ def question(
             "name": plain(samples.name),
             "samples": len(samples),
             "classes": samples.classes,
-            "shape": list(samples.inputs.shape[1:]),
-            "bounds": list(samples.bounds),
+            "shape": list(shape_of_rows(samples.inputs)),
+            **described_bounds(samples.bounds),
             "fingerprint": samples.fingerprint(),
         },
-        "attack": describe_attack(request.attack),
+        "attack": described_attack(request),
         "targets": asdict(request.targets),
         "sweep": request.sweep.described(),
         "performance": {
@@ -48,6 +52,21 @@ def question(
             "higher_is_better": metric.higher_is_better,
         },
     }
+
+
+def described_bounds(bounds: Bounds) -> dict[str, Any]:
+    """Return bounds as plain values: two numbers, or a hash of those that are no such pair."""
+    if is_uniform(bounds):
+        return {"bounds": [float(bound) for bound in bounds]}
+    return {"limits": hashlib.sha256(spelled_bounds(bounds).encode()).hexdigest()[:32]}
+
+
+def described_attack(request: AnalysisRequest) -> dict[str, Any]:
+    """Return the requested attack as plain values; the loss only if it is not the cross-entropy."""
+    attack = describe_attack(request.attack)
+    if request.attack.name != NONE and request.loss.name != cross_entropy.name:
+        attack["loss"] = plain(request.loss.name)
+    return attack
 
 
 def describe_base(means: Means, metric: Metric) -> dict[str, Any]:
@@ -104,7 +123,7 @@ def notes(
     means: Means,
     choice: EpsilonChoice | None,
     request: AnalysisRequest,
-    bounds: tuple[float, float],
+    bounds: Bounds,
 ) -> list[str]:
     """Return notes on the unfiltered network, in sentences.
 
@@ -134,9 +153,11 @@ def notes(
     return [text.format(**values) for text, holds in holding.items() if holds]
 
 
-def _magnitude(epsilon: float, bounds: tuple[float, float]) -> str:
+def _magnitude(epsilon: float, bounds: Bounds) -> str:
     """Return a magnitude in words; as a part of 255 only where inputs may be pixels."""
-    pixels = f" ({epsilon * 255:.3g}/255)" if tuple(bounds) == (0.0, 1.0) else ""
+    pixels = (
+        f" ({epsilon * 255:.3g}/255)" if is_uniform(bounds) and tuple(bounds) == (0.0, 1.0) else ""
+    )
     return f"ε = {epsilon:.4g} in input units{pixels}"
 
 

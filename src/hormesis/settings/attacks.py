@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from hormesis.errors import SettingError, unknown
 
-AUTO = "auto"
+AUTO, NONE = "auto", "none"
 
 
 def parse_epsilon(text: str) -> float | str:

@@ -28,6 +28,12 @@ class AnalysisRequest:
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values for the manifest.
+        loss: What the attack raises: a name, a ``Loss``, or a function of outputs and labels; None
+            takes the one that goes with the metric.
+        output: Which of the network's outputs is measured: its name, its place, a function of all
+            of them, ``"*"`` for all; None finds the logits.
+        bounds: Lowest and highest value of inputs; None takes 0 and 1, or what the data declare.
+        label: Key, column or place of the labels in data that are dictionaries, tables or tuples.
 
     Example:
         >>> AnalysisRequest(sweep=Sweep(thresholds=9)).sweep.thresholds
@@ -44,3 +50,7 @@ class AnalysisRequest:
     confirmation: Confirmation = Confirmation()
     name: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    loss: Any = None
+    output: Any = None
+    bounds: Any = None
+    label: str | int | None = None

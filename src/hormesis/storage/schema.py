@@ -25,7 +25,6 @@ from hormesis.storage.validation import (
     Range,
     Sentences,
     Shape,
-    Share,
     Text,
     Texts,
     Word,
@@ -61,7 +60,7 @@ class DataEntry(Entry, frozen=True):
 
     name: Text
     samples: Positive
-    classes: Positive
+    classes: Count
     fingerprint: Hash
     shape: Shape = field(default_factory=list)
     bounds: Range = (0.0, 1.0)
@@ -141,8 +140,8 @@ class ChosenEpsilon(Entry, frozen=True):
     """How ``auto`` chose the magnitude of the attack."""
 
     epsilon: Above0 = _NAN
-    clean: Share = _NAN
-    adversarial: Share = _NAN
+    clean: Number = _NAN
+    adversarial: Number = _NAN
     evaluations: Count = 0
     unharmed: bool = True
     chance: Number | None = None

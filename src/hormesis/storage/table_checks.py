@@ -251,7 +251,9 @@ def _disagreements(
     if samples is None:
         return
     data, sweep = manifest.question.data, manifest.question.sweep
-    if len(samples) != data.samples or samples["label"].to_numpy().max(initial=0) >= data.classes:
+    if len(samples) != data.samples or samples["label"].to_numpy().max(initial=0) >= max(
+        data.classes, 1
+    ):
         yield "it has other samples than it says"
     steps = int(cells["step"].to_numpy().max()) + 1 if len(cells) else sweep.thresholds
     if steps != sweep.thresholds or not set(cells["filter"]) <= set(sweep.filters):

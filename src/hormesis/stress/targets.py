@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from hormesis.errors import ModelError, SettingError
+from hormesis.models.adapter import AdaptedNetwork
 from hormesis.models.normalization import Normalized
 from hormesis.settings.choices import DEFAULT_KINDS
 from hormesis.settings.targets import Targets
@@ -129,8 +130,10 @@ def find_targets(
 
 
 def public_name(network: nn.Module, parameter: str) -> str:
-    """Return a parameter's name without the prefix of the normalisation wrapper."""
-    return parameter.removeprefix("network.") if isinstance(network, Normalized) else parameter
+    """Return a parameter's name without the prefixes of the wrappers of this package."""
+    while isinstance(network, AdaptedNetwork | Normalized):
+        network, parameter = network.network, parameter.removeprefix("network.")
+    return parameter
 
 
 def channel_axis(network: nn.Module, parameter: str) -> int:

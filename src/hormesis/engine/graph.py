@@ -149,6 +149,7 @@ def export(network: nn.Module, example: Tree) -> ExportedProgram:
         twin = copy.deepcopy(network)
     except EXPORT_ERRORS as error:
         raise NotExportable(f"it cannot be copied: {_line(error)}") from error
+    _return_only_logits(twin)
     with evaluation_mode(twin), torch.no_grad(), _plain_attention(), warnings.catch_warnings():
         # PyTorch warns of its own deprecated parts while it exports.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -164,6 +165,16 @@ def export(network: nn.Module, example: Tree) -> ExportedProgram:
         name = next(iter(mutated.values()))
         raise NotExportable(f"it changes its buffer {name!r} when it runs")
     return exported
+
+
+def _return_only_logits(twin: nn.Module) -> None:
+    """Let a network return the measured output alone; others, such as caches, may not export."""
+    forward = twin.forward
+
+    def picked(inputs: Tree) -> Tensor:
+        return pick_output(forward(inputs), None, count_rows(inputs))
+
+    twin.forward = picked
 
 
 @contextmanager
@@ -191,13 +202,12 @@ def _traced(network: nn.Module, rows: Tree) -> ExportedProgram:
     return exported.run_decompositions({})
 
 
-def lower(exported: ExportedProgram, network: nn.Module, example: Tree) -> Program:
+def lower(exported: ExportedProgram, network: nn.Module) -> Program:
     """Return the flat program of an exported network.
 
     Args:
         exported: What ``export`` returned, its graph rewritten or not.
         network: The network it came from, for the names of its parameters.
-        example: At least one sample, which shows where among the outputs the logits are.
     """
     builder = _Builder(_names(network))
     signature = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
@@ -209,7 +219,7 @@ def lower(exported: ExportedProgram, network: nn.Module, example: Tree) -> Progr
         elif node.op == "call_function" and not _is_statement(node):
             builder.call(node)
         elif node.op == "output":
-            result = pytree.tree_leaves(node.args)[_index_of_logits(network, example)]
+            (result,) = pytree.tree_leaves(node.args)
             relu = last_relu(result)
             before = None if relu is None else builder.slots[relu.all_input_nodes[0]]
             return builder.finish(builder.slots[result], before)
@@ -312,15 +322,6 @@ class _Builder:
 def schedule_of(call: Call) -> Schedule:
     """Return the schedule of one call, which frees nothing."""
     return Schedule(((call, ()),))
-
-
-@torch.no_grad()
-def _index_of_logits(network: nn.Module, example: Tree) -> int:
-    """Return which of the network's outputs, in the order of its structure, the logits are."""
-    with evaluation_mode(network):
-        output = network(example)
-    logits = pick_output(output, None, count_rows(example))
-    return [leaf is logits for leaf in pytree.tree_leaves(output)].index(True)
 
 
 def _useful(calls: Sequence[Call], output: int) -> set[int]:

@@ -63,12 +63,12 @@ def compile_network(
     _refuse_shared_memory(network)
     exported = export(network, example)
     flow = flow_of(exported)
-    literal = lower(exported, network, example) if adaptive_too else None
+    literal = lower(exported, network) if adaptive_too else None
     if fast and device_of_rows(example).type == "cpu":
         rewrite(exported)
     if dtype is not None:
         round_to(exported, dtype)
-    program = lower(exported, network, example)
+    program = lower(exported, network)
     moved = _rounding(program, network, example, _FAITHFUL if dtype is None else _ROUNDED)
     if literal is not None and adaptive.differentiates_as(
         network, literal, repeat_rows(example, 2)

@@ -63,8 +63,8 @@ with `hormesis.build_model`, and load its weights.
 def _inside(network: nn.Module) -> nn.Module:
     if isinstance(network, DataParallel | DistributedDataParallel):
         return network.module
-    inner = network._modules.get(_COMPILED)
-    return network if inner is None else inner
+    inner = getattr(network, _COMPILED, None)
+    return inner if isinstance(inner, nn.Module) else network
 
 
 def _refuse_closed(network: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -119,7 +120,9 @@ def _measure(
     block = block_of(measurer.samples, rows, first)
     removals = [measurer.removals[row] for row in chosen]
     block = doubled(block).to(measurer.device)
-    remeasured = plain.measure(network, removals, block, measurer.spec).head(count)
+    spec = measurer.spec
+    loop = partial(plain.measure, network) if spec.evaluation is None else measurer.engine.measure
+    remeasured = loop(removals, block, spec, lambda: None).head(count)
 
     def rows_of(values: Tensor) -> np.ndarray:
         return np.atleast_2d(values.to(torch.float32).cpu().numpy())

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hormesis.data.bounds import Bounds
+from hormesis.data.evaluation import Evaluation
 from hormesis.data.trees import Tree, count_rows, device_of_rows, move_to
 from hormesis.engine.plan import Removal
 from hormesis.settings.attacks import NONE, Attack
@@ -32,6 +33,7 @@ class MeasurementSpec:
             removals instead of the network itself: each sample with the next one in turn.
         precision: ``"exact"``, or ``"bf16"`` to compute in that data type, inexactly.
         loss: What the attack raises.
+        evaluation: Measures the samples in place of metric and attack, if there is one.
     """
 
     metric: Metric
@@ -43,6 +45,7 @@ class MeasurementSpec:
     surrogates: tuple[Removal, ...] = ()
     precision: str = "exact"
     loss: Loss = cross_entropy
+    evaluation: Evaluation | None = None
 
     @property
     def stressed(self) -> bool:

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hormesis.data.bounds import as_bounds
+from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from
 from hormesis.data.trees import move_to, select_rows
 from hormesis.engine.progress import Report
@@ -25,18 +27,20 @@ from hormesis.models.adapter import (
 from hormesis.models.checks import check_measurable
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_name
-from hormesis.models.networks import check_network, check_outputs
+from hormesis.models.networks import check_network, check_outputs, check_weights
 from hormesis.models.unwrapping import unwrapped
-from hormesis.settings.attacks import NONE
+from hormesis.settings.attacks import FGSM, NONE, Evaluated, NoAttack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.validation import plain_values
 from hormesis.stress.losses import as_loss, cross_entropy
 from hormesis.stress.metric import Metric
 from hormesis.stress.metrics import as_metric
 
+_FEW = 3  # samples that an evaluation is tried on
 _ROWS = 8  # samples for the check whether a network can be measured
 _BATCH = 128  # samples whose outputs are computed at a time
 PIXELS = (0.0, 1.0)
+ACCURACY = AnalysisRequest.metric  # what is measured unless the request says otherwise
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,13 @@ class Prepared:
         network: A network of one argument, whose output is one tensor.
         samples: The samples.
         request: The request; its metric is a ``Metric``, its loss a ``Loss``.
+        evaluation: Measures the samples in place of metric and attack, if there is one.
     """
 
     network: nn.Module
     samples: Samples
     request: AnalysisRequest
+    evaluation: Evaluation | None = None
 
 
 def prepare(network: object, data: Any, request: AnalysisRequest, report: Report) -> Prepared:  # noqa: ANN401
@@ -66,7 +72,10 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     Raises:
         HormesisError: One sentence on what cannot be measured.
     """
-    inner, metric = unwrapped(network), as_metric(request.metric)
+    inner = unwrapped(network)
+    if isinstance(data, Evaluation):
+        return prepare_evaluation(inner, data, request)
+    metric = as_metric(request.metric)
     loss = metric.loss if request.loss is None else as_loss(request.loss)
     check_output(request.output)
     request = replace(
@@ -86,6 +95,59 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
         samples = replace(samples, labels=own_outputs(adapted, samples), classes=0)
     _try(adapted, samples, few, request)
     return Prepared(adapted, samples, request)
+
+
+def prepare_evaluation(
+    network: nn.Module, evaluation: Evaluation, request: AnalysisRequest
+) -> Prepared:
+    """Return what is measured by a function of the user's: its samples are numbers.
+
+    Args:
+        network: The network, which only the function runs.
+        evaluation: The function.
+        request: The request, whose metric and attack the evaluation stands for.
+
+    Raises:
+        SettingError: If the request has a metric or an attack of its own.
+        DataError: If the function gives one sample two numbers.
+    """
+    if request.attack.name not in (NONE, FGSM.name) or request.metric != ACCURACY:
+        raise SettingError(
+            "Expected no `metric` and no `attack` beside a `hormesis.Evaluation`, which measures "
+            "and stresses the samples itself."
+        )
+    check_weights(network)
+    numbers = list(range(min(_FEW, evaluation.samples)))
+    with evaluation_mode(network):
+        for stressed in (False, True)[: 1 + evaluation.stressed]:
+            first = evaluation.measure(network, numbers, stressed=stressed)
+            again = evaluation.measure(network, numbers[1:], stressed=stressed)
+            if not np.allclose(first[1:], again, rtol=1e-3, atol=1e-6, equal_nan=True):
+                raise DataError(
+                    f"The evaluation {evaluation.name!r} gives two numbers to one sample: seed "
+                    "what is random by the number of the sample."
+                )
+    metric = Metric(
+        evaluation.name,
+        _no_metric,
+        higher_is_better=evaluation.higher_is_better,
+        binary=evaluation.binary,
+        chance=evaluation.chance,
+    )
+    samples = Samples(torch.arange(evaluation.samples), None, None, 0, evaluation.name)
+    request = replace(
+        request,
+        metric=metric,
+        loss=metric.loss,
+        attack=Evaluated() if evaluation.stressed else NoAttack(),
+        name=request.name or network_name(network),
+        origin=plain_values(dict(request.origin)),
+    )
+    return Prepared(network, samples, request, evaluation)
+
+
+def _no_metric(outputs: Any, labels: Any) -> Tensor:  # noqa: ANN401
+    raise AssertionError("an evaluation is not measured by a metric")
 
 
 def read_data(data: Any, request: AnalysisRequest, report: Report) -> Samples:  # noqa: ANN401

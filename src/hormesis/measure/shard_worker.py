@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
 from hormesis.engine.engines import choose_engine
+from hormesis.engine.evaluated import evaluation_engine
 from hormesis.engine.memory import allot_memory, footprint, most_samples, room
 from hormesis.engine.outcomes import MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
@@ -88,6 +89,9 @@ def make_measurer(
         SettingError: If not even two samples fit at a time.
     """
     device = device_of(network)
+    if spec.evaluation is not None:  # the user's function sees to its own memory
+        engine = evaluation_engine(network, spec.evaluation)
+        return ShardMeasurer(engine, samples, removals, spec, max(shard, 2), torch.device("cpu"))
     few = block_of(samples, slice(0, 2), 0).to(device)
     engine = choose_engine(network, few.inputs, execution, spec)
     needs = footprint(engine.measure, removals, few, spec)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hormesis.analysis.scores import plain_scoring
+from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, randomize_order
 from hormesis.data.sampling import random_order
 from hormesis.data.trees import move_to, select_rows
@@ -58,6 +59,7 @@ class StudyPlan:
         samples: In the order of the study.
         plan: Targets, cells and removals.
         question: The request as plain values; studies with equal questions have equal results.
+        evaluation: Measures the samples in place of metric and attack, if there is one.
     """
 
     request: AnalysisRequest
@@ -65,6 +67,7 @@ class StudyPlan:
     samples: Samples
     plan: Plan
     question: Mapping[str, Any]
+    evaluation: Evaluation | None = None
 
     def with_attack(self, attack: Attack) -> "StudyPlan":
         """Return the plan with the attack as it is run; the question does not change."""
@@ -82,6 +85,7 @@ class StudyPlan:
             seed=sweep.seed,
             precision=sweep.precision,
             loss=self.request.loss,
+            evaluation=self.evaluation,
         )
 
     @cached_property

@@ -148,7 +148,7 @@ def check_outputs(network: nn.Module, inputs: Tree) -> None:
     Example:
         >>> check_outputs(nn.Linear(4, 2), torch.zeros(2, 4))
     """
-    _check_weights(network)
+    check_weights(network)
     outputs = pick_output(_outputs(network, inputs), None, count_rows(inputs))
     if not bool(outputs.isfinite().all()):
         raise ModelError(
@@ -177,7 +177,7 @@ def check_network(network: nn.Module, inputs: Tree, classes: int) -> None:
         Traceback (most recent call last):
         hormesis.errors.ModelError: The network has 2 output(s) and the data have 3 classes: ...
     """
-    _check_weights(network)
+    check_weights(network)
     logits = logits_of(_outputs(network, inputs))
     if len(logits) != count_rows(inputs):
         raise ModelError(
@@ -313,7 +313,12 @@ def _build_failure(name: str, size: tuple[int, int] | None, error: BaseException
     return f"Cannot build {name!r}{inputs}: {_first_line(error)}"
 
 
-def _check_weights(network: nn.Module) -> None:
+def check_weights(network: nn.Module) -> None:
+    """Refuse a network whose parameters hold no values, or some that are not finite.
+
+    Raises:
+        ModelError: Naming the parameter or buffer.
+    """
     for name, value in network.named_parameters():
         if is_lazy(value) or value.is_meta:
             raise ModelError(

@@ -38,6 +38,11 @@ class MeasurementSpec:
     surrogates: tuple[Removal, ...] = ()
     precision: str = "exact"
 
+    @property
+    def stressed(self) -> bool:
+        """Whether there are perturbed samples; if not, what belongs to them is zero, never idle."""
+        return self.attack.name != "none"
+
 
 @dataclass(frozen=True)
 class Block:

@@ -74,16 +74,34 @@ def measure(
 def _both(
     network: nn.Module, block: Block, adversarial: Tensor, spec: MeasurementSpec
 ) -> tuple[Tensor, ...]:
-    """Return the logits of clean and of perturbed samples, or of the latter alone."""
-    inputs = (block.inputs, adversarial) if spec.clean else (adversarial,)
-    return tuple(_logits(network, part) for part in inputs)
+    """Return the logits of clean and of perturbed samples, or of one of them alone."""
+    return tuple(_logits(network, part) for part in measured_inputs(block, adversarial, spec))
+
+
+def measured_inputs(block: Block, perturbed: Tensor, spec: MeasurementSpec) -> tuple[Tensor, ...]:
+    """Return the inputs that are measured: clean and perturbed ones, or one of them alone."""
+    if not spec.stressed:
+        return (block.inputs,)
+    return (block.inputs, perturbed) if spec.clean else (perturbed,)
 
 
 def _score(
     logits: tuple[Tensor, ...], block: Block, spec: MeasurementSpec
 ) -> tuple[Tensor, Tensor]:
-    scores = [spec.metric.measure(part, block.labels) for part in logits]
-    return (scores[0] if spec.clean else torch.zeros_like(scores[-1])), scores[-1]
+    return both_scores([spec.metric.measure(part, block.labels) for part in logits], spec)
+
+
+def both_scores(scores: Sequence[Tensor], spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
+    """Return clean and adversarial performance, of which zero is what was not measured.
+
+    Args:
+        scores: Of ``measured_inputs``, in their order.
+        spec: What was measured.
+    """
+    if len(scores) == 2:
+        return scores[0], scores[1]
+    nothing = torch.zeros_like(scores[0])
+    return (nothing, scores[0]) if spec.stressed else (scores[0], nothing)
 
 
 def attack_block(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
@@ -94,6 +112,9 @@ def attack_block(network: nn.Module, block: Block, spec: MeasurementSpec) -> tup
         block: The samples.
         spec: The attack.
     """
+    if not spec.stressed:
+        nowhere = torch.zeros(2, len(block.labels), dtype=torch.bool, device=block.inputs.device)
+        return block.inputs, nowhere
     if not spec.surrogates:
         return _perturb(network, block, spec)
     answers = []

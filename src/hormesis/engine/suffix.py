@@ -133,8 +133,7 @@ class _BlockMeasurement:
         self.program, self.network, self.spec = program, network, spec
         with recheck.exclusive_access(network):
             attacked, self.idle = plain.attack_block(network, block, spec)
-        clean = [block.inputs] if spec.clean else []
-        self.parts = (*clean, attacked)
+        self.parts = plain.measured_inputs(block, attacked, spec)
         self.inputs = torch.cat(self.parts)
         self.labels = torch.cat([block.labels] * len(self.parts))
         self.answer = run_program(program, self.inputs)
@@ -182,7 +181,7 @@ class _BlockMeasurement:
             metric.measure(part, labels)
             for part, labels in zip(logits.chunk(count), self.labels.chunk(count), strict=True)
         ]
-        return (scores[0] if count == 2 else torch.zeros_like(scores[-1])), scores[-1]
+        return plain.both_scores(scores, self.spec)
 
 
 def _refuse_shared_memory(network: nn.Module) -> None:

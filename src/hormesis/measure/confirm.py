@@ -59,9 +59,14 @@ def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
 
     Args:
         study: A finished study.
-        confirmation: How to test them; no claims are left if the study was confirmed this way.
+        confirmation: How to test them; no claims are left if the study was confirmed this way, or
+            has no attack.
     """
-    if confirmation.when == NEVER or _key(study, confirmation) == _last_key(study):
+    if (
+        not study.stressed
+        or confirmation.when == NEVER
+        or _key(study, confirmation) == _last_key(study)
+    ):
         return []
     unconfirmed = replace(study, confirmation=None)
     scores = unconfirmed.scores_with(claim_scoring(study.scoring))

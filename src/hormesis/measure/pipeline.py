@@ -40,7 +40,7 @@ from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_name
 from hormesis.models.networks import check_network
 from hormesis.results.study import Study, load_study
-from hormesis.settings.attacks import FGSM, Attack
+from hormesis.settings.attacks import FGSM, Attack, as_attack
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest
@@ -62,7 +62,7 @@ def analyze(
     network: nn.Module,
     data: Any,  # noqa: ANN401
     *,
-    attack: Attack = FGSM(),
+    attack: Attack | None = FGSM(),
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
@@ -82,7 +82,7 @@ def analyze(
         data: ``(inputs, labels)``, a ``Dataset``, a ``DataLoader`` or ``Samples``; inputs between 0
             and 1 unless ``samples_from`` declares other bounds. Normalisation belongs into the
             network, see ``normalized``.
-        attack: The adversary, ``FGSM`` or ``PGD``.
+        attack: The adversary, ``FGSM`` or ``PGD``; None measures clean samples alone.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: Base, reference and tolerance; ``Study.scores_with`` can change them afterwards.
@@ -115,7 +115,7 @@ def analyze(
         ['1.weight']
     """
     request = AnalysisRequest(
-        attack=attack,
+        attack=as_attack(attack),
         targets=targets,
         sweep=sweep,
         scoring=scoring,
@@ -224,6 +224,8 @@ class _Analysis:
 
     def _confirm(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
         """Return the study with its claims tested, as far as requested."""
+        if not study.stressed:
+            return study
         epsilon = study.metadata.attack.epsilon
         planned = self.planned.with_attack(replace(self.planned.request.attack, epsilon=epsilon))
         return confirm_claims(study, planned, self.report, check)
@@ -297,6 +299,7 @@ def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
         higher_is_better=request.metric.higher_is_better,
         chance=draft.manifest.get("chance"),
         chosen=chose(draft.manifest["attack"], request.metric.name),
+        stressed=planned.spec.stressed,
     )
 
 

@@ -140,7 +140,7 @@ def make_draft(
     attack = describe_attack(request.attack, choice and asdict(choice))
     removals = removal_table(plan)
     chance = request.metric.chance_on(planned.samples.labels.numpy())
-    magnitude = {"epsilon": attack["epsilon"]}
+    magnitude = {"epsilon": attack.get("epsilon")}  # the question has the rest
     entries = {
         "study": study_identity(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,

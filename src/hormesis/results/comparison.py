@@ -15,7 +15,7 @@ from hormesis.analysis.evidence import is_base_masked
 from hormesis.analysis.matching import check_matching, match_targets
 from hormesis.analysis.pooling import pool_runs
 from hormesis.analysis.readings import count_readings
-from hormesis.analysis.scores import COMBINED
+from hormesis.analysis.scores import COMBINED, main_score, measured_scores
 from hormesis.analysis.verdicts import ATTACKED, Evidence, combine_classes
 from hormesis.errors import SettingError, StudyError
 from hormesis.results.comparability import (
@@ -42,7 +42,7 @@ class Comparison:
         over: What varies: ``epochs``, ``data``, ``models`` or ``seeds``.
         studies: One row per study: ``study`` (its label), ``model``, ``data``, ``epoch``, ``seed``,
             ``samples``, ``clean``, ``adversarial``, ``epsilon``, ``mark`` (a note), ``beside`` (the
-            other reading of the adversarial scores).
+            other reading of the adversarial scores, or of the clean ones without an attack).
         matching: ``study``, ``target``, ``match``.
         scores: Of the matched targets, with intervals; see ``comparison_tables.comparison_scores``.
         paths: Classes of each target over the studies, and whether they stay the same.
@@ -79,6 +79,22 @@ class Comparison:
     pooled: pd.DataFrame
     scoring: Scoring
     notes: tuple[str, ...]
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores that are compared: those that every study has."""
+        return tuple(dict.fromkeys(self.scores["score"].tolist()))
+
+    @property
+    def main_score(self) -> str:
+        """The score to show where one has to do: the adversarial one, or else the clean one."""
+        return main_score(stressed=len(self.score_names) > 1)
+
+    @property
+    def figures(self) -> list[str]:
+        """The columns of ``studies`` about the unfiltered networks and the attack, if known."""
+        names = ("clean", "adversarial", "epsilon")
+        return [name for name in names if not self.studies[name].isna().to_numpy().all()]
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -158,10 +174,17 @@ def compare(
     )
     matches = list(dict.fromkeys(matching["match"]))
     own = loaded[0].scoring
-    descriptions["beside"] = [count_readings(study.readings, filter_name) for study in loaded]
+    stressed = all(study.stressed for study in loaded)
+    descriptions["beside"] = [
+        count_readings(study.readings, filter_name, main_score(stressed=stressed))
+        for study in loaded
+    ]
     scores = tables.comparison_scores(matches, matched, own)
+    scores = measured_scores(scores, stressed=stressed)
     pairs = tables.study_pairs(len(matched), ordered=over == "epochs")
     changed = tables.score_changes(matches, matched, pairs, own)
+    changed = measured_scores(changed, stressed=stressed)
+    pooled = _pool_groups(matches, matched, descriptions, over, group_by, own)
     correlations, agreement = tables.agreement_tables(
         scores, list(descriptions["study"]), own.level
     )
@@ -174,7 +197,7 @@ def compare(
         changes=tables.rank_changes(changed, own.level),
         pairs=correlations,
         agreement=agreement,
-        pooled=_pool_groups(matches, matched, descriptions, over, group_by, own),
+        pooled=measured_scores(pooled, stressed=stressed) if len(pooled) else pooled,
         scoring=own,
         notes=tuple(notes)
         + _unmatched_note(loaded, matching)
@@ -309,7 +332,7 @@ def _evidence(
     confirmed = {
         (match, label, score): combine_classes([str(own.loc[(target, score)]) for target in group])
         for match, group in groups.items()
-        for score in ATTACKED
+        for score in (ATTACKED if study.stressed else ())
     }
     return Evidence(study.at_chance, is_base_masked(study), None, confirmed)
 

@@ -41,7 +41,8 @@ class Comparison:
     Args:
         over: What varies: ``epochs``, ``data``, ``models`` or ``seeds``.
         studies: One row per study: ``study`` (its label), ``model``, ``data``, ``epoch``, ``seed``,
-            ``samples``, ``clean``, ``adversarial``, ``epsilon``, ``mark`` (a note), ``beside`` (the
+            ``samples``, ``clean``, ``adversarial`` and ``epsilon`` (unless no study has an attack),
+            ``mark`` (a note), ``beside`` (the
             other reading of the adversarial scores, or of the clean ones without an attack).
         matching: ``study``, ``target``, ``match``.
         scores: Of the matched targets, with intervals; see ``comparison_tables.comparison_scores``.
@@ -94,7 +95,7 @@ class Comparison:
     def figures(self) -> list[str]:
         """The columns of ``studies`` about the unfiltered networks and the attack, if known."""
         names = ("clean", "adversarial", "epsilon")
-        return [name for name in names if not self.studies[name].isna().to_numpy().all()]
+        return [name for name in names if name in self.studies]
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -179,6 +180,8 @@ def compare(
         count_readings(study.readings, filter_name, main_score(stressed=stressed))
         for study in loaded
     ]
+    if not any(study.stressed for study in loaded):
+        descriptions = descriptions.drop(columns=["adversarial", "epsilon"])
     scores = tables.comparison_scores(matches, matched, own)
     scores = measured_scores(scores, stressed=stressed)
     pairs = tables.study_pairs(len(matched), ordered=over == "epochs")

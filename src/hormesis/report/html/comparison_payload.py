@@ -7,11 +7,11 @@ import pandas as pd
 from hormesis.analysis.classes import CLASSES
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.views.comparison_text import (
-    LEGEND,
     POOLED,
     agreement_lines,
     beside_line,
     invariants,
+    legend_line,
 )
 from hormesis.report.views.numbers import finite_numbers
 from hormesis.report.views.sources import ReportSources
@@ -98,7 +98,7 @@ def _tables(comparison: Comparison, sources: ReportSources) -> dict[str, Any]:
         "paths": _paths(comparison, shown),
         "pooled": _pooled_groups(comparison, shown),
         "pooled_says": f"{POOLED} {100 * comparison.scoring.level:g} % each, by Student's t.",
-        "legend": LEGEND,
+        "legend": legend_line(comparison),
         "lines": [
             " ".join(line.split())
             for line in [*invariants(comparison), *agreement_lines(comparison)]

@@ -9,11 +9,11 @@ from rich.text import Text
 from hormesis.analysis.classes import CLASSES, UNDEFINED
 from hormesis.report.text.console import console as terminal
 from hormesis.report.views.comparison_text import (
-    LEGEND,
     POOLED,
     agreement_lines,
     beside_line,
     invariants,
+    legend_line,
 )
 from hormesis.results.comparison import Comparison
 
@@ -42,7 +42,7 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
         console.print(_matching(comparison))
     console.print()
     console.print(_paths(comparison, score))
-    console.print(Text(LEGEND, style="dim"))
+    console.print(Text(legend_line(comparison), style="dim"))
     console.print()
     for line in [*invariants(comparison), *agreement_lines(comparison)]:
         console.print(Text(line))

@@ -6,13 +6,18 @@ from hormesis.analysis.classes import IMPROVING, legend
 from hormesis.analysis.readings import MEANINGS, other_reading
 from hormesis.results.comparison import Comparison
 
-LEGEND = f"{legend(IMPROVING)}; lower case: by the estimate alone; - undefined"
 
 POOLED = (
     "Intervals of the mean over runs: between runs, for other trainings on these samples; "
     "sampling, for these very runs on other samples; both, for other trainings on other samples, "
     "which the class of the mean goes by."
 )
+
+
+def legend_line(comparison: Comparison) -> str:
+    """Return what the letters in paths of classes mean."""
+    classes = IMPROVING if "adversarial" in comparison.score_names else ()
+    return f"{legend(classes)}; lower case: by the estimate alone; - undefined"
 
 
 def beside_line(comparison: Comparison) -> str:

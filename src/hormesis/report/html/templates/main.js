@@ -31,7 +31,7 @@ function head() {
         : "");
     standfirst.textContent = data.headline;
     clear(lead).append(
-      el("b", {}, data.attack),
+      el("b", {}, capital(data.attack)),
       data.adversary ? ", " + data.adversary + " adversary. " : ". ",
       measured < planned
         ? count(measured) + " of " + count(planned) + " samples. "

@@ -147,7 +147,8 @@ def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
     """Return a table that describes each study, one row per study.
 
     Columns ``model``, ``data``, ``epoch``, ``seed`` (of the training, if known),
-    ``samples``, ``clean``, ``adversarial``, ``epsilon`` and ``mark``.
+    ``samples``, ``clean``, ``adversarial`` and ``epsilon`` (unless no study has an attack), and
+    ``mark``.
     """
     rows = []
     for study in studies:
@@ -167,6 +168,8 @@ def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
+    if not any(study.stressed for study in studies):
+        table = table.drop(columns=["adversarial", "epsilon"])
     return table.astype({"epoch": "Int64", "seed": "Int64"})
 
 

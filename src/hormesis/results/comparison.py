@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -176,17 +177,14 @@ def compare(
     matches = list(dict.fromkeys(matching["match"]))
     own = loaded[0].scoring
     stressed = all(study.stressed for study in loaded)
+    score = main_score(stressed=stressed)
     descriptions["beside"] = [
-        count_readings(study.readings, filter_name, main_score(stressed=stressed))
-        for study in loaded
+        count_readings(study.readings, filter_name, score) for study in loaded
     ]
-    if not any(study.stressed for study in loaded):
-        descriptions = descriptions.drop(columns=["adversarial", "epsilon"])
-    scores = tables.comparison_scores(matches, matched, own)
-    scores = measured_scores(scores, stressed=stressed)
+    measured = partial(measured_scores, stressed=stressed)
+    scores = measured(tables.comparison_scores(matches, matched, own))
     pairs = tables.study_pairs(len(matched), ordered=over == "epochs")
-    changed = tables.score_changes(matches, matched, pairs, own)
-    changed = measured_scores(changed, stressed=stressed)
+    changed = measured(tables.score_changes(matches, matched, pairs, own))
     pooled = _pool_groups(matches, matched, descriptions, over, group_by, own)
     correlations, agreement = tables.agreement_tables(
         scores, list(descriptions["study"]), own.level
@@ -200,7 +198,7 @@ def compare(
         changes=tables.rank_changes(changed, own.level),
         pairs=correlations,
         agreement=agreement,
-        pooled=measured_scores(pooled, stressed=stressed) if len(pooled) else pooled,
+        pooled=measured(pooled) if len(pooled) else pooled,
         scoring=own,
         notes=tuple(notes)
         + _unmatched_note(loaded, matching)

@@ -41,8 +41,6 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
     question, base = study.metadata.question, study.base
     planned = question.data.samples
     chosen = extreme_targets(study, MOST_TARGETS)
-    table = study.targets.set_index("target").loc[chosen]
-    bases = [study.group_of[name].base for name in chosen]
     picture = network_picture(study)
     positions = {name: number for number, name in enumerate(chosen)}
     return {
@@ -70,16 +68,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "headline": counts_sentence(study),
         "findings": findings(study),
         "counts": _counts(study),
-        "targets": {
-            "name": chosen,
-            "kind": table["kind"].tolist(),
-            "shape": table["shape"].tolist(),
-            "size": table["size"].astype(int).tolist(),
-            **{
-                kind: rounded_numbers(getattr(base_of, kind) for base_of in bases)
-                for kind in unfiltered(study)
-            },
-        },
+        "targets": _targets(study, chosen),
         "scores": _scores(study, chosen),
         "beside": other_reading(study.scoring),
         "network": {
@@ -98,6 +87,25 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "facts": facts(study),
         "command": command(study),
         "untested": [[*row, names[:_NAMED]] for *row, names in untested_parameters(study)],
+    }
+
+
+def _targets(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
+    """Return what the targets are, and the performance of the unfiltered network on their samples.
+
+    Without an attack there is no adversarial one.
+    """
+    table = study.targets.set_index("target").loc[list(chosen)]
+    bases = [study.group_of[name].base for name in chosen]
+    return {
+        "name": list(chosen),
+        "kind": table["kind"].tolist(),
+        "shape": table["shape"].tolist(),
+        "size": table["size"].astype(int).tolist(),
+        **{
+            kind: rounded_numbers(getattr(base, kind) for base in bases)
+            for kind in unfiltered(study)
+        },
     }
 
 

@@ -31,7 +31,7 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     """Draw layers in the order in which data reach them: size as height, class as colour and hatch.
 
     The bars have the class of the adversarial score, the strips below those of all three scores;
-    without an attack there is the clean score alone, and no strip.
+    without an attack, both have that of the clean score.
 
     Args:
         study: Any study.

@@ -41,13 +41,7 @@ function table() {
     more,
   );
   const fill = () => {
-    const names = scoreNames();
-    if (head.dataset.scores !== names.join()) {
-      head.dataset.scores = names.join(); // whoever sorts by a heading keeps the focus
-      const columns = [...COLUMNS, ...names.map((score) => [score, score])];
-      clear(head).append(...columns.map(([key, text]) => headCell(key, text, fill)));
-      if (!columns.some(([key]) => key === order.column)) order.column = "place";
-    }
+    fillHead(head, fill);
     const data = study(),
       indices = sortedIndices(data);
     caption.textContent = captionOf(data);
@@ -72,6 +66,16 @@ const COLUMNS = [
   ["name", "layer"],
   ["size", "weights"],
 ];
+
+// Make the headings anew for other scores only: whoever sorts by one keeps the focus.
+function fillHead(head, fill) {
+  const names = scoreNames();
+  if (head.dataset.scores === names.join()) return;
+  head.dataset.scores = names.join();
+  const columns = [...COLUMNS, ...names.map((score) => [score, score])];
+  clear(head).append(...columns.map(([key, text]) => headCell(key, text, fill)));
+  if (!columns.some(([key]) => key === order.column)) order.column = "place";
+}
 
 // A heading that sorts the table by its column, and the other way round when it is pressed again.
 function headCell(key, text, fill) {

@@ -11,7 +11,7 @@ from hormesis.data.bounds import Bounds
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.trees import Tree, count_rows, device_of_rows, move_to
 from hormesis.engine.plan import Removal
-from hormesis.settings.attacks import NONE, Attack
+from hormesis.settings.attacks import Attack, NoAttack
 from hormesis.stress.losses import Loss, cross_entropy
 from hormesis.stress.metric import Metric
 
@@ -50,7 +50,7 @@ class MeasurementSpec:
     @property
     def stressed(self) -> bool:
         """Whether perturbed samples are measured."""
-        return self.attack.name != NONE
+        return self.attack.name != NoAttack.name
 
     def pair(self, scores: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the scores of clean and of perturbed samples; zeros for those not measured.

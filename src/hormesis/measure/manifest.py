@@ -14,7 +14,7 @@ from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.bounds import Bounds, is_uniform
 from hormesis.data.samples import Samples, spelled_bounds
 from hormesis.data.trees import shape_of_rows
-from hormesis.settings.attacks import NONE, describe_attack
+from hormesis.settings.attacks import NoAttack, describe_attack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.validation import plain, plain_values
@@ -64,7 +64,7 @@ def described_bounds(bounds: Bounds) -> dict[str, Any]:
 def described_attack(request: AnalysisRequest) -> dict[str, Any]:
     """Return the requested attack as plain values; the loss only if it is not the cross-entropy."""
     attack = describe_attack(request.attack)
-    if request.attack.name != NONE and request.loss.name != cross_entropy.name:
+    if request.attack.name != NoAttack.name and request.loss.name != cross_entropy.name:
         attack["loss"] = plain(request.loss.name)
     return attack
 
@@ -72,12 +72,7 @@ def described_attack(request: AnalysisRequest) -> dict[str, Any]:
 def describe_base(means: Means, metric: Metric) -> dict[str, Any]:
     """Return the performance of the unfiltered network as plain values."""
     return {
-        "clean": float(means.of("base_clean")),
-        "adversarial": float(means.of("base_adversarial")),
-        "higher_is_better": metric.higher_is_better,
-        "samples": means.samples,
-        "clean_error": means.error_of("base_clean"),
-        "adversarial_error": means.error_of("base_adversarial"),
+        **means.described_base(higher_is_better=metric.higher_is_better),
         **_idle(means),
     }
 
@@ -97,6 +92,9 @@ _UNHARMED = (
 _NO_CLEAN = (
     "The unfiltered network's clean {name} is zero, so that clean and difference scores are "
     "undefined."
+)
+_NO_CLEAN_SCORE = (
+    "The unfiltered network's clean {name} is zero, so that clean scores are undefined."
 )
 _FLOORED = (
     "The attack floors the network: its adversarial {name} is zero, so that adversarial and "
@@ -134,11 +132,13 @@ def notes(
         bounds: Lowest and highest value of an input.
     """
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
+    stressed = request.attack.name != NoAttack.name  # else `adversarial` is NaN
     idle = _idle(means)
     masked = bool(idle) and is_masked(*idle.values())
     holding = {
         _UNHARMED: choice is not None and choice.unharmed,
-        _NO_CLEAN: clean == 0,
+        _NO_CLEAN: stressed and clean == 0,
+        _NO_CLEAN_SCORE: not stressed and clean == 0,
         _FLOORED: adversarial == 0,
         _NEGATIVE: clean < 0 or adversarial < 0,
         _MASKED: masked,
@@ -146,7 +146,7 @@ def notes(
     }
     values = {
         "name": request.metric.name,
-        "magnitude": _magnitude(float(request.attack.epsilon), bounds),
+        "magnitude": "" if choice is None else _magnitude(choice.epsilon, bounds),
         "choice": choice,
         "idle": idle,
     }

@@ -39,7 +39,7 @@ from hormesis.measure.study_writer import (
 from hormesis.models.devices import strict_arithmetic
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.results.study import Study, load_study
-from hormesis.settings.attacks import FGSM, Attack
+from hormesis.settings.attacks import FGSM, Attack, as_attack
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest
@@ -60,7 +60,7 @@ def analyze(
     network: nn.Module,
     data: Any,  # noqa: ANN401
     *,
-    attack: Attack = FGSM(),
+    attack: Attack | None = FGSM(),
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
@@ -85,7 +85,7 @@ def analyze(
         data: ``(inputs, labels)``, the inputs a tensor, a tuple or a dictionary; a dictionary or
             table with labels, a ``Dataset``, a ``DataLoader`` or ``Samples``, see
             ``samples_from``. Normalisation belongs into the network, see ``normalized``.
-        attack: The adversary, ``FGSM`` or ``PGD``.
+        attack: The adversary, ``FGSM`` or ``PGD``; None measures clean samples alone.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: Base, reference and tolerance; ``Study.scores_with`` can change them afterwards.
@@ -125,7 +125,7 @@ def analyze(
         ['1.weight']
     """
     request = AnalysisRequest(
-        attack=attack,
+        attack=as_attack(attack),
         targets=targets,
         sweep=sweep,
         scoring=scoring,
@@ -228,6 +228,8 @@ class _Analysis:
 
     def _confirm(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
         """Return the study with its claims tested, as far as requested."""
+        if not study.stressed:
+            return study
         epsilon = study.metadata.attack.epsilon
         planned = self.planned.with_attack(replace(self.planned.request.attack, epsilon=epsilon))
         return confirm_claims(study, planned, self.report, check)
@@ -301,6 +303,7 @@ def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
         higher_is_better=request.metric.higher_is_better,
         chance=draft.manifest.get("chance"),
         chosen=chose(draft.manifest["attack"], request.metric.name),
+        stressed=planned.spec.stressed,
     )
 
 

@@ -29,7 +29,7 @@ from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_name
 from hormesis.models.networks import check_network, check_outputs, check_weights
 from hormesis.models.unwrapping import unwrapped
-from hormesis.settings.attacks import FGSM, NONE, Evaluated, NoAttack
+from hormesis.settings.attacks import FGSM, Evaluated, NoAttack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.validation import plain_values
 from hormesis.stress.losses import as_loss, cross_entropy
@@ -111,7 +111,7 @@ def prepare_evaluation(
         SettingError: If the request has a metric or an attack of its own.
         DataError: If the function gives one sample two numbers.
     """
-    if request.attack.name not in (NONE, FGSM.name) or request.metric != ACCURACY:
+    if request.attack.name not in (NoAttack.name, FGSM.name) or request.metric != ACCURACY:
         raise SettingError(
             "Expected no `metric` and no `attack` beside a `hormesis.Evaluation`, which measures "
             "and stresses the samples itself."
@@ -162,7 +162,7 @@ def read_data(data: Any, request: AnalysisRequest, report: Report) -> Samples:  
         if request.bounds is None:
             return data
         return replace(data, bounds=as_bounds(request.bounds, data.inputs))
-    if request.bounds is not None or request.attack.name != NONE:
+    if request.bounds is not None or request.attack.name != NoAttack.name:
         return read(bounds=PIXELS if request.bounds is None else request.bounds, progress=show)
     unbounded = read(bounds=None, progress=show)
     try:
@@ -175,7 +175,7 @@ def _check(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequ
     """Refuse a network that does not fit the samples, or mixes them."""
     metric: Metric = request.metric
     two = select_rows(few, slice(0, 2))
-    attacked = request.attack.name != NONE and request.loss.name == cross_entropy.name
+    attacked = request.attack.name != NoAttack.name and request.loss.name == cross_entropy.name
     if samples.classes and not metric.decides and (metric.rank or attacked):
         check_network(network, two, samples.classes)
     else:
@@ -223,7 +223,7 @@ def _try(network: nn.Module, samples: Samples, few: Any, request: AnalysisReques
         ("metric", partial(request.metric.measure, outputs, labels)),
         ("loss", partial(request.loss.measure, outputs, labels)),
     ):
-        if noun == "loss" and request.attack.name == NONE:
+        if noun == "loss" and request.attack.name == NoAttack.name:
             continue
         name = getattr(request, noun).name
         try:

@@ -162,7 +162,7 @@ def make_draft(
     attack = describe_attack(request.attack, choice and choice.described())
     removals = removal_table(plan)
     chance = request.metric.chance_on(label_array(planned.samples))
-    magnitude = {"epsilon": attack["epsilon"]}
+    magnitude = {"epsilon": attack.get("epsilon")}  # the question has the rest
     entries = {
         "study": study_identity(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,

@@ -10,7 +10,7 @@ from hormesis.data.samples import Samples
 from hormesis.engine.controls import control_names
 from hormesis.engine.dataflow import Flow, flow_between_targets
 from hormesis.engine.plan import Plan
-from hormesis.stress.targets import Target
+from hormesis.stress.parts import Target
 
 
 def cell_table(plan: Plan) -> pd.DataFrame:

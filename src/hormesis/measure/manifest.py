@@ -1,7 +1,6 @@
 """Entries of a study's manifest: the question, the unfiltered network, and notes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def question(
             "fingerprint": samples.fingerprint(),
         },
         "attack": describe_attack(request.attack),
-        "targets": asdict(request.targets),
+        "targets": request.targets.described(),
         "sweep": request.sweep.described(),
         "performance": {
             "name": plain(metric.name),

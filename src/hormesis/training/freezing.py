@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hormesis.errors import ModelError, TrainingError
 from hormesis.models.normalization import Normalized
-from hormesis.stress.targets import channel_axis
+from hormesis.stress.kinds import channel_axis
 from hormesis.training.trainable_masks import TrainableMask
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hormesis.settings.execution import Execution
     from hormesis.settings.scoring import Scoring
     from hormesis.settings.sweep import Sweep
-    from hormesis.settings.targets import Targets
+    from hormesis.settings.targets import Targets, part
     from hormesis.stress.metrics import Metric
     from hormesis.training.callback import SelectiveTraining
     from hormesis.training.config import DataConfig, Recipe, TrainerConfig
@@ -58,6 +58,7 @@ _HOMES = {
     "Scoring": "settings.scoring",
     "Sweep": "settings.sweep",
     "Targets": "settings.targets",
+    "part": "settings.targets",
     "FGSM": "settings.attacks",
     "PGD": "settings.attacks",
     "Metric": "stress.metrics",
@@ -122,6 +123,7 @@ __all__ = [
     "load_series",
     "load_study",
     "normalized",
+    "part",
     "retrain",
     "retrain_with_controls",
     "samples_from",

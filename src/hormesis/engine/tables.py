@@ -51,9 +51,13 @@ def removal_table(plan: Plan) -> pd.DataFrame:
 
 
 def target_table(plan: Plan) -> pd.DataFrame:
-    """Return the targets of a plan, one row each, with what is not tested and why."""
+    """Return the targets of a plan, one row each, with what is not tested and why.
+
+    Column ``axis``, where the output channels of a parameter lie, is there only if channels were
+    split by the use of a parameter; it is -1 where the module tells, or nothing was split.
+    """
     targets = plan.targets
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "target": [target.name for target in targets],
             "kind": [target.kind for target in targets],
@@ -66,6 +70,12 @@ def target_table(plan: Plan) -> pd.DataFrame:
             "reason": [target.reason for target in targets],
         }
     )
+    channels = [target for target in targets if target.parts[0].slices is None]
+    if any(target.axis is not None and target.parts[0].axis is not None for target in channels):
+        # No module tells it, and freezing has no input that would.
+        axes = [target.parts[0].axis if target.axis is not None else None for target in targets]
+        table["axis"] = [-1 if axis is None else axis for axis in axes]
+    return table
 
 
 def flow_entry(flow: Flow, targets: Sequence[Target]) -> dict[str, Any]:
@@ -74,11 +84,12 @@ def flow_entry(flow: Flow, targets: Sequence[Target]) -> dict[str, Any]:
     Args:
         flow: Of the whole network.
         targets: What was swept is part of it, a channel by its parameter; the rest is passed by.
+            Groups are not: the data may pass a group several times, with others in between.
     """
     names = {
         part.parameter: target.name if part.index is None else target.name.rpartition("[")[0]
         for target in targets
-        if target.tested and target.kind != "global"
+        if target.tested and target.kind not in ("global", "group")
         for part in target.parts
     }
     nodes = flow_between_targets(flow, names)

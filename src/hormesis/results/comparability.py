@@ -13,7 +13,7 @@ ALLOWED = "different:"
 _ABOUT = ("model", "data", "epoch", "seed")
 # The settings that a study's numbers depend on besides network and data; seeds may differ.
 _METHOD: Mapping[str, tuple[str, ...]] = {
-    "targets": ("kinds", "scope", "per"),
+    "targets": ("kinds", "scope", "per", "groups"),
     "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
     "performance": ("name",),
 }

@@ -37,7 +37,7 @@ KINDS = (
 )
 DEFAULT_KINDS = ("convolution", "linear", "attention")
 SCOPES = ("local", "global")
-IN_GROUP = "filtered in the group "  # why a member of a group is not tested alone
+IN_GROUP = "in the group "  # why a member of a group is not tested alone
 GRANULARITIES = ("tensor", "channel")
 COMPARED = ("signed", "magnitude")
 ADVERSARIES = ("fixed", "adaptive")

@@ -89,10 +89,11 @@ class Targets:
             attention. That is the authors' choice (METHOD, "Targets").
         scope: ``"local"`` filters each target alone, ``"global"`` all of them at once.
         per: Filter whole tensors, or every output channel on its own.
-        groups: Named groups in place of single targets, each filtered together between its own
-            lowest and highest value: patterns by name, as in ``"block 3=layer3.* layer4.0.*"``;
-            ``qkv.weight@0:1/3`` is the part 1 of 3 along axis 0. A pattern takes the weights among
-            what it matches; if there are none, or ``kinds`` is set, those of these kinds.
+        groups: Names of groups that are filtered in place of single targets, each with its
+            patterns. The values of a group are filtered together, between the lowest and the
+            highest of them. A pattern takes the kinds that are tested by default among what it
+            matches, or all of it if it matches none of these; with ``kinds``, those kinds alone.
+            A ``part`` takes slices. Groups may overlap.
 
     Raises:
         SettingError: For an unknown kind, scope or granularity, or a text instead of a
@@ -190,9 +191,12 @@ def _check_text(noun: str, text: object) -> str:
     Raises:
         SettingError: For anything else.
     """
-    if isinstance(text, str) and 0 < len(text.strip()) <= len(text) <= _LONGEST:
-        if not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
-            return text
+    if (
+        isinstance(text, str)
+        and 0 < len(text.strip()) <= len(text) <= _LONGEST
+        and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
+    ):
+        return text
     raise SettingError(
         f"Expected a {noun} to be a text of at most {_LONGEST} characters without control "
         f"characters, got {text!r:.80}."

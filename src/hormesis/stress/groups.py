@@ -170,4 +170,4 @@ def _group(
 def _places(group: Target, targets: Sequence[Target]) -> list[tuple[int, Fraction]]:
     """Return where the values of a group begin, in the order of use."""
     depth = {target.parts[0].parameter: target.depth for target in targets}
-    return [(depth[part.parameter], (part.index or 0) / (part.slices or 1)) for part in group.parts]
+    return [(depth[part.parameter], _span(part)[0]) for part in group.parts]

@@ -41,7 +41,13 @@ def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
         SettingError: If the filter was not swept, or the reference lacks its control.
         StudyError: If the study is of all targets at once.
     """
-    if "global" in study.targets["kind"].tolist():
+    kinds = set(study.targets["kind"])
+    if "group" in kinds:
+        raise StudyError(
+            f"Expected a study of single targets, got {study.folder or 'one'} of groups, which may "
+            "overlap: analyse without --group."
+        )
+    if "global" in kinds:
         raise StudyError(
             f"Expected a study of single targets, got {study.folder or 'one'} of all of them at "
             "once: analyse with --scope local."

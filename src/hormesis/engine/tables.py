@@ -70,12 +70,9 @@ def target_table(plan: Plan) -> pd.DataFrame:
             "reason": [target.reason for target in targets],
         }
     )
-    channels = [target for target in targets if target.parts[0].slices is None]
-    if any(target.axis is not None and target.parts[0].axis is not None for target in channels):
-        # No module tells it, and freezing has no input that would.
-        axes = [target.parts[0].axis if target.axis is not None else None for target in targets]
-        table["axis"] = [-1 if axis is None else axis for axis in axes]
-    return table
+    axes = [-1 if t.axis is None or t.parts[0].axis is None else t.axis for t in targets]
+    # No module tells these, and freezing has no input that would.
+    return table if max(axes, default=-1) < 0 else table.assign(axis=axes)
 
 
 def flow_entry(flow: Flow, targets: Sequence[Target]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _SCORING = (
     "chance_corrected",
     "population",
 )
-_FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model",)}
+_FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model", "targets.groups")}
 
 
 def check_distinct(studies: Sequence[Study]) -> None:
@@ -125,7 +125,8 @@ def _method(study: Study, over: str, *, scored: bool) -> dict[str, Any]:
     method = {name: value for name, value in subject.items() if name not in _FREE[over]}
     for part, keys in _METHOD.items():
         settings = question[part]
-        method |= {f"{part}.{key}": _plain(settings[key]) for key in keys if key in settings}
+        free = [key for key in keys if key not in settings or f"{part}.{key}" in _FREE[over]]
+        method |= {f"{part}.{key}": _plain(settings[key]) for key in keys if key not in free}
     if not scored:
         method |= {f"scoring.{key}": getattr(study.scoring, key) for key in _SCORING}
     return method

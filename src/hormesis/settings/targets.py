@@ -117,7 +117,6 @@ class Targets:
         default_factory=dict,
         hash=False,
         metadata=option(
-            flag="group",
             metavar="NAME=PATTERNS",
             expected="names with their patterns, such as 'block 3=layer3.*'",
         ),

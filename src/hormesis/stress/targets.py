@@ -12,7 +12,7 @@ from hormesis.stress.groups import find_groups
 from hormesis.stress.kinds import OTHER, channel_axis, kind_by_module, public_name
 from hormesis.stress.parts import Part, Target, constant_reason
 from hormesis.stress.patterns import check_patterns, exclusion, no_target_message
-from hormesis.stress.uses import ParameterUses, watch
+from hormesis.stress.uses import ParameterUses, watch_uses
 
 ALL = "all"
 
@@ -54,7 +54,7 @@ def find_targets(
     names = [public_name(network, name) for name in parameters]
     check_patterns("`include`", selection.include, names)
     check_patterns("`exclude`", selection.exclude, names)
-    uses = watch(network, example)
+    uses = watch_uses(network, example)
     last = len(uses.order)
     ordered = sorted(parameters, key=lambda name: uses.order.get(id(parameters[name]), last))
     targets = [

@@ -129,7 +129,7 @@ class ParameterUses(TorchFunctionMode):
             self._made_of[result] = origins
 
 
-def watch(network: nn.Module, example: Any) -> ParameterUses:  # noqa: ANN401  (any input)
+def watch_uses(network: nn.Module, example: Any) -> ParameterUses:  # noqa: ANN401  (any input)
     """Return how a network uses its parameters on a small batch.
 
     Args:
@@ -138,7 +138,7 @@ def watch(network: nn.Module, example: Any) -> ParameterUses:  # noqa: ANN401  (
 
     Example:
         >>> network = nn.Linear(3, 2)
-        >>> watch(network, torch.zeros(1, 3)).use(network.weight)
+        >>> watch_uses(network, torch.zeros(1, 3)).use(network.weight)
         Use(kind='linear', axis=0)
     """
     uses = ParameterUses(network)

@@ -45,7 +45,7 @@ def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
     if "group" in kinds:
         raise StudyError(
             f"Expected a study of single targets, got {study.folder or 'one'} of groups, which may "
-            "overlap: analyse without --group."
+            "overlap: analyse without --groups."
         )
     if "global" in kinds:
         raise StudyError(

@@ -234,15 +234,15 @@ def _attack(attack: dict[str, Any]) -> list[str]:
 
 def _flags(values: dict[str, Any], default: Targets | Sweep | Scoring) -> list[str]:
     """Return the flags of the settings that differ from the default."""
-    words = []
+    words: list[str] = []
     for name, value in values.items():
         default_value = getattr(default, name, None)
-        plain = list(default_value) if isinstance(default_value, tuple) else default_value
+        plain: Any = list(default_value) if isinstance(default_value, tuple) else default_value
         value = list(value) if isinstance(value, tuple) else value
         if value == plain:
             continue
         if name == "groups":
-            words += ["--group", *(f"{group}={' '.join(own)}" for group, own in value.items())]
+            words += ["--groups", *(f"{group}={' '.join(own)}" for group, own in value.items())]
             continue
         if value is None:
             words += ["--own-span"] if name == "span" else []

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hormesis.settings.targets import Targets
 from hormesis.stress.parts import Target
@@ -40,24 +40,24 @@ def standardised(weight: Tensor) -> Tensor:
 
 
 def by_batch_norm(weight: Tensor) -> Tensor:
-    flat = F.batch_norm(weight.view(1, len(weight), -1), None, None, training=True)
+    flat = functional.batch_norm(weight.view(1, len(weight), -1), None, None, training=True)
     return flat.view_as(weight)
 
 
 BY_USE = {
     # Of shape [out, in, ...] unless noted; x is the input, w the weight.
-    "conv2d": ((3, 4, 2, 2), lambda x, w: F.conv2d(x, w), PICTURE, "convolution", 0),
-    "conv1d": ((3, 4, 2), lambda x, w: F.conv1d(x, weight=w), (2, 4, 5), "convolution", 0),
-    "transposed": ((4, 3, 2, 2), F.conv_transpose2d, PICTURE, "convolution", 1),
+    "conv2d": ((3, 4, 2, 2), lambda x, w: functional.conv2d(x, w), PICTURE, "convolution", 0),
+    "conv1d": ((3, 4, 2), lambda x, w: functional.conv1d(x, weight=w), (2, 4, 5), "convolution", 0),
+    "transposed": ((4, 3, 2, 2), functional.conv_transpose2d, PICTURE, "convolution", 1),
     "standardised": (
-        (3, 4, 2, 2), lambda x, w: F.conv2d(x, standardised(w)), PICTURE, "convolution", 0,
+        (3, 4, 2, 2), lambda x, w: functional.conv2d(x, standardised(w)), PICTURE, "convolution", 0,
     ),
     "by batch norm": (
-        (3, 4, 2, 2), lambda x, w: F.conv2d(x, by_batch_norm(w)), PICTURE, "convolution", 0,
+        (3, 4, 2, 2), lambda x, w: functional.conv2d(x, by_batch_norm(w)), PICTURE, "convolution", 0,
     ),
-    "linear": ((3, 4), F.linear, (2, 4), "linear", 0),
-    "linear, transposed": ((4, 3), lambda x, w: F.linear(x, w.t()), (2, 4), "linear", 1),
-    "transposed copy": ((4, 3), lambda x, w: F.linear(x, w.T.contiguous()), (2, 4), "linear", 1),
+    "linear": ((3, 4), functional.linear, (2, 4), "linear", 0),
+    "linear, transposed": ((4, 3), lambda x, w: functional.linear(x, w.t()), (2, 4), "linear", 1),
+    "transposed copy": ((4, 3), lambda x, w: functional.linear(x, w.T.contiguous()), (2, 4), "linear", 1),
     "matmul": ((4, 3), lambda x, w: x @ w, (2, 4), "linear", 1),
     "weight first": ((3, 2), lambda x, w: w @ x, (2, 4), "linear", 0),
     "array first": ((4, 3), lambda x, w: w.__rmatmul__(x), (2, 4), "linear", 1),
@@ -72,11 +72,11 @@ BY_USE = {
         (2, 4, 3), lambda x, w: torch.einsum("bhi,hio->bho", x, w), (2, 2, 4), "linear", 2,
     ),
     "an expert": (
-        (5, 3, 4), lambda x, w: F.linear(x, w[x.sum().long() % 5]), (2, 4), "linear", 1,
+        (5, 3, 4), lambda x, w: functional.linear(x, w[x.sum().long() % 5]), (2, 4), "linear", 1,
     ),
-    "cut": ((9, 4), lambda x, w: F.linear(x, w.chunk(3)[1]), (2, 4), "linear", 0),
-    "masked": ((3, 4), lambda x, w: F.linear(x, w * torch.ones(3, 4)), (2, 4), "linear", 0),
-    "by data": ((3, 4), lambda x, w: F.linear(x, w.data), (2, 4), "linear", 0),
+    "cut": ((9, 4), lambda x, w: functional.linear(x, w.chunk(3)[1]), (2, 4), "linear", 0),
+    "masked": ((3, 4), lambda x, w: functional.linear(x, w * torch.ones(3, 4)), (2, 4), "linear", 0),
+    "by data": ((3, 4), lambda x, w: functional.linear(x, w.data), (2, 4), "linear", 0),
 }  # fmt: skip
 
 
@@ -113,9 +113,9 @@ def test_the_output_channel_of_a_weight_changes_its_own_outputs_alone(name):
 NOT_BY_USE = {
     "added": ((1, 4), lambda x, w: x + w, (2, 4)),
     "scales the input": ((4,), lambda x, w: x * w, (2, 4)),
-    "scales a weight": ((3,), lambda x, w: F.linear(x, torch.ones(3, 4) * w[:, None]), (2, 4)),
+    "scales a weight": ((3,), lambda x, w: functional.linear(x, torch.ones(3, 4) * w[:, None]), (2, 4)),
     "is the input of a layer": (
-        (1, 4), lambda x, w: F.linear(w.expand(2, 4), torch.ones(3, 4)) + x.sum(), (2, 4),
+        (1, 4), lambda x, w: functional.linear(w.expand(2, 4), torch.ones(3, 4)) + x.sum(), (2, 4),
     ),
     "joined with the input": (
         (1, 4), lambda x, w: torch.cat([x, w.expand(2, 4)], 1) @ torch.ones(8, 2), (2, 4),
@@ -140,7 +140,7 @@ def test_factors_of_a_weight_are_of_its_kind():
 
         def forward(self, inputs: Tensor) -> Tensor:
             weight = self.frozen + self.up @ self.down
-            return F.conv1d(inputs[..., None], weight[..., None])[..., 0]
+            return functional.conv1d(inputs[..., None], weight[..., None])[..., 0]
 
     targets = find_targets(LowRank().eval(), torch.ones(2, 6), Targets())
     assert {target.name: target.kind for target in targets} == dict.fromkeys(
@@ -150,7 +150,7 @@ def test_factors_of_a_weight_are_of_its_kind():
 
 
 def test_layers_of_transformers_keep_their_outputs_last():
-    from transformers.pytorch_utils import Conv1D  # noqa: PLC0415
+    from transformers.pytorch_utils import Conv1D
 
     layer = nn.Sequential(Conv1D(6, 4), nn.Flatten())
     targets = find_targets(layer.eval(), torch.ones(2, 4), Targets(per="channel"))

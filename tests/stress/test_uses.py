@@ -50,14 +50,28 @@ BY_USE = {
     "conv1d": ((3, 4, 2), lambda x, w: functional.conv1d(x, weight=w), (2, 4, 5), "convolution", 0),
     "transposed": ((4, 3, 2, 2), functional.conv_transpose2d, PICTURE, "convolution", 1),
     "standardised": (
-        (3, 4, 2, 2), lambda x, w: functional.conv2d(x, standardised(w)), PICTURE, "convolution", 0,
+        (3, 4, 2, 2),
+        lambda x, w: functional.conv2d(x, standardised(w)),
+        PICTURE,
+        "convolution",
+        0,
     ),
     "by batch norm": (
-        (3, 4, 2, 2), lambda x, w: functional.conv2d(x, by_batch_norm(w)), PICTURE, "convolution", 0,
+        (3, 4, 2, 2),
+        lambda x, w: functional.conv2d(x, by_batch_norm(w)),
+        PICTURE,
+        "convolution",
+        0,
     ),
     "linear": ((3, 4), functional.linear, (2, 4), "linear", 0),
     "linear, transposed": ((4, 3), lambda x, w: functional.linear(x, w.t()), (2, 4), "linear", 1),
-    "transposed copy": ((4, 3), lambda x, w: functional.linear(x, w.T.contiguous()), (2, 4), "linear", 1),
+    "transposed copy": (
+        (4, 3),
+        lambda x, w: functional.linear(x, w.T.contiguous()),
+        (2, 4),
+        "linear",
+        1,
+    ),
     "matmul": ((4, 3), lambda x, w: x @ w, (2, 4), "linear", 1),
     "weight first": ((3, 2), lambda x, w: w @ x, (2, 4), "linear", 0),
     "array first": ((4, 3), lambda x, w: w.__rmatmul__(x), (2, 4), "linear", 1),
@@ -65,19 +79,37 @@ BY_USE = {
     "addmm": ((4, 3), lambda x, w: torch.addmm(torch.ones(3), x, w), (2, 4), "linear", 1),
     "bmm": ((2, 4, 3), torch.bmm, (2, 5, 4), "linear", 2),
     "baddbmm": (
-        (2, 4, 3), lambda x, w: torch.baddbmm(torch.ones(3), x, w), (2, 5, 4), "linear", 2,
+        (2, 4, 3),
+        lambda x, w: torch.baddbmm(torch.ones(3), x, w),
+        (2, 5, 4),
+        "linear",
+        2,
     ),
     "einsum": ((3, 4), lambda x, w: torch.einsum("oi,bi->bo", w, x), (2, 4), "linear", 0),
     "einsum by heads": (
-        (2, 4, 3), lambda x, w: torch.einsum("bhi,hio->bho", x, w), (2, 2, 4), "linear", 2,
+        (2, 4, 3),
+        lambda x, w: torch.einsum("bhi,hio->bho", x, w),
+        (2, 2, 4),
+        "linear",
+        2,
     ),
     "an expert": (
-        (5, 3, 4), lambda x, w: functional.linear(x, w[x.sum().long() % 5]), (2, 4), "linear", 1,
+        (5, 3, 4),
+        lambda x, w: functional.linear(x, w[x.sum().long() % 5]),
+        (2, 4),
+        "linear",
+        1,
     ),
     "cut": ((9, 4), lambda x, w: functional.linear(x, w.chunk(3)[1]), (2, 4), "linear", 0),
-    "masked": ((3, 4), lambda x, w: functional.linear(x, w * torch.ones(3, 4)), (2, 4), "linear", 0),
+    "masked": (
+        (3, 4),
+        lambda x, w: functional.linear(x, w * torch.ones(3, 4)),
+        (2, 4),
+        "linear",
+        0,
+    ),
     "by data": ((3, 4), lambda x, w: functional.linear(x, w.data), (2, 4), "linear", 0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BY_USE)
@@ -113,15 +145,23 @@ def test_the_output_channel_of_a_weight_changes_its_own_outputs_alone(name):
 NOT_BY_USE = {
     "added": ((1, 4), lambda x, w: x + w, (2, 4)),
     "scales the input": ((4,), lambda x, w: x * w, (2, 4)),
-    "scales a weight": ((3,), lambda x, w: functional.linear(x, torch.ones(3, 4) * w[:, None]), (2, 4)),
+    "scales a weight": (
+        (3,),
+        lambda x, w: functional.linear(x, torch.ones(3, 4) * w[:, None]),
+        (2, 4),
+    ),
     "is the input of a layer": (
-        (1, 4), lambda x, w: functional.linear(w.expand(2, 4), torch.ones(3, 4)) + x.sum(), (2, 4),
+        (1, 4),
+        lambda x, w: functional.linear(w.expand(2, 4), torch.ones(3, 4)) + x.sum(),
+        (2, 4),
     ),
     "joined with the input": (
-        (1, 4), lambda x, w: torch.cat([x, w.expand(2, 4)], 1) @ torch.ones(8, 2), (2, 4),
+        (1, 4),
+        lambda x, w: torch.cat([x, w.expand(2, 4)], 1) @ torch.ones(8, 2),
+        (2, 4),
     ),
     "looked at": ((3, 4), lambda x, w: x * w.shape[0], (2, 4)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NOT_BY_USE)

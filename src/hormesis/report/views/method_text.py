@@ -210,7 +210,10 @@ def command(study: Study) -> str:
         ]
     words += ["--samples", str(data["samples"])]
     words += _attack(question["attack"])
-    words += _flags(question["targets"], Targets())
+    groups = question["targets"].get("groups", {})
+    words += _flags({**question["targets"], "groups": {}}, Targets())
+    words += ["--groups"] if groups else []
+    words += [f"{name}={' '.join(patterns)}" for name, patterns in groups.items()]
     is_global = question["targets"].get("scope") == "global"
     sweep = {
         "by" if key == "compare" else key: value  # studies keep the setting's first name
@@ -234,15 +237,12 @@ def _attack(attack: dict[str, Any]) -> list[str]:
 
 def _flags(values: dict[str, Any], default: Targets | Sweep | Scoring) -> list[str]:
     """Return the flags of the settings that differ from the default."""
-    words: list[str] = []
+    words = []
     for name, value in values.items():
         default_value = getattr(default, name, None)
-        plain: Any = list(default_value) if isinstance(default_value, tuple) else default_value
+        plain = list(default_value) if isinstance(default_value, tuple) else default_value
         value = list(value) if isinstance(value, tuple) else value
         if value == plain:
-            continue
-        if name == "groups":
-            words += ["--groups", *(f"{group}={' '.join(own)}" for group, own in value.items())]
             continue
         if value is None:
             words += ["--own-span"] if name == "span" else []

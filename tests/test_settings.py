@@ -75,6 +75,23 @@ def test_a_text_is_not_taken_letter_by_letter(call, words):
 
 
 @pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("Targets(groups=['fc.*'])", "`groups` to be a mapping of names to patterns"),
+        ("Targets(groups={'a': 3})", "the group 'a' to be patterns of names"),
+        ("Targets(groups={'a': [3]})", "a pattern to be a text of at most 4096"),
+        ("Targets(groups={3: ['fc.*']})", "a name of a group to be a text of at most 4096"),
+        ("part('fc.*', 0.5, 3, 1)", "`axis` of a part to be a whole number, got 0.5."),
+    ],
+)
+def test_groups_of_another_type_are_refused(call, words):
+    code = f"from hormesis import Targets, part; {call}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"SettingError: Expected {words}" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("kind", "given"),
     [
         (Sweep, {"thresholds": 2}),

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from argparse import SUPPRESS, BooleanOptionalAction
+from argparse import SUPPRESS, Action, ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from types import NoneType, UnionType
@@ -50,6 +50,12 @@ class Flag:
             if get_origin(kind) in (tuple, Sequence):
                 return get_args(kind)
         return ()
+
+    @property
+    def named_lists(self) -> bool:
+        """Whether it takes names with several values each, as ``NAME=VALUES``."""
+        parts = [get_args(kind)[1] for kind in self.kinds if get_origin(kind) is Mapping]
+        return any(get_origin(part) is Sequence for part in parts)
 
     @property
     def is_path(self) -> bool:
@@ -151,11 +157,28 @@ def argparse_options(flag: Flag) -> dict[str, Any]:
         options["action"] = "store_true" if flag.default is False else BooleanOptionalAction
     else:
         options["metavar"] = flag.metavar
-        if flag.items:
+        if flag.named_lists:
+            options |= {"nargs": "+", "action": _AddNames}
+        elif flag.items:
             pair = len(flag.items) == 2 and flag.items[1] is not Ellipsis
             options["nargs"] = 2 if pair else "*" if flag.default == () else "+"
             options["metavar"] = ("LOW", "HIGH") if pair else flag.metavar
     return options
+
+
+class _AddNames(Action):
+    """Add names to those of the same flag before; those of a file are replaced."""
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: Any,  # noqa: ANN401
+        option_string: str | None = None,
+    ) -> None:
+        """Add the names."""
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, [*(before if isinstance(before, list) else ()), *values])
 
 
 def format_value(value: object) -> str:

@@ -107,6 +107,25 @@ def _sequence(parts: Sequence[Any], value: object) -> tuple[Any, ...]:
 
 def _mapping(kind: Any, value: object) -> dict[str, Any]:  # noqa: ANN401
     mapping = load_settings(value) if isinstance(value, str) else value
+    if get_origin(kind) is Sequence:
+        mapping = _named_lists(mapping)
     if not isinstance(mapping, dict) or not all(isinstance(key, str) for key in mapping):
         raise ValueError
     return {key: _as(kind, item) for key, item in mapping.items()}
+
+
+def _named_lists(value: object) -> dict[Any, Any]:
+    """Return names with their values from ``NAME=VALUES``, or from a mapping of names.
+
+    Example:
+        >>> _named_lists(["block 3=layer3.* layer4.0.*"]), _named_lists({"stem": "conv1.*"})
+        ({'block 3': ['layer3.*', 'layer4.0.*']}, {'stem': ['conv1.*']})
+    """
+    named: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        named = [*value.items()]
+    elif isinstance(value, list) and all(isinstance(item, str) and "=" in item for item in value):
+        named = [(name.strip(), texts) for name, _, texts in (i.rpartition("=") for i in value)]
+    if len(dict(named)) < len(named) or (value and not named):
+        raise ValueError
+    return {name: texts.split() if isinstance(texts, str) else texts for name, texts in named}

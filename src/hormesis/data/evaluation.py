@@ -20,9 +20,9 @@ class Evaluation:
     """A function that evaluates a network on samples by their numbers, in place of data.
 
     The function may do anything: run a detector and score its boxes, generate a text and grade it,
-    play an episode. It gets the network as it was passed to ``analyze``, with some of its parameters
-    filtered, in evaluation mode. It must give a sample the same number whenever it is asked, so
-    seed what is random by the number of the sample.
+    play an episode. It gets the network as it was passed to ``analyze``, with some of its
+    parameters filtered, in evaluation mode. It must give a sample the same number whenever it is
+    asked, so seed what is random by the number of the sample.
 
     Args:
         function: Takes the network, the numbers of some samples, from 0, and whether they are to be

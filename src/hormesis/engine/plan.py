@@ -15,7 +15,7 @@ from hormesis.errors import SettingError
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.sweep import Sweep
 from hormesis.stress.filters import Threshold, keep
-from hormesis.stress.targets import Target
+from hormesis.stress.parts import Target
 from hormesis.stress.thresholds import thresholds
 
 
@@ -50,7 +50,7 @@ class Removal:
 
         Removals of different sweeps that zero the same values of a target have the same key.
         """
-        parts = ";".join(f"{p.parameter},{p.axis},{p.index}" for p in self.target.parts)
+        parts = ";".join(part.key() for part in self.target.parts)
         control = f"{self.draw}|noise" if self.noise else f"{self.draw}"
         which = f"{self.start}|{self.start + self.count}{self.scattered}"
         return f"{parts}|{self.compare}|{which}|{control}"

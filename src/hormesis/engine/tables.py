@@ -12,7 +12,7 @@ from hormesis.data.samples import Samples
 from hormesis.engine.controls import control_names
 from hormesis.engine.dataflow import Flow, flow_between_targets
 from hormesis.engine.plan import Plan
-from hormesis.stress.targets import Target
+from hormesis.stress.parts import Target
 
 
 def cell_table(plan: Plan) -> pd.DataFrame:
@@ -60,9 +60,13 @@ def removal_table(plan: Plan) -> pd.DataFrame:
 
 
 def target_table(plan: Plan) -> pd.DataFrame:
-    """Return the targets of a plan, one row each, with what is not tested and why."""
+    """Return the targets of a plan, one row each, with what is not tested and why.
+
+    Column ``axis``, where the output channels of a parameter lie, is there only if channels were
+    split by the use of a parameter; it is -1 where the module tells, or nothing was split.
+    """
     targets = plan.targets
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "target": [target.name for target in targets],
             "kind": [target.kind for target in targets],
@@ -75,6 +79,9 @@ def target_table(plan: Plan) -> pd.DataFrame:
             "reason": [target.reason for target in targets],
         }
     )
+    axes = [-1 if t.axis is None or t.parts[0].axis is None else t.axis for t in targets]
+    # No module tells these, and freezing has no input that would.
+    return table if max(axes, default=-1) < 0 else table.assign(axis=axes)
 
 
 def flow_entry(flow: Flow, targets: Sequence[Target]) -> dict[str, Any]:
@@ -83,11 +90,12 @@ def flow_entry(flow: Flow, targets: Sequence[Target]) -> dict[str, Any]:
     Args:
         flow: Of the whole network.
         targets: What was swept is part of it, a channel by its parameter; the rest is passed by.
+            Groups are not: the data may pass a group several times, with others in between.
     """
     names = {
         part.parameter: target.name if part.index is None else target.name.rpartition("[")[0]
         for target in targets
-        if target.tested and target.kind != "global"
+        if target.tested and target.kind not in ("global", "group")
         for part in target.parts
     }
     nodes = flow_between_targets(flow, names)

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ def question(
             "fingerprint": samples.fingerprint(),
         },
         "attack": described_attack(request),
-        "targets": asdict(request.targets),
+        "targets": request.targets.described(),
         "sweep": request.sweep.described(),
         "performance": {
             "name": plain(metric.name),

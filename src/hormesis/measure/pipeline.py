@@ -159,9 +159,7 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         prepared = prepare(network, data, request, report)
         adapted = prepared.network
         with evaluation_mode(adapted):
-            planned = make_study_plan(
-                adapted, prepared.samples, prepared.request, device_of(adapted)
-            )
+            planned = make_study_plan(prepared, device_of(adapted))
             return _Analysis(planned, report).study()
 
 

@@ -29,6 +29,7 @@ from hormesis.engine.tables import (
 )
 from hormesis.errors import SettingError
 from hormesis.measure import manifest
+from hormesis.measure.preparation import Prepared
 from hormesis.measure.study_writer import StudyDraft, study_identity
 from hormesis.models.adapter import described_output, inner_network
 from hormesis.models.fingerprint import network_fingerprint
@@ -44,6 +45,7 @@ from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.losses import cross_entropy
 from hormesis.stress.metric import Metric
 from hormesis.stress.targets import find_targets
+from hormesis.stress.uses import ExampleRun
 
 _LIKELY_TRIALS = 12  # magnitudes that are usually tried
 
@@ -117,22 +119,23 @@ def choosing_metric(planned: StudyPlan) -> Metric:
     return accuracy if classifies else planned.request.metric
 
 
-def make_study_plan(
-    network: nn.Module, samples: Samples, request: AnalysisRequest, device: torch.device
-) -> StudyPlan:
+def make_study_plan(prepared: Prepared, device: torch.device) -> StudyPlan:
     """Apply a request to a network and its samples.
 
     Args:
-        network: In evaluation mode, on its device.
-        samples: The data, in their original order.
-        request: The request, its metric a ``Metric``.
+        prepared: The network in evaluation mode, the samples in their original order.
         device: Where the network is.
 
     Raises:
         HormesisError: If a target or the network cannot be measured.
     """
-    few = move_to(select_rows(samples.inputs, slice(0, 2)), device)
-    targets = find_targets(network, few, request.targets)
+    network, samples, request = prepared.network, prepared.samples, prepared.request
+    evaluation = prepared.evaluation
+    if evaluation is None:
+        example = move_to(select_rows(samples.inputs, slice(0, 2)), device)
+    else:
+        example = ExampleRun(partial(evaluation.measure, network, [0, 1], stressed=False))
+    targets = find_targets(network, example, request.targets)
     plan = make_plan(network, targets, request.sweep)
     identity = {
         "name": request.name,
@@ -141,10 +144,12 @@ def make_study_plan(
         **described_output(network),
     }
     question = manifest.question(identity, samples, request)
+    if evaluation is not None:
+        question["data"]["fingerprint"] = evaluation.fingerprint()
     if request.sweep.until is not None:  # how many samples are measured depends on scores
         question["until"] = plain_scoring(request.scoring)
         samples = randomize_order(samples, random_order(len(samples), request.sweep.seed))
-    return StudyPlan(request, network, randomize_order(samples), plan, question)
+    return StudyPlan(request, network, randomize_order(samples), plan, question, evaluation)
 
 
 def make_draft(

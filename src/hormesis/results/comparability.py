@@ -13,7 +13,7 @@ ALLOWED = "different:"
 _ABOUT = ("model", "data", "epoch", "seed")
 # The settings that a study's numbers depend on besides network and data; seeds may differ.
 _METHOD: Mapping[str, tuple[str, ...]] = {
-    "targets": ("kinds", "scope", "per"),
+    "targets": ("kinds", "scope", "per", "groups"),
     "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
     "performance": ("name",),
 }
@@ -27,7 +27,7 @@ _SCORING = (
     "chance_corrected",
     "population",
 )
-_FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model",)}
+_FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model", "targets.groups")}
 
 
 def check_distinct(studies: Sequence[Study]) -> None:
@@ -132,7 +132,8 @@ def _method(study: Study, over: str, *, scored: bool) -> dict[str, Any]:
     method = {name: value for name, value in subject.items() if name not in _FREE[over]}
     for part, keys in _METHOD.items():
         settings = question[part]
-        method |= {f"{part}.{key}": _plain(settings[key]) for key in keys if key in settings}
+        free = [key for key in keys if key not in settings or f"{part}.{key}" in _FREE[over]]
+        method |= {f"{part}.{key}": _plain(settings[key]) for key in keys if key not in free}
     if not scored:
         method |= {f"scoring.{key}": getattr(study.scoring, key) for key in _SCORING}
     return method

@@ -56,6 +56,7 @@ KINDS = (
 )
 DEFAULT_KINDS = ("convolution", "linear", "attention")
 SCOPES = ("local", "global")
+IN_GROUP = "in the group "  # why a member of a group is not tested alone
 GRANULARITIES = ("tensor", "channel")
 COMPARED = ("signed", "magnitude")
 ADVERSARIES = ("fixed", "adaptive")

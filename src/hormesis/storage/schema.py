@@ -87,6 +87,7 @@ class TargetsEntry(Entry, frozen=True):
     include: Texts = field(default_factory=list)
     exclude: Texts = field(default_factory=list)
     kinds: Texts | None = None
+    groups: Annotated[dict[Text, Texts], Meta(max_length=1_000_000)] = field(default_factory=dict)
 
 
 class SweepEntry(Entry, frozen=True):

@@ -42,7 +42,13 @@ def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
             needs an attack and the study has none.
         StudyError: If the study is of all targets at once.
     """
-    if "global" in study.targets["kind"].tolist():
+    kinds = set(study.targets["kind"])
+    if "group" in kinds:
+        raise StudyError(
+            f"Expected a study of single targets, got {study.folder or 'one'} of groups, which may "
+            "overlap: analyse without --groups."
+        )
+    if "global" in kinds:
         raise StudyError(
             f"Expected a study of single targets, got {study.folder or 'one'} of all of them at "
             "once: analyse with --scope local."

@@ -8,7 +8,7 @@ from torch import nn
 from hormesis.errors import ModelError
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.results.study import Study
-from hormesis.stress.targets import public_name
+from hormesis.stress.kinds import public_name
 from hormesis.training.freezing import Freezing
 from hormesis.training.retraining_plan import RetrainingPlan, plan_retraining
 from hormesis.training.selection import Selection

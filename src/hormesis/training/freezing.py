@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hormesis.errors import ModelError, TrainingError
 from hormesis.models.normalization import Normalized
-from hormesis.stress.targets import channel_axis
+from hormesis.stress.kinds import channel_axis
 from hormesis.training.trainable_masks import TrainableMask
 
 
@@ -195,7 +195,8 @@ def _mask(network: nn.Module, name: str, parameter: Tensor, mask: TrainableMask)
     on = torch.tensor(mask.channels)
     if len(on) == 1:
         return on.view([1] * parameter.ndim)
-    axis = channel_axis(network, name) if parameter.ndim > 1 else 0
+    by_module = channel_axis(network, name) if parameter.ndim > 1 else 0
+    axis = by_module if mask.axis is None else mask.axis
     if parameter.ndim <= axis or parameter.shape[axis] != len(on):
         raise ModelError(
             f"The study has {len(on)} channels of {mask.parameter}, the network's parameter has "

@@ -25,6 +25,7 @@ class TrainableMask:
             parameter.
         why: The reason, in a few words.
         layer: Whether the whole layer of the parameter is trained.
+        axis: Axis of the channels; None where the module tells.
 
     Example:
         >>> TrainableMask("conv.weight", "convolution", 36, (True, False), "robust").trained
@@ -37,6 +38,7 @@ class TrainableMask:
     channels: tuple[bool, ...]
     why: str
     layer: bool = True
+    axis: int | None = None
 
     @property
     def trained(self) -> int:
@@ -82,7 +84,10 @@ def make_masks(
         if any(label is not None for label in labels):
             channels = tuple(_is_trained(row, class_of, names, selection) for row in rows)
             why = ", ".join(dict.fromkeys(label or "not measured" for label in labels))
-            masks[parameter] = TrainableMask(parameter, kind, size, channels, why, all(channels))
+            axis = int(rows[0].get("axis", -1))
+            masks[parameter] = TrainableMask(
+                parameter, kind, size, channels, why, all(channels), None if axis < 0 else axis
+            )
         elif kind in _FOLLOWERS:
             leader = _leader(parameter, tuple(masks.values()))
             frozen = TrainableMask(parameter, kind, size, (False,), "")

@@ -17,6 +17,7 @@ from hormesis.report.views.method_text import (
     metric_text,
     unfiltered,
     untested_parameters,
+    untested_text,
 )
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import finite_numbers, rounded_numbers
@@ -86,6 +87,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "curves": curves_payload(study, extreme_targets(study, most_curves), positions),
         "facts": facts(study),
         "command": command(study),
+        "not_tested": untested_text(study),
         "untested": [[*row, names[:_NAMED]] for *row, names in untested_parameters(study)],
     }
 

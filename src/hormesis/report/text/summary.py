@@ -12,6 +12,8 @@ from hormesis.report.views.method_text import (
     idle_text,
     normalization_text,
     unfiltered,
+    untested_parameters,
+    untested_text,
 )
 from hormesis.results.study import Study
 
@@ -73,9 +75,11 @@ def normalization_lines(study: Study) -> list[str]:
 
 
 def untested_lines(study: Study) -> list[str]:
-    """Return how many parameters were not tested, by reason, in lines."""
-    reasons = study.targets.loc[~study.targets["tested"], "reason"].value_counts()
-    return [f"{count} not tested: {reason}" for reason, count in reasons.items()]
+    """Return how many parameters were not tested, with their share and by reason, in lines."""
+    text, reasons = untested_text(study), untested_parameters(study)
+    reasons.sort(key=lambda row: -row[1])
+    lines = [f"{count} not tested: {reason}" for reason, count, *_ in reasons]
+    return [text, *lines] if text else []
 
 
 def next_steps(folder: Path, picture: Path | None) -> list[str]:

@@ -4,13 +4,17 @@ import math
 import shlex
 from typing import Any
 
+import pandas as pd
+
 from hormesis.analysis.evidence import base_idle
 from hormesis.results.study import Study
+from hormesis.settings.choices import IN_GROUP
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 
 Facts = list[tuple[str, str]]
+_MOST_GROUPS = 12  # that are named with their patterns
 
 
 def metric_text(study: Study, value: float) -> str:
@@ -92,6 +96,7 @@ def facts(study: Study) -> Facts:
         "Reach of the attack": idle_text(study),
         "Confirmation": _confirmation(study),
         "Cross-check": _cross_check(study),
+        "Groups": _groups(study),
         "Filters": f"{', '.join(question.sweep.filters).replace('_', '-')}; "
         f"{question.sweep.thresholds} thresholds each, "
         f"{question.sweep.by} weights",
@@ -105,6 +110,14 @@ def facts(study: Study) -> Facts:
         "Folder": "" if study.folder is None else str(study.folder),
     }
     return [(term, str(value)) for term, value in terms.items() if value]
+
+
+def _groups(study: Study) -> str:
+    """Return the groups with their patterns; empty if single targets were tested."""
+    groups = study.metadata.question.targets.groups
+    texts = [f"{name} ({' '.join(groups[name])})" for name in [*groups][:_MOST_GROUPS]]
+    more = len(groups) - len(texts)
+    return "; ".join([*texts, f"and {more} more"] if more else texts)
 
 
 def _confirmation(study: Study) -> str:
@@ -225,7 +238,10 @@ def command(study: Study) -> str:
         ]
     words += ["--samples", str(data["samples"])]
     words += _attack(question["attack"])
-    words += _flags(question["targets"], Targets())
+    groups = question["targets"].get("groups", {})
+    words += _flags({**question["targets"], "groups": {}}, Targets())
+    words += ["--groups"] if groups else []
+    words += [f"{name}={' '.join(patterns)}" for name, patterns in groups.items()]
     is_global = question["targets"].get("scope") == "global"
     sweep = {
         "by" if key == "compare" else key: value  # studies keep the setting's first name
@@ -267,10 +283,29 @@ def _flags(values: dict[str, Any], default: Targets | Sweep | Scoring) -> list[s
     return words
 
 
+def untested_text(study: Study) -> str:
+    """Return how many parameters no filter changed, and their share of all values; or nothing."""
+    rows = _untested(study)
+    if rows.empty:
+        return ""
+    parameters = study.targets.loc[study.targets["kind"] != "group"]
+    share = 100 * sum(rows["size"]) / max(sum(parameters["size"]), 1)
+    shown = "less than 0.1%" if 0 < share < 0.1 else f"{share:.1f}%"
+    noun = "parameter" if len(rows) == 1 else "parameters"
+    kinds = ", ".join(rows["kind"].unique())
+    return f"Not tested: {len(rows)} {noun} with {shown} of all values ({kinds})"
+
+
+def _untested(study: Study) -> pd.DataFrame:
+    """Return the rows of what was not tested, neither alone nor in a group."""
+    rows = study.targets.loc[~study.targets["tested"].astype(bool)]
+    alone = [not reason.startswith(IN_GROUP) for reason in rows["reason"].tolist()]
+    return rows.loc[alone]
+
+
 def untested_parameters(study: Study) -> list[tuple[str, int, int, list[str]]]:
     """Return untested parameters: reason, number of parameters, of their values, their names."""
-    rows = study.targets.loc[~study.targets["tested"].astype(bool)]
     return [
-        (str(reason), len(group), int(group["size"].sum()), group["target"].tolist())
-        for reason, group in rows.groupby("reason", sort=False)
+        (str(reason), len(group), sum(group["size"].tolist()), group["target"].tolist())
+        for reason, group in _untested(study).groupby("reason", sort=False)
     ]

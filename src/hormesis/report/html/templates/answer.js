@@ -59,23 +59,14 @@ function shares(data) {
       ),
     );
   }
-  const untested = data.untested.reduce((sum, each) => sum + each[1], 0),
-    sizes = data.untested.reduce((sum, each) => sum + each[2], 0);
   const what = filterName(state.filter) + " filter; shares are of the values filtered.";
   box.append(
     el(
       "p",
       { class: "small soft" },
-      capital(what) +
-        (untested
-          ? " Another " +
-            untested +
-            " parameters with " +
-            large(sizes) +
-            " values were not tested: "
-          : ""),
-      untested ? el("a", { href: "#method" }, "why") : "",
-      untested ? "." : "",
+      capital(what) + (data.not_tested ? " " + data.not_tested + "; " : ""),
+      data.not_tested ? el("a", { href: "#method" }, "why") : "",
+      data.not_tested ? "." : "",
     ),
   );
   return box;

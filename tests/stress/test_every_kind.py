@@ -1,6 +1,9 @@
 """Every filter, attack and metric of the package passes the suites that third parties can use."""
 
+from collections.abc import Callable
+
 import pytest
+import torch
 
 from hormesis.data.datasets import NAMED_DATASETS
 from hormesis.settings.attacks import ATTACKS, RandomSigns
@@ -19,8 +22,42 @@ def suite(base: type, field: str, value: object, **others: object) -> type:
 
 for name, one in NAMED_FILTERS.items():
     globals()[f"TestFilter_{name}"] = suite(FilterTests, "filter", one)
+
+
+def made(shape: tuple[int, ...], labels: Callable[..., torch.Tensor]) -> staticmethod:
+    """Return a function that makes outputs of a shape, and labels for them."""
+
+    def answers(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        outputs = torch.randn(count, *shape, generator=generator)
+        return outputs, labels(count, generator)
+
+    return staticmethod(answers)
+
+
+def whole_numbers(most: int, *shape: int) -> Callable[..., torch.Tensor]:
+    return lambda count, generator: torch.randint(most, (count, *shape), generator=generator)
+
+
+def real_numbers(*shape: int) -> Callable[..., torch.Tensor]:
+    return lambda count, generator: torch.randn(count, *shape, generator=generator)
+
+
+FORMS = {
+    "binary_accuracy": made((1,), whole_numbers(2)),
+    "multilabel_accuracy": made((5,), whole_numbers(2, 5)),
+    "exact_match": made((2,), whole_numbers(2, 2)),
+    **dict.fromkeys(("mse", "mae", "negative_mse", "negative_mae"), made((3,), real_numbers(3))),
+    **dict.fromkeys(("cosine", "kl"), made((4,), real_numbers(4))),
+    **dict.fromkeys(("pixel_accuracy", "mean_iou"), made((4, 3, 3), whole_numbers(4, 3, 3))),
+    **dict.fromkeys(("token_accuracy", "token_nll"), made((6, 5), whole_numbers(5, 6))),
+    **dict.fromkeys(("next_token_accuracy", "next_token_nll"), made((6, 5), whole_numbers(5, 6))),
+    "perplexity": made((6, 5), whole_numbers(5, 6)),
+    "auroc": made((2,), whole_numbers(2)),
+}
 for name, one in NAMED_METRICS.items():
-    globals()[f"TestMetric_{name}"] = suite(MetricTests, "metric", one)
+    form = {"answers": FORMS[name]} if name in FORMS else {}
+    globals()[f"TestMetric_{name}"] = suite(MetricTests, "metric", one, **form)
 for name, kind in ATTACKS.items():
     globals()[f"TestAttack_{name}"] = suite(AttackTests, "attack", kind(EPSILON))
 TestRandomSigns = suite(AttackTests, "attack", RandomSigns(EPSILON), raises_loss=False)

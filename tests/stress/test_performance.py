@@ -35,7 +35,7 @@ tables = st.integers(1, 5).flatmap(
 )
 
 
-@pytest.mark.parametrize("kind", NAMED_METRICS.values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [accuracy, top5, loss], ids=lambda kind: kind.name)
 def test_every_performance_returns_one_float_a_sample(kind):
     outputs = torch.randn(4, 7, requires_grad=True)
     values = kind.measure(outputs, torch.tensor([0, 1, 2, 6]))

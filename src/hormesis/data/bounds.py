@@ -122,7 +122,7 @@ def _as_limit(limit: Any, part: Tensor | None) -> float | Tensor:  # noqa: ANN40
     except (TypeError, ValueError) as error:
         raise DataError(f"Expected `bounds` of numbers, got {limit!r}.") from error
     if np.isnan(values).any():
-        raise DataError("Expected `bounds` of numbers, got NaN.")
+        raise DataError("Expected finite `bounds` from low to high, got NaN.")
     if values.ndim == 0:
         return float(values)
     shape = () if part is None else tuple(part.shape[1:])

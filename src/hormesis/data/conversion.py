@@ -99,6 +99,11 @@ def as_inputs(values: object) -> Tree:
     """
     if isinstance(values, pd.DataFrame):
         return _from_array(_table_values(values), "inputs", alone=True)
+    if _is_text(values):
+        raise DataError(
+            "Expected inputs that hold numbers, got texts: tokenise them first, or read the "
+            "pictures that they name, as torchvision.transforms.ToTensor() does."
+        )
     if isinstance(values, Mapping):
         kept = {str(name): part for name, part in values.items() if not _is_text(part)}
         converted = {name: _part(part, f"input {name!r}") for name, part in kept.items()}
@@ -184,7 +189,8 @@ def _from_array(values: object, what: str, *, alone: bool) -> Tensor:
                 f"{type_name(array)}."
             )
         with np.errstate(over="ignore"):  # values too large for float32 are refused as infinite
-            array = array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
+            native = array.dtype.newbyteorder("=")
+            array = array.astype(np.float32 if array.dtype.kind == "f" else native)
         if array.dtype.kind == "u" and array.dtype != np.uint8:
             array = array.astype(np.int64)
         tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -198,7 +204,7 @@ def _from_array(values: object, what: str, *, alone: bool) -> Tensor:
 def _as_array(values: object, what: str) -> np.ndarray:
     if isinstance(values, pd.Series):
         return values.to_numpy()
-    if not isinstance(values, np.ndarray | list | tuple | Number | np.generic):
+    if not isinstance(values, np.ndarray | list | tuple):
         hint = (
             "; images need a transform such as torchvision.transforms.ToTensor()"
             if "Image" in type(values).__name__

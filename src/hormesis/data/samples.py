@@ -57,6 +57,8 @@ class Samples:
 
     def __post_init__(self) -> None:
         """Check every field."""
+        if self.classes < 0:
+            raise DataError(f"Expected `classes` to be at least 0, got {self.classes}.")
         check_form(self.inputs, self.labels, classes=self.classes > 0)
         for tensor in tensors_in(self.inputs):
             if tensor.is_floating_point():
@@ -226,7 +228,7 @@ def holds_class_numbers(labels: Tree) -> bool:
     return isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.ndim == 1
 
 
-def check_form(inputs: Tree, labels: Tree, *, classes: bool) -> None:
+def check_form(inputs: Tree, labels: Tree, *, classes: bool = True) -> None:
     """Refuse anything but tensors on the CPU with one row a sample, of at least two samples.
 
     Args:
@@ -238,7 +240,7 @@ def check_form(inputs: Tree, labels: Tree, *, classes: bool) -> None:
         DataError: For another type of value or number, unequal lengths, or fewer than 2 samples.
 
     Example:
-        >>> check_form(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64), classes=True)
+        >>> check_form(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
         Traceback (most recent call last):
         hormesis.errors.DataError: Expected at least 2 samples, got a single one.
     """
@@ -249,7 +251,9 @@ def check_form(inputs: Tree, labels: Tree, *, classes: bool) -> None:
             f"{type_name(inputs)}; `samples_from` converts whatever holds numbers."
         )
     for tensor in tensors:
-        _check_tensor("inputs", tensor, tensor.dtype in _FLOATS or not tensor.is_floating_point())
+        _check_tensor(
+            "inputs", tensor, tensor.dtype == torch.float32 or not tensor.is_floating_point()
+        )
     if classes:
         _check_tensor("labels", labels, getattr(labels, "dtype", None) == torch.int64)
     for tensor in tensors_in(labels):
@@ -266,9 +270,6 @@ def check_form(inputs: Tree, labels: Tree, *, classes: bool) -> None:
     for tensor in tensors:
         if tensor.numel() == 0:
             raise DataError(f"Expected inputs with values, got the shape {tuple(tensor.shape)}.")
-
-
-_FLOATS = (torch.float32, torch.float64)
 
 
 def _shapes(tree: Tree) -> str:

@@ -51,6 +51,7 @@ from hormesis.storage.folders import clean_up, creating_folder, creating_study, 
 from hormesis.storage.lock import lock_folder
 from hormesis.storage.ownership import NEXT
 from hormesis.storage.replacement import discard, recover, swap
+from hormesis.storage.schema import UNSCALED
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.store import FolderStore, MemoryStore, Store
 from hormesis.storage.validation import plain_values
@@ -226,7 +227,7 @@ class _Analysis:
 
     def _confirm(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
         """Return the study with its claims tested, as far as requested."""
-        if not study.stressed:
+        if study.metadata.attack.name in UNSCALED:
             return study
         epsilon = study.metadata.attack.epsilon
         planned = self.planned.with_attack(replace(self.planned.request.attack, epsilon=epsilon))

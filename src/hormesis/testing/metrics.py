@@ -1,5 +1,6 @@
 """The laws of a metric."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -15,12 +16,17 @@ class MetricTests:
     Attributes:
         metric: The metric.
         classes: Number of classes of the logits that it is given.
+        answers: Returns outputs and labels of so many samples, the same ones at each call, for a
+            metric of other outputs than logits ``[batch, classes]`` and class numbers.
     """
 
     metric: ClassVar[Metric]
     classes: ClassVar[int] = 8
+    answers: ClassVar[Callable[[int], tuple[Tensor, Tensor]] | None] = None
 
     def _answers(self, count: int = 60) -> tuple[Tensor, Tensor]:
+        if self.answers is not None:
+            return type(self).answers(count)  # pyright: ignore[reportOptionalCall]
         generator = torch.Generator().manual_seed(0)
         logits = torch.randn(count, self.classes, generator=generator)
         logits[::5, : self.classes // 2] = (
@@ -38,7 +44,7 @@ class MetricTests:
         before = logits.clone(), labels.clone()
         for kind in (torch.float32, torch.float64):
             values = self.metric.measure(logits.to(kind), labels)
-            assert (values.shape, values.dtype) == (labels.shape, torch.float32)
+            assert (values.shape, values.dtype) == (labels.shape[:1], torch.float32)
             assert bool(values.isfinite().all())
         assert torch.equal(logits, before[0])
         assert torch.equal(labels, before[1])
@@ -73,14 +79,18 @@ class MetricTests:
         assert torch.equal(self.metric.measure(logits, labels) == 1, expected)
 
     def test_no_constant_answer_does_better_than_chance(self) -> None:
-        _, labels = self._answers()
+        outputs, labels = self._answers()
         level = self.metric.chance_on(labels.numpy())
-        if level is None:
+        if level is None or self.metric.aggregate:
             return
         assert np.isfinite(level)
         assert not self.metric.binary or 0 <= level <= 1
         for _ in range(20):
-            constant = torch.randn(self.classes).repeat(len(labels), 1)
+            axis = self.metric.class_axis
+            sizes = [
+                1 if at != axis % outputs.ndim else size for at, size in enumerate(outputs.shape)
+            ]
+            constant = torch.randn(sizes).expand_as(outputs)
             mean = float(self.metric.measure(constant, labels).double().mean())
             gained = mean - level if self.metric.higher_is_better else level - mean
             assert gained <= 1e-6

@@ -149,7 +149,7 @@ def export(network: nn.Module, example: Tree) -> ExportedProgram:
         twin = copy.deepcopy(network)
     except EXPORT_ERRORS as error:
         raise NotExportable(f"it cannot be copied: {_line(error)}") from error
-    _return_only_logits(twin)
+    _return_only_logits(twin, rows)
     with evaluation_mode(twin), torch.no_grad(), _plain_attention(), warnings.catch_warnings():
         # PyTorch warns of its own deprecated parts while it exports.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -167,8 +167,12 @@ def export(network: nn.Module, example: Tree) -> ExportedProgram:
     return exported
 
 
-def _return_only_logits(twin: nn.Module) -> None:
+@torch.no_grad()
+def _return_only_logits(twin: nn.Module, rows: Tree) -> None:
     """Let a network return the measured output alone; others, such as caches, may not export."""
+    with evaluation_mode(twin):
+        if isinstance(twin(rows), Tensor):
+            return
     forward = twin.forward
 
     def picked(inputs: Tree) -> Tensor:
@@ -222,6 +226,7 @@ def lower(exported: ExportedProgram, network: nn.Module) -> Program:
             (result,) = pytree.tree_leaves(node.args)
             relu = last_relu(result)
             before = None if relu is None else builder.slots[relu.all_input_nodes[0]]
+            builder.add_unused(network)
             return builder.finish(builder.slots[result], before)
     raise AssertionError("an exported graph ends with its output")
 
@@ -293,6 +298,15 @@ class _Builder:
                 schedule_of(call).run(self.values)
         if live or roots:
             self.calls.append(call)
+
+    def add_unused(self, network: nn.Module) -> None:
+        """Add the parameters that the graph leaves out, as no output depends on them."""
+        for name, parameter in network.named_parameters():
+            if name not in self.parameters:
+                slot = self.add(parameter.detach())
+                self.roots[slot] = frozenset({slot})
+                for other in self.names[name]:
+                    self.parameters[other] = slot
 
     def finish(self, output: int, before: int | None) -> Program:
         used = _useful(self.calls, output)

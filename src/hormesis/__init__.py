@@ -11,6 +11,7 @@ from hormesis.results.display import register_display
 TYPE_CHECKING = False  # as checkers of types know it; `typing` takes a while to import
 if TYPE_CHECKING:
     from hormesis.data.datasets import load_data
+    from hormesis.data.evaluation import Evaluation
     from hormesis.data.samples import Samples, samples_from
     from hormesis.errors import HormesisError
     from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from hormesis.settings.scoring import Scoring
     from hormesis.settings.sweep import Sweep
     from hormesis.settings.targets import Targets, part
-    from hormesis.stress.metrics import Metric
+    from hormesis.stress import losses, metrics
+    from hormesis.stress.losses import Loss
+    from hormesis.stress.metric import Metric
     from hormesis.training.callback import SelectiveTraining
     from hormesis.training.config import DataConfig, Recipe, TrainerConfig
     from hormesis.training.controls import retrain_with_controls
@@ -52,6 +55,7 @@ _HOMES = {
     "load_data": "data.datasets",
     "build_model": "models.networks",
     "normalized": "models.normalization",
+    "Evaluation": "data.evaluation",
     "Samples": "data.samples",
     "samples_from": "data.samples",
     "Execution": "settings.execution",
@@ -61,7 +65,10 @@ _HOMES = {
     "part": "settings.targets",
     "FGSM": "settings.attacks",
     "PGD": "settings.attacks",
-    "Metric": "stress.metrics",
+    "Loss": "stress.losses",
+    "losses": "stress.losses:*",
+    "Metric": "stress.metric",
+    "metrics": "stress.metrics:*",
     "Study": "results.study",
     "StudySeries": "results.series",
     "load_series": "results.series",
@@ -94,10 +101,12 @@ __all__ = [
     "Confirmation",
     "Controls",
     "DataConfig",
+    "Evaluation",
     "EvaluationConfig",
     "Execution",
     "Freezing",
     "HormesisError",
+    "Loss",
     "Metric",
     "Recipe",
     "Retraining",
@@ -122,6 +131,8 @@ __all__ = [
     "load_run",
     "load_series",
     "load_study",
+    "losses",
+    "metrics",
     "normalized",
     "part",
     "retrain",
@@ -149,7 +160,10 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first used."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    home, _, attribute = _HOMES[name].partition(":")
+    value = import_module(f"{__name__}.{home}")
+    if attribute != "*":
+        value = getattr(value, attribute or name)
     globals()[name] = value
     return value
 

@@ -145,6 +145,8 @@ def bases_at_chance(
 
     def one(kind: str) -> bool:
         error = None if binary else base.get(f"{kind}_error", math.nan)
+        if kind not in base:  # without an attack
+            return False
         interval = mean_interval(base[kind], base["samples"], factor, error=error)
         return at_chance(interval, chance, higher_is_better=base.get("higher_is_better", True))
 
@@ -170,8 +172,9 @@ def chance_notes(
         return [
             f"The unfiltered network is at chance: its clean {metric}, "
             f"{form.format(base['clean'])}, cannot be told from that of guessing, {level}, on "
-            f"{base['samples']} samples. No score of it has a meaning, and no ε has: train it "
-            "further, or measure more samples."
+            f"{base['samples']} samples. No score of it has a meaning"
+            f"{', and no ε has' if 'adversarial' in base else ''}: train it further, or measure "
+            "more samples."
         ]
     if adversarial and base["adversarial"]:
         return [

@@ -352,7 +352,7 @@ def agreement_tables(
         row a score with the fields of ``measure_agreement.Agreement``, ``studies`` and ``targets``.
     """
     pairs, overall = [], []
-    for score in SCORES:
+    for score in dict.fromkeys(scores["score"].tolist()):
         chosen = scores.loc[scores["score"] == score]
         values = _wide(chosen, "value", studies).dropna(axis=1)
         codes = [_CODES.get(point, -1) for point in _decided_classes(chosen).tolist()]

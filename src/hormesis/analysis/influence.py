@@ -21,6 +21,7 @@ magnitude, ``f R t_i`` is subtracted, and the variance ``R² var(t) (1 − f)/N`
 added.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -178,7 +179,9 @@ class _Derivatives:
             return 0.0, 0.0  # the divisor is the response
         level = known_chance(self.base) if self.scoring.chance_corrected else 0.0
         lengths = (self.base.clean - level, self.base.adversarial - level)
-        clean, adversarial = (1 / length if length else 0.0 for length in lengths)
+        clean, adversarial = (  # NaN without an attack
+            1 / length if length and not math.isnan(length) else 0.0 for length in lengths
+        )
         return clean, adversarial
 
     def response(self, name: str, column: str) -> _Part:

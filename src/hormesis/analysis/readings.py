@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from hormesis.analysis.classes import AT_CHANCE, FRAGILE, IMPROVING
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import SCORES, integral, score_layout
+from hormesis.analysis.scores import integral, score_layout
 from hormesis.settings.scoring import Scoring
 
 SAYS = {"density": ("faster", "even", "slower"), "base": ("worse", "as good", "better")}
@@ -49,7 +49,8 @@ def shift_scores(scores: pd.DataFrame, sweeps: Sweeps, scoring: Scoring) -> pd.D
     """Return the scores by the other of the references ``base`` and ``density``.
 
     Args:
-        scores: The table of scores of the sweeps, three rows a target and filter, by ``scoring``.
+        scores: The table of scores of the sweeps, by ``scoring``: three rows a target and filter,
+            or one without an attack.
         sweeps: Responses.
         scoring: Its reference is ``base`` or ``density``.
 
@@ -58,7 +59,8 @@ def shift_scores(scores: pd.DataFrame, sweeps: Sweeps, scoring: Scoring) -> pd.D
         NaN for the difference score, which has no reference.
     """
     sign = {"base": 1.0, "density": -1.0}[scoring.reference]
-    shift = np.repeat(sign * removed_share(sweeps), len(SCORES))
+    removed = removed_share(sweeps)
+    shift = np.repeat(sign * removed, len(scores) // max(len(removed), 1))
     shift[scores["score"].to_numpy() == "difference"] = np.nan
     table = scores.loc[:, ["target", "filter", "score"]].copy()
     for name in ("value", "low", "high"):

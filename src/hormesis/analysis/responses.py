@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,9 +29,14 @@ class Means:
         (array([1.]), array(0.), 2)
     """
 
-    def __init__(self) -> None:
-        """Start without samples."""
+    def __init__(self, *, stressed: bool = True) -> None:
+        """Start without samples.
+
+        Args:
+            stressed: Whether there are outcomes on perturbed inputs; if not, their means are NaN.
+        """
         self.samples = 0
+        self._stressed = stressed
         self.changed: Bool[np.ndarray, " removals"] = np.zeros(0, dtype=bool)
         self._sums: dict[str, np.ndarray] = {}
         self._squares: dict[str, np.float64] = {}
@@ -40,6 +46,8 @@ class Means:
         """Add the outcomes of one block."""
         for name in ("base_clean", "base_adversarial", "clean", "adversarial"):
             total = getattr(outcomes, name).astype(np.float64).sum(axis=-1)
+            if name.endswith("adversarial") and not self._stressed:
+                total = total * np.nan
             self._sums[name] = self._sums.get(name, np.float64(0)) + total
             if name.startswith("base"):
                 squares = np.square(getattr(outcomes, name).astype(np.float64)).sum()
@@ -56,7 +64,7 @@ class Means:
         binary = np.isin(outcomes.base_clean, (0, 1)).all()
         for name, clean in (("base_idle", outcomes.base_clean), ("idle", outcomes.clean)):
             idle, before = getattr(outcomes, name), self._idle.get(name)
-            if idle is None or (self.samples and before is None):
+            if idle is None or not self._stressed or (self.samples and before is None):
                 self._idle[name] = None  # of some samples it is not known
                 continue
             right = clean > 0 if binary else np.ones_like(clean, dtype=bool)
@@ -95,6 +103,23 @@ class Means:
         left = float(self._squares[name] / self.samples) - mean**2
         return float(np.sqrt(max(left, 0.0) / max(self.samples - 1, 1)))
 
+    def described_base(self, *, higher_is_better: bool) -> dict[str, Any]:
+        """Return the performance of the unfiltered network as plain values, as a manifest has it.
+
+        Args:
+            higher_is_better: Whether a larger performance is better.
+        """
+        values = {
+            "clean": float(self.of("base_clean")),
+            "adversarial": float(self.of("base_adversarial")),
+            "higher_is_better": higher_is_better,
+            "samples": self.samples,
+            "clean_error": self.error_of("base_clean"),
+            "adversarial_error": self.error_of("base_adversarial"),
+        }
+        left_out = () if self._stressed else ("adversarial", "adversarial_error")
+        return {name: value for name, value in values.items() if name not in left_out}
+
 
 def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
     """Return the responses: the cells with their mean performance.
@@ -110,7 +135,8 @@ def response_table(cells: pd.DataFrame, means: Means) -> pd.DataFrame:
         One row a cell: ``target``, ``filter``, ``step``, ``alpha`` and ``zeroed`` (the threshold in
         units of the weights, and how many values it removes), ``density`` (share kept, 0 to 1),
         ``clean`` and ``adversarial`` (mean performance), ``random_clean`` and
-        ``random_adversarial`` (means over the draws of the control, where it was measured),
+        ``random_adversarial`` (means over the draws of the control, where it was measured), those
+        under attack NaN without one,
         ``progress`` (normalised threshold, 0 to 1), ``lower`` and ``upper`` (edges of the pulse),
         ``changed`` (whether any logit changed), ``outcome`` and ``control``; and, for an adaptive
         adversary, ``zero_gradient`` and ``unmoved``: shares of the samples that the filtered

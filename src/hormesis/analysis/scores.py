@@ -28,7 +28,7 @@ class Base:
 
     Args:
         clean: Mean over the clean samples.
-        adversarial: Mean over the perturbed samples.
+        adversarial: Mean over the perturbed samples; NaN without an attack.
         higher_is_better: Whether a larger performance is better; not so for a loss.
         chance: Performance of guessing, see ``analysis.chance``; None if unknown.
         tied: Share that these samples are of those that chose the magnitude of the attack, by which
@@ -40,6 +40,33 @@ class Base:
     higher_is_better: bool = True
     chance: float | None = None
     tied: float = field(default=0.0, repr=False)
+
+
+def score_names(*, stressed: bool) -> tuple[str, ...]:
+    """Return the scores that a study has: all of ``SCORES`` or, without an attack, the clean one.
+
+    Example:
+        >>> score_names(stressed=False)
+        ('clean',)
+    """
+    return SCORES if stressed else SCORES[:1]
+
+
+def main_score(*, stressed: bool) -> str:
+    """Return the score to show where one has to do: the adversarial one, if there is an attack."""
+    return "adversarial" if stressed else "clean"
+
+
+def measured_scores(table: pd.DataFrame, *, stressed: bool) -> pd.DataFrame:
+    """Return the rows of a table whose ``score`` was measured, numbered anew.
+
+    Args:
+        table: Rows of all ``SCORES``.
+        stressed: Whether there was an attack.
+    """
+    if stressed:
+        return table
+    return table.loc[table["score"].isin(score_names(stressed=False))].reset_index(drop=True)
 
 
 def relative_response(

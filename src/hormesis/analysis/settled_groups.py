@@ -4,6 +4,7 @@ A sweep that chooses when to stop measures a target only until it is settled. Al
 including the performance of the unfiltered network, are those of the samples up to that point.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,10 +39,11 @@ class SettledGroup:
 
     def described(self) -> dict[str, Any]:
         """Return it as plain values, as a manifest holds it."""
+        adversarial = self.base.adversarial
         return {
             "samples": self.samples,
             "clean": self.base.clean,
-            "adversarial": self.base.adversarial,
+            **({} if math.isnan(adversarial) else {"adversarial": adversarial}),
             "targets": list(self.targets),
         }
 
@@ -65,7 +67,7 @@ def make_settled_groups(
             replace(
                 whole.base,
                 clean=float(entry["clean"]),
-                adversarial=float(entry["adversarial"]),
+                adversarial=float(entry.get("adversarial", math.nan)),
                 tied=whole.base.tied * int(entry["samples"]) / max(whole.samples, 1),
             ),
             tuple(entry["targets"]),

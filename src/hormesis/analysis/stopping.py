@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from hormesis.analysis.classes import UNTESTED
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.responses import Means, response_table
-from hormesis.analysis.scores import COMBINED, SCORES, Base
+from hormesis.analysis.scores import COMBINED, SCORES, Base, measured_scores
 from hormesis.analysis.settled_groups import (
     SettledGroup,
     group_moments,
@@ -63,6 +63,7 @@ class Stopping:
         higher_is_better: Whether a larger performance is better.
         chance: Performance of guessing, if known.
         chosen: Whether the samples chose the magnitude of the attack.
+        stressed: Whether there is an attack; without one, clean scores alone decide.
 
     Attributes:
         samples: Number of samples counted.
@@ -80,11 +81,12 @@ class Stopping:
     higher_is_better: bool = True
     chance: float | None = None
     chosen: bool = False
+    stressed: bool = True
     samples: int = 0
     settled: dict[str, int] = field(default_factory=dict)
     done: bool = False
     wanted: Bool[np.ndarray, " removals"] = field(init=False, repr=False)
-    means: Means = field(default_factory=Means, repr=False)
+    means: Means = field(init=False, repr=False)
     settled_groups: list[SettledGroup] = field(default_factory=list, repr=False)
     _kept: list[pd.DataFrame] = field(default_factory=list, repr=False)
     _packed: list[bytes] = field(default_factory=list, repr=False)
@@ -93,6 +95,7 @@ class Stopping:
     def __post_init__(self) -> None:
         """Start with all removals wanted."""
         self.wanted = np.ones(needed_removals(self.cells).max(initial=-1) + 1, dtype=bool)
+        self.means = Means(stressed=self.stressed)
         self._looks = list(looks(self.planned))
 
     def update(self, block: StoredOutcomes) -> StoredOutcomes:
@@ -172,10 +175,15 @@ class Stopping:
             alone = replace(alone, level=1 - share)
         standard_errors = moments.standard_errors(self.planned if finite else None)
         first, second = (
-            _decisive(with_intervals(scores, standard_errors, interval_method, scoring))
+            self._decisive(with_intervals(scores, standard_errors, interval_method, scoring))
             for scoring in (joint, alone)
         )
         return first, second
+
+    def _decisive(self, table: pd.DataFrame) -> pd.DataFrame:
+        table = measured_scores(table, stressed=self.stressed)
+        combined = table.loc[table["filter"] == COMBINED]
+        return combined if len(combined) else table
 
     def _blocks(self) -> Iterator[StoredOutcomes]:
         return (unpack("memory", content).outcomes for content in self._packed)
@@ -219,8 +227,3 @@ class Stopping:
             f"All {self.planned} samples were needed: {count} of {targets} targets were settled "
             f"before the last one{dropped}."
         ]
-
-
-def _decisive(table: pd.DataFrame) -> pd.DataFrame:
-    combined = table.loc[table["filter"] == COMBINED]
-    return combined if len(combined) else table

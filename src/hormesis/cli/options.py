@@ -25,7 +25,7 @@ class AttackOptions:
     """The adversary of an analysis.
 
     Args:
-        attack: ``fgsm`` or ``pgd``.
+        attack: ``fgsm``, ``pgd``, or ``none`` to measure clean samples alone.
         epsilon: Magnitude in input units, such as 8/255 or 0.03; auto takes the one half-way
             between clean accuracy and guessing.
         steps: Steps of PGD; by default 40.
@@ -296,7 +296,8 @@ class CompareOptions:
         matching: CSV of study, target and match, which says which targets go together.
         allow: Let the studies differ in this too, such as different:epsilon.
         group_by: Pool runs that agree in these: model, data, epoch, seed.
-        score: Score whose paths and pictures are shown.
+        score: Score whose paths and pictures are shown; by default adversarial or, without an
+            attack, clean.
         out: Folder for tables and pictures.
         formats: Formats of the tables.
         pictures: Format of the pictures.
@@ -309,7 +310,7 @@ class CompareOptions:
     matching: str | None = field(default=None, metadata=FILE)
     allow: tuple[str, ...] = field(default=(), metadata=option(metavar="different:NAME"))
     group_by: tuple[str, ...] = field(default=(), metadata=option(metavar="COLUMN"))
-    score: str = field(default="adversarial", metadata=option(choices=SCORES))
+    score: str | None = field(default=None, metadata=option(choices=SCORES))
     out: str | None = field(default=None, metadata=DIR)
     formats: tuple[str, ...] = field(
         default=("csv",), metadata=option(choices=("csv", "parquet", "latex"), noun="format")

@@ -1,16 +1,20 @@
-"""Reading inputs and labels from tensors, arrays, datasets and loaders."""
+"""Reading inputs and labels from tensors, arrays, tables, datasets and loaders."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_collate
 
+from hormesis.data.conversion import as_inputs, as_labels, split_labels, type_name
 from hormesis.data.sampling import draw_balanced
+from hormesis.data.trees import Tree, count_rows, join_rows, tensors_in
 from hormesis.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -18,34 +22,49 @@ Progress = Callable[[int, int], None]
 
 Inputs = Float[Tensor, " samples *shape"]
 Labels = Int[Tensor, " samples"]
+_ITEMS = 256  # of a dataset that are put together at a time
 
 
 def read_samples(
-    data: object, count: int | None, seed: int, progress: Progress | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return float32 inputs, int64 labels and, for a drawn subset, the index of each sample.
+    data: object,
+    count: int | None,
+    seed: int,
+    progress: Progress | None,
+    label: str | int | None = None,
+) -> tuple[Tree, Tree, Tensor | None]:
+    """Return inputs, labels and, for a drawn subset, the index of each sample.
 
     Args:
-        data: A pair of tensors or arrays, a map-style dataset or a loader.
+        data: A tensor or array; a pair of inputs and labels; a dictionary or table; a list of
+            pairs; a dataset or a loader.
         count: Number of samples to draw, or None for all. Only datasets that list their labels are
             drawn from here, reading just the drawn samples; the caller draws from all others.
         seed: Seed of the draw, at least 0.
         progress: Called with items of a dataset, or batches of a loader, read and in all.
+        label: Key or place of the labels, see ``split_labels``.
 
     Raises:
-        DataError: For anything else, and for items that are not pairs of numbers of one shape.
+        DataError: For anything else, and for items that differ in structure or shape.
     """
-    if isinstance(data, Dataset):
-        return _read_dataset(data, count, seed, progress)
     if isinstance(data, DataLoader):
-        return *_read_loader(data, progress), None
-    if isinstance(data, tuple | list) and len(data) == 2:
-        inputs, labels = data
-        if isinstance(inputs, Tensor | np.ndarray) and isinstance(labels, Tensor | np.ndarray):
-            return _as_inputs(inputs), _as_labels(labels), None
+        total = 0 if isinstance(data.dataset, IterableDataset) else len(data)
+        return *_join(_converted(data, label, progress, total), "batch"), None
+    if isinstance(data, tuple) and len(data) == 2 and label is None:
+        return as_inputs(data[0]), as_labels(data[1]), None
+    if isinstance(data, list) and len(data) == 2 and isinstance(data[0], Tensor | np.ndarray):
+        return as_inputs(data[0]), as_labels(data[1]), None
+    if isinstance(data, Mapping | tuple | pd.DataFrame | Tensor | np.ndarray):
+        inputs, labels = split_labels(data, label)
+        return as_inputs(inputs), as_labels(labels), None
+    if isinstance(data, Dataset | list) or (
+        hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, str)
+    ):
+        return _read_dataset(data, count, seed, progress, label)
+    if isinstance(data, Iterable) and not isinstance(data, str | bytes):
+        return *_join(_converted(_collated(data), label, progress, 0), "batch"), None
     raise DataError(
-        "Expected a pair (inputs, labels) of tensors or arrays, a map-style Dataset, a DataLoader "
-        f"or Samples, got {type(data).__name__}."
+        "Expected a pair (inputs, labels) of tensors or arrays, a dictionary or table of them, a "
+        f"Dataset, a DataLoader or Samples, got {type(data).__name__}."
     )
 
 
@@ -75,82 +94,145 @@ def refuse_non_finite(inputs: Inputs, numbers: Sequence[int] | None = None) -> N
     )
 
 
-def type_name(value: object) -> str:
-    """Return the name of the dtype of a tensor or array, or of the type of anything else.
-
-    Example:
-        >>> type_name(torch.zeros(2)), type_name([1, 2])
-        ('float32', 'list')
-    """
-    if isinstance(value, Tensor | np.ndarray):
-        return str(value.dtype).removeprefix("torch.")
-    return type(value).__name__
-
-
-def _as_inputs(values: Tensor | np.ndarray) -> Float[Tensor, "..."]:
-    """Return numbers of any real type as float32 on the CPU."""
-    if isinstance(values, np.ndarray):
-        if values.dtype.kind not in "fiu":
-            raise DataError(f"Expected inputs that are real numbers, got {type_name(values)}.")
-        with np.errstate(over="ignore"):  # values too large for float32 are refused as infinite
-            return torch.from_numpy(np.array(values, dtype=np.float32))
-    if values.is_complex() or values.dtype == torch.bool:
-        raise DataError(f"Expected inputs that are real numbers, got {type_name(values)}.")
-    return values.detach().to("cpu", torch.float32).contiguous()
-
-
-def _as_labels(values: object) -> Int[Tensor, "..."]:
-    """Return labels of any integer type as int64 on the CPU."""
-    if isinstance(values, Tensor):
-        is_integer = not (values.is_floating_point() or values.is_complex())
-        if values.numel() == 0 or (is_integer and values.dtype != torch.bool):
-            return values.detach().to("cpu", torch.int64)
-    elif isinstance(values, int | np.integer | np.ndarray):
-        array = np.asarray(values)
-        if array.size == 0 or array.dtype.kind in "iu":
-            return torch.from_numpy(np.array(array, dtype=np.int64))
-    raise DataError(f"Expected integer labels, one class number a sample, got {type_name(values)}.")
-
-
 def _read_dataset(
-    dataset: Dataset[Any], count: int | None, seed: int, progress: Progress | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
+    dataset: Any,  # noqa: ANN401  (whatever has items and a length, or can be iterated)
+    count: int | None,
+    seed: int,
+    progress: Progress | None,
+    label: str | int | None,
+) -> tuple[Tree, Tree, Tensor | None]:
     """Return inputs, labels and, for a drawn subset, the index of each."""
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        raise DataError(
-            f"Expected a map-style Dataset, got {type(dataset).__name__}; wrap it in a DataLoader."
-        )
-    total = _length(dataset)
+        return *_join(_converted(_collated(dataset), label, progress, 0), "batch"), None
+    total = len(dataset)
     numbers, places = list(range(total)), None
     labels_of_all = None if count is None else _known_labels(dataset)
     if labels_of_all is not None and count is not None:
         places = draw_balanced(labels_of_all, count, seed)
         numbers = places.tolist()
-    inputs, labels = torch.empty(0), torch.empty(len(numbers), dtype=torch.int64)
-    for row, number in enumerate(numbers):
-        value, label = _as_pair(dataset[number], f"item {number}")
-        if row == 0:
-            inputs = torch.empty(len(numbers), *value.shape)
-        if value.shape != inputs.shape[1:] or label.numel() != 1:
-            raise DataError(
-                f"Expected every item to be of the shape {tuple(inputs.shape[1:])} with one label, "
-                f"as item {numbers[0]} is, got {tuple(value.shape)} with {label.numel()} label(s) "
-                f"for item {number}."
-            )
-        inputs[row], labels[row] = value, label.reshape(())
-        if progress:
-            progress(row + 1, len(numbers))
-    if inputs.numel():
-        refuse_non_finite(inputs, numbers)
+    if not numbers:
+        raise DataError("Expected at least 2 samples, got an empty set.")
+    items = _counted((dataset[number] for number in numbers), len(numbers), progress)
+    inputs, labels = _join(_converted(_collated(items, numbers), label, None, 0), "item", numbers)
+    for tensor in tensors_in(inputs):
+        if tensor.is_floating_point() and tensor.numel():
+            refuse_non_finite(tensor, numbers)
     return inputs, labels, places
 
 
-def _length(dataset: Dataset[Any]) -> int:
-    """Return the number of items of a map-style dataset; torch declares no ``__len__``."""
-    return len(dataset)  # pyright: ignore[reportArgumentType]
+def _counted(items: Iterator[Any], total: int, progress: Progress | None) -> Iterator[Any]:
+    for done, item in enumerate(items, start=1):
+        yield item
+        if progress:
+            progress(done, total)
 
 
-def _known_labels(dataset: Dataset[Any]) -> Labels | None:
+def _collated(items: Iterable[Any], numbers: Sequence[int] = ()) -> Iterator[Any]:
+    """Yield items put together, some hundred at a time.
+
+    Raises:
+        DataError: If they differ in structure or shape, naming the first that does.
+    """
+    first, seen, waiting = None, 0, iter(items)
+    while some := list(islice(waiting, _ITEMS)):
+        first = some[0] if first is None else first
+        for number, item in enumerate(some, start=seen):
+            _check_alike(first, item, numbers[number] if numbers else number)
+        seen += len(some)
+        try:
+            yield default_collate([_as_tensors(item) for item in some])
+        except (TypeError, RuntimeError, KeyError, AttributeError) as error:
+            raise DataError(
+                "Expected items that are numbers, tensors or arrays, or tuples and dictionaries of "
+                f"these, got {_kinds(some[0])}: {_line(error)}"
+            ) from error
+
+
+def _check_alike(first: Any, item: Any, number: int) -> None:  # noqa: ANN401
+    """Refuse an item of another structure or shape than the first one."""
+    shapes = _shapes(first), _shapes(item)
+    if type(item) is not type(first) or shapes[0] != shapes[1]:
+        raise DataError(
+            f"Expected every item to be of the shape {shapes[0]}, as the first is, got "
+            f"{type(item).__name__} of {shapes[1]} for item {number}: pad or resize them."
+        )
+
+
+def _shapes(item: Any) -> Any:  # noqa: ANN401
+    """Return the shape of an item, or those of its parts."""
+    if isinstance(item, Mapping):
+        return {str(name): _shapes(part) for name, part in item.items()}
+    if isinstance(item, tuple):
+        return tuple(_shapes(part) for part in item)
+    if isinstance(item, list):
+        return (len(item),)
+    return tuple(item.shape) if isinstance(item, Tensor | np.ndarray) else ()
+
+
+def _as_tensors(item: Any) -> Any:  # noqa: ANN401
+    """Return an item with lists of numbers as tensors, which would be taken apart otherwise."""
+    if isinstance(item, Mapping):
+        return {str(name): _as_tensors(part) for name, part in item.items()}
+    if isinstance(item, tuple):
+        return tuple(_as_tensors(part) for part in item)
+    if isinstance(item, list) and item and isinstance(item[0], int | float | list):
+        return torch.as_tensor(item)
+    return item
+
+
+def _kinds(item: Any) -> str:  # noqa: ANN401
+    if isinstance(item, tuple | list):
+        return f"({', '.join(type_name(part) for part in item)})"
+    return type_name(item)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160].rstrip(".") + "."
+
+
+def _converted(
+    batches: Iterable[Any], label: str | int | None, progress: Progress | None, total: int
+) -> Iterator[tuple[Tree, Tree]]:
+    """Yield inputs and labels of each batch, as tensors."""
+    for number, batch in enumerate(batches, start=1):
+        inputs, labels = split_labels(batch, label)
+        yield as_inputs(inputs), as_labels(labels)
+        if progress:
+            progress(number, total)
+
+
+def _join(
+    batches: Iterable[tuple[Tree, Tree]], noun: str, numbers: Sequence[int] = ()
+) -> tuple[Tree, Tree]:
+    """Return all batches, one after the other.
+
+    Raises:
+        DataError: If there are none, or they differ in structure or shape.
+    """
+    every = list(batches)
+    if not every:
+        raise DataError("Expected at least 2 samples, got an empty set.")
+    first = every[0]
+    for number, (inputs, labels) in enumerate(every):
+        own, expected = ([_form(part) for part in pair] for pair in ((inputs, labels), first))
+        if own != expected or (labels is not None and count_rows(inputs) != count_rows(labels)):
+            raise DataError(
+                f"Expected every {noun} to hold inputs and labels of the shapes {expected}, one "
+                f"label for each input, got {own} in {noun} {number}."
+            )
+    return join_rows([inputs for inputs, _ in every]), join_rows([labels for _, labels in every])
+
+
+def _form(tree: Tree) -> Any:  # noqa: ANN401
+    """Return the shape of one sample, or of each part of it."""
+    if isinstance(tree, Mapping):
+        return {name: _form(part) for name, part in tree.items()}
+    if isinstance(tree, tuple | list):
+        return tuple(_form(part) for part in tree)
+    return tuple(tree.shape[1:]) if isinstance(tree, Tensor) else None
+
+
+def _known_labels(dataset: Any) -> Labels | None:  # noqa: ANN401
     """Return the labels that a dataset lists as ``targets``, if it does."""
     if isinstance(dataset, Subset):
         labels = _known_labels(dataset.dataset)
@@ -158,41 +240,6 @@ def _known_labels(dataset: Dataset[Any]) -> Labels | None:
     targets = getattr(dataset, "targets", None)
     if isinstance(targets, list) and all(isinstance(target, int) for target in targets):
         targets = torch.tensor(targets)
-    if not isinstance(targets, Tensor | np.ndarray) or targets.shape != (_length(dataset),):
+    if not isinstance(targets, Tensor | np.ndarray) or targets.shape != (len(dataset),):
         return None
-    return _as_labels(targets)
-
-
-def _as_pair(item: object, where: str) -> tuple[Tensor, Tensor]:
-    """Return input and label of an item, or inputs and labels of a batch."""
-    if not isinstance(item, tuple | list) or len(item) != 2:
-        raise DataError(f"Expected pairs (input, label), got {type(item).__name__} as {where}.")
-    value, label = item
-    if not isinstance(value, Tensor | np.ndarray):
-        raise DataError(
-            f"Expected the input of {where} to be a tensor, got {type(value).__name__}; images "
-            "need a transform such as torchvision.transforms.ToTensor()."
-        )
-    return _as_inputs(value), _as_labels(label)
-
-
-def _read_loader(loader: DataLoader[Any], progress: Progress | None) -> tuple[Tensor, Tensor]:
-    """Return all batches of a loader, one after the other."""
-    total = 0 if isinstance(loader.dataset, IterableDataset) else len(loader)
-    batches: list[tuple[Tensor, Tensor]] = []
-    for number, batch in enumerate(loader):
-        inputs, labels = _as_pair(batch, f"batch {number}")
-        first = batches[0][0] if batches else inputs
-        if inputs.ndim < 1 or inputs.shape[1:] != first.shape[1:] or labels.ndim != 1:
-            raise DataError(
-                f"Expected batches of inputs of the shape {tuple(first.shape[1:])} with one label "
-                f"each, got {tuple(inputs.shape)} and {tuple(labels.shape)} in batch {number}."
-            )
-        batches.append((inputs, labels))
-        if progress:
-            progress(number + 1, total)
-    if not batches:
-        return torch.empty(0), torch.empty(0, dtype=torch.int64)
-    return torch.cat([inputs for inputs, _ in batches]), torch.cat(
-        [labels for _, labels in batches]
-    )
+    return as_labels(targets)

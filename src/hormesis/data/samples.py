@@ -1,29 +1,35 @@
 """The labelled samples of a study, in memory and checked once."""
 
 import hashlib
-import math
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
+from torch.utils._pytree import tree_flatten
 
-from hormesis.data.readers import Progress, read_samples, refuse_non_finite, type_name
-from hormesis.data.sampling import balanced_order, draw_balanced
+from hormesis.data.bounds import Bounds, as_bounds, continuous_part, is_uniform
+from hormesis.data.conversion import type_name
+from hormesis.data.readers import Progress, read_samples, refuse_non_finite
+from hormesis.data.sampling import balanced_order, draw_balanced, draw_random, random_order
+from hormesis.data.trees import Tree, count_rows, select_rows, tensors_in
 from hormesis.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Labelled samples whose values lie within declared bounds.
+    """Samples, labelled or not, whose values lie within declared bounds.
 
     Args:
-        inputs: One row a sample, float32 on the CPU, in input units (pixels: 0 to 1), before any
-            normalisation.
-        labels: Class of each sample, int64, from 0 to ``classes - 1``.
-        bounds: Lowest and highest value that an input may take, also after an attack.
-        classes: Number of classes.
+        inputs: One row a sample, on the CPU, in input units (pixels: 0 to 1), before any
+            normalisation: a tensor, or a structure of tensors, in float32, or integers such as
+            token ids.
+        labels: Class of each sample, int64, from 0 to ``classes - 1``; or labels of any other kind,
+            one row a sample, or None, where ``classes`` is 0.
+        bounds: Lowest and highest value that an input may take, also after an attack; by input or
+            by value if need be, see ``data.bounds.as_bounds``; None for none.
+        classes: Number of classes; 0 for labels that are no classes.
         name: Name of the data set in tables and manifests.
         mean: Per-channel mean that networks for these data expect, or empty.
         std: Per-channel standard deviation that networks for these data expect, or empty.
@@ -40,9 +46,9 @@ class Samples:
         hormesis.errors.DataError: Expected `labels` from 0 to 2 for 3 classes, got 3 at sample 1.
     """
 
-    inputs: Float[Tensor, " samples *shape"]
-    labels: Int[Tensor, " samples"]
-    bounds: tuple[float, float]
+    inputs: Tree
+    labels: Tree
+    bounds: Any
     classes: int
     name: str
     mean: tuple[float, ...] = ()
@@ -51,15 +57,19 @@ class Samples:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_form(self.inputs, self.labels)
-        refuse_non_finite(self.inputs)
+        check_form(self.inputs, self.labels, classes=self.classes > 0)
+        for tensor in tensors_in(self.inputs):
+            if tensor.is_floating_point():
+                refuse_non_finite(tensor)
+        object.__setattr__(self, "bounds", as_bounds(self.bounds, self.inputs))
         _check_bounds(self.inputs, self.bounds)
-        _check_labels(self.labels, self.classes)
+        if self.classes:
+            _check_labels(self.labels, self.classes)
         _check_normalisation(self)
 
     def __len__(self) -> int:
         """Return the number of samples."""
-        return len(self.labels)
+        return count_rows(self.inputs)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of inputs, labels and bounds, as 64 hexadecimal digits.
@@ -71,12 +81,35 @@ class Samples:
 
     def part_fingerprint(self, first: int, end: int) -> str:
         """Return the SHA-256 of the samples from ``first`` up to ``end`` and of the bounds."""
-        low, high = (float(bound) for bound in self.bounds)
-        digest = hashlib.sha256(f"bounds {low!r} {high!r}".encode())
-        for part, dtype in ((self.inputs[first:end], "<f4"), (self.labels[first:end], "<i8")):
-            digest.update(f"|{dtype} {tuple(part.shape)}|".encode())
-            digest.update(np.ascontiguousarray(part.detach().numpy(), dtype=dtype).data)
+        digest = hashlib.sha256(spelled_bounds(self.bounds).encode())
+        parts = (self.inputs, self.labels)
+        if not all(isinstance(part, Tensor) for part in parts):
+            digest.update(f"|{[str(tree_flatten(part)[1]) for part in parts]}|".encode())
+        for part in tensors_in(select_rows(parts, slice(first, end))):
+            digest.update(f"|{type_code(part)} {tuple(part.shape)}|".encode())
+            digest.update(part.detach().contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+
+def type_code(tensor: Tensor) -> str:
+    """Return NumPy's code of a data type, such as ``<f4``, or PyTorch's name where it has none.
+
+    Example:
+        >>> type_code(torch.zeros(1)), type_code(torch.zeros(1, dtype=torch.bfloat16))
+        ('<f4', 'bfloat16')
+    """
+    if tensor.dtype == torch.bfloat16:
+        return type_name(tensor)
+    return tensor[:0].numpy().dtype.str
+
+
+def spelled_bounds(bounds: Bounds) -> str:
+    """Return bounds as text that tells them from all others."""
+    if is_uniform(bounds):
+        low, high = (float(bound) for bound in bounds)
+        return f"bounds {low!r} {high!r}"
+    limits = [torch.as_tensor(bound, dtype=torch.float32).tolist() for bound in bounds]
+    return f"bounds {limits!r}"
 
 
 def take(samples: Samples, indices: Int[Tensor, " chosen"]) -> Samples:
@@ -88,7 +121,7 @@ def take(samples: Samples, indices: Int[Tensor, " chosen"]) -> Samples:
         tensor([2, 0])
     """
     places = None if samples.places is None else samples.places[indices]
-    inputs, labels = samples.inputs[indices], samples.labels[indices]
+    inputs, labels = select_rows((samples.inputs, samples.labels), indices)
     return replace(samples, inputs=inputs, labels=labels, places=places)
 
 
@@ -106,7 +139,9 @@ def randomize_order(samples: Samples, order: Int[Tensor, " chosen"] | None = Non
     """
     if samples.places is not None and order is None:
         return samples
-    order = balanced_order(samples.labels, 0) if order is None else order
+    if order is None:
+        balanced = samples.classes > 0
+        order = balanced_order(samples.labels, 0) if balanced else random_order(len(samples), 0)
     placed = (
         samples
         if samples.places is not None
@@ -118,30 +153,39 @@ def randomize_order(samples: Samples, order: Int[Tensor, " chosen"] | None = Non
 def samples_from(
     data: object,
     *,
-    bounds: tuple[float, float] = (0.0, 1.0),
+    bounds: Any = (0.0, 1.0),  # noqa: ANN401
     classes: int | None = None,
     name: str = "custom",
     count: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    label: str | int | None = None,
 ) -> Samples:
     """Return ``data`` as checked samples in memory.
 
     Args:
-        data: A ``Samples`` (its own declarations stay), a pair (inputs, labels) of tensors or NumPy
-            arrays, a map-style ``Dataset`` of pairs (input, label), or a ``DataLoader`` of pairs of
-            batches. A loader is read once, in its order, also where that order is shuffled.
-        bounds: Lowest and highest value that an input may take, in input units.
-        classes: Number of classes; by default the highest label plus one.
+        data: A ``Samples`` (its own declarations stay); a pair (inputs, labels), the inputs a
+            tensor, an array, or a tuple or dictionary of these; inputs alone, without labels; a
+            batch or table with a column of labels; a list of pairs; a dataset, or a loader, which
+            is read once, in its order, also where that order is shuffled.
+        bounds: Lowest and highest value that an input may take, in input units: a pair of numbers,
+            or of arrays that fit one sample; for several inputs a pair for each, by name or place.
+            None declares none.
+        classes: Number of classes; by default the highest label plus one, or 0 for labels that are
+            no class numbers.
         name: Name of the data set in tables and manifests.
         count: Number of samples to draw, stratified by class, in random order; a smaller draw is
             the beginning of a larger one. By default all are taken, in their order. Of a dataset
             with a ``targets`` list, like torchvision's, only drawn samples are decoded.
         seed: Seed of that draw, at least 0.
         progress: Called with items of a dataset, or batches of a loader, read and in all.
+        label: Key, column or place of the labels in batches that are dictionaries, tables or
+            tuples; by default ``labels``, ``label``, ``targets``, ``target`` or ``y``, and the last
+            of a tuple.
 
     Returns:
-        Inputs in float32 and labels in int64. They share memory with tensors that had these types.
+        Inputs in float32 or as integers, labels in int64, or as they are if they are no class
+        numbers. They share memory with tensors that had these types.
 
     Raises:
         DataError: For data of another kind, or for what ``Samples`` refuses.
@@ -151,75 +195,129 @@ def samples_from(
         >>> samples = samples_from(pair, count=3)
         >>> samples.inputs.shape, samples.classes
         (torch.Size([3, 3, 8, 8]), 3)
+        >>> tokens = {"input_ids": torch.ones(2, 5, dtype=torch.int64), "labels": torch.zeros(2)}
+        >>> samples_from(tokens).inputs
+        {'input_ids': tensor([[1, 1, 1, 1, 1],
+                [1, 1, 1, 1, 1]])}
     """
     if isinstance(data, Samples):
         samples = data
     else:
-        inputs, labels, places = read_samples(data, count, seed, progress)
-        check_form(inputs, labels)
+        inputs, labels, places = read_samples(data, count, seed, progress, label)
+        are_classes = holds_class_numbers(labels)
+        check_form(inputs, labels, classes=are_classes)
         if classes is None:
-            classes = max(1, int(labels.max()) + 1)
+            classes = max(1, int(labels.max()) + 1) if are_classes else 0
         samples = Samples(inputs, labels, bounds, classes, name, places=places)
     if count is None or (samples is not data and samples.places is not None):
         return samples
-    return randomize_order(samples, draw_balanced(samples.labels, count, seed))
+    if samples.classes:
+        return randomize_order(samples, draw_balanced(samples.labels, count, seed))
+    return randomize_order(samples, draw_random(len(samples), count, seed))
 
 
-def check_form(inputs: object, labels: object) -> None:
-    """Refuse anything but two tensors of the right types with one row per sample.
+def holds_class_numbers(labels: Tree) -> bool:
+    """Return whether labels are one integer a sample.
+
+    Example:
+        >>> holds_class_numbers(torch.tensor([0, 3])), holds_class_numbers(torch.tensor([0.5]))
+        (True, False)
+    """
+    return isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.ndim == 1
+
+
+def check_form(inputs: Tree, labels: Tree, *, classes: bool) -> None:
+    """Refuse anything but tensors on the CPU with one row a sample, of at least two samples.
+
+    Args:
+        inputs: A tensor, or a structure of tensors.
+        labels: The same, or None.
+        classes: Whether the labels have to be class numbers.
 
     Raises:
         DataError: For another type of value or number, unequal lengths, or fewer than 2 samples.
 
     Example:
-        >>> check_form(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+        >>> check_form(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64), classes=True)
         Traceback (most recent call last):
         hormesis.errors.DataError: Expected at least 2 samples, got a single one.
     """
-    inputs = _tensor("inputs", inputs, torch.float32)
-    labels = _tensor("labels", labels, torch.int64)
-    if inputs.ndim < 1 or labels.ndim != 1 or len(inputs) != len(labels):
+    tensors = tensors_in(inputs)
+    if not tensors:
+        raise DataError(
+            "Expected `inputs` to be a tensor, or a structure of tensors, got "
+            f"{type_name(inputs)}; `samples_from` converts whatever holds numbers."
+        )
+    for tensor in tensors:
+        _check_tensor("inputs", tensor, tensor.dtype in _FLOATS or not tensor.is_floating_point())
+    if classes:
+        _check_tensor("labels", labels, getattr(labels, "dtype", None) == torch.int64)
+    for tensor in tensors_in(labels):
+        _check_tensor("labels", tensor, True)
+    lengths = {len(tensor) if tensor.ndim else -1 for tensor in (*tensors, *tensors_in(labels))}
+    if len(lengths) > 1 or -1 in lengths or (classes and labels.ndim != 1):
         raise DataError(
             "Expected one label for each row of the inputs, got inputs of shape "
-            f"{tuple(inputs.shape)} and labels of shape {tuple(labels.shape)}."
+            f"{_shapes(inputs)} and labels of shape {_shapes(labels)}."
         )
-    if len(labels) < 2:
-        what = "a single one" if len(labels) else "an empty set"
+    if (count := len(tensors[0])) < 2:
+        what = "a single one" if count else "an empty set"
         raise DataError(f"Expected at least 2 samples, got {what}.")
-    if inputs.numel() == 0:
-        raise DataError(f"Expected inputs with values, got the shape {tuple(inputs.shape)}.")
+    for tensor in tensors:
+        if tensor.numel() == 0:
+            raise DataError(f"Expected inputs with values, got the shape {tuple(tensor.shape)}.")
 
 
-def _tensor(what: str, part: object, dtype: torch.dtype) -> Tensor:
-    """Return ``part``, refused unless it is a tensor of this type in memory."""
-    if isinstance(part, Tensor) and part.dtype == dtype and part.device.type == "cpu":
-        return part
+_FLOATS = (torch.float32, torch.float64)
+
+
+def _shapes(tree: Tree) -> str:
+    """Return the shape of a tensor, or the shapes in a structure, for a sentence."""
+    if isinstance(tree, Tensor):
+        return str(tuple(tree.shape))
+    return ", ".join(str(tuple(one.shape)) for one in tensors_in(tree)) or "none"
+
+
+def _check_tensor(what: str, part: object, fits: bool) -> None:
+    """Refuse ``part`` unless it is a tensor of a type that fits, in memory."""
+    if isinstance(part, Tensor) and fits and part.device.type == "cpu":
+        return
     device = f" on {part.device}" if isinstance(part, Tensor) else ""
+    expected = "int64" if what == "labels" else "float32 or integers"
     raise DataError(
-        f"Expected `{what}` to be a tensor of {type_name(torch.empty(0, dtype=dtype))} on the CPU, "
-        f"got {type_name(part)}{device}; `samples_from` converts whatever holds such numbers."
+        f"Expected `{what}` to be a tensor of {expected} on the CPU, got {type_name(part)}{device};"
+        " `samples_from` converts whatever holds such numbers."
     )
 
 
-def _check_bounds(inputs: Tensor, bounds: tuple[float, float]) -> None:
+def _check_bounds(inputs: Tree, bounds: Bounds) -> None:
     """Refuse bounds that do not enclose the inputs."""
+    values = continuous_part(inputs)
+    if values is None:
+        return
     low, high = bounds
-    if not (low < high and math.isfinite(low) and math.isfinite(high)):
-        raise DataError(f"Expected finite `bounds` from low to high, got ({low}, {high}).")
-    least, most = torch.aminmax(inputs)
-    limits = torch.tensor(bounds, dtype=inputs.dtype)  # as the inputs were: 0.3 is above float32's
+    if not is_uniform(bounds):
+        low, high = (torch.as_tensor(limit, dtype=values.dtype) for limit in bounds)
+        outside = ((values < low) | (values > high)).flatten(1).any(dim=1).nonzero()
+        if len(outside):
+            raise DataError(
+                f"Expected inputs within the `bounds`, got a value outside them in sample "
+                f"{int(outside[0])}."
+            )
+        return
+    least, most = torch.aminmax(values)
+    limits = torch.tensor(bounds, dtype=values.dtype)  # as the inputs were: 0.3 is above float32's
     if least < limits[0] or most > limits[1]:
         raise DataError(
             f"Expected inputs within the bounds ({low}, {high}), got values from "
-            f"{float(least):.6g} to {float(most):.6g}. Declare the `bounds` that hold, scale the "
-            "inputs, or move their normalisation into the network with `hormesis.normalized`."
+            f"{float(least):.6g} to {float(most):.6g}. Declare the `bounds` that hold (None for "
+            "none), scale the inputs, or move their normalisation into the network with "
+            "`hormesis.normalized`."
         )
 
 
-def _check_labels(labels: Tensor, classes: int) -> None:
+def _check_labels(labels: Int[Tensor, " samples"], classes: int) -> None:
     """Refuse labels outside 0 to ``classes - 1``."""
-    if classes < 1:
-        raise DataError(f"Expected `classes` to be at least 1, got {classes}.")
     wrong = ((labels < 0) | (labels >= classes)).nonzero()
     if len(wrong):
         first = int(wrong[0])
@@ -234,8 +332,9 @@ def _check_normalisation(samples: Samples) -> None:
     mean, std = samples.mean, samples.std
     if len(mean) != len(std) or not all(value > 0 for value in std):
         raise DataError(f"Expected a positive `std` for every `mean`, got {mean} and {std}.")
-    if mean and (samples.inputs.ndim < 2 or samples.inputs.shape[1] != len(mean)):
+    inputs = samples.inputs
+    if mean and (not isinstance(inputs, Tensor) or inputs.ndim < 2 or inputs.shape[1] != len(mean)):
         raise DataError(
             f"Expected one `mean` for each channel, got {len(mean)} for inputs of shape "
-            f"{tuple(samples.inputs.shape)}."
+            f"{_shapes(inputs)}."
         )

@@ -81,6 +81,21 @@ def draw_balanced(labels: Int[Tensor, " samples"], count: int, seed: int) -> Int
     return balanced_order(labels, seed)[:count]
 
 
+def draw_random(total: int, count: int, seed: int) -> Int[Tensor, " count"]:
+    """Return the first ``count`` indices of ``random_order``.
+
+    Args:
+        total: Number of samples there are.
+        count: Number of samples to draw, from 2 to ``total``.
+        seed: Seed of the draw, at least 0.
+
+    Raises:
+        DataError: If ``count`` or ``seed`` is outside these bounds.
+    """
+    _check_draw(count, total, seed)
+    return random_order(total, seed)[:count]
+
+
 def _check_draw(count: int, total: int, seed: int) -> None:
     if not 2 <= count <= total:
         raise DataError(f"Expected `samples` from 2 to {total}, the number there is, got {count}.")

@@ -10,17 +10,18 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
+from hormesis.data.trees import Tree
 from hormesis.engine import recheck
 from hormesis.engine.executor import Answer, PrefixExecutor, run_program, stages
 from hormesis.engine.graph import EXPORT_ERRORS, Program
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
 from hormesis.engine.plain import attack_block, same
 from hormesis.engine.plan import Removal
+from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.networks import logits_of
 
 
 def measure(
@@ -50,7 +51,7 @@ def measure(
     check_rounding = partial(recheck.measure_rounding, network) if program.exact else _keep_rounding
 
     def scored(
-        inputs: Tensor, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
+        inputs: Tree, answer: Answer, removal: Removal | None, rounding: recheck.Rounding
     ) -> Tensor:
         logits = recheck.recheck_logits(
             network, removal, [inputs], answer, labels, metric, rounding=rounding
@@ -60,7 +61,7 @@ def measure(
     with torch.inference_mode(False), torch.no_grad():
         with recheck.exclusive_access(network):
             inputs, base_idle = attack_block(network, block, spec)
-        clean = block.inputs.detach().clone().requires_grad_()
+        clean = _differentiable(block.inputs)
         with torch.enable_grad():  # rounding may depend on it, and `changed` compares bits
             base = _cut(run_program(literal, clean))
         answer = run_program(program, inputs)
@@ -100,7 +101,7 @@ def measure(
 
 
 def _keep_rounding(
-    removal: Removal | None, inputs: Tensor, answer: Answer, rounding: recheck.Rounding
+    removal: Removal | None, inputs: Tree, answer: Answer, rounding: recheck.Rounding
 ) -> recheck.Rounding:
     """Return the rounding unchanged: a program in another data type is not exact anyway."""
     return rounding
@@ -111,20 +112,34 @@ def _cut(answer: Answer) -> Answer:
     return Answer(answer.logits.detach(), None if answer.before is None else answer.before.detach())
 
 
+def _differentiable(inputs: Tree) -> Tree:
+    """Return a copy of inputs whose floating-point tensors ask for a gradient."""
+
+    def copied(leaf: Any) -> Any:  # noqa: ANN401
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.detach().clone().requires_grad_(leaf.is_floating_point())
+
+    return tree_map(copied, inputs)
+
+
 class _Filtered(nn.Module):
     """The filtered network as the attack sees it: its answer to the clean inputs is cached."""
 
     def __init__(
-        self, program: Program, weights: Mapping[str, Tensor], clean: Tensor, clean_answer: Tensor
+        self, program: Program, weights: Mapping[str, Tensor], clean: Tree, clean_answer: Tensor
     ) -> None:
         super().__init__()
         self._program, self._weights = program, weights
         self._clean, self._clean_answer = (clean,), (clean_answer,)  # out of reach of `.to(device)`
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tree) -> Tensor:
         (clean,), (clean_answer,) = self._clean, self._clean_answer
-        if torch.equal(inputs, clean):
-            return _CachedLogits.apply(inputs, clean, clean_answer)
+        pairs = list(zip(tree_leaves(inputs), tree_leaves(clean), strict=True))
+        floats = [pair for pair in pairs if pair[1].requires_grad]
+        # With one perturbed tensor, the gradient of the prefix is shared between removals.
+        if len(floats) == 1 and all(torch.equal(one, other) for one, other in pairs):
+            return _CachedLogits.apply(*floats[0], clean_answer)
         return run_program(self._program, inputs, self._weights).logits
 
 
@@ -145,9 +160,7 @@ class _CachedLogits(torch.autograd.Function):
         return gradient, None, None
 
 
-def differentiates_as(
-    network: nn.Module, literal: Program, example: Float[Tensor, " batch *shape"]
-) -> bool:
+def differentiates_as(network: nn.Module, literal: Program, example: Tree) -> bool:
     """Return whether a program's logits and gradients are those of the network, bit for bit.
 
     Args:
@@ -163,14 +176,15 @@ def differentiates_as(
         evaluation_mode(network),
     ):
         for run in (
-            lambda rows: logits_of(network(rows)),
+            lambda rows: outputs_of(network, rows),
             lambda rows: run_program(literal, rows).logits,
         ):
-            rows = example.detach().clone().requires_grad_()
+            rows = _differentiable(example)
+            perturbed = [leaf for leaf in tree_leaves(rows) if leaf.requires_grad]
             try:
                 logits = run(rows)
-                chosen = logits.gather(1, logits.argmin(dim=1, keepdim=True)).sum()
-                answers.append((logits, *torch.autograd.grad(chosen, rows)))
+                chosen = logits.flatten(1).amin(dim=1).sum()
+                answers.append((logits, *torch.autograd.grad(chosen, perturbed)))
             except EXPORT_ERRORS:
                 return False
     return all(same(one, other) for one, other in zip(*answers, strict=True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -9,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hormesis.engine import plain
-from hormesis.engine.outcomes import Block
-from hormesis.engine.shards import ShardMeasurer, doubled
+from hormesis.engine.shards import ShardMeasurer, block_of, doubled
 
 _SHARE = 1 / 2000  # of all outcomes; the plain loop takes some ten times as long for each
 _FEWEST, _MOST = 256, 16_384  # outcomes
@@ -117,10 +117,12 @@ def _measure(
 ) -> list[np.ndarray]:
     """Return what the plain loop says of some samples: base and removals, clean and perturbed."""
     rows = slice(first, first + count)
-    block = Block(measurer.samples.inputs[rows], measurer.samples.labels[rows], first)
+    block = block_of(measurer.samples, rows, first)
     removals = [measurer.removals[row] for row in chosen]
     block = doubled(block).to(measurer.device)
-    remeasured = plain.measure(network, removals, block, measurer.spec).head(count)
+    spec = measurer.spec
+    loop = partial(plain.measure, network) if spec.evaluation is None else measurer.engine.measure
+    remeasured = loop(removals, block, spec, lambda: None).head(count)
 
     def rows_of(values: Tensor) -> np.ndarray:
         return np.atleast_2d(values.to(torch.float32).cpu().numpy())

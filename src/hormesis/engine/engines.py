@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
+from hormesis.data.trees import Tree, device_of_rows
 from hormesis.engine import plain, suffix
 from hormesis.engine.dataflow import Flow
 from hormesis.engine.graph import NotExportable, Program
@@ -52,7 +52,7 @@ def plain_engine(network: nn.Module) -> Engine:
 
 def suffix_engine(
     network: nn.Module,
-    example: Float[Tensor, " batch *shape"],
+    example: Tree,
     workers: int | None,
     spec: MeasurementSpec,
 ) -> Engine:
@@ -60,7 +60,7 @@ def suffix_engine(
 
     Args:
         network: The network, in evaluation mode.
-        example: At least one input.
+        example: At least one sample.
         workers: Blocks measured at a time; by default one a core, and one on an accelerator.
         spec: Its precision and adversary decide what is prepared.
 
@@ -69,7 +69,7 @@ def suffix_engine(
     """
     dtype = torch.bfloat16 if spec.precision == "bf16" else None
     program = compile_network(network, example, dtype=dtype, adaptive_too=spec.adaptive)
-    default = _cores() if example.device.type == "cpu" else 1
+    default = _cores() if device_of_rows(example).type == "cpu" else 1
     measure = halving(partial(suffix.measure, program, network))
     notes = (INEXACT,) if dtype is not None else _notes(program)
     return Engine("suffix", measure, workers or default, notes, program.flow)
@@ -93,7 +93,7 @@ def _notes(program: Program) -> tuple[str, ...]:
 
 def choose_engine(
     network: nn.Module,
-    example: Float[Tensor, " batch *shape"],
+    example: Tree,
     execution: Execution,
     spec: MeasurementSpec,
 ) -> Engine:
@@ -101,7 +101,7 @@ def choose_engine(
 
     Args:
         network: The network, in evaluation mode.
-        example: At least one input.
+        example: At least one sample.
         execution: Which engine, and how many workers.
         spec: See ``suffix_engine``.
 

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
+from hormesis.data.trees import Tree
 from hormesis.engine.graph import Program, Schedule, schedule
 from hormesis.engine.plan import Removal
 
@@ -38,11 +40,11 @@ class Answer:
     """A program's answer to a batch.
 
     Args:
-        logits: Its logits.
+        logits: Its outputs that are measured, logits or others, one row a sample.
         before: Where a ReLU lies behind each logit: its largest input over all positions.
     """
 
-    logits: Float[Tensor, " batch classes"]
+    logits: Float[Tensor, " batch *shape"]
     before: Float[Tensor, " batch classes"] | None
 
     def of(self, rows: Int[Tensor, " rows"]) -> "Answer":
@@ -101,7 +103,7 @@ def _stage(program: Program, names: tuple[str, ...], rows: tuple[int, ...]) -> S
     own = {call.out for call in calls}
     computed = {call.out: index for index, call in enumerate(program.calls) if call.live}
     read = {slot for call in calls for slot in call.reads} - own
-    needs = frozenset(slot for slot in read if slot in computed or slot == program.input)
+    needs = frozenset(slot for slot in read if slot in computed or slot in program.inputs)
     start = max((computed[slot] + 1 for slot in needs if slot in computed), default=0)
     return Stage(names, rows, schedule(program, indices), needs, start, program.output in own)
 
@@ -123,9 +125,7 @@ class PrefixExecutor:
         inputs: The batch.
     """
 
-    def __init__(
-        self, program: Program, pending: Sequence[Stage], inputs: Float[Tensor, " batch *shape"]
-    ) -> None:
+    def __init__(self, program: Program, pending: Sequence[Stage], inputs: Tree) -> None:
         """Place the batch at the input."""
         self._program = program
         self._values = _start(program, inputs)
@@ -173,7 +173,7 @@ class PrefixExecutor:
 
 def run_program(
     program: Program,
-    inputs: Float[Tensor, " batch *shape"],
+    inputs: Tree,
     weights: Mapping[str, Float[Tensor, "..."]] | None = None,
 ) -> Answer:
     """Return the answer of the whole network, with some parameters replaced or none.
@@ -191,9 +191,10 @@ def run_program(
     return _answer(program, values)
 
 
-def _start(program: Program, inputs: Tensor) -> list[Any]:
+def _start(program: Program, inputs: Tree) -> list[Any]:
     values = list(program.constants)
-    values[program.input] = inputs
+    for slot, leaf in zip(program.inputs, tree_leaves(inputs), strict=True):
+        values[slot] = leaf
     return values
 
 

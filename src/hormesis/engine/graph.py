@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
+from hormesis.data.trees import Tree, count_rows, repeat_rows, select_rows
 from hormesis.engine.dataflow import Flow
 from hormesis.errors import ModelError
+from hormesis.models.adapter import pick_output
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.networks import logits_of
 
 EXPORT_ERRORS = (
     RuntimeError,  # torch.export's own errors derive from it, or from one of the others
@@ -75,8 +75,8 @@ class Program:
             what depends on the input.
         parameters: Slot of each parameter, by each of its names.
         descendants: Places in ``calls`` of what depends on a parameter, by each of its names.
-        input: Slot of the input.
-        output: Slot of the logits.
+        inputs: Slot of each leaf of the inputs, in the order of their structure.
+        output: Slot of the logits, or of whatever output is measured.
         before: Slot of the input of the last ReLU, where no logit can be negative because of it.
         literal: The same network in PyTorch's own operations, whose gradients are those of the
             network bit for bit; None where they are not.
@@ -91,7 +91,7 @@ class Program:
     constants: tuple[Any, ...] = field(repr=False)
     parameters: Mapping[str, int] = field(repr=False)
     descendants: Mapping[str, frozenset[int]] = field(repr=False)
-    input: int
+    inputs: tuple[int, ...]
     output: int
     before: int | None = None
     literal: "Program | None" = field(default=None, repr=False)
@@ -134,21 +134,22 @@ def schedule(program: Program, indices: Iterable[int]) -> Schedule:
     return Schedule(tuple(reversed(steps)))
 
 
-def export(network: nn.Module, example: Float[Tensor, " batch *shape"]) -> ExportedProgram:
+def export(network: nn.Module, example: Tree) -> ExportedProgram:
     """Return the network, in evaluation mode, as a functional graph for any batch from two on.
 
     Args:
-        network: Any network; a copy of it is exported.
-        example: At least one input.
+        network: A network of one argument; a copy of it is exported.
+        example: At least one sample: a tensor, or a structure of tensors.
 
     Raises:
         NotExportable: With the reason.
     """
-    rows = example.repeat(_ROWS, *([1] * (example.ndim - 1)))[:_ROWS]
+    rows = select_rows(repeat_rows(example, _ROWS), slice(0, _ROWS))
     try:
         twin = copy.deepcopy(network)
     except EXPORT_ERRORS as error:
         raise NotExportable(f"it cannot be copied: {_line(error)}") from error
+    _return_only_logits(twin)
     with evaluation_mode(twin), torch.no_grad(), _plain_attention(), warnings.catch_warnings():
         # PyTorch warns of its own deprecated parts while it exports.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -166,6 +167,16 @@ def export(network: nn.Module, example: Float[Tensor, " batch *shape"]) -> Expor
     return exported
 
 
+def _return_only_logits(twin: nn.Module) -> None:
+    """Let a network return the measured output alone; others, such as caches, may not export."""
+    forward = twin.forward
+
+    def picked(inputs: Tree) -> Tensor:
+        return pick_output(forward(inputs), None, count_rows(inputs))
+
+    twin.forward = picked
+
+
 @contextmanager
 def _plain_attention() -> Iterator[None]:
     """Keep transformer layers from their fused operation, which PyTorch 2.11 cannot export."""
@@ -177,9 +188,11 @@ def _plain_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
-def _traced(network: nn.Module, rows: Tensor) -> ExportedProgram:
+def _traced(network: nn.Module, rows: Tree) -> ExportedProgram:
     # CUDA's kernels guard against more than 65,535 samples; a block has 512 at most.
-    shapes = ({0: Dim("batch", min=2, max=65535)},)
+    batch = Dim("batch", min=2, max=65535)
+    dynamic = pytree.tree_map(lambda leaf: {0: batch} if isinstance(leaf, Tensor) else None, rows)
+    shapes = (dynamic,)
     try:
         exported = torch.export.export(network, (rows,), dynamic_shapes=shapes, strict=False)
     except EXPORT_ERRORS:
@@ -189,13 +202,12 @@ def _traced(network: nn.Module, rows: Tensor) -> ExportedProgram:
     return exported.run_decompositions({})
 
 
-def lower(exported: ExportedProgram, network: nn.Module, example: Tensor) -> Program:
+def lower(exported: ExportedProgram, network: nn.Module) -> Program:
     """Return the flat program of an exported network.
 
     Args:
         exported: What ``export`` returned, its graph rewritten or not.
         network: The network it came from, for the names of its parameters.
-        example: At least one input, which shows where among the outputs the logits are.
     """
     builder = _Builder(_names(network))
     signature = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
@@ -207,7 +219,7 @@ def lower(exported: ExportedProgram, network: nn.Module, example: Tensor) -> Pro
         elif node.op == "call_function" and not _is_statement(node):
             builder.call(node)
         elif node.op == "output":
-            result = pytree.tree_leaves(node.args)[_index_of_logits(network, example)]
+            (result,) = pytree.tree_leaves(node.args)
             relu = last_relu(result)
             before = None if relu is None else builder.slots[relu.all_input_nodes[0]]
             return builder.finish(builder.slots[result], before)
@@ -242,7 +254,7 @@ class _Builder:
         self.roots: list[frozenset[int]] = []  # the parameters' slots that a slot depends on
         self.parameters: dict[str, int] = {}
         self.calls: list[Call] = []
-        self.input = -1
+        self.inputs: list[int] = []
 
     def add(self, value: Any, roots: frozenset[int] = frozenset()) -> int:  # noqa: ANN401
         self.values.append(value)
@@ -251,8 +263,9 @@ class _Builder:
 
     def place(self, node: fx.Node, spec: Any, exported: ExportedProgram) -> None:  # noqa: ANN401
         if spec.kind == InputKind.USER_INPUT:
-            self.input = self.slots[node] = self.add(None)
-            self.live.add(self.input)
+            slot = self.slots[node] = self.add(None)
+            self.inputs.append(slot)
+            self.live.add(slot)
             return
         values = exported.state_dict if spec.target in exported.state_dict else exported.constants
         value = values[spec.target]
@@ -297,7 +310,7 @@ class _Builder:
                 )
                 for name, slot in self.parameters.items()
             },
-            input=self.input,
+            inputs=tuple(self.inputs),
             output=output,
             before=before,
         )
@@ -309,15 +322,6 @@ class _Builder:
 def schedule_of(call: Call) -> Schedule:
     """Return the schedule of one call, which frees nothing."""
     return Schedule(((call, ()),))
-
-
-@torch.no_grad()
-def _index_of_logits(network: nn.Module, example: Tensor) -> int:
-    """Return which of the network's outputs, in the order of its structure, the logits are."""
-    with evaluation_mode(network):
-        output = network(example)
-    logits = logits_of(output)
-    return [leaf is logits for leaf in pytree.tree_leaves(output)].index(True)
 
 
 def _useful(calls: Sequence[Call], output: int) -> set[int]:

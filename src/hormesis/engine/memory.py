@@ -7,6 +7,7 @@ import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from hormesis.data.bounds import is_uniform
+from hormesis.data.trees import Tree, device_of_rows, select_rows, shape_of_rows
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import shortest
 from hormesis.settings.execution import in_bytes
 from hormesis.stress.filters import HIGH_PASS, Threshold
-from hormesis.stress.metrics import loss
 
 MOST = 256  # samples in a block; more are no faster
 _VALUES = 2 * MOST * 3 * 32 * 32  # of inputs in a block: more fall out of a processor's cache
@@ -108,8 +110,11 @@ def _dry(spec: MeasurementSpec) -> MeasurementSpec:
     The attack takes one step as wide as the inputs' bounds: bytes depend on neither.
     """
     # Rows that rounding might decide are few, and never the same in two blocks.
-    attack = replace(shortest(spec.attack), epsilon=spec.bounds[1] - spec.bounds[0])
-    return replace(spec, attack=attack, metric=loss)
+    spec = replace(spec, metric=replace(spec.metric, binary=False, rank=None, decides=""))
+    if not spec.stressed:
+        return spec
+    width = spec.bounds[1] - spec.bounds[0] if is_uniform(spec.bounds) else 1.0
+    return replace(spec, attack=replace(shortest(spec.attack), epsilon=width))
 
 
 def allocations(run: Callable[[], object]) -> Float[np.ndarray, " events"]:
@@ -164,20 +169,20 @@ class _Storage(TorchDispatchMode):
 
 
 def _repeated(block: Block, count: int) -> Block:
-    rows = torch.arange(count, device=block.inputs.device) % min(FEWEST, len(block.labels))
-    return Block(block.inputs[rows], block.labels[rows])
+    rows = torch.arange(count, device=block.device) % min(FEWEST, len(block))
+    return Block(select_rows(block.inputs, rows), select_rows(block.labels, rows))
 
 
-def most_samples(inputs: Float[Tensor, " batch *shape"]) -> int:
+def most_samples(inputs: Tree) -> int:
     """Return how many samples like these a block holds at most, whatever the memory.
 
     Example:
         >>> [most_samples(torch.zeros(1, 3, side, side)) for side in (32, 64, 224)]
         [256, 128, 16]
     """
-    if inputs.device.type != "cpu":
+    if device_of_rows(inputs).type != "cpu":
         return MOST
-    return max(_FEW, min(MOST, _VALUES // max(inputs[0].numel(), 1)))
+    return max(_FEW, min(MOST, _VALUES // max(prod(shape_of_rows(inputs)), 1)))
 
 
 def allot_memory(taken: Footprint, room: int, workers: int, most: int = MOST) -> tuple[int, int]:
@@ -259,17 +264,20 @@ def halving(measure: Measure) -> Measure:
         try:
             return measure(removals, block, spec, tick)
         except torch.OutOfMemoryError as error:
-            half = len(block.labels) // 2
+            half = len(block) // 2
             if half < FEWEST:
                 raise SettingError(
-                    f"The device has no memory for {len(block.labels)} samples: use another "
+                    f"The device has no memory for {len(block)} samples: use another "
                     "`device`, or free what other programs hold there."
                 ) from error
         torch.cuda.empty_cache()
-        parts = (
-            Block(block.inputs[:half], block.labels[:half], block.first),
-            Block(block.inputs[half:], block.labels[half:], block.first + half),
-        )
+        parts = [
+            Block(select_rows(block.inputs, rows), select_rows(block.labels, rows), first)
+            for rows, first in (
+                (slice(0, half), block.first),
+                (slice(half, None), block.first + half),
+            )
+        ]
         # The progress has counted some removals of the whole block: the parts add nothing to it.
         return Outcomes.concatenate(
             [measured(removals, part, spec, lambda: None) for part in parts]

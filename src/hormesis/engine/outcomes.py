@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from hormesis.data.bounds import Bounds
+from hormesis.data.evaluation import Evaluation
+from hormesis.data.trees import Tree, count_rows, device_of_rows, move_to
 from hormesis.engine.plan import Removal
-from hormesis.settings.attacks import Attack
-from hormesis.stress.metrics import Metric
+from hormesis.settings.attacks import Attack, NoAttack
+from hormesis.stress.losses import Loss, cross_entropy
+from hormesis.stress.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -18,25 +22,52 @@ class MeasurementSpec:
 
     Args:
         metric: The per-sample score.
-        attack: The attack; its magnitude is a number before anything is measured.
+        attack: The attack, its magnitude a number before anything is measured; without one, what
+            belongs to perturbed samples is zero and means nothing.
         adaptive: Attack every filtered network anew, instead of the unfiltered one once.
-        bounds: Lowest and highest value of an input, in input units.
+        bounds: Lowest and highest value of an input, in input units, see ``data.bounds``.
         seed: Seed of the attack's random starts.
         clean: Measure the samples as they are, too; if not, what belongs to them is zero and means
             nothing, and ``changed`` is that of the perturbed samples.
         surrogates: If there are any, a fixed adversary attacks the network with one of these
             removals instead of the network itself: each sample with the next one in turn.
         precision: ``"exact"``, or ``"bf16"`` to compute in that data type, inexactly.
+        loss: What the attack raises.
+        evaluation: Measures the samples in place of metric and attack, if there is one.
     """
 
     metric: Metric
     attack: Attack
     adaptive: bool
-    bounds: tuple[float, float]
+    bounds: Bounds
     seed: int
     clean: bool = True
     surrogates: tuple[Removal, ...] = ()
     precision: str = "exact"
+    loss: Loss = cross_entropy
+    evaluation: Evaluation | None = None
+
+    @property
+    def stressed(self) -> bool:
+        """Whether perturbed samples are measured."""
+        return self.attack.name != NoAttack.name
+
+    def pair(self, scores: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the scores of clean and of perturbed samples; zeros for those not measured.
+
+        Args:
+            scores: Of the parts that were measured, see ``parts``.
+        """
+        nothing = torch.zeros_like(scores[0])
+        if not self.stressed:
+            return scores[0], nothing
+        return (scores[0] if self.clean else nothing), scores[-1]
+
+    def parts(self, clean: Tree, perturbed: Tree) -> tuple[Tree, ...]:
+        """Return the inputs that are measured: clean ones, perturbed ones, or both, in order."""
+        if not self.stressed:
+            return (clean,)
+        return (clean, perturbed) if self.clean else (perturbed,)
 
 
 @dataclass(frozen=True)
@@ -44,18 +75,29 @@ class Block:
     """Some consecutive samples, measured together.
 
     Args:
-        inputs: In input units.
-        labels: Class of each sample.
+        inputs: In input units: a tensor, or a structure of tensors.
+        labels: Of each sample; None if the metric needs none.
         first: Place of the first of them in the data set; random starts depend on it.
     """
 
-    inputs: Float[Tensor, " samples *shape"]
-    labels: Int[Tensor, " samples"]
+    inputs: Tree
+    labels: Tree
     first: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return count_rows(self.inputs)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs are."""
+        return device_of_rows(self.inputs)
 
     def to(self, device: torch.device) -> "Block":
         """Return the block on a device."""
-        return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
+        return replace(
+            self, inputs=move_to(self.inputs, device), labels=move_to(self.labels, device)
+        )
 
 
 Result = tuple[Tensor, Tensor, bool]

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from hormesis.data.trees import Tree, join_rows, select_rows
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
+from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.networks import logits_of
 from hormesis.stress.attacks import perturb_and_note
 
 
@@ -55,58 +55,56 @@ def measure(
         The outcome of each removal on each sample.
     """
     with evaluation_mode(network):
-        adversarial, base_idle = attack_block(network, block, spec)
-        base = _both(network, block, adversarial, spec)
+        attacked, base_idle = attack_block(network, block, spec)
+        base = _outputs(network, spec.parts(block.inputs, attacked))
         results, idle = [], []
         for removal in removals:
             with filtering(network, removal):
                 if spec.adaptive:
-                    adversarial, idle_samples = attack_block(network, block, spec)
+                    attacked, idle_samples = attack_block(network, block, spec)
                     idle.append(idle_samples)
-                logits = _both(network, block, adversarial, spec)
-            changed = any(not same(a, b) for a, b in zip(logits, base, strict=True))
-            results.append((*_score(logits, block, spec), changed))
+                outputs = _outputs(network, spec.parts(block.inputs, attacked))
+            changed = any(not same(a, b) for a, b in zip(outputs, base, strict=True))
+            results.append((*_score(outputs, block, spec), changed))
             tick()
     scores = _score(base, block, spec)
     return Outcomes.of(scores, results, base_idle, idle if spec.adaptive else None)
 
 
-def _both(
-    network: nn.Module, block: Block, adversarial: Tensor, spec: MeasurementSpec
-) -> tuple[Tensor, ...]:
-    """Return the logits of clean and of perturbed samples, or of the latter alone."""
-    inputs = (block.inputs, adversarial) if spec.clean else (adversarial,)
-    return tuple(_logits(network, part) for part in inputs)
+@torch.inference_mode()
+def _outputs(network: nn.Module, parts: Sequence[Tree]) -> tuple[Tensor, ...]:
+    """Return the outputs for clean samples, for perturbed ones, or for both."""
+    return tuple(outputs_of(network, part) for part in parts)
 
 
-def _score(
-    logits: tuple[Tensor, ...], block: Block, spec: MeasurementSpec
-) -> tuple[Tensor, Tensor]:
-    scores = [spec.metric.measure(part, block.labels) for part in logits]
-    return (scores[0] if spec.clean else torch.zeros_like(scores[-1])), scores[-1]
+def _score(outputs: Sequence[Tensor], block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
+    return spec.pair([spec.metric.measure(part, block.labels) for part in outputs])
 
 
-def attack_block(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
+def attack_block(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tree, Tensor]:
     """Return the perturbed inputs, and the samples on which the attack was idle.
 
     Args:
         network: The network to attack, filtered by each of the spec's surrogates in turn, if any.
         block: The samples.
-        spec: The attack.
+        spec: The attack; without one, the inputs are returned as they are.
     """
+    if not spec.stressed:
+        return block.inputs, torch.zeros(2, len(block), dtype=torch.bool, device=block.device)
     if not spec.surrogates:
         return _perturb(network, block, spec)
     answers = []
     for removal in spec.surrogates:
         with filtering(network, removal):
             answers.append(_perturb(network, block, spec))
-    rows = torch.arange(len(block.labels), device=block.inputs.device)
+    count = len(block)
+    rows = torch.arange(count, device=block.device)
     whose = (block.first + rows) % len(answers)
-    inputs = torch.stack([inputs for inputs, _ in answers])[whose, rows]
+    inputs = select_rows(join_rows([inputs for inputs, _ in answers]), whose * count + rows)
     return inputs, torch.stack([idle for _, idle in answers])[whose, :, rows].T
 
 
-def _perturb(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
+def _perturb(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tree, Tensor]:
     perturbed = perturb_and_note(
         network,
         block.inputs,
@@ -115,13 +113,9 @@ def _perturb(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[T
         bounds=spec.bounds,
         seed=spec.seed,
         first=block.first,
+        loss=spec.loss,
     )
     return perturbed.inputs, perturbed.idle
-
-
-def _logits(network: nn.Module, inputs: Tensor) -> Float[Tensor, "samples classes"]:
-    with torch.inference_mode():
-        return logits_of(network(inputs))
 
 
 def same(one: Tensor, other: Tensor) -> bool:

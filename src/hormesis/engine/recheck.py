@@ -6,15 +6,23 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from hormesis.data.trees import (
+    Tree,
+    count_rows,
+    device_of_rows,
+    join_rows,
+    repeat_rows,
+    select_rows,
+)
 from hormesis.engine.executor import Answer, spread_indices
 from hormesis.engine.plain import filtering
 from hormesis.engine.plan import Removal
+from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.networks import logits_of
-from hormesis.stress.metrics import Metric
+from hormesis.stress.metric import ARGMAX, Metric
 
 # In 25,000 rows of the paper's networks rounding moved no logit by more than 1e-5 of the largest in
 # its row, and so no gap between two by more than 2e-5 (`test_rounding_stays_within_the_margin`).
@@ -26,6 +34,7 @@ _LEAST = 1e-2
 # logits is that of the offset. So it is measured on some rows: a gap may close by this many times
 # what was seen there, twice for its two logits.
 _SAFETY = 4.0
+_ROUNDING_STEPS = 4  # of a number in half precision, whose rounding is coarser than `MARGIN`
 _COARSE = 1e-3  # rounding of more than this share of the logits may differ with the batch, too
 _NETWORK_LOCK = threading.Lock()  # held while a thread filters or attacks the network
 
@@ -49,21 +58,23 @@ class Rounding:
         return self.floor > _COARSE * self.logit_scale
 
     def margins(
-        self, logits: Float[Tensor, "rows classes"], before: Float[Tensor, "rows classes"] | None
+        self, logits: Float[Tensor, " rows *shape"], before: Float[Tensor, "rows classes"] | None
     ) -> Float[Tensor, "rows 1"]:
         """Return, for each row, the gap between two logits below which rounding might close it."""
         scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
-        scale = scale.amax(dim=1, keepdim=True).clamp_min(_LEAST * self.logit_scale)
-        return (MARGIN * scale).clamp_min(self.floor)
+        scale = scale.flatten(1).amax(dim=1, keepdim=True).clamp_min(_LEAST * self.logit_scale)
+        margin = max(MARGIN, _ROUNDING_STEPS * torch.finfo(logits.dtype).eps)
+        return (margin * scale).clamp_min(self.floor)
 
-    def after(self, answer: Answer, own: Float[Tensor, "rows classes"]) -> "Rounding":
+    def after(self, answer: Answer, own: Float[Tensor, " rows *shape"]) -> "Rounding":
         """Return the rounding after some rows were compared with the network itself.
 
         Args:
             answer: The program's answer to these rows.
             own: The network's own logits.
         """
-        moved = (answer.logits - own).abs().nan_to_num(0.0, 0.0).amax(dim=1, keepdim=True)
+        moved = (answer.logits - own).abs().nan_to_num(0.0, 0.0).flatten(1)
+        moved = moved.amax(dim=1, keepdim=True)
         closed = 2 * _SAFETY * moved
         if (closed <= self.margins(own, answer.before)).all():
             return self
@@ -78,8 +89,8 @@ def exclusive_access(network: nn.Module, removal: Removal | None = None) -> Iter
 
 
 def find_undecided(
-    logits: Float[Tensor, "rows classes"],
-    labels: Int[Tensor, " rows"],
+    logits: Float[Tensor, " rows *shape"],
+    labels: Tree,
     metric: Metric,
     *,
     before: Float[Tensor, "rows classes"] | None = None,
@@ -89,9 +100,11 @@ def find_undecided(
 
     A metric with a ``rank`` compares the logit of the true class with the others: a row is
     undecided if the others that rounding might move past it (see ``Rounding``) could make the
-    difference. Another binary performance may depend on the order of all of the six largest
-    logits: a row is undecided if two neighbours among them lie that close. Other performances
-    are numbers, which rounding moves by as little as the logits.
+    difference. One that hangs on the largest class at each position, or on signs, is undecided
+    where two largest lie that close at a position, or an output that close to zero. Another binary
+    performance may depend on the order of all of the six largest logits: a row is undecided if two
+    neighbours among them lie that close. Other performances are numbers, which rounding moves by as
+    little as the logits.
 
     Where logits are averages of a ReLU's outputs, one that is zero because all the ReLU's inputs
     lie well below zero is zero without rounding: two such are equal for the network itself too.
@@ -109,10 +122,16 @@ def find_undecided(
         >>> find_undecided(logits, torch.tensor([0, 0, 0]), accuracy)
         tensor([ True, False,  True])
     """
-    broken = ~logits.isfinite().all(dim=1)
-    if not metric.binary or logits.shape[1] < 2:
-        return broken
+    broken = ~logits.flatten(1).isfinite().all(dim=1)
     margin = rounding.margins(logits, before)
+    if metric.rank is None and (metric.decides or (metric.binary and logits.shape[1:].numel() < 2)):
+        return broken | _close_at_a_position(logits, metric, margin)
+    if not metric.binary or logits.ndim < 2:
+        return broken
+    if logits.ndim > 2:  # of no known form: what comes in pairs may be compared
+        return broken | _close_at_a_position(logits, replace(metric, decides=ARGMAX), margin)
+    if logits.shape[1] < 2:
+        return broken
     zero = torch.zeros_like(logits, dtype=torch.bool) if before is None else before < -margin
     if metric.rank is None:
         best, order = logits.topk(min(6, logits.shape[1]), dim=1)
@@ -128,10 +147,22 @@ def find_undecided(
     return broken | ((surely.sum(dim=1) < metric.rank) & (perhaps.sum(dim=1) >= metric.rank))
 
 
+def _close_at_a_position(
+    logits: Float[Tensor, " rows *shape"], metric: Metric, margin: Float[Tensor, "rows 1"]
+) -> Bool[Tensor, " rows"]:
+    """Return where a sign, or the largest of several classes, hangs on rounding at any position."""
+    if metric.decides == ARGMAX and logits.ndim > 1 and logits.shape[metric.class_axis] > 1:
+        best = logits.movedim(metric.class_axis, -1).topk(2, dim=-1).values
+        gaps = (best[..., 0] - best[..., 1]).flatten(1)
+    else:
+        gaps = logits.abs().flatten(1)
+    return (gaps <= margin).any(dim=1)
+
+
 def measure_rounding(
     network: nn.Module,
     removal: Removal | None,
-    inputs: Float[Tensor, " rows *shape"],
+    inputs: Tree,
     answer: Answer,
     rounding: Rounding,
 ) -> Rounding:
@@ -144,8 +175,8 @@ def measure_rounding(
         answer: The program's answer to them.
         rounding: The rounding measured so far.
     """
-    few = spread_indices(len(inputs)).to(inputs.device)
-    return rounding.after(answer.of(few), own_logits(network, removal, inputs[few]))
+    few = spread_indices(count_rows(inputs)).to(device_of_rows(inputs))
+    return rounding.after(answer.of(few), own_logits(network, removal, select_rows(inputs, few)))
 
 
 def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
@@ -156,13 +187,13 @@ def _neighbours(zero: Bool[Tensor, "rows best"]) -> Bool[Tensor, "rows pairs"]:
 def recheck_logits(
     network: nn.Module,
     removal: Removal | None,
-    parts: Sequence[Float[Tensor, " rows *shape"]],
+    parts: Sequence[Tree],
     answer: Answer,
-    labels: Int[Tensor, " all_rows"],
+    labels: Tree,
     metric: Metric,
     *,
     rounding: Rounding,
-) -> Float[Tensor, "all_rows classes"]:
+) -> Float[Tensor, " all_rows *shape"]:
     """Return an answer's logits, those of undecided rows from the given network itself.
 
     Where rounding is coarse, the network answers to all rows, in the batches of the plain loop.
@@ -182,17 +213,18 @@ def recheck_logits(
     if not rows.any():
         return answer.logits
     logits = answer.logits.clone()
-    logits[rows] = own_logits(network, removal, torch.cat(list(parts))[rows])
+    logits[rows] = own_logits(network, removal, select_rows(join_rows(parts), rows))
     return logits
 
 
 def own_logits(
-    network: nn.Module, removal: Removal | None, inputs: Float[Tensor, " rows *shape"]
-) -> Float[Tensor, "rows classes"]:
-    """Return the logits of the given network on some rows, filtered or not.
+    network: nn.Module, removal: Removal | None, inputs: Tree
+) -> Float[Tensor, " rows *shape"]:
+    """Return the measured outputs of the given network on some rows, filtered or not.
 
     One row alone is doubled, for networks that treat a batch of one differently.
     """
-    rows = inputs if len(inputs) > 1 else inputs.repeat(2, *([1] * (inputs.ndim - 1)))
+    count = count_rows(inputs)
+    rows = inputs if count > 1 else repeat_rows(inputs, 2)
     with exclusive_access(network, removal), evaluation_mode(network), torch.no_grad():
-        return logits_of(network(rows))[: len(inputs)]
+        return outputs_of(network, rows)[:count]

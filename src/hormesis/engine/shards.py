@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from hormesis.data.samples import Samples
+from hormesis.data.trees import repeat_rows, select_rows
 from hormesis.engine.engines import Engine
 from hormesis.engine.memory import FEWEST, MOST
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
@@ -72,8 +73,8 @@ class ShardMeasurer:
         parts = []
         for first, end in pairwise(parts_of(task.first, task.end, self.batch)):
             rows = slice(first - self.offset, end - self.offset)
-            block = Block(self.samples.inputs[rows], self.samples.labels[rows], first)
-            count = len(block.labels)
+            block = block_of(self.samples, rows, first)
+            count = len(block)
             block = doubled(block).to(self.device)
             outcomes = self.engine.measure(removals, block, spec, lambda count=count: tick(count))
             parts.append(outcomes.head(count))
@@ -84,11 +85,22 @@ class ShardMeasurer:
         return self.samples.part_fingerprint(task.first - self.offset, task.end - self.offset)
 
 
+def block_of(samples: Samples, rows: slice, first: int) -> Block:
+    """Return some samples as a block.
+
+    Args:
+        samples: The samples.
+        rows: Which of them.
+        first: Place of the first of them in the data set.
+    """
+    return Block(select_rows(samples.inputs, rows), select_rows(samples.labels, rows), first)
+
+
 def doubled(block: Block) -> Block:
     """Return a block of a single sample as two, which no network treats differently."""
-    if len(block.labels) > 1:
+    if len(block) > 1:
         return block
-    return Block(block.inputs.repeat_interleave(2, 0), block.labels.repeat(2), block.first)
+    return Block(repeat_rows(block.inputs, 2), repeat_rows(block.labels, 2), block.first)
 
 
 def shard_edges(samples: int, shape: Sequence[int], looks: Sequence[int] = ()) -> list[int]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from hormesis.data.trees import Tree, device_of_rows, join_rows, repeat_rows
 from hormesis.engine import adaptive, plain, recheck
 from hormesis.engine.dataflow import flow_of
 from hormesis.engine.executor import (
@@ -25,8 +25,8 @@ from hormesis.engine.plain import same
 from hormesis.engine.plan import Removal
 from hormesis.engine.recheck import measure_rounding
 from hormesis.engine.rewrite import rewrite, round_to
+from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.networks import logits_of
 
 # Largest difference, in units of the largest logit, that the program of a network may show.
 _FAITHFUL = 1e-3
@@ -35,7 +35,7 @@ _ROUNDED = 1e-1  # the same for a program that computes in another data type
 
 def compile_network(
     network: nn.Module,
-    example: Float[Tensor, " batch *shape"],
+    example: Tree,
     *,
     fast: bool = True,
     dtype: torch.dtype | None = None,
@@ -45,7 +45,7 @@ def compile_network(
 
     Args:
         network: Any network; it is copied and not changed.
-        example: At least one input, on the network's device.
+        example: At least one sample, on the network's device.
         fast: On a CPU, rewrite layers so that they take less time; the results differ by rounding
             only. Elsewhere PyTorch's own layers are faster.
         dtype: Compute in this data type instead of the network's own, inexactly.
@@ -63,14 +63,16 @@ def compile_network(
     _refuse_shared_memory(network)
     exported = export(network, example)
     flow = flow_of(exported)
-    literal = lower(exported, network, example) if adaptive_too else None
-    if fast and example.device.type == "cpu":
+    literal = lower(exported, network) if adaptive_too else None
+    if fast and device_of_rows(example).type == "cpu":
         rewrite(exported)
     if dtype is not None:
         round_to(exported, dtype)
-    program = lower(exported, network, example)
+    program = lower(exported, network)
     moved = _rounding(program, network, example, _FAITHFUL if dtype is None else _ROUNDED)
-    if literal is not None and adaptive.differentiates_as(network, literal, _twice(example)):
+    if literal is not None and adaptive.differentiates_as(
+        network, literal, repeat_rows(example, 2)
+    ):
         program = replace(program, literal=literal)
     return replace(program, flow=flow, rounding=moved, exact=dtype is None)
 
@@ -104,7 +106,7 @@ def measure(
     Returns:
         The outcome of each removal on each sample, in the order of ``removals``.
     """
-    if spec.adaptive and program.literal is not None and len(block.labels) > 1:
+    if spec.adaptive and program.literal is not None and len(block) > 1:
         return adaptive.measure(program, program.literal, network, removals, block, spec, tick)
     if spec.adaptive:
         own = copy.deepcopy(network)  # attacked for each removal: no thread should wait
@@ -133,10 +135,9 @@ class _BlockMeasurement:
         self.program, self.network, self.spec = program, network, spec
         with recheck.exclusive_access(network):
             attacked, self.idle = plain.attack_block(network, block, spec)
-        clean = [block.inputs] if spec.clean else []
-        self.parts = (*clean, attacked)
-        self.inputs = torch.cat(self.parts)
-        self.labels = torch.cat([block.labels] * len(self.parts))
+        self.parts = spec.parts(block.inputs, attacked)
+        self.inputs = join_rows(self.parts)
+        self.block_labels, self.labels = block.labels, repeat_rows(block.labels, len(self.parts))
         self.answer = run_program(program, self.inputs)
         rounding = recheck.Rounding(self.answer.logits.abs().max().item())
         self.rounding = rounding
@@ -177,12 +178,8 @@ class _BlockMeasurement:
             metric,
             rounding=rounding,
         )
-        count = len(self.parts)
-        scores = [
-            metric.measure(part, labels)
-            for part, labels in zip(logits.chunk(count), self.labels.chunk(count), strict=True)
-        ]
-        return (scores[0] if count == 2 else torch.zeros_like(scores[-1])), scores[-1]
+        outputs = logits.chunk(len(self.parts))
+        return self.spec.pair([metric.measure(part, self.block_labels) for part in outputs])
 
 
 def _refuse_shared_memory(network: nn.Module) -> None:
@@ -197,19 +194,15 @@ def _refuse_shared_memory(network: nn.Module) -> None:
             raise NotExportable(f"its tensors {one!r} and {other!r} share memory")
 
 
-def _twice(example: Tensor) -> Tensor:
-    return example.repeat(2, *([1] * (example.ndim - 1)))
-
-
-def _rounding(program: Program, network: nn.Module, example: Tensor, tolerance: float) -> float:
+def _rounding(program: Program, network: nn.Module, example: Tree, tolerance: float) -> float:
     """Return how far a program's logits are from the network's, as a share of the largest.
 
     Raises:
         NotExportable: If that is more than rounding.
     """
-    rows = _twice(example)
+    rows = repeat_rows(example, 2)
     with recheck.exclusive_access(network), evaluation_mode(network), torch.inference_mode():
-        expected = logits_of(network(rows))
+        expected = outputs_of(network, rows)
         try:
             logits = run_program(program, rows).logits
         except EXPORT_ERRORS as error:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from hormesis.data.samples import Samples
 from hormesis.engine.controls import control_names
@@ -39,10 +41,17 @@ def cell_table(plan: Plan) -> pd.DataFrame:
 def sample_table(samples: Samples) -> pd.DataFrame:
     """Return the samples in the order in which they are measured, one row each.
 
-    Columns ``place`` (index in the data set, from 0) and ``label``.
+    Columns ``place`` (index in the data set, from 0) and ``label``, 0 where it is no class.
     """
     places = torch.arange(len(samples)) if samples.places is None else samples.places
-    return pd.DataFrame({"place": places.numpy(), "label": samples.labels.numpy()})
+    labels = samples.labels.numpy() if samples.classes else np.zeros(len(samples), dtype=np.int64)
+    return pd.DataFrame({"place": places.numpy(), "label": labels})
+
+
+def label_array(samples: Samples) -> np.ndarray | None:
+    """Return the labels of samples as an array, one row a sample; None if they are no tensor."""
+    labels = samples.labels
+    return labels.numpy() if isinstance(labels, Tensor) else None
 
 
 def removal_table(plan: Plan) -> pd.DataFrame:

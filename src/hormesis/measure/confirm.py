@@ -42,6 +42,7 @@ from hormesis.settings.attacks import PGD
 from hormesis.settings.confirmation import ALWAYS, NEVER, Confirmation
 from hormesis.storage.files import CONFIRMATION, read_manifest, write_manifest, write_tables
 from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.schema import UNSCALED
 from hormesis.storage.verify import format_seconds
 
 _DRAWS = 2**31  # seeds of controls
@@ -59,9 +60,14 @@ def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
 
     Args:
         study: A finished study.
-        confirmation: How to test them; no claims are left if the study was confirmed this way.
+        confirmation: How to test them; no claims are left if the study was confirmed this way, or
+            has no attack that could be made anew.
     """
-    if confirmation.when == NEVER or _key(study, confirmation) == _last_key(study):
+    if (
+        study.metadata.attack.name in UNSCALED
+        or confirmation.when == NEVER
+        or _key(study, confirmation) == _last_key(study)
+    ):
         return []
     unconfirmed = replace(study, confirmation=None)
     scores = unconfirmed.scores_with(claim_scoring(study.scoring))

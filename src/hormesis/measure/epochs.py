@@ -15,7 +15,7 @@ from hormesis.models.checkpoints import load_weights
 from hormesis.models.devices import find_device
 from hormesis.results.series import StudySeries, load_series
 from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
-from hormesis.settings.attacks import FGSM, Attack
+from hormesis.settings.attacks import FGSM, Attack, as_attack
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest
@@ -61,7 +61,7 @@ def analyze_epochs(
     trained: CheckpointSelection,
     *,
     out: str | Path,
-    attack: Attack = FGSM(),
+    attack: Attack | None = FGSM(),
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
@@ -78,7 +78,7 @@ def analyze_epochs(
         trained: Which checkpoints, and on what.
         out: Folder for the studies, one folder an epoch. Finished studies of the same question are
             opened, not measured again.
-        attack: The adversary.
+        attack: The adversary; None measures clean samples alone.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary, control and seed.
         scoring: Base, reference and tolerance.
@@ -104,7 +104,7 @@ def analyze_epochs(
         hormesis.errors.TrainingError: There is no folder runs/r18-mnist of a training.
     """
     request = AnalysisRequest(
-        attack=attack,
+        attack=as_attack(attack),
         targets=targets,
         sweep=sweep,
         scoring=scoring,

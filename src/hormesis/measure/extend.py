@@ -17,6 +17,7 @@ from jaxtyping import Int
 from hormesis.data.samples import Samples
 from hormesis.engine.shards import ShardTask
 from hormesis.errors import StudyError
+from hormesis.settings.attacks import NoAttack
 from hormesis.storage.files import REMOVALS, read_manifest, read_table
 from hormesis.storage.outcomes import StoredOutcomes, concatenate, only_removals
 from hormesis.storage.shards import most_bytes, unpack
@@ -159,8 +160,13 @@ def source_of(
             f"The study {folder} is of format 1 and cannot be extended: measure it anew."
         )
     other = manifest["question"]
+    if question["attack"]["name"] == NoAttack.name != other["attack"]["name"]:
+        raise StudyError(
+            f"The study {folder} cannot be extended without an attack, under which it was measured:"
+            " its clean scores are in it, and more of them take another folder."
+        )
     for part, name in _NEEDED:
-        if question[part][name] != other[part].get(name):
+        if question[part].get(name) != other[part].get(name):
             raise StudyError(
                 f"The study {folder} cannot be extended: its {part} has another {name}, so that "
                 "none of its outcomes can be reused."
@@ -184,6 +190,8 @@ _NEEDED = (
     ("performance", "name"),
     ("sweep", "precision"),
     ("data", "bounds"),
+    ("data", "limits"),
+    ("network", "output"),
 )
 
 

@@ -1,5 +1,6 @@
 """Entries of a study's manifest: the question, the unfiltered network, and notes."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +10,16 @@ from hormesis.analysis.chance import chance_notes
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
 from hormesis.analysis.uncertainty import choose_interval_method
-from hormesis.data.samples import Samples
-from hormesis.settings.attacks import describe_attack
+from hormesis.data.bounds import Bounds, is_uniform
+from hormesis.data.samples import Samples, spelled_bounds
+from hormesis.data.trees import shape_of_rows
+from hormesis.settings.attacks import NoAttack, describe_attack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.validation import plain, plain_values
 from hormesis.stress.epsilon import EpsilonChoice
-from hormesis.stress.metrics import Metric
+from hormesis.stress.losses import cross_entropy
+from hormesis.stress.metric import Metric
 
 
 def question(
@@ -35,11 +39,11 @@ def question(
             "name": plain(samples.name),
             "samples": len(samples),
             "classes": samples.classes,
-            "shape": list(samples.inputs.shape[1:]),
-            "bounds": list(samples.bounds),
+            "shape": list(shape_of_rows(samples.inputs)),
+            **described_bounds(samples.bounds),
             "fingerprint": samples.fingerprint(),
         },
-        "attack": describe_attack(request.attack),
+        "attack": described_attack(request),
         "targets": request.targets.described(),
         "sweep": request.sweep.described(),
         "performance": {
@@ -49,15 +53,25 @@ def question(
     }
 
 
+def described_bounds(bounds: Bounds) -> dict[str, Any]:
+    """Return bounds as plain values: two numbers, or a hash of those that are no such pair."""
+    if is_uniform(bounds):
+        return {"bounds": [float(bound) for bound in bounds]}
+    return {"limits": hashlib.sha256(spelled_bounds(bounds).encode()).hexdigest()[:32]}
+
+
+def described_attack(request: AnalysisRequest) -> dict[str, Any]:
+    """Return the requested attack as plain values; the loss only if it is not the cross-entropy."""
+    attack = describe_attack(request.attack)
+    if request.attack.name != NoAttack.name and request.loss.name != cross_entropy.name:
+        attack["loss"] = plain(request.loss.name)
+    return attack
+
+
 def describe_base(means: Means, metric: Metric) -> dict[str, Any]:
     """Return the performance of the unfiltered network as plain values."""
     return {
-        "clean": float(means.of("base_clean")),
-        "adversarial": float(means.of("base_adversarial")),
-        "higher_is_better": metric.higher_is_better,
-        "samples": means.samples,
-        "clean_error": means.error_of("base_clean"),
-        "adversarial_error": means.error_of("base_adversarial"),
+        **means.described_base(higher_is_better=metric.higher_is_better),
         **_idle(means),
     }
 
@@ -77,6 +91,9 @@ _UNHARMED = (
 _NO_CLEAN = (
     "The unfiltered network's clean {name} is zero, so that clean and difference scores are "
     "undefined."
+)
+_NO_CLEAN_SCORE = (
+    "The unfiltered network's clean {name} is zero, so that clean scores are undefined."
 )
 _FLOORED = (
     "The attack floors the network: its adversarial {name} is zero, so that adversarial and "
@@ -103,7 +120,7 @@ def notes(
     means: Means,
     choice: EpsilonChoice | None,
     request: AnalysisRequest,
-    bounds: tuple[float, float],
+    bounds: Bounds,
 ) -> list[str]:
     """Return notes on the unfiltered network, in sentences.
 
@@ -114,11 +131,13 @@ def notes(
         bounds: Lowest and highest value of an input.
     """
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
+    stressed = request.attack.name != NoAttack.name  # else `adversarial` is NaN
     idle = _idle(means)
     masked = bool(idle) and is_masked(*idle.values())
     holding = {
         _UNHARMED: choice is not None and choice.unharmed,
-        _NO_CLEAN: clean == 0,
+        _NO_CLEAN: stressed and clean == 0,
+        _NO_CLEAN_SCORE: not stressed and clean == 0,
         _FLOORED: adversarial == 0,
         _NEGATIVE: clean < 0 or adversarial < 0,
         _MASKED: masked,
@@ -126,16 +145,18 @@ def notes(
     }
     values = {
         "name": request.metric.name,
-        "magnitude": _magnitude(float(request.attack.epsilon), bounds),
+        "magnitude": "" if choice is None else _magnitude(choice.epsilon, bounds),
         "choice": choice,
         "idle": idle,
     }
     return [text.format(**values) for text, holds in holding.items() if holds]
 
 
-def _magnitude(epsilon: float, bounds: tuple[float, float]) -> str:
+def _magnitude(epsilon: float, bounds: Bounds) -> str:
     """Return a magnitude in words; as a part of 255 only where inputs may be pixels."""
-    pixels = f" ({epsilon * 255:.3g}/255)" if tuple(bounds) == (0.0, 1.0) else ""
+    pixels = (
+        f" ({epsilon * 255:.3g}/255)" if is_uniform(bounds) and tuple(bounds) == (0.0, 1.0) else ""
+    )
     return f"ε = {epsilon:.4g} in input units{pixels}"
 
 

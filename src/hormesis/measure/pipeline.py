@@ -12,7 +12,8 @@ from torch import nn
 
 from hormesis.analysis.chance import chose
 from hormesis.analysis.stopping import Stopping, looks
-from hormesis.data.samples import Samples, samples_from
+from hormesis.data.samples import Samples
+from hormesis.data.trees import shape_of_rows
 from hormesis.engine.audit import audit_outcomes
 from hormesis.engine.progress import Report, show_progress
 from hormesis.engine.shards import shard_edges
@@ -20,6 +21,7 @@ from hormesis.errors import StudyError
 from hormesis.measure import manifest
 from hormesis.measure.confirm import confirm_claims, is_left
 from hormesis.measure.extend import EarlierStudy, source_of
+from hormesis.measure.preparation import prepare
 from hormesis.measure.ray_pool import choose_sweeper, ray_connection
 from hormesis.measure.shard_worker import ShardWorker, device_of, make_measurer
 from hormesis.measure.study_plan import StudyPlan, choose_epsilon, make_draft, make_study_plan
@@ -34,13 +36,10 @@ from hormesis.measure.study_writer import (
     measure_missing,
     read_outcomes,
 )
-from hormesis.models.checks import check_measurable
 from hormesis.models.devices import strict_arithmetic
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.fingerprint import network_name
-from hormesis.models.networks import check_network
 from hormesis.results.study import Study, load_study
-from hormesis.settings.attacks import FGSM, Attack
+from hormesis.settings.attacks import FGSM, Attack, as_attack
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest
@@ -55,14 +54,13 @@ from hormesis.storage.replacement import discard, recover, swap
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.store import FolderStore, MemoryStore, Store
 from hormesis.storage.validation import plain_values
-from hormesis.stress.metrics import as_metric
 
 
 def analyze(
     network: nn.Module,
     data: Any,  # noqa: ANN401
     *,
-    attack: Attack = FGSM(),
+    attack: Attack | None = FGSM(),
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
@@ -72,28 +70,40 @@ def analyze(
     confirmation: Confirmation = Confirmation(),
     name: str = "",
     origin: Mapping[str, Any] | None = None,
+    loss: Any = None,  # noqa: ANN401
+    output: Any = None,  # noqa: ANN401
+    bounds: Any = None,  # noqa: ANN401
+    label: str | int | None = None,
 ) -> Study:
     """Measure how a network responds to the removal of its parameters, and score every target.
 
     The network is measured in evaluation mode and is the same afterwards, bit for bit.
 
     Args:
-        network: Any network that returns logits of shape ``[batch, classes]``, on any device.
-        data: ``(inputs, labels)``, a ``Dataset``, a ``DataLoader`` or ``Samples``; inputs between 0
-            and 1 unless ``samples_from`` declares other bounds. Normalisation belongs into the
-            network, see ``normalized``.
-        attack: The adversary, ``FGSM`` or ``PGD``.
+        network: Any ``nn.Module``, on any device and in any floating-point type. A tuple of inputs
+            goes to its positional arguments, a dictionary to its arguments of these names.
+        data: ``(inputs, labels)``, the inputs a tensor, a tuple or a dictionary; a dictionary or
+            table with labels, a ``Dataset``, a ``DataLoader`` or ``Samples``, see
+            ``samples_from``. Normalisation belongs into the network, see ``normalized``.
+        attack: The adversary, ``FGSM`` or ``PGD``; None measures clean samples alone.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: Base, reference and tolerance; ``Study.scores_with`` can change them afterwards.
-        metric: ``"accuracy"``, ``"top5"``, ``"loss"``, a ``Metric``, or a function of
-            logits and labels that returns one number a sample, where more is better.
+        metric: ``"accuracy"``, ``"mse"`` or another name of ``hormesis.metrics``, a ``Metric``, or
+            a function of outputs and labels that returns one number a sample, where more is better.
         out: Folder for the study; None keeps tables and outcomes in memory only. A study of the
             same question in that folder is loaded if it is finished, and resumed otherwise.
         execution: Engine, workers and progress; nothing that changes a result.
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values that the manifest shall hold.
+        loss: What the attack raises: a name of ``hormesis.losses``, or a function of outputs and
+            labels that returns one number a sample; by default the one that goes with the metric.
+        output: Which of the network's outputs is measured: its name, its place, a function of all
+            of them, or ``"*"`` for all; by default the logits are found.
+        bounds: Lowest and highest value of the inputs, as ``samples_from`` takes them; 0 and 1 by
+            default, or what ``Samples`` declare.
+        label: Key, column or place of the labels, see ``samples_from``.
 
     Returns:
         The study.
@@ -115,7 +125,7 @@ def analyze(
         ['1.weight']
     """
     request = AnalysisRequest(
-        attack=attack,
+        attack=as_attack(attack),
         targets=targets,
         sweep=sweep,
         scoring=scoring,
@@ -125,11 +135,12 @@ def analyze(
         confirmation=confirmation,
         name=name,
         origin=origin or {},
+        loss=loss,
+        output=output,
+        bounds=bounds,
+        label=label,
     )
     return analyze_request(network, data, request)
-
-
-_ROWS = 8  # samples for the check whether a network can be measured
 
 
 def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> Study:  # noqa: ANN401
@@ -140,25 +151,16 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         data: See ``analyze``.
         request: The request.
     """
-    request = replace(
-        request,
-        metric=as_metric(request.metric),
-        name=request.name or network_name(network),
-        origin=plain_values(dict(request.origin)),
-    )
     with (
         show_progress(enabled=request.execution.progress) as report,
         ray_connection(request.execution),
         strict_arithmetic(),
     ):
-        samples = samples_from(data, progress=partial(report, "Reading the data"))
-        # Check everything that can be known beforehand, then measure what is missing.
-        device = device_of(network)
-        check_network(network, samples.inputs[:2].to(device), samples.classes)
-        ranked = request.metric.name if request.metric.rank else ""
-        check_measurable(network, samples.inputs[:_ROWS].to(device), ranked)
-        with evaluation_mode(network):
-            return _Analysis(make_study_plan(network, samples, request, device), report).study()
+        prepared = prepare(network, data, request, report)
+        adapted = prepared.network
+        with evaluation_mode(adapted):
+            planned = make_study_plan(prepared, device_of(adapted))
+            return _Analysis(planned, report).study()
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,8 @@ class _Analysis:
 
     def _confirm(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
         """Return the study with its claims tested, as far as requested."""
+        if not study.stressed:
+            return study
         epsilon = study.metadata.attack.epsilon
         planned = self.planned.with_attack(replace(self.planned.request.attack, epsilon=epsilon))
         return confirm_claims(study, planned, self.report, check)
@@ -283,7 +287,7 @@ class _Analysis:
 def _edges(samples: Samples, sweep: Sweep) -> list[int]:
     """Return where shards begin and end."""
     cuts = [] if sweep.until is None else list(looks(len(samples)))
-    return shard_edges(len(samples), samples.inputs.shape[1:], cuts)
+    return shard_edges(len(samples), shape_of_rows(samples.inputs), cuts)
 
 
 def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
@@ -297,6 +301,7 @@ def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
         higher_is_better=request.metric.higher_is_better,
         chance=draft.manifest.get("chance"),
         chosen=chose(draft.manifest["attack"], request.metric.name),
+        stressed=planned.spec.stressed,
     )
 
 

@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from hormesis.data.samples import Samples, take
+from hormesis.data.trees import as_arrays, select_rows
 from hormesis.engine.shards import ShardTask
 from hormesis.engine.sweep import Measure, Report, Sweeper
 from hormesis.engine.sweep import sweep as by_threads
@@ -239,7 +240,7 @@ class ActorPool:
                 return
             actor = self._idle.popleft()
             rows = slice(task.first, task.end)
-            part = self.samples.inputs[rows].numpy(), self.samples.labels[rows].numpy()
+            part = as_arrays(select_rows((self.samples.inputs, self.samples.labels), rows))
             self._busy[actor.measure.remote(task, *part)] = _Job(actor, task)
 
     def _results(self, ray: Any) -> Iterator[tuple[ShardTask, bytes | None]]:  # noqa: ANN401

@@ -8,13 +8,13 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
-from numpy import ndarray
 from torch import nn
 
 from hormesis.data.samples import Samples
+from hormesis.data.trees import as_tensors
 from hormesis.engine.memory import room
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
@@ -119,22 +119,18 @@ def make_worker(
 def measure_part(
     worker: ShardWorker,
     task: ShardTask,
-    inputs: Float[ndarray, "samples ..."],
-    labels: Int[ndarray, " samples"],
+    inputs: Any,  # noqa: ANN401
+    labels: Any,  # noqa: ANN401
 ) -> bytes:
     """Return the file of a shard.
 
     Args:
         worker: What ``make_worker`` has made.
         task: The shard.
-        inputs: Of its samples.
+        inputs: Of its samples, a tree of arrays as ``as_arrays`` returns it.
         labels: Of its samples.
     """
     own = worker.measurer
-    # The arrays are read-only.
-    tensors = {
-        "inputs": torch.from_numpy(inputs.copy()),
-        "labels": torch.from_numpy(labels.copy()),
-    }
+    tensors = {"inputs": as_tensors(inputs), "labels": as_tensors(labels)}
     samples = replace(own.samples, **tensors, places=None)
     return replace(worker, measurer=replace(own, samples=samples, offset=task.first))(task)

@@ -16,10 +16,10 @@ import torch
 
 from hormesis.analysis.stopping import Stopping
 from hormesis.data.samples import Samples, take
-from hormesis.engine.outcomes import Block, MeasurementSpec
+from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import Report
-from hormesis.engine.shards import ShardMeasurer, doubled, parts_of
+from hormesis.engine.shards import ShardMeasurer, block_of, doubled, parts_of
 from hormesis.measure.ray_pool import choose_sweeper
 from hormesis.measure.shard_worker import ShardWorker, make_measurer
 from hormesis.measure.study_plan import StudyPlan
@@ -142,7 +142,7 @@ def time_of(
     """Return the seconds per sample that removals and the unfiltered network take."""
     measurer, samples = remeasurement.measurer, remeasurement.samples
     count = min(measurer.batch, len(samples))
-    block = doubled(Block(samples.inputs[:count], samples.labels[:count]))
+    block = doubled(block_of(samples, slice(0, count), 0))
     began = time.monotonic()
     measurer.engine.measure(removals, block.to(measurer.device), spec, lambda: None)
     return (time.monotonic() - began) / count

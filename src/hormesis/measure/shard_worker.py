@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
 from hormesis.engine.engines import choose_engine
+from hormesis.engine.evaluated import evaluation_engine
 from hormesis.engine.memory import allot_memory, footprint, most_samples, room
-from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
+from hormesis.engine.outcomes import MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
-from hormesis.engine.shards import ShardMeasurer, ShardTask
+from hormesis.engine.shards import ShardMeasurer, ShardTask, block_of
 from hormesis.errors import ModelError
 from hormesis.measure.extend import EarlierStudy
 from hormesis.settings.choices import RAY
@@ -88,7 +89,10 @@ def make_measurer(
         SettingError: If not even two samples fit at a time.
     """
     device = device_of(network)
-    few = Block(samples.inputs[:2], samples.labels[:2]).to(device)
+    if spec.evaluation is not None:  # the user's function sees to its own memory
+        engine = evaluation_engine(network, spec.evaluation)
+        return ShardMeasurer(engine, samples, removals, spec, max(shard, 2), torch.device("cpu"))
+    few = block_of(samples, slice(0, 2), 0).to(device)
     engine = choose_engine(network, few.inputs, execution, spec)
     needs = footprint(engine.measure, removals, few, spec)
     free = room(execution.memory, device)

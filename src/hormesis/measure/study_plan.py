@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from hormesis.analysis.scores import plain_scoring
+from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, randomize_order
 from hormesis.data.sampling import random_order
+from hormesis.data.trees import move_to, select_rows
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Plan, Removal, make_plan
 from hormesis.engine.progress import Report
@@ -20,12 +22,16 @@ from hormesis.engine.shards import ShardMeasurer
 from hormesis.engine.tables import (
     cell_table,
     flow_entry,
+    label_array,
     removal_table,
     sample_table,
     target_table,
 )
+from hormesis.errors import SettingError
 from hormesis.measure import manifest
+from hormesis.measure.preparation import Prepared
 from hormesis.measure.study_writer import StudyDraft, study_identity
+from hormesis.models.adapter import described_output, inner_network
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import normalization_of
 from hormesis.settings.attacks import AUTO, Attack, describe_attack
@@ -34,9 +40,12 @@ from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.environment import environment
 from hormesis.storage.files import CELLS, REMOVALS, SAMPLES, TARGETS
 from hormesis.storage.validation import plain_values
+from hormesis.stress.class_metrics import accuracy
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
-from hormesis.stress.metrics import accuracy
+from hormesis.stress.losses import cross_entropy
+from hormesis.stress.metric import Metric
 from hormesis.stress.targets import find_targets
+from hormesis.stress.uses import ExampleRun
 
 _LIKELY_TRIALS = 12  # magnitudes that are usually tried
 
@@ -52,6 +61,7 @@ class StudyPlan:
         samples: In the order of the study.
         plan: Targets, cells and removals.
         question: The request as plain values; studies with equal questions have equal results.
+        evaluation: Measures the samples in place of metric and attack, if there is one.
     """
 
     request: AnalysisRequest
@@ -59,6 +69,7 @@ class StudyPlan:
     samples: Samples
     plan: Plan
     question: Mapping[str, Any]
+    evaluation: Evaluation | None = None
 
     def with_attack(self, attack: Attack) -> "StudyPlan":
         """Return the plan with the attack as it is run; the question does not change."""
@@ -75,6 +86,8 @@ class StudyPlan:
             bounds=self.samples.bounds,
             seed=sweep.seed,
             precision=sweep.precision,
+            loss=self.request.loss,
+            evaluation=self.evaluation,
         )
 
     @cached_property
@@ -97,32 +110,46 @@ class StudyPlan:
         return cells.assign(outcome=cells["outcome"].map(new_row)), removals
 
 
-def make_study_plan(
-    network: nn.Module, samples: Samples, request: AnalysisRequest, device: torch.device
-) -> StudyPlan:
+def choosing_metric(planned: StudyPlan) -> Metric:
+    """Return the metric that the magnitude of an attack is chosen by.
+
+    For classes that is the accuracy, whatever is measured; for all else what is measured.
+    """
+    classifies = planned.samples.classes and planned.request.loss.name == cross_entropy.name
+    return accuracy if classifies else planned.request.metric
+
+
+def make_study_plan(prepared: Prepared, device: torch.device) -> StudyPlan:
     """Apply a request to a network and its samples.
 
     Args:
-        network: In evaluation mode, on its device.
-        samples: The data, in their original order.
-        request: The request, its metric a ``Metric``.
+        prepared: The network in evaluation mode, the samples in their original order.
         device: Where the network is.
 
     Raises:
         HormesisError: If a target or the network cannot be measured.
     """
-    targets = find_targets(network, samples.inputs[:2].to(device), request.targets)
+    network, samples, request = prepared.network, prepared.samples, prepared.request
+    evaluation = prepared.evaluation
+    if evaluation is None:
+        example = move_to(select_rows(samples.inputs, slice(0, 2)), device)
+    else:
+        example = ExampleRun(partial(evaluation.measure, network, [0, 1], stressed=False))
+    targets = find_targets(network, example, request.targets)
     plan = make_plan(network, targets, request.sweep)
     identity = {
         "name": request.name,
-        "fingerprint": network_fingerprint(network),
+        "fingerprint": network_fingerprint(inner_network(network)),
         **normalization_of(network),
+        **described_output(network),
     }
     question = manifest.question(identity, samples, request)
+    if evaluation is not None:
+        question["data"]["fingerprint"] = evaluation.fingerprint()
     if request.sweep.until is not None:  # how many samples are measured depends on scores
         question["until"] = plain_scoring(request.scoring)
         samples = randomize_order(samples, random_order(len(samples), request.sweep.seed))
-    return StudyPlan(request, network, randomize_order(samples), plan, question)
+    return StudyPlan(request, network, randomize_order(samples), plan, question, evaluation)
 
 
 def make_draft(
@@ -137,10 +164,10 @@ def make_draft(
         measurer: The measurer of its shards.
     """
     request, plan, engine = planned.request, planned.plan, measurer.engine
-    attack = describe_attack(request.attack, choice and asdict(choice))
+    attack = describe_attack(request.attack, choice and choice.described())
     removals = removal_table(plan)
-    chance = request.metric.chance_on(planned.samples.labels.numpy())
-    magnitude = {"epsilon": attack["epsilon"]}
+    chance = request.metric.chance_on(label_array(planned.samples))
+    magnitude = {"epsilon": attack.get("epsilon")}  # the question has the rest
     entries = {
         "study": study_identity(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,
@@ -186,14 +213,23 @@ def choose_epsilon(
     if existing:
         return EpsilonChoice(**existing["attack"]["chosen"])
     show = partial(report, "Choosing the magnitude")
+    metric = choosing_metric(planned)
+    chance = metric.chance_on(label_array(planned.samples))
+    if chance is None:
+        raise SettingError(
+            f"Expected `epsilon` as a number for the metric {metric.name!r}: 'auto' takes it "
+            "half-way to the score of guessing, which is not known."
+        )
     choice = automatic_epsilon(
         planned.network,
         planned.samples,
         request.attack,
         batch=batch,
         seed=request.sweep.seed,
-        chance=accuracy.chance_on(planned.samples.labels.numpy()) or 0.0,
+        chance=chance,
         progress=lambda tried: show(tried, max(tried + 1, _LIKELY_TRIALS)),
+        metric=metric,
+        loss=request.loss,
     )
     show(choice.evaluations, choice.evaluations)
     return choice

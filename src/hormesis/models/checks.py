@@ -1,27 +1,26 @@
 """A quick check that a network can be measured."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
+from hormesis.data.trees import Tree, count_rows, device_of_rows, join_rows, select_rows
 from hormesis.errors import ModelError
+from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.networks import logits_of
 
 _ROUNDING = 1e-3  # in units of the largest logit; batches of different size round differently
 
 
-def check_measurable(
-    network: nn.Module, example: Float[Tensor, " batch *shape"], metric: str = ""
-) -> None:
+def check_measurable(network: nn.Module, example: Tree, metric: str = "") -> None:
     """Refuse a network whose output for a sample depends on anything but the sample.
 
     It runs four times on a few rows, in evaluation mode. Its buffers and modes and the global
     random state are restored.
 
     Args:
-        network: Any network.
-        example: At least two different inputs, on the network's device.
+        network: A network of one argument.
+        example: At least two different samples, on the network's device.
         metric: Name of the metric if it ranks the logits, by which a single output is always
             right.
 
@@ -39,21 +38,23 @@ logits in evaluation mode, the first suspect being the module itself (BatchNorm1
 statistics, or another normalisation.
     """
     state = [(name, tensor, tensor.detach().clone()) for name, tensor in _tensors(network)]
-    devices = [example.device] if example.device.type == "cuda" else []
-    rows = example if len(example) > 1 else torch.cat([example, example.flip(-1)])
+    device = device_of_rows(example)
+    devices = [device] if device.type == "cuda" else []
+    rows = example
+    if count_rows(example) < 2:
+        rows = join_rows([example, tree_map(_flipped, example)])
     with torch.random.fork_rng(devices=devices), evaluation_mode(network), torch.no_grad():
         try:
-            first = logits_of(network(rows))
+            first = outputs_of(network, rows)
             changed = [name for name, tensor, before in state if not _equal(tensor, before)]
-            second = logits_of(network(rows))
+            second = outputs_of(network, rows)
         finally:
             for _, tensor, before in state:
                 tensor.copy_(before)
-        if metric and first.shape[1] < 2:
+        if metric and first.ndim == 2 and first.shape[1] < 2:
             raise ModelError(
                 f"The network has a single output, so that every answer is right by {metric}: "
-                "give it an output for each class, two for yes or no, or measure another "
-                "performance."
+                "measure 'binary_accuracy', or give it an output for each class, two for yes or no."
             )
         if changed:
             raise ModelError(
@@ -63,16 +64,20 @@ statistics, or another normalisation.
         if not _close(first, second):
             raise ModelError(
                 "The network gives two answers to the same input in evaluation mode"
-                f"{_suspect(network, _RANDOM)}: make it deterministic."
+                f"{_suspect(network, _RANDOM)}: make it deterministic, or measure it with "
+                "`hormesis.Evaluation`, whose function can seed every sample."
             )
         _refuse_coupling(network, rows, first)
 
 
-def _refuse_coupling(network: nn.Module, rows: Tensor, logits: Tensor) -> None:
+def _refuse_coupling(network: nn.Module, rows: Tree, logits: Tensor) -> None:
     # The same first rows in another batch must have the same logits.
-    count = max(1, len(rows) // 2)
-    others = torch.cat([rows[:count], rows[count:].flip(0), rows[count:] * 0.5])
-    mixed_logits = logits_of(network(others))
+    total = count_rows(rows)
+    count = max(1, total // 2)
+    kept, rest = (select_rows(rows, part) for part in (slice(0, count), slice(count, None)))
+    turned = select_rows(rest, torch.arange(total - count - 1, -1, -1))
+    others = join_rows([kept, turned, tree_map(_halved, rest)])
+    mixed_logits = outputs_of(network, others)
     if not _close(mixed_logits[:count], logits[:count]):
         raise ModelError(
             "The network lets the samples of a batch change each other's logits in evaluation mode"
@@ -82,6 +87,14 @@ def _refuse_coupling(network: nn.Module, rows: Tensor, logits: Tensor) -> None:
 
 _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
 _COUPLING = (nn.modules.batchnorm._NormBase,)
+
+
+def _flipped(leaf: object) -> object:
+    return leaf.flip(-1) if isinstance(leaf, Tensor) and leaf.ndim > 1 else leaf
+
+
+def _halved(leaf: object) -> object:
+    return leaf * 0.5 if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
 
 
 def _suspect(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import torch
 from torch import nn
 
+from hormesis.models.adapter import inner_network
 from hormesis.models.normalization import Normalized
 
 
@@ -15,7 +16,8 @@ def network_name(network: nn.Module) -> str:
         >>> network_name(nn.Linear(1, 1))
         'Linear'
     """
-    inner = network.network if isinstance(network, Normalized) else network
+    inner = inner_network(network)
+    inner = inner.network if isinstance(inner, Normalized) else inner
     return type(inner).__name__
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 import torchvision
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torchvision.models import get_model, list_models
 
+from hormesis.data.trees import Tree, count_rows, tensors_in
 from hormesis.errors import HormesisError, MissingExtraError, ModelError, unknown
+from hormesis.models.adapter import pick_output
 from hormesis.models.small_stem import with_small_stem
 from hormesis.settings.choices import STEMS, check_choice
 from hormesis.settings.factory import load_factory, users_code
@@ -130,7 +132,32 @@ def logits_of(output: object) -> Float[Tensor, "batch classes"]:
     return logits
 
 
-def check_network(network: nn.Module, inputs: Shaped[Tensor, "batch ..."], classes: int) -> None:
+def check_outputs(network: nn.Module, inputs: Tree) -> None:
+    """Refuse a network whose weights or outputs are not finite, or that cannot run.
+
+    The network runs once, as in ``check_network``.
+
+    Args:
+        network: A network of one argument.
+        inputs: A few samples, on the network's device.
+
+    Raises:
+        ModelError: For weights or outputs that are not finite, a forward pass that fails, or an
+            output that is no row of numbers a sample.
+
+    Example:
+        >>> check_outputs(nn.Linear(4, 2), torch.zeros(2, 4))
+    """
+    check_weights(network)
+    outputs = pick_output(_outputs(network, inputs), None, count_rows(inputs))
+    if not bool(outputs.isfinite().all()):
+        raise ModelError(
+            "The network returns NaN or infinite outputs: check its weights, and that the inputs "
+            "are in the range it was trained with."
+        )
+
+
+def check_network(network: nn.Module, inputs: Tree, classes: int) -> None:
     """Refuse a network that cannot be measured on these data.
 
     The network runs once, in evaluation mode and without gradients; the mode of each of its
@@ -150,11 +177,12 @@ def check_network(network: nn.Module, inputs: Shaped[Tensor, "batch ..."], class
         Traceback (most recent call last):
         hormesis.errors.ModelError: The network has 2 output(s) and the data have 3 classes: ...
     """
-    _check_weights(network)
+    check_weights(network)
     logits = logits_of(_outputs(network, inputs))
-    if len(logits) != len(inputs):
+    if len(logits) != count_rows(inputs):
         raise ModelError(
-            f"Expected one row of logits for each of the {len(inputs)} inputs, got {len(logits)}."
+            f"Expected one row of logits for each of the {count_rows(inputs)} inputs, got "
+            f"{len(logits)}."
         )
     if logits.shape[1] < classes:
         raise ModelError(
@@ -285,7 +313,12 @@ def _build_failure(name: str, size: tuple[int, int] | None, error: BaseException
     return f"Cannot build {name!r}{inputs}: {_first_line(error)}"
 
 
-def _check_weights(network: nn.Module) -> None:
+def check_weights(network: nn.Module) -> None:
+    """Refuse a network whose parameters hold no values, or some that are not finite.
+
+    Raises:
+        ModelError: Naming the parameter or buffer.
+    """
     for name, value in network.named_parameters():
         if is_lazy(value) or value.is_meta:
             raise ModelError(
@@ -301,7 +334,7 @@ def _check_weights(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _outputs(network: nn.Module, inputs: Tensor) -> object:
+def _outputs(network: nn.Module, inputs: Tree) -> object:
     """Return the outputs in evaluation mode; every module's mode is restored."""
     modes = [(module, module.training) for module in network.modules()]
     try:
@@ -309,13 +342,16 @@ def _outputs(network: nn.Module, inputs: Tensor) -> object:
     except HormesisError:
         raise
     except Exception as error:  # anything may come out of code that is not ours
-        raise ModelError(_forward_failure(list(inputs.shape), error)) from error
+        raise ModelError(_forward_failure(inputs, error)) from error
     finally:
         for module, training in modes:
             module.training = training
 
 
-def _forward_failure(shape: list[int], error: BaseException) -> str:
+def _forward_failure(inputs: Tree, error: BaseException) -> str:
+    if not isinstance(inputs, Tensor):
+        return f"The network cannot run on {_described(inputs)}: {_first_line(error)}"
+    shape = list(inputs.shape)
     match = CHANNELS.search(str(error))
     # Only the first layer sees the inputs' own shape; deeper mismatches are the network's fault.
     if match and [int(length) for length in match[1].split(",")] == shape:
@@ -324,6 +360,18 @@ def _forward_failure(shape: list[int], error: BaseException) -> str:
             f"inputs of shape {shape}: pass a network made for {match[3]} channel(s)."
         )
     return f"The network cannot run on inputs of shape {shape}: {_first_line(error)}"
+
+
+def _described(inputs: Tree) -> str:
+    """Return what a network was given, as part of a sentence."""
+    if isinstance(inputs, Mapping):
+        named = ", ".join(f"{name!r} {list(part.shape)}" for name, part in _tensor_items(inputs))
+        return f"the inputs {named}"
+    return f"{len(inputs)} inputs of shapes {[list(one.shape) for one in tensors_in(inputs)]}"
+
+
+def _tensor_items(inputs: Mapping[str, Tree]) -> list[tuple[str, Tensor]]:
+    return [(name, part) for name, part in inputs.items() if isinstance(part, Tensor)]
 
 
 def build_for(

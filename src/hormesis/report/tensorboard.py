@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hormesis.analysis.scores import SCORES
 from hormesis.errors import MissingExtraError, StudyError
 from hormesis.report.html.live import Sink
 from hormesis.report.plots.target_selection import PAGE_ROWS
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.figures import main_filter, target_rows
+from hormesis.report.views.method_text import unfiltered
 from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.results.study import Study
 
@@ -101,12 +101,12 @@ def scalars(study: Study) -> Iterator[tuple[str, float]]:
     Args:
         study: Any study.
     """
-    yield "network/clean", study.base.clean
-    yield "network/adversarial", study.base.adversarial
+    for kind, value in unfiltered(study).items():
+        yield f"network/{kind}", value
     for score, counts in targets_by_class(study).items():
         for name, count in counts.items():
             yield f"classes/{score}, {name}", float(count)
     main = main_filter(study.scores)
     for row in target_rows(study, main)[:_MOST_TARGETS]:
-        for score, value in zip(SCORES, row.values, strict=True):
+        for score, value in zip(study.score_names, row.values, strict=True):
             yield f"{score}/{row.target}", value

@@ -63,7 +63,8 @@ def check_comparable(
         scored: Whether one scoring is applied to all, so that their own may differ.
 
     Returns:
-        A sentence for every allowed difference, and one if magnitudes were chosen per network.
+        A sentence for every allowed difference, one if magnitudes were chosen per network, and one
+        if only some studies have an attack.
 
     Raises:
         StudyError: Naming the first difference.
@@ -86,8 +87,11 @@ def check_comparable(
                     f"'{ALLOWED}{short}'."
                 )
             notes.setdefault(key, f"Allowed: the studies differ in {key}.")
-    chosen = sorted(study.metadata.attack.epsilon for study in studies)
-    if not notes and chosen[0] < chosen[-1]:
+    stressed = [study for study in studies if study.stressed]
+    if stressed and len(stressed) < len(studies):
+        notes["attack"] = "Clean scores alone are compared, as not every study has an attack."
+    chosen = sorted(study.metadata.attack.epsilon for study in stressed)
+    if not notes and chosen and chosen[0] < chosen[-1]:
         notes["epsilon"] = (
             f"The attack's magnitude was chosen for each network: ε from {chosen[0]:.4g} to "
             f"{chosen[-1]:.4g}."
@@ -110,6 +114,9 @@ def _differences(
         for key in common
         if first_method[key] != second_method[key]
     }
+    if not (first.stressed and second.stressed):  # clean scores depend on no attack
+        differences.pop("sweep.adversary", None)
+        return differences
     attacks = [study.manifest["question"]["attack"] for study in (first, second)]
     for key in {**attacks[0], **attacks[1]}:
         values = attacks[0].get(key), attacks[1].get(key)
@@ -141,7 +148,8 @@ def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
     """Return a table that describes each study, one row per study.
 
     Columns ``model``, ``data``, ``epoch``, ``seed`` (of the training, if known),
-    ``samples``, ``clean``, ``adversarial``, ``epsilon`` and ``mark``.
+    ``samples``, ``clean``, ``adversarial`` and ``epsilon`` (unless no study has an attack), and
+    ``mark``.
     """
     rows = []
     for study in studies:
@@ -161,6 +169,8 @@ def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
+    if not any(study.stressed for study in studies):
+        table = table.drop(columns=["adversarial", "epsilon"])
     return table.astype({"epoch": "Int64", "seed": "Int64"})
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from hormesis.analysis.evidence import is_base_masked
 from hormesis.analysis.matching import check_matching, match_targets
 from hormesis.analysis.pooling import pool_runs
 from hormesis.analysis.readings import count_readings
-from hormesis.analysis.scores import COMBINED
+from hormesis.analysis.scores import COMBINED, main_score, measured_scores
 from hormesis.analysis.verdicts import ATTACKED, Evidence, combine_classes
 from hormesis.errors import SettingError, StudyError
 from hormesis.results.comparability import (
@@ -41,8 +42,9 @@ class Comparison:
     Args:
         over: What varies: ``epochs``, ``data``, ``models`` or ``seeds``.
         studies: One row per study: ``study`` (its label), ``model``, ``data``, ``epoch``, ``seed``,
-            ``samples``, ``clean``, ``adversarial``, ``epsilon``, ``mark`` (a note), ``beside`` (the
-            other reading of the adversarial scores).
+            ``samples``, ``clean``, ``adversarial`` and ``epsilon`` (unless no study has an attack),
+            ``mark`` (a note), ``beside`` (the
+            other reading of the adversarial scores, or of the clean ones without an attack).
         matching: ``study``, ``target``, ``match``.
         scores: Of the matched targets, with intervals; see ``comparison_tables.comparison_scores``.
         paths: Classes of each target over the studies, and whether they stay the same.
@@ -79,6 +81,22 @@ class Comparison:
     pooled: pd.DataFrame
     scoring: Scoring
     notes: tuple[str, ...]
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores that are compared: those that every study has."""
+        return tuple(dict.fromkeys(self.scores["score"].tolist()))
+
+    @property
+    def main_score(self) -> str:
+        """The score to show where one has to do: the adversarial one, or else the clean one."""
+        return main_score(stressed=len(self.score_names) > 1)
+
+    @property
+    def figures(self) -> list[str]:
+        """The columns of ``studies`` about the unfiltered networks and the attack, if known."""
+        names = ("clean", "adversarial", "epsilon")
+        return [name for name in names if name in self.studies]
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -158,10 +176,16 @@ def compare(
     )
     matches = list(dict.fromkeys(matching["match"]))
     own = loaded[0].scoring
-    descriptions["beside"] = [count_readings(study.readings, filter_name) for study in loaded]
-    scores = tables.comparison_scores(matches, matched, own)
+    stressed = all(study.stressed for study in loaded)
+    score = main_score(stressed=stressed)
+    descriptions["beside"] = [
+        count_readings(study.readings, filter_name, score) for study in loaded
+    ]
+    measured = partial(measured_scores, stressed=stressed)
+    scores = measured(tables.comparison_scores(matches, matched, own))
     pairs = tables.study_pairs(len(matched), ordered=over == "epochs")
-    changed = tables.score_changes(matches, matched, pairs, own)
+    changed = measured(tables.score_changes(matches, matched, pairs, own))
+    pooled = _pool_groups(matches, matched, descriptions, over, group_by, own)
     correlations, agreement = tables.agreement_tables(
         scores, list(descriptions["study"]), own.level
     )
@@ -174,7 +198,7 @@ def compare(
         changes=tables.rank_changes(changed, own.level),
         pairs=correlations,
         agreement=agreement,
-        pooled=_pool_groups(matches, matched, descriptions, over, group_by, own),
+        pooled=measured(pooled) if len(pooled) else pooled,
         scoring=own,
         notes=tuple(notes)
         + _unmatched_note(loaded, matching)
@@ -309,7 +333,7 @@ def _evidence(
     confirmed = {
         (match, label, score): combine_classes([str(own.loc[(target, score)]) for target in group])
         for match, group in groups.items()
-        for score in ATTACKED
+        for score in (ATTACKED if study.stressed else ())
     }
     return Evidence(study.at_chance, is_base_masked(study), None, confirmed)
 

@@ -65,20 +65,22 @@ def estimate_study(
         )
     metric, scoring = metadata.question.metric, metadata.scoring.as_scoring()
     chosen, better = chose(manifest["attack"], metric.name), metric.higher_is_better
-    stopping = Stopping(cells, scoring, until, edges[-1], better, metadata.chance, chosen)
+    stopping = Stopping(
+        cells,
+        scoring,
+        until,
+        edges[-1],
+        better,
+        metadata.chance,
+        chosen,
+        stressed=metadata.stressed,
+    )
     for block in read_spans(store, whole, metadata.study):
         if len(block.clean) < count_removals(cells):
             raise StudyError(f"The study {folder} has outcomes of too few removals.")
         stopping.update(block)
     means = stopping.means
-    base = {
-        "clean": float(means.of("base_clean")),
-        "adversarial": float(means.of("base_adversarial")),
-        "higher_is_better": better,
-        "samples": means.samples,
-        "clean_error": means.error_of("base_clean"),
-        "adversarial_error": means.error_of("base_adversarial"),
-    }
+    base = means.described_base(higher_is_better=better)
     shards = {**manifest["shards"], "there": [list(span) for span in whole]}
     notes = [*metadata.notes, *_notes(means.samples, edges, len(whole), damaged)]
     settled = [group.described() for group in stopping.settled_groups]

@@ -22,7 +22,7 @@ from hormesis.analysis.evidence import claim_notes, judge_scores
 from hormesis.analysis.moments import InfluenceMoments
 from hormesis.analysis.readings import describe_readings, other_reading, shift_scores
 from hormesis.analysis.responses import Sweeps, as_sweeps
-from hormesis.analysis.scores import SCORES, Base, plain_scoring
+from hormesis.analysis.scores import SCORES, Base, measured_scores, plain_scoring, score_names
 from hormesis.analysis.settled_groups import (
     SettledGroup,
     group_estimates,
@@ -49,7 +49,7 @@ from hormesis.storage.table_checks import count_removals
 
 @dataclass(frozen=True)
 class Study:
-    """The measurements of one network on one data set under one attack.
+    """The measurements of one network on one data set, under one attack or none.
 
     Args:
         manifest: The request, fingerprints, versions, and the results of the unfiltered network.
@@ -115,10 +115,21 @@ class Study:
             SettingError: If the reference needs a control that was not measured.
             StudyError: If the outcomes, from which intervals are computed, are damaged.
         """
-        return judge_scores(self._scored(scoring), self, scoring)
+        scores = measured_scores(self._scored(scoring), stressed=self.stressed)
+        return judge_scores(scores, self, scoring)
+
+    @property
+    def stressed(self) -> bool:
+        """Whether there was an attack; without one, all is about clean samples."""
+        return self.metadata.stressed
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores that the study has: ``clean`` and, under attack, the other two."""
+        return score_names(stressed=self.stressed)
 
     def _scored(self, scoring: Scoring) -> pd.DataFrame:
-        """Return scores with intervals, and classes without further evidence."""
+        """Return all three scores with intervals, and classes without further evidence."""
         scores = group_scores(self.responses, self.settled_groups, scoring)
         if not self.has_outcomes:
             return with_intervals(scores, None, None, scoring)
@@ -234,14 +245,8 @@ class Study:
     @property
     def base(self) -> Base:
         """Performance of the unfiltered network."""
-        base = self.metadata.base
-        return Base(
-            base.clean,
-            base.adversarial,
-            base.higher_is_better,
-            self.chance,
-            tied_share(self.manifest),
-        )
+        base, tied = self.metadata.base, tied_share(self.manifest)
+        return Base(base.clean, base.adversarial, base.higher_is_better, self.chance, tied)
 
     @cached_property
     def chance(self) -> float | None:
@@ -349,10 +354,8 @@ class Study:
     def __repr__(self) -> str:
         """Return network, data, attack and the number of targets."""
         question, tested = self.metadata.question, sum(self.targets["tested"].tolist())
-        return (
-            f"Study({question.network.name} on {question.data.name}, {question.attack.name}, "
-            f"{tested} targets)"
-        )
+        attack = question.attack.name if self.stressed else "no attack"
+        return f"Study({question.network.name} on {question.data.name}, {attack}, {tested} targets)"
 
 
 def load_study(folder: str | Path) -> Study:

@@ -252,6 +252,56 @@ class RandomSigns:
         return self.draws
 
 
+@dataclass(frozen=True)
+class NoAttack:
+    """No adversary: only the samples as they are get measured, in about half the time.
+
+    ``None`` stands for it wherever an attack is asked for.
+
+    Example:
+        >>> NoAttack().epsilon is None
+        True
+    """
+
+    name: ClassVar[str] = "none"
+    straight: ClassVar[bool] = False
+    training: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def epsilon(self) -> Any:  # noqa: ANN401
+        """None, as there is nothing that has a magnitude."""
+        return None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The stress of an evaluation: its own function perturbs the samples.
+
+    Example:
+        >>> Evaluated().name
+        'evaluation'
+    """
+
+    name: ClassVar[str] = "evaluation"
+    straight: ClassVar[bool] = False
+    training: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def epsilon(self) -> Any:  # noqa: ANN401
+        """None, as the function does not say by how much."""
+        return None
+
+
+def as_attack(attack: Attack | None) -> Attack:
+    """Return an attack; ``None`` stands for ``NoAttack``.
+
+    Example:
+        >>> as_attack(None), as_attack(FGSM(0.1))
+        (NoAttack(), FGSM(epsilon=0.1))
+    """
+    return NoAttack() if attack is None else attack
+
+
 ATTACKS: dict[str, type[Any]] = {FGSM.name: FGSM, PGD.name: PGD}
 """Every attack that can be chosen, by its name."""
 
@@ -287,7 +337,7 @@ def make_attack(
     """Return the attack that the command line or a configuration file names.
 
     Args:
-        name: One of ``ATTACKS``.
+        name: One of ``ATTACKS`` or, except in training, ``"none"``.
         epsilon: Magnitude in input units, above 0, as a number or as text, or ``"auto"``.
         steps: Number of steps of an attack that takes several; ``None`` keeps its default.
         step_size: Size of one of them as a share of ``epsilon``; ``None`` takes 2.5 divided by
@@ -296,17 +346,22 @@ def make_attack(
 
     Raises:
         SettingError: For an unknown name (with the nearest known ones), an epsilon that cannot be
-            used, or ``steps`` or ``step_size`` for an attack that takes one step.
+            used, ``steps`` or ``step_size`` for an attack that takes one step, or anything besides
+            the name ``"none"``.
 
     Example:
         >>> make_attack("fgsm", "51/255")
         FGSM(epsilon=0.2)
         >>> make_attack("fgms")
         Traceback (most recent call last):
-        hormesis.errors.SettingError: Unknown attack 'fgms'. Did you mean fgsm? Known: fgsm, pgd.
+        hormesis.errors.SettingError: Unknown attack 'fgms'. Did you mean fgsm? Known: fgsm, pgd, \
+none.
     """
+    if name == NoAttack.name and not training:
+        return _no_attack({"epsilon": epsilon, "steps": steps, "step_size": step_size})
     if name not in ATTACKS:
-        raise SettingError(unknown("attack", name, ATTACKS))
+        known = ATTACKS if training else (*ATTACKS, NoAttack.name)
+        raise SettingError(unknown("attack", name, known))
     kind = ATTACKS[name]
     settings = {"epsilon": epsilon, **(kind.training if training else {})}
     for setting, value in (("steps", steps), ("step_size", step_size)):
@@ -319,6 +374,16 @@ def make_attack(
             )
         settings[setting] = value
     return kind(**settings)
+
+
+def _no_attack(settings: Mapping[str, Any]) -> NoAttack:
+    given = [name for name, value in settings.items() if value not in (None, AUTO)]
+    if given:
+        raise SettingError(
+            f"Expected no `{given[0]}` without an attack, got {settings[given[0]]}: leave it out, "
+            "or name an attack."
+        )
+    return NoAttack()
 
 
 def _fields(kind: type[Any]) -> set[str]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hormesis.settings.attacks import FGSM, Attack
-from hormesis.settings.confirmation import Confirmation
+from hormesis.errors import SettingError
+from hormesis.settings.attacks import FGSM, Attack, NoAttack, as_attack
+from hormesis.settings.confirmation import ALWAYS, Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
@@ -18,7 +19,7 @@ class AnalysisRequest:
     """All settings of an analysis besides its network and data.
 
     Args:
-        attack: The adversary, ``FGSM`` or ``PGD``.
+        attack: The adversary, ``FGSM`` or ``PGD``; None measures clean samples alone.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: How responses become scores and classes.
@@ -28,6 +29,15 @@ class AnalysisRequest:
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values for the manifest.
+        loss: What the attack raises: a name, a ``Loss``, or a function of outputs and labels; None
+            takes the one that goes with the metric.
+        output: Which of the network's outputs is measured: its name, its place, a function of all
+            of them, ``"*"`` for all; None finds the logits.
+        bounds: Lowest and highest value of inputs; None takes 0 and 1, or what the data declare.
+        label: Key, column or place of the labels in data that are dictionaries, tables or tuples.
+
+    Raises:
+        SettingError: For a setting that needs an attack, without one.
 
     Example:
         >>> AnalysisRequest(sweep=Sweep(thresholds=9)).sweep.thresholds
@@ -44,3 +54,23 @@ class AnalysisRequest:
     confirmation: Confirmation = Confirmation()
     name: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    loss: Any = None
+    output: Any = None
+    bounds: Any = None
+    label: str | int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the fields fit together."""
+        object.__setattr__(self, "attack", as_attack(self.attack))
+        if self.attack.name != NoAttack.name:
+            return
+        needing = {
+            "adversary 'adaptive'": self.sweep.adversary == "adaptive",
+            "confirm 'always'": self.confirmation.when == ALWAYS,
+            "cross_check": self.confirmation.cross_check,
+        }
+        for setting, given in needing.items():
+            if given:
+                raise SettingError(
+                    f"Expected an attack for `{setting}`, got none: name one, or leave this out."
+                )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from hormesis.settings.attacks import NoAttack
 from hormesis.storage.schema import ChosenEpsilon, Manifest, ScoringEntry, manifest_of
 
 
@@ -36,6 +37,8 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
     for name, (low, high) in ranges.items():
         if not low < high:
             yield f"its `question.{name}` do not run from low to high"
+    if (question.attack.name == NoAttack.name) is manifest.stressed:
+        yield "its `attack` is another than its `question` names"
     yield from _wrong_samples(manifest)
     yield from _wrong_targets(manifest)
 
@@ -52,7 +55,10 @@ def _wrong_samples(manifest: Manifest) -> Iterator[str]:
         if manifest.finished and not base.samples:
             yield "it lacks a proper `base.samples`"
     if manifest.binary and base.samples:
-        for name, value in (("clean", base.clean), ("adversarial", base.adversarial)):
+        shares = {"clean": base.clean}
+        if manifest.stressed:
+            shares["adversarial"] = base.adversarial
+        for name, value in shares.items():
             if value != 0 and not 0.99 / base.samples <= value <= 1:
                 yield f"it lacks a proper `base.{name}`"  # not a share of its samples
 

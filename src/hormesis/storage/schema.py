@@ -6,13 +6,14 @@ entries against each other are in ``manifest_checks``; checks against a table ar
 ``table_checks.study_fault``. Entries without a field are ignored and must not be used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, field
 
 from hormesis.settings import choices
+from hormesis.settings.attacks import Evaluated, NoAttack
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.validation import (
     Above0,
@@ -25,7 +26,6 @@ from hormesis.storage.validation import (
     Range,
     Sentences,
     Shape,
-    Share,
     Text,
     Texts,
     Word,
@@ -34,6 +34,8 @@ from hormesis.storage.validation import (
 )
 
 UNFINISHED, FINISHED = "unfinished", "finished"
+UNSCALED = (NoAttack.name, Evaluated.name)
+"""What stands for an attack in studies whose stress has no magnitude."""
 MOST_SHARDS = 1 << 17
 _BINARY = ("accuracy", "top5")  # for manifests of earlier versions, which do not say
 _Seconds = Annotated[float, Meta(ge=0, le=1e12)]
@@ -61,17 +63,17 @@ class DataEntry(Entry, frozen=True):
 
     name: Text
     samples: Positive
-    classes: Positive
+    classes: Count
     fingerprint: Hash
     shape: Shape = field(default_factory=list)
     bounds: Range = (0.0, 1.0)
 
 
 class AttackEntry(Entry, frozen=True):
-    """The attack as requested."""
+    """The attack as requested; those of ``UNSCALED`` have no ``epsilon``."""
 
     name: Word
-    epsilon: Above0 | Annotated[str, among(("auto",))]
+    epsilon: Above0 | Annotated[str, among(("auto",))] = _NAN
     steps: Positive | None = None
     step_size: Above0 = _NAN
     random_start: bool = False
@@ -142,18 +144,18 @@ class ChosenEpsilon(Entry, frozen=True):
     """How ``auto`` chose the magnitude of the attack."""
 
     epsilon: Above0 = _NAN
-    clean: Share = _NAN
-    adversarial: Share = _NAN
+    clean: Number = _NAN
+    adversarial: Number = _NAN
     evaluations: Count = 0
     unharmed: bool = True
     chance: Number | None = None
 
 
 class RunAttack(Entry, frozen=True):
-    """The attack as it was run."""
+    """The attack as it was run; those of ``UNSCALED`` have no ``epsilon``."""
 
     name: Word
-    epsilon: Above0
+    epsilon: Above0 = _NAN
     random_start: bool = False
     chosen: ChosenEpsilon | None = None
 
@@ -200,10 +202,13 @@ class Origin(Entry, frozen=True):
 
 
 class BaseEntry(Entry, frozen=True):
-    """Mean performance of the unfiltered network; ``samples`` is 0 until something is measured."""
+    """Mean performance of the unfiltered network; ``samples`` is 0 until something is measured.
+
+    Without an attack there is no adversarial one.
+    """
 
     clean: Number
-    adversarial: Number
+    adversarial: Number = _NAN
     higher_is_better: bool = True
     samples: Positive = 0
     clean_error: Number = _NAN
@@ -232,8 +237,8 @@ class Settled(Entry, frozen=True):
 
     samples: Annotated[int, Meta(ge=2, le=1 << 53)]
     clean: Number
-    adversarial: Number
     targets: Annotated[list[Text], Meta(min_length=1, max_length=1_000_000)]
+    adversarial: Number = _NAN
 
 
 class TapeNode(Entry, frozen=True):
@@ -299,6 +304,11 @@ class Manifest(Entry, frozen=True):
         return self.state == FINISHED
 
     @property
+    def stressed(self) -> bool:
+        """Whether perturbed samples were measured, too; otherwise all is about clean ones."""
+        return self.attack.name != NoAttack.name
+
+    @property
     def binary(self) -> bool:
         """Whether the metric of a sample is 0 or 1, so that means are shares of the samples."""
         recorded = self.metric.binary
@@ -325,4 +335,25 @@ def manifest_of(values: Mapping[str, Any]) -> Manifest:
     for name in required:
         if name not in values:
             raise ValueError(f"it lacks `{name}`")
-    return convert(dict(values), Manifest)
+    manifest = convert(dict(values), Manifest)
+    for name, value in _needed_by_an_attack(manifest, has_base="base" in values):
+        if value != value:  # NaN stands for a missing one
+            raise ValueError(f"it lacks a proper `{name}`")
+    return manifest
+
+
+def _needed_by_an_attack(
+    manifest: Manifest, *, has_base: bool
+) -> Iterator[tuple[str, float | str]]:
+    """Yield the names and values of the entries that only a study without attack may lack."""
+    for name, attack in (
+        ("question.attack", manifest.question.attack),
+        ("attack", manifest.attack),
+    ):
+        if attack.name not in UNSCALED:
+            yield f"{name}.epsilon", attack.epsilon
+    if manifest.stressed:
+        if has_base:
+            yield "base.adversarial", manifest.base.adversarial
+        for group in manifest.settled:
+            yield "settled", group.adversarial

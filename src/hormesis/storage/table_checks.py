@@ -59,7 +59,8 @@ _BETWEEN = {
     **dict.fromkeys(("depth", "outcome", "control"), (-1, 1 << 53)),
     "alpha": (-np.finfo(np.float64).max, np.finfo(np.float64).max),
 }
-_MEANS = ("clean", "adversarial", "random_clean", "random_adversarial")
+_CLEAN_MEANS = ("clean", "random_clean")
+_MEANS = (*_CLEAN_MEANS, "adversarial", "random_adversarial")
 
 
 def parse_parquet(content: bytes) -> pd.DataFrame:
@@ -245,13 +246,15 @@ def _disagreements(
     if not {name for node in manifest.flow for name in node.targets} <= flow_names:
         yield "its `flow` names unknown targets"
     if manifest.binary:
-        for name in _MEANS:
+        for name in _MEANS if manifest.stressed else _CLEAN_MEANS:
             if name in cells and not cells[name].between(0, 1).all():
                 yield f"the shares of samples in {name} are not all between 0 and 1"
     if samples is None:
         return
     data, sweep = manifest.question.data, manifest.question.sweep
-    if len(samples) != data.samples or samples["label"].to_numpy().max(initial=0) >= data.classes:
+    if len(samples) != data.samples or samples["label"].to_numpy().max(initial=0) >= max(
+        data.classes, 1
+    ):
         yield "it has other samples than it says"
     steps = int(cells["step"].to_numpy().max()) + 1 if len(cells) else sweep.thresholds
     if steps != sweep.thresholds or not set(cells["filter"]) <= set(sweep.filters):

@@ -5,31 +5,24 @@ each would otherwise have to care for: the network comes back as it was, random 
 sample and not to its batch, and what the attack returns is clipped and checked.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from eagerpy.astensor import astensor
-from eagerpy.tensor.tensor import Tensor as EagerTensor
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
+from hormesis.data.bounds import Bounds, Rebuild, continuous_part, spell_bounds
+from hormesis.data.trees import Tree, count_rows, device_of_rows
 from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.networks import logits_of
 from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, as_step_size, tries
 from hormesis.settings.choices import check_new_name
 from hormesis.stress.attempt import Attempt, Numbers, first_bad, numbers_of
-from hormesis.stress.metrics import accuracy_of
-
-with warnings.catch_warnings():
-    # Foolbox 3.3.4 imports a SciPy name from its old place, for an attack that is not used here.
-    warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
-    from foolbox.attacks.projected_gradient_descent import LinfProjectedGradientDescentAttack
-    from foolbox.criteria import Misclassification
-    from foolbox.models.pytorch import PyTorchModel
+from hormesis.stress.class_metrics import accuracy_of
+from hormesis.stress.losses import Loss, cross_entropy
 
 
 @dataclass(frozen=True)
@@ -42,20 +35,21 @@ class PerturbedInputs:
             value; and whether the attack left the input as it was.
     """
 
-    inputs: Float[Tensor, " batch *shape"]
+    inputs: Tree
     idle: Bool[Tensor, "two batch"]
 
 
 def perturb(
     network: nn.Module,
-    inputs: Float[Tensor, " batch *shape"],
-    labels: Int[Tensor, " batch"],
+    inputs: Tree,
+    labels: Any,  # noqa: ANN401
     attack: Attack,
     *,
-    bounds: tuple[float, float],
+    bounds: Bounds,
     seed: int,
     first: int | Int[Tensor, " batch"] = 0,
-) -> Float[Tensor, " batch *shape"]:
+    loss: Loss = cross_entropy,
+) -> Tree:
     """Return the inputs as the attack changes them to raise the network's loss.
 
     The network is attacked in evaluation mode and is afterwards as it came, also after an
@@ -63,13 +57,15 @@ def perturb(
     its index alone. Works inside ``torch.no_grad()`` and ``torch.inference_mode()`` too.
 
     Args:
-        network: Maps inputs to logits (see ``logits_of``), on the device of ``inputs``.
-        inputs: Samples in input units, inside ``bounds``.
-        labels: True class of each sample, on any device.
+        network: Maps inputs to outputs (see ``adapter.outputs_of``), on the device of ``inputs``.
+        inputs: Samples in input units, inside ``bounds``: a tensor, or a structure of tensors, of
+            which only the floating-point ones are perturbed.
+        labels: True class of each sample, or whatever the loss takes, on any device.
         attack: Any attack with a number as ``epsilon``, in input units.
-        bounds: Lowest and highest value that an input may take.
+        bounds: Lowest and highest value that an input may take, see ``data.bounds``.
         seed: Seed of the random starts, at least 0.
         first: Index in the data set of the first row, or the index of each.
+        loss: What the attack raises, the cross-entropy with the true class by default.
 
     Returns:
         Perturbed inputs, detached: inside ``bounds`` and, up to rounding, within ``epsilon`` of
@@ -89,19 +85,20 @@ def perturb(
         >>> perturb(network, inputs, labels, FGSM(0.25), bounds=(0.0, 1.0), seed=0)
         tensor([[0.2500, 1.0000]])
     """
-    options = {"bounds": bounds, "seed": seed, "first": first}
+    options = {"bounds": bounds, "seed": seed, "first": first, "loss": loss}
     return perturb_and_note(network, inputs, labels, attack, note_zero=False, **options).inputs
 
 
 def perturb_and_note(
     network: nn.Module,
-    inputs: Float[Tensor, " batch *shape"],
-    labels: Int[Tensor, " batch"],
+    inputs: Tree,
+    labels: Any,  # noqa: ANN401
     attack: Attack,
     *,
-    bounds: tuple[float, float],
+    bounds: Bounds,
     seed: int,
     first: int | Int[Tensor, " batch"] = 0,
+    loss: Loss = cross_entropy,
     note_zero: bool = True,
 ) -> PerturbedInputs:
     """Return what ``perturb`` returns, and where the attack had nothing to work with.
@@ -121,31 +118,77 @@ def perturb_and_note(
             "Expected `epsilon` to be a number by the time of the attack, got 'auto'; "
             "`automatic_epsilon` finds one."
         )
-    epsilon, limits = float(attack.epsilon), _representable(bounds, inputs.dtype)
-    devices = [inputs.device] if inputs.device.type == "cuda" else []
+    devices = [device] if (device := device_of_rows(inputs)).type == "cuda" else []
     with (
         torch.inference_mode(False),  # turns gradients on as well, whatever the caller has set
         torch.random.fork_rng(devices=devices),
         evaluation_mode(network),
     ):
-        clean = inputs.detach()
-        if len(clean) == 0:
-            return PerturbedInputs(clean.clone(), torch.zeros(2, 0, dtype=torch.bool))
-        numbers = numbers_of(first, len(clean))
-        _check_inputs(clean, limits, numbers)
-        truth = labels.to(device=clean.device, dtype=torch.int64, copy=True)
-        attempt = Attempt(network, clean, truth, epsilon, limits, seed, numbers, note_zero)
-        perturbed = _run_once(attack, attempt)
-        for restart in range(1, tries(attack)):
-            with torch.no_grad():
-                right = accuracy_of(logits_of(network(perturbed)), truth)
-            if not right.any():
-                break
-            again = _run_once(attack, replace(attempt, restart=restart, note_zero=False))
-            perturbed = torch.where(right.view(-1, *[1] * (clean.ndim - 1)), again, perturbed)
-        unmoved = (perturbed == clean).flatten(1).all(dim=1)
+        if count_rows(inputs) == 0:
+            return PerturbedInputs(inputs, torch.zeros(2, 0, dtype=torch.bool))
+        attempt = _attempt(network, inputs, labels, attack, bounds=bounds, loss=loss)
+        numbers = numbers_of(first, len(attempt.inputs))
+        attempt = replace(attempt, seed=seed, numbers=numbers, note_zero=note_zero)
+        _check_inputs(attempt.inputs, attempt.bounds, numbers)
+        perturbed = _run_all(attack, attempt)
+        unmoved = (perturbed == attempt.inputs).flatten(1).all(dim=1)
         zero = torch.zeros_like(unmoved) if attempt.zero is None else attempt.zero
-        return PerturbedInputs(perturbed, torch.stack([zero, unmoved]))
+        return PerturbedInputs(attempt.rebuild(perturbed), torch.stack([zero, unmoved]))
+
+
+def _attempt(
+    network: nn.Module,
+    inputs: Tree,
+    labels: Any,  # noqa: ANN401
+    attack: Attack,
+    *,
+    bounds: Bounds,
+    loss: Loss,
+) -> Attempt:
+    """Return the first attempt on a batch; tensors of inference mode are copied, for autograd."""
+    device = device_of_rows(inputs)
+    if isinstance(inputs, Tensor):
+        own, values = inputs, inputs.detach()
+    else:
+        own = tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, inputs)
+        values = continuous_part(own)
+    if values is None or not values.is_floating_point():
+        raise AttackError(
+            "Expected inputs with floating-point values to attack, got integers alone: measure "
+            "without an attack (`attack=None`), or make the embeddings the input."
+        )
+    truth = tree_map(
+        lambda leaf: leaf.to(device=device, copy=True) if isinstance(leaf, Tensor) else leaf, labels
+    )
+    limits = _representable(bounds, values)
+    epsilon = float(attack.epsilon)
+    numbers = numbers_of(0, len(values))
+    return Attempt(
+        network, values, truth, epsilon, limits, 0, numbers, loss=loss, rebuild=Rebuild(own)
+    )
+
+
+def _run_all(attack: Attack, attempt: Attempt) -> Tensor:
+    """Return the inputs after all attempts: of each sample the first one that does its harm."""
+    perturbed = _run_once(attack, attempt)
+    losses = None
+    for restart in range(1, tries(attack)):
+        with torch.no_grad():
+            outputs = attempt.outputs(perturbed)
+            if attempt.classifies(outputs):
+                replaced = accuracy_of(outputs, attempt.labels)
+                if not replaced.any():
+                    break
+            else:
+                losses = attempt.loss.measure(outputs, attempt.labels)
+                replaced = None
+        again = _run_once(attack, replace(attempt, restart=restart, note_zero=False))
+        if replaced is None:
+            with torch.no_grad():
+                new = attempt.loss.measure(attempt.outputs(again), attempt.labels)
+            replaced = new > losses
+        perturbed = torch.where(replaced.view(-1, *[1] * (again.ndim - 1)), again, perturbed)
+    return perturbed
 
 
 def _run_once(attack: Attack, attempt: Attempt) -> Tensor:
@@ -167,7 +210,7 @@ def clip(
     inputs: Float[Tensor, " batch *shape"],
     *,
     epsilon: float,
-    bounds: tuple[float, float],
+    bounds: Bounds,
 ) -> Float[Tensor, " batch *shape"]:
     """Return the perturbed inputs, each value moved into the ball and then into the bounds.
 
@@ -188,44 +231,25 @@ def clip(
     return near.clamp(*bounds)
 
 
-class _Logits(nn.Module):
-    """The logits as a module, whose ``.to(device)``, which Foolbox calls, moves nothing."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        super().__init__()
-        self._attempt = attempt
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self._attempt.logits(inputs)
-
-
-class _SignSteps(LinfProjectedGradientDescentAttack):
-    """Foolbox's steps along the sign of the gradient, with two of its hooks filled in."""
-
-    def __init__(
-        self, attempt: Attempt, steps: int, step_size: float, *, random_start: bool
-    ) -> None:
-        super().__init__(steps=steps, rel_stepsize=step_size, random_start=random_start)
-        self._attempt = attempt
-
-    def get_random_start(self, x0: EagerTensor, epsilon: float) -> EagerTensor:
-        return x0 + epsilon * astensor(self._attempt.starts())
-
-    def value_and_grad(
-        self, loss_fn: Callable[[EagerTensor], EagerTensor], x: EagerTensor
-    ) -> tuple[EagerTensor, EagerTensor]:
-        # Foolbox's own calls backward().
-        raw = x.raw.detach().clone().requires_grad_()
-        loss = loss_fn(astensor(raw)).raw
-        gradient = self._attempt.gradient_of(loss, raw)
-        return astensor(loss.detach()), astensor(gradient)
-
-
 def _sign_steps(attempt: Attempt, steps: int, size: float, *, random_start: bool) -> Tensor:
-    clean, device = attempt.inputs, attempt.inputs.device
-    model = PyTorchModel(_Logits(attempt).eval(), attempt.bounds, device=device)
-    method = _SignSteps(attempt, steps, size, random_start=random_start)
-    return method.run(model, clean, Misclassification(attempt.labels), epsilon=attempt.epsilon)
+    """Return the inputs after steps along the sign of the gradient, each projected.
+
+    Args:
+        attempt: The batch under attack.
+        steps: How many.
+        size: Of one, as a share of the magnitude.
+        random_start: Start from a point in the ball instead of its centre.
+    """
+    clean, epsilon = attempt.inputs, attempt.epsilon
+    low, high = attempt.bounds
+    inputs = clean
+    if random_start:
+        inputs = (clean + epsilon * attempt.starts()).clamp(low, high)
+    for _ in range(steps):
+        inputs = inputs + size * epsilon * attempt.gradient(inputs).sign()
+        inputs = clean + (inputs - clean).clamp(-epsilon, epsilon)
+        inputs = inputs.clamp(low, high)
+    return inputs
 
 
 def _fgsm(attack: FGSM, attempt: Attempt) -> Tensor:
@@ -276,19 +300,22 @@ def register_attack(kind: type[Any], run: Run) -> type[Any]:
 _BUILT_IN = frozenset(one.name for one in RUNS)
 
 
-def _representable(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
+def _representable(bounds: Bounds, values: Tensor) -> Bounds:
     # A bound such as 0.1 lies between two numbers of a 32-bit input, which can only touch one.
-    low, high = torch.tensor(bounds, dtype=torch.float64).to(dtype).tolist()
+    if isinstance(bounds[0], Tensor):
+        low, high = (torch.as_tensor(limit).to(values) for limit in bounds)
+        return low, high
+    low, high = torch.tensor(bounds, dtype=torch.float64).to(values.dtype).tolist()
     return low, high
 
 
-def _check_inputs(inputs: Tensor, bounds: tuple[float, float], numbers: Numbers) -> None:
+def _check_inputs(inputs: Tensor, bounds: Bounds, numbers: Numbers) -> None:
     low, high = bounds
     outside = first_bad(~((inputs >= low) & (inputs <= high)), numbers)
     if outside is not None:
         raise DataError(
-            f"Expected inputs between {low:g} and {high:g}, the declared bounds, got a value "
-            f"outside them in sample {outside}."
+            f"Expected inputs between {spell_bounds(bounds)}, got a value outside them in sample "
+            f"{outside}."
         )
 
 
@@ -296,7 +323,7 @@ def _check_perturbed(
     perturbed: Tensor,
     inputs: Tensor,
     epsilon: float,
-    bounds: tuple[float, float],
+    bounds: Bounds,
     numbers: Numbers,
 ) -> None:
     broken = first_bad(~perturbed.isfinite(), numbers)
@@ -307,8 +334,8 @@ def _check_perturbed(
     outside = first_bad((perturbed < bounds[0]) | (perturbed > bounds[1]), numbers)
     if outside is not None:
         raise AttackError(
-            f"Expected the attack to stay between {bounds[0]:g} and {bounds[1]:g}, the declared "
-            f"bounds, got a value outside them for sample {outside}."
+            f"Expected the attack to stay between {spell_bounds(bounds)}, got a value outside them "
+            f"for sample {outside}."
         )
     rounding = 2 * torch.finfo(inputs.dtype).eps * inputs.abs().clamp(min=epsilon)
     far = first_bad((perturbed - inputs).abs() > epsilon + rounding, numbers)

@@ -1,16 +1,20 @@
 """A batch under attack: its limits, random starts and gradients."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from hormesis.errors import AttackError, ModelError
-from hormesis.models.networks import logits_of
+from hormesis.data.bounds import Bounds
+from hormesis.data.trees import Tree
+from hormesis.errors import AttackError
+from hormesis.models.adapter import outputs_of
 from hormesis.stress.cancellation import step
+from hormesis.stress.losses import Loss, cross_entropy
 
 Numbers = Int[np.ndarray, " batch"]
 """Index in the data set of each row."""
@@ -24,27 +28,33 @@ class Attempt:
 
     Args:
         network: In evaluation mode.
-        inputs: The clean samples, in input units.
-        labels: True class of each, 64-bit integers.
+        inputs: The continuous part of the clean samples, in input units, see
+            ``data.bounds.continuous_part``.
+        labels: Those of the samples: true classes as 64-bit integers, or whatever the loss takes.
         epsilon: Largest change of any value, in input units.
-        bounds: Lowest and highest value that an input may take.
+        bounds: Lowest and highest value that an input may take: two numbers, or two tensors of the
+            shape of one sample.
         seed: Seed of everything that is drawn at random.
         numbers: Index in the data set of each sample.
         note_zero: Whether to note where the gradient at the clean inputs is zero.
         restart: Number of the attempt, from 0.
         zero: Of each sample, whether its first gradient was zero; None before there was one.
+        loss: What the attack raises.
+        rebuild: Makes the inputs of the network from values like ``inputs``.
     """
 
     network: nn.Module
     inputs: Float[Tensor, " batch *shape"]
-    labels: Int[Tensor, " batch"]
+    labels: Any
     epsilon: float
-    bounds: tuple[float, float]
+    bounds: Bounds
     seed: int
     numbers: Numbers
     note_zero: bool = False
     restart: int = 0
     zero: Bool[Tensor, " batch"] | None = None
+    loss: Loss = cross_entropy
+    rebuild: Callable[[Tensor], Tree] = field(default=lambda values: values)
 
     def starts(self) -> Float[Tensor, " batch *shape"]:
         """Return a random direction for each sample, even over [-1, 1), see ``random_starts``."""
@@ -59,21 +69,24 @@ class Attempt:
         if self.note_zero:
             self.gradient(self.inputs)
 
-    def logits(self, inputs: Float[Tensor, " batch *shape"]) -> Float[Tensor, "batch classes"]:
-        """Return the network's logits, of at least as many classes as the labels name."""
+    def outputs(self, inputs: Float[Tensor, " batch *shape"]) -> Tensor:
+        """Return the network's outputs."""
         step()
-        logits, top = logits_of(self.network(inputs)), int(self.labels.max())
-        if logits.shape[1] <= top:
-            raise ModelError(
-                f"Expected the network to score at least {top + 1} classes, as the labels "
-                f"run up to {top}, got {logits.shape[1]}."
-            )
-        return logits
+        return outputs_of(self.network, self.rebuild(inputs))
+
+    def classifies(self, outputs: Tensor) -> bool:
+        """Return whether outputs are logits and labels are classes, so that a sample can be wrong.
+
+        Args:
+            outputs: Of the network.
+        """
+        is_cross_entropy = self.loss.name == cross_entropy.name
+        return is_cross_entropy and outputs.ndim == 2 and self.labels.ndim == 1
 
     def gradient(self, inputs: Float[Tensor, " batch *shape"]) -> Float[Tensor, " batch *shape"]:
-        """Return the gradient of the cross-entropy of each sample with respect to its input."""
+        """Return the gradient of the loss of each sample with respect to its input."""
         raw = inputs.detach().clone().requires_grad_()
-        return self.gradient_of(cross_entropy(self.logits(raw), self.labels, reduction="sum"), raw)
+        return self.gradient_of(self.loss.measure(self.outputs(raw), self.labels).sum(), raw)
 
     def gradient_of(
         self, loss: Float[Tensor, ""], inputs: Float[Tensor, " batch *shape"]

@@ -2,20 +2,26 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hormesis.data.bounds import Rebuild, continuous_part, width_of
 from hormesis.data.samples import Samples
+from hormesis.data.trees import Tree, move_to, select_rows
 from hormesis.errors import ModelError
+from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.networks import logits_of
 from hormesis.settings.attacks import Attack
 from hormesis.stress.attacks import perturb
-from hormesis.stress.metrics import accuracy_of
+from hormesis.stress.class_metrics import accuracy
+from hormesis.stress.losses import Loss, cross_entropy
+from hormesis.stress.metric import Metric
 
-Change = Callable[[Tensor, Tensor, int], Tensor]
+Change = Callable[[Tree, Tree, int], Tree]
 """Takes inputs, labels and the index of the first row; returns inputs."""
 
 PRECISION = 0.02
@@ -30,13 +36,15 @@ class EpsilonChoice:
 
     Args:
         epsilon: Magnitude in input units.
-        clean: Accuracy on the inputs as they are, 0 to 1.
-        adversarial: Accuracy on the inputs perturbed by ``epsilon``, 0 to 1.
+        clean: Accuracy on the inputs as they are, 0 to 1; or the mean of another metric.
+        adversarial: The same on the inputs perturbed by ``epsilon``.
         evaluations: Number of magnitudes tried; each attacks every sample once.
         unharmed: True if no magnitude up to the width of the bounds takes the accuracy half-way to
             chance; ``epsilon`` is then the largest one tried.
         chance: Accuracy of guessing, 0 to 1; None in studies that halved the accuracy, as was the
             rule before.
+        metric: What was measured instead of the accuracy.
+        higher_is_better: Whether more of it is better.
     """
 
     epsilon: float
@@ -45,11 +53,22 @@ class EpsilonChoice:
     evaluations: int
     unharmed: bool = False
     chance: float | None = None
+    metric: str = accuracy.name
+    higher_is_better: bool = True
+
+    def described(self) -> dict[str, Any]:
+        """Return it as plain values; older studies have no entry on the metric."""
+        values = asdict(self)
+        if self.metric == accuracy.name:
+            del values["metric"], values["higher_is_better"]
+        return values
 
     @property
     def guesses(self) -> bool:
         """Whether the network does not do better than guessing, so that no magnitude means much."""
-        return self.chance is not None and self.clean <= self.chance
+        if self.chance is None:
+            return False
+        return self.clean <= self.chance if self.higher_is_better else self.clean >= self.chance
 
     @property
     def floored(self) -> bool:
@@ -63,13 +82,16 @@ class EpsilonChoice:
             >>> EpsilonChoice(0.03, clean=0.9, adversarial=0.45, evaluations=8).sentence()
             'epsilon 0.03 takes accuracy from 90.0% to 45.0% (8 magnitudes tried).'
         """
+        form = ".1%" if self.metric == accuracy.name else ".4g"
         text = (
-            f"epsilon {self.epsilon:.4g} takes accuracy from {self.clean:.1%} to "
-            f"{self.adversarial:.1%} ({self.evaluations} magnitudes tried)"
+            f"epsilon {self.epsilon:.4g} takes {self.metric} from {self.clean:{form}} to "
+            f"{self.adversarial:{form}} ({self.evaluations} magnitudes tried)"
         )
         aim = "half-way to chance" if self.chance else "half of it"
         if self.guesses:
-            return f"{text}; guessing gives {self.chance:.1%}, so that no magnitude means anything."
+            return (
+                f"{text}; guessing gives {self.chance:{form}}, so that no magnitude means anything."
+            )
         if self.unharmed:
             return f"{text}; none leaves {aim}, so the network is unharmed by this attack."
         if self.floored:
@@ -103,6 +125,8 @@ def automatic_epsilon(
     seed: int,
     chance: float = 0.0,
     progress: Callable[[int], None] | None = None,
+    metric: Metric = accuracy,
+    loss: Loss = cross_entropy,
 ) -> EpsilonChoice:
     """Return the magnitude at which adversarial accuracy is half-way between clean and chance.
 
@@ -122,6 +146,8 @@ def automatic_epsilon(
         seed: Seed of the random starts, at least 0.
         chance: Accuracy of guessing, 0 to 1; with 0, accuracy is halved.
         progress: Called after each magnitude with the number tried so far.
+        metric: What is measured instead of the accuracy.
+        loss: What the attack raises.
 
     Raises:
         ModelError: If the network gets none of the samples right.
@@ -136,36 +162,41 @@ def automatic_epsilon(
         >>> 0.1 < choice.epsilon < 0.4, choice.adversarial
         (True, 0.5)
     """
-    clean = _accuracy(network, samples, batch, lambda rows, labels, first: rows)
-    if clean == 0:
+    mean = partial(_mean, network, samples, metric, batch)
+    clean = mean(lambda rows, labels, first: rows)
+    if clean == 0 and metric.name == accuracy.name:
         raise ModelError(
             f"Expected a network that gets some of the {len(samples)} samples right, got none; "
             "train it or pass weights before choosing `epsilon` automatically."
         )
     tried: dict[float, float] = {}
 
-    perturbed = _perturbed(network, samples, attack, seed)
+    perturbed = _perturbed(network, samples, attack, seed, loss)
 
     def evaluate(epsilon: float) -> float:
         if epsilon not in tried:
-            tried[epsilon] = _accuracy(network, samples, batch, perturbed(epsilon))
+            tried[epsilon] = sign * mean(perturbed(epsilon))
             if progress is not None:
                 progress(len(tried))
         return tried[epsilon]
 
-    width, aim = samples.bounds[1] - samples.bounds[0], halfway(clean, chance)
-    if clean <= chance:
+    sign = 1.0 if metric.higher_is_better else -1.0
+    better, guessed = sign * clean, sign * chance
+    width, aim = width_of(samples.bounds, samples.inputs), halfway(better, guessed)
+    if better <= guessed:
         epsilon, unharmed = width / 255, False
         evaluate(epsilon)
     else:
         ends = _bisect(evaluate, _bracket(evaluate, width, aim), aim)
-        epsilon = min(ends, key=lambda end: (tried[end] < chance, abs(tried[end] - aim), end))
+        epsilon = min(ends, key=lambda end: (tried[end] < guessed, abs(tried[end] - aim), end))
         unharmed = tried[epsilon] > aim and epsilon == max(tried)
-    return EpsilonChoice(epsilon, clean, tried[epsilon], len(tried), unharmed, chance or None)
+    left = sign * tried[epsilon]
+    choice = EpsilonChoice(epsilon, clean, left, len(tried), unharmed, chance or None)
+    return replace(choice, metric=metric.name, higher_is_better=metric.higher_is_better)
 
 
 def _perturbed(
-    network: nn.Module, samples: Samples, attack: Attack, seed: int
+    network: nn.Module, samples: Samples, attack: Attack, seed: int, loss: Loss
 ) -> Callable[[float], Change]:
     """Return, for each magnitude, a function that perturbs a batch by it.
 
@@ -174,20 +205,28 @@ def _perturbed(
     """
     bounds = samples.bounds
     directions: dict[int, Tensor] = {}
+    attacked = partial(perturb, network, bounds=bounds, seed=seed, loss=loss)
 
-    def direction(rows: Tensor, labels: Tensor, first: int) -> Tensor:
+    def direction(rows: Tree, labels: Tree, first: int) -> Tensor:
+        values = continuous_part(rows)
+        assert values is not None, "inputs without continuous values cannot be attacked"
         if first not in directions:
-            wide = replace(attack, epsilon=bounds[1] - bounds[0])
-            moved = perturb(network, rows, labels, wide, bounds=bounds, seed=seed, first=first)
-            directions[first] = (moved - rows).sign().to(torch.int8)
-        return directions[first].to(rows.dtype)
+            wide = replace(attack, epsilon=width_of(bounds, samples.inputs))
+            moved = continuous_part(attacked(rows, labels, wide, first=first))
+            assert moved is not None, "an attack keeps the form of the inputs"
+            directions[first] = (moved - values).sign().to(torch.int8)
+        return directions[first].to(values.dtype)
 
     def at(epsilon: float) -> Change:
-        def change(rows: Tensor, labels: Tensor, first: int) -> Tensor:
+        def change(rows: Tree, labels: Tree, first: int) -> Tree:
             if attack.straight:
-                return (rows + epsilon * direction(rows, labels, first)).clamp(*bounds)
+                values = direction(rows, labels, first) * epsilon
+                clean = continuous_part(rows)
+                assert clean is not None, "inputs without continuous values cannot be attacked"
+                low, high = bounds
+                return Rebuild(rows)((clean + values).clamp(low, high))
             strong = replace(attack, epsilon=epsilon)
-            return perturb(network, rows, labels, strong, bounds=bounds, seed=seed, first=first)
+            return attacked(rows, labels, strong, first=first)
 
         return change
 
@@ -225,24 +264,22 @@ def _bisect(
 
 def _batches(
     samples: Samples, batch: int, device: torch.device
-) -> Iterator[tuple[int, Tensor, Tensor]]:
+) -> Iterator[tuple[int, Tree, Tree]]:
     for first in range(0, len(samples), batch):
-        rows = slice(first, first + batch)
-        yield first, samples.inputs[rows].to(device), samples.labels[rows].to(device)
+        rows = select_rows((samples.inputs, samples.labels), slice(first, first + batch))
+        yield first, *move_to(rows, device)
 
 
-def _accuracy(
-    network: nn.Module,
-    samples: Samples,
-    batch: int,
-    change: Change,
+def _mean(
+    network: nn.Module, samples: Samples, metric: Metric, batch: int, change: Change
 ) -> float:
-    """Return the share of samples that are right after ``change`` was made to them."""
+    """Return the mean of a metric after ``change`` was made to the samples."""
     parameter = next(network.parameters(), None)
-    device = samples.inputs.device if parameter is None else parameter.device
-    correct = 0
+    device = torch.device("cpu") if parameter is None else parameter.device
+    total = 0.0
     for first, rows, labels in _batches(samples, batch, device):
         changed = change(rows, labels, first)
         with evaluation_mode(network), torch.no_grad():
-            correct += int(accuracy_of(logits_of(network(changed)), labels).sum())
-    return correct / len(samples)
+            scores = metric.measure(outputs_of(network, changed), labels)
+        total += float(scores.double().sum())
+    return total / len(samples)

@@ -1,9 +1,9 @@
 """What the best guess scores that never looks at the input, from the shares of the classes."""
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Shaped
 
-Labels = Integer[np.ndarray, " samples"]
+Labels = Shaped[np.ndarray, " samples"]
 """Class of each sample, at least one."""
 
 

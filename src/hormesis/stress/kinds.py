@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from hormesis.models.adapter import AdaptedNetwork
 from hormesis.models.normalization import Normalized
 
 OTHER = "other"
@@ -13,8 +14,10 @@ _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def public_name(network: nn.Module, parameter: str) -> str:
-    """Return a parameter's name without the prefix of the normalisation wrapper."""
-    return parameter.removeprefix("network.") if isinstance(network, Normalized) else parameter
+    """Return a parameter's name without the prefixes of the wrappers of this package."""
+    while isinstance(network, AdaptedNetwork | Normalized):
+        network, parameter = network.network, parameter.removeprefix("network.")
+    return parameter
 
 
 def channel_axis(network: nn.Module, parameter: str) -> int:

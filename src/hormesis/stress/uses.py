@@ -42,6 +42,17 @@ class Operand:
     others: tuple[Tensor, ...] = ()
 
 
+@dataclass(frozen=True)
+class ExampleRun:
+    """Something that runs a network once, where it has no example of its inputs.
+
+    Args:
+        run: Runs it.
+    """
+
+    run: Callable[[], object]
+
+
 class ParameterUses(TorchFunctionMode):
     """Records which parameters reach functions of PyTorch, in which order, and in which products.
 
@@ -134,7 +145,8 @@ def watch_uses(network: nn.Module, example: Any) -> ParameterUses:  # noqa: ANN4
 
     Args:
         network: Any network, in evaluation mode; it is not changed.
-        example: The batch, which is passed as the one argument.
+        example: The batch, which is passed as the one argument; or a ``ExampleRun`` that runs the network
+            in another way.
 
     Example:
         >>> network = nn.Linear(3, 2)
@@ -142,6 +154,10 @@ def watch_uses(network: nn.Module, example: Any) -> ParameterUses:  # noqa: ANN4
         Use(kind='linear', axis=0)
     """
     uses = ParameterUses(network)
+    if isinstance(example, ExampleRun):
+        with uses:
+            example.run()
+        return uses
     with torch.inference_mode(), uses:
         network(example)
     return uses

@@ -38,7 +38,8 @@ def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
         Columns ``target``, ``kind``, ``size``, ``class`` and ``value``, in order of use.
 
     Raises:
-        SettingError: If the filter was not swept, or the reference lacks its control.
+        SettingError: If the filter was not swept, the reference lacks its control, or the score
+            needs an attack and the study has none.
         StudyError: If the study is of all targets at once.
     """
     kinds = set(study.targets["kind"])
@@ -51,6 +52,11 @@ def target_classes(study: Study, selection: Selection) -> pd.DataFrame:
         raise StudyError(
             f"Expected a study of single targets, got {study.folder or 'one'} of all of them at "
             "once: analyse with --scope local."
+        )
+    if selection.by not in study.score_names:
+        raise SettingError(
+            f"Expected `by` to be 'clean', as {study.folder or 'the study'} has no attack, got "
+            f"{selection.by!r}."
         )
     scores = study.scores_with(selection.scoring or study.scoring)
     swept = scores["filter"].unique().tolist()

@@ -38,11 +38,21 @@ def run(arguments: Arguments) -> None:
         allow=options.allow,
         group_by=options.group_by,
     )
-    files = [] if options.out is None else _write_files(comparison, Path(options.out), options)
-    print_comparison(comparison, options.score, files)
+    score = options.score or comparison.main_score
+    if score not in comparison.score_names:
+        raise StudyError(
+            f"The studies have no {score} scores in common, as not all of them have an attack: "
+            "leave out `score`, or take the clean one."
+        )
+    files = []
+    if options.out is not None:
+        files = _write_files(comparison, Path(options.out), options, score)
+    print_comparison(comparison, score, files)
 
 
-def _write_files(comparison: Comparison, folder: Path, options: CompareOptions) -> list[Path]:
+def _write_files(
+    comparison: Comparison, folder: Path, options: CompareOptions, score: str
+) -> list[Path]:
     """Write pictures and tables, and return their paths."""
     out = folder.expanduser()
     tables = [
@@ -59,7 +69,7 @@ def _write_files(comparison: Comparison, folder: Path, options: CompareOptions) 
     )
     try:
         with claiming(out, COMPARISON):
-            files = draw_comparison(comparison, out, options.score, options.pictures)
+            files = draw_comparison(comparison, out, score, options.pictures)
             for name, table, form in tables:
                 export_table(table, form, str(out / name))
     except OSError as error:

@@ -10,6 +10,8 @@ from hormesis.report.text.export import export_table
 from hormesis.results.series import load_study_or_series
 from hormesis.settings.scoring import Scoring
 
+_UNDER_ATTACK = ("adversarial", "random_adversarial")
+
 
 def run(arguments: Arguments) -> None:
     """Write the table to a file or to standard output."""
@@ -23,4 +25,6 @@ def run(arguments: Arguments) -> None:
             )
     study = load_study_or_series(options.study)
     study = study.with_scoring(replace(study.scoring, **arguments.overrides(Scoring)))
-    export_table(getattr(study, options.what), options.format, options.to)
+    table = getattr(study, options.what)
+    unmeasured = [name for name in _UNDER_ATTACK if name in table and table[name].isna().all()]
+    export_table(table.drop(columns=unmeasured), options.format, options.to)

@@ -5,14 +5,13 @@ from typing import Any
 import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.scores import SCORES
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.views.comparison_text import (
-    LEGEND,
     POOLED,
     agreement_lines,
     beside_line,
     invariants,
+    legend_line,
 )
 from hormesis.report.views.numbers import finite_numbers
 from hormesis.report.views.sources import ReportSources
@@ -68,7 +67,7 @@ def _pooled_groups(comparison: Comparison, matches: list[str]) -> list[dict[str,
     shown = comparison.pooled.loc[comparison.pooled["match"].isin(matches)]
     for (model, data, epoch), group in shown.groupby(list(_ALIKE), sort=False, dropna=False):  # pyright: ignore[reportGeneralTypeIssues]
         when = "" if pd.isna(epoch) else f", epoch {int(epoch)}"
-        rows: dict[str, list[dict[str, Any]]] = {score: [] for score in SCORES}
+        rows: dict[str, list[dict[str, Any]]] = {score: [] for score in comparison.score_names}
         for row in group.to_dict("records"):
             ends = {
                 kind: finite_numbers([row[f"{name}low"], row[f"{name}high"]])
@@ -94,22 +93,19 @@ def _tables(comparison: Comparison, sources: ReportSources) -> dict[str, Any]:
             *(note if len(matches) > len(shown) else []),
         ],
         "studies": list(sources.labels),
-        "base": {
-            name: finite_numbers(comparison.studies[name])
-            for name in ("clean", "adversarial", "epsilon")
-        },
+        "base": {name: finite_numbers(comparison.studies[name]) for name in comparison.figures},
         "matches": shown,
         "paths": _paths(comparison, shown),
         "pooled": _pooled_groups(comparison, shown),
         "pooled_says": f"{POOLED} {100 * comparison.scoring.level:g} % each, by Student's t.",
-        "legend": LEGEND,
+        "legend": legend_line(comparison),
         "lines": [
             " ".join(line.split())
             for line in [*invariants(comparison), *agreement_lines(comparison)]
         ],
         "changes": {
             score: _changes(comparison, score, dict(zip(names, sources.labels, strict=True)))
-            for score in SCORES
+            for score in comparison.score_names
         },
     }
 
@@ -121,7 +117,7 @@ def _paths(comparison: Comparison, matches: list[str]) -> dict[str, list[list[st
             [str(table.loc[(score, match), "path"]), str(table.loc[(score, match), "invariant"])]
             for match in matches
         ]
-        for score in SCORES
+        for score in comparison.score_names
     }
 
 

@@ -32,7 +32,8 @@ def curves_payload(study: Study, names: Sequence[str], positions: dict[str, int]
         ``edges``: these thresholds.
     """
     sweeps = as_sweeps(with_bands(study, names))
-    columns = {name: sweeps.columns[name] for name in _SHOWN if name in sweeps.columns}
+    shown = [name for name in _SHOWN if study.stressed or "adversarial" not in name]
+    columns = {name: sweeps.columns[name] for name in shown if name in sweeps.columns}
     rows_by_target = {row["target"]: row for row in study.targets.to_dict("records")}
     curves: dict[str, Any] = {}
     for row, (target, name) in enumerate(sweeps.names):

@@ -15,13 +15,14 @@ from matplotlib.colors import to_hex
 
 from hormesis.analysis.classes import legend, letter
 from hormesis.analysis.readings import MEANINGS, other_reading
-from hormesis.analysis.scores import SCORES
+from hormesis.analysis.scores import SCORES, main_score
 from hormesis.report.plots.heat_drawing import MIDDLE, luminance, reach_of, score_text
 from hormesis.report.plots.style import DIVERGING
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.text.summary import study_lines
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
+from hormesis.report.views.method_text import unfiltered
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
@@ -66,37 +67,42 @@ def study_html(study: Study) -> str:
     )
     reading = other_reading(scoring)
     heat = _heat_map(
-        [*SCORES, f"by {reading}"],
+        [*study.score_names, f"by {reading}"],
         [(row.target, [*_cells(row), _reading_cell(row)]) for row in rows[:_MOST_ROWS]],
     )
     more = len(rows) - _MOST_ROWS
     remainder = [f"{more} more targets are in study.scores"] if more > 0 else []
-    beside = f"by {reading}: {MEANINGS[reading]} (adversarial score); no class"
+    score = main_score(stressed=study.stressed)
+    beside = f"by {reading}: {MEANINGS[reading]} ({score} score); no class"
     return _page(
         title, [*lines, *counts, *contradictions(study)], heat, [settings, beside, *remainder]
     )
 
 
 def series_html(studies: StudySeries) -> str:
-    """Return the adversarial scores of several epochs as a heat map.
+    """Return the scores of several epochs as a heat map: adversarial or, without an attack, clean.
 
     Args:
         studies: Studies of several epochs.
     """
     first = next(iter(studies.members.values()))
     by_epoch = {epoch: target_rows(study) for epoch, study in studies.members.items()}
-    adversarial = SCORES.index("adversarial")
+    score = main_score(stressed=first.stressed)
+    place = first.score_names.index(score)
     rows: dict[str, list[HeatCell]] = {}
     for members in by_epoch.values():
         for row in members:
-            rows.setdefault(row.target, []).append(_cells(row)[adversarial])
+            rows.setdefault(row.target, []).append(_cells(row)[place])
     bases = [
-        f"epoch {row['epoch']}: {row['clean']:.4g} clean, {row['adversarial']:.4g} adversarial, "
-        f"ε = {row['epsilon']:.4g}"
-        for row in studies.base.to_dict("records")
+        f"epoch {epoch}: {', '.join(f'{value:.4g} {kind}' for kind, value in base.items())}"
+        + ("" if math.isnan(epsilon) else f", ε = {epsilon:.4g}")
+        for epoch, epsilon, base in (
+            (epoch, study.metadata.attack.epsilon, unfiltered(study))
+            for epoch, study in studies.members.items()
+        )
     ]
     heat = _heat_map([f"epoch {epoch}" for epoch in by_epoch], list(rows.items())[:_MOST_ROWS])
-    settings = f"{main_filter(first.scores)} filter, adversarial score"
+    settings = f"{main_filter(first.scores)} filter, {score} score"
     scoring = first.scoring
     readings = (
         f"reference {scoring.reference}; under the pointer: by {other_reading(scoring)}, no class"
@@ -127,7 +133,7 @@ def _reading_cell(row: ScoreRow) -> HeatCell:
     """Return the other reading of a target: without a colour, as it is no class."""
     hint = "; ".join(
         f"{score} {score_text(value)} {reading}"
-        for score, value, reading in zip(SCORES, row.beside, row.says, strict=True)
+        for score, value, reading in zip(SCORES, row.beside, row.says, strict=False)
         if reading
     )
     return HeatCell(math.nan, row.reading, f"{row.target}: {hint}", plain=True)

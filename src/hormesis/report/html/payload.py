@@ -7,15 +7,15 @@ import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import other_reading
-from hormesis.analysis.scores import SCORES
 from hormesis.report.html.curve_payload import curves_payload
 from hormesis.report.views.figures import extreme_targets, main_filter
 from hormesis.report.views.findings import class_counts, counts_sentence, findings
 from hormesis.report.views.method_text import (
+    attack_text,
     command,
-    epsilon_text,
     facts,
     metric_text,
+    unfiltered,
     untested_parameters,
     untested_text,
 )
@@ -42,15 +42,13 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
     question, base = study.metadata.question, study.base
     planned = question.data.samples
     chosen = extreme_targets(study, MOST_TARGETS)
-    table = study.targets.set_index("target").loc[chosen]
-    bases = [study.group_of[name].base for name in chosen]
     picture = network_picture(study)
     positions = {name: number for number, name in enumerate(chosen)}
     return {
         "label": label,
         "title": f"{question.network.name} on {question.data.name}",
-        "attack": f"{study.metadata.attack.name.upper()}, ε = {epsilon_text(study)}",
-        "adversary": question.sweep.adversary,
+        "attack": attack_text(study),
+        "adversary": question.sweep.adversary if study.stressed else "",
         "samples": [study.metadata.base.samples or planned, planned],
         "finished": study.finished,
         "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
@@ -58,7 +56,9 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "performance": question.metric.name,
         "percent": study.metadata.binary,
         "better": base.higher_is_better,
-        "unfiltered": [metric_text(study, value) for value in (base.clean, base.adversarial)],
+        "unfiltered": [
+            [kind, metric_text(study, value)] for kind, value in unfiltered(study).items()
+        ],
         "scoring": {
             name: getattr(study.scoring, name)
             for name in ("base", "reference", "tolerance", "level", "multiplicity")
@@ -69,14 +69,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "headline": counts_sentence(study),
         "findings": findings(study),
         "counts": _counts(study),
-        "targets": {
-            "name": chosen,
-            "kind": table["kind"].tolist(),
-            "shape": table["shape"].tolist(),
-            "size": table["size"].astype(int).tolist(),
-            "clean": rounded_numbers(base_of.clean for base_of in bases),
-            "adversarial": rounded_numbers(base_of.adversarial for base_of in bases),
-        },
+        "targets": _targets(study, chosen),
         "scores": _scores(study, chosen),
         "beside": other_reading(study.scoring),
         "network": {
@@ -96,6 +89,25 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "command": command(study),
         "not_tested": untested_text(study),
         "untested": [[*row, names[:_NAMED]] for *row, names in untested_parameters(study)],
+    }
+
+
+def _targets(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
+    """Return what the targets are, and the performance of the unfiltered network on their samples.
+
+    Without an attack there is no adversarial one.
+    """
+    table = study.targets.set_index("target").loc[list(chosen)]
+    bases = [study.group_of[name].base for name in chosen]
+    return {
+        "name": list(chosen),
+        "kind": table["kind"].tolist(),
+        "shape": table["shape"].tolist(),
+        "size": table["size"].astype(int).tolist(),
+        **{
+            kind: rounded_numbers(getattr(base, kind) for base in bases)
+            for kind in unfiltered(study)
+        },
     }
 
 
@@ -156,7 +168,7 @@ def _scores(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
     for name in _filters(study, many=len(chosen) > MOST_IN_DETAIL):
         rows = scores.loc[scores["filter"] == name]
         columns[name] = {}
-        for score in SCORES:
+        for score in study.score_names:
             rows_of_score = rows.loc[rows["score"] == score].set_index("target").loc[list(chosen)]
             columns[name][score] = {
                 "value": finite_numbers(rows_of_score["value"]),

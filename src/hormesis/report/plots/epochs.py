@@ -1,6 +1,5 @@
 """The picture of scores over the epochs of a training, for papers."""
 
-from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat_drawing import draw_score_maps, explain_colours
 from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, paper, picture
 from hormesis.report.views.figures import main_filter
@@ -12,7 +11,7 @@ _SIZES = {"single": (4.5, 6.0), "double": (5.5, 7.0)}  # of letters, in points
 
 
 def draw_epochs(studies: StudySeries, targets: list[str], width: str) -> Picture:
-    """Draw the three scores of targets over epochs, a heat map each.
+    """Draw the scores of targets over epochs, a heat map each.
 
     Args:
         studies: Studies of several epochs.
@@ -24,7 +23,7 @@ def draw_epochs(studies: StudySeries, targets: list[str], width: str) -> Picture
     shown = scores.loc[(scores["filter"] == main) & scores["target"].isin(targets)]
     with paper():
         figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))
-        panels = list(figure.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
+        panels = list(figure.subplots(1, shown["score"].nunique(), sharey=True, squeeze=False)[0])
         image = draw_score_maps(panels, shown, _SIZES[width])
         explain_colours(panels, image, main)
         return freeze_layout(figure)

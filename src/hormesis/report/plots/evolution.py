@@ -7,17 +7,18 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat_drawing import draw_score_maps, explain_colours
 from hormesis.report.plots.responses import draw_response_rows
 from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
 from hormesis.report.views.figures import main_filter
+from hormesis.report.views.method_text import attack_text
 from hormesis.results.series import StudySeries
 
 _MOST_ROWS = 60
 _MANY_ROWS = 40  # of more, the letters are smaller
 _DPI = 110.0
+_LINES = {"clean": "-", "adversarial": "--"}
 
 
 def draw_evolution(studies: StudySeries, path: Path) -> None:
@@ -36,7 +37,8 @@ def draw_evolution(studies: StudySeries, path: Path) -> None:
         height = max(4.6, 1.3 + min(0.2 * len(shown), 7.0))
         figure = picture(12.0, height)
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.2))[0]
-        maps = list(left.subplots(1, len(SCORES), sharey=True, squeeze=False)[0])
+        columns = chosen["score"].nunique()
+        maps = list(left.subplots(1, columns, sharey=True, squeeze=False)[0])
         sizes = (5.0, 6.0) if len(shown) > _MANY_ROWS else (6.0, 8.0)
         image = draw_score_maps(maps, chosen.loc[chosen["target"].isin(shown)], sizes)
         explain_colours(maps, image, main_filter(scores))
@@ -80,7 +82,7 @@ def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> No
     for colour, (epoch, study) in zip(colours, studies.members.items(), strict=True):
         responses = relative_responses(study, target, bands=False)
         for axes, response in zip(panels, responses, strict=True):
-            for kind, line in (("clean", "-"), ("adversarial", "--")):
+            for kind, line in list(_LINES.items())[: 1 + study.stressed]:
                 values, label = getattr(response, kind).values, f"epoch {epoch}, {kind}"
                 axes.plot(response.progress, values, ls=line, color=colour, lw=1.2, label=label)
             name = target.removesuffix(".weight")
@@ -89,8 +91,10 @@ def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> No
 
 
 def _title(studies: StudySeries) -> str:
-    question = next(iter(studies.members.values())).metadata.question
+    study = next(iter(studies.members.values()))
+    question = study.metadata.question
+    attack = question.attack.name.upper() if study.stressed else attack_text(study)
     return (
-        f"{question.network.name} on {question.data.name}, "
-        f"{question.data.samples} samples; {question.attack.name.upper()}"
+        f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "
+        f"{attack}"
     )

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.style import DIVERGING, MISSING_COLOUR, short
 
 _MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
@@ -71,12 +70,12 @@ def write_cells(axes: Axes, image: AxesImage, texts: list[list[str]], size: floa
 def draw_score_maps(
     panels: list[Axes], scores: pd.DataFrame, sizes: tuple[float, float]
 ) -> AxesImage:
-    """Draw the three scores of targets over epochs, a heat map each.
+    """Draw the scores of targets over epochs, a heat map each.
 
     Where the cells are too narrow for numbers, scores below zero are hatched.
 
     Args:
-        panels: Three, for the clean, adversarial and difference score.
+        panels: One for each score of the table.
         scores: Of one filter: ``epoch``, ``target``, ``score``, ``value``.
         sizes: Of the letters in the cells and of the targets' names, in points.
 
@@ -88,7 +87,7 @@ def draw_score_maps(
     reach = reach_of(scores["value"].to_numpy(float)[:, None])
     names = [short(name.removesuffix(".weight")) for name in targets]
     images = []
-    for axes, score in zip(panels, SCORES, strict=True):
+    for axes, score in zip(panels, dict.fromkeys(scores["score"]), strict=True):
         rows = scores.loc[scores["score"] == score]
         wide = rows.pivot(index="target", columns="epoch", values="value")
         values = wide.reindex(index=targets, columns=epochs).to_numpy(float)

@@ -20,7 +20,8 @@ from hormesis.results.study import Study
 
 _ROW = 0.115  # inches
 _REST = 0.85  # for names and colours
-_COLUMNS = ("clean", "adv.", "diff.")  # whole words would touch each other
+# Whole words would touch each other.
+_COLUMNS = {"clean": "clean", "adversarial": "adv.", "difference": "diff."}
 _LETTERS = {"single": 26, "double": 34}
 
 
@@ -41,6 +42,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
     shown = {name.removesuffix(".weight") for name in targets}
     parts = [[row for row in target_rows(study, name) if row.target in shown] for name in filters]
     values = [np.array([row.values for row in rows], dtype=float) for rows in parts]
+    columns = [_COLUMNS[score] for score in study.score_names]
     reach = reach_of(np.concatenate(values))
     with paper():
         figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))
@@ -48,7 +50,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
         explained = []
         for axes, name, rows, numbers in zip(panels, filters, parts, values, strict=True):
             names = [short(row.target, _LETTERS[width]) for row in rows]
-            image = draw_heat(axes, numbers, names, list(_COLUMNS), reach)
+            image = draw_heat(axes, numbers, names, columns, reach)
             axes.xaxis.tick_top()
             axes.set_title(name.replace("_", " ") if width == "double" else "")
             write_cells(axes, image, [_texts(row) for row in rows], size=5.5)

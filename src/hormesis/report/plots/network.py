@@ -1,5 +1,6 @@
 """The network as a picture: its layers in the order of the data, their sizes and classes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import EngFormatter
 
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.scores import SCORES
+from hormesis.analysis.scores import main_score
 from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, paper, picture, short
 from hormesis.report.views.figures import ScoreRow, target_rows
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
@@ -29,7 +30,8 @@ _BAR = 0.82  # of the distance between layers
 def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     """Draw layers in the order in which data reach them: size as height, class as colour and hatch.
 
-    The bars have the class of the adversarial score, the strips below those of all three scores.
+    The bars have the class of the adversarial score, the strips below those of all three scores;
+    without an attack, both have that of the clean score.
 
     Args:
         study: Any study.
@@ -45,12 +47,12 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     above = min(_MOST_ABOVE, _LEVEL * levels) if crossed else 0.0
     with paper():
         figure = picture(COLUMN_INCHES[width], _HEIGHT + turned + above)
-        heights = [*([above] if crossed else []), 1.0, 0.6]
+        heights = [*([above] if crossed else []), 1.0, 0.2 * len(study.score_names)]
         *upper, bars, strips = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         for axes in upper:
             _draw_shortcuts(axes, crossed, levels)
-        _draw_sizes(bars, rows)
-        _draw_strips(strips, rows)
+        _draw_sizes(bars, rows, study.score_names.index(main_score(stressed=study.stressed)))
+        _draw_strips(strips, rows, study.score_names)
         _name_layers(strips, [row.target for row in rows], _NAMED[width])
         labels = {label for row in rows for label in row.classes}
         figure.legend(
@@ -95,10 +97,9 @@ def _draw_shortcuts(axes: Axes, lines: list[Shortcut], levels: int) -> None:
     axes.axis("off")
 
 
-def _draw_sizes(axes: Axes, rows: list[ScoreRow]) -> None:
-    adversarial = SCORES.index("adversarial")
+def _draw_sizes(axes: Axes, rows: list[ScoreRow], score: int) -> None:
     for x, row in enumerate(rows):
-        axes.bar(x, row.size, width=_BAR, **_look(row.classes[adversarial]))
+        axes.bar(x, row.size, width=_BAR, **_look(row.classes[score]))
     axes.set_yscale("log")
     axes.set_ylim(bottom=_FLOOR * min(row.size for row in rows))
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
@@ -108,13 +109,13 @@ def _draw_sizes(axes: Axes, rows: list[ScoreRow]) -> None:
     axes.spines["bottom"].set_visible(False)
 
 
-def _draw_strips(axes: Axes, rows: list[ScoreRow]) -> None:
-    for y, _ in enumerate(SCORES):
+def _draw_strips(axes: Axes, rows: list[ScoreRow], scores: Sequence[str]) -> None:
+    for y, _ in enumerate(scores):
         for x, row in enumerate(rows):
             box = (x - _BAR / 2, y - _BAR / 2)
             axes.add_patch(Rectangle(box, _BAR, _BAR, **_look(row.classes[y])))
-    axes.set_yticks(range(len(SCORES)), SCORES)
-    axes.set_ylim(len(SCORES) - 0.5, -0.5)
+    axes.set_yticks(range(len(scores)), scores)
+    axes.set_ylim(len(scores) - 0.5, -0.5)
     axes.set_xlim(-0.7, len(rows) - 0.3)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

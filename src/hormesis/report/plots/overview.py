@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import other_reading
-from hormesis.analysis.scores import SCORES
 from hormesis.report.plots.heat_drawing import (
     draw_heat,
     explain_colours,
@@ -27,6 +26,7 @@ from hormesis.report.views.figures import (
     target_sweeps,
     telling_targets,
 )
+from hormesis.report.views.method_text import attack_text
 from hormesis.results.study import Study
 
 _MOST_ROWS = 60
@@ -62,7 +62,7 @@ def draw_overview(study: Study, path: Path) -> None:
 def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     values = np.array([row.values for row in rows], dtype=float)
     names = [short(row.target) for row in rows]
-    image = draw_heat(axes, values, names, list(SCORES), reach_of(values))
+    image = draw_heat(axes, values, names, list(study.score_names), reach_of(values))
     write_cells(axes, image, [_texts(row) for row in rows], size=5.4)
     axes.set_title(
         f"{main_filter(study.scores)} scores\nreference {study.scoring.reference}".replace("_", " ")
@@ -85,11 +85,13 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
     sweeps = target_sweeps(study.responses, target)
     for axes, (filter_name, sweep) in zip(panels, sweeps, strict=True):
         axes.plot(sweep["progress"], sweep["clean"], label="clean", **CLEAN)
-        axes.plot(sweep["progress"], sweep["adversarial"], label="adversarial", **ADVERSARIAL)
+        if study.stressed:
+            axes.plot(sweep["progress"], sweep["adversarial"], label="adversarial", **ADVERSARIAL)
         axes.plot(sweep["progress"], sweep["density"], label="density (share kept)", **REFERENCE)
         base = study.group_of[target].base
         axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
-        axes.axhline(base.adversarial, color=ADVERSARIAL["color"], linewidth=0.6, zorder=0)
+        if study.stressed:
+            axes.axhline(base.adversarial, color=ADVERSARIAL["color"], linewidth=0.6, zorder=0)
         name = short(target.removesuffix(".weight"))
         axes.set_title(f"{name}\n{filter_name.replace('_', ' ')}", fontsize=8)
     panels[0].set_ylabel(study.metadata.question.metric.name)
@@ -97,7 +99,9 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
 
 def _title(study: Study) -> str:
     question, attack = study.metadata.question, study.metadata.attack
+    shown = attack.name.upper() if study.stressed else attack_text(study)
+    magnitude = "" if math.isnan(attack.epsilon) else f", ε = {attack.epsilon:.3g}"
     return (
         f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "
-        f"{attack.name.upper()}, ε = {attack.epsilon:.3g}"
+        f"{shown}{magnitude}"
     )

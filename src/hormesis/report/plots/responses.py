@@ -50,7 +50,7 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
         )
         for row, responses in zip(panels, responses_by_target, strict=True):
             for axes, response in zip(row, responses, strict=True):
-                _draw(axes, response, study.scoring.reference)
+                _draw(axes, response, study.scoring.reference, stressed=study.stressed)
             name = short(responses[0].target.removesuffix(".weight"), _LETTERS[width])
             row[-1].text(
                 1.03, 0.5, name, transform=row[-1].transAxes, rotation=270, va="center", ha="left"
@@ -65,16 +65,17 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
         return freeze_layout(figure)
 
 
-def _draw(axes: Axes, response: RelativeResponses, reference: str) -> None:
+def _draw(axes: Axes, response: RelativeResponses, reference: str, *, stressed: bool) -> None:
     draw_curve(axes, response.progress, response.clean, CLEAN, "clean")
-    draw_curve(axes, response.progress, response.adversarial, ADVERSARIAL, "adversarial")
+    if stressed:
+        draw_curve(axes, response.progress, response.adversarial, ADVERSARIAL, "adversarial")
     axes.plot(
         response.progress, response.clean.reference, label=REFERENCE_LABELS[reference], **REFERENCE
     )
     if reference == "base":  # the notebooks' reference stands beside it, thinner
         look = {**REFERENCE, "linewidth": 0.6}
         axes.plot(response.progress, response.density, label=REFERENCE_LABELS["density"], **look)
-    if reference == "random":  # the adversarial curve has a control of its own
+    if reference == "random" and stressed:  # the adversarial curve has a control of its own
         axes.plot(response.progress, response.adversarial.reference, **REFERENCE)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])

@@ -17,9 +17,11 @@ from hormesis.report.plots.style import (
 )
 from hormesis.report.views.curves import RelativeResponses, relative_responses
 from hormesis.report.views.histogram import Histogram, weight_histogram
+from hormesis.report.views.method_text import unfiltered
 from hormesis.results.study import Study
 
 _HEIGHT = 3.3  # inches
+_PANEL = 0.9  # inches of it for one of the curves
 _LETTERS = 28
 
 
@@ -34,23 +36,29 @@ def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
     Raises:
         StudyError: If neither the high-pass nor the low-pass filter was swept.
     """
+    kinds = list(unfiltered(study))
     histograms = [_histogram_of(study, target) for target in targets]
     with paper():
-        figure = picture(COLUMN_INCHES[width], _HEIGHT)
+        figure = picture(COLUMN_INCHES[width], _HEIGHT - (2 - len(kinds)) * _PANEL)
         panels = figure.subplots(
-            3, len(targets), sharex="col", sharey="row", squeeze=False, height_ratios=(1, 1, 0.9)
+            len(kinds) + 1,
+            len(targets),
+            sharex="col",
+            sharey="row",
+            squeeze=False,
+            height_ratios=[*(1.0 for _ in kinds), 0.9],
         )
         for column, histogram in zip(panels.T, histograms, strict=True):
             responses = relative_responses(study, histogram.target)
-            for axes, kind in zip(column, ("clean", "adversarial"), strict=False):
+            for axes, kind in zip(column, kinds, strict=False):
                 _draw_curves(axes, responses, kind)
-            _draw_histogram(column[2], histogram)
+            _draw_histogram(column[-1], histogram)
             column[0].set_title(short(histogram.target.removesuffix(".weight"), _LETTERS))
-            column[2].set_xlabel(_axis_label(study))
+            column[-1].set_xlabel(_axis_label(study))
         by = "first" if study.scoring.base == "first" else "unfiltered"
-        panels[0, 0].set_ylabel(f"clean /\n{by}")
-        panels[1, 0].set_ylabel(f"adversarial /\n{by}")
-        panels[2, 0].set_ylabel("values")
+        for axes, kind in zip(panels[:, 0], kinds, strict=False):
+            axes.set_ylabel(f"{kind} /\n{by}")
+        panels[-1, 0].set_ylabel("values")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
         return freeze_layout(figure)

@@ -9,14 +9,15 @@ from rich.text import Text
 from hormesis.analysis.classes import CLASSES, UNDEFINED
 from hormesis.report.text.console import console as terminal
 from hormesis.report.views.comparison_text import (
-    LEGEND,
     POOLED,
     agreement_lines,
     beside_line,
     invariants,
+    legend_line,
 )
 from hormesis.results.comparison import Comparison
 
+_HEADS = {"epsilon": "ε"}
 _MOST_ROWS = 60
 _MOST_CHANGES = 8
 _MOST_STUDIES = 12
@@ -41,7 +42,7 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
         console.print(_matching(comparison))
     console.print()
     console.print(_paths(comparison, score))
-    console.print(Text(LEGEND, style="dim"))
+    console.print(Text(legend_line(comparison), style="dim"))
     console.print()
     for line in [*invariants(comparison), *agreement_lines(comparison)]:
         console.print(Text(line))
@@ -64,14 +65,13 @@ def _table(*columns: str) -> Table:
 
 
 def _studies(comparison: Comparison) -> Table:
-    table = _table("study", "samples", "clean", "adversarial", "ε", "")
+    figures = comparison.figures
+    table = _table("study", "samples", *(_HEADS.get(name, name) for name in figures), "")
     for row in comparison.studies.head(_MOST_STUDIES).to_dict("records"):
         table.add_row(
             Text(str(row["study"])),
             f"{row['samples']}",
-            f"{row['clean']:.4g}",
-            f"{row['adversarial']:.4g}",
-            f"{row['epsilon']:.4g}",
+            *("-" if pd.isna(row[name]) else f"{row[name]:.4g}" for name in figures),
             Text(str(row["mark"])),
         )
     if len(comparison.studies) > _MOST_STUDIES:

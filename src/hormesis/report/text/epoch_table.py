@@ -6,11 +6,16 @@ from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.readings import MEANINGS, count_readings, other_reading
+from hormesis.analysis.scores import main_score
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
+from hormesis.report.views.method_text import attack_text
 from hormesis.results.series import StudySeries
+from hormesis.results.study import Study
+
+_HEADS = {"epsilon": "ε"}
 
 
 def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> None:
@@ -27,27 +32,25 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
     console.print(
         Text(
             f"{question.network.name} on {question.data.name}: "
-            f"{question.data.samples} samples; {question.attack.name.upper()}, "
-            f"{question.sweep.adversary} adversary"
+            f"{question.data.samples} samples; {_adversary(first)}"
         )
     )
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("epoch", "ε", "clean", "adversarial"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("targets by adversarial score")
+    figures = studies.base.set_index("epoch").dropna(axis=1, how="all")  # without an attack: clean
+    score = main_score(stressed=first.stressed)
+    for name in ("epoch", *figures.columns):
+        table.add_column(_HEADS.get(name, name), justify="right", no_wrap=True)
+    table.add_column(f"targets by {score} score")
     reading = other_reading(first.scoring)
     table.add_column(f"by {reading}", header_style="dim", style="dim")
-    rows = studies.base.to_dict("records")
-    for row, study in zip(rows, studies.members.values(), strict=True):
-        counts = targets_by_class(study)["adversarial"]
+    for epoch, study in studies.members.items():
+        counts = targets_by_class(study)[score]
         table.add_row(
-            str(row["epoch"]),
-            f"{row['epsilon']:.4g}",
-            f"{row['clean']:.4g}",
-            f"{row['adversarial']:.4g}",
+            str(epoch),
+            *(f"{value:.4g}" for value in figures.loc[epoch]),
             ", ".join(f"{count} {name}" for name, count in counts.items()),
-            count_readings(study.readings, main_filter(study.scores)),
+            count_readings(study.readings, main_filter(study.scores), score),
         )
     console.print(table)
     scoring = first.scoring
@@ -68,3 +71,10 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
     lines.append(f"next:    hormesis export {studies.folder} --what scores --format csv")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+def _adversary(study: Study) -> str:
+    if not study.stressed:
+        return attack_text(study)
+    question = study.metadata.question
+    return f"{question.attack.name.upper()}, {question.sweep.adversary} adversary"

@@ -8,7 +8,6 @@ from rich.text import Text
 
 from hormesis.analysis.classes import CLASSES, legend, letter
 from hormesis.analysis.readings import MEANINGS, count_readings, other_reading
-from hormesis.analysis.scores import SCORES
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.results.study import Study
@@ -17,7 +16,7 @@ _MOST_ROWS = 200
 
 
 def score_overview(study: Study) -> RenderableType:
-    """Return the table of all swept targets, with three scores and a class each.
+    """Return the table of all swept targets, with the study's scores and a class each.
 
     It fits 80 columns; long names are folded. Classes have a letter and a sign as well as
     a colour: ``F``, ``R`` and ``A`` are certain, ``f?``, ``r?`` and ``a?`` are by the estimate
@@ -27,13 +26,13 @@ def score_overview(study: Study) -> RenderableType:
     rows = target_rows(study)
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
     table.add_column("target", overflow="fold", min_width=12)
-    for score in SCORES:
+    for score in study.score_names:
         table.add_column(score, no_wrap=True)
     has_readings = study.has_outcomes
     if has_readings:
         table.add_column(f"by {other_reading(study.scoring)}", no_wrap=True, header_style="dim")
     for row in rows[:_MOST_ROWS]:
-        cells = [_cell(row, index) for index in range(len(SCORES))]
+        cells = [_cell(row, index) for index in range(len(row.values))]
         table.add_row(Text(row.target), *cells, *([Text(row.reading, style="dim")] * has_readings))
     footer = f"{main_filter(study.scores)} filter; {_explain(study)}"
     if len(rows) > _MOST_ROWS:
@@ -50,7 +49,7 @@ def targets_by_class(study: Study) -> dict[str, dict[str, int]]:
             for name in CLASSES
             if (count := sum(row.classes[index] == name for row in rows))
         }
-        for index, score in enumerate(SCORES)
+        for index, score in enumerate(study.score_names)
     }
 
 

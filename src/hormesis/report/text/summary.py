@@ -7,10 +7,11 @@ from rich.text import Text
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import reading_lines, score_overview, targets_by_class
 from hormesis.report.views.method_text import (
+    adversary_text,
     choice_text,
-    epsilon_text,
     idle_text,
     normalization_text,
+    unfiltered,
     untested_parameters,
     untested_text,
 )
@@ -50,9 +51,9 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
 def study_lines(study: Study) -> list[str]:
     """Return what was measured, and the metric of the unfiltered network, in lines."""
     question = study.metadata.question
-    data, attack = question.data, study.metadata.attack.name.upper()
+    data = question.data
     number = "{:.1%}" if study.metadata.binary else "{:.4g}"
-    clean, adversarial = map(number.format, (study.base.clean, study.base.adversarial))
+    base = ", ".join(f"{number.format(value)} {kind}" for kind, value in unfiltered(study).items())
     chance = study.base.chance
     guessing = "" if chance is None else f"; guessing: {number.format(chance)}"
     choice = choice_text(study.manifest["attack"])
@@ -60,8 +61,8 @@ def study_lines(study: Study) -> list[str]:
     return [
         f"{question.network.name} on {data.name}: {data.samples} samples, {data.classes} classes",
         *normalization_lines(study),
-        f"{attack}, ε = {epsilon_text(study)}{chosen}; {question.sweep.adversary} adversary",
-        f"unfiltered {question.metric.name}: {clean} clean, {adversarial} adversarial{guessing}",
+        adversary_text(study, chosen),
+        f"unfiltered {question.metric.name}: {base}{guessing}",
         *([f"reach of the attack: {idle}"] if (idle := idle_text(study)) else []),
         *study.notes,
     ]

@@ -4,10 +4,7 @@ import pandas as pd
 
 from hormesis.analysis.classes import IMPROVING, legend
 from hormesis.analysis.readings import MEANINGS, other_reading
-from hormesis.analysis.scores import SCORES
 from hormesis.results.comparison import Comparison
-
-LEGEND = f"{legend(IMPROVING)}; lower case: by the estimate alone; - undefined"
 
 POOLED = (
     "Intervals of the mean over runs: between runs, for other trainings on these samples; "
@@ -16,13 +13,19 @@ POOLED = (
 )
 
 
+def legend_line(comparison: Comparison) -> str:
+    """Return what the letters in paths of classes mean."""
+    classes = IMPROVING if "adversarial" in comparison.score_names else ()
+    return f"{legend(classes)}; lower case: by the estimate alone; - undefined"
+
+
 def beside_line(comparison: Comparison) -> str:
     """Return the other reading of each study, which has no influence on classes."""
     reading = other_reading(comparison.scoring)
     studies = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
     readings = "; ".join(f"{name}: {text or 'nothing'}" for name, text in studies)
     return (
-        f"classes by {comparison.scoring.reference}; adversarial by {reading}, "
+        f"classes by {comparison.scoring.reference}; {comparison.main_score} by {reading}, "
         f"{MEANINGS[reading]}: {readings}"
     )
 
@@ -30,7 +33,7 @@ def beside_line(comparison: Comparison) -> str:
 def invariants(comparison: Comparison) -> list[str]:
     """Return for each score how many targets keep their class, in lines."""
     lines = []
-    for score in SCORES:
+    for score in comparison.score_names:
         kinds = comparison.paths.loc[comparison.paths["score"] == score, "invariant"]
         counts = kinds.value_counts()
         parts = [

@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hormesis.analysis.scores import COMBINED, SCORES
+from hormesis.analysis.scores import COMBINED
 from hormesis.results.study import Study
 
 
@@ -18,7 +17,7 @@ class ScoreRow:
     Args:
         target: Name of the target, without a trailing ``.weight``.
         size: Number of values.
-        values: Clean, adversarial and difference score; NaN where there is none.
+        values: The scores that the study has, in their order; NaN where there is none.
         classes: Their classes, ``undecided`` among them.
         points: Their classes by the estimate alone.
         widths: Half the width of their intervals, the wider side; NaN where there is none.
@@ -28,17 +27,17 @@ class ScoreRow:
 
     target: str
     size: int
-    values: tuple[float, float, float]
-    classes: tuple[str, str, str]
-    points: tuple[str, str, str]
-    widths: tuple[float, float, float]
-    beside: tuple[float, float, float] = (math.nan, math.nan, math.nan)
-    says: tuple[str, str, str] = ("", "", "")
+    values: tuple[float, ...]
+    classes: tuple[str, ...]
+    points: tuple[str, ...]
+    widths: tuple[float, ...]
+    beside: tuple[float, ...] = (math.nan, math.nan, math.nan)
+    says: tuple[str, ...] = ("", "", "")
 
     @property
     def reading(self) -> str:
         """The other reading of the adversarial score or, where it has none, of the clean one."""
-        for score in (1, 0):
+        for score in reversed(range(len(self.says[:2]))):
             if self.says[score]:
                 return f"{self.beside[score]:+.2f} {self.says[score]}"
         return ""
@@ -71,25 +70,20 @@ def target_rows(study: Study, filter_name: str | None = None) -> list[ScoreRow]:
     chosen = chosen.assign(width=np.maximum(*sides)).set_index(["target", "score"])
     rows = []
     for target in chosen.index.unique("target"):
-        scores_of_target = chosen.loc[target].loc[list(SCORES)]
+        scores_of_target = chosen.loc[target].loc[list(study.score_names)]
         rows.append(
             ScoreRow(
                 target=str(target).removesuffix(".weight"),
                 size=int(sizes[target]),
-                values=_triple(scores_of_target["value"]),
-                classes=_triple(scores_of_target["class"]),
-                points=_triple(scores_of_target["point"]),
-                widths=_triple(scores_of_target["width"]),
-                beside=_triple(scores_of_target["beside"]),
-                says=_triple(scores_of_target["says"]),
+                values=tuple(scores_of_target["value"]),
+                classes=tuple(scores_of_target["class"]),
+                points=tuple(scores_of_target["point"]),
+                widths=tuple(scores_of_target["width"]),
+                beside=tuple(scores_of_target["beside"]),
+                says=tuple(scores_of_target["says"]),
             )
         )
     return rows
-
-
-def _triple(column: pd.Series) -> tuple[Any, Any, Any]:
-    clean, adversarial, difference = column.tolist()
-    return clean, adversarial, difference
 
 
 def target_sweeps(responses: pd.DataFrame, target: str) -> list[tuple[str, pd.DataFrame]]:

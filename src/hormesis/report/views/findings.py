@@ -57,18 +57,21 @@ def class_counts(study: Study, filter_name: str) -> dict[str, list[ClassCount]]:
         score: [
             ClassCount(name, *counts[score, name]) for name in CLASSES if (score, name) in counts
         ]
-        for score in SCORES
+        for score in study.score_names
     }
 
 
 def counts_sentence(study: Study) -> str:
     """Return in a sentence how many targets fall into each class, under attack and on clean inputs.
 
-    The largest class, by values, comes with its share of the values that were filtered.
+    A study without attack has the latter alone. The largest class, by values, comes with its share
+    of the values that were filtered.
     """
     counts_by_score = class_counts(study, main_filter(study.scores))
     parts = []
     for score in ("adversarial", "clean"):
+        if score not in counts_by_score:
+            continue
         counts = sorted(counts_by_score[score], key=lambda count: -count.values)
         total = sum(count.values for count in counts)
         shares = [f"{count.targets} {count.name}" for count in counts]

@@ -30,9 +30,37 @@ def idle_text(study: Study) -> str:
     return f"of right answers {zero:.1%} without a gradient, {unmoved:.1%} left as they were"
 
 
+def attack_text(study: Study, chosen: str = "") -> str:
+    """Return the attack and its magnitude in words.
+
+    Args:
+        study: Any study.
+        chosen: How the magnitude was chosen, as the end of the sentence.
+    """
+    if not study.stressed:
+        return "no attack, clean samples alone"
+    name, magnitude = study.metadata.attack.name.upper(), epsilon_text(study)
+    return f"{name}, ε = {magnitude}{chosen}" if magnitude else name
+
+
+def adversary_text(study: Study, chosen: str = "") -> str:
+    """Return the attack in words, see ``attack_text``, and whether it is made anew every time."""
+    text = attack_text(study, chosen)
+    adversary = study.metadata.question.sweep.adversary
+    return f"{text}; {adversary} adversary" if study.stressed else text
+
+
+def unfiltered(study: Study) -> dict[str, float]:
+    """Return the performance of the unfiltered network: clean and, under attack, adversarial."""
+    values = {"clean": study.base.clean, "adversarial": study.base.adversarial}
+    return values if study.stressed else {"clean": values["clean"]}
+
+
 def epsilon_text(study: Study) -> str:
-    """Return the attack's magnitude in input units and, for pixels, as n/255."""
+    """Return the attack's magnitude in input units and, for pixels, as n/255; empty for none."""
     epsilon = study.metadata.attack.epsilon
+    if math.isnan(epsilon):
+        return ""
     bounds = study.metadata.question.data.bounds
     shown = f"{epsilon:.4g} in input units"
     if bounds == (0.0, 1.0):
@@ -54,18 +82,16 @@ def normalization_text(study: Study) -> str:
 def facts(study: Study) -> Facts:
     """Return what was measured and how, as terms and their values."""
     question, attack = study.metadata.question, study.manifest["attack"]
-    chance = study.base.chance
+    chance, base = study.base.chance, unfiltered(study)
     terms = {
         "Network": question.network.name,
         "In front of it": normalization_text(study),
         "Data": _data(study),
-        "Attack": f"{attack['name'].upper()}, ε = {epsilon_text(study)}; "
-        f"{question.sweep.adversary} adversary",
+        "Attack": adversary_text(study),
         "Settings of the attack": _settings_text(attack, leave_out=("name", "epsilon", "chosen")),
         "ε was chosen": choice_text(attack),
         "Performance": f"{question.metric.name}; unfiltered "
-        f"{metric_text(study, study.base.clean)} clean, "
-        f"{metric_text(study, study.base.adversarial)} adversarial"
+        + ", ".join(f"{metric_text(study, value)} {kind}" for kind, value in base.items())
         + ("" if chance is None else f"; guessing: {metric_text(study, chance)}"),
         "Reach of the attack": idle_text(study),
         "Confirmation": _confirmation(study),
@@ -95,7 +121,9 @@ def _groups(study: Study) -> str:
 
 
 def _confirmation(study: Study) -> str:
-    """Return how claims of antifragility under attack were tested."""
+    """Return how claims of antifragility under attack were tested; empty without one."""
+    if not study.stressed:
+        return ""
     entry = study.manifest.get("confirmation", {})
     if study.confirmation is None or not entry:
         return "no claim of antifragility under attack was put to the test"
@@ -228,8 +256,8 @@ def command(study: Study) -> str:
 
 
 def _attack(attack: dict[str, Any]) -> list[str]:
-    words = ["--attack", attack["name"], "--epsilon", str(attack["epsilon"])]
-    for setting in ("steps", "step_size"):
+    words = ["--attack", attack["name"]]
+    for setting in ("epsilon", "steps", "step_size"):
         if attack.get(setting):
             words += [f"--{setting.replace('_', '-')}", str(attack[setting])]
     return words

@@ -24,7 +24,7 @@ function answer() {
 
 function shares(data) {
   const box = el("div", { class: "shares" });
-  for (const score of SCORES) {
+  for (const score of scoreNames()) {
     const counts = data.counts[state.filter][score];
     const targets = counts.reduce((sum, each) => sum + each[1], 0),
       values = counts.reduce((sum, each) => sum + each[2], 0);

@@ -1,7 +1,6 @@
 "use strict";
 // Nothing here writes markup: names come from networks and files, and stay text.
 const SVG = "http://www.w3.org/2000/svg";
-const SCORES = ["clean", "adversarial", "difference"];
 
 const shared = JSON.parse(document.getElementById("shared").textContent);
 // Letters, names of styles and meanings of the classes.
@@ -16,6 +15,15 @@ for (const [name, letter, slug, meaning] of shared.classes) {
 const parsedStudies = new Map();
 const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true };
 const watchers = [];
+
+// The scores of the study: the clean one alone, if there was no attack.
+function scoreNames() {
+  return Object.keys(study().scores[study().main]);
+}
+
+function mainScore() {
+  return hasScores("adversarial") ? "adversarial" : "clean";
+}
 
 function study() {
   if (!parsedStudies.has(state.study)) {
@@ -35,6 +43,7 @@ function show(changes, quiet) {
     const index = study().targets.name.indexOf(name);
     state.target = index < 0 ? Math.max(0, firstTelling()) : index;
     if (!(state.filter in study().scores)) state.filter = study().main;
+    if (!scoreNames().includes(state.score)) state.score = mainScore();
   }
   if (!keys.length) return;
   if (!quiet) remember();
@@ -67,23 +76,24 @@ function recall() {
   const data = study();
   if (!data) return;
   state.filter = parameters.get("filter") in data.scores ? parameters.get("filter") : data.main;
-  state.score = SCORES.includes(parameters.get("score"))
+  state.score = scoreNames().includes(parameters.get("score"))
     ? parameters.get("score")
-    : hasScores("adversarial")
-      ? "adversarial"
-      : "clean";
+    : mainScore();
   const index = data.targets.name.indexOf(parameters.get("target"));
   state.target = index < 0 ? Math.max(0, firstTelling()) : index;
 }
 
 function hasScores(score) {
-  return study().scores[study().main][score].value.some((value) => value !== null);
+  return (
+    scoreNames().includes(score) &&
+    study().scores[study().main][score].value.some((value) => value !== null)
+  );
 }
 
 // The target to open first: the lowest score, which is what a reader looks for.
 function firstTelling() {
   const data = study(),
-    values = data.scores[data.main][hasScores("adversarial") ? "adversarial" : "clean"].value;
+    values = data.scores[data.main][mainScore()].value;
   let best = -1;
   values.forEach((value, index) => {
     if (value !== null && (best < 0 || value < values[best])) best = index;

@@ -4,6 +4,12 @@ const SIDES = [
   ["clean", "--clean", ""],
   ["adversarial", "--adversarial", "6 3"],
 ];
+
+// The curves of the study.
+function sides() {
+  return SIDES.filter(([side]) => side in study().targets);
+}
+
 const DOTS = ["2 3", "1 6"]; // of the reference, and of what stands beside it
 
 function curves(panel) {
@@ -32,7 +38,7 @@ function curves(panel) {
     ]
       .filter(Boolean)
       .join(" · ");
-    clear(trio).append(...SCORES.map((score) => scoreBox(score, scoreOf(index, score))));
+    clear(trio).append(...scoreNames().map((score) => scoreBox(score, scoreOf(index, score))));
     if (by.dataset.study !== String(state.study))
       clear(by).append(
         choice(
@@ -170,8 +176,7 @@ function responseKeys(own) {
   return el(
     "ul",
     { class: "keys" },
-    item("--clean", "", "clean"),
-    item("--adversarial", "6 3", "adversarial"),
+    ...sides().map(([side, colour, dash]) => item(colour, dash, side)),
     ...referenceOf(first, read).map(([text], index) => item("--reference", DOTS[index], text)),
     el("li", {}, "bands: " + 100 * study().scoring.level + "\u202f% intervals"),
   );
@@ -181,7 +186,7 @@ function topOf(own) {
   let top = state.relative || study().percent ? 1 : 0;
   for (const sweep of Object.values(own.filters)) {
     const read = reader(state.target, sweep);
-    for (const [side] of SIDES)
+    for (const [side] of sides())
       for (const end of ["", "_high"])
         for (const value of read(side, end) || []) if (value !== null && value > top) top = value;
   }
@@ -231,16 +236,11 @@ function responses(name, sweep, height, top, parts) {
 
 function responsesSentence(sweep) {
   const last = sweep.clean.length - 1;
+  const ends = sides().map(
+    ([side]) => side + " " + formatMetric(sweep[side][0]) + " and " + formatMetric(sweep[side][last]),
+  );
   return (
-    "clean " +
-    formatMetric(sweep.clean[0]) +
-    " at the first threshold and " +
-    formatMetric(sweep.clean[last]) +
-    " at the last; adversarial " +
-    formatMetric(sweep.adversarial[0]) +
-    " and " +
-    formatMetric(sweep.adversarial[last]) +
-    ". Arrow keys move the threshold."
+    "at the first threshold and at the last: " + ends.join("; ") + ". Arrow keys move the threshold."
   );
 }
 
@@ -260,7 +260,7 @@ function drawResponses({ element, sweep, xs, y, read }) {
       "stroke-width": 1.6,
       "stroke-dasharray": DOTS[index],
     });
-  for (const [side, colour, dash] of SIDES) {
+  for (const [side, colour, dash] of sides()) {
     const low = read(side, "_low"),
       high = read(side, "_high"),
       fill = "var(" + colour + ")";
@@ -278,7 +278,8 @@ function drawResponses({ element, sweep, xs, y, read }) {
 // A line at one threshold, moved by pointer or arrow keys.
 function thresholdMoves({ element, name, sweep, xs, y, read, backwards, foot }, parts) {
   const cursor = draw("line", { y1: 16, y2: foot, stroke: "var(--ink)", visibility: "hidden" });
-  const dots = SIDES.map(([, colour]) =>
+  const shown = sides();
+  const dots = shown.map(([, colour]) =>
     draw("circle", {
       r: 3.6,
       fill: "var(" + colour + ")",
@@ -292,7 +293,7 @@ function thresholdMoves({ element, name, sweep, xs, y, read, backwards, foot }, 
     step = Math.max(0, Math.min(sweep.alpha.length - 1, index));
     for (const end of ["x1", "x2"]) cursor.setAttribute(end, xs[step]);
     cursor.setAttribute("visibility", "visible");
-    SIDES.forEach(([side], which) => {
+    shown.forEach(([side], which) => {
       const value = y(read(side)[step]);
       dots[which].setAttribute("visibility", value === null ? "hidden" : "visible");
       if (value === null) return;

@@ -31,16 +31,18 @@ function head() {
         : "");
     standfirst.textContent = data.headline;
     clear(lead).append(
-      el("b", {}, data.attack),
-      ", " + data.adversary + " adversary. ",
+      el("b", {}, capital(data.attack)),
+      data.adversary ? ", " + data.adversary + " adversary. " : ". ",
       measured < planned
         ? count(measured) + " of " + count(planned) + " samples. "
         : count(measured) + " samples. ",
       "Unfiltered " + data.performance + ": ",
-      el("b", {}, data.unfiltered[0]),
-      " clean, ",
-      el("b", {}, data.unfiltered[1]),
-      " adversarial.",
+      ...data.unfiltered.flatMap(([kind, text], index) => [
+        index ? ", " : "",
+        el("b", {}, text),
+        " " + kind,
+      ]),
+      ".",
     );
     fillNotes(notes, data);
   });
@@ -109,15 +111,16 @@ function bar() {
         ),
       );
     }
-    inside.append(
-      choice(
-        "Score",
-        "score",
-        SCORES.map((score) => [score, score]),
-        state.score,
-        (score) => show({ score }),
-      ),
-    );
+    if (scoreNames().length > 1)
+      inside.append(
+        choice(
+          "Score",
+          "score",
+          scoreNames().map((score) => [score, score]),
+          state.score,
+          (score) => show({ score }),
+        ),
+      );
     if (filters.length > 1)
       inside.append(
         choice(
@@ -128,6 +131,7 @@ function bar() {
           (filter) => show({ filter }),
         ),
       );
+    box.hidden = !inside.children.length;
   });
 }
 
@@ -204,7 +208,11 @@ function readingOf(data) {
   return (
     "A filter sweeps its threshold over the weights of one layer, from removing nothing to removing everything. The score is the mean, over the sweep, of the performance relative to the unfiltered network, less " +
     reference +
-    ". The difference score compares the two curves, attack less clean. Fragile is below −" +
+    "." +
+    (scoreNames().includes("difference")
+      ? " The difference score compares the two curves, attack less clean."
+      : "") +
+    " Fragile is below −" +
     data.scoring.tolerance +
     ", antifragile above +" +
     data.scoring.tolerance +

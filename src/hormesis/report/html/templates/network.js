@@ -293,7 +293,7 @@ function tipLines(row, results) {
       ", " +
       count(data.targets.size[index]) +
       " weights",
-    ...SCORES.map((score) => capital(score) + ": " + scoreSentence(scoreOf(index, score))),
+    ...scoreNames().map((score) => capital(score) + ": " + scoreSentence(scoreOf(index, score))),
   ];
 }
 

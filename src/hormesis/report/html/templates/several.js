@@ -45,9 +45,10 @@ function several() {
     ),
   );
   watch(["score"], () => {
+    const score = comparedScore(all);
     const drawn = [
-      ["Scores of every target in every study", picture("heatmap-" + state.score)],
-      ["Order of the targets by " + state.score + " score", picture("ranks-" + state.score)],
+      ["Scores of every target in every study", picture("heatmap-" + score)],
+      ["Order of the targets by " + score + " score", picture("ranks-" + score)],
     ];
     clear(pictures).append(
       ...drawn.flatMap(([heading, result]) => (result ? [el("h3", {}, heading), result] : [])),
@@ -57,12 +58,22 @@ function several() {
   return box;
 }
 
+// The score that is shown, if every study has it.
+function comparedScore(all) {
+  return state.score in all.paths ? state.score : "clean";
+}
+
 function foldable(title, open, ...children) {
   return el("details", { open }, el("summary", {}, title), ...children);
 }
 
 function baseTable(all) {
-  const performance = (value) => (study().percent ? percent(value) : value.toPrecision(4));
+  const columns = {
+    epsilon: ["ε", (value) => (value === null ? "–" : value.toPrecision(3))],
+    clean: ["unfiltered, clean", formatMetric],
+    adversarial: ["unfiltered, adversarial", formatMetric],
+  };
+  const known = Object.entries(columns).filter(([key]) => key in all.base);
   const link = (name) => {
     const onclick = (event) => {
       event.preventDefault();
@@ -72,12 +83,10 @@ function baseTable(all) {
     return el("a", { href: "#head", onclick }, studyName(name));
   };
   return grid(
-    ["study", "ε", "unfiltered, clean", "unfiltered, adversarial"],
+    ["study", ...known.map(([, [text]]) => text)],
     all.studies.map((name, index) => [
       link(name),
-      all.base.epsilon[index].toPrecision(3),
-      performance(all.base.clean[index]),
-      performance(all.base.adversarial[index]),
+      ...known.map(([key, [, text]]) => text(all.base[key][index])),
     ]),
   );
 }
@@ -103,10 +112,14 @@ function pooledTrainings(all) {
     foldable("Pooled scores, with the intervals between runs", all.matches.length <= 24, numbers),
   );
   watch(["score"], () => {
-    clear(drawn).append(picture("pooled-" + state.score) || "");
+    clear(drawn).append(picture("pooled-" + comparedScore(all)) || "");
     clear(numbers).append(
       ...all.pooled.map((group) =>
-        el("div", { class: "scroller" }, pooledTable(group, all.pooled.length > 1)),
+        el(
+          "div",
+          { class: "scroller" },
+          pooledTable(group, comparedScore(all), all.pooled.length > 1),
+        ),
       ),
     );
   });
@@ -117,10 +130,10 @@ function span([low, high]) {
   return low === null ? "–" : formatSigned(low) + " to " + formatSigned(high);
 }
 
-function pooledTable(group, named) {
+function pooledTable(group, score, named) {
   return grid(
     ["pooled", "runs", "mean", "class", "between runs", "sampling", "both"],
-    group.scores[state.score].map((row) => {
+    group.scores[score].map((row) => {
       const label = study().classes[row.class],
         ends = ["between", "sampling", "both"].map((kind) => span(row[kind]));
       return [
@@ -137,10 +150,10 @@ function pooledTable(group, named) {
 
 function pathTable(all) {
   return grid(
-    ["target", ...SCORES],
+    ["target", ...Object.keys(all.paths)],
     all.matches.map((match, row) => [
       displayName(match),
-      ...SCORES.map((score) => {
+      ...Object.keys(all.paths).map((score) => {
         const [path, kept] = all.paths[score][row];
         return [
           el("span", { class: "mono" }, path),
@@ -152,9 +165,10 @@ function pathTable(all) {
 }
 
 function changeTable(all) {
+  const score = comparedScore(all);
   return grid(
     ["target", "from", "to", "difference", "interval", ""],
-    all.changes[state.score].map(([match, from, to, difference, low, high, certain]) => [
+    all.changes[score].map(([match, from, to, difference, low, high, certain]) => [
       displayName(match),
       from,
       to,
@@ -162,6 +176,6 @@ function changeTable(all) {
       span([low, high]),
       certain ? "certain" : "",
     ]),
-    "Largest changes of the " + state.score + " score",
+    "Largest changes of the " + score + " score",
   );
 }

@@ -40,9 +40,8 @@ function table() {
     ),
     more,
   );
-  for (const [key, text] of [...COLUMNS, ...SCORES.map((score) => [score, score])])
-    head.append(headCell(key, text, () => fill()));
   const fill = () => {
+    fillHead(head, fill);
     const data = study(),
       indices = sortedIndices(data);
     caption.textContent = captionOf(data);
@@ -67,6 +66,16 @@ const COLUMNS = [
   ["name", "layer"],
   ["size", "weights"],
 ];
+
+// Make the headings anew for other scores only: whoever sorts by one keeps the focus.
+function fillHead(head, fill) {
+  const names = scoreNames();
+  if (head.dataset.scores === names.join()) return;
+  head.dataset.scores = names.join();
+  const columns = [...COLUMNS, ...names.map((score) => [score, score])];
+  clear(head).append(...columns.map(([key, text]) => headCell(key, text, fill)));
+  if (!columns.some(([key]) => key === order.column)) order.column = "place";
+}
 
 // A heading that sorts the table by its column, and the other way round when it is pressed again.
 function headCell(key, text, fill) {
@@ -116,7 +125,7 @@ function sortedIndices(data) {
     [
       data.targets.name[index],
       data.targets.kind[index],
-      ...SCORES.map((score) => scoreOf(index, score).class),
+      ...scoreNames().map((score) => scoreOf(index, score).class),
     ]
       .join(" ")
       .toLowerCase();
@@ -126,7 +135,7 @@ function sortedIndices(data) {
   const key = (index) =>
     column === "place"
       ? index
-      : SCORES.includes(column)
+      : scoreNames().includes(column)
         ? scoreOf(index, column).value
         : data.targets[column][index];
   const sense = order.down ? -1 : 1;
@@ -173,7 +182,7 @@ function targetRow(data, index) {
       ),
     ),
     el("td", { class: "number" }, count(data.targets.size[index])),
-    ...SCORES.map((score) => scoreCell(index, score)),
+    ...scoreNames().map((score) => scoreCell(index, score)),
   );
 }
 
@@ -231,7 +240,7 @@ function scoresTable() {
     ];
   data.targets.name.forEach((name, index) => {
     for (const filter of Object.keys(data.scores))
-      for (const score of SCORES) {
+      for (const score of scoreNames()) {
         const result = scoreOf(index, score, filter);
         rows.push([
           data.label,

@@ -133,12 +133,10 @@ function showRemoved(name, sweep, step, parts) {
     " weights; " +
     data.performance +
     " " +
-    formatMetric(sweep.clean[step]) +
-    ends("clean") +
-    " clean, " +
-    formatMetric(sweep.adversarial[step]) +
-    ends("adversarial") +
-    " adversarial.";
+    sides()
+      .map(([side]) => formatMetric(sweep[side][step]) + ends(side) + " " + side)
+      .join(", ") +
+    ".";
 }
 
 function resetRemoved(parts) {
@@ -156,6 +154,7 @@ function fillNumbers(box) {
   const own = study().curves[state.target],
     body = clear(box.querySelector("div"));
   if (!own) return;
+  const names = sides().map(([side]) => side);
   const rows = Object.entries(own.filters).flatMap(([name, sweep]) =>
     sweep.alpha.map((alpha, step) =>
       el(
@@ -166,8 +165,7 @@ function fillNumbers(box) {
           formatNumber(alpha),
           count(sweep.zeroed[step]),
           percent(sweep.density[step]),
-          formatMetric(sweep.clean[step]),
-          formatMetric(sweep.adversarial[step]),
+          ...names.map((side) => formatMetric(sweep[side][step])),
         ].map((text) => el("td", { class: "number" }, text)),
       ),
     ),
@@ -182,7 +180,7 @@ function fillNumbers(box) {
         el(
           "tr",
           {},
-          ...["filter", "threshold", "removed", "kept", "clean", "adversarial"].map((text) =>
+          ...["filter", "threshold", "removed", "kept", ...names].map((text) =>
             el("th", { scope: "col" }, text),
           ),
         ),

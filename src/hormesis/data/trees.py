@@ -1,0 +1,126 @@
+"""Trees of tensors: one tensor, or tuples, lists and dictionaries of tensors, to any depth.
+
+The inputs of a network, and the labels of its samples, are such trees; the first axis of every
+tensor is the sample. Leaves that are no tensors, such as None, pass through unchanged.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+Tree = Any
+"""A tensor, or a structure of tensors."""
+Index = slice | Int[Tensor, " chosen"] | Bool[Tensor, " samples"]
+
+
+def tensors_in(tree: Tree) -> list[Tensor]:
+    """Return the tensors of a tree, in the order of its structure.
+
+    Example:
+        >>> [len(one) for one in tensors_in({"ids": torch.zeros(2, 3), "mask": None})]
+        [2]
+    """
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def count_rows(tree: Tree) -> int:
+    """Return the number of samples: the length of the first tensor, 0 if there is none.
+
+    Example:
+        >>> count_rows((torch.zeros(4, 2), torch.zeros(4)))
+        4
+    """
+    if isinstance(tree, Tensor):
+        return len(tree)
+    tensors = tensors_in(tree)
+    return len(tensors[0]) if tensors else 0
+
+
+def select_rows(tree: Tree, index: Index) -> Tree:
+    """Return some samples of a tree: a slice, or a tensor of indices or truth values.
+
+    Example:
+        >>> select_rows({"a": torch.arange(4)}, slice(1, 3))
+        {'a': tensor([1, 2])}
+    """
+    if isinstance(tree, Tensor):
+        return tree[index]
+    return tree_map(lambda leaf: leaf[index] if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def move_to(tree: Tree, device: torch.device) -> Tree:
+    """Return a tree on a device."""
+    if isinstance(tree, Tensor):
+        return tree.to(device)
+    return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def join_rows(trees: Sequence[Tree]) -> Tree:
+    """Return the samples of several trees of one structure, one after the other.
+
+    Example:
+        >>> join_rows([(torch.tensor([1]), None), (torch.tensor([2]), None)])
+        (tensor([1, 2]), None)
+    """
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(trees))
+    leaves, structure = tree_flatten(first)
+    columns = zip(*(tree_leaves(tree) for tree in trees), strict=True)
+    joined = [
+        torch.cat(column) if isinstance(leaf, Tensor) else leaf
+        for leaf, column in zip(leaves, columns, strict=True)
+    ]
+    return tree_unflatten(joined, structure)
+
+
+def repeat_rows(tree: Tree, times: int) -> Tree:
+    """Return all samples of a tree so many times, one round after the other.
+
+    Example:
+        >>> repeat_rows(torch.tensor([1, 2]), 2)
+        tensor([1, 2, 1, 2])
+    """
+    return join_rows([tree] * times)
+
+
+def device_of_rows(tree: Tree) -> torch.device:
+    """Return the device of the tensors of a tree."""
+    if isinstance(tree, Tensor):
+        return tree.device
+    tensors = tensors_in(tree)
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def shape_of_rows(tree: Tree) -> tuple[int, ...]:
+    """Return the shape of one sample: of a tensor its own, of a structure its number of values.
+
+    Example:
+        >>> shape_of_rows(torch.zeros(2, 3, 4)), shape_of_rows((torch.zeros(2, 3), torch.zeros(2)))
+        ((3, 4), (4,))
+    """
+    if isinstance(tree, Tensor):
+        return tuple(tree.shape[1:])
+    return (sum(leaf[:1].numel() for leaf in tensors_in(tree)),)
+
+
+def as_arrays(tree: Tree) -> Tree:
+    """Return a tree of NumPy arrays from one of tensors on the CPU.
+
+    Example:
+        >>> as_arrays((torch.tensor([1]), None))
+        (array([1]), None)
+    """
+    return tree_map(lambda leaf: leaf.numpy() if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def as_tensors(tree: Tree) -> Tree:
+    """Return a tree of tensors from one of NumPy arrays, which are copied."""
+    return tree_map(
+        lambda leaf: torch.from_numpy(leaf.copy()) if isinstance(leaf, np.ndarray) else leaf, tree
+    )

@@ -1,0 +1,252 @@
+"""From what a user passes to what engines measure: one network, one set of samples, one request."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hormesis.data.bounds import as_bounds
+from hormesis.data.evaluation import Evaluation
+from hormesis.data.samples import Samples, samples_from
+from hormesis.data.trees import move_to, select_rows
+from hormesis.engine.progress import Report
+from hormesis.errors import DataError, HormesisError, SettingError
+from hormesis.measure.shard_worker import device_of
+from hormesis.models.adapter import (
+    WHOLE,
+    AdaptedNetwork,
+    adapt,
+    check_output,
+    form_of,
+    on_whole_output,
+    outputs_of,
+)
+from hormesis.models.checks import check_measurable
+from hormesis.models.eval_mode import evaluation_mode
+from hormesis.models.fingerprint import network_name
+from hormesis.models.networks import check_network, check_outputs, check_weights
+from hormesis.models.unwrapping import unwrapped
+from hormesis.settings.attacks import FGSM, Evaluated, NoAttack
+from hormesis.settings.request import AnalysisRequest
+from hormesis.storage.validation import plain_values
+from hormesis.stress.losses import as_loss, cross_entropy
+from hormesis.stress.metric import Metric
+from hormesis.stress.metrics import as_metric
+
+_FEW = 3  # samples that an evaluation is tried on
+_ROWS = 8  # samples for the check whether a network can be measured
+_BATCH = 128  # samples whose outputs are computed at a time
+PIXELS = (0.0, 1.0)
+ACCURACY = AnalysisRequest.metric  # what is measured unless the request says otherwise
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is measured, checked as far as that can be done beforehand.
+
+    Args:
+        network: A network of one argument, whose output is one tensor.
+        samples: The samples.
+        request: The request; its metric is a ``Metric``, its loss a ``Loss``.
+        evaluation: Measures the samples in place of metric and attack, if there is one.
+    """
+
+    network: nn.Module
+    samples: Samples
+    request: AnalysisRequest
+    evaluation: Evaluation | None = None
+
+
+def prepare(network: object, data: Any, request: AnalysisRequest, report: Report) -> Prepared:  # noqa: ANN401
+    """Return what is measured.
+
+    Args:
+        network: See ``analyze``.
+        data: See ``analyze``.
+        request: The request.
+        report: Shows the progress of reading.
+
+    Raises:
+        HormesisError: One sentence on what cannot be measured.
+    """
+    inner = unwrapped(network)
+    if isinstance(data, Evaluation):
+        return prepare_evaluation(inner, data, request)
+    metric = as_metric(request.metric)
+    loss = metric.loss if request.loss is None else as_loss(request.loss)
+    check_output(request.output)
+    request = replace(
+        request,
+        metric=metric,
+        loss=loss,
+        name=request.name or network_name(inner),
+        origin=plain_values(dict(request.origin)),
+    )
+    samples = read_data(data, request, report)
+    few = move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(inner))
+    adapted = adapt(inner, few, request.output)
+    _check(adapted, samples, few, request)
+    if request.output == WHOLE:
+        request = replace(request, metric=on_whole(adapted, few, metric))
+    if metric.compares:
+        samples = replace(samples, labels=own_outputs(adapted, samples), classes=0)
+    _try(adapted, samples, few, request)
+    return Prepared(adapted, samples, request)
+
+
+def prepare_evaluation(
+    network: nn.Module, evaluation: Evaluation, request: AnalysisRequest
+) -> Prepared:
+    """Return what is measured by a function of the user's: its samples are numbers.
+
+    Args:
+        network: The network, which only the function runs.
+        evaluation: The function.
+        request: The request, whose metric and attack the evaluation stands for.
+
+    Raises:
+        SettingError: If the request has a metric or an attack of its own.
+        DataError: If the function gives one sample two numbers.
+    """
+    if request.attack.name not in (NoAttack.name, FGSM.name) or request.metric != ACCURACY:
+        raise SettingError(
+            "Expected no `metric` and no `attack` beside a `hormesis.Evaluation`, which measures "
+            "and stresses the samples itself."
+        )
+    check_weights(network)
+    numbers = list(range(min(_FEW, evaluation.samples)))
+    with evaluation_mode(network):
+        for stressed in (False, True)[: 1 + evaluation.stressed]:
+            first = evaluation.measure(network, numbers, stressed=stressed)
+            again = evaluation.measure(network, numbers[1:], stressed=stressed)
+            if not np.allclose(first[1:], again, rtol=1e-3, atol=1e-6, equal_nan=True):
+                raise DataError(
+                    f"The evaluation {evaluation.name!r} gives two numbers to one sample: seed "
+                    "what is random by the number of the sample."
+                )
+    metric = Metric(
+        evaluation.name,
+        _no_metric,
+        higher_is_better=evaluation.higher_is_better,
+        binary=evaluation.binary,
+        chance=evaluation.chance,
+    )
+    samples = Samples(torch.arange(evaluation.samples), None, None, 0, evaluation.name)
+    request = replace(
+        request,
+        metric=metric,
+        loss=metric.loss,
+        attack=Evaluated() if evaluation.stressed else NoAttack(),
+        name=request.name or network_name(network),
+        origin=plain_values(dict(request.origin)),
+    )
+    return Prepared(network, samples, request, evaluation)
+
+
+def _no_metric(outputs: Any, labels: Any) -> Tensor:  # noqa: ANN401
+    raise AssertionError("an evaluation is not measured by a metric")
+
+
+def read_data(data: Any, request: AnalysisRequest, report: Report) -> Samples:  # noqa: ANN401
+    """Return the samples under the bounds of the request.
+
+    Pixels are bounded by 0 and 1; so is all else that is attacked, unless the request says more.
+    Without an attack, inputs outside have no bounds.
+    """
+    read = partial(samples_from, data, label=request.label)
+    show = partial(report, "Reading the data")
+    if isinstance(data, Samples):
+        if request.bounds is None:
+            return data
+        return replace(data, bounds=as_bounds(request.bounds, data.inputs))
+    if request.bounds is not None or request.attack.name != NoAttack.name:
+        return read(bounds=PIXELS if request.bounds is None else request.bounds, progress=show)
+    unbounded = read(bounds=None, progress=show)
+    try:
+        return replace(unbounded, bounds=PIXELS)
+    except DataError:
+        return unbounded
+
+
+def _check(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequest) -> None:  # noqa: ANN401
+    """Refuse a network that does not fit the samples, or mixes them."""
+    metric: Metric = request.metric
+    two = select_rows(few, slice(0, 2))
+    attacked = request.attack.name != NoAttack.name and request.loss.name == cross_entropy.name
+    if samples.classes and not metric.decides and (metric.rank or attacked):
+        check_network(network, two, samples.classes)
+    else:
+        check_outputs(network, two)
+    check_measurable(network, few, metric.name if metric.rank else "")
+
+
+def on_whole(network: nn.Module, few: Any, metric: Metric) -> Metric:  # noqa: ANN401
+    """Return a metric of flat outputs from one that takes all that a network returns.
+
+    Args:
+        network: The network.
+        few: Some of its inputs.
+        metric: The metric.
+    """
+    assert isinstance(network, AdaptedNetwork), "a choice of output adapts the network"
+    two = select_rows(few, slice(0, 2))
+    with evaluation_mode(network), torch.no_grad():
+        form = form_of(network.run(two), 2)
+    return replace(metric, function=on_whole_output(metric.function, form))
+
+
+@torch.no_grad()
+def own_outputs(network: nn.Module, samples: Samples) -> Tensor:
+    """Return the unfiltered network's own outputs for all samples, on the CPU.
+
+    Args:
+        network: The network.
+        samples: The samples.
+    """
+    device, parts = device_of(network), []
+    with evaluation_mode(network):
+        for first in range(0, len(samples), _BATCH):
+            rows = select_rows(samples.inputs, slice(first, first + _BATCH))
+            parts.append(outputs_of(network, move_to(rows, device)).cpu())
+    return torch.cat(parts)
+
+
+def _try(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequest) -> None:  # noqa: ANN401
+    """Refuse a metric or a loss that does not fit the outputs and labels, on a few samples."""
+    labels = move_to(select_rows(samples.labels, slice(0, _ROWS)), device_of(network))
+    with evaluation_mode(network), torch.no_grad():
+        outputs = outputs_of(network, few)
+    for noun, measure in (
+        ("metric", partial(request.metric.measure, outputs, labels)),
+        ("loss", partial(request.loss.measure, outputs, labels)),
+    ):
+        if noun == "loss" and request.attack.name == NoAttack.name:
+            continue
+        name = getattr(request, noun).name
+        try:
+            measure()
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            if isinstance(error, HormesisError):
+                raise
+            labels_form = (
+                list(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
+            )
+            raise SettingError(
+                f"The {noun} {name!r} failed on outputs of shape {list(outputs.shape)} and labels "
+                f"{labels_form}: {_line(error)}"
+            ) from error
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:200].rstrip(".")
+    return f"{type(error).__name__}: {text}."

@@ -1,0 +1,288 @@
+"""What an attack raises: a loss for each sample, from the outputs of a network and its labels.
+
+A loss is one ``Loss`` here; a function of the user's works the same (``as_loss``). Every metric
+names the loss that goes with it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from hormesis.errors import ModelError, SettingError, unknown
+
+IGNORED = -100  # label of positions that do not count, as in PyTorch and transformers
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss for each sample, which attacks raise.
+
+    Args:
+        name: What messages and the manifest call it.
+        function: Takes the outputs of a network and the labels; returns one number a sample,
+            ``[batch]``, that can be differentiated.
+
+    Example:
+        >>> Loss("size", lambda outputs, labels: outputs.square().sum(dim=1)).name
+        'size'
+    """
+
+    name: str
+    function: Callable[[Any, Any], Tensor]
+
+    def measure(self, outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
+        """Return the loss of each sample.
+
+        Args:
+            outputs: Of a network, the first axis being the sample.
+            labels: Of the same samples, or None.
+
+        Raises:
+            SettingError: If the function returns anything but one floating-point number a sample.
+        """
+        values = self.function(outputs, labels)
+        if not isinstance(values, Tensor) or values.shape != outputs.shape[:1]:
+            got = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise SettingError(
+                f"Expected the loss {self.name!r} to return one number a sample, shape "
+                f"{[len(outputs)]}, got {got}; pass `reduction='none'` to a loss of PyTorch, and "
+                "take the mean over all other axes."
+            )
+        return values
+
+
+def cross_entropy_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
+    """Return the cross-entropy of each sample in nats, a mean over positions if there are any.
+
+    Args:
+        outputs: Logits, ``[batch, classes]`` or ``[batch, classes, *positions]``.
+        labels: Class numbers, ``[batch]`` or ``[batch, *positions]``; positions labelled -100 do
+            not count.
+
+    Raises:
+        ModelError: If the network scores fewer classes than the labels name.
+        SettingError: If the labels are no class numbers.
+
+    Example:
+        >>> cross_entropy_of(torch.zeros(1, 2), torch.tensor([0])).exp().round(decimals=4)
+        tensor([2.])
+    """
+    truth = class_numbers(outputs, labels, "the cross-entropy")
+    if outputs.ndim == 2:
+        return functional.cross_entropy(outputs, truth, reduction="none", ignore_index=IGNORED)
+    losses = functional.cross_entropy(outputs, truth, reduction="none", ignore_index=IGNORED)
+    return mean_over_positions(losses, truth != IGNORED)
+
+
+def class_numbers(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: ANN401
+    """Return labels as 64-bit class numbers, one for each position of outputs ``[batch, classes]``.
+
+    Args:
+        outputs: ``[batch, classes, *positions]``.
+        labels: ``[batch, *positions]``.
+        use: What needs them, for messages.
+
+    Raises:
+        ModelError: If the outputs score fewer classes than the labels name, or have no classes.
+        SettingError: If the labels are no class numbers.
+    """
+    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.is_complex():
+        kind = "none" if labels is None else getattr(labels, "dtype", type(labels).__name__)
+        raise SettingError(
+            f"Expected labels that are class numbers for {use}, got {kind}: choose another "
+            "`metric` and `loss`, such as 'mse' for numbers or 'multilabel_accuracy' for several "
+            "classes a sample."
+        )
+    if outputs.ndim < 2 or labels.shape != (len(outputs), *outputs.shape[2:]):
+        raise ModelError(
+            f"Expected outputs of shape [batch, classes] with one class number each for {use}, got "
+            f"outputs of shape {list(outputs.shape)} and labels of shape {list(labels.shape)}: "
+            "choose the `output` that holds the logits, or a `metric` made for these."
+        )
+    top = int(labels.max())
+    if outputs.shape[1] <= top:
+        raise ModelError(
+            f"Expected the network to score at least {top + 1} classes, as the labels run up to "
+            f"{top}, got {outputs.shape[1]}."
+        )
+    return labels.long()
+
+
+def mean_over_positions(values: Tensor, counted: Tensor) -> Float[Tensor, " batch"]:
+    """Return the mean over all axes but the first, of the positions that count; 0 if none do.
+
+    Example:
+        >>> mean_over_positions(torch.tensor([[1.0, 5.0]]), torch.tensor([[True, False]]))
+        tensor([1.])
+    """
+    weights = counted.to(values.dtype).flatten(1)
+    total = torch.where(counted, values, torch.zeros_like(values)).flatten(1).sum(dim=1)
+    return total / weights.sum(dim=1).clamp_min(1.0)
+
+
+def binary_cross_entropy_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
+    """Return the mean cross-entropy of yes-or-no logits, in nats.
+
+    Args:
+        outputs: One logit for each label, ``[batch]``, ``[batch, 1]`` or ``[batch, labels]``.
+        labels: 0 or 1, of the same shape but for an axis of one.
+
+    Example:
+        >>> binary_cross_entropy_of(torch.zeros(2, 1), torch.tensor([0, 1])).exp()
+        tensor([2., 2.])
+    """
+    truth = numbers_like(outputs, labels, "the binary cross-entropy")
+    losses = functional.binary_cross_entropy_with_logits(outputs, truth, reduction="none")
+    return losses.reshape(len(outputs), -1).mean(dim=1)
+
+
+def squared_error_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
+    """Return the mean squared error of each sample, in squared units of the labels.
+
+    Args:
+        outputs: Predictions.
+        labels: Numbers, of the same shape but for axes of one.
+
+    Example:
+        >>> squared_error_of(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0]))
+        tensor([0., 4.])
+    """
+    truth = numbers_like(outputs, labels, "the squared error")
+    return (outputs - truth).square().reshape(len(outputs), -1).mean(dim=1)
+
+
+def absolute_error_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
+    """Return the mean absolute error of each sample, in units of the labels.
+
+    Args:
+        outputs: Predictions.
+        labels: Numbers, of the same shape but for axes of one.
+
+    Example:
+        >>> absolute_error_of(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0]))
+        tensor([0., 2.])
+    """
+    truth = numbers_like(outputs, labels, "the absolute error")
+    return (outputs - truth).abs().reshape(len(outputs), -1).mean(dim=1)
+
+
+def numbers_like(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: ANN401
+    """Return labels as numbers of the type and shape of the outputs.
+
+    Args:
+        outputs: Predictions.
+        labels: Numbers, of the same shape but for axes of one.
+        use: What needs them, for messages.
+
+    Raises:
+        SettingError: If the labels are no numbers, or of another shape.
+    """
+    if not isinstance(labels, Tensor):
+        kind = "none" if labels is None else type(labels).__name__
+        raise SettingError(f"Expected labels that are numbers for {use}, got {kind}.")
+    ones = [size for size in outputs.shape[1:] if size != 1]
+    if len(labels) != len(outputs) or [size for size in labels.shape[1:] if size != 1] != ones:
+        raise SettingError(
+            f"Expected one label for each output for {use}, got outputs of shape "
+            f"{list(outputs.shape)} and labels of shape {list(labels.shape)}: choose the `output` "
+            "that they belong to, or another `metric`."
+        )
+    return labels.reshape(outputs.shape).to(outputs.dtype)
+
+
+def token_cross_entropy_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
+    """Return the mean cross-entropy of each sequence over its tokens, in nats.
+
+    Args:
+        outputs: Logits ``[batch, tokens, classes]``; those at a token score that token.
+        labels: Class of each token, ``[batch, tokens]``; those labelled -100 do not count.
+
+    Example:
+        >>> token_cross_entropy_of(torch.zeros(1, 2, 4), torch.tensor([[3, -100]])).exp().round()
+        tensor([4.])
+    """
+    truth = token_numbers(outputs, labels, "the cross-entropy of tokens")
+    losses = functional.cross_entropy(
+        outputs.transpose(1, 2), truth, reduction="none", ignore_index=IGNORED
+    )
+    return mean_over_positions(losses, truth != IGNORED)
+
+
+def next_token_cross_entropy_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
+    """Return the mean cross-entropy of each sequence over its next tokens, in nats.
+
+    Args:
+        outputs: Logits ``[batch, tokens, classes]``; those at a token score the one behind it.
+        labels: The tokens themselves, ``[batch, tokens]``; those labelled -100 do not count.
+
+    Example:
+        >>> next_token_cross_entropy_of(torch.zeros(1, 2, 4), torch.tensor([[0, 1]])).exp().round()
+        tensor([4.])
+    """
+    truth = token_numbers(outputs, labels, "the cross-entropy of next tokens")
+    return token_cross_entropy_of(outputs[:, :-1], truth[:, 1:])
+
+
+def token_numbers(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: ANN401
+    """Return labels as 64-bit class numbers, one for each token of ``[batch, tokens, classes]``.
+
+    Raises:
+        ModelError: If outputs or labels are of another shape, or score too few classes.
+        SettingError: If the labels are no class numbers.
+    """
+    if outputs.ndim != 3:
+        raise ModelError(
+            f"Expected outputs of shape [batch, tokens, classes] for {use}, got "
+            f"{list(outputs.shape)}: choose the `output` that holds the logits of tokens."
+        )
+    return class_numbers(outputs.transpose(1, 2), labels, use)
+
+
+cross_entropy = Loss("cross_entropy", cross_entropy_of)
+binary_cross_entropy = Loss("binary_cross_entropy", binary_cross_entropy_of)
+mse = Loss("mse", squared_error_of)
+mae = Loss("mae", absolute_error_of)
+token_cross_entropy = Loss("token_cross_entropy", token_cross_entropy_of)
+next_token_cross_entropy = Loss("next_token_cross_entropy", next_token_cross_entropy_of)
+NAMED_LOSSES = {
+    item.name: item
+    for item in (
+        *(cross_entropy, binary_cross_entropy, mse, mae),
+        *(token_cross_entropy, next_token_cross_entropy),
+    )
+}
+"""Every known loss by its name."""
+
+
+def as_loss(value: object) -> Loss:
+    """Return a loss from an object, a name or a function.
+
+    Args:
+        value: A ``Loss``, the name of one, or a function of outputs and labels that returns one
+            number a sample.
+
+    Raises:
+        SettingError: For an unknown name, or a value that cannot be called.
+
+    Example:
+        >>> as_loss("mse").name
+        'mse'
+    """
+    if isinstance(value, Loss):
+        return value
+    if isinstance(value, str):
+        if value not in NAMED_LOSSES:
+            raise SettingError(unknown("loss", value, list(NAMED_LOSSES)))
+        return NAMED_LOSSES[value]
+    if not callable(value):
+        raise SettingError(
+            f"Expected a loss to be a name or a function of outputs and labels, got "
+            f"{type(value).__name__}."
+        )
+    name = getattr(value, "__name__", type(value).__name__)
+    return Loss(name, cast(Callable[[Any, Any], Tensor], value))

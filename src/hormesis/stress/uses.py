@@ -145,8 +145,8 @@ def watch_uses(network: nn.Module, example: Any) -> ParameterUses:  # noqa: ANN4
 
     Args:
         network: Any network, in evaluation mode; it is not changed.
-        example: The batch, which is passed as the one argument; or a ``ExampleRun`` that runs the network
-            in another way.
+        example: The batch, which is passed as the one argument; or an ``ExampleRun``, which runs
+            the network in another way.
 
     Example:
         >>> network = nn.Linear(3, 2)

@@ -82,6 +82,13 @@ def test_the_engine_has_the_outcomes_of_the_plain_loop(adversary, tmp_path):
     assert True in studies["auto"].responses["changed"].tolist()
 
 
+def test_groups_need_no_attack(folder):
+    clean = analyze(None, attack=None)
+    attacked = hm.load_study(folder)
+    assert clean.responses["clean"].equals(attacked.responses["clean"])
+    assert untested_text(clean) == untested_text(attacked)
+
+
 def test_accuracies_are_those_of_networks_filtered_by_hand(folder):
     study, (inputs, labels) = hm.load_study(folder), data()
     rows = study.responses.query("target == 'third; of the middle' and filter == 'high_pass'")

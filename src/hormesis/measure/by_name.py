@@ -10,7 +10,7 @@ from hormesis.data.datasets import NAMED_DATASETS, load_data
 from hormesis.data.samples import Samples
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
-from hormesis.engine.progress import Report, show_progress
+from hormesis.engine.progress import SENTENCE, Report, show_progress
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_checkpoint, load_weights
@@ -24,13 +24,11 @@ from hormesis.models.normalization import (
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
 from hormesis.settings.factory import is_factory
-from hormesis.settings.network import ModelAndData
+from hormesis.settings.network import RANDOM, ModelAndData
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.folders import check_free, is_study
 from hormesis.stress.metrics import as_metric
 from hormesis.training.digits import load_or_train_on_digits
-
-RANDOM = "random"
 
 
 def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
@@ -49,6 +47,7 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
         check_free(out, overwrite=execution.overwrite)
     with show_progress(enabled=execution.progress) as report:
         resolved = resolve(source, request.sweep.seed, report)
+    request = replace(request, notes=resolved.notes)
     return analyze_request(resolved.network.to(device), resolved.samples, request)
 
 
@@ -59,10 +58,12 @@ class NetworkAndSamples:
     Args:
         network: On the CPU, with its weights, and its normalisation in front.
         samples: In the order of the data set.
+        notes: What was chosen in a checkpoint, in sentences.
     """
 
     network: nn.Module
     samples: Samples
+    notes: tuple[str, ...] = ()
 
 
 def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSamples:
@@ -88,13 +89,17 @@ def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSample
     )
     shape = samples.inputs.shape[1:]
     bare = build_for(source.model, shape, samples.classes, seed=seed, stem=source.stem)
+    network, notes = _with_normalization(bare, source, samples), ()
     if source.weights not in (None, RANDOM):
-        load_weights(bare, Path(source.weights).expanduser())
-    network = _with_normalization(bare, source, samples)
+        notes = load_weights(
+            network, source.weights, key=source.weights_key, ignore=source.weights_ignore
+        )
     if source.weights is None and not is_factory(source.model):
         show = partial(report, f"Training {source.model} on the digits")
         load_or_train_on_digits(network, source.model, seed=seed, report=show)
-    return NetworkAndSamples(network, samples)
+    for note in notes:
+        report(note, 0, SENTENCE)
+    return NetworkAndSamples(network, samples, notes)
 
 
 def _check_names(source: ModelAndData) -> None:

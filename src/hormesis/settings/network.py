@@ -7,6 +7,8 @@ from hormesis.errors import SettingError
 from hormesis.settings.choices import STEMS
 from hormesis.settings.option import option
 
+RANDOM = "random"  # in the place of a checkpoint
+
 
 @dataclass(frozen=True)
 class ModelAndData:
@@ -17,6 +19,9 @@ class ModelAndData:
         stem: First layer; ``"small"`` suits images of about 32x32 pixels.
         weights: A checkpoint (.safetensors, .pt, .pth, .ckpt), or ``"random"`` for an untrained
             network; by default a named network is trained on the digits.
+        weights_key: Where the weights lie in a checkpoint of several networks, such as ``ema``.
+        weights_ignore: Entries of the checkpoint to leave out, with * and ?. Others without a
+            place in the network are refused, unless they belong to the training only.
         data: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``tiny-imagenet``, a folder
             with one folder of images a class, or ``module:factory``.
         data_root: Folder of the named data sets; by default $HORMESIS_DATA.
@@ -31,7 +36,8 @@ class ModelAndData:
         device: Where to compute, such as cpu, cuda or mps; by default a GPU if there is one.
 
     Raises:
-        SettingError: For a ``mean`` without a ``std``, or either beside ``normalize=False``.
+        SettingError: For a ``mean`` without a ``std``, or either beside ``normalize=False``, and
+            for ``weights_key`` or ``weights_ignore`` without a checkpoint.
 
     Example:
         >>> ModelAndData(model="resnet50", data="cifar10").study_name("fgsm")
@@ -41,6 +47,8 @@ class ModelAndData:
     model: str = field(default="resnet18", metadata=option(code=True))
     stem: str = field(default="standard", metadata=option(choices=STEMS))
     weights: str | None = field(default=None, metadata=option(metavar="FILE"))
+    weights_key: str | None = field(default=None, metadata=option(metavar="KEY"))
+    weights_ignore: tuple[str, ...] = ()
     data: str = field(default="digits", metadata=option(code=True))
     data_root: str | None = field(default=None, metadata=option(metavar="DIR"))
     download: bool = False
@@ -59,6 +67,9 @@ class ModelAndData:
             raise SettingError(f"Expected one `mean` and one `std` for each channel, got {counts}.")
         if mean and self.normalize is False:
             raise SettingError("Expected no `mean` and `std` beside `normalize` false.")
+        for name in ("weights_key", "weights_ignore"):
+            if getattr(self, name) and self.weights in (None, RANDOM):
+                raise SettingError(f"Expected `weights`, a checkpoint, for `{name}`; got none.")
 
     def study_name(self, attack: str) -> str:
         """Return the default name of a study's folder."""

@@ -28,6 +28,7 @@ class AnalysisRequest:
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values for the manifest.
+        notes: What a reader has to know about network and data, in sentences.
 
     Example:
         >>> AnalysisRequest(sweep=Sweep(thresholds=9)).sweep.thresholds
@@ -44,3 +45,4 @@ class AnalysisRequest:
     confirmation: Confirmation = Confirmation()
     name: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

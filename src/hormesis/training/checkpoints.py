@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from hormesis.errors import ModelError, TrainingError
-from hormesis.models.checkpoints import READ_ERRORS, load_weights
+from hormesis.models.checkpoint_files import READ_ERRORS
+from hormesis.models.checkpoints import load_weights
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import Normalized
 from hormesis.results.training_records import Seal, seal_of

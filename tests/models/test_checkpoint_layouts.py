@@ -194,6 +194,30 @@ def test_a_key_that_is_not_there_is_refused_with_those_that_are(save):
         load_weights(Net(), save(state(), "flat.pt"), key="ema")
 
 
+def test_half_precision_is_another_value(save):
+    half = {n: v.half() if v.is_floating_point() else v for n, v in state().items()}
+    with pytest.raises(ModelError, match="several networks of different values"):
+        load_weights(Net(), save({"model": state(), "half": half}))
+
+
+def test_containers_that_name_each_other_over_and_over_end(save):
+    inner: dict = {"more": torch.ones(2)}
+    for _ in range(6):
+        inner = {f"name{number}": inner for number in range(40)}
+    with pytest.raises(ModelError, match="holds no state dictionary"):
+        load_weights(Net(), save(inner))
+    own: dict = {"w": torch.ones(1)}
+    own["itself"] = own
+    with pytest.raises(ModelError, match="does not fit the network"):
+        load_weights(Net(), save(own))
+
+
+def test_masks_of_no_weight_of_the_network_cost_no_memory(save):
+    huge = torch.ones(1).expand(10**13)
+    with pytest.raises(ModelError, match="2 unexpected"):
+        load_weights(Net(), save(state() | {"w_orig": huge, "w_mask": huge}))
+
+
 # --- what is left out ---------------------------------------------------------------------------
 
 
@@ -272,8 +296,8 @@ def test_a_head_beside_the_network_is_named(save):
     path, network = save({"model": state(), "classifier": head}), Net()
     with pytest.raises(
         ModelError,
-        match=r"2 unexpected \(classifier\.weight, classifier\.bias\)\. Build .*, or leave them out "
-        r"with `weights_ignore`, such as 'classifier\.\*'\.",
+        match=r"2 unexpected \(classifier\.weight, classifier\.bias\)\. Build .*, or leave them "
+        r"out with `weights_ignore`, such as 'classifier\.\*'\.",
     ):
         load_weights(network, path)
     load_weights(network, path, ignore=["classifier.*"])

@@ -3,15 +3,18 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from hormesis.data.datasets import NAMED_DATASETS, load_data
+from hormesis.data.image_folders import load_folder
 from hormesis.data.samples import Samples
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
 from hormesis.engine.progress import SENTENCE, Report, show_progress
 from hormesis.errors import DataError, SettingError
+from hormesis.measure.pictures import Pictures, plan_pictures
 from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_checkpoint, load_weights
 from hormesis.models.devices import find_device
@@ -58,7 +61,7 @@ class NetworkAndSamples:
     Args:
         network: On the CPU, with its weights, and its normalisation in front.
         samples: In the order of the data set.
-        notes: What was chosen in a checkpoint, in sentences.
+        notes: What was done with pictures, and chosen in a checkpoint, in sentences.
     """
 
     network: nn.Module
@@ -78,28 +81,36 @@ def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSample
         HormesisError: One sentence on what cannot be found or read.
     """
     _check_names(source)
-    samples = load_data(
-        source.data,
-        root=None if source.data_root is None else Path(source.data_root).expanduser(),
-        samples=source.samples,
-        seed=seed,
-        download=source.download,
-        bounds=source.bounds,
-        progress=partial(report, "Reading the data"),
-    )
+    pictures = plan_pictures(source)
+    notes = () if pictures is None else pictures.notes
+    samples = _load_samples(source, pictures, seed, report)
     shape = samples.inputs.shape[1:]
     bare = build_for(source.model, shape, samples.classes, seed=seed, stem=source.stem)
-    network, notes = _with_normalization(bare, source, samples), ()
+    network = _with_normalization(bare, source, samples)
     if source.weights not in (None, RANDOM):
-        notes = load_weights(
-            network, source.weights, key=source.weights_key, ignore=source.weights_ignore
-        )
+        key, ignore = source.weights_key, source.weights_ignore
+        notes += load_weights(network, source.weights, key=key, ignore=ignore)
     if source.weights is None and not is_factory(source.model):
         show = partial(report, f"Training {source.model} on the digits")
         load_or_train_on_digits(network, source.model, seed=seed, report=show)
     for note in notes:
         report(note, 0, SENTENCE)
     return NetworkAndSamples(network, samples, notes)
+
+
+def _load_samples(
+    source: ModelAndData, pictures: Pictures | None, seed: int, report: Report
+) -> Samples:
+    settings: dict[str, Any] = {
+        "samples": source.samples,
+        "seed": seed,
+        "bounds": source.bounds,
+        "progress": partial(report, "Reading the data"),
+    }
+    if pictures is not None:
+        return load_folder(pictures.folder, pictures.reading, **settings)
+    root = None if source.data_root is None else Path(source.data_root).expanduser()
+    return load_data(source.data, root=root, download=source.download, **settings)
 
 
 def _check_names(source: ModelAndData) -> None:

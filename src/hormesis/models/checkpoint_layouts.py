@@ -1,7 +1,7 @@
 """Where the weights of a network lie within a checkpoint: containers, prefixes, pruned weights."""
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ PREFIXES = ("module", "model", "net", "network", "backbone")
 # Words of what belongs to a training, and not to its network.
 _TRAINING = re.compile(
     r"(?:acc|accuracy|amp|args|auroc|callbacks?|cfg|config|criterion|history|hparams|loops|loss|"
-    r"losses|metrics?|objective|optim|optimizers?|rng|sampler|scaler|schedulers?)"
+    r"losses|metrics?|objective|optim|optimizers?|rng|sampler|schedulers?)"
 )
 _COUNTERS = ("num_batches_tracked", "n_averaged", "num_updates", "total_ops", "total_params")
 # Heads of GoogLeNet and Inception that only training uses; `build_model` leaves them out.
@@ -24,6 +24,7 @@ _MEANS = re.compile(r"(\w+_)?means?|mu")
 _STDS = re.compile(r"(\w+_)?(stds?|sds?|sigma)")
 _MOST_CHANNELS = 64
 _DEPTH = 5  # of containers within each other
+_MOST_CONTAINERS = 10_000  # that are looked into; a small file may name one over and over
 Entries = dict[str, Tensor]
 
 
@@ -62,7 +63,7 @@ def state_dicts(content: object) -> dict[str, Entries]:
         >>> state_dicts(saved)
         {'model': {'w': tensor([1.])}}
     """
-    found = dict(_walk(content, ""))
+    found = dict(_walk(content))
     if len(found) > 1:  # numbers beside them, such as the best accuracy, are no state dictionary
         found = {
             place: entries
@@ -74,17 +75,24 @@ def state_dicts(content: object) -> dict[str, Entries]:
     return {place: found[place] for place in order}
 
 
-def _walk(content: object, place: str) -> Iterator[tuple[str, Entries]]:
+def _walk(content: object) -> Iterator[tuple[str, Entries]]:
     """Yield each mapping that holds tensors, with its place."""
-    if not isinstance(content, Mapping):
-        return
-    named = {name: value for name, value in content.items() if isinstance(name, str)}
-    entries = {name: value.detach() for name, value in named.items() if isinstance(value, Tensor)}
-    if entries:
-        yield place, entries
-    for name, value in named.items():
-        if isinstance(value, Mapping) and place.count(".") < _DEPTH - 1 and not _of_training(name):
-            yield from _walk(value, f"{place}.{name}" if place else name)
+    waiting = deque([("", content, 0)])
+    for _ in range(_MOST_CONTAINERS):
+        if not waiting:
+            return
+        place, mapping, depth = waiting.popleft()
+        if not isinstance(mapping, Mapping):
+            continue
+        named = {name: value for name, value in mapping.items() if isinstance(name, str)}
+        tensors = {n: value.detach() for n, value in named.items() if isinstance(value, Tensor)}
+        if tensors:
+            yield place, tensors
+        waiting.extend(
+            (f"{place}.{name}" if place else name, value, depth + 1)
+            for name, value in named.items()
+            if isinstance(value, Mapping) and depth < _DEPTH and not _of_training(name)
+        )
 
 
 def clean_name(name: str) -> str:
@@ -114,9 +122,11 @@ def merge_pruned(entries: Entries, own: Mapping[str, Tensor]) -> tuple[Entries, 
     for original in [name for name in entries if name.endswith("_orig")]:
         name = original.removesuffix("_orig")
         mask = entries.get(f"{name}_mask")
-        if mask is None or mask.shape != entries[original].shape or name in entries:
+        shape = entries[original].shape
+        if mask is None or mask.shape != shape or name in entries:
             continue
-        if any(ending in own for ending in _endings(original)):
+        fits = any(ending in own and own[ending].shape == shape for ending in _endings(name))
+        if not fits or any(ending in own for ending in _endings(original)):
             continue
         merged[name] = entries[original] * mask.to(entries[original].dtype)
         del merged[original], merged[f"{name}_mask"]
@@ -203,7 +213,16 @@ def normalizer_of(entries: Mapping[str, Tensor]) -> tuple[Entries, Entries]:
 def is_same(one: View, other: View, own: Mapping[str, Tensor]) -> bool:
     """Return whether two views hold the same values for all tensors of a network."""
     return all(
-        torch.equal(one.entries[name], other.entries[name])
+        is_equal(one.entries[name], other.entries[name])
         for name in own
         if name in one.entries and name in other.entries
     )
+
+
+def is_equal(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors of a file hold the same values."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    # A file may spread one value over a tensor that is too large for any memory.
+    stored = all(value.nbytes <= value.untyped_storage().nbytes() for value in (one, other))
+    return stored and torch.equal(one, other)

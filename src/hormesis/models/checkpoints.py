@@ -1,7 +1,6 @@
 """Weights from checkpoints, given to a network."""
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -9,15 +8,21 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from hormesis.errors import ModelError
+from hormesis.models.checkpoint_choice import (
+    choose_view,
+    first_names,
+    named_views,
+    pattern_beside,
+    prepare_entries,
+    unused_entries,
+    without_normalizer,
+)
 from hormesis.models.checkpoint_files import read_checkpoint
 from hormesis.models.checkpoint_layouts import (
     Entries,
     View,
     clean_name,
     is_harmless,
-    is_same,
-    merge_pruned,
-    normalizer_of,
     state_dicts,
     views_of,
 )
@@ -84,24 +89,41 @@ def load_weights(
     """
     inner = network.network if isinstance(network, Normalized) else network
     own = _own_tensors(inner)
-    found, notes = _prepare(_read(path), own, ignore, path)
+    found, notes = prepare_entries(_read(path), own, ignore, path)
     every = [view for name, entries in found.items() for view in views_of(name, entries, own)]
     copies = [view for view in every if not _misfits(view.entries, own)]
-    named = _named(every, key, path)
+    named = named_views(every, key, path)
     fitting = [view for view in named if not _misfits(view.entries, own)]
     if not fitting:
         raise ModelError(_mismatch(_nearest(named, own), own, inner, path))
-    view, note = _choose(fitting, own, key, path)
-    unused = _unused(view, copies, found, own, key)
-    unused = _without_normalizer(unused, network, path)
+    view, note = choose_view(fitting, own, key, path)
+    unused = unused_entries(view, copies, found, own, key)
+    unused = without_normalizer(unused, network, path)
     if unused:
         raise ModelError(
             f"Checkpoint {str(path)!r} does not fit the network: {len(unused)} unexpected "
-            f"({_first(list(unused))}). Build the network that they belong to, or leave them out "
-            f"with `weights_ignore`, such as {_pattern(next(iter(unused)))!r}."
+            f"({first_names(list(unused))}). Build the network that they belong to, or leave them "
+            f"out with `weights_ignore`, such as {pattern_beside(next(iter(unused)))!r}."
         )
     _copy(view.entries, own, inner, path)
     return tuple(sentence for sentence in (note, *notes) if sentence)
+
+
+def fits(network: nn.Module, path: str | Path, *, key: str | None = None) -> bool:
+    """Return whether a checkpoint holds all tensors of a network, in their shapes.
+
+    Args:
+        network: The network.
+        path: A file that :func:`load_checkpoint` reads.
+        key: As :func:`load_weights` takes it.
+
+    Raises:
+        ModelError: When the file cannot be read, or holds nothing under the key.
+    """
+    own = _own_tensors(network)
+    found, _ = prepare_entries(_read(path), own, (), path)
+    views = [view for name, entries in found.items() for view in views_of(name, entries, own)]
+    return any(not _misfits(view.entries, own) for view in named_views(views, key, path))
 
 
 def _read(path: str | Path) -> dict[str, Entries]:
@@ -123,160 +145,9 @@ def _read(path: str | Path) -> dict[str, Entries]:
     return found
 
 
-def _prepare(
-    found: Mapping[str, Entries], own: Entries, ignore: Sequence[str], path: str | Path
-) -> tuple[dict[str, Entries], list[str]]:
-    """Return state dictionaries without what is to be ignored, pruned weights masked; and notes."""
-    prepared, masked, left = dict[str, Entries](), list[str](), dict[str, str]()
-    for place, entries in found.items():
-        cleaned, names = merge_pruned(_clean(entries, path), own)
-        masked += names
-        matches = {
-            name: pattern
-            for name in cleaned
-            for pattern in ignore
-            if fnmatchcase(name, pattern) or fnmatchcase(f"{place}.{name}", pattern)
-        }
-        left |= matches
-        prepared[place] = {name: cleaned[name] for name in cleaned if name not in matches}
-    for pattern in ignore:
-        if pattern not in left.values():
-            raise ModelError(
-                f"Checkpoint {str(path)!r} holds no entry {pattern!r} to ignore; it has "
-                f"{_first([name for entries in found.values() for name in entries])}."
-            )
-    file, notes = Path(path).name, list[str]()
-    if masked:
-        notes.append(f"Pruned weights of {file} were multiplied by their masks ({_first(masked)}).")
-    if left:
-        notes.append(f"Entries of {file} were left out, as requested ({_first(list(left))}).")
-    return prepared, notes
-
-
-def _clean(entries: Entries, path: str | Path) -> Entries:
-    """Return entries without the parts that torch.compile adds to names."""
-    cleaned: Entries = {}
-    for name, value in entries.items():
-        short = clean_name(name)
-        if short in cleaned and not torch.equal(cleaned[short], value):
-            raise ModelError(
-                f"Checkpoint {str(path)!r} holds several networks, with and without '_orig_mod.': "
-                "save the one that is meant on its own."
-            )
-        cleaned[short] = value
-    return cleaned
-
-
-def _named(views: list[View], key: str | None, path: str | Path) -> list[View]:
-    """Return the views that a user's key means; all of them for None."""
-    if key is None:
-        return views
-    exact = [view for view in views if view.key == key]
-    named = exact or [view for view in views if view.is_named(key)]
-    if not named:
-        keys = [view.key for view in views if view.key]
-        raise ModelError(
-            f"Checkpoint {str(path)!r} holds nothing under {key!r}, the `weights_key`"
-            + (f": choose among {', '.join(map(repr, keys[:8]))}." if keys else ": leave it out.")
-        )
-    return named
-
-
-def _choose(
-    fitting: list[View], own: Entries, key: str | None, path: str | Path
-) -> tuple[View, str]:
-    """Return the view to take of those that fit, and a note on the choice, if there was one.
-
-    Raises:
-        ModelError: If they hold different values.
-    """
-    first, others = fitting[0], fitting[1:]
-    if any(not is_same(first, other, own) for other in others):
-        places = [repr(view.key) if view.key else "no prefix" for view in fitting]
-        named = next(view.key for view in reversed(fitting) if view.key)
-        raise ModelError(
-            f"Checkpoint {str(path)!r} holds several networks of different values, under "
-            f"{' and '.join(places)}: name the one that is meant as `weights_key`, such as "
-            f"{named!r}."
-        )
-    taken = f"The weights of {Path(path).name} are those under {first.key!r}"
-    if key is not None:
-        return first, f"{taken}, as requested."
-    if others and first.key:
-        equal = " and ".join(repr(view.key) for view in others)
-        return first, f"{taken}; those under {equal} are equal."
-    return first, ""
-
-
 def _nearest(views: list[View], own: Entries) -> View:
     """Return the view with most of the network's names, the first of equal ones."""
     return max(views, key=lambda view: len(view.entries.keys() & own.keys()))
-
-
-def _unused(
-    view: View, copies: list[View], found: Mapping[str, Entries], own: Entries, key: str | None
-) -> Entries:
-    """Return the entries that have no place in the network and may matter to it.
-
-    Args:
-        view: What is taken.
-        copies: All views that fit the network.
-        found: All state dictionaries.
-        own: The network's tensors.
-        key: The user's key; other state dictionaries than the one that it names are left out.
-    """
-    used = {(each.container, each.prefix + name) for each in copies for name in own}
-    alone = key in (view.key, view.container)
-    unused: Entries = {}
-    for place, entries in found.items():
-        inside = place == view.container
-        for name, value in entries.items():
-            full = f"{place}.{name}" if place else name
-            shown = name.removeprefix(view.prefix) if inside else full
-            if (
-                (inside or not alone)
-                and (place, name) not in used
-                and not is_harmless(shown, value)
-            ):
-                unused[shown] = value
-    return unused
-
-
-def _without_normalizer(unused: Entries, network: nn.Module, path: str | Path) -> Entries:
-    """Return unused entries without a normalisation that is in front of the network already.
-
-    Raises:
-        ModelError: If the checkpoint holds another one.
-    """
-    means, stds = normalizer_of(unused)
-    if not means or not stds:
-        return unused
-    if isinstance(network, Normalized):
-        front = ((means, network.mean.cpu()), (stds, network.std.cpu()))
-        if all(_is_close(value, own) for values, own in front for value in values.values()):
-            return {name: unused[name] for name in unused.keys() - means.keys() - stds.keys()}
-    mean, std = (
-        " ".join(f"{number:.6g}" for number in next(iter(each.values())).tolist())
-        for each in (means, stds)
-    )
-    lacking = "another than it has" if isinstance(network, Normalized) else "which it has not"
-    raise ModelError(
-        f"Checkpoint {str(path)!r} holds a normalisation for the network, {lacking} "
-        f"({_first([*means, *stds])}): put it in front with `mean` {mean} and `std` {std}, or "
-        f"leave it out with `weights_ignore`, such as {_pattern(next(iter(means)))!r}."
-    )
-
-
-def _is_close(value: Tensor, own: Tensor) -> bool:
-    if value.numel() not in (1, own.numel()):
-        return False
-    return bool(torch.isclose(value.to(own.dtype), own, rtol=1e-4, atol=1e-5).all())
-
-
-def _pattern(name: str) -> str:
-    """Return a pattern for an entry and what lies beside it."""
-    module, point, _ = name.rpartition(".")
-    return f"{module}.*" if point else name
 
 
 def _copy(entries: Entries, own: Entries, network: nn.Module, path: str | Path) -> None:
@@ -357,15 +228,11 @@ def _mismatch(view: View, own: Entries, network: nn.Module, path: str | Path) ->
 
 
 def _phrase(what: str, names: list[str]) -> list[str]:
-    return [f"{len(names)} {what} ({_first(names)})"] if names else []
+    return [f"{len(names)} {what} ({first_names(names)})"] if names else []
 
 
 def _kind(value: Tensor) -> tuple[bool, bool]:
     return value.is_floating_point(), value.is_complex()
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _hint(entries: Entries, own: Entries, network: nn.Module) -> str:

@@ -7,6 +7,7 @@ from hormesis.errors import SettingError
 from hormesis.settings.choices import STEMS
 from hormesis.settings.option import option
 
+ORDERS = ("alphabetical", "natural")  # of the folders of images
 RANDOM = "random"  # in the place of a checkpoint
 
 
@@ -28,6 +29,16 @@ class ModelAndData:
         download: Download a named data set that is missing.
         samples: Size of a random subset of the samples, stratified by class; by default all.
         bounds: Lowest and highest input value of ``module:factory`` data; by default 0 and 1.
+        resize: Pixels of the shorter side, or height and width, that the images of a folder are
+            resized to.
+        crop: Pixels of a square, or height and width, that are cut out of the centre of the images
+            of a folder, once resized.
+        preprocess: Give the images of a folder the size and the normalisation that the network's
+            published weights expect; by default where the checkpoint has as many outputs as those.
+        class_index: File with the names of the network's outputs, as the folders of images have
+            them: one a line in their order, or JSON.
+        class_order: Order of the folders of images that gives their classes their numbers;
+            ``natural`` takes 2 before 10.
         normalize: Put the normalisation of the data, or ``mean`` and ``std``, in front of the
             network; by default for networks by name, and not for ``module:factory``.
         mean: Subtract these numbers, one a channel, in front of the network. They are in input
@@ -54,6 +65,11 @@ class ModelAndData:
     download: bool = False
     samples: int | None = None
     bounds: tuple[float, float] | None = None
+    resize: tuple[int, ...] | None = None
+    crop: tuple[int, ...] | None = None
+    preprocess: bool | None = None
+    class_index: str | None = field(default=None, metadata=option(metavar="FILE"))
+    class_order: str = field(default=ORDERS[0], metadata=option(choices=ORDERS))
     normalize: bool | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None

@@ -94,6 +94,15 @@ def checkpoint_fault(network: nn.Module, path: Path) -> str:
     return ""
 
 
+def is_training_checkpoint(path: str | Path) -> bool:
+    """Return whether a file is a checkpoint that ``write_checkpoint`` wrote."""
+    try:
+        with safetensors.safe_open(Path(path).expanduser(), framework="pt") as opened:
+            return "fingerprint" in (opened.metadata() or {})
+    except (SafetensorError, *READ_ERRORS):  # of another format
+        return False
+
+
 def _contiguous(network: nn.Module) -> nn.Module:
     """Return a copy on the CPU whose values lie in the order that files have."""
     with torch.no_grad():

@@ -161,7 +161,7 @@ def describe_classes(folder: Path, reading: FolderReading) -> str:
     more = ", ..." if len(classes) > len(first) else ""
     if reading.class_index is not None:
         text = ", ".join(f"{name} is {number}" for name, number in first)
-        return f"Classes are numbered as {reading.class_index.source} says: {text}{more}."
+        return f"Classes are numbered by {reading.class_index.source}: {text}{more}."
     text = ", ".join(name for name, _ in first)
     numbers = all(name.isdecimal() for name in classes)
     other = sorted(classes, key=_natural) != list(classes)

@@ -58,7 +58,7 @@ def published_weights(model: str, file: str | Path = "") -> list[PublishedWeight
 def _of_torchvision(model: str, file: str) -> list[PublishedWeights]:
     try:
         kinds: Any = get_model_weights(model)
-        members = list(kinds)
+        members = [weights for weights in kinds if weights.meta["categories"]]
     except ValueError:  # a network without any
         return []
 

@@ -62,14 +62,12 @@ def test_one_command_measures_a_pretrained_network_on_photos(home, capsys):
     printed = capsys.readouterr()
     assert code == 0
     assert "as SqueezeNet1_1_Weights.IMAGENET1K_V1 expects" in " ".join(printed.out.split())
-    assert (
-        "resized to 256 pixels on the shorter side (bilinear) and cropped to 224x224" in printed.err
-    )
+    assert "256 pixels on the shorter side (bilinear) and cropped to 224x224" in printed.err
     study = hm.load_study(home / "study")
     assert study.notes[0].startswith("Pictures are resized to 256 pixels on the shorter side")
     assert study.notes[1] == (
-        "Classes are numbered by the categories of SqueezeNet1_1_Weights.IMAGENET1K_V1: goldfish is "
-        "1, golden_retriever is 207, tabby is 281."
+        "Classes are numbered by the categories of SqueezeNet1_1_Weights.IMAGENET1K_V1: goldfish "
+        "is 1, golden_retriever is 207, tabby is 281."
     )
     assert study.metadata.question.network.normalization.mean == [0.485, 0.456, 0.406]
     with torch.no_grad():
@@ -116,7 +114,7 @@ def test_a_class_index_takes_the_place_of_the_network_s_own_names(home, tmp_path
 
 def test_a_network_fine_tuned_on_the_folders_keeps_their_order(home):
     settings = {"weights": str(home / "three.pth")}
-    with pytest.raises(DataError, match="images of one size, .* `resize` and `crop`"):
+    with pytest.raises(DataError, match=r"images of one size, .* `resize` and `crop`"):
         resolved(home, **settings)
     found = resolved(home, preprocess=True, **settings)
     assert found.samples.inputs.shape == (6, 3, 224, 224)
@@ -139,7 +137,7 @@ def test_a_training_of_our_own_reads_pictures_as_they_are(home, tmp_path):
 def test_preprocessing_can_be_switched_off(home):
     with pytest.raises(DataError, match="images of one size"):
         resolved(home, preprocess=False)
-    with pytest.raises(ModelError, match="last layer of the file has 1000 outputs, .* 3"):
+    with pytest.raises(ModelError, match=r"last layer of the file has 1000 outputs, .* 3"):
         resolved(home, preprocess=False, resize=(64, 64))
 
 
@@ -148,7 +146,7 @@ def test_a_folder_that_is_no_class_of_the_network_is_named(home, tmp_path):
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (230, 230)).save(tmp_path / "photos" / name / "0.png")
     with pytest.raises(
-        DataError, match="folder 'my_cat' is no class of the network.*`class_index`"
+        DataError, match=r"folder 'my_cat' is no class of the network.*`class_index`"
     ):
         resolve(
             ModelAndData(
@@ -163,8 +161,13 @@ def test_a_folder_that_is_no_class_of_the_network_is_named(home, tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"resize": (8,)}, {"crop": (8,)}, {"class_index": "x"}, {"class_order": "natural"}]
-    + [{"preprocess": True}],
+    [
+        {"resize": (8,)},
+        {"crop": (8,)},
+        {"class_index": "x"},
+        {"class_order": "natural"},
+        {"preprocess": True},
+    ],
 )
 def test_settings_of_pictures_need_a_folder(settings):
     (name,) = settings
@@ -203,7 +206,13 @@ def test_a_key_chooses_weights_on_the_command_line(home, capsys):
     assert study.metadata.question.network.fingerprint == question.network.fingerprint
 
 
-@pytest.mark.parametrize("name", ["weights_key", "weights_ignore"])
-def test_settings_of_a_checkpoint_need_one(name):
-    with pytest.raises(SettingError, match=f"Expected `weights`, a checkpoint, for `{name}`"):
-        ModelAndData(**{name: ("x",)})
+def test_settings_of_a_checkpoint_need_one():
+    with pytest.raises(SettingError, match="Expected `weights`, a checkpoint, for `weights_key`"):
+        ModelAndData(weights_key="ema")
+    with pytest.raises(SettingError, match="a checkpoint, for `weights_ignore`; got none"):
+        ModelAndData(weights="random", weights_ignore=("head.*",))
+
+
+def test_an_order_of_classes_that_is_none_is_refused():
+    with pytest.raises(SettingError, match=r"Unknown class_order 'neutral'\. Did you mean natural"):
+        ModelAndData(class_order="neutral")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torchvision
-from torchvision.models import get_model_weights, list_models
+from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.transforms import CenterCrop, Normalize, Resize
 
 from hormesis.models.published import published_weights
@@ -26,6 +26,17 @@ def test_the_family_s_default_comes_first_unless_the_file_says_otherwise():
         "ResNet50_Weights.IMAGENET1K_V1",
         "ResNet50_Weights.IMAGENET1K_V2",
     ]
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_networks_that_torchvision_normalises_twice_get_the_result_of_both(name):
+    (entry,) = published_weights(name)
+    preset = next(iter(get_model_weights(name))).transforms()
+    options = {"weights": None, "aux_logits": False, "init_weights": False}
+    theirs = get_model(name, transform_input=True, **options)
+    pixels = torch.rand(2, 3, 8, 8)
+    twice = theirs._transform_input(Normalize(preset.mean, preset.std)(pixels))
+    assert torch.allclose(Normalize(entry.mean, entry.std)(pixels), twice, rtol=0, atol=1e-5)
 
 
 def test_networks_of_one_s_own_have_none():

@@ -1,7 +1,7 @@
 """What the published weights of a network by name expect: pictures, normalisation, classes."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from hormesis.models.networks import find_timm
 from hormesis.settings.factory import is_factory
 
 _RGB = 3
+# Their published weights take pixels from -1 to 1; torchvision normalises twice to that end.
+_HALVES = ("googlenet", "inception_v3")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
@@ -65,7 +67,10 @@ def _of_torchvision(model: str, file: str) -> list[PublishedWeights]:
     def rank(weights: Any) -> tuple[bool, bool]:  # noqa: ANN401
         return weights.url.rpartition("/")[2] != file, weights is not kinds.DEFAULT
 
-    return [_torchvision_entry(weights) for weights in sorted(members, key=rank)]
+    entries = [_torchvision_entry(weights) for weights in sorted(members, key=rank)]
+    if model in _HALVES:
+        return [replace(entry, mean=(0.5,) * _RGB, std=(0.5,) * _RGB) for entry in entries]
+    return entries
 
 
 def _torchvision_entry(weights: Any) -> PublishedWeights:  # noqa: ANN401

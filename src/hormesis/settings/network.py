@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from hormesis.errors import SettingError
-from hormesis.settings.choices import STEMS
+from hormesis.settings.choices import STEMS, check_choice
 from hormesis.settings.option import option
 
 ORDERS = ("alphabetical", "natural")  # of the folders of images
@@ -77,6 +77,7 @@ class ModelAndData:
 
     def __post_init__(self) -> None:
         """Check that the fields fit together."""
+        check_choice("class_order", self.class_order, ORDERS)
         mean, std = self.mean or (), self.std or ()
         if len(mean) != len(std):
             counts = f"{len(mean)} and {len(std)}"

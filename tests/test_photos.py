@@ -216,3 +216,34 @@ def test_settings_of_a_checkpoint_need_one():
 def test_an_order_of_classes_that_is_none_is_refused():
     with pytest.raises(SettingError, match=r"Unknown class_order 'neutral'\. Did you mean natural"):
         ModelAndData(class_order="neutral")
+
+
+def test_weights_for_another_size_are_told_by_their_shapes(home):
+    """The same network is published for 224 and for 384 pixels."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        large = torchvision.models.vit_b_16(image_size=384).eval()
+    save_file(dict(large.state_dict()), home / "vit.safetensors")
+    found = resolved(home, model="vit_b_16", weights=str(home / "vit.safetensors"), samples=3)
+    assert found.samples.inputs.shape == (3, 3, 384, 384)
+    assert "as ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1 expects" in found.notes[0]
+
+
+def test_a_network_of_timm_gets_timm_s_preprocessing(home):
+    timm = pytest.importorskip("timm")
+    from timm.data import create_transform, resolve_data_config
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        small = timm.create_model("mobilenetv3_small_050", pretrained=False).eval()
+    torch.save({"state_dict_ema": small.state_dict()}, home / "timm.pth.tar")
+    found = resolved(home, model="timm:mobilenetv3_small_050", weights=str(home / "timm.pth.tar"))
+    config = timm.get_pretrained_cfg("mobilenetv3_small_050").to_dict()
+    transform = create_transform(**resolve_data_config(pretrained_cfg=config))
+    with torch.no_grad():
+        ours = found.network.eval()(found.samples.inputs)
+        theirs = torch.cat(
+            [small(transform(Image.open(path).convert("RGB"))[None]) for path in photos(home)]
+        )
+    assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert sorted(set(found.samples.labels.tolist())) == sorted(FOLDERS.values())

@@ -149,9 +149,9 @@ def _with_normalization(network: nn.Module, source: ModelAndData, samples: Sampl
             f"Expected data whose normalisation is known for `normalize`, got {source.data}: give "
             "its `mean` and `std`, one number a channel."
         )
-    normalize = (
-        normalizes_by_default(source.model) if source.normalize is None else source.normalize
-    )
+    normalize = source.normalize
+    if normalize is None:  # pictures have a normalisation only where the network expects it
+        normalize = normalizes_by_default(source.model) or Path(source.data).expanduser().is_dir()
     return normalized(network, samples.mean, samples.std) if normalize and samples.mean else network
 
 

@@ -95,12 +95,14 @@ def _find_published(
         )
     if not entries or source.weights in (None, RANDOM) or is_training_checkpoint(source.weights):
         return (entries[0] if source.preprocess else None), False
-    for entry in entries:
+    by_crop = {entry.preprocessing.crop: entry for entry in reversed(entries)}
+    different = sorted(by_crop.values(), key=entries.index)  # a network may be built for one size
+    for entry in different:
         if _has_outputs(source, entry, size, len(entry.class_index)):
             return entry, True
     if not source.preprocess:
         return None, False
-    fitting = [entry for entry in entries if _has_outputs(source, entry, size, classes)]
+    fitting = [entry for entry in different if _has_outputs(source, entry, size, classes)]
     return (fitting or entries)[0], False
 
 

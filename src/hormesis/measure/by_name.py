@@ -86,7 +86,9 @@ def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSample
     samples = _load_samples(source, pictures, seed, report)
     shape = samples.inputs.shape[1:]
     bare = build_for(source.model, shape, samples.classes, seed=seed, stem=source.stem)
-    network = _with_normalization(bare, source, samples)
+    # Pictures have a normalisation only where the network's published weights expect it.
+    default = pictures is not None or normalizes_by_default(source.model)
+    network = _with_normalization(bare, source, samples, default=default)
     if source.weights not in (None, RANDOM):
         key, ignore = source.weights_key, source.weights_ignore
         notes += load_weights(network, source.weights, key=key, ignore=ignore)
@@ -135,8 +137,16 @@ def _check_names(source: ModelAndData) -> None:
     load_checkpoint(source.weights)
 
 
-def _with_normalization(network: nn.Module, source: ModelAndData, samples: Samples) -> nn.Module:
+def _with_normalization(
+    network: nn.Module, source: ModelAndData, samples: Samples, *, default: bool
+) -> nn.Module:
     """Return the network with a normalisation in front, if it needs one.
+
+    Args:
+        network: The network.
+        source: The user's choice.
+        samples: The data, whose normalisation may be known.
+        default: Whether it is used where the user has not chosen.
 
     Raises:
         SettingError: If one is requested but unknown.
@@ -149,9 +159,7 @@ def _with_normalization(network: nn.Module, source: ModelAndData, samples: Sampl
             f"Expected data whose normalisation is known for `normalize`, got {source.data}: give "
             "its `mean` and `std`, one number a channel."
         )
-    normalize = source.normalize
-    if normalize is None:  # pictures have a normalisation only where the network expects it
-        normalize = normalizes_by_default(source.model) or Path(source.data).expanduser().is_dir()
+    normalize = default if source.normalize is None else source.normalize
     return normalized(network, samples.mean, samples.std) if normalize and samples.mean else network
 
 

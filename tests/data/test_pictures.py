@@ -201,8 +201,8 @@ def test_a_line_left_empty_is_an_output_without_a_name(tmp_path):
 def test_a_folder_of_no_class_or_of_two_is_refused(make):
     index = ClassIndex((("crane",), ("tench",), ("crane",)), "the list")
     for name, words in {
-        "tensh": "'tensh' is no class of the network Did you mean tench",
-        "Crane": "'Crane' stands for the outputs 0 and 2",
+        "tensh": r"'tensh' is no class\. Did you mean tench\? Rename it",
+        "Crane": r"'Crane' stands for the outputs 0 and 2\. Rename it",
     }.items():
         with pytest.raises(DataError, match=f"By the list, the folder {words}.*`class_index`"):
             index.find([name])

@@ -1,5 +1,7 @@
 """What published weights expect, against torchvision's and timm's own transforms."""
 
+from typing import Any
+
 import pytest
 import torch
 import torchvision
@@ -33,7 +35,7 @@ def test_networks_that_torchvision_normalises_twice_get_the_result_of_both(name)
     (entry,) = published_weights(name)
     preset = next(iter(get_model_weights(name))).transforms()
     options = {"weights": None, "aux_logits": False, "init_weights": False}
-    theirs = get_model(name, transform_input=True, **options)
+    theirs: Any = get_model(name, transform_input=True, **options)
     pixels = torch.rand(2, 3, 8, 8)
     twice = theirs._transform_input(Normalize(preset.mean, preset.std)(pixels))
     assert torch.allclose(Normalize(entry.mean, entry.std)(pixels), twice, rtol=0, atol=1e-5)
@@ -48,11 +50,12 @@ def test_networks_of_one_s_own_have_none():
 )
 def test_timm_s_configuration_is_that_of_its_transform(name):
     timm = pytest.importorskip("timm")
-    from timm.data import create_transform, resolve_data_config
+    from timm.data.config import resolve_data_config
+    from timm.data.transforms_factory import create_transform
 
     (entry,) = published_weights(f"timm:{name}")
     config = timm.get_pretrained_cfg(name)
-    transform = create_transform(**resolve_data_config(pretrained_cfg=config.to_dict()))
+    transform: Any = create_transform(**resolve_data_config(pretrained_cfg=config.to_dict()))
     steps = {type(step): step for step in transform.transforms}
     resize, crop, normalize = steps[Resize], steps[CenterCrop], steps[Normalize]
     size = entry.preprocessing

@@ -49,15 +49,12 @@ class ClassIndex:
         for folder in folders:
             candidates = outputs.get(_plain(folder), [])
             if len(candidates) != 1:
-                why = (
-                    f"stands for the outputs {' and '.join(map(str, candidates))}"
-                    if candidates
-                    else f"is no class of the network{did_you_mean(_plain(folder), outputs)}"
-                )
+                several = " and ".join(map(str, candidates))
+                why = f"stands for the outputs {several}" if several else "is no class"
+                hint = "" if several else did_you_mean(_plain(folder), outputs)
                 raise DataError(
-                    f"By {self.source}, the folder {folder!r} {why}: rename the folder, or list "
-                    "the folders in the order of the network's outputs in a file and name it as "
-                    "`class_index`."
+                    f"By {self.source}, the folder {folder!r} {why}.{hint} Rename it, or name a "
+                    "file with the names of all outputs, in their order, as `class_index`."
                 )
             found[folder] = candidates[0]
         return found

@@ -71,7 +71,8 @@ def _classes(folder: Path, reading: FolderReading) -> ClassIndex | dict[str, int
         return reading.class_index or classes_of(folder)
     except OSError as error:
         raise DataError(
-            f"Expected '{folder}' to hold one folder of images for each class: {error}."
+            f"Expected '{folder}' to hold one folder of images for each class: "
+            f"{str(error).rstrip('.')}."
         ) from error
 
 

@@ -119,7 +119,7 @@ def test_the_form_of_the_command(arguments, words, capsys):
         (small("--kinds conv"), "Unknown kind of parameter 'conv'. Did you mean convolution?"),
         (small("--reference densty"), "Unknown reference 'densty'. Did you mean density?"),
         (small("--base frist"), "Unknown base 'frist'. Did you mean first?"),
-        (small("--metric acuracy"), "Unknown metric 'acuracy'. Did you mean accuracy?"),
+        (small("--metric acuracy"), "Unknown metric 'acuracy'. Did you mean accuracy"),
         (small("--engine plan"), "Unknown engine 'plan'. Did you mean plain?"),
         (small("--device cudaa"), "Unknown device 'cudaa'. Did you mean cuda"),
         (small("--device cuda:99"), "The device 'cuda:99' cannot be used here: |`--device`"),

@@ -3,15 +3,18 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from hormesis.data.datasets import NAMED_DATASETS, load_data
+from hormesis.data.image_folders import load_folder
 from hormesis.data.samples import Samples
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
-from hormesis.engine.progress import Report, show_progress
+from hormesis.engine.progress import SENTENCE, Report, show_progress
 from hormesis.errors import DataError, SettingError
+from hormesis.measure.pictures import Pictures, plan_pictures
 from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_checkpoint, load_weights
 from hormesis.models.devices import find_device
@@ -24,13 +27,11 @@ from hormesis.models.normalization import (
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
 from hormesis.settings.factory import is_factory
-from hormesis.settings.network import ModelAndData
+from hormesis.settings.network import RANDOM, ModelAndData
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.folders import check_free, is_study
 from hormesis.stress.metrics import as_metric
 from hormesis.training.digits import load_or_train_on_digits
-
-RANDOM = "random"
 
 
 def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
@@ -49,6 +50,7 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
         check_free(out, overwrite=execution.overwrite)
     with show_progress(enabled=execution.progress) as report:
         resolved = resolve(source, request.sweep.seed, report)
+    request = replace(request, notes=resolved.notes)
     return analyze_request(resolved.network.to(device), resolved.samples, request)
 
 
@@ -59,10 +61,12 @@ class NetworkAndSamples:
     Args:
         network: On the CPU, with its weights, and its normalisation in front.
         samples: In the order of the data set.
+        notes: What was done with pictures, and chosen in a checkpoint, in sentences.
     """
 
     network: nn.Module
     samples: Samples
+    notes: tuple[str, ...] = ()
 
 
 def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSamples:
@@ -77,24 +81,38 @@ def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSample
         HormesisError: One sentence on what cannot be found or read.
     """
     _check_names(source)
-    samples = load_data(
-        source.data,
-        root=None if source.data_root is None else Path(source.data_root).expanduser(),
-        samples=source.samples,
-        seed=seed,
-        download=source.download,
-        bounds=source.bounds,
-        progress=partial(report, "Reading the data"),
-    )
+    pictures = plan_pictures(source)
+    notes = () if pictures is None else pictures.notes
+    samples = _load_samples(source, pictures, seed, report)
     shape = samples.inputs.shape[1:]
     bare = build_for(source.model, shape, samples.classes, seed=seed, stem=source.stem)
+    # Pictures have a normalisation only where the network's published weights expect it.
+    default = pictures is not None or normalizes_by_default(source.model)
+    network = _with_normalization(bare, source, samples, default=default)
     if source.weights not in (None, RANDOM):
-        load_weights(bare, Path(source.weights).expanduser())
-    network = _with_normalization(bare, source, samples)
+        key, ignore = source.weights_key, source.weights_ignore
+        notes += load_weights(network, source.weights, key=key, ignore=ignore)
     if source.weights is None and not is_factory(source.model):
         show = partial(report, f"Training {source.model} on the digits")
         load_or_train_on_digits(network, source.model, seed=seed, report=show)
-    return NetworkAndSamples(network, samples)
+    for note in notes:
+        report(note, 0, SENTENCE)
+    return NetworkAndSamples(network, samples, notes)
+
+
+def _load_samples(
+    source: ModelAndData, pictures: Pictures | None, seed: int, report: Report
+) -> Samples:
+    settings: dict[str, Any] = {
+        "samples": source.samples,
+        "seed": seed,
+        "bounds": source.bounds,
+        "progress": partial(report, "Reading the data"),
+    }
+    if pictures is not None:
+        return load_folder(pictures.folder, pictures.reading, **settings)
+    root = None if source.data_root is None else Path(source.data_root).expanduser()
+    return load_data(source.data, root=root, download=source.download, **settings)
 
 
 def _check_names(source: ModelAndData) -> None:
@@ -119,8 +137,16 @@ def _check_names(source: ModelAndData) -> None:
     load_checkpoint(source.weights)
 
 
-def _with_normalization(network: nn.Module, source: ModelAndData, samples: Samples) -> nn.Module:
+def _with_normalization(
+    network: nn.Module, source: ModelAndData, samples: Samples, *, default: bool
+) -> nn.Module:
     """Return the network with a normalisation in front, if it needs one.
+
+    Args:
+        network: The network.
+        source: The user's choice.
+        samples: The data, whose normalisation may be known.
+        default: Whether it is used where the user has not chosen.
 
     Raises:
         SettingError: If one is requested but unknown.
@@ -133,9 +159,7 @@ def _with_normalization(network: nn.Module, source: ModelAndData, samples: Sampl
             f"Expected data whose normalisation is known for `normalize`, got {source.data}: give "
             "its `mean` and `std`, one number a channel."
         )
-    normalize = (
-        normalizes_by_default(source.model) if source.normalize is None else source.normalize
-    )
+    normalize = default if source.normalize is None else source.normalize
     return normalized(network, samples.mean, samples.std) if normalize and samples.mean else network
 
 

@@ -29,6 +29,7 @@ class AnalysisRequest:
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values for the manifest.
+        notes: What a reader has to know about network and data, in sentences.
         loss: What the attack raises: a name, a ``Loss``, or a function of outputs and labels; None
             takes the one that goes with the metric.
         output: Which of the network's outputs is measured: its name, its place, a function of all
@@ -54,6 +55,7 @@ class AnalysisRequest:
     confirmation: Confirmation = Confirmation()
     name: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     loss: Any = None
     output: Any = None
     bounds: Any = None

@@ -2,6 +2,11 @@
 
 A loss is one ``Loss`` here; a function of the user's works the same (``as_loss``). Every metric
 names the loss that goes with it.
+
+Example:
+    >>> import hormesis as hm
+    >>> hm.losses.mse.measure(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0]))
+    tensor([0., 4.])
 """
 
 from collections.abc import Callable

@@ -17,6 +17,7 @@ from hormesis.engine.progress import silent
 from hormesis.errors import DataError, ModelError, SettingError
 from hormesis.measure.by_name import resolve
 from hormesis.settings.network import ModelAndData
+from hormesis.settings.request import AnalysisRequest
 
 PRESET = SqueezeNet1_1_Weights.IMAGENET1K_V1
 FOLDERS = {"tabby": 281, "golden_retriever": 207, "goldfish": 1}
@@ -47,7 +48,7 @@ def home(tmp_path_factory):
 
 def resolved(home, **settings) -> Any:
     given = {"model": "squeezenet1_1", "weights": str(home / "net.pth"), **settings}
-    return resolve(ModelAndData(data=str(home / "photos"), **given), 0, silent)
+    return resolve(ModelAndData(data=str(home / "photos"), **given), AnalysisRequest(), silent)
 
 
 def photos(home):
@@ -153,7 +154,7 @@ def test_a_folder_that_is_no_class_of_the_network_is_named(home, tmp_path):
                 weights=str(home / "net.pth"),
                 data=str(tmp_path / "photos"),
             ),
-            0,
+            AnalysisRequest(),
             silent,
         )
 
@@ -173,7 +174,7 @@ def test_settings_of_pictures_need_a_folder(settings):
     with pytest.raises(
         SettingError, match=f"`data` to be a folder of images for `{name}`, got dig"
     ):
-        resolve(ModelAndData(data="digits", **settings), 0, silent)
+        resolve(ModelAndData(data="digits", **settings), AnalysisRequest(), silent)
 
 
 def test_preprocessing_needs_a_network_with_published_weights(home):
@@ -184,7 +185,7 @@ def test_preprocessing_needs_a_network_with_published_weights(home):
             ModelAndData(
                 model="torchvision.models:resnet18", data=str(home / "photos"), preprocess=True
             ),
-            0,
+            AnalysisRequest(),
             silent,
         )
 

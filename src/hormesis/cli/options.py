@@ -156,11 +156,19 @@ class MeasurementOptions:
     """What is measured.
 
     Args:
-        metric: ``accuracy``, ``top5``, ``loss`` or ``module:function``.
+        metric: ``accuracy``, ``top5``, ``loss``, ``mse`` or another name of ``hormesis.metrics``,
+            or ``module:function``.
+        loss: What the attack raises, a name of ``hormesis.losses`` or ``module:function``; by
+            default the one that goes with the metric.
+        output: Name or place of the network's output that is measured; by default its logits.
+        label: Key, column or place of the labels in data that are dictionaries, tables or tuples.
         own_span: Take the network's own range in place of the span.
     """
 
     metric: str = field(default="accuracy", metadata=option(code=True))
+    loss: str | None = field(default=None, metadata=option(code=True))
+    output: str | None = None
+    label: str | None = None
     own_span: bool = False
 
 

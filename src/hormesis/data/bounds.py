@@ -151,6 +151,19 @@ def _joined(parts: list[tuple[Any, Tree]]) -> Bounds:
     return torch.cat(lows), torch.cat(highs)
 
 
+def clamp_to(values: Tensor, bounds: Bounds) -> Tensor:
+    """Return values moved into their bounds.
+
+    Example:
+        >>> clamp_to(torch.tensor([[-1.0, 0.5]]), (0.0, 1.0))
+        tensor([[0.0000, 0.5000]])
+    """
+    low, high = bounds
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        return values.clamp(torch.as_tensor(low).to(values), torch.as_tensor(high).to(values))
+    return values.clamp(low, high)
+
+
 def is_uniform(bounds: Bounds) -> bool:
     """Return whether the same two finite numbers bound every value."""
     return isinstance(bounds[0], float | int) and math.isfinite(bounds[0])

@@ -1,5 +1,6 @@
 """From what a user passes to what engines measure: one network, one set of samples, one request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -85,7 +86,9 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
         name=request.name or network_name(inner),
         origin=plain_values(dict(request.origin)),
     )
-    samples = read_data(data, request, report)
+    show = partial(report, "Reading the data")
+    read = partial(samples_from, label=request.label, progress=show)
+    samples = read_data(data, request, read)
     few = move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(inner))
     adapted = adapt(inner, few, request.output)
     _check(adapted, samples, few, request)
@@ -150,21 +153,24 @@ def _no_metric(outputs: Any, labels: Any) -> Tensor:  # noqa: ANN401
     raise AssertionError("an evaluation is not measured by a metric")
 
 
-def read_data(data: Any, request: AnalysisRequest, report: Report) -> Samples:  # noqa: ANN401
+def read_data(data: object, request: AnalysisRequest, read: Callable[..., Samples]) -> Samples:
     """Return the samples under the bounds of the request.
 
     Pixels are bounded by 0 and 1; so is all else that is attacked, unless the request says more.
     Without an attack, inputs outside have no bounds.
+
+    Args:
+        data: What is read; ``Samples`` have bounds of their own.
+        request: The request.
+        read: ``samples_from`` of the data, which takes ``bounds``.
     """
-    read = partial(samples_from, data, label=request.label)
-    show = partial(report, "Reading the data")
     if isinstance(data, Samples):
-        if request.bounds is None:
-            return data
-        return replace(data, bounds=as_bounds(request.bounds, data.inputs))
+        if request.bounds is not None:
+            data = replace(data, bounds=as_bounds(request.bounds, data.inputs))
+        return read(data)
     if request.bounds is not None or request.attack.name != NoAttack.name:
-        return read(bounds=PIXELS if request.bounds is None else request.bounds, progress=show)
-    unbounded = read(bounds=None, progress=show)
+        return read(data, bounds=PIXELS if request.bounds is None else request.bounds)
+    unbounded = read(data, bounds=None)
     try:
         return replace(unbounded, bounds=PIXELS)
     except DataError:

@@ -6,7 +6,6 @@ from hormesis.analysis.classes import IMPROVING, legend
 from hormesis.analysis.readings import MEANINGS, other_reading
 from hormesis.results.comparison import Comparison
 
-
 POOLED = (
     "Intervals of the mean over runs: between runs, for other trainings on these samples; "
     "sampling, for these very runs on other samples; both, for other trainings on other samples, "

@@ -187,7 +187,8 @@ def test_what_needs_an_attack_is_refused(more: dict[str, Any], named: str) -> No
 def test_the_name_none() -> None:
     assert make_attack("none") == NoAttack()
     assert make_attack("none").epsilon is None
-    for given in ({"epsilon": "8/255"}, {"steps": 3}, {"step_size": 0.1}):
+    settings: list[dict[str, Any]] = [{"epsilon": "8/255"}, {"steps": 3}, {"step_size": 0.1}]
+    for given in settings:
         with pytest.raises(SettingError, match=f"Expected no `{next(iter(given))}` without an"):
             make_attack("none", **given)
     with pytest.raises(SettingError, match="Unknown attack 'none'"):

@@ -85,8 +85,9 @@ def test_clean_scores_are_those_of_a_study_with_an_attack(engine: str, metric: s
     # Real numbers differ in their last digit between batches of different sizes.
     digits: dict[str, Any] = {"check_exact": (engine, metric) != ("auto", "loss")}
     pd.testing.assert_frame_equal(own.scores, clean_rows(other.scores), **digits)
-    for name in ("clean", "random_clean", "zeroed", "alpha"):
-        pd.testing.assert_series_equal(own.responses[name], other.responses[name], **digits)
+    names = ["target", "filter", "step", "clean", "random_clean", "zeroed", "alpha"]
+    one, two = (pd.DataFrame(study.responses, columns=names) for study in (own, other))
+    pd.testing.assert_frame_equal(one, two, **digits)
 
 
 @pytest.mark.parametrize("reference", ["base", "density", "random"])

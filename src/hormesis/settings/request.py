@@ -67,12 +67,12 @@ class AnalysisRequest:
         if self.attack.name != NoAttack.name:
             return
         needing = {
-            "adversary 'adaptive'": self.sweep.adversary == "adaptive",
-            "confirm 'always'": self.confirmation.when == ALWAYS,
-            "cross_check": self.confirmation.cross_check,
+            "`adversary` 'adaptive'": self.sweep.adversary == "adaptive",
+            "`confirm` 'always'": self.confirmation.when == ALWAYS,
+            "`cross_check`": self.confirmation.cross_check,
         }
         for setting, given in needing.items():
             if given:
                 raise SettingError(
-                    f"Expected an attack for `{setting}`, got none: name one, or leave this out."
+                    f"Expected an attack for {setting}, got none: name one, or leave this out."
                 )

@@ -114,7 +114,8 @@ def prepare_evaluation(
         SettingError: If the request has a metric or an attack of its own.
         DataError: If the function gives one sample two numbers.
     """
-    if request.attack.name not in (NoAttack.name, FGSM.name) or request.metric != ACCURACY:
+    metric = getattr(request.metric, "name", request.metric)
+    if request.attack not in (NoAttack(), FGSM()) or metric != ACCURACY:
         raise SettingError(
             "Expected no `metric` and no `attack` beside a `hormesis.Evaluation`, which measures "
             "and stresses the samples itself."
@@ -130,7 +131,7 @@ def prepare_evaluation(
                     f"The evaluation {evaluation.name!r} gives two numbers to one sample: seed "
                     "what is random by the number of the sample."
                 )
-    metric = Metric(
+    own = Metric(
         evaluation.name,
         _no_metric,
         higher_is_better=evaluation.higher_is_better,
@@ -140,8 +141,8 @@ def prepare_evaluation(
     samples = Samples(torch.arange(evaluation.samples), None, None, 0, evaluation.name)
     request = replace(
         request,
-        metric=metric,
-        loss=metric.loss,
+        metric=own,
+        loss=own.loss,
         attack=Evaluated() if evaluation.stressed else NoAttack(),
         name=request.name or network_name(network),
         origin=plain_values(dict(request.origin)),

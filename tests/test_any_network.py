@@ -10,7 +10,7 @@ from torch import nn
 
 import hormesis as hm
 from hormesis.data.bounds import as_bounds
-from hormesis.errors import DataError, SettingError
+from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.adapter import adapt
 from hormesis.stress.attacks import perturb
 
@@ -164,6 +164,23 @@ def test_an_output_is_chosen(output, shape):
 
     both_engines(network, (ROWS, None), attack=None, metric=spread, output=output)
     assert set(seen) == {shape}
+
+
+def test_a_first_output_of_several_is_said():
+    network = seeded_network(Several)
+    options: dict[str, Any] = {"attack": None, "metric": lambda out, _: out.mean(dim=1)}
+    data = (ROWS, None)
+    unsaid = hm.analyze(network, data, sweep=SWEEP, execution=QUIET, **options)
+    assert any("The network returns 2 outputs, of which the first" in one for one in unsaid.notes)
+    chosen = hm.analyze(network, data, sweep=SWEEP, execution=QUIET, output=0, **options)
+    assert not any("outputs" in one for one in chosen.notes)
+    assert chosen.responses["clean"].equals(unsaid.responses["clean"])
+
+
+def test_integers_alone_cannot_be_attacked():
+    network = seeded_network(Tokens)
+    with pytest.raises(AttackError, match="got integers alone: measure without an attack"):
+        hm.analyze(network, ({"ids": IDS, "mask": MASK.long()}, IDS), metric="token_nll")
 
 
 def test_a_metric_takes_all_outputs_as_they_were():

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hormesis.data.trees import Tree, tensors_in
-from hormesis.errors import DataError
+from hormesis.errors import AttackError, DataError
 
 Bounds = tuple[float, float] | tuple[Tensor, Tensor]
 """Lowest and highest value: numbers, or tensors of the shape of one sample of the continuous part,
@@ -40,6 +40,19 @@ def continuous_part(inputs: Tree) -> Float[Tensor, " samples *shape"] | None:
     if not parts:
         return None
     return torch.cat([part.flatten(1) if part.ndim > 1 else part[:, None] for part in parts], 1)
+
+
+def check_continuous(inputs: Tree) -> None:
+    """Refuse inputs of integers alone, which no attack can perturb.
+
+    Raises:
+        AttackError: With the ways round.
+    """
+    if continuous_part(inputs) is None:
+        raise AttackError(
+            "Expected inputs with floating-point values to attack, got integers alone: measure "
+            "without an attack (`attack=None`), or make the embeddings the input."
+        )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hormesis.data.bounds import as_bounds
+from hormesis.data.bounds import as_bounds, check_continuous
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from
 from hormesis.data.trees import move_to, select_rows
@@ -91,7 +91,10 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     samples = read_data(data, request, read)
     few = move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(inner))
     adapted = adapt(inner, few, request.output)
+    if request.attack.name != NoAttack.name:
+        check_continuous(few)
     _check(adapted, samples, few, request)
+    request = replace(request, notes=request.notes + notes_on_output(adapted, few, request.output))
     if request.output == WHOLE:
         request = replace(request, metric=on_whole(adapted, few, metric))
     if metric.compares:
@@ -188,6 +191,30 @@ def _check(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequ
     else:
         check_outputs(network, two)
     check_measurable(network, few, metric.name if metric.rank else "")
+
+
+def notes_on_output(network: nn.Module, few: Any, output: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return a sentence if a network returns several outputs and none of them was chosen.
+
+    Args:
+        network: The network.
+        few: Some of its inputs.
+        output: The choice of the request.
+    """
+    if output is not None:
+        return ()
+    whole = network.run if isinstance(network, AdaptedNetwork) else network
+    with evaluation_mode(network), torch.no_grad():
+        returned = whole(select_rows(few, slice(0, 2)))
+    if not isinstance(returned, tuple | list) or hasattr(returned, "logits"):
+        return ()
+    tensors = [part for part in returned if isinstance(part, Tensor) and part.ndim > 0]
+    if len(tensors) < 2:
+        return ()
+    return (
+        f"The network returns {len(tensors)} outputs, of which the first was measured: choose "
+        "another one with `output`.",
+    )
 
 
 def on_whole(network: nn.Module, few: Any, metric: Metric) -> Metric:  # noqa: ANN401

@@ -14,7 +14,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from hormesis.data.bounds import Bounds, Rebuild, clamp_to, continuous_part, spell_bounds
+from hormesis.data.bounds import (
+    Bounds,
+    Rebuild,
+    check_continuous,
+    clamp_to,
+    continuous_part,
+    spell_bounds,
+)
 from hormesis.data.trees import Tree, count_rows, device_of_rows
 from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
@@ -146,17 +153,13 @@ def _attempt(
     loss: Loss,
 ) -> Attempt:
     """Return the first attempt on a batch; tensors of inference mode are copied, for autograd."""
-    device = device_of_rows(inputs)
-    if isinstance(inputs, Tensor):
-        own, values = inputs, inputs.detach()
-    else:
+    check_continuous(inputs)
+    device, own = device_of_rows(inputs), inputs
+    if not isinstance(inputs, Tensor):
         own = tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, inputs)
-        values = continuous_part(own)
-    if values is None or not values.is_floating_point():
-        raise AttackError(
-            "Expected inputs with floating-point values to attack, got integers alone: measure "
-            "without an attack (`attack=None`), or make the embeddings the input."
-        )
+    values = continuous_part(own)
+    assert values is not None, "continuous values were checked"
+    values = values.detach()
     truth = tree_map(
         lambda leaf: leaf.to(device=device, copy=True) if isinstance(leaf, Tensor) else leaf, labels
     )

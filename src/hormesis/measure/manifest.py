@@ -9,6 +9,7 @@ import numpy as np
 from hormesis.analysis.chance import chance_notes
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
+from hormesis.analysis.scores import Base
 from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.bounds import Bounds, is_uniform
 from hormesis.data.samples import Samples, spelled_bounds
@@ -100,8 +101,8 @@ _FLOORED = (
     "difference scores are undefined. Choose a smaller ε."
 )
 _NEGATIVE = (
-    "The unfiltered network's mean {name} is negative. Divided by it, a worse performance looks "
-    "better: measure one that is not negative, or read the classes the other way round."
+    "The mean {name} is negative in some places and positive in others. Divided by it, a worse "
+    "performance may look better: measure one that keeps its sign."
 )
 _MASKED = (
     "The attack is masked: of the samples that the unfiltered network gets right, "
@@ -139,7 +140,7 @@ def notes(
         _NO_CLEAN: stressed and clean == 0,
         _NO_CLEAN_SCORE: not stressed and clean == 0,
         _FLOORED: adversarial == 0,
-        _NEGATIVE: clean < 0 or adversarial < 0,
+        _NEGATIVE: _changes_sign(means, request.metric),
         _MASKED: masked,
         _IDLE: not masked and adversarial == clean != 0,
     }
@@ -150,6 +151,23 @@ def notes(
         "idle": idle,
     }
     return [text.format(**values) for text, holds in holding.items() if holds]
+
+
+def _changes_sign(means: Means, metric: Metric) -> bool:
+    """Return whether quotients of means may say that a worse performance is a better one.
+
+    That is so if the two of the unfiltered network differ in sign, or if it is divided by those of
+    filtered networks, see ``Base.larger_is_better``, and they differ from it.
+    """
+    bases = [float(means.of(f"base_{name}")) for name in ("clean", "adversarial")]
+    if min(bases) < 0 < max(bases):
+        return True
+    if Base(*bases, higher_is_better=metric.higher_is_better).larger_is_better:
+        return False
+    return any(
+        bool((means.of(name) * own < 0).any())
+        for name, own in zip(("clean", "adversarial"), bases, strict=True)
+    )
 
 
 def _magnitude(epsilon: float, bounds: Bounds) -> str:

@@ -115,8 +115,8 @@ def gradient(
     """Return the derivatives of the scores by the mean outcomes.
 
     For a relative performance ``p/d`` they are ``w/d`` by the response and ``−w·p/d²`` by the base,
-    with ``w`` Simpson's weights; for ``d/p``, if ``Base.larger_is_better`` is not so, ``−w·d/p²`` and ``w/p``; for
-    ``(p − c)/(d − c)``, ``w/(d − c)`` and ``−w·(p − c)/(d − c)²``.
+    with ``w`` Simpson's weights; for ``d/p``, where larger is worse, ``−w·d/p²`` and
+    ``w/p``; for ``(p − c)/(d − c)``, ``w/(d − c)`` and ``−w·(p − c)/(d − c)²``.
 
     Args:
         sweeps: Responses, with the column ``outcome``, and ``control`` for the random reference.

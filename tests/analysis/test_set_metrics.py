@@ -1,4 +1,4 @@
-"""Scores of a whole set against scikit-learn and torchmetrics, and linearised values against loops."""
+"""Scores of a whole set against other libraries, and linearised values against plain loops."""
 
 import math
 
@@ -106,7 +106,7 @@ def test_linearised_values_are_those_of_a_plain_loop(name: str, seed: int, sampl
 def test_a_class_vanishes_with_its_only_sample():
     labels, predicted = np.array([0, 0, 0, 1]), np.array([0.0, 0.0, 1.0, 1.0])
     values = linearised(MacroF1(labels), predicted)
-    # All: (4/5 + 2/3)/2. Without a right 0: (2/3 + 2/3)/2; without the wrong one: 1; without 1: 4/5.
+    # Without a right 0: (2/3 + 2/3)/2; without the wrong one: 1; without the only 1: 4/5.
     left = np.array([2 / 3, 2 / 3, 1.0, 4 / 5])
     expected = (4 / 5 + 2 / 3) / 2 + 3 * (left.mean() - left)
     np.testing.assert_allclose(values, expected, rtol=1e-12)
@@ -211,7 +211,7 @@ def test_an_aggregate_that_fails_is_named():
 
 def test_what_is_no_function_is_refused():
     with pytest.raises(SettingError, match="Expected `aggregate` to be a function of the numbers"):
-        register_aggregate("mine", 3)  # pyright: ignore[reportArgumentType]
+        register_aggregate("mine", 3)
 
 
 def test_a_study_without_labels_is_refused():

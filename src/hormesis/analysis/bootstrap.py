@@ -55,9 +55,8 @@ def bootstrap_errors(
     for part in _parts(sweeps):
         rows = score_layout(part)
         drawn = np.empty((replicates, len(rows.names), len(SCORES)))
-        for index, (resampled, resampled_base) in enumerate(
-            _resampled(part, base, resample, counts)
-        ):
+        resamples = _resampled(part, base, resample, counts)
+        for index, (resampled, resampled_base) in enumerate(resamples):
             drawn[index] = rows.mean @ sweep_scores(resampled, resampled_base, scoring).T
         flat = drawn.reshape(replicates, -1)
         flat[:, np.isnan(flat).mean(axis=0) > _MOST_UNDEFINED] = np.nan

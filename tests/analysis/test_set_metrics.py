@@ -164,6 +164,17 @@ def test_scores_of_resampled_samples_are_those_of_the_samples_repeated(name: str
         np.testing.assert_allclose(found[1, 1, replicate], other, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", OWN_AGGREGATES)
+def test_the_bootstrap_agrees_on_300_samples(name: str):
+    numbers, labels = drawn(name, 8, 300)
+    metric = set_metric_of(name, labels)
+    counts = np.random.default_rng(0).multinomial(300, np.full(300, 1 / 300), size=2000)
+    outcomes = StoredOutcomes(numbers, numbers, numbers[None], numbers[None], np.array([True]))
+    scores = resampled_set_scores(outcomes, metric, np.array([0]), counts)[0, 0]
+    jackknife = linearised(metric, numbers).std(ddof=1) / np.sqrt(300)
+    assert jackknife == pytest.approx(scores.std(), rel=0.2)
+
+
 def accuracy_of_all(numbers: np.ndarray, labels: np.ndarray) -> float:
     return float((numbers == labels).mean())
 

@@ -157,18 +157,19 @@ def set_metric(
         ...     return outputs.argmax(dim=1).float()
         >>> set_metric("balanced", predicted_class, aggregate=balanced_accuracy).aggregate
         'balanced'
+        >>> del NAMED_METRICS["balanced"], METRICS["balanced"]
     """
-    new = Metric(
-        name,
-        statistic,
-        higher_is_better=higher_is_better,
-        chance=chance,
-        decides=decides,
-        aggregate=name,
-    )
-    register_metric(new)
     register_aggregate(name, aggregate)
-    return new
+    return register_metric(
+        Metric(
+            name,
+            statistic,
+            higher_is_better=higher_is_better,
+            chance=chance,
+            decides=decides,
+            aggregate=name,
+        )
+    )
 
 
 def metric_named(name: str) -> Metric:

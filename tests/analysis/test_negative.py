@@ -39,7 +39,7 @@ def study(metric: str, samples: int = 90, **more: Any) -> hm.Study:
 def check_equal(negative: hm.Study, positive: hm.Study, scoring: hm.Scoring) -> None:
     """Scores, intervals and classes are the same to the last bit."""
     own, other = (one.scores_with(scoring) for one in (negative, positive))
-    assert own["value"].notna().all()
+    assert own["value"].notna().to_numpy().all()
     pd.testing.assert_frame_equal(own, other, check_exact=True)
 
 

@@ -33,11 +33,12 @@ def classifier(classes: int, samples: int = SAMPLES) -> tuple[nn.Module, Any]:
     """A network, and labels that are its own but for every ninth."""
     with torch.random.fork_rng():
         torch.manual_seed(classes)
-        network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, classes))
+        last = nn.Linear(8, classes)
+        network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), last)
         with torch.no_grad():
             inputs = torch.rand(SAMPLES, 4)
-            network[2].weight.mul_(8.0)
-            network[2].bias.sub_(network(inputs).mean(dim=0))  # no class is rare
+            last.weight.mul_(8.0)
+            last.bias.sub_(network(inputs).mean(dim=0))  # no class is rare
             labels = network(inputs).argmax(dim=1)
         labels[::9] = torch.arange(len(labels[::9])) % classes
     return network, (inputs[:samples], labels[:samples])
@@ -67,7 +68,7 @@ def raw(made: hm.Study) -> StoredOutcomes:
 
 def plain_f1(numbers: np.ndarray, labels: np.ndarray) -> float:
     kinds = np.unique(labels)
-    return float(f1_score(labels, numbers, labels=kinds, average="macro", zero_division=0))
+    return float(f1_score(labels, numbers, labels=kinds, average="macro"))
 
 
 def plain_auroc(numbers: np.ndarray, labels: np.ndarray) -> float:
@@ -128,7 +129,7 @@ def test_the_bootstrap_of_the_set_agrees_with_the_jackknife(metric: str, referen
     assert delta["value"].equals(bootstrap["value"])
     combined = delta["filter"] == "combined"
     widths = (bootstrap["high"] - bootstrap["low"]) / (delta["high"] - delta["low"])
-    assert widths[combined].between(0.8, 1.2).all(), widths[combined]
+    np.testing.assert_allclose(widths[combined].to_numpy(), 1.0, atol=0.2)
 
 
 def test_the_error_of_the_base_is_that_of_the_jackknife():
@@ -179,7 +180,7 @@ def test_an_unfinished_study_is_estimated_from_its_samples_so_far(tmp_path: Path
     labels = partial.samples["label"].to_numpy()[rest]
     expected = plain_f1(raw(partial).base_clean, labels)
     assert partial.base.clean == pytest.approx(expected, abs=1e-6)
-    assert partial.scores["low"].notna().all()
+    assert partial.scores["low"].notna().to_numpy().all()
     again = study("macro_f1", out=folder)
     pd.testing.assert_frame_equal(again.scores, made.scores)
 
@@ -188,7 +189,7 @@ def test_claims_are_tested_on_the_set():
     confirmation = hm.Confirmation(when="always", samples=200, draws=2, steps=3, restarts=1)
     made = study("calibration_error", confirmation=confirmation)
     assert made.confirmation is not None, "no claim was made: choose another network"
-    assert made.confirmation["value"].notna().all()
+    assert made.confirmation["value"].notna().to_numpy().all()
     assert made.confirmation["base"].between(0, 1).all()
 
 
@@ -197,7 +198,7 @@ def test_two_studies_are_compared():
     comparison = hm.compare([first, second], over="seeds", allow=("different:epsilon",))
     clean = comparison.changes.loc[comparison.changes["score"] == "clean"]
     assert len(clean) > 0
-    assert (clean["change"] == 0).all()
+    assert (clean["difference"] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -285,7 +286,7 @@ def test_a_metric_of_the_users_is_measured_and_read_back(
     bootstrap = made.scores_with(hm.Scoring(interval="bootstrap"))
     combined = (delta["filter"] == "combined") & (delta["score"] != "difference")
     widths = (bootstrap["high"] - bootstrap["low"]) / (delta["high"] - delta["low"])
-    assert widths[combined].between(0.75, 1.25).all(), widths[combined]
+    np.testing.assert_allclose(widths[combined].to_numpy(), 1.0, atol=0.25)
     pd.testing.assert_frame_equal(hm.load_study(folder).scores, delta)
     AGGREGATES.clear()
     with pytest.raises(StudyError, match=r"register it with `hormesis.metrics.set_metric"):

@@ -60,7 +60,7 @@ def test_minus_an_error_has_the_scores_of_the_error(tmp_path: Path, negative: st
     for scoring in SCORINGS:
         check_equal(made, error, scoring)
         check_equal(read, error, scoring)
-    assert not any("negative in some places" in note for note in made.notes)
+    assert not any("sign" in note or "Divided" in note for note in made.notes)
 
 
 def test_a_worse_error_is_fragile():
@@ -109,7 +109,18 @@ def test_a_performance_that_changes_its_sign_is_noted():
         network, (inputs, labels), metric=shifted, loss="mse", attack=hm.FGSM(0.1), execution=RUN
     )
     assert made.base.clean > 0 > made.base.adversarial
-    assert any("negative in some places and positive in others" in note for note in made.notes)
+    assert any("Divided by it, a worse performance looks better" in note for note in made.notes)
+
+
+def test_a_filtered_network_of_another_sign_is_noted():
+    network, (inputs, labels) = regression(40)
+
+    def below(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return ((outputs - targets) ** 2).mean(dim=1) - 0.1  # positive once much is removed
+
+    made = hm.analyze(network, (inputs, labels), metric=below, attack=None, execution=RUN)
+    assert made.base.clean < 0 < made.responses["clean"].max()
+    assert any("has another sign than that of the unfiltered one" in note for note in made.notes)
 
 
 @pytest.mark.parametrize(

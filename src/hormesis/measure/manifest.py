@@ -101,8 +101,12 @@ _FLOORED = (
     "difference scores are undefined. Choose a smaller ε."
 )
 _NEGATIVE = (
-    "The mean {name} is negative in some places and positive in others. Divided by it, a worse "
-    "performance may look better: measure one that keeps its sign."
+    "The unfiltered network's mean {name} is negative. Divided by it, a worse performance looks "
+    "better: measure one that is not negative, or read the classes the other way round."
+)
+_CHANGES_SIGN = (
+    "The mean {name} of some filtered networks has another sign than that of the unfiltered one, "
+    "by which a better performance may look worse: measure one that keeps its sign."
 )
 _MASKED = (
     "The attack is masked: of the samples that the unfiltered network gets right, "
@@ -140,7 +144,8 @@ def notes(
         _NO_CLEAN: stressed and clean == 0,
         _NO_CLEAN_SCORE: not stressed and clean == 0,
         _FLOORED: adversarial == 0,
-        _NEGATIVE: _changes_sign(means, request.metric),
+        _NEGATIVE: min(clean, adversarial) < 0 < max(clean, adversarial),
+        _CHANGES_SIGN: _changes_sign(means, request.metric),
         _MASKED: masked,
         _IDLE: not masked and adversarial == clean != 0,
     }
@@ -154,20 +159,14 @@ def notes(
 
 
 def _changes_sign(means: Means, metric: Metric) -> bool:
-    """Return whether quotients of means may say that a worse performance is a better one.
+    """Return whether a performance is divided by those of filtered networks of another sign.
 
-    That is so if the two of the unfiltered network differ in sign, or if it is divided by those of
-    filtered networks, see ``Base.larger_is_better``, and they differ from it.
+    See ``Base.larger_is_better``.
     """
-    bases = [float(means.of(f"base_{name}")) for name in ("clean", "adversarial")]
-    if min(bases) < 0 < max(bases):
-        return True
-    if Base(*bases, higher_is_better=metric.higher_is_better).larger_is_better:
+    bases = {name: float(means.of(f"base_{name}")) for name in ("clean", "adversarial")}
+    if Base(**bases, higher_is_better=metric.higher_is_better).larger_is_better:
         return False
-    return any(
-        bool((means.of(name) * own < 0).any())
-        for name, own in zip(("clean", "adversarial"), bases, strict=True)
-    )
+    return any(bool((means.of(name) * own < 0).any()) for name, own in bases.items())
 
 
 def _magnitude(epsilon: float, bounds: Bounds) -> str:

@@ -264,4 +264,6 @@ def set_metric_of(name: str, labels: Labels) -> SetMetric:
 def _one_hot(index: Int[np.ndarray, " samples"], size: int) -> csr_array:
     """Return a matrix that adds up what samples of the same index have."""
     samples = len(index)
-    return csr_array((np.ones(samples), (index, np.arange(samples))), shape=(size, samples))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=size))])
+    order = np.argsort(index, kind="stable")
+    return csr_array((np.ones(samples), order, starts), shape=(size, samples))

@@ -58,6 +58,7 @@ FREE_OF_TORCH = [
     ),
     "__main__",
     "stress.filters",
+    "stress.aggregates",
     "stress.guessing",
     "engine.progress",
     "training.config",

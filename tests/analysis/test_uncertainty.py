@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -148,12 +149,13 @@ def test_the_bootstrap_agrees(scoring: Scoring):
 
 def test_the_bootstrap_agrees_on_the_random_reference_and_shared_removals():
     cells, outcomes = with_control(samples=1200)
-    from hormesis.analysis.bootstrap import bootstrap_errors
+    from hormesis.analysis.bootstrap import bootstrap_errors, resampled_means
 
     scoring = Scoring(reference="random")
     _, base, responses = scored(cells, outcomes, scoring)
     _, sums = influence(responses, base, scoring, [outcomes])
-    again = bootstrap_errors(as_sweeps(responses), base, scoring, lambda: [outcomes], sums)
+    resample = partial(resampled_means, lambda: [outcomes])
+    again = bootstrap_errors(as_sweeps(responses), base, scoring, resample, sums)
     assert again.above == pytest.approx(sums.standard_errors().above, rel=0.15)
     assert again.below == pytest.approx(sums.standard_errors().below, rel=0.15)
 

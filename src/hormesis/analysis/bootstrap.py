@@ -1,7 +1,7 @@
 """Standard errors of scores by the bootstrap over samples."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,13 +17,19 @@ from hormesis.settings.scoring import Scoring
 _SEED = 0
 _MOST_CELLS = 10_000  # resampled at a time, so that memory stays in bounds
 _MOST_UNDEFINED = 0.01  # of the replicates; more, and there is no interval
+Resample = Callable[
+    [Int[np.ndarray, " removals"], Int[np.ndarray, "replicates samples"]],
+    Float[np.ndarray, "two outcomes replicates"],
+]
+"""From some rows of the outcomes, and how often each sample was drawn, to their performance on each
+bootstrap sample, that of the unfiltered network last: clean, adversarial."""
 
 
 def bootstrap_errors(
     sweeps: Sweeps,
     base: Base,
     scoring: Scoring,
-    blocks: Blocks,
+    resample: Resample,
     moments: InfluenceMoments,
     *,
     replicates: int = 1000,
@@ -37,7 +43,7 @@ def bootstrap_errors(
         sweeps: Responses.
         base: Performance of the unfiltered network.
         scoring: How responses become scores.
-        blocks: Yields the outcomes, block by block.
+        resample: Such as ``resampled_means`` of the outcomes.
         moments: Of influence values, for the term of unseen samples.
         replicates: Number of bootstrap samples.
     """
@@ -49,7 +55,8 @@ def bootstrap_errors(
     for part in _parts(sweeps):
         rows = score_layout(part)
         drawn = np.empty((replicates, len(rows.names), len(SCORES)))
-        for index, (resampled, resampled_base) in enumerate(_resampled(part, base, blocks, counts)):
+        resamples = _resampled(part, base, resample, counts)
+        for index, (resampled, resampled_base) in enumerate(resamples):
             drawn[index] = rows.mean @ sweep_scores(resampled, resampled_base, scoring).T
         flat = drawn.reshape(replicates, -1)
         flat[:, np.isnan(flat).mean(axis=0) > _MOST_UNDEFINED] = np.nan
@@ -81,17 +88,18 @@ def _parts(sweeps: Sweeps) -> Iterator[Sweeps]:
             first = end
 
 
-def _resampled(
-    sweeps: Sweeps, base: Base, blocks: Blocks, counts: Int[np.ndarray, "replicates samples"]
-) -> Iterator[tuple[Sweeps, Base]]:
-    """Yield the responses and the base of each bootstrap sample."""
-    draws = control_columns(sweeps.columns)
-    cells = ["outcome", *draws]
-    used, rows = np.unique(
-        np.stack([sweeps.columns[name].astype(np.int64) for name in cells]), return_inverse=True
-    )
-    rows = rows.reshape(len(cells), *sweeps.columns["outcome"].shape)
-    own = used[used >= 0]
+def resampled_means(
+    blocks: Blocks,
+    own: Int[np.ndarray, " removals"],
+    counts: Int[np.ndarray, "replicates samples"],
+) -> Float[np.ndarray, "two outcomes replicates"]:
+    """Return mean outcomes over bootstrap samples, see ``Resample``.
+
+    Args:
+        blocks: Yields the outcomes, block by block.
+        own: Rows of the outcomes.
+        counts: How often each sample was drawn.
+    """
     means = np.zeros((2, len(own) + 1, len(counts)))
     first = 0
     weights = counts.astype(np.float32) / counts.shape[1]
@@ -104,6 +112,21 @@ def _resampled(
         ):
             means[side] += np.vstack([values[own], unfiltered[None]]) @ of_block
         first = end
+    return means
+
+
+def _resampled(
+    sweeps: Sweeps, base: Base, resample: Resample, counts: Int[np.ndarray, "replicates samples"]
+) -> Iterator[tuple[Sweeps, Base]]:
+    """Yield the responses and the base of each bootstrap sample."""
+    draws = control_columns(sweeps.columns)
+    cells = ["outcome", *draws]
+    used, rows = np.unique(
+        np.stack([sweeps.columns[name].astype(np.int64) for name in cells]), return_inverse=True
+    )
+    rows = rows.reshape(len(cells), *sweeps.columns["outcome"].shape)
+    own = used[used >= 0]
+    means = resample(own, counts)
     if used[0] < 0:  # the unfiltered comes first among the used, and last among the means
         rows = np.where(rows == 0, len(own), rows - 1)
     for clean, adversarial in zip(means[0].T, means[1].T, strict=True):

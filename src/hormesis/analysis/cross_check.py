@@ -59,9 +59,8 @@ def find_working_cells(responses: pd.DataFrame, base: Base) -> Bool[np.ndarray, 
         [True, True, False]
     """
     clean = responses["clean"].to_numpy(dtype=float)
-    if not base.higher_is_better:
-        return clean <= 2 * base.clean
-    return clean >= (base.clean + (base.chance or 0.0)) / 2
+    least = (base.clean + (base.chance or 0.0)) / 2 if base.larger_is_better else 2 * base.clean
+    return clean >= least if base.higher_is_better else clean <= least
 
 
 def compare_attacks(

@@ -115,8 +115,8 @@ def gradient(
     """Return the derivatives of the scores by the mean outcomes.
 
     For a relative performance ``p/d`` they are ``w/d`` by the response and ``−w·p/d²`` by the base,
-    with ``w`` Simpson's weights; for ``d/p``, if lower is better, ``−w·d/p²`` and ``w/p``; for
-    ``(p − c)/(d − c)``, ``w/(d − c)`` and ``−w·(p − c)/(d − c)²``.
+    with ``w`` Simpson's weights; for ``d/p``, where larger is worse, ``−w·d/p²`` and
+    ``w/p``; for ``(p − c)/(d − c)``, ``w/(d − c)`` and ``−w·(p − c)/(d − c)²``.
 
     Args:
         sweeps: Responses, with the column ``outcome``, and ``control`` for the random reference.
@@ -175,7 +175,7 @@ class _Derivatives:
 
     def relative_slopes(self) -> tuple[float, float]:
         """Return the derivative of both divisors by an outcome, relative to the divisor."""
-        if not self.base.higher_is_better and not self.scoring.chance_corrected:
+        if not self.base.larger_is_better and not self.scoring.chance_corrected:
             return 0.0, 0.0  # the divisor is the response
         level = known_chance(self.base) if self.scoring.chance_corrected else 0.0
         lengths = (self.base.clean - level, self.base.adversarial - level)
@@ -218,7 +218,7 @@ class _Derivatives:
                     -(weights * (curve - level)).sum(axis=1, keepdims=True)
                     / (divisors - level) ** 2
                 )
-            elif self.base.higher_is_better:
+            elif self.base.larger_is_better:
                 slopes = weights / divisors
                 of_base = -(weights * curve).sum(axis=1, keepdims=True) / divisors**2
             else:

@@ -29,14 +29,16 @@ class Means:
         (array([1.]), array(0.), 2)
     """
 
-    def __init__(self, *, stressed: bool = True) -> None:
+    def __init__(self, *, stressed: bool = True, binary: bool | None = None) -> None:
         """Start without samples.
 
         Args:
             stressed: Whether there are outcomes on perturbed inputs; if not, their means are NaN.
+            binary: Whether an outcome of 1 says that a sample is right; by default so if all are 0
+                or 1.
         """
         self.samples = 0
-        self._stressed = stressed
+        self._stressed, self._binary = stressed, binary
         self.changed: Bool[np.ndarray, " removals"] = np.zeros(0, dtype=bool)
         self._sums: dict[str, np.ndarray] = {}
         self._squares: dict[str, np.float64] = {}
@@ -61,7 +63,9 @@ class Means:
 
         For a metric that is not binary, all samples count.
         """
-        binary = np.isin(outcomes.base_clean, (0, 1)).all()
+        binary = self._binary
+        if binary is None:
+            binary = np.isin(outcomes.base_clean, (0, 1)).all()
         for name, clean in (("base_idle", outcomes.base_clean), ("idle", outcomes.clean)):
             idle, before = getattr(outcomes, name), self._idle.get(name)
             if idle is None or not self._stressed or (self.samples and before is None):

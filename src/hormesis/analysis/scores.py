@@ -1,5 +1,6 @@
 """Filtering scores and classes, from responses (METHOD, section 4)."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -41,6 +42,22 @@ class Base:
     chance: float | None = None
     tied: float = field(default=0.0, repr=False)
 
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether a performance of larger absolute value is better.
+
+        That is ``higher_is_better``, or its opposite for a negative performance, such as minus an
+        error. A response is then divided by its base, otherwise the base by the response, so that
+        minus an error has the scores of the error.
+
+        Example:
+            >>> Base(-0.1, -0.4).larger_is_better, Base(0.1, 0.4).larger_is_better
+            (False, True)
+        """
+        known = [part for part in (self.clean, self.adversarial) if not math.isnan(part)]
+        negative = min(known, default=0.0) < 0 and max(known, default=0.0) <= 0
+        return self.higher_is_better is not negative
+
 
 def score_names(*, stressed: bool) -> tuple[str, ...]:
     """Return the scores that a study has: all of ``SCORES`` or, without an attack, the clean one.
@@ -70,15 +87,15 @@ def measured_scores(table: pd.DataFrame, *, stressed: bool) -> pd.DataFrame:
 
 
 def relative_response(
-    performance: Curve, base: float | Divisor, *, higher_is_better: bool = True
+    performance: Curve, base: float | Divisor, *, larger_is_better: bool = True
 ) -> Curve:
     """Return a response relative to its base: 1 if nothing changes, less if performance suffers.
 
     Args:
         performance: Mean performance at each threshold.
         base: Performance to compare with: a number, or one per sweep.
-        higher_is_better: If False, as for a loss, the quotient is inverted, so that a rising loss
-            lowers the relative performance as a falling accuracy does.
+        larger_is_better: If False, as for a loss, the quotient is inverted, so that a rising loss
+            lowers the relative performance as a falling accuracy does; see ``Base``.
 
     Returns:
         ``performance / base``, or its inverse; NaN where the quotient does not exist, and
@@ -87,11 +104,11 @@ def relative_response(
     Example:
         >>> relative_response(np.array([0.8, 0.4]), 0.8)
         array([1. , 0.5])
-        >>> relative_response(np.array([0.5, 2.0]), 0.5, higher_is_better=False)
+        >>> relative_response(np.array([0.5, 2.0]), 0.5, larger_is_better=False)
         array([1.  , 0.25])
     """
     base_curve = np.full_like(performance, base)
-    above, below = (performance, base_curve) if higher_is_better else (base_curve, performance)
+    above, below = (performance, base_curve) if larger_is_better else (base_curve, performance)
     defined = (below != 0) & (base_curve != 0)
     return np.divide(above, below, out=np.full_like(performance, np.nan), where=defined)
 
@@ -119,7 +136,7 @@ def quotient(performance: Curve, by: Divisor, base: Base, scoring: Scoring) -> C
         array([[1. , 0.5, 0. ]])
     """
     if not scoring.chance_corrected:
-        return relative_response(performance, by, higher_is_better=base.higher_is_better)
+        return relative_response(performance, by, larger_is_better=base.larger_is_better)
     chance = known_chance(base)
     learnt = by > chance if base.higher_is_better else by < chance
     return corrected(performance, np.where(learnt, by, chance), chance)

@@ -153,7 +153,7 @@ def _close_at_a_position(
     """Return where a sign, or the largest of several classes, hangs on rounding at any position."""
     if metric.decides == ARGMAX and logits.ndim > 1 and logits.shape[metric.class_axis] > 1:
         best = logits.movedim(metric.class_axis, -1).topk(2, dim=-1).values
-        gaps = (best[..., 0] - best[..., 1]).flatten(1)
+        gaps = (best[..., :1] - best[..., 1:]).flatten(1)
     else:
         gaps = logits.abs().flatten(1)
     return (gaps <= margin).any(dim=1)

@@ -205,7 +205,7 @@ class _Trial:
             for block in read():
                 yield _over_draws(block, draws)
 
-        means = Means()
+        means = Means(binary=False if self.study.metadata.metric.aggregate else None)
         for block in blocks():
             means.add(block)
         base = replace(

@@ -9,6 +9,7 @@ import numpy as np
 from hormesis.analysis.chance import chance_notes
 from hormesis.analysis.masking import COLUMNS, is_masked
 from hormesis.analysis.responses import Means
+from hormesis.analysis.scores import Base
 from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.bounds import Bounds, is_uniform
 from hormesis.data.samples import Samples, spelled_bounds
@@ -103,6 +104,10 @@ _NEGATIVE = (
     "The unfiltered network's mean {name} is negative. Divided by it, a worse performance looks "
     "better: measure one that is not negative, or read the classes the other way round."
 )
+_CHANGES_SIGN = (
+    "The mean {name} of some filtered networks has another sign than that of the unfiltered one, "
+    "by which a better performance may look worse: measure one that keeps its sign."
+)
 _MASKED = (
     "The attack is masked: of the samples that the unfiltered network gets right, "
     "{idle[zero_gradient]:.1%} have a gradient of zero and {idle[unmoved]:.1%} were left as they "
@@ -139,7 +144,8 @@ def notes(
         _NO_CLEAN: stressed and clean == 0,
         _NO_CLEAN_SCORE: not stressed and clean == 0,
         _FLOORED: adversarial == 0,
-        _NEGATIVE: clean < 0 or adversarial < 0,
+        _NEGATIVE: min(clean, adversarial) < 0 < max(clean, adversarial),
+        _CHANGES_SIGN: _changes_sign(means, request.metric),
         _MASKED: masked,
         _IDLE: not masked and adversarial == clean != 0,
     }
@@ -150,6 +156,17 @@ def notes(
         "idle": idle,
     }
     return [text.format(**values) for text, holds in holding.items() if holds]
+
+
+def _changes_sign(means: Means, metric: Metric) -> bool:
+    """Return whether a performance is divided by those of filtered networks of another sign.
+
+    See ``Base.larger_is_better``.
+    """
+    bases = {name: float(means.of(f"base_{name}")) for name in ("clean", "adversarial")}
+    if Base(**bases, higher_is_better=metric.higher_is_better).larger_is_better:
+        return False
+    return any(bool((means.of(name) * own < 0).any()) for name, own in bases.items())
 
 
 def _magnitude(epsilon: float, bounds: Bounds) -> str:

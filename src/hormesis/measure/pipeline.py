@@ -11,6 +11,9 @@ from typing import Any
 from torch import nn
 
 from hormesis.analysis.chance import chose
+from hormesis.analysis.linearised import linearised_outcomes, measured_labels, set_means
+from hormesis.analysis.responses import Means
+from hormesis.analysis.set_metrics import set_metric_of
 from hormesis.analysis.stopping import Stopping, looks
 from hormesis.data.samples import Samples
 from hormesis.data.trees import shape_of_rows
@@ -46,14 +49,14 @@ from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage.files import CELLS, REMOVALS
+from hormesis.storage.files import CELLS, REMOVALS, SAMPLES
 from hormesis.storage.folders import clean_up, creating_folder, creating_study, resolve_out
 from hormesis.storage.lock import lock_folder
 from hormesis.storage.ownership import NEXT
 from hormesis.storage.replacement import discard, recover, swap
 from hormesis.storage.schema import UNSCALED
 from hormesis.storage.shards import most_bytes
-from hormesis.storage.store import FolderStore, MemoryStore, Store
+from hormesis.storage.store import FolderStore, MemoryStore, Store, read_spans
 from hormesis.storage.validation import plain_values
 
 
@@ -268,6 +271,8 @@ class _Analysis:
         measure_missing(draft, store, stopping, worker, sweeper, show)
         stored = set(store.firsts())
         spans = [span for span in pairwise(edges) if span[0] in stored]
+        if request.metric.aggregate:
+            stopping.means = _set_means(planned, draft, store)
         audit = audit_outcomes(network, measurer, spans, partial(read_outcomes, store))
         base = manifest.describe_base(stopping.means, request.metric)
         notes = [
@@ -305,6 +310,15 @@ def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
         chosen=chose(draft.manifest["attack"], request.metric.name),
         stressed=planned.spec.stressed,
     )
+
+
+def _set_means(planned: StudyPlan, draft: StudyDraft, store: Store) -> Means:
+    """Return the scores of all samples together, for a metric of a whole set."""
+    spans = list(pairwise(draft.edges))
+    labels = measured_labels(draft.tables[SAMPLES], spans)
+    metric = set_metric_of(planned.request.metric.aggregate, labels)
+    outcomes = linearised_outcomes(read_spans(store, spans, draft.identity), metric)
+    return set_means(outcomes, stressed=planned.spec.stressed)
 
 
 def _source(planned: StudyPlan, draft: StudyDraft) -> EarlierStudy | None:

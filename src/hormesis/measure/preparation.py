@@ -15,6 +15,7 @@ from hormesis.data.samples import Samples, samples_from
 from hormesis.data.trees import move_to, select_rows
 from hormesis.engine.progress import Report
 from hormesis.errors import DataError, HormesisError, SettingError
+from hormesis.measure.set_checks import check_set_metric
 from hormesis.measure.shard_worker import device_of
 from hormesis.models.adapter import (
     WHOLE,
@@ -100,6 +101,7 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     if metric.compares:
         samples = replace(samples, labels=own_outputs(adapted, samples), classes=0)
     _try(adapted, samples, few, request)
+    check_set_metric(adapted, samples, request)
     return Prepared(adapted, samples, request)
 
 

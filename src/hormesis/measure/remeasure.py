@@ -14,6 +14,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from hormesis.analysis.linearised import linearised_outcomes, measured_labels
+from hormesis.analysis.set_metrics import set_metric_of
 from hormesis.analysis.stopping import Stopping
 from hormesis.data.samples import Samples, take
 from hormesis.engine.outcomes import MeasurementSpec
@@ -30,7 +32,7 @@ from hormesis.storage.files import CELLS, CONFIRMATION, OUTCOMES
 from hormesis.storage.folders import LAYOUT, folder_within
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.removal import entry_names, remove_new
-from hormesis.storage.store import FolderStore, MemoryStore, read_spans
+from hormesis.storage.store import FolderStore, MemoryStore, Span, read_spans
 
 STEPS = Path(CONFIRMATION).stem
 """Folder within a study's for the steps while they are measured."""
@@ -94,7 +96,13 @@ class Remeasurement:
         sweeper = choose_sweeper(self.planned.network, worker, self._execution, self._largest)
         show = partial(self.report, step.stage)
         measure_missing(draft, store, stopping, worker, sweeper, show)
-        return lambda: read_spans(store, pairwise(self.edges), identity)
+        read = partial(read_spans, store, list(pairwise(self.edges)), identity)
+        aggregate = self.study.metadata.metric.aggregate
+        if not aggregate:
+            return read
+        metric = set_metric_of(aggregate, measured_labels(self.study.samples, [self._span]))
+        outcomes = linearised_outcomes(read(), metric)
+        return lambda: iter([outcomes])
 
     @cached_property
     def samples(self) -> Samples:
@@ -116,6 +124,10 @@ class Remeasurement:
         return make_measurer(
             planned.network, self.samples, removals, spec, self._execution, self._largest
         )
+
+    @property
+    def _span(self) -> Span:
+        return 0, len(self.samples)
 
     @property
     def _execution(self) -> Execution:

@@ -174,7 +174,10 @@ def make_draft(
         "attack": attack,
         "scoring": plain_scoring(request.scoring),
         **({} if chance is None else {"chance": chance}),
-        "metric": {"binary": request.metric.binary},
+        "metric": {
+            "binary": request.metric.binary,
+            **({"aggregate": request.metric.aggregate} if request.metric.aggregate else {}),
+        },
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),
         **flow_entry(engine.flow, plan.targets),

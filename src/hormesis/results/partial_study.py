@@ -3,19 +3,23 @@
 Samples are measured in random order, so that any subset of the shards represents all samples.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hormesis.analysis.chance import chose
-from hormesis.analysis.responses import with_unreached
+from hormesis.analysis.linearised import linearised_outcomes, measured_labels, set_means
+from hormesis.analysis.responses import Means, with_unreached
+from hormesis.analysis.set_metrics import set_metric_of
 from hormesis.analysis.stopping import Stopping
 from hormesis.errors import StudyError
-from hormesis.storage.files import CELLS, TARGETS, read_table
-from hormesis.storage.schema import manifest_of
+from hormesis.storage.files import CELLS, SAMPLES, TARGETS, read_table
+from hormesis.storage.outcomes import StoredOutcomes
+from hormesis.storage.schema import Manifest, manifest_of
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.store import FolderStore, Span, read_spans, whole_shards
 from hormesis.storage.table_checks import cells_fault, count_removals
@@ -75,10 +79,18 @@ def estimate_study(
         chosen,
         stressed=metadata.stressed,
     )
-    for block in read_spans(store, whole, metadata.study):
-        if len(block.clean) < count_removals(cells):
-            raise StudyError(f"The study {folder} has outcomes of too few removals.")
-        stopping.update(block)
+
+    def blocks() -> Iterator[StoredOutcomes]:
+        for block in read_spans(store, whole, metadata.study):
+            if len(block.clean) < count_removals(cells):
+                raise StudyError(f"The study {folder} has outcomes of too few removals.")
+            yield block
+
+    if metadata.metric.aggregate:
+        stopping.means = _set_means(folder, metadata, blocks(), whole)
+    else:
+        for block in blocks():
+            stopping.update(block)
     means = stopping.means
     base = means.described_base(higher_is_better=better)
     shards = {**manifest["shards"], "there": [list(span) for span in whole]}
@@ -87,6 +99,21 @@ def estimate_study(
     estimate = {**manifest, "base": base, "shards": shards, "notes": notes, "settled": settled}
     responses = stopping.responses()
     return estimate, with_unreached(targets, responses), responses
+
+
+def _set_means(
+    folder: Path, metadata: Manifest, blocks: Iterator[StoredOutcomes], spans: list[Span]
+) -> Means:
+    """Return the scores of the samples so far together, for a metric of a whole set."""
+    samples = read_table(folder, SAMPLES, ("place", "label"), metadata.tables.get(SAMPLES))
+    metric = set_metric_of(metadata.metric.aggregate, measured_labels(samples, spans))
+    means = set_means(linearised_outcomes(blocks, metric), stressed=metadata.stressed)
+    if np.isnan(means.of("base_clean")):
+        raise StudyError(
+            f"The study {folder} is unfinished, and of the samples so far there is no "
+            f"{metadata.question.metric.name}: the command that began it goes on with it."
+        )
+    return means
 
 
 def _leading_spans(spans: list[Span]) -> list[Span]:

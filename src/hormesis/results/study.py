@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,14 @@ from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.errors import StudyError
 from hormesis.results.display import Display, make_display
 from hormesis.results.study_files import read_files
+from hormesis.results.study_outcomes import StudyOutcomes
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.epoch_folders import epoch_folders
-from hormesis.storage.files import read_manifest
 from hormesis.storage.folders import is_study
 from hormesis.storage.outcomes import StoredOutcomes, concatenate
 from hormesis.storage.schema import Manifest, manifest_of
 from hormesis.storage.shards import most_bytes
-from hormesis.storage.store import FolderStore, MemoryStore, Span, Store, read_blocks, read_spans
+from hormesis.storage.store import FolderStore, MemoryStore, Span
 from hormesis.storage.table_checks import count_removals
 
 
@@ -135,7 +134,8 @@ class Study:
             return with_intervals(scores, None, None, scoring)
         moments = group_moments(self.responses, self.settled_groups, scoring, self.blocks)
         if scoring.interval == "bootstrap" and self.planned is None:
-            errors = bootstrap_errors(self.sweeps, self.base, scoring, self.blocks, moments)
+            resample = self._outcomes.resample
+            errors = bootstrap_errors(self.sweeps, self.base, scoring, resample, moments)
         else:
             errors = moments.standard_errors(population_of(self.manifest, scoring))
         method = self.interval_method(scoring, moments.samples)
@@ -275,19 +275,22 @@ class Study:
         """Whether everything was measured; otherwise tables and scores are estimates."""
         return self.metadata.finished
 
+    @cached_property
+    def _outcomes(self) -> StudyOutcomes:
+        removals = count_removals(self.responses)
+        if self.packed:
+            store = MemoryStore(dict(self.packed))
+        elif self.folder is None:
+            store = None
+        else:
+            store = FolderStore(self.folder, most=most_bytes(8 * len(self.responses)))
+        return StudyOutcomes(store, self.metadata, removals, self.samples)
+
     @property
     def has_outcomes(self) -> bool:
         """Whether per-sample outcomes were stored, which intervals need."""
-        store = self._store
+        store = self._outcomes.store
         return store is not None and bool(store.firsts())
-
-    @property
-    def _store(self) -> Store | None:
-        if self.packed:
-            return MemoryStore(dict(self.packed))
-        if self.folder is None:
-            return None
-        return FolderStore(self.folder, most=most_bytes(8 * len(self.responses)))
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -295,49 +298,23 @@ class Study:
 
         Indices count samples in the order of measurement.
         """
-        shards, samples = self.metadata.shards, self.metadata.base.samples
-        if not shards.edges:
-            return ((0, samples),)
-        if shards.measured:
-            return tuple(shards.measured)
-        return tuple(pairwise([*(edge for edge in shards.edges if edge < samples), samples]))
+        return self._outcomes.spans
 
     def blocks(self) -> Iterator[StoredOutcomes]:
         """Read the per-sample outcomes behind the responses, block by block.
 
+        For a metric of a whole set they are the linearised values of ``analysis.linearised``, of
+        all samples at once.
+
         Raises:
             StudyError: If there are none, or a file is damaged or missing.
         """
-        store = self._store
-        if store is None:
-            raise StudyError("The study keeps no outcomes: analyse with `out` to write them.")
-        blocks = self._shards(store) if self.metadata.shards.edges else read_blocks(store)
-        samples_read, removals = 0, count_removals(self.responses)
-        for block in blocks:
-            if len(block.clean) < removals:
-                raise StudyError(f"The study {self.folder} has outcomes of too few removals.")
-            samples_read += len(block.base_clean)
-            yield block
-        samples = self.metadata.base.samples
-        if samples_read != samples:
-            raise StudyError(
-                f"The study {self.folder} has the outcomes of {samples_read} samples out of "
-                f"{samples}."
-            )
-
-    def _shards(self, store: Store) -> Iterator[StoredOutcomes]:
-        identity = self.metadata.study
-        try:
-            yield from read_spans(store, self.spans, identity)
-        except StudyError as error:
-            if self.folder is None or read_manifest(self.folder).get("study") == identity:
-                raise
-            raise StudyError(
-                f"The study {self.folder} was replaced by another one: open it again."
-            ) from error
+        return self._outcomes.blocks()
 
     def outcomes(self) -> StoredOutcomes:
         """Read all per-sample outcomes at once; NaN for samples after a target was settled.
+
+        See ``blocks``.
 
         Raises:
             StudyError: If there are none, or a file is damaged or missing.

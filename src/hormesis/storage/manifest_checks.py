@@ -39,6 +39,8 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
             yield f"its `question.{name}` do not run from low to high"
     if (question.attack.name == NoAttack.name) is manifest.stressed:
         yield "its `attack` is another than its `question` names"
+    if manifest.binary and manifest.metric.aggregate:
+        yield "its `metric` is of a whole set, and yet a share of its samples"
     yield from _wrong_samples(manifest)
     yield from _wrong_targets(manifest)
 

@@ -162,9 +162,14 @@ class RunAttack(Entry, frozen=True):
 
 
 class MetricProperties(Entry, frozen=True):
-    """Properties of the metric; None if not recorded."""
+    """Properties of the metric; ``binary`` is None if not recorded.
+
+    ``aggregate`` names what makes one score of all samples' numbers, see ``analysis.set_metrics``;
+    empty for their mean.
+    """
 
     binary: bool | None = None
+    aggregate: Text = ""
 
 
 class Shards(Entry, frozen=True):

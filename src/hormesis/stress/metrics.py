@@ -22,6 +22,7 @@ from hormesis.data.trees import count_rows, select_rows
 from hormesis.errors import SettingError, unknown
 from hormesis.settings.choices import METRICS, check_new_name
 from hormesis.settings.factory import load_factory
+from hormesis.stress.aggregates import Aggregate, register_aggregate
 from hormesis.stress.class_metrics import (
     CLASS_METRICS,
     accuracy,
@@ -44,7 +45,7 @@ from hormesis.stress.dense_metrics import (
     token_accuracy,
     token_nll,
 )
-from hormesis.stress.metric import Metric, PerSample
+from hormesis.stress.metric import Chance, Metric, PerSample
 from hormesis.stress.value_metrics import (
     VALUE_METRICS,
     absolute_error,
@@ -91,6 +92,7 @@ __all__ = [
     "perplexity",
     "pixel_accuracy",
     "register_metric",
+    "set_metric",
     "token_accuracy",
     "token_nll",
     "top5",
@@ -123,6 +125,56 @@ def register_metric(new: Metric) -> Metric:
     check_new_name(new.name, _BUILT_IN)
     NAMED_METRICS[new.name], METRICS[new.name] = new, new.help
     return new
+
+
+def set_metric(
+    name: str,
+    statistic: PerSample,
+    *,
+    aggregate: Aggregate,
+    higher_is_better: bool = True,
+    chance: float | Chance | None = None,
+    decides: str = "",
+) -> Metric:
+    """Register and return a metric of a whole set of samples, which is no mean over them.
+
+    A study stores one number a sample and the name. It can be read wherever the metric is
+    registered by that name; elsewhere its intervals cannot be worked out.
+
+    Args:
+        name: What tables and the manifest call it.
+        statistic: Takes the outputs of a network and the labels of some samples; returns one number
+            a sample, such as the predicted class.
+        aggregate: Takes these numbers and the class numbers of all samples, as arrays; returns one
+            score. It is called some 200 times for each removal, to leave out samples.
+        higher_is_better: False for an error.
+        chance: Score of a guess, see ``Metric``.
+        decides: What the numbers hang on, see ``Metric``.
+
+    Raises:
+        SettingError: If the package has a metric of this name, or ``aggregate`` cannot be called.
+
+    Example:
+        >>> def balanced_accuracy(predicted, labels):
+        ...     right = predicted == labels
+        ...     return sum(right[labels == one].mean() for one in set(labels)) / len(set(labels))
+        >>> def predicted_class(outputs, labels):
+        ...     return outputs.argmax(dim=1).float()
+        >>> set_metric("balanced", predicted_class, aggregate=balanced_accuracy).aggregate
+        'balanced'
+        >>> del NAMED_METRICS["balanced"], METRICS["balanced"]
+    """
+    register_aggregate(name, aggregate)
+    return register_metric(
+        Metric(
+            name,
+            statistic,
+            higher_is_better=higher_is_better,
+            chance=chance,
+            decides=decides,
+            aggregate=name,
+        )
+    )
 
 
 def metric_named(name: str) -> Metric:

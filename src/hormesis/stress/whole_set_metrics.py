@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hormesis.errors import SettingError
 from hormesis.settings.choices import METRICS
+from hormesis.stress.aggregates import AUROC, CALIBRATION_ERROR, MACRO_F1
 from hormesis.stress.losses import class_numbers
 from hormesis.stress.metric import ARGMAX, Metric
 
@@ -60,15 +61,15 @@ macro_f1 = Metric(
     chance=guessed_macro_f1,
     help=METRICS["macro_f1"],
     decides=ARGMAX,
-    aggregate="macro_f1",
+    aggregate=MACRO_F1,
 )
-auroc = Metric("auroc", positive_score_of, chance=0.5, help=METRICS["auroc"], aggregate="auroc")
+auroc = Metric("auroc", positive_score_of, chance=0.5, help=METRICS["auroc"], aggregate=AUROC)
 calibration_error = Metric(
     "calibration_error",
     signed_confidence_of,
     higher_is_better=False,
     help=METRICS["calibration_error"],
     decides=ARGMAX,
-    aggregate="calibration_error",
+    aggregate=CALIBRATION_ERROR,
 )
 WHOLE_SET_METRICS = (macro_f1, auroc, calibration_error)

@@ -55,7 +55,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "compare": question.sweep.by,
         "performance": question.metric.name,
         "percent": study.metadata.binary,
-        "better": base.higher_is_better,
+        "better": base.larger_is_better,
         "unfiltered": [
             [kind, metric_text(study, value)] for kind, value in unfiltered(study).items()
         ],

@@ -123,15 +123,17 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
 
 
 def _curve(study: Study, sweep: pd.DataFrame, kind: str, base: float) -> RelativeCurve:
-    better = study.base.higher_is_better
+    own = study.base
     if study.scoring.base == "first":
         base = float(sweep[kind].iloc[0])
 
     def by_base(column: str) -> Float[np.ndarray, " steps"]:
-        return relative_response(sweep[column].to_numpy(float), base, higher_is_better=better)
+        return relative_response(
+            sweep[column].to_numpy(float), base, larger_is_better=own.larger_is_better
+        )
 
     low, high = f"{kind}_low", f"{kind}_high"
-    if not better:  # an inverse swaps its ends
+    if not own.higher_is_better:  # the larger end of a loss is the worse one
         low, high = high, low
     has_intervals = low in sweep and bool(sweep[low].notna().to_numpy().all())
     reference = {

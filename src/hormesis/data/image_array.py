@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from hormesis.data.samples import Samples
+from hormesis.data.samples import Samples, check_classified
 from hormesis.data.sampling import draw_stratified
 from hormesis.errors import DataError
 
@@ -109,6 +109,7 @@ def image_array_from(data: Any) -> ImageArray:  # noqa: ANN401
         return data
     if not isinstance(data, Samples):
         raise DataError(f"Expected `Samples` or `ImageArray`, got {type(data).__name__}.")
+    check_classified(data, "training")
     return ImageArray(
         data.inputs.numpy(),
         data.labels,

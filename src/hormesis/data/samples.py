@@ -114,6 +114,39 @@ def spelled_bounds(bounds: Bounds) -> str:
     return f"bounds {limits!r}"
 
 
+def check_classified(samples: Samples, use: str) -> None:
+    """Refuse samples that are not one floating-point tensor with a class number each.
+
+    Args:
+        samples: Any samples.
+        use: What needs these, for the message.
+
+    Raises:
+        DataError: Naming what they are.
+
+    Example:
+        >>> check_classified(samples_from((torch.rand(2, 3), torch.rand(2))), "training")
+        Traceback (most recent call last):
+        hormesis.errors.DataError: Expected a pair (inputs, labels) of one floating-point tensor \
+and class numbers for training, got labels that are no class numbers.
+    """
+    inputs = samples.inputs
+    if not isinstance(inputs, Tensor):
+        got = f"inputs in a {type(inputs).__name__}"
+    elif not inputs.is_floating_point():
+        got = f"inputs of {type_name(inputs)}"
+    elif not samples.classes:
+        got = "no labels" if samples.labels is None else "labels that are no class numbers"
+    elif not is_uniform(samples.bounds):
+        got = "bounds that are not two numbers"
+    else:
+        return
+    raise DataError(
+        "Expected a pair (inputs, labels) of one floating-point tensor and class numbers for "
+        f"{use}, got {got}."
+    )
+
+
 def take(samples: Samples, indices: Int[Tensor, " chosen"]) -> Samples:
     """Return the samples at ``indices``, in that order, under the same declarations.
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from hormesis.analysis.effects import accuracy_table, effect_table
 from hormesis.data.image_array import ImageArray
-from hormesis.data.samples import Samples, samples_from, take
+from hormesis.data.samples import Samples, check_classified, samples_from, take
 from hormesis.data.sampling import draw_balanced, draw_stratified
 from hormesis.engine.progress import Report, show_progress
 from hormesis.errors import DataError, TrainingError
@@ -211,6 +211,7 @@ def evaluation_samples(
     config, parts = controls.evaluation_config, prepared.job.parts
     if controls.test is not None:
         samples = samples_from(controls.test)
+        check_classified(samples, "an evaluation")
         if tuple(samples.inputs.shape[1:]) != parts.train.shape:
             raise DataError(
                 f"Expected test inputs of shape {list(parts.train.shape)}, as those that are "

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 LIBRARIES = (
-    *("torch", "torchvision", "foolbox", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn"),
+    *("torch", "torchvision", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn"),
     *("matplotlib.pyplot", "yaml", "rich.progress", "PIL.Image", "safetensors.torch"),
     *("lightning", "torch.fx", "torch.export"),
 )

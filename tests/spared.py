@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
 
 from hormesis.engine import engines
 from hormesis.engine.graph import Program
@@ -37,7 +38,7 @@ def _remembering(compiled: Callable[..., Program]) -> Callable[..., Program]:
     """Return what compiles a network only where no equal one was compiled before."""
     known: dict[object, Program] = {}
 
-    def remembered(network: nn.Module, example: Tensor, **options: Any) -> Program:
+    def remembered(network: nn.Module, example: Any, **options: Any) -> Program:
         key = _identity(network, example, options)
         if key is None:
             return compiled(network, example, **options)
@@ -57,7 +58,7 @@ class _Pickler(pickle.Pickler):
         return bytes, (obj.detach().numpy().tobytes(), obj.dtype, obj.shape, obj.requires_grad)
 
 
-def _identity(network: nn.Module, example: Tensor, options: dict[str, Any]) -> object:
+def _identity(network: nn.Module, example: Any, options: dict[str, Any]) -> object:
     """Return what tells a network from others, with its very classes; None for those not kept."""
     if sum(parameter.numel() for parameter in network.parameters()) > _MOST:
         return None
@@ -67,4 +68,6 @@ def _identity(network: nn.Module, example: Tensor, options: dict[str, Any]) -> o
     except _CANNOT_BE_PICKLED:  # it has hooks, or a class within a function
         return None
     classes = tuple(type(module) for module in network.modules())
-    return content.getvalue(), classes, example.shape, example.dtype, tuple(sorted(options.items()))
+    leaves, structure = tree_flatten(example)
+    forms = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+    return content.getvalue(), classes, forms, str(structure), tuple(sorted(options.items()))

@@ -119,7 +119,7 @@ def test_the_form_of_the_command(arguments, words, capsys):
         (small("--kinds conv"), "Unknown kind of parameter 'conv'. Did you mean convolution?"),
         (small("--reference densty"), "Unknown reference 'densty'. Did you mean density?"),
         (small("--base frist"), "Unknown base 'frist'. Did you mean first?"),
-        (small("--metric acuracy"), "Unknown metric 'acuracy'. Did you mean accuracy?"),
+        (small("--metric acuracy"), "Unknown metric 'acuracy'. Did you mean accuracy"),
         (small("--engine plan"), "Unknown engine 'plan'. Did you mean plain?"),
         (small("--device cudaa"), "Unknown device 'cudaa'. Did you mean cuda"),
         (small("--device cuda:99"), "The device 'cuda:99' cannot be used here: |`--device`"),
@@ -225,7 +225,7 @@ def test_networks(name, words, capsys):
     ("name", "words"),
     [
         ("negative_labels", "Expected `labels` from 0|got -1 at sample 0"),
-        ("real_labels", "Expected integer labels, one class number a sample, got float32"),
+        ("real_labels", "Expected labels that are class numbers|got torch.float32"),
         ("five_classes", "4 output(s) and the data have 5 classes"),
         ("with_nan", "Expected finite inputs, got NaN in sample 3"),
         ("with_infinity", "Expected finite inputs, got infinity in sample 3"),
@@ -422,6 +422,6 @@ def test_a_bug_of_our_own_shows_where_it_is(monkeypatch):
     def broken(*given, **options):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("hormesis.measure.by_name.load_data", broken)
+    monkeypatch.setattr("hormesis.measure.by_name.analyze_request", broken)
     with pytest.raises(ZeroDivisionError, match="ours"):
         main(SMALL)

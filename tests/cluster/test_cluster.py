@@ -81,6 +81,43 @@ def test_the_shards_of_a_cluster_are_those_of_one_process(cluster, tmp_path, cap
     assert not ray.is_initialized()
 
 
+class Pair(nn.Module):
+    """Takes two inputs by their names, and returns more than logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.rest = nn.Embedding(9, 4), nn.Linear(3, 4)
+
+    def forward(self, ids: Tensor, rest: Tensor) -> dict[str, Tensor]:
+        hidden = self.words(ids).mean(dim=1) + self.rest(rest)
+        return {"hidden": hidden, "logits": hidden.tanh()}
+
+
+def test_structures_and_evaluations_travel(cluster, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    inputs = {
+        "ids": torch.randint(9, (96, 5), generator=generator),
+        "rest": torch.rand(96, 3, generator=generator),
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Pair()
+
+    def hits(net: nn.Module, numbers: list[int], stressed: bool) -> Tensor:
+        rows = {name: part[numbers] for name, part in inputs.items()}
+        return net(**rows)["logits"].argmax(dim=1) + float(stressed)
+
+    labels = torch.arange(96) % 4
+    options: dict[str, Any] = {"sweep": hm.Sweep(thresholds=3), "targets": hm.Targets(("rest.*",))}
+    data = (("pair", (inputs, labels)), ("function", hm.Evaluation(hits, 96, stressed=True)))
+    for name, own in data:
+        attack = {"attack": hm.FGSM(0.1)} if name == "pair" else {}
+        for place, execution in (("there", on(cluster)), ("here", HERE)):
+            out = tmp_path / name / place
+            hm.analyze(network, own, out=out, execution=execution, **attack, **options)
+        assert shards(tmp_path / name / "there") == shards(tmp_path / name / "here")
+
+
 def right_after(seconds: float) -> Callable[[Tensor, Tensor], Tensor]:
     """Return a performance that takes its time; defined here, it travels by value."""
 

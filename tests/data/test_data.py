@@ -234,7 +234,7 @@ def test_a_relative_folder_has_its_own_name(folder, monkeypatch):
 
 def test_images_of_two_sizes_are_both_named(folder):
     Image.new("RGB", (8, 8)).save(folder / "dog" / "1.png")
-    with pytest.raises(DataError, match=r"6x4 in '.*cat/0.png' and 8x8 in '.*dog/1.png'; resize"):
+    with pytest.raises(DataError, match=r"6x4 in '.*cat/0.png' and 8x8 in '.*dog/1.png'; bring"):
         load_data(str(folder))
 
 
@@ -243,9 +243,16 @@ def test_grey_images_become_three_equal_channels(folder):
     assert torch.equal(load_data(str(folder)).inputs[0], torch.full((3, 4, 6), 0.2))
 
 
-def test_images_of_16_bits_are_refused(folder):
-    Image.fromarray(np.full((4, 6), 40_000, dtype=np.uint16)).save(folder / "cat" / "0.png")
-    with pytest.raises(DataError, match=r"8 bits a channel, got an image of mode I.* '.*0.png'"):
+def test_images_of_16_bits_keep_all_of_them(folder):
+    values = np.arange(24, dtype=np.uint16).reshape(4, 6) * 2849
+    Image.fromarray(values).save(folder / "cat" / "0.png")
+    expected = torch.from_numpy(values.astype(np.float64) / 65535).expand(3, -1, -1)
+    assert torch.allclose(load_data(str(folder)).inputs[0].double(), expected, rtol=0, atol=1e-7)
+
+
+def test_images_of_32_bits_are_refused(folder):
+    Image.fromarray(np.full((4, 6), 0.5, dtype=np.float32)).save(folder / "cat" / "0.tiff")
+    with pytest.raises(DataError, match=r"8 or 16 bits a channel, got .* mode F in '.*0.tiff'"):
         load_data(str(folder))
 
 

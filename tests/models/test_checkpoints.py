@@ -239,7 +239,10 @@ WRONG = {
         state() | {"conv.bias": torch.ones(2, dtype=torch.int64)},
         r"1 of another kind of number \(conv.bias is torch.int64",
     ),
-    "other network": (prefixed(state(), "backbone."), r"8 missing .*; 9 unexpected"),
+    "other network": (
+        {name.replace(".", "_"): value for name, value in state().items()},
+        r"8 missing .*; 8 unexpected",
+    ),
     "nan": (
         state() | {"head.bias": torch.tensor([0.0, NAN, 0.0])},
         "infinite values in 'head.bias'",
@@ -258,7 +261,8 @@ WRONG = {
     ),
     "two networks": (
         prefixed(state(), "model.") | prefixed(state(2), "net."),
-        r"several networks, under 'model\.' and 'net\.'",
+        r"several networks of different values, under 'model' and 'net': name the one that is "
+        r"meant as `weights_key`, such as 'net'",
     ),
     "compiled and not": (
         state() | prefixed(state(2), "_orig_mod."),
@@ -423,11 +427,11 @@ def test_a_tensor_spread_over_one_value_costs_no_memory(save):
 @pytest.mark.parametrize(
     ("saved", "words"),
     [
-        ({"epoch": 3, "ema": {"a": torch.ones(1)}}, "but the entries epoch, ema"),
+        ({"epoch": 3, "history": {"a": [1.0]}}, "but the entries epoch, history"),
         ({}, "but an empty dictionary"),
         ([torch.ones(1)], "but a list"),
         (torch.ones(1), "but a Tensor"),
-        ({"state_dict": {}}, "but an empty dictionary"),
+        ({"state_dict": {}}, "but the entries state_dict"),
         ({3: torch.ones(1)}, "but the entries 3"),
     ],
 )

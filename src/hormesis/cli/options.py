@@ -156,11 +156,19 @@ class MeasurementOptions:
     """What is measured.
 
     Args:
-        metric: ``accuracy``, ``top5``, ``loss`` or ``module:function``.
+        metric: ``accuracy``, ``top5``, ``loss``, ``mse`` or another name of ``hormesis.metrics``,
+            or ``module:function``.
+        loss: What the attack raises, a name of ``hormesis.losses`` or ``module:function``; by
+            default the one that goes with the metric.
+        output: Name or place of the network's output that is measured; by default its logits.
+        label: Key, column or place of the labels in data that are dictionaries, tables or tuples.
         own_span: Take the network's own range in place of the span.
     """
 
     metric: str = field(default="accuracy", metadata=option(code=True))
+    loss: str | None = field(default=None, metadata=option(code=True))
+    output: str | None = None
+    label: str | None = None
     own_span: bool = False
 
 
@@ -227,6 +235,8 @@ class RetrainOptions:
         study: Folder of the study.
         run: Folder of the training that the study is of; by default where the study says.
         weights: Checkpoint of the study's network.
+        weights_key: Where the weights lie in a checkpoint of several networks, such as ``ema``.
+        weights_ignore: Entries of the checkpoint to leave out, with * and ?.
         model: What builds the network of these weights; by default the study's name of it.
         stem: First layer of that network.
         data: A data set, as for ``hormesis train``; by default that of the study's training.
@@ -238,6 +248,8 @@ class RetrainOptions:
     study: str = field(metadata=STUDY)
     run: str | None = field(default=None, metadata=DIR)
     weights: str | None = field(default=None, metadata=FILE)
+    weights_key: str | None = field(default=None, metadata=option(metavar="KEY"))
+    weights_ignore: tuple[str, ...] = ()
     model: str | None = field(default=None, metadata=option(code=True))
     stem: str = field(default="standard", metadata=option(choices=STEMS))
     data: str | None = field(default=None, metadata=option(code=True))

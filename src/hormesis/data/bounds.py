@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hormesis.data.trees import Tree, tensors_in
-from hormesis.errors import DataError
+from hormesis.errors import AttackError, DataError
 
 Bounds = tuple[float, float] | tuple[Tensor, Tensor]
 """Lowest and highest value: numbers, or tensors of the shape of one sample of the continuous part,
@@ -40,6 +40,19 @@ def continuous_part(inputs: Tree) -> Float[Tensor, " samples *shape"] | None:
     if not parts:
         return None
     return torch.cat([part.flatten(1) if part.ndim > 1 else part[:, None] for part in parts], 1)
+
+
+def check_continuous(inputs: Tree) -> None:
+    """Refuse inputs of integers alone, which no attack can perturb.
+
+    Raises:
+        AttackError: With the ways round.
+    """
+    if continuous_part(inputs) is None:
+        raise AttackError(
+            "Expected inputs with floating-point values to attack, got integers alone: measure "
+            "without an attack (`attack=None`), or make the embeddings the input."
+        )
 
 
 @dataclass(frozen=True)
@@ -149,6 +162,19 @@ def _joined(parts: list[tuple[Any, Tree]]) -> Bounds:
     if not lows:
         return UNBOUNDED
     return torch.cat(lows), torch.cat(highs)
+
+
+def clamp_to(values: Tensor, bounds: Bounds) -> Tensor:
+    """Return values moved into their bounds.
+
+    Example:
+        >>> clamp_to(torch.tensor([[-1.0, 0.5]]), (0.0, 1.0))
+        tensor([[0.0000, 0.5000]])
+    """
+    low, high = bounds
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        return values.clamp(torch.as_tensor(low).to(values), torch.as_tensor(high).to(values))
+    return values.clamp(low, high)
 
 
 def is_uniform(bounds: Bounds) -> bool:

@@ -20,10 +20,15 @@ from torch.nn.functional import interpolate
 from torchvision import datasets
 
 from hormesis.data.image_array import ImageArray, image_array_from
-from hormesis.data.image_folders import ImageSource, folder_source, load_own, source_of_files
+from hormesis.data.image_folders import (
+    ImageSource,
+    load_folder,
+    load_own,
+    source_of_files,
+)
 from hormesis.data.readers import Progress
 from hormesis.data.samples import Samples, take
-from hormesis.data.sampling import draw_balanced, draw_stratified
+from hormesis.data.sampling import draw_stratified
 from hormesis.data.tiny_imagenet import find_tiny_imagenet, pooled_images, validation_files
 from hormesis.errors import DataError, unknown
 from hormesis.settings.choices import DATASETS, check_new_name
@@ -143,18 +148,15 @@ def load_data(
     """
     folder = Path(name).expanduser()
     named = NAMED_DATASETS.get(name)
-    if named is not None:
-        report = (lambda stage, done, total: None) if progress is None else _without_stage(progress)
-        request = Request(name, root, download, report)
-        source, mean, std = named.read(request), named.mean, named.std
-    elif folder.is_dir():
-        source, name, mean, std = folder_source(folder, progress), folder.resolve().name, (), ()
-    else:
+    if named is None and folder.is_dir():
+        return load_folder(folder, samples=samples, seed=seed, bounds=bounds, progress=progress)
+    if named is None:
         return load_own(name, samples, seed, bounds, progress, tuple(NAMED_DATASETS))
-    places = None if samples is None else draw_balanced(source.labels, samples, seed)
-    chosen = torch.arange(len(source.labels)) if places is None else places
-    inputs, labels = source.read(chosen), source.labels[chosen]
-    return Samples(inputs, labels, bounds or (0.0, 1.0), source.classes, name, mean, std, places)
+    report = (lambda stage, done, total: None) if progress is None else _without_stage(progress)
+    source = named.read(Request(name, root, download, report))
+    inputs, labels, places = source.draw(samples, seed)
+    limits, mean, std = bounds or (0.0, 1.0), named.mean, named.std
+    return Samples(inputs, labels, limits, source.classes, name, mean, std, places)
 
 
 def _without_stage(progress: Progress) -> Stages:

@@ -311,8 +311,8 @@ def _check_bounds(inputs: Tree, bounds: Bounds) -> None:
     if least < limits[0] or most > limits[1]:
         raise DataError(
             f"Expected inputs within the bounds ({low}, {high}), got values from "
-            f"{float(least):.6g} to {float(most):.6g}. Declare the `bounds` that hold (None for "
-            "none), scale the inputs, or move their normalisation into the network with "
+            f"{float(least):.6g} to {float(most):.6g}. Declare the `bounds` that hold, (-inf, inf) "
+            "for none, scale the inputs, or move their normalisation into the network with "
             "`hormesis.normalized`."
         )
 

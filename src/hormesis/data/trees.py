@@ -41,6 +41,11 @@ def count_rows(tree: Tree) -> int:
     return len(tensors[0]) if tensors else 0
 
 
+def symbolic_rows(tree: Tree) -> Any:  # noqa: ANN401  (an integer, or PyTorch's symbol for one)
+    """Return the number of samples in a form that an export keeps open; ``len`` would fix it."""
+    return tree.shape[0] if isinstance(tree, Tensor) else tensors_in(tree)[0].shape[0]
+
+
 def select_rows(tree: Tree, index: Index) -> Tree:
     """Return some samples of a tree: a slice, or a tensor of indices or truth values.
 

@@ -13,7 +13,7 @@ from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
-from hormesis.data.trees import Tree, count_rows, repeat_rows, select_rows
+from hormesis.data.trees import Tree, repeat_rows, select_rows, symbolic_rows
 from hormesis.engine.dataflow import Flow
 from hormesis.errors import ModelError
 from hormesis.models.adapter import pick_output
@@ -176,7 +176,7 @@ def _return_only_logits(twin: nn.Module, rows: Tree) -> None:
     forward = twin.forward
 
     def picked(inputs: Tree) -> Tensor:
-        return pick_output(forward(inputs), None, count_rows(inputs))
+        return pick_output(forward(inputs), None, symbolic_rows(inputs))
 
     twin.forward = picked
 

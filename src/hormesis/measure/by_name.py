@@ -3,19 +3,24 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from hormesis.data.datasets import NAMED_DATASETS, load_data
-from hormesis.data.samples import Samples
+from hormesis.data.evaluation import Evaluation
+from hormesis.data.image_folders import load_folder
+from hormesis.data.samples import Samples, samples_from
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
-from hormesis.engine.progress import Report, show_progress
+from hormesis.engine.progress import SENTENCE, Report, show_progress
 from hormesis.errors import DataError, SettingError
+from hormesis.measure.pictures import Pictures, plan_pictures
 from hormesis.measure.pipeline import analyze_request
+from hormesis.measure.preparation import read_data
 from hormesis.models.checkpoints import load_checkpoint, load_weights
 from hormesis.models.devices import find_device
-from hormesis.models.networks import build_for, check_name
+from hormesis.models.networks import build_for, build_model, check_name
 from hormesis.models.normalization import (
     normalized,
     normalizes_by_default,
@@ -23,14 +28,12 @@ from hormesis.models.normalization import (
 )
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
-from hormesis.settings.factory import is_factory
-from hormesis.settings.network import ModelAndData
+from hormesis.settings.factory import call_factory, is_factory, users_code
+from hormesis.settings.network import RANDOM, ModelAndData
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.folders import check_free, is_study
 from hormesis.stress.metrics import as_metric
 from hormesis.training.digits import load_or_train_on_digits
-
-RANDOM = "random"
 
 
 def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
@@ -48,7 +51,8 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
     if out is not None and (execution.overwrite or not is_study(out)):
         check_free(out, overwrite=execution.overwrite)
     with show_progress(enabled=execution.progress) as report:
-        resolved = resolve(source, request.sweep.seed, report)
+        resolved = resolve(source, request, report)
+    request = replace(request, notes=resolved.notes)
     return analyze_request(resolved.network.to(device), resolved.samples, request)
 
 
@@ -58,43 +62,101 @@ class NetworkAndSamples:
 
     Args:
         network: On the CPU, with its weights, and its normalisation in front.
-        samples: In the order of the data set.
+        samples: In the order of the data set; or an evaluation by a function of the user's.
+        notes: What was done with pictures, and chosen in a checkpoint, in sentences.
     """
 
     network: nn.Module
-    samples: Samples
+    samples: Samples | Evaluation
+    notes: tuple[str, ...] = ()
 
 
-def resolve(source: ModelAndData, seed: int, report: Report) -> NetworkAndSamples:
+def resolve(source: ModelAndData, request: AnalysisRequest, report: Report) -> NetworkAndSamples:
     """Return the network and the samples that names refer to; train it on the digits if needed.
 
     Args:
         source: The names.
-        seed: Seed of an untrained network, of a training on the digits, and of a choice of samples.
+        request: With the seed of an untrained network, of a training on the digits, and of a choice
+            of samples, and with what data of the user's have to be.
         report: Shows progress.
 
     Raises:
         HormesisError: One sentence on what cannot be found or read.
     """
     _check_names(source)
-    samples = load_data(
-        source.data,
-        root=None if source.data_root is None else Path(source.data_root).expanduser(),
-        samples=source.samples,
-        seed=seed,
-        download=source.download,
-        bounds=source.bounds,
-        progress=partial(report, "Reading the data"),
-    )
-    shape = samples.inputs.shape[1:]
-    bare = build_for(source.model, shape, samples.classes, seed=seed, stem=source.stem)
+    seed = request.sweep.seed
+    pictures = plan_pictures(source)
+    notes = () if pictures is None else pictures.notes
+    if is_factory(source.data):
+        samples = _own_data(source, request, report)
+    else:
+        samples = _load_samples(source, pictures, seed, report)
+    bare = _network_for(source, samples, seed)
+    # Pictures have a normalisation only where the network's published weights expect it.
+    default = pictures is not None or normalizes_by_default(source.model)
+    network = _with_normalization(bare, source, samples, default=default)
     if source.weights not in (None, RANDOM):
-        load_weights(bare, Path(source.weights).expanduser())
-    network = _with_normalization(bare, source, samples)
+        key, ignore = source.weights_key, source.weights_ignore
+        notes += load_weights(network, source.weights, key=key, ignore=ignore)
     if source.weights is None and not is_factory(source.model):
         show = partial(report, f"Training {source.model} on the digits")
         load_or_train_on_digits(network, source.model, seed=seed, report=show)
-    return NetworkAndSamples(network, samples)
+    for note in notes:
+        report(note, 0, SENTENCE)
+    return NetworkAndSamples(network, samples, notes)
+
+
+def _network_for(source: ModelAndData, samples: Samples | Evaluation, seed: int) -> nn.Module:
+    """Return an untrained network; one by name has to fit the data, which are images then.
+
+    Raises:
+        SettingError: For a network by name, and data that are no classified images.
+    """
+    if is_factory(source.model) and not source.model.startswith("timm:"):
+        return build_model(source.model, classes=1, channels=1, seed=seed, stem=source.stem)
+    classes = samples.classes if isinstance(samples, Samples) else 0
+    inputs = samples.inputs if isinstance(samples, Samples) else None
+    shape = inputs.shape[1:] if isinstance(inputs, Tensor) else ()
+    if len(shape) != 3 or not classes:
+        raise SettingError(
+            f"Expected images with one class number each for {source.model}, got other data from "
+            f"{source.data}: name a network made for them, as `--model module:factory`."
+        )
+    return build_for(source.model, shape, classes, seed=seed, stem=source.stem)
+
+
+def _own_data(
+    source: ModelAndData, request: AnalysisRequest, report: Report
+) -> Samples | Evaluation:
+    """Return the samples, or the evaluation, that a function of the user's gives."""
+    data = call_factory(source.data, "data set")
+    if isinstance(data, Evaluation):
+        return data
+    read = partial(
+        samples_from,
+        name=source.data,
+        count=source.samples,
+        seed=request.sweep.seed,
+        label=request.label,
+        progress=partial(report, "Reading the data"),
+    )
+    with users_code(source.data, "data set"):  # a dataset of the user's own decodes its items here
+        return read_data(data, replace(request, bounds=source.bounds), read)
+
+
+def _load_samples(
+    source: ModelAndData, pictures: Pictures | None, seed: int, report: Report
+) -> Samples:
+    settings: dict[str, Any] = {
+        "samples": source.samples,
+        "seed": seed,
+        "bounds": source.bounds,
+        "progress": partial(report, "Reading the data"),
+    }
+    if pictures is not None:
+        return load_folder(pictures.folder, pictures.reading, **settings)
+    root = None if source.data_root is None else Path(source.data_root).expanduser()
+    return load_data(source.data, root=root, download=source.download, **settings)
 
 
 def _check_names(source: ModelAndData) -> None:
@@ -119,8 +181,16 @@ def _check_names(source: ModelAndData) -> None:
     load_checkpoint(source.weights)
 
 
-def _with_normalization(network: nn.Module, source: ModelAndData, samples: Samples) -> nn.Module:
+def _with_normalization(
+    network: nn.Module, source: ModelAndData, samples: Samples | Evaluation, *, default: bool
+) -> nn.Module:
     """Return the network with a normalisation in front, if it needs one.
+
+    Args:
+        network: The network.
+        source: The user's choice.
+        samples: The data, whose normalisation may be known.
+        default: Whether it is used where the user has not chosen.
 
     Raises:
         SettingError: If one is requested but unknown.
@@ -128,15 +198,14 @@ def _with_normalization(network: nn.Module, source: ModelAndData, samples: Sampl
     """
     if source.mean and source.std:
         return normalized(network, source.mean, source.std)
-    if source.normalize and not samples.mean:
+    known = samples if isinstance(samples, Samples) and samples.mean else None
+    if source.normalize and known is None:
         raise SettingError(
             f"Expected data whose normalisation is known for `normalize`, got {source.data}: give "
             "its `mean` and `std`, one number a channel."
         )
-    normalize = (
-        normalizes_by_default(source.model) if source.normalize is None else source.normalize
-    )
-    return normalized(network, samples.mean, samples.std) if normalize and samples.mean else network
+    normalize = default if source.normalize is None else source.normalize
+    return normalized(network, known.mean, known.std) if normalize and known else network
 
 
 def resolve_run(

@@ -276,6 +276,7 @@ class _Analysis:
         audit = audit_outcomes(network, measurer, spans, partial(read_outcomes, store))
         base = manifest.describe_base(stopping.means, request.metric)
         notes = [
+            *request.notes,
             *manifest.notes(stopping.means, choice, planned.request, samples.bounds),
             *manifest.notes_on_chance(base, draft.manifest, request.scoring),
             *measurer.engine.notes,

@@ -1,5 +1,6 @@
 """From what a user passes to what engines measure: one network, one set of samples, one request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hormesis.data.bounds import as_bounds
+from hormesis.data.bounds import as_bounds, check_continuous
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from
 from hormesis.data.trees import move_to, select_rows
@@ -86,10 +87,15 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
         name=request.name or network_name(inner),
         origin=plain_values(dict(request.origin)),
     )
-    samples = read_data(data, request, report)
+    show = partial(report, "Reading the data")
+    read = partial(samples_from, label=request.label, progress=show)
+    samples = read_data(data, request, read)
     few = move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(inner))
     adapted = adapt(inner, few, request.output)
+    if request.attack.name != NoAttack.name:
+        check_continuous(few)
     _check(adapted, samples, few, request)
+    request = replace(request, notes=request.notes + notes_on_output(adapted, few, request.output))
     if request.output == WHOLE:
         request = replace(request, metric=on_whole(adapted, few, metric))
     if metric.compares:
@@ -113,7 +119,8 @@ def prepare_evaluation(
         SettingError: If the request has a metric or an attack of its own.
         DataError: If the function gives one sample two numbers.
     """
-    if request.attack.name not in (NoAttack.name, FGSM.name) or request.metric != ACCURACY:
+    metric = getattr(request.metric, "name", request.metric)
+    if request.attack not in (NoAttack(), FGSM()) or metric != ACCURACY:
         raise SettingError(
             "Expected no `metric` and no `attack` beside a `hormesis.Evaluation`, which measures "
             "and stresses the samples itself."
@@ -129,7 +136,7 @@ def prepare_evaluation(
                     f"The evaluation {evaluation.name!r} gives two numbers to one sample: seed "
                     "what is random by the number of the sample."
                 )
-    metric = Metric(
+    own = Metric(
         evaluation.name,
         _no_metric,
         higher_is_better=evaluation.higher_is_better,
@@ -139,8 +146,8 @@ def prepare_evaluation(
     samples = Samples(torch.arange(evaluation.samples), None, None, 0, evaluation.name)
     request = replace(
         request,
-        metric=metric,
-        loss=metric.loss,
+        metric=own,
+        loss=own.loss,
         attack=Evaluated() if evaluation.stressed else NoAttack(),
         name=request.name or network_name(network),
         origin=plain_values(dict(request.origin)),
@@ -152,21 +159,24 @@ def _no_metric(outputs: Any, labels: Any) -> Tensor:  # noqa: ANN401
     raise AssertionError("an evaluation is not measured by a metric")
 
 
-def read_data(data: Any, request: AnalysisRequest, report: Report) -> Samples:  # noqa: ANN401
+def read_data(data: object, request: AnalysisRequest, read: Callable[..., Samples]) -> Samples:
     """Return the samples under the bounds of the request.
 
     Pixels are bounded by 0 and 1; so is all else that is attacked, unless the request says more.
     Without an attack, inputs outside have no bounds.
+
+    Args:
+        data: What is read; ``Samples`` have bounds of their own.
+        request: The request.
+        read: ``samples_from`` of the data, which takes ``bounds``.
     """
-    read = partial(samples_from, data, label=request.label)
-    show = partial(report, "Reading the data")
     if isinstance(data, Samples):
-        if request.bounds is None:
-            return data
-        return replace(data, bounds=as_bounds(request.bounds, data.inputs))
+        if request.bounds is not None:
+            data = replace(data, bounds=as_bounds(request.bounds, data.inputs))
+        return read(data)
     if request.bounds is not None or request.attack.name != NoAttack.name:
-        return read(bounds=PIXELS if request.bounds is None else request.bounds, progress=show)
-    unbounded = read(bounds=None, progress=show)
+        return read(data, bounds=PIXELS if request.bounds is None else request.bounds)
+    unbounded = read(data, bounds=None)
     try:
         return replace(unbounded, bounds=PIXELS)
     except DataError:
@@ -183,6 +193,30 @@ def _check(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequ
     else:
         check_outputs(network, two)
     check_measurable(network, few, metric.name if metric.rank else "")
+
+
+def notes_on_output(network: nn.Module, few: Any, output: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return a sentence if a network returns several outputs and none of them was chosen.
+
+    Args:
+        network: The network.
+        few: Some of its inputs.
+        output: The choice of the request.
+    """
+    if output is not None:
+        return ()
+    whole = network.run if isinstance(network, AdaptedNetwork) else network
+    with evaluation_mode(network), torch.no_grad():
+        returned = whole(select_rows(few, slice(0, 2)))
+    if not isinstance(returned, tuple | list) or hasattr(returned, "logits"):
+        return ()
+    tensors = [part for part in returned if isinstance(part, Tensor) and part.ndim > 0]
+    if len(tensors) < 2:
+        return ()
+    return (
+        f"The network returns {len(tensors)} outputs, of which the first was measured: choose "
+        "another one with `output`.",
+    )
 
 
 def on_whole(network: nn.Module, few: Any, metric: Metric) -> Metric:  # noqa: ANN401

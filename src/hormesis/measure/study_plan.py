@@ -181,7 +181,7 @@ def make_draft(
         "shards": {"edges": edges},
         **({"origin": request.origin} if request.origin else {}),
         **flow_entry(engine.flow, plan.targets),
-        "notes": plain_values(list(engine.notes)),
+        "notes": plain_values([*request.notes, *engine.notes]),
         "run": {
             "engine": engine.name,
             "workers": engine.workers,

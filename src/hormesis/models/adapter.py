@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
-from hormesis.data.trees import Tree, count_rows, tensors_in
+from hormesis.data.trees import Tree, symbolic_rows, tensors_in
 from hormesis.errors import ModelError, SettingError
 
 WHOLE = "*"  # the output to measure is all that the network returns
@@ -79,7 +79,7 @@ class AdaptedNetwork(nn.Module):
             inputs: A tensor, or a structure of tensors; floating-point ones are cast to the type of
                 the network.
         """
-        return pick_output(self.run(inputs), self.output, count_rows(inputs))
+        return pick_output(self.run(inputs), self.output, symbolic_rows(inputs))
 
     def run(self, inputs: Tree) -> Any:  # noqa: ANN401  (whatever the network returns)
         """Return all that the network returns."""
@@ -161,7 +161,7 @@ def _parameters(network: nn.Module) -> tuple[list[str], int | None, bool]:
     return names, count, any_name
 
 
-def pick_output(output: Any, which: Output, rows: int) -> Tensor:  # noqa: ANN401
+def pick_output(output: Any, which: Output, rows: Any) -> Tensor:  # noqa: ANN401
     """Return the tensor to measure of all that a network returned.
 
     Args:
@@ -169,7 +169,7 @@ def pick_output(output: Any, which: Output, rows: int) -> Tensor:  # noqa: ANN40
         which: Its name, its place, or a function of ``output``; ``"*"`` joins all of them, a row of
             numbers a sample; None takes the tensor itself, ``logits``, the only tensor of a
             structure, or the first of a tuple.
-        rows: Number of samples.
+        rows: Number of samples, which an export makes a symbol.
 
     Raises:
         ModelError: If there is no such tensor, or its first axis is not the sample.
@@ -188,7 +188,7 @@ def pick_output(output: Any, which: Output, rows: int) -> Tensor:  # noqa: ANN40
             f"or a tuple that starts with them, got {type(output).__name__}{_names_of(output)}; "
             "say with `output` which of them to measure."
         )
-    if not chosen.is_floating_point() or chosen.ndim < 1 or len(chosen) != rows:
+    if not chosen.is_floating_point() or chosen.ndim < 1 or chosen.shape[0] != rows:
         raise ModelError(
             f"Expected floating-point outputs with one row for each of the {rows} inputs, got "
             f"{str(chosen.dtype).removeprefix('torch.')} of shape {list(chosen.shape)}"
@@ -211,7 +211,7 @@ def outputs_of(network: nn.Module, inputs: Tree) -> Tensor:
         >>> outputs_of(nn.Flatten(), torch.zeros(2, 3, 4)).shape
         torch.Size([2, 12])
     """
-    return pick_output(network(inputs), None, count_rows(inputs))
+    return pick_output(network(inputs), None, symbolic_rows(inputs))
 
 
 def _choose(output: Any, which: Output) -> Any:  # noqa: ANN401
@@ -263,7 +263,7 @@ def _names_of(output: Any) -> str:  # noqa: ANN401
     return ""
 
 
-def flatten_outputs(output: Any, rows: int) -> Tensor:  # noqa: ANN401
+def flatten_outputs(output: Any, rows: Any) -> Tensor:  # noqa: ANN401
     """Return all tensors of samples in a structure as one row of numbers a sample.
 
     Raises:
@@ -276,11 +276,12 @@ def flatten_outputs(output: Any, rows: int) -> Tensor:  # noqa: ANN401
             f"{type(output).__name__}{_names_of(output)}."
         )
     dtype = next((part.dtype for part in parts if part.is_floating_point()), torch.float32)
-    return torch.cat([part.reshape(rows, -1).to(dtype) for part in parts], dim=1)
+    flat = [part.flatten(1) if part.ndim > 1 else part[:, None] for part in parts]
+    return torch.cat([part.to(dtype) for part in flat], dim=1)
 
 
-def _is_of_samples(leaf: Any, rows: int) -> bool:  # noqa: ANN401
-    return isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == rows
+def _is_of_samples(leaf: Any, rows: Any) -> bool:  # noqa: ANN401
+    return isinstance(leaf, Tensor) and leaf.ndim > 0 and bool(leaf.shape[0] == rows)
 
 
 def form_of(output: Any, rows: int) -> OutputForm:  # noqa: ANN401

@@ -91,7 +91,7 @@ def check_name(name: str) -> None:
         >>> check_name("resnet18")
     """
     if name.startswith("timm:"):
-        _timm_name(name)
+        find_timm(name)
     elif ":" in name:
         load_factory(name, "model")
     elif name not in _torchvision_names():
@@ -261,8 +261,13 @@ def _import_timm() -> ModuleType:
     return timm
 
 
-def _timm_name(name: str) -> tuple[ModuleType, str]:
-    """Return timm, and what timm calls ``timm:NAME``."""
+def find_timm(name: str) -> tuple[ModuleType, str]:
+    """Return timm, and what timm calls ``timm:NAME``.
+
+    Raises:
+        ModelError: For an unknown name.
+        MissingExtraError: When timm is not installed.
+    """
     timm = _import_timm()
     short = name.removeprefix("timm:")
     if not timm.is_model(short):  # also refuses `hf-hub:`, which would ask the network
@@ -271,7 +276,7 @@ def _timm_name(name: str) -> tuple[ModuleType, str]:
 
 
 def _from_timm(name: str, classes: int, channels: int, size: tuple[int, int] | None) -> nn.Module:
-    timm, short = _timm_name(name)
+    timm, short = find_timm(name)
     options: dict[str, Any] = {"pretrained": False, "num_classes": classes, "in_chans": channels}
     config = timm.get_pretrained_cfg(short)
     if size is not None and config is not None and config.fixed_input_size:

@@ -254,7 +254,7 @@ class RandomSigns:
 
 @dataclass(frozen=True)
 class NoAttack:
-    """No adversary: only the samples as they are get measured, in about half the time.
+    """No adversary: only the samples as they are get measured.
 
     ``None`` stands for it wherever an attack is asked for.
 

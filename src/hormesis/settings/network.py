@@ -4,8 +4,11 @@ import re
 from dataclasses import dataclass, field
 
 from hormesis.errors import SettingError
-from hormesis.settings.choices import STEMS
+from hormesis.settings.choices import STEMS, check_choice
 from hormesis.settings.option import option
+
+ORDERS = ("alphabetical", "natural")  # of the folders of images
+RANDOM = "random"  # in the place of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -17,12 +20,25 @@ class ModelAndData:
         stem: First layer; ``"small"`` suits images of about 32x32 pixels.
         weights: A checkpoint (.safetensors, .pt, .pth, .ckpt), or ``"random"`` for an untrained
             network; by default a named network is trained on the digits.
+        weights_key: Where the weights lie in a checkpoint of several networks, such as ``ema``.
+        weights_ignore: Entries of the checkpoint to leave out, with * and ?. Others without a
+            place in the network are refused, unless they belong to the training only.
         data: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``tiny-imagenet``, a folder
             with one folder of images a class, or ``module:factory``.
         data_root: Folder of the named data sets; by default $HORMESIS_DATA.
         download: Download a named data set that is missing.
         samples: Size of a random subset of the samples, stratified by class; by default all.
         bounds: Lowest and highest input value of ``module:factory`` data; by default 0 and 1.
+        resize: Pixels of the shorter side, or height and width, that the images of a folder are
+            resized to.
+        crop: Pixels of a square, or height and width, that are cut out of the centre of the images
+            of a folder, once resized.
+        preprocess: Give the images of a folder the size and the normalisation that the network's
+            published weights expect; by default where the checkpoint has as many outputs as those.
+        class_index: File with the names of the network's outputs, as the folders of images have
+            them: one a line in their order, or JSON.
+        class_order: Order of the folders of images that gives their classes their numbers;
+            ``natural`` takes 2 before 10.
         normalize: Put the normalisation of the data, or ``mean`` and ``std``, in front of the
             network; by default for networks by name, and not for ``module:factory``.
         mean: Subtract these numbers, one a channel, in front of the network. They are in input
@@ -31,7 +47,8 @@ class ModelAndData:
         device: Where to compute, such as cpu, cuda or mps; by default a GPU if there is one.
 
     Raises:
-        SettingError: For a ``mean`` without a ``std``, or either beside ``normalize=False``.
+        SettingError: For a ``mean`` without a ``std``, or either beside ``normalize=False``, and
+            for ``weights_key`` or ``weights_ignore`` without a checkpoint.
 
     Example:
         >>> ModelAndData(model="resnet50", data="cifar10").study_name("fgsm")
@@ -41,11 +58,18 @@ class ModelAndData:
     model: str = field(default="resnet18", metadata=option(code=True))
     stem: str = field(default="standard", metadata=option(choices=STEMS))
     weights: str | None = field(default=None, metadata=option(metavar="FILE"))
+    weights_key: str | None = field(default=None, metadata=option(metavar="KEY"))
+    weights_ignore: tuple[str, ...] = ()
     data: str = field(default="digits", metadata=option(code=True))
     data_root: str | None = field(default=None, metadata=option(metavar="DIR"))
     download: bool = False
     samples: int | None = None
     bounds: tuple[float, float] | None = None
+    resize: tuple[int, ...] | None = None
+    crop: tuple[int, ...] | None = None
+    preprocess: bool | None = None
+    class_index: str | None = field(default=None, metadata=option(metavar="FILE"))
+    class_order: str = field(default=ORDERS[0], metadata=option(choices=ORDERS))
     normalize: bool | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -53,12 +77,16 @@ class ModelAndData:
 
     def __post_init__(self) -> None:
         """Check that the fields fit together."""
+        check_choice("class_order", self.class_order, ORDERS)
         mean, std = self.mean or (), self.std or ()
         if len(mean) != len(std):
             counts = f"{len(mean)} and {len(std)}"
             raise SettingError(f"Expected one `mean` and one `std` for each channel, got {counts}.")
         if mean and self.normalize is False:
             raise SettingError("Expected no `mean` and `std` beside `normalize` false.")
+        for name in ("weights_key", "weights_ignore"):
+            if getattr(self, name) and self.weights in (None, RANDOM):
+                raise SettingError(f"Expected `weights`, a checkpoint, for `{name}`; got none.")
 
     def study_name(self, attack: str) -> str:
         """Return the default name of a study's folder."""

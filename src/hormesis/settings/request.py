@@ -29,6 +29,7 @@ class AnalysisRequest:
         confirmation: How claims that a target is antifragile under attack are put to the test.
         name: What tables and the manifest call the network; its class by default.
         origin: Where the network comes from, as plain values for the manifest.
+        notes: What a reader has to know about network and data, in sentences.
         loss: What the attack raises: a name, a ``Loss``, or a function of outputs and labels; None
             takes the one that goes with the metric.
         output: Which of the network's outputs is measured: its name, its place, a function of all
@@ -54,6 +55,7 @@ class AnalysisRequest:
     confirmation: Confirmation = Confirmation()
     name: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     loss: Any = None
     output: Any = None
     bounds: Any = None
@@ -65,12 +67,12 @@ class AnalysisRequest:
         if self.attack.name != NoAttack.name:
             return
         needing = {
-            "adversary 'adaptive'": self.sweep.adversary == "adaptive",
-            "confirm 'always'": self.confirmation.when == ALWAYS,
-            "cross_check": self.confirmation.cross_check,
+            "`adversary` 'adaptive'": self.sweep.adversary == "adaptive",
+            "`confirm` 'always'": self.confirmation.when == ALWAYS,
+            "`cross_check`": self.confirmation.cross_check,
         }
         for setting, given in needing.items():
             if given:
                 raise SettingError(
-                    f"Expected an attack for `{setting}`, got none: name one, or leave this out."
+                    f"Expected an attack for {setting}, got none: name one, or leave this out."
                 )

@@ -5,7 +5,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-_PACKAGES = ("hormesis", "torch", "torchvision", "foolbox", "numpy", "scipy")
+_PACKAGES = ("hormesis", "torch", "torchvision", "numpy", "scipy")
 
 
 def environment() -> dict[str, Any]:

@@ -67,6 +67,7 @@ class DataEntry(Entry, frozen=True):
     fingerprint: Hash
     shape: Shape = field(default_factory=list)
     bounds: Range = (0.0, 1.0)
+    limits: Text = ""  # identity of other bounds than two numbers
 
 
 class AttackEntry(Entry, frozen=True):

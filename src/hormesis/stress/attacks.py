@@ -14,7 +14,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from hormesis.data.bounds import Bounds, Rebuild, continuous_part, spell_bounds
+from hormesis.data.bounds import (
+    Bounds,
+    Rebuild,
+    check_continuous,
+    clamp_to,
+    continuous_part,
+    spell_bounds,
+)
 from hormesis.data.trees import Tree, count_rows, device_of_rows
 from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
@@ -146,17 +153,13 @@ def _attempt(
     loss: Loss,
 ) -> Attempt:
     """Return the first attempt on a batch; tensors of inference mode are copied, for autograd."""
-    device = device_of_rows(inputs)
-    if isinstance(inputs, Tensor):
-        own, values = inputs, inputs.detach()
-    else:
+    check_continuous(inputs)
+    device, own = device_of_rows(inputs), inputs
+    if not isinstance(inputs, Tensor):
         own = tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, inputs)
-        values = continuous_part(own)
-    if values is None or not values.is_floating_point():
-        raise AttackError(
-            "Expected inputs with floating-point values to attack, got integers alone: measure "
-            "without an attack (`attack=None`), or make the embeddings the input."
-        )
+    values = continuous_part(own)
+    assert values is not None, "continuous values were checked"
+    values = values.detach()
     truth = tree_map(
         lambda leaf: leaf.to(device=device, copy=True) if isinstance(leaf, Tensor) else leaf, labels
     )
@@ -171,24 +174,27 @@ def _attempt(
 def _run_all(attack: Attack, attempt: Attempt) -> Tensor:
     """Return the inputs after all attempts: of each sample the first one that does its harm."""
     perturbed = _run_once(attack, attempt)
-    losses = None
     for restart in range(1, tries(attack)):
-        with torch.no_grad():
-            outputs = attempt.outputs(perturbed)
-            if attempt.classifies(outputs):
-                replaced = accuracy_of(outputs, attempt.labels)
-                if not replaced.any():
-                    break
-            else:
-                losses = attempt.loss.measure(outputs, attempt.labels)
-                replaced = None
+        replaced = _still_right(attempt, perturbed)
+        if replaced is not None and not replaced.any():
+            break
         again = _run_once(attack, replace(attempt, restart=restart, note_zero=False))
         if replaced is None:
-            with torch.no_grad():
-                new = attempt.loss.measure(attempt.outputs(again), attempt.labels)
-            replaced = new > losses
+            replaced = _losses(attempt, again) > _losses(attempt, perturbed)
         perturbed = torch.where(replaced.view(-1, *[1] * (again.ndim - 1)), again, perturbed)
     return perturbed
+
+
+@torch.no_grad()
+def _still_right(attempt: Attempt, perturbed: Tensor) -> Bool[Tensor, " batch"] | None:
+    """Return which samples are still classified correctly; None for what is no classification."""
+    outputs = attempt.outputs(perturbed)
+    return accuracy_of(outputs, attempt.labels) if attempt.classifies(outputs) else None
+
+
+@torch.no_grad()
+def _losses(attempt: Attempt, perturbed: Tensor) -> Float[Tensor, " batch"]:
+    return attempt.loss.measure(attempt.outputs(perturbed), attempt.labels)
 
 
 def _run_once(attack: Attack, attempt: Attempt) -> Tensor:
@@ -228,7 +234,7 @@ def clip(
         tensor([[0.2500, 0.6000]])
     """
     near = torch.clamp(perturbed, min=inputs - epsilon, max=inputs + epsilon)
-    return near.clamp(*bounds)
+    return clamp_to(near, bounds)
 
 
 def _sign_steps(attempt: Attempt, steps: int, size: float, *, random_start: bool) -> Tensor:
@@ -241,14 +247,13 @@ def _sign_steps(attempt: Attempt, steps: int, size: float, *, random_start: bool
         random_start: Start from a point in the ball instead of its centre.
     """
     clean, epsilon = attempt.inputs, attempt.epsilon
-    low, high = attempt.bounds
     inputs = clean
     if random_start:
-        inputs = (clean + epsilon * attempt.starts()).clamp(low, high)
+        inputs = clamp_to(clean + epsilon * attempt.starts(), attempt.bounds)
     for _ in range(steps):
         inputs = inputs + size * epsilon * attempt.gradient(inputs).sign()
         inputs = clean + (inputs - clean).clamp(-epsilon, epsilon)
-        inputs = inputs.clamp(low, high)
+        inputs = clamp_to(inputs, attempt.bounds)
     return inputs
 
 
@@ -265,7 +270,7 @@ def _pgd(attack: PGD, attempt: Attempt) -> Tensor:
 
 def _random_signs(attack: RandomSigns, attempt: Attempt) -> Tensor:
     signs = torch.where(attempt.starts() < 0, -1.0, 1.0).to(attempt.inputs.dtype)
-    return (attempt.inputs + attempt.epsilon * signs).clamp(*attempt.bounds)
+    return clamp_to(attempt.inputs + attempt.epsilon * signs, attempt.bounds)
 
 
 Run = Callable[[Any, Attempt], Tensor]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hormesis.data.bounds import Rebuild, continuous_part, width_of
+from hormesis.data.bounds import Rebuild, clamp_to, continuous_part, width_of
 from hormesis.data.samples import Samples
 from hormesis.data.trees import Tree, move_to, select_rows
 from hormesis.errors import ModelError
@@ -223,8 +223,7 @@ def _perturbed(
                 values = direction(rows, labels, first) * epsilon
                 clean = continuous_part(rows)
                 assert clean is not None, "inputs without continuous values cannot be attacked"
-                low, high = bounds
-                return Rebuild(rows)((clean + values).clamp(low, high))
+                return Rebuild(rows)(clamp_to(clean + values, bounds))
             strong = replace(attack, epsilon=epsilon)
             return attacked(rows, labels, strong, first=first)
 

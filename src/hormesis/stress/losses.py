@@ -2,6 +2,11 @@
 
 A loss is one ``Loss`` here; a function of the user's works the same (``as_loss``). Every metric
 names the loss that goes with it.
+
+Example:
+    >>> import hormesis as hm
+    >>> hm.losses.mse.measure(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0]))
+    tensor([0., 4.])
 """
 
 from collections.abc import Callable
@@ -14,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hormesis.errors import ModelError, SettingError, unknown
+from hormesis.settings.factory import load_factory
 
 IGNORED = -100  # label of positions that do not count, as in PyTorch and transformers
 
@@ -263,8 +269,8 @@ def as_loss(value: object) -> Loss:
     """Return a loss from an object, a name or a function.
 
     Args:
-        value: A ``Loss``, the name of one, or a function of outputs and labels that returns one
-            number a sample.
+        value: A ``Loss``, the name of one, ``module:function``, or a function of outputs and labels
+            that returns one number a sample.
 
     Raises:
         SettingError: For an unknown name, or a value that cannot be called.
@@ -275,6 +281,8 @@ def as_loss(value: object) -> Loss:
     """
     if isinstance(value, Loss):
         return value
+    if isinstance(value, str) and ":" in value:
+        return as_loss(load_factory(value, "loss"))
     if isinstance(value, str):
         if value not in NAMED_LOSSES:
             raise SettingError(unknown("loss", value, list(NAMED_LOSSES)))

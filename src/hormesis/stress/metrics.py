@@ -3,6 +3,11 @@
 A metric is one ``Metric``, in ``NAMED_METRICS``, and one line in ``settings.choices.METRICS``.
 Nothing else refers to its name: whether it is binary, how a guess scores, how rounding affects it
 and what an attack raises to lower it are properties of the object.
+
+Example:
+    >>> import hormesis as hm
+    >>> hm.metrics.mse.measure(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0]))
+    tensor([0., 4.])
 """
 
 from collections.abc import Callable

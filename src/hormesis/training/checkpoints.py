@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from hormesis.errors import ModelError, TrainingError
-from hormesis.models.checkpoints import READ_ERRORS, load_weights
+from hormesis.models.checkpoint_files import READ_ERRORS
+from hormesis.models.checkpoints import load_weights
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import Normalized
 from hormesis.results.training_records import Seal, seal_of
@@ -91,6 +92,15 @@ def checkpoint_fault(network: nn.Module, path: Path) -> str:
     if recorded is not None and recorded != network_fingerprint(inner):
         return f"Checkpoint {str(path)!r} is damaged: its values are not those that were written."
     return ""
+
+
+def is_training_checkpoint(path: str | Path) -> bool:
+    """Return whether a file is a checkpoint that ``write_checkpoint`` wrote."""
+    try:
+        with safetensors.safe_open(Path(path).expanduser(), framework="pt") as opened:
+            return "fingerprint" in (opened.metadata() or {})
+    except (SafetensorError, *READ_ERRORS):  # of another format
+        return False
 
 
 def _contiguous(network: nn.Module) -> nn.Module:

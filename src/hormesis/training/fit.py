@@ -16,7 +16,7 @@ from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.loggers import Logger
 
 from hormesis.errors import HormesisError, MissingExtraError, SettingError, unknown
-from hormesis.models.checkpoints import READ_ERRORS
+from hormesis.models.checkpoint_files import READ_ERRORS
 from hormesis.results.training_run import LOGS
 from hormesis.training.checkpointing import EpochWriter, Progress
 from hormesis.training.config import TrainerConfig

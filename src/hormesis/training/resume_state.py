@@ -12,7 +12,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from torch import Tensor, nn
 
 from hormesis.errors import TrainingError
-from hormesis.models.checkpoints import READ_ERRORS
+from hormesis.models.checkpoint_files import READ_ERRORS
 from hormesis.results.training_records import Seal, seal_of
 from hormesis.storage.safe_read import open_regular
 from hormesis.storage.training_files import write

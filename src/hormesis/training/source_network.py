@@ -1,6 +1,6 @@
 """The network that a study was made with: found, rebuilt, and compared bit for bit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ class SourceNetwork:
             study.
         stem: How its first layer is built, for ``weights``.
         run: The folder of its training; None takes the one recorded in the study.
+        weights_key: Where the weights lie in a checkpoint of several networks.
+        weights_ignore: Entries of the checkpoint to leave out, with * and ?.
         allow_code: Import the ``module:factory`` of network or data that a manifest names.
 
     Example:
@@ -45,6 +47,8 @@ class SourceNetwork:
     model: str | None = None
     stem: str = "standard"
     run: str | Path | None = None
+    weights_key: str | None = None
+    weights_ignore: Sequence[str] = ()
     allow_code: bool = False
 
 
@@ -193,7 +197,7 @@ def rebuild_network(
         if path is None:
             load_or_train_on_digits(network, model, seed=seed)
         else:
-            load_weights(network, path)
+            load_weights(network, path, key=source.weights_key, ignore=source.weights_ignore)
         network = _as_measured(recorded, network, parts, normalize=data_config.normalize)
         rebuilt = RebuiltNetwork(model, network, stem)
     fingerprint = network_fingerprint(rebuilt.network)

@@ -41,6 +41,11 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
+def _place_or_name(text: str | None) -> int | str | None:
+    """Return a number from a text that is one, and every other text as it is."""
+    return int(text) if text is not None and text.lstrip("-").isdecimal() else text
+
+
 def request_from(arguments: Arguments) -> AnalysisRequest:
     """Return the settings besides network and data; ``out`` is None without a flag for it."""
     sweep, scoring = arguments[Sweep], arguments[Scoring]
@@ -56,6 +61,9 @@ def request_from(arguments: Arguments) -> AnalysisRequest:
         ),
         scoring=scoring,
         metric=measurement.metric,
+        loss=measurement.loss,
+        output=_place_or_name(measurement.output),
+        label=_place_or_name(measurement.label),
         out=None if folder is None else Path(folder),
         execution=execution,
         confirmation=arguments[Confirmation],

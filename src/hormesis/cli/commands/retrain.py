@@ -35,6 +35,8 @@ def run(arguments: Arguments) -> int:
     plan = plan_retraining(options.study, selection)
     source = SourceNetwork(
         weights=options.weights,
+        weights_key=options.weights_key,
+        weights_ignore=options.weights_ignore,
         model=options.model,
         stem=options.stem,
         run=options.run,

@@ -56,10 +56,11 @@ def study_lines(study: Study) -> list[str]:
     base = ", ".join(f"{number.format(value)} {kind}" for kind, value in unfiltered(study).items())
     chance = study.base.chance
     guessing = "" if chance is None else f"; guessing: {number.format(chance)}"
+    classes = f", {data.classes} classes" if data.classes else ""
     choice = choice_text(study.manifest["attack"])
     chosen = f", chosen {choice}" if choice.startswith("to ") else ""
     return [
-        f"{question.network.name} on {data.name}: {data.samples} samples, {data.classes} classes",
+        f"{question.network.name} on {data.name}: {data.samples} samples{classes}",
         *normalization_lines(study),
         adversary_text(study, chosen),
         f"unfiltered {question.metric.name}: {base}{guessing}",

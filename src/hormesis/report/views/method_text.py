@@ -27,7 +27,8 @@ def idle_text(study: Study) -> str:
     zero, unmoved = base_idle(study.manifest)
     if zero != zero:
         return ""
-    return f"of right answers {zero:.1%} without a gradient, {unmoved:.1%} left as they were"
+    which = "right answers" if study.metadata.binary else "samples"
+    return f"of {which} {zero:.1%} without a gradient, {unmoved:.1%} left as they were"
 
 
 def attack_text(study: Study, chosen: str = "") -> str:
@@ -61,8 +62,10 @@ def epsilon_text(study: Study) -> str:
     epsilon = study.metadata.attack.epsilon
     if math.isnan(epsilon):
         return ""
-    bounds = study.metadata.question.data.bounds
-    shown = f"{epsilon:.4g} in input units"
+    data = study.metadata.question.data
+    bounds, shown = data.bounds, f"{epsilon:.4g} in input units"
+    if data.limits:
+        return shown
     if bounds == (0.0, 1.0):
         return f"{shown} ({epsilon * 255:.3g}/255)"
     return f"{shown}, which lie between {bounds[0]:g} and {bounds[1]:g}"

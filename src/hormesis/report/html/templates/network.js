@@ -89,7 +89,7 @@ function networkPicture(width) {
   });
   element.append(
     svgText(left - 7, TOP - 8, "data in", { class: "soft", "font-size": 11 }),
-    svgText(left - 7, height + 14, "logits out", { class: "soft", "font-size": 11 }),
+    svgText(left - 7, height + 14, "output", { class: "soft", "font-size": 11 }),
   );
   return element;
 }

@@ -103,10 +103,6 @@ def whole_numbers() -> dict[str, Any]:
     return {"network": network}
 
 
-def on_cuda() -> dict[str, Any]:
-    return {"execution": hm.Execution(device="cuda:99")}
-
-
 def raises(*_: object) -> Any:
     raise ZeroDivisionError("my own trouble\nof two lines")
 
@@ -126,10 +122,8 @@ NETWORKS: list[Case] = [
     ("lazy batch norm", "holds no values", {"network": nn.Sequential(NET, nn.LazyBatchNorm1d())}),
     ("meta", "'weight'|holds no values", meta),
     ("nan", "'weight'|NaN", with_value(float("nan"))),
-    ("no parameters", "no parameter", {"network": Calls(lambda _, rows: rows[:, :3])}),
     ("no weights at all", "no parameter", {"network": nn.Flatten(), "data": (ROWS, CLASSES)}),
-    ("whole numbers", "no parameter", whole_numbers),
-    ("constant", "", {"network": nn.utils.parametrize.cached and Calls(lambda _, rows: rows)}),
+    ("whole numbers", "No parameter, whole_numbers),
     ("no forward", "forward", {"network": nn.Module()}),
     ("module list", "forward", {"network": nn.ModuleList([NET])}),
     ("raises", "my own trouble", {"network": Calls(raises)}),
@@ -170,7 +164,7 @@ OUTPUTS: list[Case] = [
     ),
     (
         "predicted classes",
-        "int64|logits",
+        "int64|`output`",
         {"network": Calls(lambda layer, rows: layer(rows).argmax(1))},
     ),
     (
@@ -189,11 +183,12 @@ OUTPUTS: list[Case] = [
     ),
     (
         "time-first LSTM",
-        "one row for each|batch_first",
+        "samples of a batch|batch_first=True",
         {
             "network": nn.LSTM(5, 3),
             "data": (torch.rand(40, 7, 5), CLASSES[:, None].expand(40, 7)),
             "metric": "token_accuracy",
+            "targets": hm.Targets(kinds=("recurrent",)),
         },
     ),
     (
@@ -213,7 +208,7 @@ OUTPUTS: list[Case] = [
     ("a function of a list", "`output`", {"output": lambda output: [output]}),
     ("too few classes", "3 output|5 classes", {"data": (ROWS, torch.arange(40) % 5)}),
     ("one output", "binary_accuracy", {"network": nn.Linear(5, 1), "data": (ROWS, CLASSES * 0)}),
-    ("images for classes", "[2, 3, 5]|pixel_accuracy", {
+    ("images for classes", "[2, 3, 5]|`output`", {
         "network": Calls(lambda layer, rows: layer(rows)[..., None].expand(-1, 3, 5)),
     }),
 ]  # fmt: skip
@@ -241,7 +236,7 @@ DATA: list[Case] = [
     }),
     ("label of a pair", "`label`|'target'", {"data": (ROWS, CLASSES), "label": "target"}),
     ("label of another place", "`label`|7", {"data": (ROWS, CLASSES), "label": 7}),
-    ("unlabelled loader", "labels", lambda: {
+    ("unlabelled loader", "'rows'|`label`", lambda: {
         "data": DataLoader([{"rows": row} for row in ROWS], batch_size=8),
     }),
     ("unlabelled tensor", "labels|class numbers", {"data": ROWS}),
@@ -249,14 +244,14 @@ DATA: list[Case] = [
     ("numbers of other length", "40, 5|39", {"data": (ROWS, CLASSES[:39])}),
     ("labels all ignored", "-100", {"data": (ROWS, CLASSES * 0 - 100)}),
     ("real labels", "class numbers|float32", {"data": (ROWS, torch.rand(40))}),
-    ("one-hot labels", "class numbers|argmax", {
+    ("one-hot labels", "class number|argmax", {
         "data": (ROWS, functional.one_hot(CLASSES)),
     }),
     ("real one-hot labels", "class numbers|argmax", {
         "data": (ROWS, functional.one_hot(CLASSES).float()),
     }),
-    ("labels from 1", "from 1 to 3|subtract 1", {"data": (ROWS, CLASSES + 1)}),
-    ("labels in a column", "[40, 1]|squeeze", {"data": (ROWS, CLASSES[:, None])}),
+    ("labels from 1", "count from 0", {"data": (ROWS, CLASSES + 1)}),
+    ("labels in a column", "squeeze", {"data": (ROWS, CLASSES[:, None])}),
     ("labels in words", "texts|number", {"data": (ROWS, ["cat", "dog"] * 20)}),
     ("labels of an array of words", "texts|number", {
         "data": (ROWS.numpy(), np.array(["cat", "dog"] * 20)),
@@ -269,7 +264,9 @@ DATA: list[Case] = [
     ("token ids as floats, attacked", "whole numbers|long", {
         "network": TOKENS, "data": (IDS.float() / 50, CLASSES), "attack": hm.FGSM(0.1),
     }),
-    ("token ids too large", "50|", {"network": TOKENS, "data": (IDS + 40, CLASSES), "attack": None}),
+    ("token ids too large", "up to 88|vocabulary", {
+        "network": TOKENS, "data": (IDS + 40, CLASSES), "attack": None,
+    }),
     ("pixels of 8 bits", "0 to 255|255", {
         "network": PICTURES, "data": ((IMAGES * 255).byte(), CLASSES),
     }),
@@ -277,7 +274,7 @@ DATA: list[Case] = [
         "network": PICTURES, "data": (IMAGES.permute(0, 2, 3, 1), CLASSES),
     }),
     ("another number of channels", "3 |1", {"network": PICTURES, "data": (IMAGES[:, :1], CLASSES)}),
-    ("another size", "[8, 9]|", {"network": PICTURES, "data": (torch.rand(40, 3, 8, 9), CLASSES)}),
+    ("another size", "[2, 3, 8, 9]", {"network": PICTURES, "data": (torch.rand(40, 3, 8, 9), CLASSES)}),
     ("another width", "inputs of shape [2, 4]", {"data": (ROWS[:, :4], CLASSES)}),
     ("a single image", "", {"network": PICTURES, "data": (IMAGES[0], torch.tensor(1))}),
     ("no batch axis", "", {"network": PICTURES, "data": (IMAGES[0], torch.tensor([0, 1, 2]))}),
@@ -366,11 +363,10 @@ METRICS: list[Case] = [
     ("wrong shape", "one number a sample|[8, 3]", {"metric": lambda out, labels: out}),
     ("nan", "NaN", {"metric": lambda out, labels: out[:, 0] * float("nan")}),
     ("raises", "my own trouble", {"metric": raises}),
-    ("integers", "", {"metric": lambda out, labels: out.argmax(1)}),
     ("list", "tensor|list", {"metric": constant_list}),
     ("array", "tensor|ndarray", {"metric": lambda out, labels: out[:, 0].numpy()}),
     ("none returned", "tensor|NoneType", {"metric": lambda out, labels: None}),
-    ("one argument", "outputs and labels", {"metric": lambda out: out[:, 0]}),
+    ("one argument", "outputs|labels|2 were given", {"metric": lambda out: out[:, 0]}),
     ("no binary", "0 or 1", {
         "metric": hm.Metric("mine", lambda out, labels: out[:, 0], binary=True),
     }),
@@ -390,7 +386,7 @@ METRICS: list[Case] = [
     ("loss: argmax", "loss|differentiable", {
         "loss": lambda out, labels: (out.argmax(1) == labels).float(),
     }),
-    ("loss: integers", "loss|floating-point", {"loss": lambda out, labels: out.argmax(1)}),
+    ("loss: integers", "loss|differentiable", {"loss": lambda out, labels: out.argmax(1)}),
     ("loss: nan", "loss|NaN", {"loss": lambda out, labels: out[:, 0] * float("nan")}),
     ("loss: without inputs", "loss|differentiable", {
         "loss": lambda out, labels: labels.float(),
@@ -417,18 +413,11 @@ ATTACKS: list[Case] = [
     }),
     ("auto on tokens", "integers|attack=None", {"network": TOKENS, "data": (IDS, CLASSES)}),
     ("name mistyped", "'fgsn'|fgsm", {"attack": "fgsn"}),
-    ("class", "PGD|FGSM", {"attack": hm.PGD}),
-    ("of Foolbox", "LinfPGD|FGSM|samples", of_foolbox),
+    ("class", "class PGD|call it", {"attack": hm.PGD}),
+    ("of Foolbox", "LinfProjected|FGSM|Evaluation", of_foolbox),
     ("object", "Foolbox|FGSM", {"attack": Foolbox()}),
     ("function", "function|FGSM", {"attack": lambda network, rows, labels: rows}),
-    ("number", "0.1|FGSM", {"attack": 0.1}),
-    ("epsilon above the bounds", "epsilon|bounds", {"attack": hm.FGSM(2)}),
-    ("auto without a guess", "epsilon", {
-        "metric": lambda out, labels: out[:, 0], "attack": hm.FGSM(),
-    }),
-    ("auto without bounds", "", {
-        "network": nn.Linear(5, 1), "data": (ROWS, torch.rand(40)), "metric": "mse",
-    }),
+    ("number", "FGSM(0.1)", {"attack": 0.1}),
 ]  # fmt: skip
 
 BOUNDS: list[Case] = [
@@ -439,9 +428,15 @@ BOUNDS: list[Case] = [
     ("three", "(low, high)", {"bounds": (0, 1, 2)}),
     ("nan", "NaN", {"bounds": (0, float("nan"))}),
     ("another shape", "[5]|[4]", {"bounds": (np.zeros(4), np.ones(4))}),
-    ("unknown name", "'right'|'left'", {
-        "network": TwoPlaces(), "data": ({"left": ROWS}, CLASSES), "bounds": {"right": (0, 1)},
-    }),
+    (
+        "unknown name",
+        "'right'|'left'",
+        {
+            "network": TwoPlaces(),
+            "data": ({"left": ROWS}, CLASSES),
+            "bounds": {"right": (0, 1)},
+        },
+    ),
     ("names for one tensor", "(low, high)", {"bounds": {"rows": (0, 1)}}),
     ("too narrow", "bounds", {"bounds": (0.4, 0.6)}),
     ("complex", "numbers", {"bounds": (0j, 1j)}),
@@ -471,9 +466,7 @@ TARGETS: list[Case] = [
     ("confirmation of a text", "`confirmation`|Confirmation", {"confirmation": "never"}),
     ("origin of a text", "`origin`", {"origin": "a page"}),
     ("out of a number", "`out`", {"out": 3}),
-    ("a device that is not there", "cuda:99", on_cuda),
     ("thresholds in words", "thresholds", lambda: {"sweep": hm.Sweep(thresholds="many")}),
-    ("samples beyond", "samples|41", lambda: {"sweep": hm.Sweep(samples=41)}),
     ("epsilon in words", "`epsilon`", lambda: {"attack": hm.FGSM("large")}),
     ("epsilon none", "`epsilon`", lambda: {"attack": hm.FGSM(None)}),
     ("steps in words", "`steps`", lambda: {"attack": hm.PGD(0.1, steps="ten")}),
@@ -517,6 +510,50 @@ EVALUATIONS: list[Case] = [
     }),
 ]  # fmt: skip
 
+
+def late(*_: object) -> Any:
+    """Fail at the second call and later ones, as code of a user does on a rare sample."""
+    CALLS.append(1)
+    return ROWS.new_ones(len(_[0])) if len(CALLS) < 4 else raises()
+
+
+CALLS: list[int] = []
+
+
+def rare_ids() -> dict[str, Any]:
+    ids = IDS.clone()
+    ids[39, 0] = 50
+    return {"network": TOKENS, "data": (ids, CLASSES), "attack": None}
+
+
+def rare_rows(layer: nn.Module, rows: Tensor) -> Tensor:
+    return layer(rows) if not bool((rows[:, 0] == ROWS[39, 0]).any()) else raises()
+
+
+def rare_items() -> dict[str, Any]:
+    return {"data": Items(lambda number: (ROWS[number], 0) if number < 30 else raises())}
+
+
+def first_rows(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Fail on a filtered network, which is no longer as sure of itself."""
+    return outputs[:, 0] if float(outputs.abs().max()) > 0.9 else raises()
+
+
+LATE: list[Case] = [
+    ("a rare token", "vocabulary", rare_ids),
+    ("a rare sample", "my own trouble", {"network": Calls(rare_rows)}),
+    ("a rare sample, plain loop", "my own trouble", lambda: {
+        "network": Calls(rare_rows), "execution": hm.Execution("plain", progress=False),
+    }),
+    ("a rare sample, no attack", "my own trouble", {"network": Calls(rare_rows), "attack": None}),
+    ("a rare item", "item 30|my own trouble", rare_items),
+    ("a metric that fails later", "metric 'late'|my own trouble", {"metric": late}),
+    ("a filtered network", "metric 'first_rows'|my own trouble", {"metric": first_rows}),
+    ("an evaluation", "failed|my own trouble", lambda: {
+        "data": hm.Evaluation(lambda net, n, s: ROWS[n, 0] if 39 not in n else raises(), 40),
+    }),
+]  # fmt: skip
+
 CASES = {
     f"{kind}: {name}": (words, passed)
     for kind, cases in {
@@ -529,6 +566,7 @@ CASES = {
         "bounds": BOUNDS,
         "settings": TARGETS,
         "evaluation": EVALUATIONS,
+        "late": LATE,
     }.items()
     for name, words, passed in cases
 }

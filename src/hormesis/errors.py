@@ -57,8 +57,14 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
+_LONG_LIST = 200  # characters of known names that a sentence still holds beside the nearest
+_LONG_QUOTE = 160  # characters of somebody else's error
+
+
 def unknown(noun: str, name: str, choices: Iterable[str]) -> str:
     """Return the sentence that refuses a name and offers the nearest choices.
+
+    A long list of known names is left out where some are near.
 
     Args:
         noun: What the name is of, for example ``"model"``.
@@ -70,7 +76,21 @@ def unknown(noun: str, name: str, choices: Iterable[str]) -> str:
         "Unknown filter 'hi_pass'. Did you mean high_pass or low_pass? Known: high_pass, low_pass."
     """
     names = list(choices)
-    return f"Unknown {noun} {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}."
+    near, known = did_you_mean(name, names), ", ".join(names)
+    listed = f" Known: {known}." if not near or len(known) <= _LONG_LIST else ""
+    return f"Unknown {noun} {name!r}.{near}{listed}"
+
+
+def quoted(error: BaseException) -> str:
+    r"""Return the kind and the first line of an error as the end of a sentence.
+
+    Example:
+        >>> quoted(ValueError("no such place\nin two lines"))
+        'ValueError: no such place.'
+    """
+    lines = str(error).strip().splitlines() or ["it says no more"]
+    text = " ".join(lines[0].split())[:_LONG_QUOTE]
+    return f"{type(error).__name__}: {text.rstrip('.:')}."
 
 
 # Letters that reverse the direction of the text after them, so that it reads as another text.

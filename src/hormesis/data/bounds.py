@@ -107,7 +107,8 @@ def as_bounds(bounds: Any, inputs: Tree) -> Bounds:  # noqa: ANN401
     if isinstance(inputs, Mapping) and isinstance(bounds, Mapping):
         unknown = [name for name in bounds if name not in inputs]
         if unknown:
-            raise DataError(f"Expected `bounds` of inputs that there are, got {unknown[0]!r}.")
+            names = ", ".join(repr(name) for name in inputs)
+            raise DataError(f"Expected `bounds` of the inputs {names}, got {unknown[0]!r}.")
         return _joined([(bounds.get(name), part) for name, part in inputs.items()])
     if isinstance(inputs, tuple | list) and isinstance(bounds, tuple | list):
         pairs = [one is None or (isinstance(one, tuple | list) and len(one) == 2) for one in bounds]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
 from hormesis.data.trees import Tree, symbolic_rows, tensors_in
-from hormesis.errors import ModelError, SettingError
+from hormesis.errors import ModelError, SettingError, quoted
 
 WHOLE = "*"  # the output to measure is all that the network returns
 Output = str | int | Callable[[Any], Any] | None
@@ -216,13 +216,19 @@ def outputs_of(network: nn.Module, inputs: Tree) -> Tensor:
 
 def _choose(output: Any, which: Output) -> Any:  # noqa: ANN401
     if callable(which):
-        return which(output)
+        try:
+            return which(output)
+        except Exception as error:  # anything may come out of code that is not ours
+            raise ModelError(
+                f"The function of `output` failed on {type(output).__name__}{_names_of(output)}: "
+                f"{quoted(error)}"
+            ) from error
     if isinstance(which, int):
         parts = list(output.values()) if isinstance(output, Mapping) else output
         if not isinstance(parts, tuple | list) or not -len(parts) <= which < len(parts):
             raise ModelError(
                 f"Expected an output at place {which}, got {type(output).__name__}"
-                f"{_names_of(output)}."
+                f"{_names_of(output)}: choose one that there is."
             )
         return parts[which]
     if isinstance(which, str):
@@ -230,7 +236,7 @@ def _choose(output: Any, which: Output) -> Any:  # noqa: ANN401
         if found is None:
             raise ModelError(
                 f"Expected an output named {which!r}, got {type(output).__name__}"
-                f"{_names_of(output)}."
+                f"{_names_of(output)}: choose one that there is."
             )
         return found
     return _find_logits(output)

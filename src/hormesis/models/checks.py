@@ -81,12 +81,12 @@ def _refuse_coupling(network: nn.Module, rows: Tree, logits: Tensor) -> None:
     if not _close(mixed_logits[:count], logits[:count]):
         raise ModelError(
             "The network lets the samples of a batch change each other's logits in evaluation mode"
-            f"{_suspect(network, _COUPLING)}: use running statistics, or another normalisation."
+            f"{_suspect(network, _COUPLING)}: {_remedy(network)}."
         )
 
 
 _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
-_COUPLING = (nn.modules.batchnorm._NormBase,)
+_COUPLING = (nn.modules.batchnorm._NormBase, nn.RNNBase, nn.MultiheadAttention)
 
 
 def _flipped(leaf: object) -> object:
@@ -100,10 +100,31 @@ def _halved(leaf: object) -> object:
 def _suspect(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> str:
     """Return the first module that may be to blame, as part of a sentence."""
     for name, module in network.named_modules():
-        if isinstance(module, kinds) and getattr(module, "running_mean", None) is None:
+        if isinstance(module, kinds) and _may_couple(module):
             where = repr(name) if name else "the module itself"
-            return f", the first suspect being {where} ({type(module).__name__})"
+            kind = type(module).__name__
+            return f", the first suspect being {where} ({kind}{_time_first(module)})"
     return ""
+
+
+def _may_couple(module: nn.Module) -> bool:
+    """Return whether a module of a suspect kind is set so that it mixes samples, or draws."""
+    return getattr(module, "running_mean", None) is None and not getattr(
+        module, "batch_first", False
+    )
+
+
+def _time_first(module: nn.Module) -> str:
+    return " with batch_first=False" if hasattr(module, "batch_first") else ""
+
+
+def _remedy(network: nn.Module) -> str:
+    first = next(
+        (one for one in network.modules() if isinstance(one, _COUPLING) and _may_couple(one)), None
+    )
+    if first is not None and hasattr(first, "batch_first"):
+        return "set `batch_first=True`, or swap the axes in the network, whose first is the sample"
+    return "use running statistics, or another normalisation"
 
 
 def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:

@@ -45,6 +45,11 @@ with `hormesis.build_model`, and load its weights.
             "Expected a torch.nn.Module, got a dictionary, perhaps of weights: build the network, "
             "and give it these with `load_state_dict`."
         )
+    if isinstance(network, type):
+        raise ModelError(
+            f"Expected a torch.nn.Module, got the class {network.__name__}: call it to make a "
+            "network, and load its weights."
+        )
     kind = type(network).__name__
     module = type(network).__module__.partition(".")[0]
     if module in ("onnx", "onnxruntime"):

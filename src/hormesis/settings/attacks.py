@@ -7,11 +7,12 @@ and the manifest follow from the fields of the class.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from numbers import Real
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from hormesis.errors import SettingError, unknown
+from hormesis.settings.option import check_types
 
 AUTO = "auto"
 
@@ -203,6 +204,7 @@ class PGD:
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        check_types(self)
         if self.steps < 1:
             raise SettingError(f"Expected `steps` to be at least 1, got {self.steps}.")
         if self.restarts < 1 or (self.restarts > 1 and not self.random_start):
@@ -243,6 +245,7 @@ class RandomSigns:
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        check_types(self)
         if self.draws < 1:
             raise SettingError(f"Expected `draws` to be at least 1, got {self.draws}.")
 
@@ -292,18 +295,43 @@ class Evaluated:
         return None
 
 
-def as_attack(attack: Attack | None) -> Attack:
-    """Return an attack; ``None`` stands for ``NoAttack``.
-
-    Example:
-        >>> as_attack(None), as_attack(FGSM(0.1))
-        (NoAttack(), FGSM(epsilon=0.1))
-    """
-    return NoAttack() if attack is None else attack
-
-
 ATTACKS: dict[str, type[Any]] = {FGSM.name: FGSM, PGD.name: PGD}
 """Every attack that can be chosen, by its name."""
+
+
+def as_attack(attack: object) -> Attack:
+    """Return an attack; ``None`` stands for ``NoAttack``, a name for the attack as it is by itself.
+
+    Raises:
+        SettingError: For an unknown name, or a value that is no attack.
+
+    Example:
+        >>> as_attack(None), as_attack(FGSM(0.1)), as_attack("fgsm")
+        (NoAttack(), FGSM(epsilon=0.1), FGSM(epsilon='auto'))
+    """
+    if attack is None or attack == NoAttack.name:
+        return NoAttack()
+    if isinstance(attack, str):
+        if attack not in ATTACKS:
+            raise SettingError(unknown("attack", attack, (*ATTACKS, NoAttack.name)))
+        return ATTACKS[attack]()
+    if isinstance(attack, Attack) and not isinstance(attack, type):
+        return attack
+    if isinstance(attack, type) and is_dataclass(attack):
+        raise SettingError(
+            f"Expected `attack` to be an attack, got the class {attack.__name__}: call it, as in "
+            f"`{attack.__name__}(epsilon=0.03)`."
+        )
+    if isinstance(attack, Real):
+        raise SettingError(
+            f"Expected `attack` to be an attack, got the number {attack}: `hormesis.FGSM({attack})`"
+            " is one of this magnitude."
+        )
+    raise SettingError(
+        "Expected `attack` to be a `hormesis.FGSM`, a `hormesis.PGD` or None, got "
+        f"{type(attack).__name__}: perturb the inputs with it beforehand and measure them with "
+        "`attack=None`, or call it in a stressed `hormesis.Evaluation`."
+    )
 
 
 def tries(attack: Attack) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,9 @@ class AnalysisRequest:
     def __post_init__(self) -> None:
         """Check that the fields fit together."""
         object.__setattr__(self, "attack", as_attack(self.attack))
+        _check_kinds(self)
+        if self.out is not None:
+            object.__setattr__(self, "out", Path(self.out))
         if self.attack.name != NoAttack.name:
             return
         needing = {
@@ -76,3 +80,31 @@ class AnalysisRequest:
                 raise SettingError(
                     f"Expected an attack for {setting}, got none: name one, or leave this out."
                 )
+
+
+_EXAMPLES = {
+    "targets": (Targets, "hormesis.Targets(include=('layer4.*',))"),
+    "sweep": (Sweep, "hormesis.Sweep(thresholds=25)"),
+    "scoring": (Scoring, "hormesis.Scoring(reference='density')"),
+    "execution": (Execution, "hormesis.Execution(engine='plain')"),
+    "confirmation": (Confirmation, "hormesis.Confirmation('never')"),
+    "name": (str, "'my network'"),
+    "origin": (Mapping, "{'paper': 'arXiv:2312.09821'}"),
+    "out": (str | PathLike | None, "'studies/mine'"),
+    "label": (str | int | None, "'target'"),
+}
+
+
+def _check_kinds(request: AnalysisRequest) -> None:
+    """Refuse a field of another type.
+
+    Raises:
+        SettingError: Naming it, with an example.
+    """
+    for name, (kind, example) in _EXAMPLES.items():
+        value = getattr(request, name)
+        if not isinstance(value, kind):
+            raise SettingError(
+                f"Expected `{name}` to be such as `{example}`, got {type(value).__name__} "
+                f"{value!r:.80}."
+            )

@@ -1,8 +1,10 @@
 """Every error a user can meet; each message is one sentence with the culprit and the remedy."""
 
 import difflib
+import os
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class HormesisError(Exception):
@@ -84,13 +86,34 @@ def unknown(noun: str, name: str, choices: Iterable[str]) -> str:
 def quoted(error: BaseException) -> str:
     r"""Return the kind and the first line of an error as the end of a sentence.
 
+    It also says where the error was raised, or the last place of the user's own on the way there.
+
     Example:
         >>> quoted(ValueError("no such place\nin two lines"))
         'ValueError: no such place.'
     """
     lines = str(error).strip().splitlines() or ["it says no more"]
     text = " ".join(lines[0].split())[:_LONG_QUOTE]
-    return f"{type(error).__name__}: {text.rstrip('.:')}."
+    return f"{type(error).__name__}: {text.rstrip('.:')}{_place(error)}."
+
+
+_OTHERS = (
+    "site-packages",
+    "dist-packages",
+    str(Path(__file__).parent),
+    str(Path(os.__file__).parent),
+)
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line of the user's own code that an error came through last, if any."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<") and not any(part in file for part in _OTHERS):
+            place = f" ({Path(file).name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
 
 
 # Letters that reverse the direction of the text after them, so that it reads as another text.

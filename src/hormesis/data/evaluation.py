@@ -44,7 +44,7 @@ class Evaluation:
 
     Example:
         >>> def bias_of(network, numbers, stressed):
-        ...     return [float(network.bias.sum())] * len(numbers)
+        ...     return [network.bias.sum().item()] * len(numbers)
         >>> evaluation = Evaluation(bias_of, samples=100)
         >>> evaluation.name, len(evaluation.measure(nn.Linear(1, 1), [0, 1, 2], stressed=False))
         ('bias_of', 3)

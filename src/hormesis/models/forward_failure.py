@@ -24,6 +24,7 @@ def forward_failure(network: nn.Module, inputs: Tree, error: BaseException) -> s
         error: What it raised.
 
     Example:
+        >>> import torch
         >>> forward_failure(nn.Embedding(9, 2), torch.zeros(2, 3), RuntimeError("used as indices"))
         'The network looks up whole numbers, such as token ids, and got float32 of shape [2, 3]: \
 pass them as `ids.long()`, with `attack=None`.'

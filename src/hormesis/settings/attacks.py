@@ -7,7 +7,7 @@ and the manifest follow from the fields of the class.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -297,41 +297,6 @@ class Evaluated:
 
 ATTACKS: dict[str, type[Any]] = {FGSM.name: FGSM, PGD.name: PGD}
 """Every attack that can be chosen, by its name."""
-
-
-def as_attack(attack: object) -> Attack:
-    """Return an attack; ``None`` stands for ``NoAttack``, a name for the attack as it is by itself.
-
-    Raises:
-        SettingError: For an unknown name, or a value that is no attack.
-
-    Example:
-        >>> as_attack(None), as_attack(FGSM(0.1)), as_attack("fgsm")
-        (NoAttack(), FGSM(epsilon=0.1), FGSM(epsilon='auto'))
-    """
-    if attack is None or attack == NoAttack.name:
-        return NoAttack()
-    if isinstance(attack, str):
-        if attack not in ATTACKS:
-            raise SettingError(unknown("attack", attack, (*ATTACKS, NoAttack.name)))
-        return ATTACKS[attack]()
-    if isinstance(attack, Attack) and not isinstance(attack, type):
-        return attack
-    if isinstance(attack, type) and is_dataclass(attack):
-        raise SettingError(
-            f"Expected `attack` to be an attack, got the class {attack.__name__}: call it, as in "
-            f"`{attack.__name__}(epsilon=0.03)`."
-        )
-    if isinstance(attack, Real):
-        raise SettingError(
-            f"Expected `attack` to be an attack, got the number {attack}: `hormesis.FGSM({attack})`"
-            " is one of this magnitude."
-        )
-    raise SettingError(
-        "Expected `attack` to be a `hormesis.FGSM`, a `hormesis.PGD` or None, got "
-        f"{type(attack).__name__}: perturb the inputs with it beforehand and measure them with "
-        "`attack=None`, or call it in a stressed `hormesis.Evaluation`."
-    )
 
 
 def tries(attack: Attack) -> int:

@@ -95,8 +95,8 @@ class Metric:
         if not isinstance(result, Tensor) or result.is_complex():
             kind = type_name(result) if isinstance(result, Tensor) else type(result).__name__
             raise SettingError(
-                f"{expected}a tensor of real numbers, one a sample, got {kind}: "
-                "`torch.as_tensor` makes one."
+                f"{expected}a tensor of real numbers, got {kind}: `torch.as_tensor` makes one of "
+                "numbers."
             )
         if result.shape != outputs.shape[:1]:
             hint = (

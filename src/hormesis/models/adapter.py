@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
 from hormesis.data.trees import Tree, symbolic_rows, tensors_in
-from hormesis.errors import ModelError, SettingError, quoted
+from hormesis.errors import HormesisError, ModelError, SettingError, quoted
+from hormesis.models.forward_failure import forward_failure
 
 WHOLE = "*"  # the output to measure is all that the network returns
 Output = str | int | Callable[[Any], Any] | None
@@ -205,13 +206,19 @@ def outputs_of(network: nn.Module, inputs: Tree) -> Tensor:
         inputs: A tensor, or a structure of tensors.
 
     Raises:
-        ModelError: See ``pick_output``.
+        ModelError: If the network cannot run on them; and see ``pick_output``.
 
     Example:
         >>> outputs_of(nn.Flatten(), torch.zeros(2, 3, 4)).shape
         torch.Size([2, 12])
     """
-    return pick_output(network(inputs), None, symbolic_rows(inputs))
+    try:
+        output = network(inputs)
+    except (HormesisError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # anything may come out of code that is not ours
+        raise ModelError(forward_failure(inner_network(network), inputs, error)) from error
+    return pick_output(output, None, symbolic_rows(inputs))
 
 
 def _choose(output: Any, which: Output) -> Any:  # noqa: ANN401

@@ -71,14 +71,15 @@ statistics, or another normalisation.
 
 
 def _refuse_coupling(network: nn.Module, rows: Tree, logits: Tensor) -> None:
-    # The same first rows in another batch must have the same logits.
+    # The same first rows must have the same logits between other ones; what runs along the batch,
+    # as a recurrent layer does that takes it for time, looks to one side only.
     total = count_rows(rows)
     count = max(1, total // 2)
     kept, rest = (select_rows(rows, part) for part in (slice(0, count), slice(count, None)))
     turned = select_rows(rest, torch.arange(total - count - 1, -1, -1))
-    others = join_rows([kept, turned, tree_map(_halved, rest)])
+    others = join_rows([turned, kept, tree_map(_halved, rest)])
     mixed_logits = outputs_of(network, others)
-    if not _close(mixed_logits[:count], logits[:count]):
+    if not _close(mixed_logits[total - count : total], logits[:count]):
         raise ModelError(
             "The network lets the samples of a batch change each other's logits in evaluation mode"
             f"{_suspect(network, _COUPLING)}: {_remedy(network)}."

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from hormesis.data.trees import Tree, tensors_in
 from hormesis.errors import quoted
-from hormesis.models.adapter import inner_network
 
 CHANNELS = re.compile(r"expected input\[([\d, ]+)\] to have (\d+) channels?, but got (\d+)")
 _LOOK_UP = ("argument #1 'indices'", "used as indices")  # of an embedding, and of indexing
@@ -19,7 +18,7 @@ def forward_failure(network: nn.Module, inputs: Tree, error: BaseException) -> s
     """Return the sentence on a network that cannot run.
 
     Args:
-        network: A network of one argument.
+        network: The network, as its user made it.
         inputs: What it was given.
         error: What it raised.
 
@@ -72,7 +71,7 @@ def _on_channels(inputs: Tensor, expected: int, given: int) -> str:
 
 def _misfit(network: nn.Module, inputs: Tree) -> str:
     """Return why inputs do not fit the arguments of a network, if they do not."""
-    forward = inspect.signature(inner_network(network).forward).parameters.values()
+    forward = inspect.signature(network.forward).parameters.values()
     if any(one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL) for one in forward):
         return ""
     names = ", ".join(repr(one.name) for one in list(forward)[:_NAMES])

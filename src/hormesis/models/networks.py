@@ -15,7 +15,7 @@ from torchvision.models import get_model, list_models
 
 from hormesis.data.trees import Tree, count_rows
 from hormesis.errors import HormesisError, MissingExtraError, ModelError, quoted, unknown
-from hormesis.models.adapter import pick_output
+from hormesis.models.adapter import inner_network, pick_output
 from hormesis.models.forward_failure import forward_failure
 from hormesis.models.small_stem import with_small_stem
 from hormesis.settings.choices import STEMS, check_choice
@@ -341,7 +341,7 @@ def _outputs(network: nn.Module, inputs: Tree) -> object:
     except (HormesisError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # anything may come out of code that is not ours
-        raise ModelError(forward_failure(network, inputs, error)) from error
+        raise ModelError(forward_failure(inner_network(network), inputs, error)) from error
     finally:
         for module, training in modes:
             module.training = training

@@ -1,10 +1,13 @@
 """Wrong inputs as users make them: what is passed, and the words that the refusal has to hold.
 
-Each case is ``(id, words, what is passed)``: keyword arguments of ``hm.analyze`` beside
-``network`` and ``data``, or a function that makes them where they take time or a package.
+Each case is ``(id, words, what is passed)``: ``network``, ``data`` and other arguments of
+``hm.analyze``, or a function that makes them where that takes time, a package, or may fail.
 """
 
+import json
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,7 +119,7 @@ NETWORKS: list[Case] = [
     ("state dict", "a dictionary|load_state_dict", {"network": NET.state_dict()}),
     ("tensor", "torch.nn.Module|Tensor", {"network": ROWS}),
     ("scripted", "torch.jit", lambda: {"network": torch.jit.trace(NET, ROWS)}),
-    ("exported", "ExportedProgram|", exported),
+    ("exported", "ExportedProgram|pass the module", exported),
     ("quantised", "quantised|before its quantisation", quantised),
     ("lazy", "'weight'|holds no values", {"network": nn.LazyLinear(3)}),
     ("lazy batch norm", "holds no values", {"network": nn.Sequential(NET, nn.LazyBatchNorm1d())}),
@@ -144,7 +147,7 @@ NETWORKS: list[Case] = [
     ),
     (
         "inference mode",
-        "",
+        "differentiable|no_grad()",
         {"network": Calls(torch.inference_mode()(lambda layer, rows: layer(rows)))},
     ),
     (
@@ -215,14 +218,14 @@ OUTPUTS: list[Case] = [
 
 DATA: list[Case] = [
     ("none", "NoneType", {"data": None}),
-    ("path", "'photos'|", {"data": "photos"}),
+    ("path", "'photos'|load_data", {"data": "photos"}),
     ("number", "int", {"data": 3}),
     ("function", "function", {"data": raises}),
     ("texts", "tokenise", {"data": ["good film", "bad film"]}),
     ("texts and labels", "tokenise", {"data": (["good", "bad"] * 20, CLASSES)}),
     ("pairs of texts", "tokenise", {"data": [("good film", 1), ("bad film", 0)] * 9}),
     ("generator of texts", "tokenise", lambda: {"data": (word for word in ["good", "bad"])}),
-    ("generator of pairs", "", lambda: {"data": ((row, 1) for row in [])}),
+    ("generator of pairs", "empty", lambda: {"data": ((row, 1) for row in [])}),
     ("ragged lists", "different lengths|pad", {"data": ([[1.0, 2.0], [1.0]] * 20, CLASSES)}),
     ("ragged items", "pad", {"data": [(torch.rand(5 + n % 2), n % 3) for n in range(40)]}),
     ("text column", "'city'", {
@@ -273,13 +276,13 @@ DATA: list[Case] = [
     ("channels last", "channel|last", {
         "network": PICTURES, "data": (IMAGES.permute(0, 2, 3, 1), CLASSES),
     }),
-    ("another number of channels", "3 |1", {"network": PICTURES, "data": (IMAGES[:, :1], CLASSES)}),
+    ("another number of channels", "3 input|have 1", {"network": PICTURES, "data": (IMAGES[:, :1], CLASSES)}),
     ("another size", "[2, 3, 8, 9]", {
         "network": PICTURES, "data": (torch.rand(40, 3, 8, 9), CLASSES),
     }),
     ("another width", "inputs of shape [2, 4]", {"data": (ROWS[:, :4], CLASSES)}),
-    ("a single image", "", {"network": PICTURES, "data": (IMAGES[0], torch.tensor(1))}),
-    ("no batch axis", "", {"network": PICTURES, "data": (IMAGES[0], torch.tensor([0, 1, 2]))}),
+    ("a single image", "one label for each row|(3, 8, 8)", {"network": PICTURES, "data": (IMAGES[0], torch.tensor(1))}),
+    ("no batch axis", "inputs of shape [2, 8, 8]", {"network": PICTURES, "data": (IMAGES[0], torch.tensor([0, 1, 2]))}),
     ("no values", "shape", {"data": (torch.rand(40, 0), CLASSES)}),
     ("nan", "NaN in sample 0", {"data": (ROWS / 0 * 0, CLASSES)}),
     ("infinite", "infinity", {"data": (ROWS / 0, CLASSES)}),
@@ -301,8 +304,8 @@ DATA: list[Case] = [
     ("items of one part", "labels", {"data": Items(lambda number: (ROWS[number],))}),
     ("items of strings", "tokenise", {"data": Items(lambda number: "text")}),
     ("empty list", "empty", {"data": []}),
-    ("empty tuple", "", {"data": ()}),
-    ("empty dictionary", "", {"data": {}}),
+    ("empty tuple", "empty tuple", {"data": ()}),
+    ("empty dictionary", "empty dict", {"data": {}}),
     ("dictionary of texts", "tokenise", {"data": {"text": ["a", "b"], "label": [0, 1]}}),
 ]  # fmt: skip
 
@@ -378,8 +381,8 @@ METRICS: list[Case] = [
     ("mse of classes", "squared error|[8, 3]", {"metric": "mse"}),
     ("tokens of classes", "token", {"metric": "token_accuracy"}),
     ("perplexity of classes", "token", {"metric": "perplexity", "attack": None}),
-    ("segmentation of classes", "mean_iou|", {"metric": "mean_iou"}),
-    ("multi-label of classes", "multilabel_accuracy|", {"metric": "multilabel_accuracy"}),
+    ("segmentation of classes", "positions|'mean_iou'", {"metric": "mean_iou"}),
+    ("multi-label of classes", "'multilabel_accuracy'|another `metric`", {"metric": "multilabel_accuracy"}),
     ("loss: mistyped", "'cross_entropi'|Did you mean", {"loss": "cross_entropi"}),
     ("loss: a metric's name", "loss 'accuracy'", {"loss": "accuracy"}),
     ("loss: number", "loss|int", {"loss": 3}),
@@ -572,3 +575,23 @@ CASES = {
     }.items()
     for name, words, passed in cases
 }
+
+
+def sentence(passed: Passed) -> tuple[str, str]:
+    """Return the kind of the error that a case ends in, and what it says."""
+    try:
+        given = passed() if callable(passed) else dict(passed)
+        network, data = given.pop("network", NET), given.pop("data", (ROWS, CLASSES))
+        given.setdefault("execution", hm.Execution(progress=False))
+        given.setdefault("sweep", hm.Sweep(thresholds=3))
+        hm.analyze(network, data, **given)
+    except hm.HormesisError as error:
+        return "HormesisError", str(error)
+    except BaseException as error:
+        return type(error).__name__, str(error)
+    return "none", ""
+
+
+if __name__ == "__main__":
+    said = {name: sentence(passed) for name, (_, passed) in CASES.items()}
+    Path(sys.argv[1]).write_text(json.dumps(said), encoding="utf-8")

@@ -107,7 +107,7 @@ def make_measurer(
     return ShardMeasurer(engine, samples, removals, spec, batch, device)
 
 
-def _explained(  # noqa: D417
+def _explained(
     network: nn.Module,
     measure: Measure,
     removals: Sequence[Removal],

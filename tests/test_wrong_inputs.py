@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from wrong_inputs import CASES
 
 LONGEST = 350  # characters of a refusal

@@ -42,7 +42,6 @@ def returns_three(): return 3
 def wants_more(width): return build()
 def function(): return torch.sin
 def weights(): return build().state_dict()
-def scripted(): return torch.jit.trace(build(), torch.zeros(2, 1, 4, 4))
 class Dropping(nn.Linear):
     def forward(self, inputs):
         return nn.functional.dropout(super().forward(inputs.flatten(1)), training=True)
@@ -75,7 +74,7 @@ def raises(): raise ValueError("my trouble")
 def returns_three(): return 3
 def one_number(outputs, targets): return outputs.sum()
 def margin(outputs, targets): return outputs.amax(dim=1)
-def nothing(): return None
+def absent(): return None
 def texts(): return [("a good film", 1), ("a bad film", 0)]
 def words(): return inputs(), ["cat", "dog"] * 20
 def one_hot(): return inputs(), torch.eye(4).repeat(10, 1)

@@ -276,13 +276,19 @@ DATA: list[Case] = [
     ("channels last", "channel|last", {
         "network": PICTURES, "data": (IMAGES.permute(0, 2, 3, 1), CLASSES),
     }),
-    ("another number of channels", "3 input|have 1", {"network": PICTURES, "data": (IMAGES[:, :1], CLASSES)}),
+    ("another number of channels", "3 input|have 1", {
+        "network": PICTURES, "data": (IMAGES[:, :1], CLASSES),
+    }),
     ("another size", "[2, 3, 8, 9]", {
         "network": PICTURES, "data": (torch.rand(40, 3, 8, 9), CLASSES),
     }),
     ("another width", "inputs of shape [2, 4]", {"data": (ROWS[:, :4], CLASSES)}),
-    ("a single image", "one label for each row|(3, 8, 8)", {"network": PICTURES, "data": (IMAGES[0], torch.tensor(1))}),
-    ("no batch axis", "inputs of shape [2, 8, 8]", {"network": PICTURES, "data": (IMAGES[0], torch.tensor([0, 1, 2]))}),
+    ("a single image", "one label for each row|(3, 8, 8)", {
+        "network": PICTURES, "data": (IMAGES[0], torch.tensor(1)),
+    }),
+    ("no batch axis", "inputs of shape [2, 8, 8]", {
+        "network": PICTURES, "data": (IMAGES[0], torch.tensor([0, 1, 2])),
+    }),
     ("no values", "shape", {"data": (torch.rand(40, 0), CLASSES)}),
     ("nan", "NaN in sample 0", {"data": (ROWS / 0 * 0, CLASSES)}),
     ("infinite", "infinity", {"data": (ROWS / 0, CLASSES)}),
@@ -382,7 +388,9 @@ METRICS: list[Case] = [
     ("tokens of classes", "token", {"metric": "token_accuracy"}),
     ("perplexity of classes", "token", {"metric": "perplexity", "attack": None}),
     ("segmentation of classes", "positions|'mean_iou'", {"metric": "mean_iou"}),
-    ("multi-label of classes", "'multilabel_accuracy'|another `metric`", {"metric": "multilabel_accuracy"}),
+    ("multi-label of classes", "'multilabel_accuracy'|another `metric`", {
+        "metric": "multilabel_accuracy",
+    }),
     ("loss: mistyped", "'cross_entropi'|Did you mean", {"loss": "cross_entropi"}),
     ("loss: a metric's name", "loss 'accuracy'", {"loss": "accuracy"}),
     ("loss: number", "loss|int", {"loss": 3}),

@@ -59,6 +59,7 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
+RECIPES = "docs/recipes.md"  # of this package's documentation
 _LONG_LIST = 200  # characters of known names that a sentence still holds beside the nearest
 _LONG_QUOTE = 160  # characters of somebody else's error
 
@@ -81,6 +82,19 @@ def unknown(noun: str, name: str, choices: Iterable[str]) -> str:
     near, known = did_you_mean(name, names), ", ".join(names)
     listed = f" Known: {known}." if not near or len(known) <= _LONG_LIST else ""
     return f"Unknown {noun} {name!r}.{near}{listed}"
+
+
+def recipe(anchor: str) -> str:
+    """Return where a refusal has its recipe, for the end of a sentence.
+
+    Args:
+        anchor: Of a heading of the page.
+
+    Example:
+        >>> recipe("several-inputs")
+        ' (docs/recipes.md#several-inputs)'
+    """
+    return f" ({RECIPES}#{anchor})"
 
 
 def quoted(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hormesis.data.trees import Tree, tensors_in
-from hormesis.errors import AttackError, DataError
+from hormesis.errors import AttackError, DataError, recipe
 
 Bounds = tuple[float, float] | tuple[Tensor, Tensor]
 """Lowest and highest value: numbers, or tensors of the shape of one sample of the continuous part,
@@ -51,7 +51,8 @@ def check_continuous(inputs: Tree) -> None:
     if continuous_part(inputs) is None:
         raise AttackError(
             "Expected inputs with floating-point values to attack, got integers alone: measure "
-            "without an attack (`attack=None`), or make the embeddings the input."
+            "without an attack (`attack=None`), or make the embeddings the input"
+            f"{recipe('text-classifier')}."
         )
 
 

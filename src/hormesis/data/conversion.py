@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hormesis.data.trees import Tree, tensors_in
-from hormesis.errors import DataError
+from hormesis.errors import DataError, recipe
 
 LABELS = ("labels", "label", "targets", "target", "y")
 """Names under which dictionaries and tables keep their labels."""
@@ -102,7 +102,8 @@ def as_inputs(values: object) -> Tree:
     if _is_text(values):
         raise DataError(
             "Expected inputs that hold numbers, got texts: tokenise them first, or read the "
-            "pictures that they name, as torchvision.transforms.ToTensor() does."
+            "pictures that they name, as torchvision.transforms.ToTensor() does"
+            f"{recipe('text-classifier')}."
         )
     if isinstance(values, Mapping):
         kept = {str(name): part for name, part in values.items() if not _is_text(part)}
@@ -117,7 +118,7 @@ def as_inputs(values: object) -> Tree:
     if not tensors_in(converted):
         raise DataError(
             "Expected inputs that hold numbers, got texts alone: tokenise them first, and pass the "
-            "result."
+            f"result{recipe('text-classifier')}."
         )
     return converted
 

@@ -22,7 +22,7 @@ from hormesis.data.conversion import (
 )
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.trees import Tree, count_rows, join_rows, tensors_in
-from hormesis.errors import DataError, HormesisError, quoted
+from hormesis.errors import DataError, HormesisError, quoted, recipe
 
 Progress = Callable[[int, int], None]
 """Called with the amount done and the total (0: unknown)."""
@@ -78,7 +78,7 @@ def read_samples(
         )
     raise DataError(
         "Expected a pair (inputs, labels) of tensors or arrays, a dictionary or table of them, a "
-        f"Dataset, a DataLoader or Samples, got {type(data).__name__}."
+        f"Dataset, a DataLoader or Samples, got {type(data).__name__}{recipe('forms-of-data')}."
     )
 
 

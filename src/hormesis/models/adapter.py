@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
 from hormesis.data.trees import Tree, symbolic_rows, tensors_in
-from hormesis.errors import HormesisError, ModelError, SettingError, quoted
+from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe
 from hormesis.models.forward_failure import forward_failure
 
 WHOLE = "*"  # the output to measure is all that the network returns
@@ -187,13 +187,14 @@ def pick_output(output: Any, which: Output, rows: Any) -> Tensor:  # noqa: ANN40
         raise ModelError(
             "Expected the network to return logits: a tensor, an object or mapping with `logits`, "
             f"or a tuple that starts with them, got {type(output).__name__}{_names_of(output)}; "
-            "say with `output` which of them to measure."
+            f"say with `output` which of them to measure{recipe('several-outputs')}."
         )
     if not chosen.is_floating_point() or chosen.ndim < 1 or chosen.shape[0] != rows:
         raise ModelError(
             f"Expected floating-point outputs with one row for each of the {rows} inputs, got "
             f"{str(chosen.dtype).removeprefix('torch.')} of shape {list(chosen.shape)}"
-            f"{_names_of(output)}; say with `output` which of them to measure."
+            f"{_names_of(output)}; say with `output` which of them to measure"
+            f"{recipe('several-outputs')}."
         )
     return chosen
 

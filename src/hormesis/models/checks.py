@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from hormesis.data.trees import Tree, count_rows, device_of_rows, join_rows, select_rows
-from hormesis.errors import ModelError
+from hormesis.errors import ModelError, recipe
 from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
 
@@ -54,7 +54,8 @@ statistics, or another normalisation.
         if metric and first.ndim == 2 and first.shape[1] < 2:
             raise ModelError(
                 f"The network has a single output, so that every answer is right by {metric}: "
-                "measure 'binary_accuracy', or give it an output for each class, two for yes or no."
+                "measure 'binary_accuracy', or give it an output for each class, two for yes or no"
+                f"{recipe('several-labels-or-one-logit')}."
             )
         if changed:
             raise ModelError(
@@ -65,7 +66,7 @@ statistics, or another normalisation.
             raise ModelError(
                 "The network gives two answers to the same input in evaluation mode"
                 f"{_suspect(network, _RANDOM)}: make it deterministic, or measure it with "
-                "`hormesis.Evaluation`, whose function can seed every sample."
+                f"`hormesis.Evaluation`, whose function can seed every sample{recipe('anything-else')}."
             )
         _refuse_coupling(network, rows, first)
 

@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from torchvision.models import get_model, list_models
 
 from hormesis.data.trees import Tree, count_rows
-from hormesis.errors import HormesisError, MissingExtraError, ModelError, quoted, unknown
+from hormesis.errors import HormesisError, MissingExtraError, ModelError, quoted, recipe, unknown
 from hormesis.models.adapter import inner_network, pick_output
 from hormesis.models.forward_failure import forward_failure
 from hormesis.models.small_stem import with_small_stem
@@ -182,7 +182,8 @@ def check_network(network: nn.Module, inputs: Tree, classes: int) -> None:
         raise ModelError(
             "Expected the network to return logits of shape [batch, classes] for labels that are "
             f"one class a sample, got outputs of shape {list(logits.shape)}: choose the `output` "
-            "that holds the logits, or take their mean over all other axes in the network."
+            "that holds the logits, or take their mean over all other axes in the network"
+            f"{recipe('several-outputs')}."
         )
     if logits.shape[1] < classes:
         raise ModelError(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from torch import jit, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from hormesis.errors import ModelError
+from hormesis.errors import ModelError, recipe
 
 _COMPILED = "_orig_mod"  # where `torch.compile` keeps the network
 _QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
@@ -77,12 +77,13 @@ def _refuse_closed(network: nn.Module) -> None:
     if isinstance(network, jit.ScriptModule):
         raise ModelError(
             "Expected a network in Python, got one made by torch.jit: measure the network that it "
-            "was made from."
+            f"was made from{recipe('wrapped-networks')}."
         )
     for name, module in network.named_modules():
         if type(module).__module__.startswith(_QUANTISED):
             where = repr(name) if name else "the network"
             raise ModelError(
                 f"Expected floating-point weights, got the quantised {type(module).__name__} "
-                f"{where}: measure the network before its quantisation."
+                f"{where}: measure the network before its quantisation"
+                f"{recipe('wrapped-networks')}."
             )

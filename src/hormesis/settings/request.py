@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from hormesis.errors import SettingError
+from hormesis.errors import SettingError, recipe
 from hormesis.settings.attacks import FGSM, Attack, NoAttack, make_attack
 from hormesis.settings.confirmation import ALWAYS, Confirmation
 from hormesis.settings.execution import Execution
@@ -138,5 +138,6 @@ def as_attack(attack: object) -> Attack:
     raise SettingError(
         "Expected `attack` to be a `hormesis.FGSM`, a `hormesis.PGD` or None, got "
         f"{type(attack).__name__}: perturb the inputs with it beforehand and measure them with "
-        "`attack=None`, or call it in a stressed `hormesis.Evaluation`."
+        "`attack=None`, or call it in a stressed `hormesis.Evaluation`"
+        f"{recipe('attacks-of-other-libraries')}."
     )

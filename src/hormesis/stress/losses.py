@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from hormesis.data.conversion import type_name
 from hormesis.data.trees import tensors_in
-from hormesis.errors import HormesisError, ModelError, SettingError, quoted, unknown
+from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe, unknown
 from hormesis.settings.factory import load_factory
 
 PASSED_ON = (HormesisError, MemoryError, torch.OutOfMemoryError)
@@ -181,19 +181,25 @@ def _remedy(outputs: Tensor, labels: Any) -> str:  # noqa: ANN401
     if isinstance(labels, Tensor) and labels.shape == outputs.shape and labels.ndim > 1:
         one_hot = ((labels == 0) | (labels == 1)).all() and (labels.sum(dim=1) == 1).all()
         if one_hot:
-            return "pass `labels.argmax(1)` of one-hot labels"
+            return "pass `labels.argmax(1)` of one-hot labels" + recipe(
+                "several-labels-or-one-logit"
+            )
     if isinstance(labels, Tensor) and labels.is_floating_point() and labels.ndim == 1:
         if labels.isnan().any():
             return "leave out the samples whose label is NaN"
         if bool((labels == labels.round()).all()):
-            return "pass `labels.long()`, or choose a `metric` of numbers, such as 'mse'"
+            return "pass `labels.long()`, or choose a `metric` of numbers, such as 'mse'" + recipe(
+                "regression-on-a-table"
+            )
     if isinstance(labels, Tensor) and labels.shape == (len(outputs), 1) and outputs.ndim == 2:
         return "pass `labels.squeeze(1)`"
     if isinstance(labels, Tensor) and not labels.is_floating_point():
-        return "choose the `output` that holds the logits, or a `metric` made for these"
+        return "choose the `output` that holds the logits, or a `metric` made for these" + recipe(
+            "several-outputs"
+        )
     return (
         "choose another `metric` and `loss`, such as 'mse' for numbers or 'multilabel_accuracy' "
-        "for several classes a sample"
+        f"for several classes a sample{recipe('several-labels-or-one-logit')}"
     )
 
 
@@ -322,7 +328,8 @@ def token_numbers(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: AN
     if outputs.ndim != 3:
         raise ModelError(
             f"Expected outputs of shape [batch, tokens, classes] for {use}, got "
-            f"{list(outputs.shape)}: choose the `output` that holds the logits of tokens."
+            f"{list(outputs.shape)}: choose the `output` that holds the logits of tokens"
+            f"{recipe('language-model')}."
         )
     return class_numbers(outputs.transpose(1, 2), labels, use)
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from hormesis.data.conversion import type_name
-from hormesis.errors import SettingError
+from hormesis.errors import SettingError, recipe
 from hormesis.stress.losses import PASSED_ON, Loss, cross_entropy, failure
 
 PerSample = Callable[[Any, Any], Tensor]
@@ -103,6 +103,7 @@ class Metric:
                 "take the mean over all other axes"
                 if result.ndim
                 else "`hormesis.metrics.per_sample` applies it to one at a time"
+                f"{recipe('metrics-of-your-own')}"
             )
             raise SettingError(
                 f"{expected}one number a sample, shape {[len(outputs)]}, got shape "

@@ -225,7 +225,7 @@ def test_networks(name, words, capsys):
     ("name", "words"),
     [
         ("negative_labels", "Expected `labels` from 0|got -1 at sample 0"),
-        ("real_labels", "Expected labels that are class numbers|got torch.float32"),
+        ("real_labels", "Expected labels that are class numbers|got float32"),
         ("five_classes", "4 output(s) and the data have 5 classes"),
         ("with_nan", "Expected finite inputs, got NaN in sample 3"),
         ("with_infinity", "Expected finite inputs, got infinity in sample 3"),
@@ -269,6 +269,36 @@ def test_data(name, words, capsys):
     ids=lambda value: " ".join(value[3:]) if isinstance(value, list) else "",
 )
 def test_data_sets_weights_and_functions(arguments, words, capsys):
+    check(arguments, words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (of_network("function"), "torch.nn.Module, got builtin_function"),
+        (of_network("weights"), "torch.nn.Module, got OrderedDict"),
+        (of_network("dropping"), "two answers to the same input"),
+        (of_network("mean_only"), "one row for each|`--output`"),
+        (of_data("absent"), "Expected a pair (inputs, labels)|got NoneType"),
+        (of_data("texts"), "got texts: tokenise them first"),
+        (of_data("words"), "labels that are numbers, got texts"),
+        (of_data("one_hot"), "`labels.argmax(1)` of one-hot labels"),
+        (of_data("from_one"), "4 output(s) and the data have 5 classes|labels count from 0"),
+        (of_data("pixels"), "divide pixels of 0 to 255 by 255"),
+        (of_data("broken"), "item 0 failed with ValueError: my trouble (sets.py, line"),
+        (small("--metric my.sets:a_list"), ":a_list' to return a tensor of real numbers, got list"),
+        (
+            small("--metric my.sets:fails"),
+            "The metric 'my.sets:fails' failed on outputs|my trouble (sets.py",
+        ),
+        (small("--loss my.sets:right"), "the loss 'right' to be differentiable"),
+        (small("--loss acuracy"), "Unknown loss 'acuracy'"),
+        (small("--output logits"), "an output named 'logits', got Tensor"),
+        (small("--label target"), "the labels at `--label` 'target' of a batch, got a tuple of 2"),
+    ],
+    ids=lambda value: " ".join(value[2:5]) if isinstance(value, list) else "",
+)
+def test_what_code_of_a_user_gives(arguments, words, capsys):
     check(arguments, words, capsys)
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import hormesis
+from hormesis.errors import RECIPES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -85,6 +86,16 @@ def test_the_navigation_leads_to_every_page():
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link
+
+
+def test_refusals_name_recipes_that_there_are():
+    text = (ROOT / RECIPES).read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w]+", "-", heading.lower()).strip("-") for heading in headings}
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
+    named = {name for text in sources for name in re.findall(r"recipe\(\s*['\"]([\w-]+)", text)}
+    assert len(named) > 6
+    assert named <= anchors
 
 
 def test_the_method_links_to_functions_that_the_api_page_shows():

@@ -40,6 +40,16 @@ def raises(): raise ValueError("my trouble")
 def leaves(): raise SystemExit(3)
 def returns_three(): return 3
 def wants_more(width): return build()
+def function(): return torch.sin
+def weights(): return build().state_dict()
+class Dropping(nn.Linear):
+    def forward(self, inputs):
+        return nn.functional.dropout(super().forward(inputs.flatten(1)), training=True)
+def dropping(): return Dropping(16, 4)
+class MeanOnly(nn.Linear):
+    def forward(self, inputs):
+        return super().forward(inputs.flatten(1)).mean()
+def mean_only(): return MeanOnly(16, 4)
 """
 
 SETS = """
@@ -64,6 +74,18 @@ def raises(): raise ValueError("my trouble")
 def returns_three(): return 3
 def one_number(outputs, targets): return outputs.sum()
 def margin(outputs, targets): return outputs.amax(dim=1)
+def absent(): return None
+def texts(): return [("a good film", 1), ("a bad film", 0)]
+def words(): return inputs(), ["cat", "dog"] * 20
+def one_hot(): return inputs(), torch.eye(4).repeat(10, 1)
+def from_one(): return inputs(), torch.arange(40) % 4 + 1
+def pixels(): return (inputs() * 255).byte(), torch.arange(40) % 4
+class broken:
+    def __len__(self): return 40
+    def __getitem__(self, number): raise ValueError("my trouble")
+def a_list(outputs, targets): return [1.0] * len(outputs)
+def fails(outputs, targets): raise ValueError("my trouble")
+def right(outputs, targets): return (outputs.argmax(dim=1) == targets).float()
 """
 
 

@@ -1,8 +1,10 @@
 """Every error a user can meet; each message is one sentence with the culprit and the remedy."""
 
 import difflib
+import os
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class HormesisError(Exception):
@@ -57,8 +59,15 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
+RECIPES = "docs/recipes.md"  # of this package's documentation
+_LONG_LIST = 200  # characters of known names that a sentence still holds beside the nearest
+_LONG_QUOTE = 160  # characters of somebody else's error
+
+
 def unknown(noun: str, name: str, choices: Iterable[str]) -> str:
     """Return the sentence that refuses a name and offers the nearest choices.
+
+    A long list of known names is left out where some are near.
 
     Args:
         noun: What the name is of, for example ``"model"``.
@@ -70,7 +79,55 @@ def unknown(noun: str, name: str, choices: Iterable[str]) -> str:
         "Unknown filter 'hi_pass'. Did you mean high_pass or low_pass? Known: high_pass, low_pass."
     """
     names = list(choices)
-    return f"Unknown {noun} {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}."
+    near, known = did_you_mean(name, names), ", ".join(names)
+    listed = f" Known: {known}." if not near or len(known) <= _LONG_LIST else ""
+    return f"Unknown {noun} {name!r}.{near}{listed}"
+
+
+def recipe(anchor: str) -> str:
+    """Return where a refusal has its recipe, for the end of a sentence.
+
+    Args:
+        anchor: Of a heading of the page.
+
+    Example:
+        >>> recipe("several-inputs")
+        ' (docs/recipes.md#several-inputs)'
+    """
+    return f" ({RECIPES}#{anchor})"
+
+
+def quoted(error: BaseException) -> str:
+    r"""Return the kind and the first line of an error as the end of a sentence.
+
+    It also says where the error was raised, or the last place of the user's own on the way there.
+
+    Example:
+        >>> quoted(ValueError("no such place\nin two lines"))
+        'ValueError: no such place.'
+    """
+    lines = str(error).strip().splitlines() or ["it says no more"]
+    text = " ".join(lines[0].split())[:_LONG_QUOTE]
+    return f"{type(error).__name__}: {text.rstrip('.:')}{_place(error)}."
+
+
+_OTHERS = (
+    "site-packages",
+    "dist-packages",
+    str(Path(__file__).parent),
+    str(Path(os.__file__).parent),
+)
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line of the user's own code that an error came through last, if any."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<") and not any(part in file for part in _OTHERS):
+            place = f" ({Path(file).name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
 
 
 # Letters that reverse the direction of the text after them, so that it reads as another text.

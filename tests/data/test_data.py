@@ -316,7 +316,7 @@ def test_a_value_or_function_of_the_user_s_gives_samples():
     [
         ("data_user:PAIR", DataError, "values from -1 to 1. Declare the `bounds`"),
         ("data_user:wrong", DataError, "images.* to be tensors or arrays, got int"),
-        ("data_user:Failing", SettingError, r"failed: KeyError: 'picture 7' \(data_user.py"),
+        ("data_user:Failing", DataError, r"item 0 failed with KeyError: 'picture 7' \(data_user"),
         ("data_user:PIAR", SettingError, r"Did you mean PAIR\?"),
     ],
 )

@@ -363,9 +363,9 @@ def items(*pairs):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("mnist", "Expected a pair .* got str"),
+        ("mnist", "Expected a pair .* got the text or path 'mnist'"),
         (None, "a DataLoader or Samples, got NoneType"),
-        ((images(), np.array(["a"] * 4)), "labels that are real numbers, got <U1"),
+        ((images(), np.array(["a"] * 4)), "labels that are numbers, got texts"),
         ((images() > 0.5, LABELS[:4]), "real numbers, got bool"),
         ((images().numpy().astype(str), LABELS[:4]), "hold numbers, got texts"),
         ((np.full((4, 2), 1e300), LABELS[:4]), "infinity in sample 0"),

@@ -346,7 +346,9 @@ def test_logits_that_are_not_finite_are_refused(linear):
 
 
 def test_another_number_of_rows_is_refused():
-    with pytest.raises(ModelError, match="each of the 2 inputs, got 1"):
+    with pytest.raises(
+        ModelError, match=r"one row for each of the 2 inputs, got float32 of shape \[1, 2\]"
+    ):
         check_network(nn.Unflatten(0, (1, 2)), torch.zeros(2), 2)
 
 

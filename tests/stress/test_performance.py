@@ -92,7 +92,7 @@ def test_loss_is_the_cross_entropy_and_lower_is_better():
         (lambda o, _: o.sum(), r"one number a sample, shape \[3\], got shape \[\]"),
         (lambda o, _: o[:, :1], r"one number a sample, shape \[3\], got shape \[3, 1\]"),
         (lambda o, _: o.sum(1).tolist(), "a tensor of real numbers, got list"),
-        (lambda o, _: o.sum(1) + 1j, "a tensor of real numbers, got torch.complex64"),
+        (lambda o, _: o.sum(1) + 1j, "a tensor of real numbers, got complex64"),
         (lambda _, __: None, "a tensor of real numbers, got NoneType"),
     ],
 )

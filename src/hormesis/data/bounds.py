@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hormesis.data.trees import Tree, tensors_in
-from hormesis.errors import AttackError, DataError
+from hormesis.errors import AttackError, DataError, recipe
 
 Bounds = tuple[float, float] | tuple[Tensor, Tensor]
 """Lowest and highest value: numbers, or tensors of the shape of one sample of the continuous part,
@@ -51,7 +51,8 @@ def check_continuous(inputs: Tree) -> None:
     if continuous_part(inputs) is None:
         raise AttackError(
             "Expected inputs with floating-point values to attack, got integers alone: measure "
-            "without an attack (`attack=None`), or make the embeddings the input."
+            "without an attack (`attack=None`), or make the embeddings the input"
+            f"{recipe('text-classifier')}."
         )
 
 
@@ -107,7 +108,8 @@ def as_bounds(bounds: Any, inputs: Tree) -> Bounds:  # noqa: ANN401
     if isinstance(inputs, Mapping) and isinstance(bounds, Mapping):
         unknown = [name for name in bounds if name not in inputs]
         if unknown:
-            raise DataError(f"Expected `bounds` of inputs that there are, got {unknown[0]!r}.")
+            names = ", ".join(repr(name) for name in inputs)
+            raise DataError(f"Expected `bounds` of the inputs {names}, got {unknown[0]!r}.")
         return _joined([(bounds.get(name), part) for name, part in inputs.items()])
     if isinstance(inputs, tuple | list) and isinstance(bounds, tuple | list):
         pairs = [one is None or (isinstance(one, tuple | list) and len(one) == 2) for one in bounds]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hormesis.data.trees import Tree, tensors_in
-from hormesis.errors import DataError
+from hormesis.errors import DataError, recipe
 
 LABELS = ("labels", "label", "targets", "target", "y")
 """Names under which dictionaries and tables keep their labels."""
@@ -102,7 +102,8 @@ def as_inputs(values: object) -> Tree:
     if _is_text(values):
         raise DataError(
             "Expected inputs that hold numbers, got texts: tokenise them first, or read the "
-            "pictures that they name, as torchvision.transforms.ToTensor() does."
+            "pictures that they name, as torchvision.transforms.ToTensor() does"
+            f"{recipe('text-classifier')}."
         )
     if isinstance(values, Mapping):
         kept = {str(name): part for name, part in values.items() if not _is_text(part)}
@@ -112,10 +113,12 @@ def as_inputs(values: object) -> Tree:
         converted = tuple(_part(part, f"input {at}") for at, part in enumerate(values))
     else:
         return _from_array(values, "inputs", alone=True)
+    if not values:
+        raise DataError(f"Expected at least 2 samples, got an empty {type_name(values)}.")
     if not tensors_in(converted):
         raise DataError(
             "Expected inputs that hold numbers, got texts alone: tokenise them first, and pass the "
-            "result."
+            f"result{recipe('text-classifier')}."
         )
     return converted
 
@@ -134,6 +137,11 @@ def as_labels(values: object) -> Tree:
         return None
     if isinstance(values, Mapping):
         return {str(name): as_labels(part) for name, part in values.items()}
+    if _is_text(values):
+        raise DataError(
+            "Expected labels that are numbers, got texts: number the classes from 0, as "
+            "scikit-learn's LabelEncoder does."
+        )
     if isinstance(values, tuple | list) and not _is_numbers(values):
         return tuple(as_labels(part) for part in values)
     if isinstance(values, pd.DataFrame):
@@ -157,7 +165,8 @@ def _is_text(value: object) -> bool:
     while isinstance(value, tuple | list) and value:
         value = value[0]
     if isinstance(value, pd.Series | np.ndarray):
-        return value.dtype.kind in "OUS"
+        first = value.reshape(-1)[:1] if isinstance(value, np.ndarray) else value.array[:1]
+        return value.dtype.kind in "OUS" and all(isinstance(one, str | bytes) for one in first)
     return isinstance(value, str | bytes)
 
 
@@ -180,6 +189,7 @@ def _from_array(values: object, what: str, *, alone: bool) -> Tensor:
         alone: Whether they are all of the inputs, so that small integers count as pixels.
     """
     if isinstance(values, Tensor):
+        _check_dense(values, what)
         tensor = values.detach().cpu()
     else:
         array = _as_array(values, what)
@@ -201,17 +211,37 @@ def _from_array(values: object, what: str, *, alone: bool) -> Tensor:
     return tensor.contiguous()
 
 
+def _check_dense(tensor: Tensor, what: str) -> None:
+    """Refuse a tensor that does not hold its values one after the other."""
+    if tensor.is_meta:
+        raise DataError(f"Expected {what} with values, got a tensor on the device 'meta'.")
+    for kind, found, remedy in (
+        ("nested", tensor.is_nested, "pad it with `to_padded_tensor`"),
+        ("sparse", tensor.layout != torch.strided, "pass its `to_dense()`"),
+        ("quantised", tensor.is_quantized, "pass its `dequantize()`"),
+    ):
+        if found:
+            raise DataError(f"Expected {what} of plain tensors, got a {kind} one: {remedy}.")
+
+
 def _as_array(values: object, what: str) -> np.ndarray:
     if isinstance(values, pd.Series):
         return values.to_numpy()
     if not isinstance(values, np.ndarray | list | tuple):
-        hint = (
-            "; images need a transform such as torchvision.transforms.ToTensor()"
-            if "Image" in type(values).__name__
-            else ""
+        kind = type_name(values)
+        raise DataError(
+            f"Expected {what} to be tensors or arrays, got {kind}{transform_hint(kind)}."
         )
-        raise DataError(f"Expected {what} to be tensors or arrays, got {type_name(values)}{hint}.")
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise DataError(f"Expected {what} of one shape, got lists of different lengths.") from error
+        raise DataError(
+            f"Expected {what} of one shape, got lists of different lengths: pad or cut them."
+        ) from error
+
+
+def transform_hint(kinds: str) -> str:
+    """Return the remedy for pictures among types of inputs, as the end of a sentence."""
+    if "Image" not in kinds:
+        return ""
+    return "; images need a transform such as torchvision.transforms.ToTensor()"

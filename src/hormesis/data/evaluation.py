@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import nn
 
-from hormesis.errors import DataError, SettingError
+from hormesis.errors import DataError, SettingError, quoted
 
 Function = Callable[[nn.Module, list[int], bool], Any]
 
@@ -43,7 +44,7 @@ class Evaluation:
 
     Example:
         >>> def bias_of(network, numbers, stressed):
-        ...     return [float(network.bias.sum())] * len(numbers)
+        ...     return [network.bias.sum().item()] * len(numbers)
         >>> evaluation = Evaluation(bias_of, samples=100)
         >>> evaluation.name, len(evaluation.measure(nn.Linear(1, 1), [0, 1, 2], stressed=False))
         ('bias_of', 3)
@@ -60,10 +61,13 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        if not callable(self.function):
+        if not callable(self.function) or not _takes_three(self.function):
+            form = getattr(self.function, "__name__", type(self.function).__name__)
+            with suppress(TypeError, ValueError):
+                form += str(inspect.signature(self.function))
             raise SettingError(
                 "Expected the function of an evaluation to take a network, the numbers of samples "
-                f"and whether they are stressed, got {type(self.function).__name__}."
+                f"and whether they are stressed, got {form:.80}."
             )
         if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 2:
             raise SettingError(f"Expected `samples` to be at least 2, got {self.samples}.")
@@ -89,10 +93,9 @@ class Evaluation:
                 returned = returned.detach().cpu()
             values = np.asarray(returned, dtype=np.float32)
         except Exception as error:  # anything may come out of code that is not ours
-            text = " ".join(str(error).split())[:200].rstrip(".")
             raise DataError(
                 f"The evaluation {self.name!r} failed on {len(numbers)} samples from number "
-                f"{numbers[0]}: {type(error).__name__}: {text}."
+                f"{numbers[0]}: {quoted(error)}"
             ) from error
         if values.shape != (len(numbers),):
             raise DataError(
@@ -114,3 +117,14 @@ class Evaluation:
             code = getattr(self.function, "__qualname__", "")
         text = f"evaluation|{self.name}|{self.samples}|{self.stressed}|{self.identity}|{code}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _takes_three(function: Callable[..., Any]) -> bool:
+    """Return whether a function can be called with three arguments, as far as Python knows."""
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # of functions that are no Python
+        return True
+    return True

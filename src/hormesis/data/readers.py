@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_collate
 
-from hormesis.data.conversion import as_inputs, as_labels, split_labels, type_name
+from hormesis.data.conversion import (
+    as_inputs,
+    as_labels,
+    split_labels,
+    transform_hint,
+    type_name,
+)
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.trees import Tree, count_rows, join_rows, tensors_in
-from hormesis.errors import DataError
+from hormesis.errors import DataError, HormesisError, quoted, recipe
 
 Progress = Callable[[int, int], None]
 """Called with the amount done and the total (0: unknown)."""
@@ -48,7 +55,8 @@ def read_samples(
     """
     if isinstance(data, DataLoader):
         total = 0 if isinstance(data.dataset, IterableDataset) else len(data)
-        return *_join(_converted(data, label, progress, total), "batch"), None
+        batches = _read(data, "batch")
+        return *_join(_converted(batches, label, progress, total), "batch"), None
     if isinstance(data, tuple) and len(data) == 2 and label is None:
         return as_inputs(data[0]), as_labels(data[1]), None
     if isinstance(data, list) and len(data) == 2 and isinstance(data[0], Tensor | np.ndarray):
@@ -61,10 +69,16 @@ def read_samples(
     ):
         return _read_dataset(data, count, seed, progress, label)
     if isinstance(data, Iterable) and not isinstance(data, str | bytes):
-        return *_join(_converted(_collated(data), label, progress, 0), "batch"), None
+        items = _read(data, "item")
+        return *_join(_converted(_collated(items), label, progress, 0), "batch"), None
+    if isinstance(data, str | PathLike):
+        raise DataError(
+            f"Expected a pair (inputs, labels), a Dataset or a DataLoader, got the text or path "
+            f"{str(data)!r}: `hormesis.load_data` reads folders of pictures, and data sets by name."
+        )
     raise DataError(
         "Expected a pair (inputs, labels) of tensors or arrays, a dictionary or table of them, a "
-        f"Dataset, a DataLoader or Samples, got {type(data).__name__}."
+        f"Dataset, a DataLoader or Samples, got {type(data).__name__}{recipe('forms-of-data')}."
     )
 
 
@@ -103,7 +117,8 @@ def _read_dataset(
 ) -> tuple[Tree, Tree, Tensor | None]:
     """Return inputs, labels and, for a drawn subset, the index of each."""
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        return *_join(_converted(_collated(dataset), label, progress, 0), "batch"), None
+        items = _read(dataset, "item")
+        return *_join(_converted(_collated(items), label, progress, 0), "batch"), None
     total = len(dataset)
     numbers, places = list(range(total)), None
     labels_of_all = None if count is None else _known_labels(dataset)
@@ -112,12 +127,33 @@ def _read_dataset(
         numbers = places.tolist()
     if not numbers:
         raise DataError("Expected at least 2 samples, got an empty set.")
-    items = _counted((dataset[number] for number in numbers), len(numbers), progress)
+    chosen = _read((dataset[number] for number in numbers), "item", numbers)
+    items = _counted(chosen, len(numbers), progress)
     inputs, labels = _join(_converted(_collated(items, numbers), label, None, 0), "item", numbers)
     for tensor in tensors_in(inputs):
         if tensor.is_floating_point() and tensor.numel():
             refuse_non_finite(tensor, numbers)
     return inputs, labels, places
+
+
+def _read(items: Iterable[Any], noun: str, numbers: Sequence[int] = ()) -> Iterator[Any]:
+    """Yield the items of a dataset, or the batches of a loader, whose own code may fail.
+
+    Raises:
+        DataError: If it does, naming the item or batch.
+    """
+    done = 0
+    try:
+        for item in items:
+            yield item
+            done += 1
+    except (HormesisError, OSError, MemoryError):
+        raise
+    except Exception as error:  # anything may come out of code that is not ours
+        number = numbers[done] if numbers else done
+        raise DataError(
+            f"The data cannot be read: {noun} {number} failed with {quoted(error)}"
+        ) from error
 
 
 def _counted(items: Iterator[Any], total: int, progress: Progress | None) -> Iterator[Any]:
@@ -141,10 +177,14 @@ def _collated(items: Iterable[Any], numbers: Sequence[int] = ()) -> Iterator[Any
         seen += len(some)
         try:
             yield default_collate([_as_tensors(item) for item in some])
-        except (TypeError, RuntimeError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
+            kinds = _kinds(some[0])
+            hint = transform_hint(kinds) or (
+                "" if isinstance(error, TypeError) else f": {quoted(error).rstrip('.')}"
+            )
             raise DataError(
                 "Expected items that are numbers, tensors or arrays, or tuples and dictionaries of "
-                f"these, got {_kinds(some[0])}: {_line(error)}"
+                f"these, got {kinds}{hint}."
             ) from error
 
 
@@ -184,10 +224,6 @@ def _kinds(item: Any) -> str:  # noqa: ANN401
     if isinstance(item, tuple | list):
         return f"({', '.join(type_name(part) for part in item)})"
     return type_name(item)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160].rstrip(".") + "."
 
 
 def _converted(

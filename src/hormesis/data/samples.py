@@ -341,6 +341,13 @@ def _check_bounds(inputs: Tree, bounds: Bounds) -> None:
         return
     least, most = torch.aminmax(values)
     limits = torch.tensor(bounds, dtype=values.dtype)  # as the inputs were: 0.3 is above float32's
+    pixels = least >= 0 and 1 < most <= 255 and bool((values == values.round()).all())
+    if pixels and (low, high) == (0.0, 1.0):
+        raise DataError(
+            f"Expected inputs within the bounds (0, 1), got values from {float(least):.6g} to "
+            f"{float(most):.6g}: divide pixels of 0 to 255 by 255, or declare the `bounds` that "
+            "hold (None for none)."
+        )
     if least < limits[0] or most > limits[1]:
         raise DataError(
             f"Expected inputs within the bounds ({low}, {high}), got values from "

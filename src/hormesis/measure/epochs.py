@@ -15,10 +15,10 @@ from hormesis.models.checkpoints import load_weights
 from hormesis.models.devices import find_device
 from hormesis.results.series import StudySeries, load_series
 from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
-from hormesis.settings.attacks import FGSM, Attack, as_attack
+from hormesis.settings.attacks import FGSM, Attack
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
-from hormesis.settings.request import AnalysisRequest
+from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets

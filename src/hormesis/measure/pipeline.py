@@ -42,10 +42,10 @@ from hormesis.measure.study_writer import (
 from hormesis.models.devices import strict_arithmetic
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.results.study import Study, load_study
-from hormesis.settings.attacks import FGSM, Attack, as_attack
+from hormesis.settings.attacks import FGSM, Attack
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
-from hormesis.settings.request import AnalysisRequest
+from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -134,11 +134,11 @@ def analyze(
         sweep=sweep,
         scoring=scoring,
         metric=metric,
-        out=None if out is None else Path(out),
+        out=Path(out) if isinstance(out, str) else out,
         execution=execution,
         confirmation=confirmation,
         name=name,
-        origin=origin or {},
+        origin={} if origin is None else origin,
         loss=loss,
         output=output,
         bounds=bounds,

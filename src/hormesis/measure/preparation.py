@@ -14,7 +14,7 @@ from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from
 from hormesis.data.trees import move_to, select_rows
 from hormesis.engine.progress import Report
-from hormesis.errors import DataError, HormesisError, SettingError
+from hormesis.errors import DataError, SettingError
 from hormesis.measure.set_checks import check_set_metric
 from hormesis.measure.shard_worker import device_of
 from hormesis.models.adapter import (
@@ -119,6 +119,12 @@ def prepare_evaluation(
         SettingError: If the request has a metric or an attack of its own.
         DataError: If the function gives one sample two numbers.
     """
+    for name in ("loss", "output", "bounds", "label"):
+        if getattr(request, name) is not None:
+            raise SettingError(
+                f"Expected no `{name}` beside a `hormesis.Evaluation`, whose function reads and "
+                "measures the samples itself."
+            )
     metric = getattr(request.metric, "name", request.metric)
     if request.attack not in (NoAttack(), FGSM()) or metric != ACCURACY:
         raise SettingError(
@@ -255,34 +261,6 @@ def _try(network: nn.Module, samples: Samples, few: Any, request: AnalysisReques
     labels = move_to(select_rows(samples.labels, slice(0, _ROWS)), device_of(network))
     with evaluation_mode(network), torch.no_grad():
         outputs = outputs_of(network, few)
-    for noun, measure in (
-        ("metric", partial(request.metric.measure, outputs, labels)),
-        ("loss", partial(request.loss.measure, outputs, labels)),
-    ):
-        if noun == "loss" and request.attack.name == NoAttack.name:
-            continue
-        name = getattr(request, noun).name
-        try:
-            measure()
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            if isinstance(error, HormesisError):
-                raise
-            labels_form = (
-                list(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
-            )
-            raise SettingError(
-                f"The {noun} {name!r} failed on outputs of shape {list(outputs.shape)} and labels "
-                f"{labels_form}: {_line(error)}"
-            ) from error
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:200].rstrip(".")
-    return f"{type(error).__name__}: {text}."
+        request.metric.measure(outputs, labels)
+    if request.attack.name != NoAttack.name:
+        request.loss.check(outputs, labels)

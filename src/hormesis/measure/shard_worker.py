@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,16 +11,18 @@ from torch import Tensor, nn
 from hormesis.data.samples import Samples
 from hormesis.engine.engines import choose_engine
 from hormesis.engine.evaluated import evaluation_engine
-from hormesis.engine.memory import allot_memory, footprint, most_samples, room
-from hormesis.engine.outcomes import MeasurementSpec, Outcomes
+from hormesis.engine.memory import Measure, allot_memory, footprint, most_samples, room
+from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.engine.shards import ShardMeasurer, ShardTask, block_of
 from hormesis.errors import ModelError
 from hormesis.measure.extend import EarlierStudy
+from hormesis.models.adapter import outputs_of
 from hormesis.settings.choices import RAY
 from hormesis.settings.execution import Execution
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.shards import Shard, pack
+from hormesis.stress.losses import PASSED_ON
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,32 @@ def make_measurer(
     most = min(most_samples(few.inputs), max(shard, 2))
     workers, batch = allot_memory(replace(needs, kept=shard), free, engine.workers, most)
     name = f"{engine.name} on ray" if execution.engine == RAY else engine.name
-    engine = replace(engine, name=name, workers=workers)
+    explained = partial(_explained, network, engine.measure)
+    engine = replace(engine, name=name, workers=workers, measure=explained)
     return ShardMeasurer(engine, samples, removals, spec, batch, device)
+
+
+def _explained(
+    network: nn.Module,
+    measure: Measure,
+    removals: Sequence[Removal],
+    block: Block,
+    spec: MeasurementSpec,
+    tick: Callable[[], None],
+) -> Outcomes:
+    """Measure a block; where that fails, say so if the network itself cannot run on the samples.
+
+    Raises:
+        ModelError: In this case; any other error as it is.
+    """
+    try:
+        return measure(removals, block, spec, tick)
+    except PASSED_ON:
+        raise
+    except Exception:
+        with torch.no_grad():
+            outputs_of(network, block.inputs)
+        raise
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
 from hormesis.data.trees import Tree, symbolic_rows, tensors_in
-from hormesis.errors import ModelError, SettingError
+from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe
+from hormesis.models.forward_failure import forward_failure
 
 WHOLE = "*"  # the output to measure is all that the network returns
 Output = str | int | Callable[[Any], Any] | None
@@ -186,13 +187,14 @@ def pick_output(output: Any, which: Output, rows: Any) -> Tensor:  # noqa: ANN40
         raise ModelError(
             "Expected the network to return logits: a tensor, an object or mapping with `logits`, "
             f"or a tuple that starts with them, got {type(output).__name__}{_names_of(output)}; "
-            "say with `output` which of them to measure."
+            f"say with `output` which of them to measure{recipe('several-outputs')}."
         )
     if not chosen.is_floating_point() or chosen.ndim < 1 or chosen.shape[0] != rows:
         raise ModelError(
             f"Expected floating-point outputs with one row for each of the {rows} inputs, got "
             f"{str(chosen.dtype).removeprefix('torch.')} of shape {list(chosen.shape)}"
-            f"{_names_of(output)}; say with `output` which of them to measure."
+            f"{_names_of(output)}; say with `output` which of them to measure"
+            f"{recipe('several-outputs')}."
         )
     return chosen
 
@@ -205,24 +207,36 @@ def outputs_of(network: nn.Module, inputs: Tree) -> Tensor:
         inputs: A tensor, or a structure of tensors.
 
     Raises:
-        ModelError: See ``pick_output``.
+        ModelError: If the network cannot run on them; and see ``pick_output``.
 
     Example:
         >>> outputs_of(nn.Flatten(), torch.zeros(2, 3, 4)).shape
         torch.Size([2, 12])
     """
-    return pick_output(network(inputs), None, symbolic_rows(inputs))
+    try:
+        output = network(inputs)
+    except (HormesisError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # anything may come out of code that is not ours
+        raise ModelError(forward_failure(inner_network(network), inputs, error)) from error
+    return pick_output(output, None, symbolic_rows(inputs))
 
 
 def _choose(output: Any, which: Output) -> Any:  # noqa: ANN401
     if callable(which):
-        return which(output)
+        try:
+            return which(output)
+        except Exception as error:  # anything may come out of code that is not ours
+            raise ModelError(
+                f"The function of `output` failed on {type(output).__name__}{_names_of(output)}: "
+                f"{quoted(error)}"
+            ) from error
     if isinstance(which, int):
         parts = list(output.values()) if isinstance(output, Mapping) else output
         if not isinstance(parts, tuple | list) or not -len(parts) <= which < len(parts):
             raise ModelError(
                 f"Expected an output at place {which}, got {type(output).__name__}"
-                f"{_names_of(output)}."
+                f"{_names_of(output)}: choose one that there is."
             )
         return parts[which]
     if isinstance(which, str):
@@ -230,7 +244,7 @@ def _choose(output: Any, which: Output) -> Any:  # noqa: ANN401
         if found is None:
             raise ModelError(
                 f"Expected an output named {which!r}, got {type(output).__name__}"
-                f"{_names_of(output)}."
+                f"{_names_of(output)}: choose one that there is."
             )
         return found
     return _find_logits(output)

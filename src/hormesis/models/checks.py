@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from hormesis.data.trees import Tree, count_rows, device_of_rows, join_rows, select_rows
-from hormesis.errors import ModelError
+from hormesis.errors import ModelError, recipe
 from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
 
@@ -54,7 +54,8 @@ statistics, or another normalisation.
         if metric and first.ndim == 2 and first.shape[1] < 2:
             raise ModelError(
                 f"The network has a single output, so that every answer is right by {metric}: "
-                "measure 'binary_accuracy', or give it an output for each class, two for yes or no."
+                "measure 'binary_accuracy', or give it an output for each class, two for yes or no"
+                f"{recipe('several-labels-or-one-logit')}."
             )
         if changed:
             raise ModelError(
@@ -65,28 +66,29 @@ statistics, or another normalisation.
             raise ModelError(
                 "The network gives two answers to the same input in evaluation mode"
                 f"{_suspect(network, _RANDOM)}: make it deterministic, or measure it with "
-                "`hormesis.Evaluation`, whose function can seed every sample."
+                f"`hormesis.Evaluation`, whose function can seed every sample{recipe('anything-else')}."
             )
         _refuse_coupling(network, rows, first)
 
 
 def _refuse_coupling(network: nn.Module, rows: Tree, logits: Tensor) -> None:
-    # The same first rows in another batch must have the same logits.
+    # The same first rows must have the same logits between other ones; what runs along the batch,
+    # as a recurrent layer does that takes it for time, looks to one side only.
     total = count_rows(rows)
     count = max(1, total // 2)
     kept, rest = (select_rows(rows, part) for part in (slice(0, count), slice(count, None)))
     turned = select_rows(rest, torch.arange(total - count - 1, -1, -1))
-    others = join_rows([kept, turned, tree_map(_halved, rest)])
+    others = join_rows([turned, kept, tree_map(_halved, rest)])
     mixed_logits = outputs_of(network, others)
-    if not _close(mixed_logits[:count], logits[:count]):
+    if not _close(mixed_logits[total - count : total], logits[:count]):
         raise ModelError(
             "The network lets the samples of a batch change each other's logits in evaluation mode"
-            f"{_suspect(network, _COUPLING)}: use running statistics, or another normalisation."
+            f"{_suspect(network, _COUPLING)}: {_remedy(network)}."
         )
 
 
 _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
-_COUPLING = (nn.modules.batchnorm._NormBase,)
+_COUPLING = (nn.modules.batchnorm._NormBase, nn.RNNBase, nn.MultiheadAttention)
 
 
 def _flipped(leaf: object) -> object:
@@ -100,10 +102,31 @@ def _halved(leaf: object) -> object:
 def _suspect(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> str:
     """Return the first module that may be to blame, as part of a sentence."""
     for name, module in network.named_modules():
-        if isinstance(module, kinds) and getattr(module, "running_mean", None) is None:
+        if isinstance(module, kinds) and _may_couple(module):
             where = repr(name) if name else "the module itself"
-            return f", the first suspect being {where} ({type(module).__name__})"
+            kind = type(module).__name__
+            return f", the first suspect being {where} ({kind}{_time_first(module)})"
     return ""
+
+
+def _may_couple(module: nn.Module) -> bool:
+    """Return whether a module of a suspect kind is set so that it mixes samples, or draws."""
+    return getattr(module, "running_mean", None) is None and not getattr(
+        module, "batch_first", False
+    )
+
+
+def _time_first(module: nn.Module) -> str:
+    return " with batch_first=False" if hasattr(module, "batch_first") else ""
+
+
+def _remedy(network: nn.Module) -> str:
+    first = next(
+        (one for one in network.modules() if isinstance(one, _COUPLING) and _may_couple(one)), None
+    )
+    if first is not None and hasattr(first, "batch_first"):
+        return "set `batch_first=True`, or swap the axes in the network, whose first is the sample"
+    return "use running statistics, or another normalisation"
 
 
 def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:

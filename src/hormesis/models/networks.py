@@ -1,7 +1,6 @@
 """Networks by name, and the check that a network fits its data."""
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torchvision.models import get_model, list_models
 
-from hormesis.data.trees import Tree, count_rows, tensors_in
-from hormesis.errors import HormesisError, MissingExtraError, ModelError, unknown
-from hormesis.models.adapter import pick_output
+from hormesis.data.trees import Tree, count_rows
+from hormesis.errors import HormesisError, MissingExtraError, ModelError, quoted, recipe, unknown
+from hormesis.models.adapter import inner_network, pick_output
+from hormesis.models.forward_failure import forward_failure
 from hormesis.models.small_stem import with_small_stem
 from hormesis.settings.choices import STEMS, check_choice
 from hormesis.settings.factory import load_factory, users_code
@@ -25,7 +25,6 @@ PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
 OTHERS = ("any other torchvision classification name", "timm:NAME", "module:factory")
 # Errors that torchvision and timm raise for a size that a family cannot be built for.
 BUILD_ERRORS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-CHANNELS = re.compile(r"expected input\[([\d, ]+)\] to have (\d+) channels?, but got (\d+)")
 
 
 def build_model(
@@ -178,16 +177,18 @@ def check_network(network: nn.Module, inputs: Tree, classes: int) -> None:
         hormesis.errors.ModelError: The network has 2 output(s) and the data have 3 classes: ...
     """
     check_weights(network)
-    logits = logits_of(_outputs(network, inputs))
-    if len(logits) != count_rows(inputs):
+    logits = pick_output(_outputs(network, inputs), None, count_rows(inputs))
+    if logits.ndim != 2:
         raise ModelError(
-            f"Expected one row of logits for each of the {count_rows(inputs)} inputs, got "
-            f"{len(logits)}."
+            "Expected the network to return logits of shape [batch, classes] for labels that are "
+            f"one class a sample, got outputs of shape {list(logits.shape)}: choose the `output` "
+            "that holds the logits, or take their mean over all other axes in the network"
+            f"{recipe('several-outputs')}."
         )
     if logits.shape[1] < classes:
         raise ModelError(
             f"The network has {logits.shape[1]} output(s) and the data have {classes} classes: "
-            "pass a network, and weights, made for these data."
+            "pass a network, and weights, made for these data; labels count from 0."
         )
     if not bool(logits.isfinite().all()):
         raise ModelError(
@@ -307,15 +308,9 @@ def _unknown_model(name: str, names: Iterable[str]) -> str:
     return unknown("model", name, names)
 
 
-def _first_line(error: BaseException) -> str:
-    """Return the first line of an error, as one sentence."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{type(error).__name__}: {lines[0].strip().rstrip('.')}."
-
-
 def _build_failure(name: str, size: tuple[int, int] | None, error: BaseException) -> str:
     inputs = "" if size is None else f" for inputs of {size[0]}x{size[1]} pixels"
-    return f"Cannot build {name!r}{inputs}: {_first_line(error)}"
+    return f"Cannot build {name!r}{inputs}: {quoted(error)}"
 
 
 def check_weights(network: nn.Module) -> None:
@@ -344,39 +339,13 @@ def _outputs(network: nn.Module, inputs: Tree) -> object:
     modes = [(module, module.training) for module in network.modules()]
     try:
         return network.eval()(inputs)
-    except HormesisError:
+    except (HormesisError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # anything may come out of code that is not ours
-        raise ModelError(_forward_failure(inputs, error)) from error
+        raise ModelError(forward_failure(inner_network(network), inputs, error)) from error
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _forward_failure(inputs: Tree, error: BaseException) -> str:
-    if not isinstance(inputs, Tensor):
-        return f"The network cannot run on {_described(inputs)}: {_first_line(error)}"
-    shape = list(inputs.shape)
-    match = CHANNELS.search(str(error))
-    # Only the first layer sees the inputs' own shape; deeper mismatches are the network's fault.
-    if match and [int(length) for length in match[1].split(",")] == shape:
-        return (
-            f"The network takes {match[2]} input channel(s) and the data have {match[3]}, in "
-            f"inputs of shape {shape}: pass a network made for {match[3]} channel(s)."
-        )
-    return f"The network cannot run on inputs of shape {shape}: {_first_line(error)}"
-
-
-def _described(inputs: Tree) -> str:
-    """Return what a network was given, as part of a sentence."""
-    if isinstance(inputs, Mapping):
-        named = ", ".join(f"{name!r} {list(part.shape)}" for name, part in _tensor_items(inputs))
-        return f"the inputs {named}"
-    return f"{len(inputs)} inputs of shapes {[list(one.shape) for one in tensors_in(inputs)]}"
-
-
-def _tensor_items(inputs: Mapping[str, Tree]) -> list[tuple[str, Tensor]]:
-    return [(name, part) for name, part in inputs.items() if isinstance(part, Tensor)]
 
 
 def build_for(

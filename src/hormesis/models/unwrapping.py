@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from torch import jit, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from hormesis.errors import ModelError
+from hormesis.errors import ModelError, recipe
 
 _COMPILED = "_orig_mod"  # where `torch.compile` keeps the network
 _QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
@@ -45,6 +45,11 @@ with `hormesis.build_model`, and load its weights.
             "Expected a torch.nn.Module, got a dictionary, perhaps of weights: build the network, "
             "and give it these with `load_state_dict`."
         )
+    if isinstance(network, type):
+        raise ModelError(
+            f"Expected a torch.nn.Module, got the class {network.__name__}: call it to make a "
+            "network, and load its weights."
+        )
     kind = type(network).__name__
     module = type(network).__module__.partition(".")[0]
     if module in ("onnx", "onnxruntime"):
@@ -72,12 +77,13 @@ def _refuse_closed(network: nn.Module) -> None:
     if isinstance(network, jit.ScriptModule):
         raise ModelError(
             "Expected a network in Python, got one made by torch.jit: measure the network that it "
-            "was made from."
+            f"was made from{recipe('wrapped-networks')}."
         )
     for name, module in network.named_modules():
         if type(module).__module__.startswith(_QUANTISED):
             where = repr(name) if name else "the network"
             raise ModelError(
                 f"Expected floating-point weights, got the quantised {type(module).__name__} "
-                f"{where}: measure the network before its quantisation."
+                f"{where}: measure the network before its quantisation"
+                f"{recipe('wrapped-networks')}."
             )

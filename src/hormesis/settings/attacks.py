@@ -12,6 +12,7 @@ from numbers import Real
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from hormesis.errors import SettingError, unknown
+from hormesis.settings.option import check_types
 
 AUTO = "auto"
 
@@ -203,6 +204,7 @@ class PGD:
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        check_types(self)
         if self.steps < 1:
             raise SettingError(f"Expected `steps` to be at least 1, got {self.steps}.")
         if self.restarts < 1 or (self.restarts > 1 and not self.random_start):
@@ -243,6 +245,7 @@ class RandomSigns:
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        check_types(self)
         if self.draws < 1:
             raise SettingError(f"Expected `draws` to be at least 1, got {self.draws}.")
 
@@ -290,16 +293,6 @@ class Evaluated:
     def epsilon(self) -> Any:  # noqa: ANN401
         """None, as the function does not say by how much."""
         return None
-
-
-def as_attack(attack: Attack | None) -> Attack:
-    """Return an attack; ``None`` stands for ``NoAttack``.
-
-    Example:
-        >>> as_attack(None), as_attack(FGSM(0.1))
-        (NoAttack(), FGSM(epsilon=0.1))
-    """
-    return NoAttack() if attack is None else attack
 
 
 ATTACKS: dict[str, type[Any]] = {FGSM.name: FGSM, PGD.name: PGD}

@@ -1,12 +1,14 @@
 """The one request that travels from the command line or a Python call to engine and manifest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from numbers import Real
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from hormesis.errors import SettingError
-from hormesis.settings.attacks import FGSM, Attack, NoAttack, as_attack
+from hormesis.errors import SettingError, recipe
+from hormesis.settings.attacks import FGSM, Attack, NoAttack, make_attack
 from hormesis.settings.confirmation import ALWAYS, Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.scoring import Scoring
@@ -64,6 +66,9 @@ class AnalysisRequest:
     def __post_init__(self) -> None:
         """Check that the fields fit together."""
         object.__setattr__(self, "attack", as_attack(self.attack))
+        _check_kinds(self)
+        if self.out is not None:
+            object.__setattr__(self, "out", Path(self.out))
         if self.attack.name != NoAttack.name:
             return
         needing = {
@@ -76,3 +81,63 @@ class AnalysisRequest:
                 raise SettingError(
                     f"Expected an attack for {setting}, got none: name one, or leave this out."
                 )
+
+
+_EXAMPLES = {
+    "targets": (Targets, "hormesis.Targets(include=('layer4.*',))"),
+    "sweep": (Sweep, "hormesis.Sweep(thresholds=25)"),
+    "scoring": (Scoring, "hormesis.Scoring(reference='density')"),
+    "execution": (Execution, "hormesis.Execution(engine='plain')"),
+    "confirmation": (Confirmation, "hormesis.Confirmation('never')"),
+    "name": (str, "'my network'"),
+    "origin": (Mapping, "{'paper': 'arXiv:2312.09821'}"),
+    "out": (str | PathLike | None, "'studies/mine'"),
+    "label": (str | int | None, "'target'"),
+}
+
+
+def _check_kinds(request: AnalysisRequest) -> None:
+    """Refuse a field of another type.
+
+    Raises:
+        SettingError: Naming it, with an example.
+    """
+    for name, (kind, example) in _EXAMPLES.items():
+        value = getattr(request, name)
+        if not isinstance(value, kind):
+            raise SettingError(
+                f"Expected `{name}` to be such as `{example}`, got {type(value).__name__} "
+                f"{value!r:.80}."
+            )
+
+
+def as_attack(attack: object) -> Attack:
+    """Return an attack; ``None`` stands for ``NoAttack``, a name for the attack as it is by itself.
+
+    Raises:
+        SettingError: For an unknown name, or a value that is no attack.
+
+    Example:
+        >>> as_attack(None), as_attack(FGSM(0.1)), as_attack("fgsm")
+        (NoAttack(), FGSM(epsilon=0.1), FGSM(epsilon='auto'))
+    """
+    if attack is None or isinstance(attack, str):
+        return NoAttack() if attack is None else make_attack(attack)
+    if isinstance(attack, Attack) and not isinstance(attack, type):
+        return attack
+    if isinstance(attack, type) and is_dataclass(attack):
+        raise SettingError(
+            f"Expected `attack` to be an attack, got the class {attack.__name__}: call it, as in "
+            f"`{attack.__name__}(epsilon=0.03)`."
+        )
+    if isinstance(attack, Real):
+        raise SettingError(
+            f"Expected `attack` to be an attack, got the number {attack}: `hormesis.FGSM({attack})`"
+            " is one of this magnitude."
+        )
+    raise SettingError(
+        "Expected `attack` to be a `hormesis.FGSM`, a `hormesis.PGD` or None, got "
+        f"{type(attack).__name__}: perturb the inputs with it beforehand and measure them with "
+        "`attack=None`, or call it in a stressed `hormesis.Evaluation`"
+        f"{recipe('attacks-of-other-libraries')}."
+    )

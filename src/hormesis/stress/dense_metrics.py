@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from hormesis.errors import SettingError
 from hormesis.settings.choices import METRICS
 from hormesis.stress.guessing import guessed_accuracy, guessed_loss
 from hormesis.stress.losses import (
@@ -57,7 +58,13 @@ def mean_iou_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noq
         >>> mean_iou_of(logits, torch.tensor([[0, 0]]))  # class 0: 1/2, class 1: 0/1
         tensor([0.2500])
     """
-    truth = class_numbers(outputs, labels, "the metric 'mean_iou'").flatten(1)
+    truth = class_numbers(outputs, labels, "the metric 'mean_iou'")
+    if truth.ndim < 2:
+        raise SettingError(
+            "Expected a class at each of several positions of a sample for the metric 'mean_iou', "
+            "got one class a sample: use 'accuracy' or 'macro_f1'."
+        )
+    truth = truth.flatten(1)
     guessed = outputs.argmax(dim=1).flatten(1)
     counted = (truth != IGNORED).float()
     truth = truth.clamp_min(0)

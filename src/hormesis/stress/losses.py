@@ -18,9 +18,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from hormesis.errors import ModelError, SettingError, unknown
+from hormesis.data.conversion import type_name
+from hormesis.data.trees import tensors_in
+from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe, unknown
 from hormesis.settings.factory import load_factory
 
+PASSED_ON = (HormesisError, MemoryError, torch.OutOfMemoryError)
+"""Errors in code of the user's that are not quoted: they are ours, or of a machine that is full."""
 IGNORED = -100  # label of positions that do not count, as in PyTorch and transformers
 
 
@@ -49,9 +53,15 @@ class Loss:
             labels: Of the same samples, or None.
 
         Raises:
-            SettingError: If the function returns anything but one floating-point number a sample.
+            SettingError: If the function fails, or returns anything but one floating-point number a
+                sample.
         """
-        values = self.function(outputs, labels)
+        try:
+            values = self.function(outputs, labels)
+        except PASSED_ON:
+            raise
+        except Exception as error:  # anything may come out of code that is not ours
+            raise SettingError(failure("loss", self.name, outputs, labels, error)) from error
         if not isinstance(values, Tensor) or values.shape != outputs.shape[:1]:
             got = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise SettingError(
@@ -60,6 +70,54 @@ class Loss:
                 "take the mean over all other axes."
             )
         return values
+
+    def check(self, outputs: Tensor, labels: Any) -> None:  # noqa: ANN401
+        """Refuse a loss that an attack cannot raise, as it has no gradient.
+
+        Args:
+            outputs: Of a few samples.
+            labels: Of the same samples, or None.
+
+        Raises:
+            SettingError: See ``measure``; and if the values do not follow from the outputs by
+                operations that can be differentiated.
+
+        Example:
+            >>> Loss("right", lambda outputs, labels: (outputs.argmax(1) == labels).float()).check(
+            ...     torch.zeros(2, 3), torch.tensor([0, 1])
+            ... )
+            Traceback (most recent call last):
+            hormesis.errors.SettingError: Expected the loss 'right' to be differentiable with \
+respect to the outputs, got values that are cut off from them: argmax, rounding, comparisons, \
+detach() and NumPy do that.
+        """
+        with torch.enable_grad():
+            traced = outputs.detach().clone().requires_grad_() * 1  # which may be changed in place
+            values = self.measure(traced, labels)
+        if not values.requires_grad:
+            raise SettingError(
+                f"Expected the loss {self.name!r} to be differentiable with respect to the "
+                "outputs, got values that are cut off from them: argmax, rounding, comparisons, "
+                "detach() and NumPy do that."
+            )
+
+
+def failure(noun: str, name: str, outputs: Tensor, labels: Any, error: BaseException) -> str:  # noqa: ANN401
+    """Return the sentence on a function of outputs and labels that failed.
+
+    Args:
+        noun: What the function is, such as ``"metric"``.
+        name: Its name.
+        outputs: What it was given.
+        labels: What it was given.
+        error: What it raised.
+    """
+    shapes = [list(one.shape) for one in tensors_in(labels)]
+    form = f"of shape {shapes[0]}" if isinstance(labels, Tensor) else f"of shapes {shapes}"
+    return (
+        f"The {noun} {name!r} failed on outputs of shape {list(outputs.shape)} and labels "
+        f"{form if shapes else 'None'}: {quoted(error)}"
+    )
 
 
 def cross_entropy_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
@@ -98,17 +156,16 @@ def class_numbers(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: AN
         SettingError: If the labels are no class numbers.
     """
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.is_complex():
-        kind = "none" if labels is None else getattr(labels, "dtype", type(labels).__name__)
+        kind = "none" if labels is None else type_name(labels)
         raise SettingError(
-            f"Expected labels that are class numbers for {use}, got {kind}: choose another "
-            "`metric` and `loss`, such as 'mse' for numbers or 'multilabel_accuracy' for several "
-            "classes a sample."
+            f"Expected labels that are class numbers for {use}, got {kind}: "
+            f"{_remedy(outputs, labels)}."
         )
     if outputs.ndim < 2 or labels.shape != (len(outputs), *outputs.shape[2:]):
         raise ModelError(
             f"Expected outputs of shape [batch, classes] with one class number each for {use}, got "
             f"outputs of shape {list(outputs.shape)} and labels of shape {list(labels.shape)}: "
-            "choose the `output` that holds the logits, or a `metric` made for these."
+            f"{_remedy(outputs, labels)}."
         )
     top = int(labels.max())
     if outputs.shape[1] <= top:
@@ -117,6 +174,33 @@ def class_numbers(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: AN
             f"{top}, got {outputs.shape[1]}."
         )
     return labels.long()
+
+
+def _remedy(outputs: Tensor, labels: Any) -> str:  # noqa: ANN401
+    """Return what to do about labels that are not one class number a sample."""
+    if isinstance(labels, Tensor) and labels.shape == outputs.shape and labels.ndim > 1:
+        one_hot = ((labels == 0) | (labels == 1)).all() and (labels.sum(dim=1) == 1).all()
+        if one_hot:
+            return "pass `labels.argmax(1)` of one-hot labels" + recipe(
+                "several-labels-or-one-logit"
+            )
+    if isinstance(labels, Tensor) and labels.is_floating_point() and labels.ndim == 1:
+        if labels.isnan().any():
+            return "leave out the samples whose label is NaN"
+        if bool((labels == labels.round()).all()):
+            return "pass `labels.long()`, or choose a `metric` of numbers, such as 'mse'" + recipe(
+                "regression-on-a-table"
+            )
+    if isinstance(labels, Tensor) and labels.shape == (len(outputs), 1) and outputs.ndim == 2:
+        return "pass `labels.squeeze(1)`"
+    if isinstance(labels, Tensor) and not labels.is_floating_point():
+        return "choose the `output` that holds the logits, or a `metric` made for these" + recipe(
+            "several-outputs"
+        )
+    return (
+        "choose another `metric` and `loss`, such as 'mse' for numbers or 'multilabel_accuracy' "
+        f"for several classes a sample{recipe('several-labels-or-one-logit')}"
+    )
 
 
 def mean_over_positions(values: Tensor, counted: Tensor) -> Float[Tensor, " batch"]:
@@ -244,7 +328,8 @@ def token_numbers(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: AN
     if outputs.ndim != 3:
         raise ModelError(
             f"Expected outputs of shape [batch, tokens, classes] for {use}, got "
-            f"{list(outputs.shape)}: choose the `output` that holds the logits of tokens."
+            f"{list(outputs.shape)}: choose the `output` that holds the logits of tokens"
+            f"{recipe('language-model')}."
         )
     return class_numbers(outputs.transpose(1, 2), labels, use)
 

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from hormesis.errors import SettingError
-from hormesis.stress.losses import Loss, cross_entropy
+from hormesis.data.conversion import type_name
+from hormesis.errors import SettingError, recipe
+from hormesis.stress.losses import PASSED_ON, Loss, cross_entropy, failure
 
 PerSample = Callable[[Any, Any], Tensor]
 Chance = Callable[[np.ndarray], float]
@@ -81,19 +82,32 @@ class Metric:
             labels: Of the same samples: a tensor or a structure of tensors, or None.
 
         Raises:
-            SettingError: If the function returns anything but one real number a sample, or, where
-                ``binary`` is set, a number other than 0 and 1.
+            SettingError: If the function fails, or returns anything but one real number a sample,
+                or, where ``binary`` is set, a number other than 0 and 1.
         """
-        result = self.function(outputs, labels)
+        try:
+            result = self.function(outputs, labels)
+        except PASSED_ON:
+            raise
+        except Exception as error:  # anything may come out of code that is not ours
+            raise SettingError(failure("metric", self.name, outputs, labels, error)) from error
         expected = f"Expected the metric {self.name!r} to return "
         if not isinstance(result, Tensor) or result.is_complex():
-            kind = result.dtype if isinstance(result, Tensor) else type(result).__name__
-            raise SettingError(f"{expected}a tensor of real numbers, got {kind}.")
+            kind = type_name(result) if isinstance(result, Tensor) else type(result).__name__
+            raise SettingError(
+                f"{expected}a tensor of real numbers, got {kind}: `torch.as_tensor` makes one of "
+                "numbers."
+            )
         if result.shape != outputs.shape[:1]:
-            hint = "" if result.ndim else "; `metrics.per_sample` applies it to one at a time"
+            hint = (
+                "take the mean over all other axes"
+                if result.ndim
+                else "`hormesis.metrics.per_sample` applies it to one at a time"
+                f"{recipe('metrics-of-your-own')}"
+            )
             raise SettingError(
                 f"{expected}one number a sample, shape {[len(outputs)]}, got shape "
-                f"{list(result.shape)}{hint}."
+                f"{list(result.shape)}: {hint}."
             )
         values = result.detach().to(torch.float32)
         if self.binary and not bool(((values == 0) | (values == 1)).all()):

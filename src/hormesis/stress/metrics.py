@@ -192,7 +192,7 @@ def metric_named(name: str) -> Metric:
         True
         >>> metric_named("acuracy")
         Traceback (most recent call last):
-        hormesis.errors.SettingError: Unknown metric 'acuracy'. Did you mean accuracy? Known: ...
+        hormesis.errors.SettingError: Unknown metric 'acuracy'. Did you mean accuracy or ...
     """
     if ":" in name:
         return _to_metric(load_factory(name, "metric"), name)

@@ -26,7 +26,12 @@ def positive_score_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]: 
     """Return by how much each sample leans to class 1: its logit, less that of class 0 if any."""
     truth = labels if isinstance(labels, Tensor) else None
     if truth is None or truth.ndim != 1 or not bool(((truth == 0) | (truth == 1)).all()):
-        raise SettingError("Expected labels of 0 and 1, one a sample, for the metric 'auroc'.")
+        several = truth is not None and truth.ndim == 1 and not truth.is_floating_point()
+        got = f"labels up to {int(truth.max())}" if several and truth is not None else "others"
+        raise SettingError(
+            f"Expected labels of two classes, 0 and 1, one a sample, for the metric 'auroc', got "
+            f"{got}: use 'macro_f1' for more classes."
+        )
     values = outputs.reshape(len(outputs), -1)
     if values.shape[1] > 2:
         raise SettingError(

@@ -19,12 +19,13 @@ from hormesis.engine.executor import (
     run_program,
     stages,
 )
-from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
+from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, lower
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
 from hormesis.engine.plain import same
 from hormesis.engine.plan import Removal
 from hormesis.engine.recheck import measure_rounding
 from hormesis.engine.rewrite import rewrite, round_to
+from hormesis.engine.tracing import export
 from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
 

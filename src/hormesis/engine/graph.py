@@ -1,7 +1,7 @@
 """A network as a flat functional program: what is computed again when a parameter changes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -78,6 +78,7 @@ class Program:
             largest logit.
         exact: Whether it computes in the network's own data type, so that nothing but rounding
             tells the two apart.
+        most_rows: How many samples it takes at most.
     """
 
     calls: tuple[Call, ...] = field(repr=False)
@@ -91,6 +92,7 @@ class Program:
     flow: Flow = field(default=(), repr=False)
     rounding: float = 0.0
     exact: bool = True
+    most_rows: int = 65535
 
     def weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the unfiltered parameters of these names."""
@@ -148,8 +150,22 @@ def lower(exported: ExportedProgram, network: nn.Module) -> Program:
             relu = last_relu(result)
             before = None if relu is None else builder.slots[relu.all_input_nodes[0]]
             builder.add_unused(network)
-            return builder.finish(builder.slots[result], before)
+            program = builder.finish(builder.slots[result], before)
+            return replace(program, most_rows=most_rows(exported))
     raise AssertionError("an exported graph ends with its output")
+
+
+def most_rows(exported: ExportedProgram) -> int:
+    """Return how many samples an exported network takes at most; 0 if it takes one number only."""
+    sizes = [
+        node.meta["val"].shape[0]
+        for node in exported.graph.find_nodes(op="placeholder")
+        if node.name in exported.graph_signature.user_inputs
+    ]
+    if not all(isinstance(size, torch.SymInt) for size in sizes):
+        return 0
+    ranges = exported.range_constraints
+    return min(int(min(ranges[size.node.expr].upper, 65535)) for size in sizes)
 
 
 def last_relu(result: fx.Node) -> fx.Node | None:

@@ -112,6 +112,15 @@ def measure(
     if spec.adaptive:
         own = copy.deepcopy(network)  # attacked for each removal: no thread should wait
         return plain.measure(own, removals, block, spec, tick)
+    rows = len(block) * len(spec.parts(block.inputs, block.inputs))
+    if rows > program.most_rows:
+        half, rest = len(block) // 2, len(block)
+        return Outcomes.concatenate(
+            [
+                measure(program, network, removals, block.part(0, half), spec),
+                measure(program, network, removals, block.part(half, rest), spec, tick),
+            ]
+        )
     with torch.inference_mode():
         measurement = _BlockMeasurement(program, network, block, spec)
         results: list[Result] = [measurement.unfiltered] * len(removals)

@@ -13,12 +13,14 @@ from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
 from hormesis.data.trees import Tree, repeat_rows, select_rows
-from hormesis.engine.graph import EXPORT_ERRORS, NotExportable
+from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, most_rows
 from hormesis.models.adapter import AdaptedNetwork, unchecked
 from hormesis.models.eval_mode import evaluation_mode
 
 _ROWS = 3  # of the example, repeated if need be; a batch of one would be taken for a constant
+_FEWEST_ROWS = 16  # that a graph must take: an engine that runs on fewer is none
 _LONGEST = 160  # characters of a reason
+_CONSTRAINTS = "Constraints violated"  # how PyTorch begins to say that the size of a batch matters
 
 
 def export(network: nn.Module, example: Tree) -> ExportedProgram:
@@ -97,20 +99,39 @@ def _nothing(record: logging.LogRecord) -> bool:  # noqa: ARG001  (as filters ar
 def _traced(network: nn.Module, rows: Tree) -> ExportedProgram:
     # CUDA's kernels guard against more than 65,535 samples; a block has 512 at most.
     batch = Dim("batch", min=2, max=65535)
-    dynamic = pytree.tree_map(lambda leaf: {0: batch} if isinstance(leaf, Tensor) else None, rows)
-    shapes = (dynamic,)
     try:
-        exported = torch.export.export(network, (rows,), dynamic_shapes=shapes, strict=False)
-    except EXPORT_ERRORS:
-        # Reading the code instead of running it takes longer, and understands `len(inputs)`.
-        exported = torch.export.export(network, (rows,), dynamic_shapes=shapes, strict=True)
+        exported = _exported(network, rows, batch, strict=False)
+    except EXPORT_ERRORS as error:
+        exported = _again(network, rows, batch, error)
     # An empty table leaves every operation whole and makes in-index ones functional.
     return exported.run_decompositions({})
+
+
+def _again(
+    network: nn.Module, rows: Tree, batch: object, first: BaseException
+) -> ExportedProgram:
+    """Return the graph of a network that could not be traced at once for batches of any size."""
+    try:
+        # Reading the code instead of running it takes longer, and understands `len(inputs)`.
+        return _exported(network, rows, batch, strict=True)
+    except EXPORT_ERRORS:
+        if not str(first).startswith(_CONSTRAINTS):
+            raise
+        # Some networks take another way from a certain size on, as for 64 samples and more.
+        exported = _exported(network, rows, Dim.AUTO, strict=False)
+        if most_rows(exported) < _FEWEST_ROWS:
+            raise
+        return exported
+
+
+def _exported(network: nn.Module, rows: Tree, batch: object, *, strict: bool) -> ExportedProgram:
+    shapes = pytree.tree_map(lambda leaf: {0: batch} if isinstance(leaf, Tensor) else None, rows)
+    return torch.export.export(network, (rows,), dynamic_shapes=(shapes,), strict=strict)
 
 
 def _line(error: BaseException) -> str:
     """Return the first sentence of an error that says what happened, in one short line."""
     lines = [" ".join(line.split()).strip(" -.") for line in str(error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith("Constraints violated")]
+    telling = [line for line in lines if line and not line.startswith(_CONSTRAINTS)]
     first = (telling or [type(error).__name__])[0]
     return first if len(first) <= _LONGEST else f"{first[:_LONGEST].rstrip()} ..."

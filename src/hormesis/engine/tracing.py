@@ -5,7 +5,8 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 
 import torch
 from torch import Tensor, nn
@@ -74,22 +75,28 @@ def _quiet() -> Iterator[None]:
         if "TORCH_LOGS" in os.environ:
             yield
             return
-        top, silent = logging.getLogger("torch"), logging.NullHandler()
-        names = [name for name in logging.root.manager.loggerDict if name.startswith("torch.")]
-        loggers = [top, *(logging.getLogger(name) for name in names)]
-        handlers = {handler for logger in loggers for handler in logger.handlers}
-        passes_on = top.propagate
-        top.addHandler(silent)
-        top.propagate = False
-        for handler in handlers:
-            handler.addFilter(_nothing)
-        try:
+        with _without_logs(), redirect_stderr(StringIO()):
             yield
-        finally:
-            for handler in handlers:
-                handler.removeFilter(_nothing)
-            top.propagate = passes_on
-            top.removeHandler(silent)
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    top, silent = logging.getLogger("torch"), logging.NullHandler()
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("torch.")]
+    loggers = [top, *(logging.getLogger(name) for name in names)]
+    handlers = {handler for logger in loggers for handler in logger.handlers}
+    passes_on = top.propagate
+    top.addHandler(silent)
+    top.propagate = False
+    for handler in handlers:
+        handler.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_nothing)
+        top.propagate = passes_on
+        top.removeHandler(silent)
 
 
 def _nothing(record: logging.LogRecord) -> bool:  # noqa: ARG001  (as filters are called)

@@ -47,6 +47,11 @@ class Answer:
     logits: Float[Tensor, " batch *shape"]
     before: Float[Tensor, " batch classes"] | None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return self.logits.nbytes + (0 if self.before is None else self.before.nbytes)
+
     def of(self, rows: Int[Tensor, " rows"]) -> "Answer":
         """Return the answer to some rows of the batch."""
         return Answer(self.logits[rows], None if self.before is None else self.before[rows])
@@ -162,6 +167,10 @@ class PrefixExecutor:
         _replace(self._program, values, weights)
         stage.suffix.run(values)
         return _answer(self._program, values)
+
+    def filtered(self, stage: Stage, removal: Removal) -> Answer:
+        """Return the answer with the parameters of a stage filtered."""
+        return self.answer(stage, removal.apply(self._program.weights(stage.names)))
 
     def _free(self, slot: int, index: int, number: int) -> None:
         """Drop a value that neither a later call nor this or a later stage reads."""

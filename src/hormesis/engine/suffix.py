@@ -32,6 +32,7 @@ from hormesis.models.eval_mode import evaluation_mode
 # Largest difference, in units of the largest logit, that the program of a network may show.
 _FAITHFUL = 1e-3
 _ROUNDED = 1e-1  # the same for a program that computes in another data type
+_KEPT = 2**20  # bytes of an answer that is not computed again after a check; a stage has seven
 
 
 def compile_network(
@@ -128,10 +129,11 @@ def measure(
         executor = PrefixExecutor(program, pending, measurement.inputs)
         for number, stage in enumerate(pending):
             executor.advance(stage, number)
-            rounding = measurement.rounding_behind(executor, stage, removals)
+            rounding, answers = measurement.check_stage(executor, stage, removals)
             for row in stage.rows:
                 if stage.reaches:
-                    results[row] = measurement.removal(executor, stage, removals[row], rounding)
+                    answer = answers.pop(row, None) or executor.filtered(stage, removals[row])
+                    results[row] = measurement.result(answer, removals[row], rounding)
                 tick()
     return Outcomes.of(measurement.unfiltered[:2], results, measurement.idle)
 
@@ -155,21 +157,20 @@ class _BlockMeasurement:
             self.rounding = measure_rounding(network, None, self.inputs, self.answer, rounding)
         self.unfiltered = (*self.score(self.answer, None, self.rounding), False)
 
-    def rounding_behind(
+    def check_stage(
         self, executor: PrefixExecutor, stage: Stage, removals: Sequence[Removal]
-    ) -> recheck.Rounding:
-        """Return how far rounding moves logits by a look at a few removals of a stage."""
-        rounding = self.rounding
+    ) -> tuple[recheck.Rounding, dict[int, Answer]]:
+        """Return how far rounding moves logits by a look at a few removals, and small answers."""
+        rounding, answers = self.rounding, {}
         for row in checked_rows(stage, removals) if self.program.exact else ():
             removal = removals[row]
-            answer = executor.answer(stage, removal.apply(self.program.weights(stage.names)))
+            answer = executor.filtered(stage, removal)
             rounding = measure_rounding(self.network, removal, self.inputs, answer, rounding)
-        return rounding
+            if answer.nbytes <= _KEPT:
+                answers[row] = answer
+        return rounding, answers
 
-    def removal(
-        self, executor: PrefixExecutor, stage: Stage, removal: Removal, rounding: recheck.Rounding
-    ) -> Result:
-        answer = executor.answer(stage, removal.apply(self.program.weights(stage.names)))
+    def result(self, answer: Answer, removal: Removal, rounding: recheck.Rounding) -> Result:
         if same(answer.logits, self.answer.logits):
             return self.unfiltered
         return (*self.score(answer, removal, rounding), True)

@@ -47,11 +47,6 @@ class Answer:
     logits: Float[Tensor, " batch *shape"]
     before: Float[Tensor, " batch classes"] | None
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that it takes."""
-        return self.logits.nbytes + (0 if self.before is None else self.before.nbytes)
-
     def of(self, rows: Int[Tensor, " rows"]) -> "Answer":
         """Return the answer to some rows of the batch."""
         return Answer(self.logits[rows], None if self.before is None else self.before[rows])

@@ -32,7 +32,6 @@ from hormesis.models.eval_mode import evaluation_mode
 # Largest difference, in units of the largest logit, that the program of a network may show.
 _FAITHFUL = 1e-3
 _ROUNDED = 1e-1  # the same for a program that computes in another data type
-_KEPT = 2**20  # bytes of an answer that is not computed again after a check; a stage has seven
 
 
 def compile_network(
@@ -129,10 +128,12 @@ def measure(
         executor = PrefixExecutor(program, pending, measurement.inputs)
         for number, stage in enumerate(pending):
             executor.advance(stage, number)
-            rounding, answers = measurement.check_stage(executor, stage, removals)
+            rounding, checked = measurement.check_stage(executor, stage, removals)
             for row in stage.rows:
-                if stage.reaches:
-                    answer = answers.pop(row, None) or executor.filtered(stage, removals[row])
+                if row in checked:
+                    results[row] = checked[row]
+                elif stage.reaches:
+                    answer = executor.filtered(stage, removals[row])
                     results[row] = measurement.result(answer, removals[row], rounding)
                 tick()
     return Outcomes.of(measurement.unfiltered[:2], results, measurement.idle)
@@ -159,16 +160,17 @@ class _BlockMeasurement:
 
     def check_stage(
         self, executor: PrefixExecutor, stage: Stage, removals: Sequence[Removal]
-    ) -> tuple[recheck.Rounding, dict[int, Answer]]:
-        """Return how far rounding moves logits by a look at a few removals, and small answers."""
-        rounding, answers = self.rounding, {}
+    ) -> tuple[recheck.Rounding, dict[int, Result]]:
+        """Return how far rounding moves logits by a look at a few removals, and their results."""
+        rounding, results = self.rounding, {}
         for row in checked_rows(stage, removals) if self.program.exact else ():
-            removal = removals[row]
+            removal, before = removals[row], rounding
             answer = executor.filtered(stage, removal)
             rounding = measure_rounding(self.network, removal, self.inputs, answer, rounding)
-            if answer.nbytes <= _KEPT:
-                answers[row] = answer
-        return rounding, answers
+            if rounding != before:
+                results = {}  # found under margins that have turned out to be too narrow
+            results[row] = self.result(answer, removal, rounding)
+        return rounding, results
 
     def result(self, answer: Answer, removal: Removal, rounding: recheck.Rounding) -> Result:
         if same(answer.logits, self.answer.logits):

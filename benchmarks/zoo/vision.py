@@ -57,8 +57,12 @@ def _vision_transformer() -> nn.Module:
     return tv.VisionTransformer(32, 8, 2, 4, 32, 64, num_classes=10)
 
 
-def _wide_vit() -> nn.Module:
+def _swin() -> nn.Module:
     return tv.SwinTransformer([4, 4], 16, [1, 1], [2, 4], [4, 4], num_classes=10)
+
+
+def _densenet() -> nn.Module:
+    return tv.DenseNet(8, (2, 2, 2), 16, num_classes=10)
 
 
 def _maxvit() -> nn.Module:
@@ -66,10 +70,9 @@ def _maxvit() -> nn.Module:
 
 
 TORCHVISION = (
-    _classifier(tv.alexnet, 64),
     _classifier(tv.resnet18, 32),
-    _classifier(tv.resnext50_32x4d, 32),
-    _classifier(tv.densenet121, 32),
+    _classifier(tv.resnext50_32x4d, 32, width_per_group=2),
+    Entry("DenseNet", "torchvision", 1, _densenet, images(32), attack=True),
     _classifier(tv.squeezenet1_1, 32),
     _classifier(tv.shufflenet_v2_x0_5, 32),
     _classifier(tv.mobilenet_v2, 32),
@@ -81,7 +84,7 @@ TORCHVISION = (
     _classifier(tv.googlenet, 32, aux_logits=False, init_weights=False),
     _classifier(tv.inception_v3, 80, aux_logits=False, init_weights=False),
     Entry("VisionTransformer", "torchvision", 1, _vision_transformer, images(32), attack=True),
-    Entry("SwinTransformer", "torchvision", 1, _wide_vit, images(32), attack=True),
+    Entry("SwinTransformer", "torchvision", 1, _swin, images(32), attack=True),
     Entry("MaxVit", "torchvision", 1, _maxvit, images(32), attack=True),
     _segmenter(tv.segmentation.fcn_resnet50),
     _segmenter(tv.segmentation.deeplabv3_mobilenet_v3_large),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import hormesis as hm
 from hormesis.engine.dataflow import Node, flow_between_targets, flow_of
-from hormesis.engine.graph import export
+from hormesis.engine.tracing import export
 
 QUIET = hm.Execution(progress=False, num_workers=1)
 

@@ -183,7 +183,7 @@ def differentiates_as(network: nn.Module, literal: Program, example: Tree) -> bo
             perturbed = [leaf for leaf in tree_leaves(rows) if leaf.requires_grad]
             try:
                 logits = run(rows)
-                chosen = logits.flatten(1).amin(dim=1).sum()
+                chosen = logits.reshape(len(logits), -1).amin(dim=1).sum()
                 answers.append((logits, *torch.autograd.grad(chosen, perturbed)))
             except EXPORT_ERRORS:
                 return False

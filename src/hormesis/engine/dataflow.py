@@ -31,11 +31,11 @@ def flow_of(exported: ExportedProgram) -> Flow:
     """Return the way of the data through an exported network.
 
     Args:
-        exported: What ``graph.export`` returned, before it is rewritten.
+        exported: What ``tracing.export`` returned, before it is rewritten.
 
     Example:
         >>> import torch
-        >>> from hormesis.engine.graph import export
+        >>> from hormesis.engine.tracing import export
         >>> network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2))
         >>> [node.parameters for node in flow_of(export(network, torch.zeros(1, 2)))]
         [('0.weight', '0.bias'), ('1.weight', '1.bias')]

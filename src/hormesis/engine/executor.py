@@ -163,6 +163,10 @@ class PrefixExecutor:
         stage.suffix.run(values)
         return _answer(self._program, values)
 
+    def filtered(self, stage: Stage, removal: Removal) -> Answer:
+        """Return the answer with the parameters of a stage filtered."""
+        return self.answer(stage, removal.apply(self._program.weights(stage.names)))
+
     def _free(self, slot: int, index: int, number: int) -> None:
         """Drop a value that neither a later call nor this or a later stage reads."""
         if self._program.constants[slot] is not None:

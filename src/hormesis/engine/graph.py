@@ -1,23 +1,17 @@
 """A network as a flat functional program: what is computed again when a parameter changes."""
 
-import copy
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
-from hormesis.data.trees import Tree, repeat_rows, select_rows, symbolic_rows
 from hormesis.engine.dataflow import Flow
 from hormesis.errors import ModelError
-from hormesis.models.adapter import pick_output
-from hormesis.models.eval_mode import evaluation_mode
 
 EXPORT_ERRORS = (
     RuntimeError,  # torch.export's own errors derive from it, or from one of the others
@@ -27,7 +21,6 @@ EXPORT_ERRORS = (
     AttributeError,
     AssertionError,
 )
-_ROWS = 3  # of the example, repeated if need be; a batch of one would be taken for a constant
 _STATEMENTS = ("_assert", "sym_constrain_range")  # nodes that check and compute nothing
 
 
@@ -85,6 +78,7 @@ class Program:
             largest logit.
         exact: Whether it computes in the network's own data type, so that nothing but rounding
             tells the two apart.
+        most_rows: How many samples it takes at most.
     """
 
     calls: tuple[Call, ...] = field(repr=False)
@@ -98,6 +92,7 @@ class Program:
     flow: Flow = field(default=(), repr=False)
     rounding: float = 0.0
     exact: bool = True
+    most_rows: int = 65535
 
     def weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the unfiltered parameters of these names."""
@@ -134,83 +129,11 @@ def schedule(program: Program, indices: Iterable[int]) -> Schedule:
     return Schedule(tuple(reversed(steps)))
 
 
-def export(network: nn.Module, example: Tree) -> ExportedProgram:
-    """Return the network, in evaluation mode, as a functional graph for any batch from two on.
-
-    Args:
-        network: A network of one argument; a copy of it is exported.
-        example: At least one sample: a tensor, or a structure of tensors.
-
-    Raises:
-        NotExportable: With the reason.
-    """
-    rows = select_rows(repeat_rows(example, _ROWS), slice(0, _ROWS))
-    try:
-        twin = copy.deepcopy(network)
-    except EXPORT_ERRORS as error:
-        raise NotExportable(f"it cannot be copied: {_line(error)}") from error
-    _return_only_logits(twin, rows)
-    with evaluation_mode(twin), torch.no_grad(), _plain_attention(), warnings.catch_warnings():
-        # PyTorch warns of its own deprecated parts while it exports.
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        warnings.filterwarnings("ignore", category=UserWarning, module="torch")
-        warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during exp")
-        try:
-            exported = _traced(twin, rows)
-        except EXPORT_ERRORS as error:
-            raise NotExportable(f"torch.export refused it: {_line(error)}") from error
-    mutated = exported.graph_signature.buffers_to_mutate
-    if mutated:
-        name = next(iter(mutated.values()))
-        raise NotExportable(f"it changes its buffer {name!r} when it runs")
-    return exported
-
-
-@torch.no_grad()
-def _return_only_logits(twin: nn.Module, rows: Tree) -> None:
-    """Let a network return the measured output alone; others, such as caches, may not export."""
-    with evaluation_mode(twin):
-        if isinstance(twin(rows), Tensor):
-            return
-    forward = twin.forward
-
-    def picked(inputs: Tree) -> Tensor:
-        return pick_output(forward(inputs), None, symbolic_rows(inputs))
-
-    twin.forward = picked
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Keep transformer layers from their fused operation, which PyTorch 2.11 cannot export."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-
-
-def _traced(network: nn.Module, rows: Tree) -> ExportedProgram:
-    # CUDA's kernels guard against more than 65,535 samples; a block has 512 at most.
-    batch = Dim("batch", min=2, max=65535)
-    dynamic = pytree.tree_map(lambda leaf: {0: batch} if isinstance(leaf, Tensor) else None, rows)
-    shapes = (dynamic,)
-    try:
-        exported = torch.export.export(network, (rows,), dynamic_shapes=shapes, strict=False)
-    except EXPORT_ERRORS:
-        # Reading the code instead of running it takes longer, and understands `len(inputs)`.
-        exported = torch.export.export(network, (rows,), dynamic_shapes=shapes, strict=True)
-    # An empty table leaves every operation whole and makes in-index ones functional.
-    return exported.run_decompositions({})
-
-
 def lower(exported: ExportedProgram, network: nn.Module) -> Program:
     """Return the flat program of an exported network.
 
     Args:
-        exported: What ``export`` returned, its graph rewritten or not.
+        exported: What ``tracing.export`` returned, its graph rewritten or not.
         network: The network it came from, for the names of its parameters.
     """
     builder = _Builder(_names(network))
@@ -227,8 +150,22 @@ def lower(exported: ExportedProgram, network: nn.Module) -> Program:
             relu = last_relu(result)
             before = None if relu is None else builder.slots[relu.all_input_nodes[0]]
             builder.add_unused(network)
-            return builder.finish(builder.slots[result], before)
+            program = builder.finish(builder.slots[result], before)
+            return replace(program, most_rows=most_rows(exported))
     raise AssertionError("an exported graph ends with its output")
+
+
+def most_rows(exported: ExportedProgram) -> int:
+    """Return how many samples an exported network takes at most; 0 if it takes one number only."""
+    sizes = [
+        node.meta["val"].shape[0]
+        for node in exported.graph.find_nodes(op="placeholder")
+        if node.name in exported.graph_signature.user_inputs
+    ]
+    if not all(isinstance(size, torch.SymInt) for size in sizes):
+        return 0
+    ranges = exported.range_constraints
+    return min(int(min(ranges[size.node.expr].upper, 65535)) for size in sizes)
 
 
 def last_relu(result: fx.Node) -> fx.Node | None:
@@ -368,10 +305,3 @@ def _filled(argument: Any, values: Sequence[Any]) -> Any:  # noqa: ANN401
 
 def _is_statement(node: fx.Node) -> bool:
     return str(getattr(node.target, "__name__", node.target)).startswith(_STATEMENTS)
-
-
-def _line(error: BaseException) -> str:
-    """Return the first sentence of an error that says what happened."""
-    lines = [line.strip(" -.") for line in str(error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith("Constraints violated")]
-    return (telling or [type(error).__name__])[0]

@@ -271,13 +271,7 @@ def halving(measure: Measure) -> Measure:
                     "`device`, or free what other programs hold there."
                 ) from error
         torch.cuda.empty_cache()
-        parts = [
-            Block(select_rows(block.inputs, rows), select_rows(block.labels, rows), first)
-            for rows, first in (
-                (slice(0, half), block.first),
-                (slice(half, None), block.first + half),
-            )
-        ]
+        parts = block.part(0, half), block.part(half, len(block))
         # The progress has counted some removals of the whole block: the parts add nothing to it.
         return Outcomes.concatenate(
             [measured(removals, part, spec, lambda: None) for part in parts]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hormesis.data.bounds import Bounds
 from hormesis.data.evaluation import Evaluation
-from hormesis.data.trees import Tree, count_rows, device_of_rows, move_to
+from hormesis.data.trees import Tree, count_rows, device_of_rows, move_to, select_rows
 from hormesis.engine.plan import Removal
 from hormesis.settings.attacks import Attack, NoAttack
 from hormesis.stress.losses import Loss, cross_entropy
@@ -92,6 +92,11 @@ class Block:
     def device(self) -> torch.device:
         """Where the inputs are."""
         return device_of_rows(self.inputs)
+
+    def part(self, start: int, stop: int) -> "Block":
+        """Return some of its samples, as a block of their own."""
+        inputs, labels = select_rows((self.inputs, self.labels), slice(start, stop))
+        return Block(inputs, labels, self.first + start)
 
     def to(self, device: torch.device) -> "Block":
         """Return the block on a device."""

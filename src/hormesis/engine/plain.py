@@ -120,4 +120,8 @@ def _perturb(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[T
 
 def same(one: Tensor, other: Tensor) -> bool:
     """Return whether two results agree bit for bit, NaN included."""
+    if torch.equal(one, other):
+        return True
+    if bool((one.sum() + other.sum()).isfinite()):
+        return False  # as all are, which takes no copies to see
     return torch.equal(one.nan_to_num(), other.nan_to_num())

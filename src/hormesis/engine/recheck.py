@@ -62,7 +62,7 @@ class Rounding:
     ) -> Float[Tensor, "rows 1"]:
         """Return, for each row, the gap between two logits below which rounding might close it."""
         scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
-        scale = scale.flatten(1).amax(dim=1, keepdim=True).clamp_min(_LEAST * self.logit_scale)
+        scale = _rows(scale).amax(dim=1, keepdim=True).clamp_min(_LEAST * self.logit_scale)
         margin = max(MARGIN, _ROUNDING_STEPS * torch.finfo(logits.dtype).eps)
         return (margin * scale).clamp_min(self.floor)
 
@@ -73,12 +73,15 @@ class Rounding:
             answer: The program's answer to these rows.
             own: The network's own logits.
         """
-        moved = (answer.logits - own).abs().nan_to_num(0.0, 0.0).flatten(1)
-        moved = moved.amax(dim=1, keepdim=True)
+        moved = _rows((answer.logits - own).abs().nan_to_num(0.0, 0.0)).amax(dim=1, keepdim=True)
         closed = 2 * _SAFETY * moved
         if (closed <= self.margins(own, answer.before)).all():
             return self
         return replace(self, floor=max(self.floor, closed.max().item()))
+
+
+def _rows(outputs: Float[Tensor, " rows *shape"]) -> Float[Tensor, "rows values"]:
+    return outputs.reshape(len(outputs), -1)
 
 
 @contextmanager
@@ -122,11 +125,14 @@ def find_undecided(
         >>> find_undecided(logits, torch.tensor([0, 0, 0]), accuracy)
         tensor([ True, False,  True])
     """
-    broken = ~logits.flatten(1).isfinite().all(dim=1)
+    broken = ~_rows(logits.abs()).amax(dim=1).isfinite()
+    single = metric.binary and logits.shape[1:].numel() < 2
+    if not (metric.binary or (metric.decides and metric.rank is None)):
+        return broken
     margin = rounding.margins(logits, before)
-    if metric.rank is None and (metric.decides or (metric.binary and logits.shape[1:].numel() < 2)):
+    if metric.rank is None and (metric.decides or single):
         return broken | _close_at_a_position(logits, metric, margin)
-    if not metric.binary or logits.ndim < 2:
+    if logits.ndim < 2:
         return broken
     if logits.ndim > 2:  # of no known form: what comes in pairs may be compared
         return broken | _close_at_a_position(logits, replace(metric, decides=ARGMAX), margin)
@@ -155,7 +161,7 @@ def _close_at_a_position(
         best = logits.movedim(metric.class_axis, -1).topk(2, dim=-1).values
         gaps = (best[..., :1] - best[..., 1:]).flatten(1)
     else:
-        gaps = logits.abs().flatten(1)
+        gaps = _rows(logits.abs())
     return (gaps <= margin).any(dim=1)
 
 

@@ -19,12 +19,13 @@ from hormesis.engine.executor import (
     run_program,
     stages,
 )
-from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, export, lower
+from hormesis.engine.graph import EXPORT_ERRORS, NotExportable, Program, lower
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes, Result
 from hormesis.engine.plain import same
 from hormesis.engine.plan import Removal
 from hormesis.engine.recheck import measure_rounding
 from hormesis.engine.rewrite import rewrite, round_to
+from hormesis.engine.tracing import export
 from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
 
@@ -111,6 +112,15 @@ def measure(
     if spec.adaptive:
         own = copy.deepcopy(network)  # attacked for each removal: no thread should wait
         return plain.measure(own, removals, block, spec, tick)
+    rows = len(block) * len(spec.parts(block.inputs, block.inputs))
+    if rows > program.most_rows:
+        half, rest = len(block) // 2, len(block)
+        return Outcomes.concatenate(
+            [
+                measure(program, network, removals, block.part(0, half), spec),
+                measure(program, network, removals, block.part(half, rest), spec, tick),
+            ]
+        )
     with torch.inference_mode():
         measurement = _BlockMeasurement(program, network, block, spec)
         results: list[Result] = [measurement.unfiltered] * len(removals)
@@ -118,10 +128,13 @@ def measure(
         executor = PrefixExecutor(program, pending, measurement.inputs)
         for number, stage in enumerate(pending):
             executor.advance(stage, number)
-            rounding = measurement.rounding_behind(executor, stage, removals)
+            rounding, checked = measurement.check_stage(executor, stage, removals)
             for row in stage.rows:
-                if stage.reaches:
-                    results[row] = measurement.removal(executor, stage, removals[row], rounding)
+                if row in checked:
+                    results[row] = checked[row]
+                elif stage.reaches:
+                    answer = executor.filtered(stage, removals[row])
+                    results[row] = measurement.result(answer, removals[row], rounding)
                 tick()
     return Outcomes.of(measurement.unfiltered[:2], results, measurement.idle)
 
@@ -145,21 +158,21 @@ class _BlockMeasurement:
             self.rounding = measure_rounding(network, None, self.inputs, self.answer, rounding)
         self.unfiltered = (*self.score(self.answer, None, self.rounding), False)
 
-    def rounding_behind(
+    def check_stage(
         self, executor: PrefixExecutor, stage: Stage, removals: Sequence[Removal]
-    ) -> recheck.Rounding:
-        """Return how far rounding moves logits by a look at a few removals of a stage."""
-        rounding = self.rounding
+    ) -> tuple[recheck.Rounding, dict[int, Result]]:
+        """Return how far rounding moves logits by a look at a few removals, and their results."""
+        rounding, results = self.rounding, {}
         for row in checked_rows(stage, removals) if self.program.exact else ():
-            removal = removals[row]
-            answer = executor.answer(stage, removal.apply(self.program.weights(stage.names)))
+            removal, before = removals[row], rounding
+            answer = executor.filtered(stage, removal)
             rounding = measure_rounding(self.network, removal, self.inputs, answer, rounding)
-        return rounding
+            if rounding != before:
+                results = {}  # found under margins that have turned out to be too narrow
+            results[row] = self.result(answer, removal, rounding)
+        return rounding, results
 
-    def removal(
-        self, executor: PrefixExecutor, stage: Stage, removal: Removal, rounding: recheck.Rounding
-    ) -> Result:
-        answer = executor.answer(stage, removal.apply(self.program.weights(stage.names)))
+    def result(self, answer: Answer, removal: Removal, rounding: recheck.Rounding) -> Result:
         if same(answer.logits, self.answer.logits):
             return self.unfiltered
         return (*self.score(answer, removal, rounding), True)

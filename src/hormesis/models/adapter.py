@@ -222,6 +222,33 @@ def outputs_of(network: nn.Module, inputs: Tree) -> Tensor:
     return pick_output(output, None, symbolic_rows(inputs))
 
 
+def unchecked(network: nn.Module, rows: Tree) -> Callable[[Tree], Tensor]:
+    """Return the forward pass of a network of one argument without what looks at its results.
+
+    What is traced for batches of any size must not ask for the size of this one.
+
+    Args:
+        network: A network of one argument, such as ``adapt`` returns.
+        rows: A few of its inputs.
+    """
+    run, which = network.forward, None
+    if isinstance(network, AdaptedNetwork):
+        run, which = network.run, network.output
+    if which != WHOLE:
+        return lambda inputs: _choose(run(inputs), which)
+    count = count_rows(rows)
+    leaves = tree_leaves(run(rows))
+    places = [place for place, leaf in enumerate(leaves) if _is_of_samples(leaf, count)]
+    dtype = flatten_outputs(leaves, count).dtype
+
+    def joined(inputs: Tree) -> Tensor:
+        parts = tree_leaves(run(inputs))
+        chosen = [parts[place][:, None].flatten(1).to(dtype) for place in places]
+        return torch.cat(chosen, dim=1)
+
+    return joined
+
+
 def _choose(output: Any, which: Output) -> Any:  # noqa: ANN401
     if callable(which):
         try:

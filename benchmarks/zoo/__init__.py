@@ -1,0 +1,1 @@
+"""Networks of other people's making, in small configurations with random weights."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
-from hormesis.data.trees import Tree, symbolic_rows, tensors_in
+from hormesis.data.trees import Tree, count_rows, symbolic_rows, tensors_in
 from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe
 from hormesis.models.forward_failure import forward_failure
 

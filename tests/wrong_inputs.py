@@ -104,7 +104,7 @@ def with_value(value: float) -> dict[str, Any]:
 
 def whole_numbers() -> dict[str, Any]:
     network = Calls(lambda layer, rows: functional.pad(rows, (0, 1))[:, :3])
-    network.layer = nn.Identity()
+    network.add_module("layer", nn.Identity())
     network.table = nn.Parameter(torch.arange(6), requires_grad=False)
     return {"network": network}
 

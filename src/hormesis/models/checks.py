@@ -66,7 +66,8 @@ statistics, or another normalisation.
             raise ModelError(
                 "The network gives two answers to the same input in evaluation mode"
                 f"{_suspect(network, _RANDOM)}: make it deterministic, or measure it with "
-                f"`hormesis.Evaluation`, whose function can seed every sample{recipe('anything-else')}."
+                "`hormesis.Evaluation`, whose function can seed every sample"
+                f"{recipe('anything-else')}."
             )
         _refuse_coupling(network, rows, first)
 

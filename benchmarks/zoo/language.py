@@ -74,7 +74,15 @@ def span_score(outputs: Any, labels: Tensor) -> Tensor:  # noqa: ANN401
     return start[:, 2] + outputs["end_logits"].log_softmax(dim=1)[:, 5]
 
 
-_GPT2 = {"vocab_size": WORDS, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40, "bos_token_id": 0, "eos_token_id": 0}
+_GPT2 = {
+    "vocab_size": WORDS,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 40,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
 _T5 = {"vocab_size": WORDS, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
 _BART = {
     "vocab_size": WORDS,
@@ -88,8 +96,23 @@ _BART = {
     "max_position_embeddings": 40,
 }
 _EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
-_XLNET = {"vocab_size": WORDS, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48, "num_labels": 4}
-_FUNNEL = {"vocab_size": WORDS, "block_sizes": [1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "num_labels": 4}
+_XLNET = {
+    "vocab_size": WORDS,
+    "d_model": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "d_inner": 48,
+    "num_labels": 4,
+}
+_FUNNEL = {
+    "vocab_size": WORDS,
+    "block_sizes": [1, 1],
+    "d_model": 32,
+    "n_head": 4,
+    "d_head": 8,
+    "d_inner": 48,
+    "num_labels": 4,
+}
 _ENCODERS = (
     _classifier("BertForSequenceClassification"),
     _classifier("DistilBertForSequenceClassification", dim=32, n_layers=2, n_heads=4,

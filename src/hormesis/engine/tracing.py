@@ -99,7 +99,7 @@ def _without_logs() -> Iterator[None]:
         top.removeHandler(silent)
 
 
-def _nothing(record: logging.LogRecord) -> bool:  # noqa: ARG001  (as filters are called)
+def _nothing(record: logging.LogRecord) -> bool:
     return False
 
 
@@ -114,9 +114,7 @@ def _traced(network: nn.Module, rows: Tree) -> ExportedProgram:
     return exported.run_decompositions({})
 
 
-def _again(
-    network: nn.Module, rows: Tree, batch: object, first: BaseException
-) -> ExportedProgram:
+def _again(network: nn.Module, rows: Tree, batch: object, first: BaseException) -> ExportedProgram:
     """Return the graph of a network that could not be traced at once for batches of any size."""
     try:
         # Reading the code instead of running it takes longer, and understands `len(inputs)`.

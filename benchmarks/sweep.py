@@ -13,26 +13,29 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from hormesis.data.trees import select_rows
 from hormesis.engine import plain, suffix
 from hormesis.engine.executor import run_program
 from hormesis.engine.graph import Program
 from hormesis.engine.memory import allocations, most_samples
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal, make_plan
+from hormesis.models.adapter import adapt
 from hormesis.models.devices import strict_arithmetic
 from hormesis.models.networks import build_model
-from hormesis.settings.attacks import FGSM
+from hormesis.settings.attacks import FGSM, NoAttack
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.stress.metrics import accuracy
+from hormesis.stress.metrics import accuracy, perplexity
 from hormesis.stress.targets import find_targets
 
 CASES = (  # network, side of the images, samples in a block, removals of each target in a pair
@@ -44,6 +47,11 @@ CASES = (  # network, side of the images, samples in a block, removals of each t
     ("timm:vit_tiny_patch16_224", 32, 100, 1),
     ("convnext_tiny", 32, 100, 1),
 )
+LANGUAGE = (  # network, tokens of a text, texts in a block, removals of each target, every nth target
+    ("bert-base", 16, 16, 25, 18),
+    ("gpt2-small", 16, 64, 25, 6),
+)
+VOCABULARY = 1000
 CPU = torch.device("cpu")
 HERE = Path(__file__).parent
 HEADER = """\
@@ -58,7 +66,7 @@ HEADER = """\
 Share of peak: floating-point operations a second of the engine's unfiltered pass, of those of a
 large matrix product on the same machine ({peak:.0f} GFLOP/s). Memory: of the tensors that the
 engine makes for a block, attack included, besides network and data. Differences: outcomes that are
-not those of the plain loop.{elapsed}
+not those of the plain loop. Texts are measured clean, images clean and adversarial.{elapsed}
 
 | network | size | batch | plain | engine | ratio | planning | share of peak | memory | \
 differences |
@@ -111,14 +119,26 @@ def _table(
         if asked.only in f"{name}-{size}":
             case = _case(name, size, asked.samples or samples, device)
             row = _row(case, asked.cells or cells, asked.pairs, peak)
-            row = f"| {name} | {size}x{size} | {len(case.block.labels)} " + row
+            row = f"| {name} | {size}x{size} | {len(case.block)} " + row
             print(row, flush=True)  # noqa: T201
             text += row + "\n"
-            (HERE / ("RESULTS.md" if device.type == "cpu" else "GPU.md")).write_text(text)
+            _page(device).write_text(text)
+    for name, length, samples, cells, every in LANGUAGE:
+        if asked.only in f"{name}-{length}":
+            case = _language_case(name, length, asked.samples or samples, device, every)
+            row = _row(case, asked.cells or cells, asked.pairs, peak)
+            row = f"| {name} | {length} tokens | {len(case.block)} " + row
+            print(row, flush=True)  # noqa: T201
+            text += row + "\n"
+            _page(device).write_text(text)
+
+
+def _page(device: torch.device) -> Path:
+    return HERE / ("RESULTS.md" if device.type == "cpu" else "GPU.md")
 
 
 def _row(case: Case, cells: int, pairs: int, peak: float) -> str:
-    samples = len(case.block.labels)
+    samples = len(case.block)
     _timed(_engine, case, ())  # the first run warms up
     fixed = [_timed(run, case, ())[0] for run in (_plain, _engine)]
     plains, engines, different = [], [], 0
@@ -133,7 +153,8 @@ def _row(case: Case, cells: int, pairs: int, peak: float) -> str:
     ratios = [one / other for one, other in zip(plains, engines, strict=True)]
     held = allocations(lambda: _engine(case, _chosen(case.removals, 1, 0)))
     memory = float(np.cumsum(held).max()) / 2**20
-    rows = 2 * samples * pairs * len(_chosen(case.removals, cells, 0))
+    parts = 2 if case.question.stressed else 1
+    rows = parts * samples * pairs * len(_chosen(case.removals, cells, 0))
     return (
         f"| {statistics.median(plains):.0f} µs "
         f"| {statistics.median(engines):.0f} µs | **{statistics.median(ratios):.1f}** "
@@ -151,12 +172,44 @@ def _case(name: str, size: int, samples: int, device: torch.device = CPU) -> Cas
     inputs = torch.rand(samples, 3, size, size, generator=generator).to(device)
     with torch.inference_mode():
         labels = network(inputs).argmax(dim=1)
-    started = _clock(device)
-    program = suffix.compile_network(network, inputs[:2])
-    plan = make_plan(network, find_targets(network, inputs[:2], Targets()), Sweep())
-    planning = _clock(device) - started
     question = MeasurementSpec(accuracy, FGSM(0.02), adaptive=False, bounds=(0.0, 1.0), seed=0)
-    return Case(network, program, plan.removals, Block(inputs, labels), question, planning)
+    return _planned(network, Block(inputs, labels), question)
+
+
+def _language_case(name: str, length: int, samples: int, device: torch.device, every: int) -> Case:
+    """Return an encoder that classifies, or a decoder that predicts, on clean texts.
+
+    Of the targets every nth is measured, from one half of n on, so that they lie on average in the
+    middle of the network.
+    """
+    torch.manual_seed(0)
+    if name == "bert-base":
+        sizes = transformers.BertConfig(vocab_size=VOCABULARY, num_labels=4)
+        network: nn.Module = transformers.BertForSequenceClassification(sizes)
+    else:
+        sizes = transformers.GPT2Config(
+            VOCABULARY, n_embd=384, n_layer=6, n_head=6, bos_token_id=0, eos_token_id=0
+        )
+        network = transformers.GPT2LMHeadModel(sizes)
+    ids = torch.randint(0, VOCABULARY, (samples, length)).to(device)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    network = adapt(network.eval().to(device), inputs)
+    with torch.inference_mode():
+        labels = network(inputs).argmax(dim=1) if name == "bert-base" else ids
+    metric = accuracy if name == "bert-base" else perplexity
+    question = MeasurementSpec(metric, NoAttack(), adaptive=False, bounds=(0.0, 1.0), seed=0)
+    case = _planned(network, Block(inputs, labels), question)
+    names = list(dict.fromkeys(removal.target.name for removal in case.removals))
+    chosen = set(names[every // 2 :: every])
+    return replace(case, removals=[one for one in case.removals if one.target.name in chosen])
+
+
+def _planned(network: nn.Module, block: Block, question: MeasurementSpec) -> Case:
+    started, two = _clock(block.device), select_rows(block.inputs, slice(0, 2))
+    program = suffix.compile_network(network, two)
+    plan = make_plan(network, find_targets(network, two, Targets()), Sweep())
+    planning = _clock(block.device) - started
+    return Case(network, program, plan.removals, block, question, planning)
 
 
 @torch.no_grad()
@@ -194,10 +247,7 @@ def _plain(case: Case, removals: Sequence[Removal]) -> Outcomes:
 def _engine(case: Case, removals: Sequence[Removal]) -> Outcomes:
     """Measure in blocks of the size that a study has."""
     most, block = most_samples(case.block.inputs), case.block
-    parts = [
-        Block(block.inputs[first : first + most], block.labels[first : first + most], first)
-        for first in range(0, len(block.labels), most)
-    ]
+    parts = [block.part(first, first + most) for first in range(0, len(block), most)]
     found = [
         suffix.measure(case.program, case.network, removals, part, case.question) for part in parts
     ]
@@ -207,7 +257,7 @@ def _engine(case: Case, removals: Sequence[Removal]) -> Outcomes:
 def _timed(
     run: Callable[[Case, Sequence[Removal]], Outcomes], case: Case, removals: Sequence[Removal]
 ) -> tuple[float, Outcomes]:
-    device = case.block.inputs.device
+    device = case.block.device
     started = _clock(device)
     outcomes = run(case, removals)
     return _clock(device) - started, outcomes
@@ -222,8 +272,10 @@ def _clock(device: torch.device) -> float:
 
 
 def _differences(expected: Outcomes, found: Outcomes) -> int:
+    """Return how many outcomes differ, of numbers other than 0 and 1 by more than 0.1 %."""
     names = ("clean", "adversarial", "changed")
-    return sum(int((getattr(expected, n) != getattr(found, n)).sum()) for n in names)
+    pairs = [(getattr(expected, name).float(), getattr(found, name).float()) for name in names]
+    return sum(int((~one.isclose(other, 1e-3, 1e-6)).sum()) for one, other in pairs)
 
 
 @torch.inference_mode()
@@ -231,7 +283,7 @@ def _speed(case: Case) -> float:
     """Return how fast the engine's program runs unfiltered, in GFLOP/s."""
     with FlopCounterMode(display=False) as counter:
         run_program(case.program, case.block.inputs)
-    device = case.block.inputs.device
+    device = case.block.device
     started = _clock(device)
     run_program(case.program, case.block.inputs)
     return counter.get_total_flops() / (_clock(device) - started) / 1e9

@@ -35,11 +35,13 @@ class GraphClassifier(nn.Module):
     """Two graph convolutions and a mean over the nodes."""
 
     def __init__(self, kind: type[nn.Module]) -> None:
+        """Make the layers."""
         super().__init__()
         self.first, self.second = kind(4, 16), kind(16, 16)
         self.last = nn.Linear(16, 3)
 
     def forward(self, batch: Data) -> Tensor:
+        """Return the output."""
         hidden = self.first(batch.x, batch.edge_index).relu()
         hidden = self.second(hidden, batch.edge_index).relu()
         return self.last(gnn.global_mean_pool(hidden, batch.batch))
@@ -70,11 +72,13 @@ class DenseGraphs(nn.Module):
     """Dense graph convolutions: nodes, adjacency and mask, one graph a sample."""
 
     def __init__(self) -> None:
+        """Make the layers."""
         super().__init__()
         self.first, self.second = gnn.DenseGCNConv(4, 16), gnn.DenseSAGEConv(16, 16)
         self.last = gnn.Linear(16, 3)
 
     def forward(self, x: Tensor, adj: Tensor, mask: Tensor) -> Tensor:
+        """Return the output."""
         hidden = self.first(x, adj, mask).relu()
         return self.last(self.second(hidden, adj, mask).relu().mean(dim=1))
 
@@ -131,6 +135,7 @@ class LightningClassifier(lightning.LightningModule):
     """A small convolutional network with hyperparameters and a loss."""
 
     def __init__(self, width: int = 8) -> None:
+        """Make the layers."""
         super().__init__()
         self.save_hyperparameters()
         self.body = nn.Sequential(
@@ -140,9 +145,11 @@ class LightningClassifier(lightning.LightningModule):
         self.loss = nn.CrossEntropyLoss()
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the output."""
         return self.head(self.body(images).mean(dim=(2, 3)))
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Return the loss of a batch."""
         return self.loss(self(batch[0]), batch[1])
 
 
@@ -150,12 +157,14 @@ class Translator(nn.Module):
     """PyTorch's own transformer, with source and target as two arguments."""
 
     def __init__(self) -> None:
+        """Make the layers."""
         super().__init__()
         self.words = nn.Embedding(30, 16)
         self.body = nn.Transformer(16, 4, 1, 1, 32, batch_first=True)
         self.head = nn.Linear(16, 30)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Return the output."""
         mask = nn.Transformer.generate_square_subsequent_mask(target.shape[1])
         hidden = self.body(self.words(source), self.words(target), tgt_mask=mask)
         return self.head(hidden)
@@ -169,12 +178,14 @@ class Reader(nn.Module):
     """A recurrent network over word vectors."""
 
     def __init__(self, kind: type[nn.RNNBase]) -> None:
+        """Make the layers."""
         super().__init__()
         self.words = nn.Embedding(30, 8)
         self.body = kind(8, 12, num_layers=2, batch_first=True, bidirectional=True)
         self.head = nn.Linear(24, 4)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the output."""
         states, _ = self.body(self.words(ids))
         return self.head(states[:, -1]), states
 
@@ -187,10 +198,12 @@ class Passing(nn.Module):
     """Passes whatever it gets to the network inside."""
 
     def __init__(self, inside: nn.Module) -> None:
+        """Keep the network."""
         super().__init__()
         self.inside = inside
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Return the output of the network inside."""
         return self.inside(*args, **kwargs)
 
 

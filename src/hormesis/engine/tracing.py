@@ -41,7 +41,8 @@ def export(network: nn.Module, example: Tree) -> ExportedProgram:
         raise NotExportable(f"it cannot be copied: {_line(error)}") from error
     with evaluation_mode(twin), torch.no_grad(), _plain_attention(), _quiet():
         if isinstance(twin, AdaptedNetwork) or not isinstance(twin(rows), Tensor):
-            twin.forward = unchecked(twin, rows)  # of other outputs, such as caches, none is needed
+            # Of other outputs, such as caches, none is needed.
+            twin.forward = unchecked(twin, rows)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             exported = _traced(twin, rows)
         except EXPORT_ERRORS as error:

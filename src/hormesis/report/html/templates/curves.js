@@ -237,10 +237,13 @@ function responses(name, sweep, height, top, parts) {
 function responsesSentence(sweep) {
   const last = sweep.clean.length - 1;
   const ends = sides().map(
-    ([side]) => side + " " + formatMetric(sweep[side][0]) + " and " + formatMetric(sweep[side][last]),
+    ([side]) =>
+      side + " " + formatMetric(sweep[side][0]) + " and " + formatMetric(sweep[side][last]),
   );
   return (
-    "at the first threshold and at the last: " + ends.join("; ") + ". Arrow keys move the threshold."
+    "at the first threshold and at the last: " +
+    ends.join("; ") +
+    ". Arrow keys move the threshold."
   );
 }
 

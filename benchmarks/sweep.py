@@ -47,7 +47,7 @@ CASES = (  # network, side of the images, samples in a block, removals of each t
     ("timm:vit_tiny_patch16_224", 32, 100, 1),
     ("convnext_tiny", 32, 100, 1),
 )
-LANGUAGE = (  # network, tokens of a text, texts in a block, removals of each target, every nth target
+LANGUAGE = (  # network, tokens of a text, texts in a block, removals of a target, every nth target
     ("bert-base", 16, 16, 25, 18),
     ("gpt2-small", 16, 64, 25, 6),
 )

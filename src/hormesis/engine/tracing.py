@@ -1,6 +1,7 @@
 """From a network to a functional graph: what ``torch.export`` makes of its forward pass."""
 
 import copy
+import inspect
 import logging
 import os
 import warnings
@@ -11,6 +12,7 @@ from io import StringIO
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.nn.modules import transformer
 from torch.utils import _pytree as pytree
 
 from hormesis.data.trees import Tree, repeat_rows, select_rows
@@ -40,7 +42,7 @@ def export(network: nn.Module, example: Tree) -> ExportedProgram:
     except EXPORT_ERRORS as error:
         raise NotExportable(f"it cannot be copied: {_line(error)}") from error
     with evaluation_mode(twin), torch.no_grad(), _plain_attention(), _quiet():
-        if isinstance(twin, AdaptedNetwork) or not isinstance(twin(rows), Tensor):
+        if not _is_plain(twin, rows):
             # Of other outputs, such as caches, none is needed.
             twin.forward = unchecked(twin, rows)  # pyright: ignore[reportAttributeAccessIssue]
         try:
@@ -54,14 +56,29 @@ def export(network: nn.Module, example: Tree) -> ExportedProgram:
     return exported
 
 
+def _is_plain(network: nn.Module, rows: Tree) -> bool:
+    """Return whether a network takes one argument by its name, and returns one tensor."""
+    if isinstance(network, AdaptedNetwork) or not isinstance(network(rows), Tensor):
+        return False
+    kinds = [one.kind for one in inspect.signature(network.forward).parameters.values()]
+    return inspect.Parameter.VAR_POSITIONAL not in kinds
+
+
 @contextmanager
 def _plain_attention() -> Iterator[None]:
-    """Keep transformer layers from their fused operation, which PyTorch 2.11 cannot export."""
+    """Keep PyTorch's transformer layers from what cannot be exported.
+
+    That is their fused operation, and the look at a mask whether it is a causal one, which only
+    serves to leave it out.
+    """
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    look = transformer._detect_is_causal_mask
+    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
     try:
         yield
     finally:
+        transformer._detect_is_causal_mask = look
         torch.backends.mha.set_fastpath_enabled(fused)
 
 

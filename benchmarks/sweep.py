@@ -189,7 +189,7 @@ def _language_case(name: str, length: int, samples: int, device: torch.device, e
         network: nn.Module = transformers.BertForSequenceClassification(sizes)
     else:
         sizes = transformers.GPT2Config(
-            VOCABULARY, n_embd=384, n_layer=6, n_head=6, bos_token_id=0, eos_token_id=0
+            vocab_size=VOCABULARY, n_embd=384, n_layer=6, n_head=6, bos_token_id=0, eos_token_id=0
         )
         network = transformers.GPT2LMHeadModel(sizes)
     ids = torch.randint(0, VOCABULARY, (samples, length)).to(device)

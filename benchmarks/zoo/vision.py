@@ -71,7 +71,7 @@ def _maxvit() -> nn.Module:
 
 TORCHVISION = (
     _classifier(tv.resnet18, 32),
-    _classifier(tv.resnext50_32x4d, 32, width_per_group=2),
+    _classifier(tv.resnext50_32x4d, 32),
     Entry("DenseNet", "torchvision", 1, _densenet, images(32), attack=True),
     _classifier(tv.squeezenet1_1, 32),
     _classifier(tv.shufflenet_v2_x0_5, 32),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import hormesis as hm
+from hormesis.errors import ModelError
 
 ENGINES = ("plain", "auto")
 HOOKS = (
@@ -193,7 +194,7 @@ def test_after_an_attack_that_draws_or_searches(engine: str, attack: hm.FGSM | h
 def test_after_an_exception_in_the_network_half_way(engine: str, adversary: str) -> None:
     network, _ = awkward(Fragile)
     before = snapshot(network)
-    with pytest.raises(FaultError, match="half of the weights are gone"):
+    with pytest.raises(ModelError, match="FaultError: half of the weights are gone"):
         analyze(network, engine, adversary=adversary, targets=hm.Targets(include=("*weight",)))
     check_same(before, snapshot(network))
 

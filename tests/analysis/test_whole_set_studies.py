@@ -213,7 +213,7 @@ def test_two_studies_are_compared():
         (
             {"metric": "auroc", "classes": 4},
             SettingError,
-            "Expected labels of 0 and 1, one a sample",
+            "Expected labels of two classes, 0 and 1, one a sample",
         ),
     ],
 )

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._pytree import tree_map
 
 from hormesis.data.conversion import type_name
 from hormesis.data.trees import tensors_in
@@ -91,15 +92,20 @@ class Loss:
 respect to the outputs, got values that are cut off from them: argmax, rounding, comparisons, \
 detach() and NumPy do that.
         """
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             traced = outputs.detach().clone().requires_grad_() * 1  # which may be changed in place
-            values = self.measure(traced, labels)
+            own = tree_map(_copied, labels)  # tensors of inference mode cannot be differentiated
+            values = self.measure(traced, own)
         if not values.requires_grad:
             raise SettingError(
                 f"Expected the loss {self.name!r} to be differentiable with respect to the "
                 "outputs, got values that are cut off from them: argmax, rounding, comparisons, "
                 "detach() and NumPy do that."
             )
+
+
+def _copied(leaf: object) -> object:
+    return leaf.detach().clone() if isinstance(leaf, Tensor) else leaf
 
 
 def failure(noun: str, name: str, outputs: Tensor, labels: Any, error: BaseException) -> str:  # noqa: ANN401

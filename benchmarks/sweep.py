@@ -48,7 +48,7 @@ CASES = (  # network, side of the images, samples in a block, removals of each t
     ("convnext_tiny", 32, 100, 1),
 )
 LANGUAGE = (  # network, tokens of a text, texts in a block, removals of a target, every nth target
-    ("bert-base", 16, 16, 25, 18),
+    ("bert-base", 16, 32, 25, 18),
     ("gpt2-small", 16, 64, 25, 6),
 )
 VOCABULARY = 1000

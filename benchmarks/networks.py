@@ -6,16 +6,14 @@ and all others stay.
 
 import argparse
 import importlib.metadata
-import re
-from pathlib import Path
 
 import torch
 
 from benchmarks.zoo.all import ENTRIES
 from benchmarks.zoo.comparison import Compared, compare_engines
 from benchmarks.zoo.entry import SAMPLES, Entry
+from benchmarks.zoo.table import PAGE, rows_of
 
-PAGE = Path(__file__).parent.parent / "docs" / "networks.md"
 HEAD = """\
 # Networks of other people's making
 
@@ -39,7 +37,6 @@ Versions: {versions}.
 | network | library | ring | metric | engine | outcomes | different |
 | --- | --- | ---: | --- | --- | ---: | ---: |
 """
-_ROW = re.compile(r"^\| `(?P<name>[^|]+)` \| (?P<library>\w+) \|.*\|$", re.MULTILINE)
 
 
 def main() -> None:
@@ -59,12 +56,6 @@ def main() -> None:
 def key_of(entry: Entry) -> tuple[str, str]:
     """Return what tells a network's row from all others: its name and library."""
     return entry.name, entry.library
-
-
-def rows_of(page: Path) -> dict[tuple[str, str], str]:
-    """Return the rows of the table by name and library; none if there is no page yet."""
-    text = page.read_text() if page.exists() else ""
-    return {(found["name"], found["library"]): found[0] for found in _ROW.finditer(text)}
 
 
 def row_of(compared: Compared) -> str:

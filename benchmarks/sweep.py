@@ -47,14 +47,9 @@ CASES = (  # network, side of the images, samples in a block, removals of each t
     ("timm:vit_tiny_patch16_224", 32, 100, 1),
     ("convnext_tiny", 32, 100, 1),
 )
-<<<<<<< HEAD
 # Network, tokens of a text, texts in a block, removals of each target, every nth target.
 LANGUAGE = (
     ("bert-base", 16, 16, 25, 18),
-=======
-LANGUAGE = (  # network, tokens of a text, texts in a block, removals of a target, every nth target
-    ("bert-base", 16, 32, 25, 18),
->>>>>>> zoo
     ("gpt2-small", 16, 64, 25, 6),
 )
 VOCABULARY = 1000

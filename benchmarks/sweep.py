@@ -49,7 +49,7 @@ CASES = (  # network, side of the images, samples in a block, removals of each t
 )
 # Network, tokens of a text, texts in a block, removals of each target, every nth target.
 LANGUAGE = (
-    ("bert-base", 16, 16, 25, 18),
+    ("bert-base", 16, 32, 25, 18),
     ("gpt2-small", 16, 64, 25, 6),
 )
 VOCABULARY = 1000

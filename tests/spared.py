@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 from torch import Tensor, nn
+from torch.utils._pytree import tree_structure
 
+from hormesis.data.trees import Tree, tensors_in
 from hormesis.engine import engines
 from hormesis.engine.graph import Program
 from hormesis.engine.memory import Footprint
 from hormesis.measure import shard_worker
 
 _MOST = 100_000  # parameters of a network whose program is kept
-_CANNOT_BE_PICKLED = (pickle.PicklingError, AttributeError, TypeError)
+_CANNOT_BE_PICKLED = (pickle.PicklingError, AttributeError, TypeError, RuntimeError)
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def _remembering(compiled: Callable[..., Program]) -> Callable[..., Program]:
     """Return what compiles a network only where no equal one was compiled before."""
     known: dict[object, Program] = {}
 
-    def remembered(network: nn.Module, example: Tensor, **options: Any) -> Program:
+    def remembered(network: nn.Module, example: Tree, **options: Any) -> Program:
         key = _identity(network, example, options)
         if key is None:
             return compiled(network, example, **options)
@@ -57,7 +59,7 @@ class _Pickler(pickle.Pickler):
         return bytes, (obj.detach().numpy().tobytes(), obj.dtype, obj.shape, obj.requires_grad)
 
 
-def _identity(network: nn.Module, example: Tensor, options: dict[str, Any]) -> object:
+def _identity(network: nn.Module, example: Tree, options: dict[str, Any]) -> object:
     """Return what tells a network from others, with its very classes; None for those not kept."""
     if sum(parameter.numel() for parameter in network.parameters()) > _MOST:
         return None
@@ -67,4 +69,6 @@ def _identity(network: nn.Module, example: Tensor, options: dict[str, Any]) -> o
     except _CANNOT_BE_PICKLED:  # it has hooks, or a class within a function
         return None
     classes = tuple(type(module) for module in network.modules())
-    return content.getvalue(), classes, example.shape, example.dtype, tuple(sorted(options.items()))
+    forms = tuple((leaf.shape, leaf.dtype) for leaf in tensors_in(example))
+    structure = str(tree_structure(example))
+    return content.getvalue(), classes, structure, forms, tuple(sorted(options.items()))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -64,12 +64,10 @@ def read_samples(
     if isinstance(data, Mapping | tuple | pd.DataFrame | Tensor | np.ndarray):
         inputs, labels = split_labels(data, label)
         return as_inputs(inputs), as_labels(labels), None
-    if isinstance(data, Dataset | list) or (
-        hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, str)
-    ):
+    if _has_items(data):
         return _read_dataset(data, count, seed, progress, label)
-    if isinstance(data, Iterable) and not isinstance(data, str | bytes):
-        items = _read(data, "item")
+    if isinstance(data, Iterable | Dataset) and not isinstance(data, str | bytes):
+        items = _read(cast(Iterable[Any], data), "item")
         return *_join(_converted(_collated(items), label, progress, 0), "batch"), None
     if isinstance(data, str | PathLike):
         raise DataError(
@@ -108,19 +106,22 @@ def refuse_non_finite(inputs: Inputs, numbers: Sequence[int] | None = None) -> N
     )
 
 
+def _has_items(data: object) -> bool:
+    """Return whether data have numbered items, and say how many."""
+    if isinstance(data, str | IterableDataset):
+        return False
+    return hasattr(data, "__getitem__") and hasattr(data, "__len__")
+
+
 def _read_dataset(
-    dataset: Any,  # noqa: ANN401  (whatever has items and a length, or can be iterated)
+    dataset: Any,  # noqa: ANN401  (whatever has items and a length)
     count: int | None,
     seed: int,
     progress: Progress | None,
     label: str | int | None,
 ) -> tuple[Tree, Tree, Tensor | None]:
     """Return inputs, labels and, for a drawn subset, the index of each."""
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        items = _read(dataset, "item")
-        return *_join(_converted(_collated(items), label, progress, 0), "batch"), None
-    total = len(dataset)
-    numbers, places = list(range(total)), None
+    numbers, places = list(range(len(dataset))), None
     labels_of_all = None if count is None else _known_labels(dataset)
     if labels_of_all is not None and count is not None:
         places = draw_balanced(labels_of_all, count, seed)
@@ -169,11 +170,12 @@ def _collated(items: Iterable[Any], numbers: Sequence[int] = ()) -> Iterator[Any
     Raises:
         DataError: If they differ in structure or shape, naming the first that does.
     """
-    first, seen, waiting = None, 0, iter(items)
+    kind, shape, seen, waiting = None, None, 0, iter(items)
     while some := list(islice(waiting, _ITEMS)):
-        first = some[0] if first is None else first
+        if kind is None:
+            kind, shape = type(some[0]), _shapes(some[0])
         for number, item in enumerate(some, start=seen):
-            _check_alike(first, item, numbers[number] if numbers else number)
+            _check_alike(kind, shape, item, numbers[number] if numbers else number)
         seen += len(some)
         try:
             yield default_collate([_as_tensors(item) for item in some])
@@ -188,13 +190,13 @@ def _collated(items: Iterable[Any], numbers: Sequence[int] = ()) -> Iterator[Any
             ) from error
 
 
-def _check_alike(first: Any, item: Any, number: int) -> None:  # noqa: ANN401
-    """Refuse an item of another structure or shape than the first one."""
-    shapes = _shapes(first), _shapes(item)
-    if type(item) is not type(first) or shapes[0] != shapes[1]:
+def _check_alike(kind: type, shape: Any, item: Any, number: int) -> None:  # noqa: ANN401
+    """Refuse an item of another structure or shape than the first one's."""
+    own = _shapes(item)
+    if type(item) is not kind or own != shape:
         raise DataError(
-            f"Expected every item to be of the shape {shapes[0]}, as the first is, got "
-            f"{type(item).__name__} of {shapes[1]} for item {number}: pad or resize them."
+            f"Expected every item to be of the shape {shape}, as the first is, got "
+            f"{type(item).__name__} of {own} for item {number}: pad or resize them."
         )
 
 

@@ -45,10 +45,9 @@ def measure(
     numbers = block.inputs.tolist()
 
     def ask() -> list[Tensor]:
-        kinds = [] if not spec.stressed else [True]
-        kinds = [False, *kinds] if spec.clean or not spec.stressed else kinds
         return [
-            torch.from_numpy(evaluation.measure(network, numbers, stressed=kind)) for kind in kinds
+            torch.from_numpy(evaluation.measure(network, numbers, stressed=kind))
+            for kind in spec.parts(False, True)
         ]
 
     with evaluation_mode(network):

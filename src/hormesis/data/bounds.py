@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from hormesis.data.trees import Tree, tensors_in
+from hormesis.data.trees import Tree, flat_rows, tensors_in
 from hormesis.errors import AttackError, DataError, recipe
 
 Bounds = tuple[float, float] | tuple[Tensor, Tensor]
@@ -39,21 +39,23 @@ def continuous_part(inputs: Tree) -> Float[Tensor, " samples *shape"] | None:
     parts = [leaf for leaf in tensors_in(inputs) if leaf.is_floating_point()]
     if not parts:
         return None
-    return torch.cat([part.flatten(1) if part.ndim > 1 else part[:, None] for part in parts], 1)
+    return torch.cat([flat_rows(part) for part in parts], 1)
 
 
-def check_continuous(inputs: Tree) -> None:
-    """Refuse inputs of integers alone, which no attack can perturb.
+def perturbable_part(inputs: Tree) -> Float[Tensor, " samples *shape"]:
+    """Return the continuous part of inputs, which an attack can perturb.
 
     Raises:
-        AttackError: With the ways round.
+        AttackError: For inputs of integers alone, with the ways round.
     """
-    if continuous_part(inputs) is None:
+    values = continuous_part(inputs)
+    if values is None:
         raise AttackError(
             "Expected inputs with floating-point values to attack, got integers alone: measure "
             "without an attack (`attack=None`), or make the embeddings the input"
             f"{recipe('text-classifier')}."
         )
+    return values
 
 
 @dataclass(frozen=True)

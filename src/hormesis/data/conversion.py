@@ -14,7 +14,6 @@ from hormesis.errors import DataError, recipe
 
 LABELS = ("labels", "label", "targets", "target", "y")
 """Names under which dictionaries and tables keep their labels."""
-Arrays = Tensor | np.ndarray | pd.Series | pd.DataFrame
 
 
 def type_name(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
@@ -92,6 +92,26 @@ def repeat_rows(tree: Tree, times: int) -> Tree:
         tensor([1, 2, 1, 2])
     """
     return join_rows([tree] * times)
+
+
+def flat_rows(values: Tensor) -> Shaped[Tensor, "samples values"]:
+    """Return a tensor as one row of numbers a sample, also where each has a single one.
+
+    Example:
+        >>> flat_rows(torch.zeros(2, 3, 4)).shape, flat_rows(torch.zeros(2)).shape
+        (torch.Size([2, 12]), torch.Size([2, 1]))
+    """
+    return values[:, None].flatten(1)
+
+
+def copy_rows(tree: Tree) -> Tree:
+    """Return a copy of a tree that autograd can take, also where its tensors are of inference mode.
+
+    Example:
+        >>> copy_rows((torch.ones(1, requires_grad=True), None))
+        (tensor([1.]), None)
+    """
+    return tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def device_of_rows(tree: Tree) -> torch.device:

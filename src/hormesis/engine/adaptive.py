@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from hormesis.data.trees import Tree
+from hormesis.data.trees import Tree, flat_rows
 from hormesis.engine import recheck
 from hormesis.engine.executor import Answer, PrefixExecutor, run_program, stages
 from hormesis.engine.graph import EXPORT_ERRORS, Program
@@ -183,7 +183,7 @@ def differentiates_as(network: nn.Module, literal: Program, example: Tree) -> bo
             perturbed = [leaf for leaf in tree_leaves(rows) if leaf.requires_grad]
             try:
                 logits = run(rows)
-                chosen = logits.reshape(len(logits), -1).amin(dim=1).sum()
+                chosen = flat_rows(logits).amin(dim=1).sum()
                 answers.append((logits, *torch.autograd.grad(chosen, perturbed)))
             except EXPORT_ERRORS:
                 return False

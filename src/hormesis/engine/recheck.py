@@ -13,6 +13,7 @@ from hormesis.data.trees import (
     Tree,
     count_rows,
     device_of_rows,
+    flat_rows,
     join_rows,
     repeat_rows,
     select_rows,
@@ -62,7 +63,7 @@ class Rounding:
     ) -> Float[Tensor, "rows 1"]:
         """Return, for each row, the gap between two logits below which rounding might close it."""
         scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
-        scale = _rows(scale).amax(dim=1, keepdim=True).clamp_min(_LEAST * self.logit_scale)
+        scale = flat_rows(scale).amax(dim=1, keepdim=True).clamp_min(_LEAST * self.logit_scale)
         margin = max(MARGIN, _ROUNDING_STEPS * torch.finfo(logits.dtype).eps)
         return (margin * scale).clamp_min(self.floor)
 
@@ -73,15 +74,12 @@ class Rounding:
             answer: The program's answer to these rows.
             own: The network's own logits.
         """
-        moved = _rows((answer.logits - own).abs().nan_to_num(0.0, 0.0)).amax(dim=1, keepdim=True)
+        differences = (answer.logits - own).abs().nan_to_num(0.0, 0.0)
+        moved = flat_rows(differences).amax(dim=1, keepdim=True)
         closed = 2 * _SAFETY * moved
         if (closed <= self.margins(own, answer.before)).all():
             return self
         return replace(self, floor=max(self.floor, closed.max().item()))
-
-
-def _rows(outputs: Float[Tensor, " rows *shape"]) -> Float[Tensor, "rows values"]:
-    return outputs.reshape(len(outputs), -1)
 
 
 @contextmanager
@@ -125,7 +123,7 @@ def find_undecided(
         >>> find_undecided(logits, torch.tensor([0, 0, 0]), accuracy)
         tensor([ True, False,  True])
     """
-    broken = ~_rows(logits.abs()).amax(dim=1).isfinite()
+    broken = ~flat_rows(logits.abs()).amax(dim=1).isfinite()
     single = metric.binary and logits.shape[1:].numel() < 2
     if not (metric.binary or (metric.decides and metric.rank is None)):
         return broken
@@ -161,7 +159,7 @@ def _close_at_a_position(
         best = logits.movedim(metric.class_axis, -1).topk(2, dim=-1).values
         gaps = (best[..., :1] - best[..., 1:]).flatten(1)
     else:
-        gaps = _rows(logits.abs())
+        gaps = flat_rows(logits.abs())
     return (gaps <= margin).any(dim=1)
 
 

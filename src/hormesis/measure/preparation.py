@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hormesis.data.bounds import as_bounds, check_continuous
+from hormesis.data.bounds import as_bounds, perturbable_part
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from
 from hormesis.data.trees import move_to, select_rows
@@ -93,7 +93,7 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     few = move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(inner))
     adapted = adapt(inner, few, request.output)
     if request.attack.name != NoAttack.name:
-        check_continuous(few)
+        perturbable_part(few)  # refuses integers before anything slow
     _check(adapted, samples, few, request)
     request = replace(request, notes=request.notes + notes_on_output(adapted, few, request.output))
     if request.output == WHOLE:

@@ -9,13 +9,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
-from hormesis.data.trees import Tree, count_rows, symbolic_rows, tensors_in
+from hormesis.data.trees import Tree, count_rows, flat_rows, symbolic_rows, tensors_in
 from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe
 from hormesis.models.forward_failure import forward_failure
 
@@ -45,9 +46,7 @@ class OutputForm:
             if shape is None:
                 leaves.append(other)
                 continue
-            size = 1
-            for length in shape:
-                size *= length
+            size = prod(shape)
             leaves.append(flat[:, start : start + size].reshape(-1, *shape))
             start += size
         return tree_unflatten(leaves, self.structure)
@@ -128,20 +127,16 @@ def adapt(network: nn.Module, inputs: Tree, output: Output = None) -> nn.Module:
         'AdaptedNetwork'
     """
     own = floating_type(network)
-    if isinstance(inputs, Tensor) and output is None:
-        fits = not inputs.is_floating_point() or own in (None, inputs.dtype)
-        if fits and not network_names_inputs(network):
-            return network
+    if (
+        isinstance(inputs, Tensor)
+        and output is None
+        and (not inputs.is_floating_point() or own in (None, inputs.dtype))
+    ):
+        return network
     names, count, open_ended = _parameters(network)
     by_keyword = isinstance(inputs, Mapping) and (open_ended or {*inputs} <= {*names})
     apart = isinstance(inputs, tuple | list) and (count is None or count >= len(inputs))
     return AdaptedNetwork(network, output, by_keyword=by_keyword, apart=apart)
-
-
-def network_names_inputs(network: nn.Module) -> bool:
-    """Return whether a network cannot take its input by position, as in ``forward(*, ids)``."""
-    kinds = [one.kind for one in _signature(network)]
-    return bool(kinds) and all(kind is inspect.Parameter.KEYWORD_ONLY for kind in kinds)
 
 
 def _signature(network: nn.Module) -> list[inspect.Parameter]:
@@ -243,8 +238,7 @@ def unchecked(network: nn.Module, rows: Tree) -> Callable[[Tree], Tensor]:
 
     def joined(inputs: Tree) -> Tensor:
         parts = tree_leaves(run(inputs))
-        chosen = [parts[place][:, None].flatten(1).to(dtype) for place in places]
-        return torch.cat(chosen, dim=1)
+        return torch.cat([flat_rows(parts[place]).to(dtype) for place in places], dim=1)
 
     return joined
 
@@ -317,8 +311,7 @@ def flatten_outputs(output: Any, rows: Any) -> Tensor:  # noqa: ANN401
             f"{type(output).__name__}{_names_of(output)}."
         )
     dtype = next((part.dtype for part in parts if part.is_floating_point()), torch.float32)
-    flat = [part.flatten(1) if part.ndim > 1 else part[:, None] for part in parts]
-    return torch.cat([part.to(dtype) for part in flat], dim=1)
+    return torch.cat([flat_rows(part).to(dtype) for part in parts], dim=1)
 
 
 def _is_of_samples(leaf: Any, rows: Any) -> bool:  # noqa: ANN401

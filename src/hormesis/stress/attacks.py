@@ -12,17 +12,15 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from hormesis.data.bounds import (
     Bounds,
     Rebuild,
-    check_continuous,
     clamp_to,
-    continuous_part,
+    perturbable_part,
     spell_bounds,
 )
-from hormesis.data.trees import Tree, count_rows, device_of_rows
+from hormesis.data.trees import Tree, copy_rows, count_rows, device_of_rows, move_to
 from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, as_step_size, tries
@@ -133,42 +131,25 @@ def perturb_and_note(
     ):
         if count_rows(inputs) == 0:
             return PerturbedInputs(inputs, torch.zeros(2, 0, dtype=torch.bool))
-        attempt = _attempt(network, inputs, labels, attack, bounds=bounds, loss=loss)
-        numbers = numbers_of(first, len(attempt.inputs))
-        attempt = replace(attempt, seed=seed, numbers=numbers, note_zero=note_zero)
-        _check_inputs(attempt.inputs, attempt.bounds, numbers)
+        own = inputs if isinstance(inputs, Tensor) else copy_rows(inputs)
+        clean = perturbable_part(own).detach()
+        attempt = Attempt(
+            network,
+            clean,
+            labels=copy_rows(move_to(labels, clean.device)),
+            epsilon=float(attack.epsilon),
+            bounds=_representable(bounds, clean),
+            seed=seed,
+            numbers=numbers_of(first, len(clean)),
+            note_zero=note_zero,
+            loss=loss,
+            rebuild=Rebuild(own),
+        )
+        _check_inputs(clean, attempt.bounds, attempt.numbers)
         perturbed = _run_all(attack, attempt)
-        unmoved = (perturbed == attempt.inputs).flatten(1).all(dim=1)
+        unmoved = (perturbed == clean).flatten(1).all(dim=1)
         zero = torch.zeros_like(unmoved) if attempt.zero is None else attempt.zero
         return PerturbedInputs(attempt.rebuild(perturbed), torch.stack([zero, unmoved]))
-
-
-def _attempt(
-    network: nn.Module,
-    inputs: Tree,
-    labels: Any,  # noqa: ANN401
-    attack: Attack,
-    *,
-    bounds: Bounds,
-    loss: Loss,
-) -> Attempt:
-    """Return the first attempt on a batch; tensors of inference mode are copied, for autograd."""
-    check_continuous(inputs)
-    device, own = device_of_rows(inputs), inputs
-    if not isinstance(inputs, Tensor):
-        own = tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, inputs)
-    values = continuous_part(own)
-    assert values is not None, "continuous values were checked"
-    values = values.detach()
-    truth = tree_map(
-        lambda leaf: leaf.to(device=device, copy=True) if isinstance(leaf, Tensor) else leaf, labels
-    )
-    limits = _representable(bounds, values)
-    epsilon = float(attack.epsilon)
-    numbers = numbers_of(0, len(values))
-    return Attempt(
-        network, values, truth, epsilon, limits, 0, numbers, loss=loss, rebuild=Rebuild(own)
-    )
 
 
 def _run_all(attack: Attack, attempt: Attempt) -> Tensor:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy as cross_entropy_function
 
+from hormesis.data.trees import flat_rows
 from hormesis.errors import SettingError
 from hormesis.settings.choices import METRICS
 from hormesis.stress.guessing import guessed_accuracy, guessed_loss, guessed_top5
@@ -145,7 +146,7 @@ def _right_signs(outputs: Tensor, labels: Any, name: str) -> Bool[Tensor, "batch
     if not bool(((truth == 0) | (truth == 1)).all()):
         raise SettingError(f"Expected labels of 0 and 1 for the metric {name!r}, got others.")
     right = ((outputs > 0) == (truth == 1)) & ~outputs.isnan()
-    return right.reshape(len(outputs), -1)
+    return flat_rows(right)
 
 
 def guessed_share_of_labels(labels: Any) -> float:  # noqa: ANN401  (an array)

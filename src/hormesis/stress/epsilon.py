@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hormesis.data.bounds import Rebuild, clamp_to, continuous_part, width_of
+from hormesis.data.bounds import Rebuild, clamp_to, perturbable_part, width_of
 from hormesis.data.samples import Samples
 from hormesis.data.trees import Tree, move_to, select_rows
 from hormesis.errors import ModelError
@@ -208,12 +208,10 @@ def _perturbed(
     attacked = partial(perturb, network, bounds=bounds, seed=seed, loss=loss)
 
     def direction(rows: Tree, labels: Tree, first: int) -> Tensor:
-        values = continuous_part(rows)
-        assert values is not None, "inputs without continuous values cannot be attacked"
+        values = perturbable_part(rows)
         if first not in directions:
             wide = replace(attack, epsilon=width_of(bounds, samples.inputs))
-            moved = continuous_part(attacked(rows, labels, wide, first=first))
-            assert moved is not None, "an attack keeps the form of the inputs"
+            moved = perturbable_part(attacked(rows, labels, wide, first=first))
             directions[first] = (moved - values).sign().to(torch.int8)
         return directions[first].to(values.dtype)
 
@@ -221,9 +219,7 @@ def _perturbed(
         def change(rows: Tree, labels: Tree, first: int) -> Tree:
             if attack.straight:
                 values = direction(rows, labels, first) * epsilon
-                clean = continuous_part(rows)
-                assert clean is not None, "inputs without continuous values cannot be attacked"
-                return Rebuild(rows)(clamp_to(clean + values, bounds))
+                return Rebuild(rows)(clamp_to(perturbable_part(rows) + values, bounds))
             strong = replace(attack, epsilon=epsilon)
             return attacked(rows, labels, strong, first=first)
 

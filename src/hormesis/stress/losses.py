@@ -17,10 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._pytree import tree_map
 
 from hormesis.data.conversion import type_name
-from hormesis.data.trees import tensors_in
+from hormesis.data.trees import copy_rows, flat_rows, tensors_in
 from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe, unknown
 from hormesis.settings.factory import load_factory
 
@@ -94,18 +93,13 @@ detach() and NumPy do that.
         """
         with torch.inference_mode(False), torch.enable_grad():
             traced = outputs.detach().clone().requires_grad_() * 1  # which may be changed in place
-            own = tree_map(_copied, labels)  # tensors of inference mode cannot be differentiated
-            values = self.measure(traced, own)
+            values = self.measure(traced, copy_rows(labels))
         if not values.requires_grad:
             raise SettingError(
                 f"Expected the loss {self.name!r} to be differentiable with respect to the "
                 "outputs, got values that are cut off from them: argmax, rounding, comparisons, "
                 "detach() and NumPy do that."
             )
-
-
-def _copied(leaf: object) -> object:
-    return leaf.detach().clone() if isinstance(leaf, Tensor) else leaf
 
 
 def failure(noun: str, name: str, outputs: Tensor, labels: Any, error: BaseException) -> str:  # noqa: ANN401
@@ -143,10 +137,8 @@ def cross_entropy_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  
         tensor([2.])
     """
     truth = class_numbers(outputs, labels, "the cross-entropy")
-    if outputs.ndim == 2:
-        return functional.cross_entropy(outputs, truth, reduction="none", ignore_index=IGNORED)
     losses = functional.cross_entropy(outputs, truth, reduction="none", ignore_index=IGNORED)
-    return mean_over_positions(losses, truth != IGNORED)
+    return losses if outputs.ndim == 2 else mean_over_positions(losses, truth != IGNORED)
 
 
 def class_numbers(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: ANN401
@@ -234,7 +226,7 @@ def binary_cross_entropy_of(outputs: Tensor, labels: Any) -> Float[Tensor, " bat
     """
     truth = numbers_like(outputs, labels, "the binary cross-entropy")
     losses = functional.binary_cross_entropy_with_logits(outputs, truth, reduction="none")
-    return losses.reshape(len(outputs), -1).mean(dim=1)
+    return flat_rows(losses).mean(dim=1)
 
 
 def squared_error_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
@@ -249,7 +241,7 @@ def squared_error_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  
         tensor([0., 4.])
     """
     truth = numbers_like(outputs, labels, "the squared error")
-    return (outputs - truth).square().reshape(len(outputs), -1).mean(dim=1)
+    return flat_rows((outputs - truth).square()).mean(dim=1)
 
 
 def absolute_error_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
@@ -264,7 +256,7 @@ def absolute_error_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]: 
         tensor([0., 2.])
     """
     truth = numbers_like(outputs, labels, "the absolute error")
-    return (outputs - truth).abs().reshape(len(outputs), -1).mean(dim=1)
+    return flat_rows((outputs - truth).abs()).mean(dim=1)
 
 
 def numbers_like(outputs: Tensor, labels: Any, use: str) -> Tensor:  # noqa: ANN401

@@ -1,5 +1,7 @@
 """Metrics of predicted numbers, and of how near outputs stay to the unfiltered network's own."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from hormesis.data.trees import flat_rows
 from hormesis.errors import SettingError
 from hormesis.settings.choices import METRICS
 from hormesis.stress.losses import (
@@ -17,7 +20,7 @@ from hormesis.stress.losses import (
     mse,
     squared_error_of,
 )
-from hormesis.stress.metric import Metric
+from hormesis.stress.metric import Chance, Metric
 
 Numbers = Shaped[np.ndarray, "samples ..."]
 
@@ -41,24 +44,6 @@ def guessed_absolute_error(labels: Numbers) -> float:
     """
     values = np.asarray(labels, dtype=np.float64)
     return float(np.abs(values - np.median(values, axis=0)).mean())
-
-
-def negative_squared_error_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
-    """Return minus the mean squared error of each sample."""
-    return -squared_error_of(outputs, labels)
-
-
-def negative_absolute_error_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
-    """Return minus the mean absolute error of each sample."""
-    return -absolute_error_of(outputs, labels)
-
-
-def _negative_guessed_squared_error(labels: Numbers) -> float:
-    return -guessed_squared_error(labels)
-
-
-def _negative_guessed_absolute_error(labels: Numbers) -> float:
-    return -guessed_absolute_error(labels)
 
 
 def cosine_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  # noqa: ANN401
@@ -94,7 +79,7 @@ def kl_agreement_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]:  #
     axis = -1 if outputs.ndim == 3 else 1
     own, reference = outputs.float().log_softmax(axis), labels.float().log_softmax(axis)
     divergence = (reference.exp() * (reference - own)).sum(dim=axis)
-    return (-divergence.reshape(len(outputs), -1).mean(dim=1)).exp()
+    return (-flat_rows(divergence).mean(dim=1)).exp()
 
 
 def _check_same_shape(outputs: Tensor, labels: Any, name: str) -> None:  # noqa: ANN401
@@ -123,6 +108,22 @@ def own_prediction_loss_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batc
     return (outputs - 0.99 * labels).square().flatten(1).mean(dim=1)
 
 
+def _negated(error: Metric, guess: Chance) -> Metric:
+    """Return minus an error, of which more is better."""
+    name = f"negative_{error.name}"
+    return Metric(
+        name,
+        partial(_minus, error.function),
+        chance=partial(_minus, guess),
+        help=METRICS[name],
+        loss=error.loss,
+    )
+
+
+def _minus(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
+    return -function(*arguments)
+
+
 own_prediction = Loss("own_prediction", own_prediction_loss_of)
 squared_error = Metric(
     "mse",
@@ -140,20 +141,8 @@ absolute_error = Metric(
     help=METRICS["mae"],
     loss=mae,
 )
-negative_mse = Metric(
-    "negative_mse",
-    negative_squared_error_of,
-    chance=_negative_guessed_squared_error,
-    help=METRICS["negative_mse"],
-    loss=mse,
-)
-negative_mae = Metric(
-    "negative_mae",
-    negative_absolute_error_of,
-    chance=_negative_guessed_absolute_error,
-    help=METRICS["negative_mae"],
-    loss=mae,
-)
+negative_mse = _negated(squared_error, guessed_squared_error)
+negative_mae = _negated(absolute_error, guessed_absolute_error)
 cosine = Metric("cosine", cosine_of, help=METRICS["cosine"], loss=own_prediction, compares=True)
 kl = Metric("kl", kl_agreement_of, help=METRICS["kl"], loss=own_prediction, compares=True)
 VALUE_METRICS = (squared_error, absolute_error, negative_mse, negative_mae, cosine, kl)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from hormesis.data.trees import flat_rows
 from hormesis.errors import SettingError
 from hormesis.settings.choices import METRICS
 from hormesis.stress.aggregates import AUROC, CALIBRATION_ERROR, MACRO_F1
@@ -32,7 +33,7 @@ def positive_score_of(outputs: Tensor, labels: Any) -> Float[Tensor, " batch"]: 
             f"Expected labels of two classes, 0 and 1, one a sample, for the metric 'auroc', got "
             f"{got}: use 'macro_f1' for more classes."
         )
-    values = outputs.reshape(len(outputs), -1)
+    values = flat_rows(outputs)
     if values.shape[1] > 2:
         raise SettingError(
             f"Expected one or two logits for the metric 'auroc', got {values.shape[1]}: use "

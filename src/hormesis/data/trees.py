@@ -4,7 +4,7 @@ The inputs of a network, and the labels of its samples, are such trees; the firs
 tensor is the sample. Leaves that are no tensors, such as None, pass through unchanged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,25 @@ def move_to(tree: Tree, device: torch.device) -> Tree:
     if isinstance(tree, Tensor):
         return tree.to(device)
     return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def in_batches(tree: Tree, size: int, device: torch.device) -> Iterator[tuple[int, Tree]]:
+    """Yield the samples of a tree on a device, so many at a time.
+
+    Args:
+        tree: Such as inputs and labels.
+        size: Samples at a time, at least 1; the last batch may be smaller.
+        device: Where they are wanted.
+
+    Yields:
+        Index of the first sample of a batch, and the batch.
+
+    Example:
+        >>> [first for first, _ in in_batches(torch.arange(3), 2, torch.device("cpu"))]
+        [0, 2]
+    """
+    for first in range(0, count_rows(tree), size):
+        yield first, move_to(select_rows(tree, slice(first, first + size)), device)
 
 
 def join_rows(trees: Sequence[Tree]) -> Tree:

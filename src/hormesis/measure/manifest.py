@@ -14,7 +14,7 @@ from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.bounds import Bounds, is_uniform
 from hormesis.data.samples import Samples, spelled_bounds
 from hormesis.data.trees import shape_of_rows
-from hormesis.settings.attacks import NoAttack, describe_attack
+from hormesis.settings.attacks import describe_attack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.validation import plain, plain_values
@@ -64,7 +64,7 @@ def described_bounds(bounds: Bounds) -> dict[str, Any]:
 def described_attack(request: AnalysisRequest) -> dict[str, Any]:
     """Return the requested attack as plain values; the loss only if it is not the cross-entropy."""
     attack = describe_attack(request.attack)
-    if request.attack.name != NoAttack.name and request.loss.name != cross_entropy.name:
+    if request.stressed and request.loss.name != cross_entropy.name:
         attack["loss"] = plain(request.loss.name)
     return attack
 
@@ -136,7 +136,7 @@ def notes(
         bounds: Lowest and highest value of an input.
     """
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
-    stressed = request.attack.name != NoAttack.name  # else `adversarial` is NaN
+    stressed = request.stressed  # else `adversarial` is NaN
     idle = _idle(means)
     masked = bool(idle) and is_masked(*idle.values())
     holding = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hormesis.data.bounds import as_bounds, perturbable_part
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from
-from hormesis.data.trees import move_to, select_rows
+from hormesis.data.trees import in_batches, move_to, select_rows
 from hormesis.engine.progress import Report
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.set_checks import check_set_metric
@@ -75,24 +75,23 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
         HormesisError: One sentence on what cannot be measured.
     """
     inner = unwrapped(network)
+    request = replace(
+        request,
+        name=request.name or network_name(inner),
+        origin=plain_values(dict(request.origin)),
+    )
     if isinstance(data, Evaluation):
         return prepare_evaluation(inner, data, request)
     metric = as_metric(request.metric)
     loss = metric.loss if request.loss is None else as_loss(request.loss)
     check_output(request.output)
-    request = replace(
-        request,
-        metric=metric,
-        loss=loss,
-        name=request.name or network_name(inner),
-        origin=plain_values(dict(request.origin)),
-    )
+    request = replace(request, metric=metric, loss=loss)
     show = partial(report, "Reading the data")
     read = partial(samples_from, label=request.label, progress=show)
     samples = read_data(data, request, read)
     few = move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(inner))
     adapted = adapt(inner, few, request.output)
-    if request.attack.name != NoAttack.name:
+    if request.stressed:
         perturbable_part(few)  # refuses integers before anything slow
     _check(adapted, samples, few, request)
     request = replace(request, notes=request.notes + notes_on_output(adapted, few, request.output))
@@ -155,8 +154,6 @@ def prepare_evaluation(
         metric=own,
         loss=own.loss,
         attack=Evaluated() if evaluation.stressed else NoAttack(),
-        name=request.name or network_name(network),
-        origin=plain_values(dict(request.origin)),
     )
     return Prepared(network, samples, request, evaluation)
 
@@ -180,7 +177,7 @@ def read_data(data: object, request: AnalysisRequest, read: Callable[..., Sample
         if request.bounds is not None:
             data = replace(data, bounds=as_bounds(request.bounds, data.inputs))
         return read(data)
-    if request.bounds is not None or request.attack.name != NoAttack.name:
+    if request.bounds is not None or request.stressed:
         return read(data, bounds=PIXELS if request.bounds is None else request.bounds)
     unbounded = read(data, bounds=None)
     try:
@@ -193,7 +190,7 @@ def _check(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequ
     """Refuse a network that does not fit the samples, or mixes them."""
     metric: Metric = request.metric
     two = select_rows(few, slice(0, 2))
-    attacked = request.attack.name != NoAttack.name and request.loss.name == cross_entropy.name
+    attacked = request.stressed and request.loss.name == cross_entropy.name
     if samples.classes and not metric.decides and (metric.rank or attacked):
         check_network(network, two, samples.classes)
     else:
@@ -248,12 +245,9 @@ def own_outputs(network: nn.Module, samples: Samples) -> Tensor:
         network: The network.
         samples: The samples.
     """
-    device, parts = device_of(network), []
     with evaluation_mode(network):
-        for first in range(0, len(samples), _BATCH):
-            rows = select_rows(samples.inputs, slice(first, first + _BATCH))
-            parts.append(outputs_of(network, move_to(rows, device)).cpu())
-    return torch.cat(parts)
+        batches = in_batches(samples.inputs, _BATCH, device_of(network))
+        return torch.cat([outputs_of(network, inputs).cpu() for _, inputs in batches])
 
 
 def _try(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequest) -> None:  # noqa: ANN401
@@ -262,5 +256,5 @@ def _try(network: nn.Module, samples: Samples, few: Any, request: AnalysisReques
     with evaluation_mode(network), torch.no_grad():
         outputs = outputs_of(network, few)
         request.metric.measure(outputs, labels)
-    if request.attack.name != NoAttack.name:
+    if request.stressed:
         request.loss.check(outputs, labels)

@@ -1,7 +1,6 @@
 """Checks of a metric of a whole set of samples, before anything is measured."""
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from hormesis.analysis.linearised import set_score
 from hormesis.analysis.set_metrics import set_metric_of
 from hormesis.data.samples import Samples
-from hormesis.data.trees import move_to, select_rows
+from hormesis.data.trees import in_batches
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.shard_worker import device_of
 from hormesis.models.adapter import outputs_of
@@ -88,14 +87,12 @@ def _check_two_classes(labels: Tensor, metric: Metric) -> None:
 @torch.no_grad()
 def _try_on_all(network: nn.Module, samples: Samples, metric: Metric) -> None:
     """Refuse a function of the user's that has no score for the unfiltered network."""
-    device, parts = device_of(network), list[np.ndarray]()
+    rows = samples.inputs, samples.labels
     with evaluation_mode(network):
-        for first in range(0, len(samples), _BATCH):
-            rows: list[Any] = [
-                move_to(select_rows(part, slice(first, first + _BATCH)), device)
-                for part in (samples.inputs, samples.labels)
-            ]
-            parts.append(metric.measure(outputs_of(network, rows[0]), rows[1]).cpu().numpy())
+        parts = [
+            metric.measure(outputs_of(network, inputs), labels).cpu().numpy()
+            for _, (inputs, labels) in in_batches(rows, _BATCH, device_of(network))
+        ]
     assert isinstance(samples.labels, Tensor)
     score = set_score(
         set_metric_of(metric.aggregate, samples.labels.numpy()), np.concatenate(parts)

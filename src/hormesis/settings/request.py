@@ -63,13 +63,18 @@ class AnalysisRequest:
     bounds: Any = None
     label: str | int | None = None
 
+    @property
+    def stressed(self) -> bool:
+        """Whether perturbed samples are measured, too."""
+        return self.attack.name != NoAttack.name
+
     def __post_init__(self) -> None:
         """Check that the fields fit together."""
         object.__setattr__(self, "attack", as_attack(self.attack))
         _check_kinds(self)
         if self.out is not None:
             object.__setattr__(self, "out", Path(self.out))
-        if self.attack.name != NoAttack.name:
+        if self.stressed:
             return
         needing = {
             "`adversary` 'adaptive'": self.sweep.adversary == "adaptive",

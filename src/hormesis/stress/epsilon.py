@@ -1,7 +1,7 @@
 """The automatic magnitude: it takes the accuracy half-way to chance."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hormesis.data.bounds import Rebuild, clamp_to, perturbable_part, width_of
 from hormesis.data.samples import Samples
-from hormesis.data.trees import Tree, move_to, select_rows
+from hormesis.data.trees import Tree, in_batches
 from hormesis.errors import ModelError
 from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
@@ -257,14 +257,6 @@ def _bisect(
     return low, high
 
 
-def _batches(
-    samples: Samples, batch: int, device: torch.device
-) -> Iterator[tuple[int, Tree, Tree]]:
-    for first in range(0, len(samples), batch):
-        rows = select_rows((samples.inputs, samples.labels), slice(first, first + batch))
-        yield first, *move_to(rows, device)
-
-
 def _mean(
     network: nn.Module, samples: Samples, metric: Metric, batch: int, change: Change
 ) -> float:
@@ -272,7 +264,8 @@ def _mean(
     parameter = next(network.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     total = 0.0
-    for first, rows, labels in _batches(samples, batch, device):
+    both = samples.inputs, samples.labels
+    for first, (rows, labels) in in_batches(both, batch, device):
         changed = change(rows, labels, first)
         with evaluation_mode(network), torch.no_grad():
             scores = metric.measure(outputs_of(network, changed), labels)

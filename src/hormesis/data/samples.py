@@ -346,7 +346,7 @@ def _check_bounds(inputs: Tree, bounds: Bounds) -> None:
         raise DataError(
             f"Expected inputs within the bounds (0, 1), got values from {float(least):.6g} to "
             f"{float(most):.6g}: divide pixels of 0 to 255 by 255, or declare the `bounds` that "
-            "hold (None for none)."
+            "hold, (-inf, inf) for none."
         )
     if least < limits[0] or most > limits[1]:
         raise DataError(

@@ -57,6 +57,14 @@ def test_refused(kind, given, words):
         kind(**given)
 
 
+def errors_of(call: str) -> str:
+    """Return what a failing call prints, without the suite's checks of types: they come first."""
+    code = f"from hormesis import Sweep, Targets, part; {call}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -67,11 +75,7 @@ def test_refused(kind, given, words):
     ],
 )
 def test_a_text_is_not_taken_letter_by_letter(call, words):
-    # In a process of its own: the suite's checks of types would refuse it before we do.
-    code = f"from hormesis import Sweep, Targets; {call}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"SettingError: Expected {words}, got the text" in done.stderr
+    assert f"SettingError: Expected {words}, got the text" in errors_of(call)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +89,7 @@ def test_a_text_is_not_taken_letter_by_letter(call, words):
     ],
 )
 def test_groups_of_another_type_are_refused(call, words):
-    code = f"from hormesis import Targets, part; {call}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"SettingError: Expected {words}" in done.stderr
+    assert f"SettingError: Expected {words}" in errors_of(call)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hormesis.errors import SettingError
-from hormesis.settings.attacks import ATTACKS, FGSM, PGD, as_epsilon, make_attack, parse_epsilon
+from hormesis.settings.attacks import ATTACKS, FGSM, PGD, make_attack
+from hormesis.settings.magnitudes import as_epsilon, parse_epsilon
 
 
 @pytest.mark.parametrize(

@@ -3,23 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hormesis.cli.attack_options import AttackOptions, ObjectiveOptions, TrainingAttackOptions
 from hormesis.cli.flags import Flag, FlagGroup
 from hormesis.cli.options import (
-    AttackOptions,
     CheckpointOptions,
     CompareOptions,
     ExportOptions,
     FolderOptions,
     LiveOptions,
     MeasurementOptions,
-    ObjectiveOptions,
     PlotOptions,
     ReportOptions,
     RetrainOptions,
     RunOutput,
     ShowOptions,
     StudyOutput,
-    TrainingAttackOptions,
     TrainOptions,
     WatchOptions,
 )

@@ -14,7 +14,7 @@ from hormesis.errors import DataError, SettingError
 from hormesis.measure.shard_worker import device_of
 from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.settings.attacks import AUTO
+from hormesis.settings.magnitudes import AUTO
 from hormesis.settings.request import AnalysisRequest
 from hormesis.stress.aggregates import AUROC, OWN_AGGREGATES
 from hormesis.stress.losses import cross_entropy

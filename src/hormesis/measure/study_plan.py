@@ -34,8 +34,9 @@ from hormesis.measure.study_writer import StudyDraft, study_identity
 from hormesis.models.adapter import described_output, inner_network
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import normalization_of
-from hormesis.settings.attacks import AUTO, Attack, describe_attack
+from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.magnitudes import AUTO
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.environment import environment
 from hormesis.storage.files import CELLS, REMOVALS, SAMPLES, TARGETS

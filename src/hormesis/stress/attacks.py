@@ -23,8 +23,9 @@ from hormesis.data.bounds import (
 from hormesis.data.trees import Tree, copy_rows, count_rows, device_of_rows, move_to
 from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, as_step_size, tries
+from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, tries
 from hormesis.settings.choices import check_new_name
+from hormesis.settings.magnitudes import as_step_size
 from hormesis.stress.attempt import Attempt, Numbers, first_bad, numbers_of
 from hormesis.stress.class_metrics import accuracy_of
 from hormesis.stress.losses import Loss, cross_entropy

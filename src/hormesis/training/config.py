@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hormesis.errors import SettingError
-from hormesis.settings.attacks import AUTO, PGD, Attack, describe_attack, make_attack
+from hormesis.settings.attacks import PGD, Attack, describe_attack, make_attack
 from hormesis.settings.choices import MOST_EPOCHS, MOST_SEED, STEMS
+from hormesis.settings.magnitudes import AUTO
 from hormesis.settings.option import check_choices, option
 
 Options = Mapping[str, Any]

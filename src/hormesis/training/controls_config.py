@@ -6,8 +6,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from hormesis.errors import MissingExtraError, SettingError
-from hormesis.settings.attacks import PGD, as_epsilon, as_step_size
+from hormesis.settings.attacks import PGD
 from hormesis.settings.choices import check_choice
+from hormesis.settings.magnitudes import as_epsilon, as_step_size
 from hormesis.settings.option import option
 from hormesis.training.config import check_count
 from hormesis.training.selection import ARMS

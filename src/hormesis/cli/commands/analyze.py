@@ -4,15 +4,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hormesis.cli.attack_options import AttackOptions
 from hormesis.cli.commands import epochs
 from hormesis.cli.commands.watch import live_reports, write_picture
-from hormesis.cli.options import (
-    AttackOptions,
-    CheckpointOptions,
-    LiveOptions,
-    MeasurementOptions,
-    StudyOutput,
-)
+from hormesis.cli.options import CheckpointOptions, LiveOptions, MeasurementOptions, StudyOutput
 from hormesis.cli.parser import Arguments
 from hormesis.measure.by_name import analyze_by_name
 from hormesis.report.plots.overview import draw_overview

@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hormesis.cli.attack_options import ObjectiveOptions
 from hormesis.cli.commands.run_text import print_repairs
-from hormesis.cli.options import ObjectiveOptions, RetrainOptions, RunOutput
+from hormesis.cli.options import RetrainOptions, RunOutput
 from hormesis.cli.parser import Arguments
 from hormesis.report.plots.retraining import draw_arms
 from hormesis.report.text.retraining import print_retraining

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from hormesis.cli.attack_options import TrainingAttackOptions
 from hormesis.cli.commands.run_text import print_repairs, print_run
-from hormesis.cli.options import RunOutput, TrainingAttackOptions, TrainOptions
+from hormesis.cli.options import RunOutput, TrainOptions
 from hormesis.cli.parser import Arguments
 from hormesis.settings.network import ModelAndData
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import Attack, make_attack
-from hormesis.settings.magnitudes import AUTO
+from hormesis.settings.magnitudes import AUTO, check_epsilons
 from hormesis.settings.option import option
 from hormesis.training.config import training_attack
 
@@ -18,7 +18,8 @@ class AttackOptions:
     Args:
         attack: ``fgsm``, ``pgd``, or ``none`` to measure clean samples alone.
         epsilon: Magnitude in input units, such as 8/255 or 0.03; auto takes the one half-way
-            between clean accuracy and guessing.
+            between clean accuracy and guessing. Several, such as 2/255,4/255,8/255, get a study
+            each, which share what was measured without an attack.
         steps: Steps of PGD; by default 40.
         step_size: Size of a step of PGD as a share of epsilon; by default 2.5 divided by the steps.
     """
@@ -32,9 +33,17 @@ class AttackOptions:
         """Check that the fields fit together."""
         self.to_attack()
 
+    @property
+    def epsilons(self) -> tuple[float, ...]:
+        """Several magnitudes, in ascending order; empty if there is one."""
+        if not isinstance(self.epsilon, str) or "," not in self.epsilon:
+            return ()
+        return check_epsilons(self.epsilon.split(","))
+
     def to_attack(self) -> Attack:
-        """Return the attack."""
-        return make_attack(self.attack, self.epsilon, steps=self.steps, step_size=self.step_size)
+        """Return the attack, at the smallest of several magnitudes."""
+        epsilon = min(self.epsilons, default=self.epsilon)
+        return make_attack(self.attack, epsilon, steps=self.steps, step_size=self.step_size)
 
 
 @dataclass(frozen=True)

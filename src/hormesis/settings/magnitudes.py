@@ -1,6 +1,7 @@
 """Magnitudes of attacks: numbers, fractions such as 8/255, and ``"auto"``."""
 
 import math
+from collections.abc import Iterable
 from numbers import Real
 
 from hormesis.errors import SettingError
@@ -88,3 +89,28 @@ def as_step_size(size: object, *, name: str = "step_size") -> float:
             f"Expected `{name}`, a share of `epsilon`, to be a number above 0, got {size}."
         )
     return float(size)
+
+
+def check_epsilons(epsilons: Iterable[float | str]) -> tuple[float, ...]:
+    """Return magnitudes in ascending order.
+
+    Raises:
+        SettingError: For fewer than two, for one that is none, and for ``"auto"``.
+
+    Example:
+        >>> check_epsilons(("51/255", 0.1))
+        (0.1, 0.2)
+    """
+    values = sorted({as_epsilon(epsilon) for epsilon in epsilons}, key=str)
+    if AUTO in values:
+        raise SettingError(
+            "Expected `epsilon` to be numbers such as 4/255,8/255 where there are several, got "
+            "'auto'."
+        )
+    numbers = sorted(value for value in values if isinstance(value, float))
+    if len(numbers) < 2:
+        raise SettingError(
+            f"Expected at least two different magnitudes, got {len(numbers) or 'none'}: "
+            "`hormesis.analyze` takes one."
+        )
+    return tuple(numbers)

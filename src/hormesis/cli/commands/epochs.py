@@ -12,7 +12,7 @@ from hormesis.errors import SettingError
 from hormesis.measure.epochs import CheckpointSelection, analyze_checkpoints
 from hormesis.report.plots.evolution import draw_evolution
 from hormesis.report.text.console import printable
-from hormesis.report.text.epoch_table import print_evolution
+from hormesis.report.text.series_table import print_series
 from hormesis.results.training_run import TrainingRun, load_run
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.request import AnalysisRequest
@@ -44,7 +44,7 @@ def run(arguments: Arguments, request: AnalysisRequest) -> int:
             replace(request, out=out, metric=metric),
         )
     write_picture(partial(draw_evolution, studies), out / PICTURE, f"The studies in {out} are")
-    print_evolution(studies, picture=out / PICTURE)
+    print_series(studies, picture=out / PICTURE)
     for epoch, sentence in damaged.items():
         print(f"hormesis: epoch {epoch} was left out: {printable(sentence)}", file=sys.stderr)
     return 1 if damaged else 0

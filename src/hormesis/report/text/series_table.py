@@ -1,4 +1,4 @@
-"""The studies of several epochs in the terminal."""
+"""The studies of a series in the terminal."""
 
 from pathlib import Path
 
@@ -12,20 +12,21 @@ from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
 from hormesis.report.views.method_text import attack_text
+from hormesis.report.views.turns import turn_lines
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
 _HEADS = {"epsilon": "ε"}
 
 
-def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> None:
-    """Print the unfiltered networks and the classes of their targets, epoch by epoch.
+def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
+    """Print the unfiltered networks and the classes of their targets, study by study.
 
     Args:
-        studies: Studies of several epochs.
+        studies: Studies of several epochs or magnitudes.
         picture: File of their picture, if any.
     """
-    first = next(iter(studies.members.values()))
+    first = studies.first
     question = first.metadata.question
     console = terminal()
     console.print()
@@ -37,18 +38,19 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
     )
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    figures = studies.base.set_index("epoch").dropna(axis=1, how="all")  # without an attack: clean
+    axis = studies.axis
+    figures = studies.base.set_index(axis).dropna(axis=1, how="all")  # without an attack: clean
     score = main_score(stressed=first.stressed)
-    for name in ("epoch", *figures.columns):
+    for name in (axis, *figures.columns):
         table.add_column(_HEADS.get(name, name), justify="right", no_wrap=True)
     table.add_column(f"targets by {score} score")
     reading = other_reading(first.scoring)
     table.add_column(f"by {reading}", header_style="dim", style="dim")
-    for epoch, study in studies.members.items():
+    for place, study in studies.members.items():
         counts = targets_by_class(study)[score]
         table.add_row(
-            str(epoch),
-            *(f"{value:.4g}" for value in figures.loc[epoch]),
+            studies.place_name(place).split()[-1],
+            *(f"{value:.4g}" for value in figures.loc[place]),
             ", ".join(f"{count} {name}" for name, count in counts.items()),
             count_readings(study.readings, main_filter(study.scores), score),
         )
@@ -62,9 +64,11 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
         )
     )
     console.print()
-    for epoch, study in studies.members.items():
+    for line in turn_lines(studies):
+        console.print(Text(line))
+    for place, study in studies.members.items():
         for note in (*study.notes, *contradictions(study)):
-            console.print(Text(f"epoch {epoch}: {note}"))
+            console.print(Text(f"{studies.place_name(place)}: {note}"))
     lines = [f"studies: {studies.folder}"]
     if picture is not None:
         lines.append(f"picture: {picture}")

@@ -35,10 +35,10 @@ from hormesis.storage.series_output import check_series_out
 def analyze_epsilons(
     network: nn.Module,
     data: Any,  # noqa: ANN401
-    epsilons: Iterable[float | str],
+    epsilons: Iterable[float | int | str],
     *,
     out: str | Path,
-    attack: Attack = FGSM(),
+    attack: Attack | None = FGSM(),
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),

@@ -20,6 +20,7 @@ from hormesis.analysis.scores import COMBINED, main_score, measured_scores
 from hormesis.analysis.verdicts import ATTACKED, Evidence, combine_classes
 from hormesis.errors import SettingError, StudyError
 from hormesis.results.comparability import (
+    ORDERS,
     OVERS,
     check_comparable,
     check_distinct,
@@ -123,7 +124,8 @@ def compare(
     Args:
         studies: Studies, series, folders of studies, or folders that contain such folders; a single
             series or folder is allowed.
-        over: What varies between them: ``"epochs"``, ``"data"``, ``"models"`` or ``"seeds"``.
+        over: What varies between them: ``"epochs"``, ``"data"``, ``"models"``, ``"seeds"`` or, for
+            one network under one attack, ``"epsilons"``.
         scoring: How responses become scores; None takes that of the studies, which must agree.
         matching: Which targets match, as ``analysis.matching.match_targets`` returns it.
         allow: What else may differ, such as ``("different:epsilon",)``; it is noted.
@@ -166,8 +168,9 @@ def compare(
     if scoring is not None:
         loaded = [study.with_scoring(scoring) for study in loaded]
     descriptions = describe_studies(loaded)
-    if over == "epochs" and bool(descriptions["epoch"].notna().to_numpy().all()):
-        order = descriptions["epoch"].astype(int).argsort(kind="stable")
+    along = ORDERS.get(over)
+    if along in descriptions and bool(descriptions[along].notna().to_numpy().all()):
+        order = descriptions[along].astype(float).argsort(kind="stable")
         loaded, descriptions = [loaded[index] for index in order], descriptions.iloc[order]
     descriptions.insert(0, "study", study_labels(loaded, descriptions, over))
     filter_name = _filter_of(loaded)
@@ -183,7 +186,7 @@ def compare(
     ]
     measured = partial(measured_scores, stressed=stressed)
     scores = measured(tables.comparison_scores(matches, matched, own))
-    pairs = tables.study_pairs(len(matched), ordered=over == "epochs")
+    pairs = tables.study_pairs(len(matched), ordered=over in ORDERS)
     changed = measured(tables.score_changes(matches, matched, pairs, own))
     pooled = _pool_groups(matches, matched, descriptions, over, group_by, own)
     correlations, agreement = tables.agreement_tables(

@@ -11,11 +11,10 @@ from hormesis.analysis.turns import class_turns
 from hormesis.errors import StudyError
 from hormesis.results.display import Display, make_display
 from hormesis.results.study import Study, load_study
+from hormesis.settings.magnitudes import short_epsilon
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.folders import is_study
 from hormesis.storage.series_folders import EPOCH, EPSILON, series_folders
-
-_FEWEST_EVEN = 51  # 51/255 is 0.2, the first of them that is as short as a decimal
 
 
 @dataclass(frozen=True)
@@ -129,23 +128,6 @@ class StudySeries:
         if self.axis == EPSILON:
             return f"StudySeries({self.first!r}, ε {', '.join(map(short_epsilon, self.members))})"
         return f"StudySeries({self.first!r}, epochs {', '.join(map(str, self.members))})"
-
-
-def short_epsilon(epsilon: float | int) -> str:
-    """Return a magnitude as it was most likely typed.
-
-    Args:
-        epsilon: A magnitude in input units, above 0.
-
-    Example:
-        >>> short_epsilon(8 / 255), short_epsilon(0.2), short_epsilon(0.05)
-        ('8/255', '0.2', '0.05')
-    """
-    levels = epsilon * 255
-    whole = round(levels)
-    if 0 < whole < _FEWEST_EVEN and abs(levels - whole) < 1e-9 * whole:
-        return f"{whole}/255"
-    return f"{epsilon:.4g}"
 
 
 def load_series(folder: str | Path) -> StudySeries:

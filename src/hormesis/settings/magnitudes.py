@@ -7,6 +7,7 @@ from numbers import Real
 from hormesis.errors import SettingError
 
 AUTO = "auto"
+_FEWEST_EVEN = 51  # 51/255 is 0.2, the first of them that is as short as a decimal
 
 
 def parse_epsilon(text: str) -> float | str:
@@ -91,7 +92,7 @@ def as_step_size(size: object, *, name: str = "step_size") -> float:
     return float(size)
 
 
-def check_epsilons(epsilons: Iterable[float | str]) -> tuple[float, ...]:
+def check_epsilons(epsilons: Iterable[float | int | str]) -> tuple[float, ...]:
     """Return magnitudes in ascending order.
 
     Raises:
@@ -114,3 +115,20 @@ def check_epsilons(epsilons: Iterable[float | str]) -> tuple[float, ...]:
             "`hormesis.analyze` takes one."
         )
     return tuple(numbers)
+
+
+def short_epsilon(epsilon: float | int) -> str:
+    """Return a magnitude as it was most likely typed.
+
+    Args:
+        epsilon: A magnitude in input units, above 0.
+
+    Example:
+        >>> short_epsilon(8 / 255), short_epsilon(0.2), short_epsilon(0.05)
+        ('8/255', '0.2', '0.05')
+    """
+    levels = epsilon * 255
+    whole = round(levels)
+    if 0 < whole < _FEWEST_EVEN and abs(levels - whole) < 1e-9 * whole:
+        return f"{whole}/255"
+    return f"{epsilon:.4g}"

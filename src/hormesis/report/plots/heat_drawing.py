@@ -13,14 +13,14 @@ from matplotlib.patches import Rectangle
 
 from hormesis.report.plots.style import DIVERGING, MISSING_COLOUR, short
 from hormesis.results.series import StudySeries
+from hormesis.storage.series_folders import EPOCH
 
 _MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
 _BAR = 0.09  # inches that the bar of colours is high
 MIDDLE = 0.179
 """The luminance from which black and white stand out alike."""
 Scores = Float[np.ndarray, "rows columns"]
-AXIS_LABELS = {"epoch": "epoch", "epsilon": "ε"}
-"""What an axis of a series is called in pictures."""
+_LEVELS = "/255"
 
 
 def reach_of(values: Scores) -> float:
@@ -88,7 +88,7 @@ def draw_score_maps(
     """
     axis = studies.axis
     places = sorted(scores[axis].unique())
-    columns = [studies.place_name(place).split()[-1] for place in places]
+    columns, label = axis_labels(studies)
     targets = list(dict.fromkeys(scores["target"]))
     reach = reach_of(scores["value"].to_numpy(float)[:, None])
     names = [short(name.removesuffix(".weight")) for name in targets]
@@ -102,7 +102,7 @@ def draw_score_maps(
         panel.set_xticks(range(0, len(places), step), columns[::step])
         panel.tick_params(axis="y", labelsize=sizes[1])
         panel.set_title(score)
-        panel.set_xlabel(AXIS_LABELS[axis])
+        panel.set_xlabel(label)
         if len(places) <= _MOST_WRITTEN:
             write_cells(
                 panel, images[-1], [list(map(score_text, line)) for line in values], sizes[0]
@@ -110,6 +110,19 @@ def draw_score_maps(
         else:
             _hatch_negative(panel, values)
     return images[0]
+
+
+def axis_labels(studies: StudySeries) -> tuple[list[str], str]:
+    """Return what the studies of a series, and what varies between them, are called below a map.
+
+    Magnitudes that are all of 255 get their numerators, as there is little room.
+    """
+    names = [studies.place_name(place).split()[-1] for place in studies.members]
+    if studies.axis == EPOCH:
+        return names, "epoch"
+    if all(name.endswith(_LEVELS) for name in names):
+        return [name.removesuffix(_LEVELS) for name in names], "ε × 255"
+    return names, "ε"
 
 
 def score_text(value: float) -> str:

@@ -15,7 +15,8 @@ from hormesis.report.plots.style import (
     short,
 )
 from hormesis.report.views.curves import relative_responses
-from hormesis.results.series import StudySeries, short_epsilon
+from hormesis.results.series import StudySeries
+from hormesis.settings.magnitudes import short_epsilon
 from hormesis.storage.series_folders import EPSILON
 
 _ROW, _LINE = 0.45, 0.1  # inches of a target, and more for each magnitude

@@ -66,15 +66,32 @@ def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
     console.print()
     for line in turn_lines(studies):
         console.print(Text(line))
-    for place, study in studies.members.items():
-        for note in (*study.notes, *contradictions(study)):
-            console.print(Text(f"{studies.place_name(place)}: {note}"))
+    for note, places in _notes(studies).items():
+        console.print(Text(f"{_names(studies, places)}: {note}"))
     lines = [f"studies: {studies.folder}"]
     if picture is not None:
         lines.append(f"picture: {picture}")
     lines.append(f"next:    hormesis export {studies.folder} --what scores --format csv")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+def _notes(studies: StudySeries) -> dict[str, list[int | float]]:
+    """Return the notes of all studies, and where in the series each holds."""
+    notes: dict[str, list[int | float]] = {}
+    for place, study in studies.members.items():
+        for note in (*study.notes, *contradictions(study)):
+            notes.setdefault(note, []).append(place)
+    return notes
+
+
+def _names(studies: StudySeries, places: list[int | float]) -> str:
+    """Return epochs or magnitudes as one subject: ``ε 4/255, 8/255``."""
+    first, *others = (studies.place_name(place) for place in places)
+    if len(places) == len(studies.members) > 1:
+        return f"every {first.split()[0]}"
+    plural = first.replace("epoch", "epochs") if others else first
+    return ", ".join([plural, *(name.split()[-1] for name in others)])
 
 
 def _adversary(study: Study) -> str:

@@ -1,13 +1,22 @@
 """Where classes turn along several magnitudes, in sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from hormesis.analysis.scores import main_score
 from hormesis.report.views.figures import main_filter
-from hormesis.results.series import StudySeries, short_epsilon
+from hormesis.results.series import StudySeries
+from hormesis.results.study import Study
+from hormesis.settings.magnitudes import short_epsilon
 from hormesis.storage.series_folders import EPSILON
 
 _MOST = 12  # turns that are told
+
+
+def magnitude_series(studies: Sequence[Study]) -> StudySeries:
+    """Return studies of one network under several magnitudes as a series."""
+    members: dict[int | float, Study] = {one.metadata.attack.epsilon: one for one in studies}
+    return StudySeries(members, Path(), EPSILON)
 
 
 def turn_lines(studies: StudySeries) -> Iterator[str]:

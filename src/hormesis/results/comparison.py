@@ -167,11 +167,8 @@ def compare(
     notes = [*unfinished, *check_comparable(loaded, over, allow, scored=scoring is not None)]
     if scoring is not None:
         loaded = [study.with_scoring(scoring) for study in loaded]
+    loaded = _in_order(loaded, over)
     descriptions = describe_studies(loaded)
-    along = ORDERS.get(over)
-    if along in descriptions and bool(descriptions[along].notna().to_numpy().all()):
-        order = descriptions[along].astype(float).argsort(kind="stable")
-        loaded, descriptions = [loaded[index] for index in order], descriptions.iloc[order]
     descriptions.insert(0, "study", study_labels(loaded, descriptions, over))
     filter_name = _filter_of(loaded)
     matching, matched = _match_studies(
@@ -247,6 +244,14 @@ def _folders(folder: Path) -> list[Path]:
         return [path for name in names_in(folder) if (path := folder / name).is_dir()]
     except OSError as error:
         raise StudyError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+
+
+def _in_order(studies: list[Study], over: str) -> list[Study]:
+    """Return studies along what varies between them, if that has an order and all have it."""
+    descriptions, along = describe_studies(studies), ORDERS.get(over)
+    if along not in descriptions or bool(descriptions[along].isna().to_numpy().any()):
+        return studies
+    return [studies[place] for place in descriptions[along].astype(float).argsort(kind="stable")]
 
 
 def _filter_of(studies: Sequence[Study]) -> str:

@@ -219,3 +219,6 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert "holds one study" in refused
     assert main(["analyze", *words.split()[:-1], "0.1,auto"]) == 2
     assert "'auto'" in capsys.readouterr().err
+    (tmp_path / "run").mkdir()
+    assert main(["analyze", *words.split(), "--run", "run"]) == 2
+    assert "one `epsilon` beside `run`" in capsys.readouterr().err

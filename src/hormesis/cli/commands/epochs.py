@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hormesis.cli.attack_options import AttackOptions
 from hormesis.cli.commands.watch import live_reports, write_picture
 from hormesis.cli.options import CheckpointOptions, LiveOptions, StudyOutput
 from hormesis.cli.parser import Arguments
@@ -24,6 +25,11 @@ PICTURE = "epochs.png"
 def run(arguments: Arguments, request: AnalysisRequest) -> int:
     """Analyse the epochs of a training, and return 1 if a checkpoint had to be left out."""
     checkpoints, source = arguments[CheckpointOptions], arguments[ModelAndData]
+    if arguments[AttackOptions].epsilons:
+        raise SettingError(
+            "Expected one `epsilon` beside `run`, got several: analyse one checkpoint, with "
+            "`weights`, for several magnitudes."
+        )
     training = load_run(str(checkpoints.run))
     _check_alike(source, training)
     training.chosen(checkpoints.epochs)

@@ -40,6 +40,7 @@ from hormesis.measure.study_writer import hash_values
 from hormesis.results.study import Study
 from hormesis.settings.attacks import PGD
 from hormesis.settings.confirmation import ALWAYS, NEVER, Confirmation
+from hormesis.settings.threat import norm_of, target_of
 from hormesis.storage.files import CONFIRMATION, read_manifest, write_manifest, write_tables
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.schema import UNSCALED
@@ -229,7 +230,12 @@ class _Trial:
             if isinstance(own.attack, PGD):
                 steps, restarts = max(steps, own.attack.steps), max(restarts, own.attack.restarts)
             strong = PGD(
-                own.attack.epsilon, steps=steps, step_size=_CROSSING / steps, restarts=restarts
+                own.attack.epsilon,
+                steps=steps,
+                step_size=_CROSSING / steps,
+                restarts=restarts,
+                norm=norm_of(own.attack),
+                target=target_of(own.attack),
             )
             own = replace(own, attack=strong)
         return replace(own, adaptive=attack != TRANSFER)

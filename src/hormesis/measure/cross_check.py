@@ -27,6 +27,7 @@ from hormesis.results.study import Study
 from hormesis.settings.attacks import RandomSigns
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.confirmation import Confirmation
+from hormesis.settings.threat import norm_of
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.verify import format_seconds
 
@@ -124,7 +125,7 @@ class _CrossCheck:
     def _noise(self) -> MeasurementSpec:
         """A sample survives every draw of the network that the study's own attack is made on."""
         spec = self.remeasurement.planned.spec
-        attack = RandomSigns(spec.attack.epsilon, _DRAWS)
+        attack = RandomSigns(spec.attack.epsilon, _DRAWS, norm_of(spec.attack))
         return replace(spec, attack=attack)
 
     @cached_property

@@ -14,9 +14,10 @@ from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.bounds import Bounds, is_uniform
 from hormesis.data.samples import Samples, spelled_bounds
 from hormesis.data.trees import shape_of_rows
-from hormesis.settings.attacks import describe_attack
+from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
+from hormesis.settings.threat import LINF, NORM_NAMES, norm_of
 from hormesis.storage.validation import plain, plain_values
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.losses import cross_entropy
@@ -151,7 +152,7 @@ def notes(
     }
     values = {
         "name": request.metric.name,
-        "magnitude": "" if choice is None else _magnitude(choice.epsilon, bounds),
+        "magnitude": "" if choice is None else _magnitude(choice.epsilon, request.attack, bounds),
         "choice": choice,
         "idle": idle,
     }
@@ -169,8 +170,10 @@ def _changes_sign(means: Means, metric: Metric) -> bool:
     return any(bool((means.of(name) * own < 0).any()) for name, own in bases.items())
 
 
-def _magnitude(epsilon: float, bounds: Bounds) -> str:
-    """Return a magnitude in words; as a part of 255 only where inputs may be pixels."""
+def _magnitude(epsilon: float, attack: Attack, bounds: Bounds) -> str:
+    """Return a magnitude in words; as a part of 255 only where it may be that of a pixel."""
+    if norm_of(attack) != LINF:
+        return f"ε = {epsilon:.4g} in {NORM_NAMES[norm_of(attack)]}"
     pixels = (
         f" ({epsilon * 255:.3g}/255)" if is_uniform(bounds) and tuple(bounds) == (0.0, 1.0) else ""
     )

@@ -33,7 +33,9 @@ from hormesis.models.networks import check_network, check_outputs, check_weights
 from hormesis.models.unwrapping import unwrapped
 from hormesis.settings.attacks import FGSM, Evaluated, NoAttack
 from hormesis.settings.request import AnalysisRequest
+from hormesis.settings.threat import target_of
 from hormesis.storage.validation import plain_values
+from hormesis.stress.aims import check_aim
 from hormesis.stress.losses import as_loss, cross_entropy
 from hormesis.stress.metric import Metric
 from hormesis.stress.metrics import as_metric
@@ -258,3 +260,6 @@ def _try(network: nn.Module, samples: Samples, few: Any, request: AnalysisReques
         request.metric.measure(outputs, labels)
     if request.stressed:
         request.loss.check(outputs, labels)
+    target = target_of(request.attack)
+    if target is not None:
+        check_aim(target, outputs, labels)

@@ -123,8 +123,8 @@ def as_attack(attack: object) -> Attack:
         SettingError: For an unknown name, or a value that is no attack.
 
     Example:
-        >>> as_attack(None), as_attack(FGSM(0.1)), as_attack("fgsm")
-        (NoAttack(), FGSM(epsilon=0.1), FGSM(epsilon='auto'))
+        >>> as_attack(None), as_attack(FGSM(0.1)).epsilon, as_attack("fgsm").epsilon
+        (NoAttack(), 0.1, 'auto')
     """
     if attack is None or isinstance(attack, str):
         return NoAttack() if attack is None else make_attack(attack)

@@ -15,6 +15,7 @@ from msgspec import Meta, field
 from hormesis.settings import choices
 from hormesis.settings.attacks import Evaluated, NoAttack
 from hormesis.settings.scoring import Scoring
+from hormesis.settings.threat import AIMS, LINF, NORMS
 from hormesis.storage.validation import (
     Above0,
     AtLeast0,
@@ -78,6 +79,8 @@ class AttackEntry(Entry, frozen=True):
     steps: Positive | None = None
     step_size: Above0 = _NAN
     random_start: bool = False
+    norm: Annotated[str, among(NORMS)] = LINF
+    target: Count | Annotated[str, among(AIMS)] | None = None
 
 
 class TargetsEntry(Entry, frozen=True):
@@ -158,6 +161,8 @@ class RunAttack(Entry, frozen=True):
     name: Word
     epsilon: Above0 = _NAN
     random_start: bool = False
+    norm: Annotated[str, among(NORMS)] = LINF
+    target: Count | Annotated[str, among(AIMS)] | None = None
     chosen: ChosenEpsilon | None = None
 
 

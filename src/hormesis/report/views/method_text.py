@@ -12,6 +12,7 @@ from hormesis.settings.choices import IN_GROUP
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
+from hormesis.settings.threat import LINF, NORM_NAMES, aim_text
 
 Facts = list[tuple[str, str]]
 _MOST_GROUPS = 12  # that are named with their patterns
@@ -40,7 +41,10 @@ def attack_text(study: Study, chosen: str = "") -> str:
     """
     if not study.stressed:
         return "no attack, clean samples alone"
-    name, magnitude = study.metadata.attack.name.upper(), epsilon_text(study)
+    attack, magnitude = study.metadata.attack, epsilon_text(study)
+    name = attack.name.upper()
+    if attack.target is not None:
+        name = f"{name} toward {aim_text(attack.target)}"
     return f"{name}, ε = {magnitude}{chosen}" if magnitude else name
 
 
@@ -59,9 +63,11 @@ def unfiltered(study: Study) -> dict[str, float]:
 
 def epsilon_text(study: Study) -> str:
     """Return the attack's magnitude in input units and, for pixels, as n/255; empty for none."""
-    epsilon = study.metadata.attack.epsilon
+    epsilon, norm = study.metadata.attack.epsilon, study.metadata.attack.norm
     if math.isnan(epsilon):
         return ""
+    if norm != LINF:
+        return f"{epsilon:.4g} in {NORM_NAMES[norm]}"
     data = study.metadata.question.data
     bounds, shown = data.bounds, f"{epsilon:.4g} in input units"
     if data.limits:
@@ -260,8 +266,8 @@ def command(study: Study) -> str:
 
 def _attack(attack: dict[str, Any]) -> list[str]:
     words = ["--attack", attack["name"]]
-    for setting in ("epsilon", "steps", "step_size"):
-        if attack.get(setting):
+    for setting in ("epsilon", "steps", "step_size", "restarts", "norm", "target"):
+        if attack.get(setting) is not None:
             words += [f"--{setting.replace('_', '-')}", str(attack[setting])]
     return words
 

@@ -11,9 +11,7 @@ from hormesis.stress.class_metrics import accuracy_of
 
 
 @torch.no_grad()
-def classes_aimed_at(
-    target: int | str | None, attempt: Attempt
-) -> Int[Tensor, " batch"] | None:
+def classes_aimed_at(target: int | str | None, attempt: Attempt) -> Int[Tensor, " batch"] | None:
     """Return the class that each sample shall be taken for; None if any wrong one will do.
 
     Args:

@@ -25,7 +25,7 @@ def sizes(changes: Rows, norm: str = LINF) -> Float[Tensor, " batch"]:
         (4.0, 5.0)
     """
     rows = changes.flatten(1)
-    return rows.norm(p=2, dim=-1) if norm == L2 else rows.abs().amax(dim=-1)
+    return rows.square().sum(dim=-1).sqrt() if norm == L2 else rows.abs().amax(dim=-1)
 
 
 def along(values: Shaped[Tensor, " batch"], rows: Rows) -> Tensor:

@@ -31,6 +31,8 @@ class Attack(Protocol):
         straight: Whether its direction is the same at every magnitude, so that one gradient serves
             them all where a magnitude is searched for.
         training: Fields with other values in training, where an attack has to be quick.
+
+    An attack whose fields are no plain values has a method ``described`` that returns such ones.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -330,7 +332,8 @@ _DEFAULTS = {"restarts": 1, "norm": LINF, "target": None}  # which older studies
 
 def describe_attack(attack: Attack, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return an attack's name and settings as plain values, and how its magnitude was chosen."""
-    settings = {"name": attack.name, **asdict(attack)}
+    described = getattr(attack, "described", None)  # of those that are no plain values
+    settings = {"name": attack.name, **asdict(attack)} if described is None else described()
     for name, default in _DEFAULTS.items():
         if name in settings and settings[name] == default:
             del settings[name]

@@ -81,6 +81,7 @@ class AttackEntry(Entry, frozen=True):
     random_start: bool = False
     norm: Annotated[str, among(NORMS)] = LINF
     target: Count | Annotated[str, among(AIMS)] | None = None
+    function: Text = ""
 
 
 class TargetsEntry(Entry, frozen=True):
@@ -156,14 +157,28 @@ class ChosenEpsilon(Entry, frozen=True):
 
 
 class RunAttack(Entry, frozen=True):
-    """The attack as it was run; those of ``UNSCALED`` have no ``epsilon``."""
+    """The attack as it was run; those of ``UNSCALED`` have no ``epsilon``.
+
+    A ``function`` is where an attack of a user or another library was defined; it may have none.
+    """
 
     name: Word
     epsilon: Above0 = _NAN
     random_start: bool = False
     norm: Annotated[str, among(NORMS)] = LINF
     target: Count | Annotated[str, among(AIMS)] | None = None
+    function: Text = ""
     chosen: ChosenEpsilon | None = None
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the attack has a magnitude."""
+        return self.epsilon == self.epsilon  # NaN stands for none
+
+    @property
+    def title(self) -> str:
+        """Its name for readers: in capitals, unless it is one of a user or another library."""
+        return self.name if self.function else self.name.upper()
 
 
 class MetricProperties(Entry, frozen=True):
@@ -361,7 +376,7 @@ def _needed_by_an_attack(
         ("question.attack", manifest.question.attack),
         ("attack", manifest.attack),
     ):
-        if attack.name not in UNSCALED:
+        if attack.name not in UNSCALED and not attack.function:
             yield f"{name}.epsilon", attack.epsilon
     if manifest.stressed:
         if has_base:

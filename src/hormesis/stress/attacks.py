@@ -5,6 +5,7 @@ each would otherwise have to care for: the network comes back as it was, random 
 sample and not to its batch, and what the attack returns is clipped and checked.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,10 +26,12 @@ from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, tries
 from hormesis.settings.choices import check_new_name
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.magnitudes import as_step_size
 from hormesis.settings.threat import L2, LINF, NORM_NAMES, norm_of, target_of
 from hormesis.stress.aims import classes_aimed_at, still_standing
 from hormesis.stress.attempt import Attempt, Numbers, first_bad, numbers_of
+from hormesis.stress.foreign_attacks import run_custom
 from hormesis.stress.losses import Loss, cross_entropy
 from hormesis.stress.projections import along, clip, project, rounding, sizes, unit
 
@@ -140,7 +143,7 @@ def perturb_and_note(
             network,
             clean,
             labels=copy_rows(move_to(labels, clean.device)),
-            epsilon=float(attack.epsilon),
+            epsilon=math.inf if attack.epsilon is None else float(attack.epsilon),
             bounds=_representable(bounds, clean),
             seed=seed,
             numbers=numbers_of(first, len(clean)),
@@ -235,7 +238,12 @@ def _random_signs(attack: RandomSigns, attempt: Attempt) -> Tensor:
 
 
 Run = Callable[[Any, Attempt], Tensor]
-RUNS: dict[type, Run] = {FGSM: _fgsm, PGD: _pgd, RandomSigns: _random_signs}
+RUNS: dict[type, Run] = {
+    FGSM: _fgsm,
+    PGD: _pgd,
+    RandomSigns: _random_signs,
+    CustomAttack: run_custom,
+}
 """How each attack is carried out: a function of it and of an attempt, to perturbed inputs."""
 
 

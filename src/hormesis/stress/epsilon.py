@@ -184,7 +184,7 @@ def automatic_epsilon(
 
     sign = 1.0 if metric.higher_is_better else -1.0
     better, guessed = sign * clean, sign * chance
-    width, aim = _widest(samples, norm_of(attack)), halfway(better, guessed)
+    width, aim = widest_change(samples, norm_of(attack)), halfway(better, guessed)
     if better <= guessed:
         epsilon, unharmed = width / 255, False
         evaluate(epsilon)
@@ -197,8 +197,13 @@ def automatic_epsilon(
     return replace(choice, metric=metric.name, higher_is_better=metric.higher_is_better)
 
 
-def _widest(samples: Samples, norm: str) -> float:
-    """Return the largest change that the bounds of samples allow for."""
+def widest_change(samples: Samples, norm: str) -> float:
+    """Return the largest change that the bounds of samples allow for.
+
+    Args:
+        samples: The samples.
+        norm: What changes are measured by.
+    """
     width = width_of(samples.bounds, samples.inputs)
     values = perturbable_part(select_rows(samples.inputs, slice(0, 1)))
     return width * math.sqrt(values[0].numel()) if norm == L2 else width

@@ -42,7 +42,7 @@ def attack_text(study: Study, chosen: str = "") -> str:
     if not study.stressed:
         return "no attack, clean samples alone"
     attack, magnitude = study.metadata.attack, epsilon_text(study)
-    name = attack.name.upper()
+    name = attack.title
     if attack.target is not None:
         name = f"{name} toward {aim_text(attack.target)}"
     return f"{name}, ε = {magnitude}{chosen}" if magnitude else name

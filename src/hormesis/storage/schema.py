@@ -243,6 +243,22 @@ class BaseEntry(Entry, frozen=True):
     unmoved: Number = _NAN
 
 
+class Spread(Entry, frozen=True):
+    """Median and largest of some numbers, one a sample."""
+
+    median: AtLeast0
+    largest: AtLeast0
+
+
+class ChangeEntry(Entry, frozen=True):
+    """How far an attack of a user or another library moved the first samples, by each norm."""
+
+    samples: Positive
+    moved: Positive
+    linf: Spread
+    l2: Spread
+
+
 class EvidenceEntry(Entry, frozen=True):
     """How a confirmation or cross-check was made; an empty key means that it was not."""
 
@@ -316,6 +332,7 @@ class Manifest(Entry, frozen=True):
     origin: Origin = field(default_factory=Origin)
     base: BaseEntry = field(default_factory=lambda: BaseEntry(clean=_NAN, adversarial=_NAN))
     chance: Number | None = None
+    change: ChangeEntry | None = None
     confirmation: EvidenceEntry = field(default_factory=EvidenceEntry)
     cross_check: EvidenceEntry = field(default_factory=EvidenceEntry)
     settled: Annotated[list[Settled], Meta(max_length=10_000)] = field(default_factory=list)

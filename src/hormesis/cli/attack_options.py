@@ -5,6 +5,8 @@ from typing import Any
 
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import Attack, make_attack
+from hormesis.settings.custom_attack import load_attack
+from hormesis.settings.factory import is_factory
 from hormesis.settings.magnitudes import AUTO
 from hormesis.settings.option import option
 from hormesis.settings.threat import LINF, NORMS
@@ -22,7 +24,7 @@ class AttackOptions:
     """The adversary of an analysis.
 
     Args:
-        attack: ``fgsm``, ``pgd``, or ``none`` to measure clean samples alone.
+        attack: ``fgsm``, ``pgd``, ``module:function``, or ``none`` to measure clean samples alone.
         epsilon: Magnitude in input units, such as 8/255 or 0.03; auto takes the one half-way
             between clean accuracy and guessing.
         norm: What epsilon is measured by, the largest change of a value or L2.
@@ -32,7 +34,7 @@ class AttackOptions:
         restarts: Random starts of PGD, each for the samples that are still right; by default 1.
     """
 
-    attack: str = "fgsm"
+    attack: str = field(default="fgsm", metadata=option(code=True))
     epsilon: float | str = field(default=AUTO, metadata=EPSILON)
     norm: str = field(default=LINF, metadata=NORM)
     target: int | str | None = field(default=None, metadata=TARGET)
@@ -41,12 +43,17 @@ class AttackOptions:
     restarts: int | None = None
 
     def __post_init__(self) -> None:
-        """Check that the fields fit together."""
-        self.to_attack()
+        """Check that the fields fit together, as far as that needs no code of the user's."""
+        if not is_factory(self.attack):
+            self.to_attack()
 
     def to_attack(self) -> Attack:
-        """Return the attack."""
-        return make_attack(self.attack, **_settings_of(self))
+        """Return the attack; one of the user's is imported."""
+        settings = _settings_of(self)
+        if not is_factory(self.attack):
+            return make_attack(self.attack, **settings)
+        given = {key: value for key, value in settings.items() if value not in (None, AUTO, LINF)}
+        return load_attack(self.attack, given)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ have, so that none has to be installed.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, ClassVar
 
 from hormesis.errors import SettingError
-from hormesis.settings.attacks import ATTACKS, Evaluated, NoAttack, RandomSigns
+from hormesis.settings.attacks import ATTACKS, Attack, Evaluated, NoAttack, RandomSigns
+from hormesis.settings.factory import load_factory
 from hormesis.settings.magnitudes import AUTO, as_epsilon
 from hormesis.settings.threat import L2, LINF, check_norm
 
@@ -116,6 +117,37 @@ class CustomAttack:
             values["norm"] = self.norm
         settings = _plain_settings(self.function)
         return {**values, "settings": settings} if settings else values
+
+
+def load_attack(spec: str, settings: Mapping[str, Any]) -> Attack:
+    """Return the attack that ``module:function`` names: a function, an object or a setting.
+
+    Args:
+        spec: Where it is.
+        settings: Fields that it shall have, ``epsilon`` and ``norm``.
+
+    Raises:
+        SettingError: If it cannot be imported, is no attack, or has no such field.
+
+    Example:
+        >>> load_attack("hormesis:FGSM", {})
+        Traceback (most recent call last):
+        hormesis.errors.SettingError: Expected `attack` to be an attack, got the class FGSM: call \
+it first, to make one.
+    """
+    found = load_factory(spec, "attack")
+    ready = isinstance(found, Attack) and not isinstance(found, type)
+    known = {one.name for one in fields(found if ready else CustomAttack)}
+    for name, value in settings.items():
+        if name not in known:
+            raise SettingError(
+                f"Expected no `{name}` for the attack {spec!r}, which has no such setting, got "
+                f"{value}."
+            )
+    if ready:
+        return replace(found, **settings)
+    usual = {"epsilon": AUTO} if needs_epsilon(found) else {}
+    return CustomAttack(found, **{**usual, **settings})
 
 
 def library_of(attack: object) -> str | None:

@@ -10,9 +10,9 @@ from typing import Any
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import FGSM, Attack, NoAttack, make_attack
 from hormesis.settings.confirmation import ALWAYS, Confirmation
-from hormesis.settings.custom_attack import CustomAttack
+from hormesis.settings.custom_attack import CustomAttack, load_attack
 from hormesis.settings.execution import Execution
-from hormesis.settings.factory import is_factory, load_factory
+from hormesis.settings.factory import is_factory
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -135,9 +135,7 @@ def as_attack(attack: object) -> Attack:
     if attack is None:
         return NoAttack()
     if isinstance(attack, str):
-        return (
-            as_attack(load_factory(attack, "attack")) if is_factory(attack) else make_attack(attack)
-        )
+        return load_attack(attack, {}) if is_factory(attack) else make_attack(attack)
     if isinstance(attack, Attack) and not isinstance(attack, type):
         return attack
     if isinstance(attack, type) and is_dataclass(attack):

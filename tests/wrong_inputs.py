@@ -466,6 +466,8 @@ ATTACKS: list[Case] = [
     ("a name that is taken", "'pgd'|taken", lambda: {
         "attack": hm.CustomAttack(darker, name="pgd"),
     }),
+    ("per_sample in words", "`per_sample`|'yes'", lambda: own(darker, per_sample="yes")()),
+    ("a number for a name", "`name`|3", lambda: {"attack": hm.CustomAttack(darker, name=3)}),
     ("target of no class", "`target`|3 classes", {"attack": hm.FGSM(0.1, target=7)}),
     ("target in words", "`target`|least_likely", lambda: {"attack": hm.FGSM(0.1, target="cat")}),
     ("norm", "'l1'|l2", lambda: {"attack": hm.PGD(0.1, norm="l1")}),

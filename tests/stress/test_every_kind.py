@@ -8,6 +8,7 @@ import torch
 from hormesis.data.datasets import NAMED_DATASETS
 from hormesis.settings.attacks import ATTACKS, FGSM, PGD, RandomSigns
 from hormesis.settings.choices import DATASETS, FILTERS, METRICS
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.stress.attacks import RUNS
 from hormesis.stress.filters import NAMED_FILTERS
 from hormesis.stress.metrics import NAMED_METRICS
@@ -86,4 +87,4 @@ def test_every_object_has_its_line(named, described):
 
 
 def test_every_attack_is_carried_out():
-    assert set(RUNS) == {*ATTACKS.values(), RandomSigns}
+    assert set(RUNS) == {*ATTACKS.values(), RandomSigns, CustomAttack}

@@ -5,7 +5,7 @@ have, so that none has to be installed.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -205,7 +205,7 @@ def _own_norm(attack: Any) -> str | None:  # noqa: ANN401
     return {"inf": LINF, "Linf": LINF, "2": L2, "2.0": L2, "L2": L2}.get(str(order))
 
 
-def _checked_name(name: object, attack: Callable[..., Any]) -> str:
+def _checked_name(name: object, attack: object) -> str:
     if not isinstance(name, str) or len(name) > _LONGEST or not (name.isprintable()):
         raise SettingError(
             f"Expected the `name` of an attack to be a text of at most {_LONGEST} characters, got "

@@ -82,7 +82,7 @@ class AttackTests:
         assert is_dataclass(self.attack)
         assert replace(self.attack) == self.attack
         assert hash(replace(self.attack)) == hash(self.attack)
-        assert describe_attack(self.attack)["name"] == type(self.attack).name
+        assert describe_attack(self.attack)["name"] == self.attack.name
         assert tries(self.attack) >= 1
         assert isinstance(shortest(self.attack), type(self.attack))
 

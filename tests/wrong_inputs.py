@@ -9,6 +9,7 @@ Each case is ``(id, words, what is passed)``: ``network``, ``data`` and other ar
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -423,6 +424,23 @@ def of_foolbox() -> dict[str, Any]:
     return {"attack": foolbox.attacks.LinfPGD()}
 
 
+def own(function: Any, **settings: Any) -> Any:
+    return lambda: {"attack": hm.CustomAttack(function, "mine", **settings)}
+
+
+def changes_weights(network: nn.Module, rows: Tensor, labels: Tensor) -> Tensor:
+    next(network.parameters()).data.add_(1)
+    return 1 - rows
+
+
+def draws_anew(network: nn.Module, rows: Tensor, labels: Tensor) -> Tensor:
+    return torch.rand(rows.shape, generator=torch.Generator().manual_seed(time.time_ns() % 2**40))
+
+
+def darker(network: nn.Module, rows: Tensor, labels: Tensor) -> Tensor:
+    return rows * 0.5
+
+
 ATTACKS: list[Case] = [
     ("on tokens", "integers|attack=None", {
         "network": TOKENS, "data": (IDS, CLASSES), "attack": hm.FGSM(1),
@@ -430,9 +448,29 @@ ATTACKS: list[Case] = [
     ("auto on tokens", "integers|attack=None", {"network": TOKENS, "data": (IDS, CLASSES)}),
     ("name mistyped", "'fgsn'|fgsm", {"attack": "fgsn"}),
     ("class", "class PGD|call it", {"attack": hm.PGD}),
-    ("of Foolbox", "LinfProjected|FGSM|Evaluation", of_foolbox),
-    ("object", "Foolbox|FGSM", {"attack": Foolbox()}),
-    ("function", "function|FGSM", {"attack": lambda network, rows, labels: rows}),
+    ("of Foolbox without epsilon", "LinfProjected|`epsilon`|CustomAttack", of_foolbox),
+    ("object that does nothing", "Foolbox|as they were", {"attack": Foolbox()}),
+    ("list", "Foolbox|function of network|got list", {"attack": [hm.FGSM(0.1)]}),
+    ("does nothing", "as they were|attack=None", own(lambda network, rows, labels: rows)),
+    ("two arguments", "failed|TypeError", own(lambda rows, labels: rows)),
+    ("fails", "'mine'|failed|my own trouble", own(raises)),
+    ("outside", "0 and 1|sample 0", own(lambda network, rows, labels: rows + 2)),
+    ("nan", "NaN|sample 0", own(lambda network, rows, labels: rows * float("nan"))),
+    ("another shape", "'mine'|shape", own(lambda network, rows, labels: rows[:1])),
+    ("another type", "'mine'|float64", own(lambda network, rows, labels: rows.double())),
+    ("an array", "'mine'|ndarray", own(lambda network, rows, labels: rows.numpy())),
+    ("changes the network", "'mine'|leave the network|taken back", own(changes_weights)),
+    ("forgets the seed", "'mine'|two results|seed", own(draws_anew)),
+    ("too far", "0.01|`epsilon`", own(darker, epsilon=0.01)),
+    ("auto for a function", "`epsilon`|'auto'", lambda: own(darker, epsilon="auto")()),
+    ("a name that is taken", "'pgd'|taken", lambda: {
+        "attack": hm.CustomAttack(darker, name="pgd"),
+    }),
+    ("per_sample in words", "`per_sample`|'yes'", lambda: own(darker, per_sample="yes")()),
+    ("a number for a name", "`name`|3", lambda: {"attack": hm.CustomAttack(darker, name=3)}),
+    ("target of no class", "`target`|3 classes", {"attack": hm.FGSM(0.1, target=7)}),
+    ("target in words", "`target`|least_likely", lambda: {"attack": hm.FGSM(0.1, target="cat")}),
+    ("norm", "'l1'|l2", lambda: {"attack": hm.PGD(0.1, norm="l1")}),
     ("number", "FGSM(0.1)", {"attack": 0.1}),
 ]  # fmt: skip
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hormesis.results.training_run import TrainingRun, load_run
     from hormesis.settings.attacks import FGSM, PGD
     from hormesis.settings.confirmation import Confirmation
+    from hormesis.settings.custom_attack import CustomAttack
     from hormesis.settings.execution import Execution
     from hormesis.settings.scoring import Scoring
     from hormesis.settings.sweep import Sweep
@@ -67,6 +68,7 @@ _HOMES = {
     "part": "settings.targets",
     "FGSM": "settings.attacks",
     "PGD": "settings.attacks",
+    "CustomAttack": "settings.custom_attack",
     "Loss": "stress.losses",
     "losses": "stress.losses:*",
     "Metric": "stress.metric",
@@ -102,6 +104,7 @@ __all__ = [
     "Comparison",
     "Confirmation",
     "Controls",
+    "CustomAttack",
     "DataConfig",
     "Evaluation",
     "EvaluationConfig",

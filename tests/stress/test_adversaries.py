@@ -84,9 +84,10 @@ def test_epsilon_becomes_a_plain_float(kind, epsilon):
 
 
 def test_repr_shows_the_settings():
-    assert repr(FGSM()) == "FGSM(epsilon='auto')"
+    assert repr(FGSM()) == "FGSM(epsilon='auto', norm='linf', target=None)"
     assert repr(PGD(0.25, steps=7, step_size=0.5, random_start=False)) == (
-        "PGD(epsilon=0.25, steps=7, step_size=0.5, random_start=False, restarts=1)"
+        "PGD(epsilon=0.25, steps=7, step_size=0.5, random_start=False, restarts=1, norm='linf', "
+        "target=None)"
     )
 
 
@@ -98,6 +99,8 @@ def test_attacks_are_plain_frozen_values():
         "step_size": 2.5 / 40,
         "random_start": True,
         "restarts": 1,
+        "norm": "linf",
+        "target": None,
     }
     assert PGD(**dataclasses.asdict(attack)) == attack
     with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'steps'"):

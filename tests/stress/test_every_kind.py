@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from hormesis.data.datasets import NAMED_DATASETS
-from hormesis.settings.attacks import ATTACKS, RandomSigns
+from hormesis.settings.attacks import ATTACKS, FGSM, PGD, RandomSigns
 from hormesis.settings.choices import DATASETS, FILTERS, METRICS
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.stress.attacks import RUNS
 from hormesis.stress.filters import NAMED_FILTERS
 from hormesis.stress.metrics import NAMED_METRICS
@@ -60,6 +61,18 @@ for name, one in NAMED_METRICS.items():
     globals()[f"TestMetric_{name}"] = suite(MetricTests, "metric", one, **form)
 for name, kind in ATTACKS.items():
     globals()[f"TestAttack_{name}"] = suite(AttackTests, "attack", kind(EPSILON))
+FURTHER = {
+    "l2_fgsm": FGSM(EPSILON, norm="l2"),
+    "l2_pgd": PGD(EPSILON, steps=5, norm="l2", restarts=2),
+    "fgsm_least_likely": FGSM(EPSILON / 10, target="least_likely"),
+    "pgd_next": PGD(EPSILON / 10, steps=3, target="next"),
+    "l2_pgd_class": PGD(EPSILON, steps=3, norm="l2", target=2),
+}
+for name, attack in FURTHER.items():
+    globals()[f"TestAttack_{name}"] = suite(AttackTests, "attack", attack)
+TestRandomDirections = suite(
+    AttackTests, "attack", RandomSigns(EPSILON, norm="l2"), raises_loss=False
+)
 TestRandomSigns = suite(AttackTests, "attack", RandomSigns(EPSILON), raises_loss=False)
 
 
@@ -74,4 +87,4 @@ def test_every_object_has_its_line(named, described):
 
 
 def test_every_attack_is_carried_out():
-    assert set(RUNS) == {*ATTACKS.values(), RandomSigns}
+    assert set(RUNS) == {*ATTACKS.values(), RandomSigns, CustomAttack}

@@ -16,7 +16,13 @@ from hormesis.analysis.cross_check import (
     mark_masked_cells,
     masked_rows,
 )
-from hormesis.analysis.masking import COLUMNS, is_masked, masked_cells, without_masked_gains
+from hormesis.analysis.masking import (
+    COLUMNS,
+    is_masked,
+    masked_cells,
+    trusted_responses,
+    without_masked_gains,
+)
 from hormesis.analysis.settled_groups import group_scores
 from hormesis.analysis.verdicts import Evidence, with_verdicts
 from hormesis.settings.scoring import Scoring
@@ -34,10 +40,11 @@ def judge_scores(scores: pd.DataFrame, study: StudyLike, scoring: Scoring) -> pd
         scoring: How responses became scores.
     """
     crossed = _masked_rows(study)
+    responses = trusted_responses(study.responses, study.metadata.attack)
     evidence = Evidence(
         at_chance=study.at_chance,
         masked=is_base_masked(study),
-        unmasked=_unmasked_scores(study, scoring, mark_masked_cells(study.responses, crossed)),
+        unmasked=_unmasked_scores(study, scoring, mark_masked_cells(responses, crossed)),
         confirmed=_confirmed_claims(study, scoring),
     )
     return with_verdicts(scores, evidence, scoring.tolerance)
@@ -49,7 +56,8 @@ def is_base_masked(study: StudyLike) -> bool:
     Args:
         study: Any study.
     """
-    return is_masked(*base_idle(study.manifest)) or base_is_masked(_masked_rows(study))
+    own = not study.metadata.attack.function and is_masked(*base_idle(study.manifest))
+    return own or base_is_masked(_masked_rows(study))
 
 
 def _masked_rows(study: StudyLike) -> pd.DataFrame | None:
@@ -111,8 +119,9 @@ def claim_notes(study: StudyLike) -> list[str]:
     attacks = {
         confirmation.ADAPTIVE: "attacked anew",
         confirmation.TRANSFER: "under perturbed inputs of the unfiltered network",
-        confirmation.RESTARTS: f"under PGD with {steps} steps and {restarts} starts",
     }
+    if steps != 0:
+        attacks[confirmation.RESTARTS] = f"under PGD with {steps} steps and {restarts} starts"
     name = "combined" if (table["filter"] == "combined").any() else table["filter"].iloc[0]
     same = confirmation.matching_controls(table, tolerance)
     notes = []
@@ -139,7 +148,9 @@ def _sentence(
         f"{attacks.get(str(row['attack']), 'otherwise')}"
         for _, row in own.iterrows()
     )
-    text = f"{target.removesuffix('.weight')}: {_VERDICTS[verdict]}: {numbers}"
+    weak = verdict == UNCONFIRMED and confirmation.RESTARTS not in attacks
+    said = _UNTESTED if weak else _VERDICTS[verdict]
+    text = f"{target.removesuffix('.weight')}: {said}: {numbers}"
     if same is None:
         return f"{text}."
     controls = " and ".join(_CONTROLS[control] for control in same)
@@ -154,6 +165,10 @@ _VERDICTS = {
     MASKED: "masked, what seems antifragile under attack rests on attacks without a gradient",
     UNCONFIRMED: "antifragile under attack is not confirmed, the interval is too wide",
 }
+_UNTESTED = (
+    "antifragile under attack is not confirmed, as the attack has no ε or the network no gradient "
+    "for a stronger one"
+)
 _CONTROLS = {
     confirmation.NOISE: "Gaussian noise of the same norm",
     confirmation.RANDOM: "random removal of as many values",

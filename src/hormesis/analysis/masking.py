@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from hormesis.analysis.scores import Base
+from hormesis.storage.schema import RunAttack
 
 COLUMNS = ("zero_gradient", "unmoved")
 MASKED_SHARE = 0.5
@@ -31,6 +32,19 @@ def is_masked(zero_gradient: float, unmoved: float) -> bool:
         (False, True, False)
     """
     return bool(np.fmax(zero_gradient, unmoved) > MASKED_SHARE)
+
+
+def trusted_responses(responses: pd.DataFrame, attack: RunAttack) -> pd.DataFrame:
+    """Return responses without shares that say nothing about masking.
+
+    An attack of a user or another library may return an input as it was where it did not succeed,
+    which is no sign that it had nothing to work with.
+
+    Args:
+        responses: See ``response_table``.
+        attack: The attack that they were measured under.
+    """
+    return responses.drop(columns=list(COLUMNS), errors="ignore") if attack.function else responses
 
 
 def masked_cells(responses: pd.DataFrame) -> Bool[np.ndarray, " cells"]:

@@ -15,9 +15,14 @@ from hormesis.engine.memory import Measure, halving
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.suffix import compile_network
 from hormesis.errors import SettingError
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.execution import Execution
 
 INEXACT = "Logits were computed in bfloat16: outcomes are not exact."
+_OWN_ATTACK = (
+    "Every cell ran the whole network, because {} has to be given each filtered network, which the "
+    "fast engine never builds as a whole. The results are the same and take longer."
+)
 _TELLING = 1e-4  # rounding of logits, as a share of the largest, that a reader should know of
 
 
@@ -108,12 +113,15 @@ def choose_engine(
     Raises:
         SettingError: If the plain loop is asked to be inexact.
     """
-    if execution.engine == "plain" and spec.precision != "exact":
+    custom = spec.adaptive and isinstance(spec.attack, CustomAttack)
+    if (execution.engine == "plain" or custom) and spec.precision != "exact":
         raise SettingError(
             f"The engine 'plain' is always exact: leave out precision {spec.precision!r}."
         )
     if execution.engine == "plain":
         return plain_engine(network)
+    if custom:
+        return replace(plain_engine(network), notes=(_OWN_ATTACK.format(spec.attack.name),))
     try:
         return suffix_engine(network, example, execution.num_workers, spec)
     except NotExportable as reason:

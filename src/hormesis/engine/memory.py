@@ -25,7 +25,9 @@ from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import shortest
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.execution import in_bytes
+from hormesis.settings.magnitudes import AUTO
 from hormesis.stress.filters import HIGH_PASS, Threshold
 
 MOST = 256  # samples in a block; more are no faster
@@ -114,6 +116,8 @@ def _dry(spec: MeasurementSpec) -> MeasurementSpec:
     if not spec.stressed:
         return spec
     width = spec.bounds[1] - spec.bounds[0] if is_uniform(spec.bounds) else 1.0
+    if isinstance(spec.attack, CustomAttack) and spec.attack.epsilon != AUTO:
+        return spec  # it cannot be made weaker
     return replace(spec, attack=replace(shortest(spec.attack), epsilon=width))
 
 

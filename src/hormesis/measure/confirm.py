@@ -28,22 +28,29 @@ from hormesis.analysis.confirmation import (
     find_claims,
 )
 from hormesis.analysis.cross_check import CROSS, merge_confirmations
+from hormesis.analysis.masking import trusted_responses
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.verdicts import Claim
+from hormesis.data.trees import move_to, select_rows
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import SENTENCE, Report
+from hormesis.errors import HormesisError
 from hormesis.measure.cross_check import open_cross_check, run_cross_check
 from hormesis.measure.remeasure import Remeasurement, Step, remove_steps, time_of
+from hormesis.measure.shard_worker import device_of
 from hormesis.measure.study_plan import StudyPlan
 from hormesis.measure.study_writer import hash_values
 from hormesis.results.study import Study
-from hormesis.settings.attacks import PGD
+from hormesis.settings.attacks import PGD, shortest
 from hormesis.settings.confirmation import ALWAYS, NEVER, Confirmation
+from hormesis.settings.custom_attack import CustomAttack
+from hormesis.settings.threat import norm_of, target_of
 from hormesis.storage.files import CONFIRMATION, read_manifest, write_manifest, write_tables
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.schema import UNSCALED
 from hormesis.storage.verify import format_seconds
+from hormesis.stress.attacks import perturb
 
 _DRAWS = 2**31  # seeds of controls
 _CROSSING = 2.5  # radii that the steps of PGD add up to
@@ -103,7 +110,8 @@ def confirm_claims(
     if not claimed:
         return study
     began = time.monotonic()
-    table = _Trial(study, planned, report, check).table(claimed)
+    trial = _Trial(study, planned, report, check)
+    table = trial.table(claimed)
     entry = {
         **confirmation.described(),
         "key": _key(study, confirmation),
@@ -111,6 +119,8 @@ def confirm_claims(
         "level": study.scoring.level,
         "seconds": round(time.monotonic() - began, 1),
     }
+    if trial.stronger is None:
+        entry |= {"steps": 0, "restarts": 0}
     return _with(study, table, {"confirmation": entry}, check)
 
 
@@ -164,9 +174,10 @@ class _Trial:
         """Return the scores under each attack, see ``analysis.confirmation.COLUMNS``."""
         self._show_cost(claimed)
         first = TRANSFER if self.planned.spec.adaptive else ADAPTIVE
-        left, parts = self._test_claims(claimed, FILTER, (first, RESTARTS))
+        stronger = () if self.stronger is None else (RESTARTS,)
+        left, parts = self._test_claims(claimed, FILTER, (first, *stronger))
         for control in CONTROLS if self.confirmation.draws else ():
-            parts += self._test_claims(left, control, (ADAPTIVE, RESTARTS))[1]
+            parts += self._test_claims(left, control, (ADAPTIVE, *stronger))[1]
         table = pd.concat(parts, ignore_index=True)
         return table.loc[:, list(COLUMNS)].reset_index(drop=True)
 
@@ -214,6 +225,8 @@ class _Trial:
             adversarial=float(means.of("base_adversarial")),
         )
         responses = response_table(cells, means)
+        if attack != RESTARTS:
+            responses = trusted_responses(responses, self.study.metadata.attack)
         return attack_scores(
             responses,
             base,
@@ -225,14 +238,29 @@ class _Trial:
     def _spec(self, attack: str) -> MeasurementSpec:
         own = self.planned.spec
         if attack == RESTARTS:
-            steps, restarts = self.confirmation.steps, self.confirmation.restarts
-            if isinstance(own.attack, PGD):
-                steps, restarts = max(steps, own.attack.steps), max(restarts, own.attack.restarts)
-            strong = PGD(
-                own.attack.epsilon, steps=steps, step_size=_CROSSING / steps, restarts=restarts
-            )
-            own = replace(own, attack=strong)
+            assert self.stronger is not None
+            own = replace(own, attack=self.stronger)
         return replace(own, adaptive=attack != TRANSFER)
+
+    @cached_property
+    def stronger(self) -> PGD | None:
+        """PGD of the same magnitude, norm and target; None if there is no magnitude or gradient."""
+        own = self.planned.request.attack
+        if not self.study.metadata.attack.scaled:
+            return None
+        steps, restarts = self.confirmation.steps, self.confirmation.restarts
+        if isinstance(own, PGD):
+            steps, restarts = max(steps, own.steps), max(restarts, own.restarts)
+        strong = PGD(
+            own.epsilon,
+            steps=steps,
+            step_size=_CROSSING / steps,
+            restarts=restarts,
+            norm=norm_of(own),
+            target=target_of(own),
+        )
+        custom = isinstance(own, CustomAttack)  # which may go without gradients
+        return strong if not custom or _has_gradients(self.planned, strong) else None
 
     @cached_property
     def _remeasurement(self) -> Remeasurement:
@@ -243,9 +271,8 @@ class _Trial:
         """Show the longest time that the confirmation takes, estimated from one removal."""
         targets = list(dict.fromkeys(target for target, _, _ in claimed))
         _, removals = self.planned.cells_of(targets)
-        strong = self._spec(RESTARTS).attack
-        assert isinstance(strong, PGD)
-        steps = strong.steps * strong.restarts
+        strong = self.stronger
+        steps = 0 if strong is None else strong.steps * strong.restarts
         remeasurement = self._remeasurement
         # The unfiltered network is attacked, too.
         once = time_of(remeasurement, removals[:1], self._spec(ADAPTIVE)) / 2
@@ -266,6 +293,18 @@ class _Trial:
             0,
             SENTENCE,
         )
+
+
+def _has_gradients(planned: StudyPlan, attack: PGD) -> bool:
+    """Return whether an attack that follows gradients can be made against a network."""
+    both = planned.samples.inputs, planned.samples.labels
+    inputs, labels = move_to(select_rows(both, slice(0, 2)), device_of(planned.network))
+    options = {"bounds": planned.samples.bounds, "loss": planned.request.loss, "seed": 0}
+    try:
+        perturb(planned.network, inputs, labels, shortest(attack), **options)
+    except HormesisError:
+        return False
+    return True
 
 
 def _draw(removal: Removal, stress: str, number: int) -> int:

@@ -27,6 +27,7 @@ from hormesis.results.study import Study
 from hormesis.settings.attacks import RandomSigns
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.confirmation import Confirmation
+from hormesis.settings.threat import norm_of
 from hormesis.storage.outcomes import StoredOutcomes
 from hormesis.storage.verify import format_seconds
 
@@ -78,7 +79,7 @@ def run_cross_check(
         "margin": MARGIN * abs(study.base.clean),
         "seconds": round(time.monotonic() - began, 1),
         "samples": len(remeasurement.samples),
-        "draws": _DRAWS,
+        "draws": _DRAWS if study.metadata.attack.scaled else 0,
         "surrogates": [f"{one.target.name}, {one.count} values" for one in cross_check.surrogates],
     }
 
@@ -98,8 +99,8 @@ class _CrossCheck:
     def rows(self) -> pd.DataFrame:
         """Return rows of all attacks."""
         spec = self.remeasurement.planned.spec
-        parts = [self._compare(NOISE, self._noise)]
-        if spec.adaptive:
+        parts = [] if self._noise is None else [self._compare(NOISE, self._noise)]
+        if spec.adaptive or not (parts or self.surrogates):
             crossed = self._compare(TRANSFER, replace(spec, adaptive=False))
             parts.append(crossed.loc[crossed["target"] != ""])
         if self.surrogates:
@@ -121,10 +122,15 @@ class _CrossCheck:
         return rows.assign(stress=CROSS, attack=attack)
 
     @property
-    def _noise(self) -> MeasurementSpec:
-        """A sample survives every draw of the network that the study's own attack is made on."""
+    def _noise(self) -> MeasurementSpec | None:
+        """A sample survives every draw of the network that the study's own attack is made on.
+
+        None if the attack has no magnitude, which noise could share.
+        """
         spec = self.remeasurement.planned.spec
-        attack = RandomSigns(spec.attack.epsilon, _DRAWS)
+        if not self.remeasurement.study.metadata.attack.scaled:
+            return None
+        attack = RandomSigns(spec.attack.epsilon, _DRAWS, norm_of(spec.attack))
         return replace(spec, attack=attack)
 
     @cached_property
@@ -166,16 +172,16 @@ class _CrossCheck:
         """Show what the cross-check takes, from the time of one removal."""
         _, removals = self._cells
         few = removals[:: max(len(removals) // 4, 1)][:5]
-        first, all_of_them = (
-            time_of(self.remeasurement, some, self._noise) for some in (few[:1], few)
-        )
+        spec = self._noise or self.remeasurement.planned.spec
+        first, all_of_them = (time_of(self.remeasurement, some, spec) for some in (few[:1], few))
         each = max(all_of_them - first, 0.0) / max(len(few) - 1, 1)
-        times = 1.2 if self._noise.adaptive else 2.0  # the second step is not attacked anew
+        times = 1.2 if spec.adaptive else 2.0  # the second step is not attacked anew
+        noise = f"random noise, {_DRAWS} draws each, and by " if self._noise else ""
         samples = len(self.remeasurement.samples)
         workers = self.remeasurement.measurer.engine.workers
         work = len(removals) * samples * each / workers
         self.remeasurement.report(
-            f"Cross-check of {len(removals)} cells by random noise, {_DRAWS} draws each, and by "
+            f"Cross-check of {len(removals)} cells by {noise}"
             f"inputs perturbed on another network, on {samples} samples: about "
             f"{format_seconds(times * work)}.",
             0,

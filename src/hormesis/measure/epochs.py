@@ -16,7 +16,7 @@ from hormesis.models.devices import find_device
 from hormesis.results.series import StudySeries, load_series
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
-from hormesis.settings.attacks import FGSM, Attack
+from hormesis.settings.attacks import FGSM
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest, as_attack
@@ -61,7 +61,7 @@ def analyze_epochs(
     trained: CheckpointSelection,
     *,
     out: str | Path,
-    attack: Attack | None = FGSM(),
+    attack: Any = FGSM(),  # noqa: ANN401
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
@@ -78,7 +78,7 @@ def analyze_epochs(
         trained: Which checkpoints, and on what.
         out: Folder for the studies, one folder an epoch. Finished studies of the same question are
             opened, not measured again.
-        attack: The adversary; None measures clean samples alone.
+        attack: The adversary, as ``analyze`` takes it; None measures clean samples alone.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary, control and seed.
         scoring: Base, reference and tolerance.

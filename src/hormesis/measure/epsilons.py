@@ -27,7 +27,6 @@ from hormesis.storage.differences import first_difference
 from hormesis.storage.files import read_manifest
 from hormesis.storage.folders import creating_folder
 from hormesis.storage.ownership import SERIES, claiming
-from hormesis.storage.schema import UNSCALED
 from hormesis.storage.series_folders import EPSILON, member_folder, series_folders
 from hormesis.storage.series_output import check_series_out
 
@@ -127,7 +126,7 @@ def analyze_magnitudes(
     planned = replace(request, out=None, execution=replace(execution, extend=None))
     with planned_analysis(network, data, planned) as analysis:
         attack = analysis.planned.request.attack
-        if attack.name in UNSCALED:
+        if attack.epsilon is None:
             raise SettingError(
                 f"Expected an attack with a magnitude for several of them, got {attack.name!r}."
             )

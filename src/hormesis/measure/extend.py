@@ -204,7 +204,8 @@ def _same_attack(
         for entry in (attack, other["attack"])
     )
     sweep, other_sweep = question["sweep"], other["question"]["sweep"]
-    same_seed = not own_attack.get("random_start") or sweep["seed"] == other_sweep["seed"]
+    draws = own_attack.get("random_start") or "function" in own_attack  # which may draw
+    same_seed = not draws or sweep["seed"] == other_sweep["seed"]
     return (
         own_attack == other_attack and same_seed and sweep["adversary"] == other_sweep["adversary"]
     )

@@ -14,9 +14,11 @@ from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.bounds import Bounds, is_uniform
 from hormesis.data.samples import Samples, spelled_bounds
 from hormesis.data.trees import shape_of_rows
-from hormesis.settings.attacks import describe_attack
+from hormesis.settings.attacks import Attack, describe_attack
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
+from hormesis.settings.threat import LINF, NORM_NAMES, norm_of
 from hormesis.storage.validation import plain, plain_values
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.losses import cross_entropy
@@ -98,7 +100,7 @@ _NO_CLEAN_SCORE = (
 )
 _FLOORED = (
     "The attack floors the network: its adversarial {name} is zero, so that adversarial and "
-    "difference scores are undefined. Choose a smaller ε."
+    "difference scores are undefined. {weaker}."
 )
 _NEGATIVE = (
     "The unfiltered network's mean {name} is negative. Divided by it, a worse performance looks "
@@ -115,9 +117,13 @@ _MASKED = (
     "and difference scores have no class. Measure it with logits divided by a large number, or "
     "give it perturbed inputs of a smoother copy."
 )
+_FAILED = (
+    "The attack left {idle[unmoved]:.1%} of the samples that the unfiltered network gets right as "
+    "they are. If it returns what it succeeded with and nothing else, that is their robustness "
+    "against this attack; otherwise its adversarial {name} is no evidence."
+)
 _IDLE = (
-    "The attack leaves the network unharmed: clean and adversarial {name} are equal. Choose a "
-    "larger ε."
+    "The attack leaves the network unharmed: clean and adversarial {name} are equal. {stronger}."
 )
 
 
@@ -138,7 +144,10 @@ def notes(
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
     stressed = request.stressed  # else `adversarial` is NaN
     idle = _idle(means)
-    masked = bool(idle) and is_masked(*idle.values())
+    custom = isinstance(request.attack, CustomAttack)
+    scaled = not custom or request.attack.epsilon is not None
+    unmoved = bool(idle) and is_masked(*idle.values())
+    masked = unmoved and not custom
     holding = {
         _UNHARMED: choice is not None and choice.unharmed,
         _NO_CLEAN: stressed and clean == 0,
@@ -147,13 +156,16 @@ def notes(
         _NEGATIVE: min(clean, adversarial) < 0 < max(clean, adversarial),
         _CHANGES_SIGN: _changes_sign(means, request.metric),
         _MASKED: masked,
+        _FAILED: unmoved and custom,
         _IDLE: not masked and adversarial == clean != 0,
     }
     values = {
         "name": request.metric.name,
-        "magnitude": "" if choice is None else _magnitude(choice.epsilon, bounds),
+        "magnitude": "" if choice is None else _magnitude(choice.epsilon, request.attack, bounds),
         "choice": choice,
         "idle": idle,
+        "weaker": "Choose a smaller ε" if scaled else "Choose a weaker attack",
+        "stronger": "Choose a larger ε" if scaled else "Choose a stronger attack",
     }
     return [text.format(**values) for text, holds in holding.items() if holds]
 
@@ -169,8 +181,10 @@ def _changes_sign(means: Means, metric: Metric) -> bool:
     return any(bool((means.of(name) * own < 0).any()) for name, own in bases.items())
 
 
-def _magnitude(epsilon: float, bounds: Bounds) -> str:
-    """Return a magnitude in words; as a part of 255 only where inputs may be pixels."""
+def _magnitude(epsilon: float, attack: Attack, bounds: Bounds) -> str:
+    """Return a magnitude in words; as a part of 255 only where it may be that of a pixel."""
+    if norm_of(attack) != LINF:
+        return f"ε = {epsilon:.4g} in {NORM_NAMES[norm_of(attack)]}"
     pixels = (
         f" ({epsilon * 255:.3g}/255)" if is_uniform(bounds) and tuple(bounds) == (0.0, 1.0) else ""
     )

@@ -24,6 +24,7 @@ from hormesis.engine.shards import ShardMeasurer, shard_edges
 from hormesis.errors import StudyError
 from hormesis.measure import manifest
 from hormesis.measure.confirm import confirm_claims, is_left
+from hormesis.measure.custom_attacks import change_notes, measure_change
 from hormesis.measure.extend import EarlierStudy, source_of
 from hormesis.measure.preparation import prepare
 from hormesis.measure.ray_pool import choose_sweeper, ray_connection
@@ -43,7 +44,7 @@ from hormesis.measure.study_writer import (
 from hormesis.models.devices import strict_arithmetic
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.results.study import Study, load_study
-from hormesis.settings.attacks import FGSM, Attack
+from hormesis.settings.attacks import FGSM
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest, as_attack
@@ -65,7 +66,7 @@ def analyze(
     network: nn.Module,
     data: Any,  # noqa: ANN401
     *,
-    attack: Attack | None = FGSM(),
+    attack: Any = FGSM(),  # noqa: ANN401
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
@@ -90,7 +91,9 @@ def analyze(
         data: ``(inputs, labels)``, the inputs a tensor, a tuple or a dictionary; a dictionary or
             table with labels, a ``Dataset``, a ``DataLoader`` or ``Samples``, see
             ``samples_from``. Normalisation belongs into the network, see ``normalized``.
-        attack: The adversary, ``FGSM`` or ``PGD``; None measures clean samples alone.
+        attack: The adversary: ``FGSM``, ``PGD``, a function ``(network, inputs, labels) ->
+            inputs``, or an attack of Foolbox, torchattacks, ART or AutoAttack, see
+            ``CustomAttack``; None measures clean samples alone.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: Base, reference and tolerance; ``Study.scores_with`` can change them afterwards.
@@ -265,8 +268,10 @@ class Analysis:
         """Return the study with its claims tested, as far as requested."""
         if study.metadata.attack.name in UNSCALED:
             return study
-        epsilon = study.metadata.attack.epsilon
-        planned = self.planned.with_attack(replace(self.planned.request.attack, epsilon=epsilon))
+        planned = self.planned
+        if study.metadata.attack.scaled:
+            epsilon = study.metadata.attack.epsilon
+            planned = planned.with_attack(replace(planned.request.attack, epsilon=epsilon))
         return confirm_claims(study, planned, self.report, check)
 
     def _measurer(self, planned: StudyPlan, largest: int) -> ShardMeasurer:
@@ -302,6 +307,7 @@ class Analysis:
         if choice is not None:
             planned = planned.with_attack(replace(request.attack, epsilon=choice.epsilon))
         measurer = replace(measurer, spec=planned.spec)
+        change = measure_change(network, samples, planned.request.attack, request.sweep.seed)
         draft = make_draft(planned, edges, choice, measurer)
         if existing and existing["study"] != draft.identity:
             raise StudyError(
@@ -324,12 +330,14 @@ class Analysis:
         notes = [
             *request.notes,
             *manifest.notes(stopping.means, choice, planned.request, samples.bounds),
+            *change_notes(planned.request.attack, change),
             *manifest.notes_on_chance(base, draft.manifest, request.scoring),
             *measurer.engine.notes,
             *audit.notes(exact=request.sweep.precision == "exact"),
             *stopping.notes(),
         ]
         results = {"base": base, "audit": audit.described(), "notes": plain_values(notes)}
+        results |= {"change": change} if change else {}
         if stopping.settled_groups:
             results["settled"] = [group.described() for group in stopping.settled_groups]
         seconds = round(time.monotonic() - started, 1)

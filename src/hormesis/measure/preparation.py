@@ -15,6 +15,7 @@ from hormesis.data.samples import Samples, samples_from
 from hormesis.data.trees import in_batches, move_to, select_rows
 from hormesis.engine.progress import Report
 from hormesis.errors import DataError, SettingError
+from hormesis.measure.custom_attacks import settle_attack
 from hormesis.measure.set_checks import check_set_metric
 from hormesis.measure.shard_worker import device_of
 from hormesis.models.adapter import (
@@ -32,8 +33,11 @@ from hormesis.models.fingerprint import network_name
 from hormesis.models.networks import check_network, check_outputs, check_weights
 from hormesis.models.unwrapping import unwrapped
 from hormesis.settings.attacks import FGSM, Evaluated, NoAttack
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.request import AnalysisRequest
+from hormesis.settings.threat import target_of
 from hormesis.storage.validation import plain_values
+from hormesis.stress.aims import check_aim
 from hormesis.stress.losses import as_loss, cross_entropy
 from hormesis.stress.metric import Metric
 from hormesis.stress.metrics import as_metric
@@ -101,6 +105,7 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
         samples = replace(samples, labels=own_outputs(adapted, samples), classes=0)
     _try(adapted, samples, few, request)
     check_set_metric(adapted, samples, request)
+    request = settle_attack(adapted, samples, request)
     return Prepared(adapted, samples, request)
 
 
@@ -190,7 +195,8 @@ def _check(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequ
     """Refuse a network that does not fit the samples, or mixes them."""
     metric: Metric = request.metric
     two = select_rows(few, slice(0, 2))
-    attacked = request.stressed and request.loss.name == cross_entropy.name
+    custom = isinstance(request.attack, CustomAttack)
+    attacked = request.stressed and not custom and request.loss.name == cross_entropy.name
     if samples.classes and not metric.decides and (metric.rank or attacked):
         check_network(network, two, samples.classes)
     else:
@@ -256,5 +262,8 @@ def _try(network: nn.Module, samples: Samples, few: Any, request: AnalysisReques
     with evaluation_mode(network), torch.no_grad():
         outputs = outputs_of(network, few)
         request.metric.measure(outputs, labels)
-    if request.stressed:
+    if request.stressed and not isinstance(request.attack, CustomAttack):  # which needs no loss
         request.loss.check(outputs, labels)
+    target = target_of(request.attack)
+    if target is not None:
+        check_aim(target, outputs, labels)

@@ -116,14 +116,14 @@ def pickle_spec(spec: object) -> bytes:
         spec: A ``WorkerSpec``.
 
     Raises:
-        SettingError: If network or performance cannot be sent.
+        SettingError: If network, performance or attack cannot be sent.
     """
     try:
         return import_ray().cloudpickle.dumps(spec)
     except Exception as error:  # objects of the user may raise anything
         raise SettingError(
-            f"The network or the performance cannot be sent to other machines ({_line(error)}): "
-            "leave out open files, locks and connections, or measure it with engine 'auto'."
+            f"The network, the performance or the attack cannot be sent to other machines "
+            f"({_line(error)}): leave out open files, locks and connections, or measure it with engine 'auto'."
         ) from error
 
 

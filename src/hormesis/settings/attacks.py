@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from hormesis.errors import SettingError, unknown
 from hormesis.settings.magnitudes import AUTO, as_epsilon, as_step_size
 from hormesis.settings.option import check_types
+from hormesis.settings.threat import LINF, as_target, check_norm
 
 
 @runtime_checkable
@@ -20,15 +21,18 @@ class Attack(Protocol):
 
     Some fields mean the same for all that have them: ``steps`` and ``step_size`` are set by the
     flags of these names; ``restarts`` is how many perturbed inputs of a sample are tried, each from
-    another start, as long as none is wrong.
+    another start, as long as none does its harm; ``norm`` is what ``epsilon`` is measured by, and
+    ``target`` the class that samples shall be taken for.
 
     Attributes:
         __dataclass_fields__: That it is a dataclass.
         name: What flags, tables and the manifest call it.
-        epsilon: Largest change of any input value, in input units, or ``"auto"``.
+        epsilon: Largest change, in input units, or ``"auto"``.
         straight: Whether its direction is the same at every magnitude, so that one gradient serves
             them all where a magnitude is searched for.
         training: Fields with other values in training, where an attack has to be quick.
+
+    An attack whose fields are no plain values has a method ``described`` that returns such ones.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -38,7 +42,7 @@ class Attack(Protocol):
 
     @property
     def epsilon(self) -> float | int | str:
-        """Largest change of any input value."""
+        """Largest change of an input."""
         ...
 
 
@@ -46,20 +50,26 @@ class Attack(Protocol):
 class FGSM:
     """The fast gradient sign method: one step of size ``epsilon`` along the sign of the gradient.
 
-    Perturbed inputs are ``clip(x + epsilon * sign(d loss / d x))``, where the loss is the
-    cross-entropy with the true label (Goodfellow et al. 2015, arXiv:1412.6572, section 4).
+    Perturbed inputs are ``clip(x + epsilon * sign(g))``, where ``g`` is the gradient of the loss,
+    the cross-entropy with the true label (Goodfellow et al. 2015, arXiv:1412.6572, section 4); in
+    L2 they are ``clip(x + epsilon * g / |g|)``.
 
     Args:
-        epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
-            understood; ``"auto"`` takes the magnitude half-way between clean accuracy and
-            that of guessing.
+        epsilon: Largest change of any input value, in input units, above 0, or in L2 of all values
+            together; ``"8/255"`` is understood; ``"auto"`` takes the magnitude half-way between
+            clean accuracy and that of guessing.
+        norm: ``"linf"`` or ``"l2"``, what ``epsilon`` is measured by.
+        target: The number of a class, ``"least_likely"`` (for the input as it is) or ``"next"``
+            (behind the true one) makes the attack lower the loss of that class instead. Samples of
+            that class stay as they are.
 
     Raises:
-        SettingError: For an epsilon that is zero, negative, infinite or no number.
+        SettingError: For an epsilon that is zero, negative, infinite or no number, another norm, or
+            a target that is no class.
 
     Example:
         >>> FGSM("0.25")
-        FGSM(epsilon=0.25)
+        FGSM(epsilon=0.25, norm='linf', target=None)
         >>> FGSM(-1)
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected `epsilon` to be a number above 0 in input units, \
@@ -70,10 +80,14 @@ such as 0.03 or 8/255, or 'auto', got -1.
     straight: ClassVar[bool] = True
     training: ClassVar[Mapping[str, Any]] = {}
     epsilon: float | int | str = AUTO
+    norm: str = LINF
+    target: int | str | None = None
 
     def __post_init__(self) -> None:
-        """Check the field."""
+        """Check every field."""
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        check_norm(self.norm)
+        object.__setattr__(self, "target", as_target(self.target))
 
 
 _CROSSING = 2.5  # radii that the steps of PGD add up to
@@ -83,13 +97,13 @@ _CROSSING = 2.5  # radii that the steps of PGD add up to
 class PGD:
     """Projected gradient descent: many small steps of FGSM from a random start, each projected.
 
-    Madry et al. 2018 (arXiv:1706.06083, section 2.1), with the maximum norm. The last step is
-    returned, whether or not it changes the prediction.
+    Madry et al. 2018 (arXiv:1706.06083, section 2.1). The last step is returned, whether or not it
+    changes the prediction.
 
     Args:
-        epsilon: Largest change of any input value, in input units, above 0; ``"8/255"`` is
-            understood; ``"auto"`` takes the magnitude half-way between clean accuracy and
-            that of guessing.
+        epsilon: Largest change of any input value, in input units, above 0, or in L2 of all values
+            together; ``"8/255"`` is understood; ``"auto"`` takes the magnitude half-way between
+            clean accuracy and that of guessing.
         steps: Number of steps, at least 1.
         step_size: Size of one step as a share of ``epsilon``, above 0; None takes 2.5 divided by
             ``steps``, with which any number of steps can cross the ball (ibid., section 5). The
@@ -97,14 +111,17 @@ class PGD:
         random_start: Start from a point drawn evenly from the ball around each input, rather than
             from the input itself.
         restarts: Attack so many times, each from another start, those samples that are still
-            right; at least 1.
+            right, or not yet taken for the target; at least 1.
+        norm: ``"linf"`` or ``"l2"``, what ``epsilon`` is measured by. In L2, a step has its size
+            along the gradient, and what leaves the ball is drawn back toward its centre.
+        target: The number of a class, ``"least_likely"`` or ``"next"``, see ``FGSM``.
 
     Raises:
         SettingError: For a value outside these bounds.
 
     Example:
-        >>> PGD(epsilon=8 / 255, steps=10)
-        PGD(epsilon=0.03137254901960784, steps=10, step_size=0.25, random_start=True, restarts=1)
+        >>> PGD(epsilon=8 / 255, steps=10).step_size
+        0.25
     """
 
     name: ClassVar[str] = "pgd"
@@ -115,10 +132,14 @@ class PGD:
     step_size: float | int | None = None
     random_start: bool = True
     restarts: int = 1
+    norm: str = LINF
+    target: int | str | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        check_norm(self.norm)
+        object.__setattr__(self, "target", as_target(self.target))
         check_types(self)
         if self.steps < 1:
             raise SettingError(f"Expected `steps` to be at least 1, got {self.steps}.")
@@ -137,18 +158,21 @@ class RandomSigns:
     """Every value moved by ``epsilon``, up or down at random: the noise that an attack has to beat.
 
     A gradient that shows the way does more harm than chance of the same magnitude; where it does
-    not, it is masked (Carlini et al. 2019, arXiv:1902.06705, section 4).
+    not, it is masked (Carlini et al. 2019, arXiv:1902.06705, section 4). In L2, a sample is moved
+    by ``epsilon`` in a direction drawn evenly from all.
 
     Args:
-        epsilon: Change of every input value, in input units, above 0; less at the bounds.
+        epsilon: Change of every input value, in input units, above 0, or in L2 of all together;
+            less at the bounds.
         draws: Number of tries, at least 1; a sample has to survive every one.
+        norm: ``"linf"`` or ``"l2"``, what ``epsilon`` is measured by.
 
     Raises:
         SettingError: For a value outside these bounds.
 
     Example:
         >>> RandomSigns("51/255")
-        RandomSigns(epsilon=0.2, draws=10)
+        RandomSigns(epsilon=0.2, draws=10, norm='linf')
     """
 
     name: ClassVar[str] = "random_signs"
@@ -156,10 +180,12 @@ class RandomSigns:
     training: ClassVar[Mapping[str, Any]] = {}
     epsilon: float | int | str
     draws: int = 10
+    norm: str = LINF
 
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        check_norm(self.norm)
         check_types(self)
         if self.draws < 1:
             raise SettingError(f"Expected `draws` to be at least 1, got {self.draws}.")
@@ -238,54 +264,57 @@ def make_attack(
     name: str,
     epsilon: float | int | str = AUTO,
     *,
-    steps: int | None = None,
-    step_size: float | None = None,
     training: bool = False,
+    **settings: float | int | str | None,
 ) -> Attack:
     """Return the attack that the command line or a configuration file names.
 
     Args:
         name: One of ``ATTACKS`` or, except in training, ``"none"``.
         epsilon: Magnitude in input units, above 0, as a number or as text, or ``"auto"``.
-        steps: Number of steps of an attack that takes several; ``None`` keeps its default.
-        step_size: Size of one of them as a share of ``epsilon``; ``None`` takes 2.5 divided by
-            their number.
         training: Take the attack's own defaults for training, which are fewer steps.
+        settings: Other fields of the attack, such as ``steps``; ``None`` keeps the default.
 
     Raises:
         SettingError: For an unknown name (with the nearest known ones), an epsilon that cannot be
-            used, ``steps`` or ``step_size`` for an attack that takes one step, or anything besides
-            the name ``"none"``.
+            used, a setting that the attack does not have, or any besides the name ``"none"``.
 
     Example:
-        >>> make_attack("fgsm", "51/255")
-        FGSM(epsilon=0.2)
+        >>> make_attack("pgd", "51/255", steps=5).step_size
+        0.5
         >>> make_attack("fgms")
         Traceback (most recent call last):
         hormesis.errors.SettingError: Unknown attack 'fgms'. Did you mean fgsm? Known: fgsm, pgd, \
 none.
     """
+    settings = {setting: value for setting, value in settings.items() if value is not None}
     if name == NoAttack.name and not training:
-        return _no_attack({"epsilon": epsilon, "steps": steps, "step_size": step_size})
+        return _no_attack({"epsilon": epsilon, **settings})
     if name not in ATTACKS:
         known = ATTACKS if training else (*ATTACKS, NoAttack.name)
         raise SettingError(unknown("attack", name, known))
     kind = ATTACKS[name]
-    settings = {"epsilon": epsilon, **(kind.training if training else {})}
-    for setting, value in (("steps", steps), ("step_size", step_size)):
-        if value is None:
+    for setting, value in tuple(settings.items()):
+        if setting in _fields(kind):
             continue
-        if setting not in _fields(kind):
+        if (setting, value) != _USUAL_NORM:
+            reason = "has no such setting" if setting in _fields(FGSM) else "takes a single step"
             raise SettingError(
-                f"Expected no `{setting}` for the attack {name!r}, which takes a single step, got "
-                f"{value}."
+                f"Expected no `{setting}` for the attack {name!r}, which {reason}, got {value}."
             )
-        settings[setting] = value
-    return kind(**settings)
+        del settings[setting]
+    return kind(**{"epsilon": epsilon, **(kind.training if training else {}), **settings})
+
+
+_USUAL_NORM = ("norm", LINF)  # a flag at its default says nothing
 
 
 def _no_attack(settings: Mapping[str, Any]) -> NoAttack:
-    given = [name for name, value in settings.items() if value not in (None, AUTO)]
+    given = [
+        name
+        for name, value in settings.items()
+        if value not in (None, AUTO) and (name, value) != _USUAL_NORM
+    ]
     if given:
         raise SettingError(
             f"Expected no `{given[0]}` without an attack, got {settings[given[0]]}: leave it out, "
@@ -298,9 +327,14 @@ def _fields(kind: type[Any]) -> set[str]:
     return {field.name for field in fields(kind)}
 
 
+_DEFAULTS = {"restarts": 1, "norm": LINF, "target": None}  # which older studies do not record
+
+
 def describe_attack(attack: Attack, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return an attack's name and settings as plain values, and how its magnitude was chosen."""
-    settings = {"name": attack.name, **asdict(attack)}
-    if settings.get("restarts") == 1:  # older studies have no such entry
-        del settings["restarts"]
+    described = getattr(attack, "described", None)  # of those that are no plain values
+    settings = {"name": attack.name, **asdict(attack)} if described is None else described()
+    for name, default in _DEFAULTS.items():
+        if name in settings and settings[name] == default:
+            del settings[name]
     return settings if chosen is None else {**settings, "chosen": dict(chosen)}

@@ -7,10 +7,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from hormesis.errors import SettingError, recipe
+from hormesis.errors import SettingError
 from hormesis.settings.attacks import FGSM, Attack, NoAttack, make_attack
 from hormesis.settings.confirmation import ALWAYS, Confirmation
+from hormesis.settings.custom_attack import CustomAttack, load_attack
 from hormesis.settings.execution import Execution
+from hormesis.settings.factory import is_factory
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
@@ -21,7 +23,8 @@ class AnalysisRequest:
     """All settings of an analysis besides its network and data.
 
     Args:
-        attack: The adversary, ``FGSM`` or ``PGD``; None measures clean samples alone.
+        attack: The adversary, ``FGSM``, ``PGD`` or one of your own, see ``CustomAttack``; None
+            measures clean samples alone.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: How responses become scores and classes.
@@ -119,15 +122,20 @@ def _check_kinds(request: AnalysisRequest) -> None:
 def as_attack(attack: object) -> Attack:
     """Return an attack; ``None`` stands for ``NoAttack``, a name for the attack as it is by itself.
 
+    A function or an object of another library becomes a ``CustomAttack``, and so does what
+    ``module:function`` names.
+
     Raises:
         SettingError: For an unknown name, or a value that is no attack.
 
     Example:
-        >>> as_attack(None), as_attack(FGSM(0.1)), as_attack("fgsm")
-        (NoAttack(), FGSM(epsilon=0.1), FGSM(epsilon='auto'))
+        >>> as_attack(None), as_attack(FGSM(0.1)).epsilon, as_attack("fgsm").epsilon
+        (NoAttack(), 0.1, 'auto')
     """
-    if attack is None or isinstance(attack, str):
-        return NoAttack() if attack is None else make_attack(attack)
+    if attack is None:
+        return NoAttack()
+    if isinstance(attack, str):
+        return load_attack(attack, {}) if is_factory(attack) else make_attack(attack)
     if isinstance(attack, Attack) and not isinstance(attack, type):
         return attack
     if isinstance(attack, type) and is_dataclass(attack):
@@ -140,9 +148,4 @@ def as_attack(attack: object) -> Attack:
             f"Expected `attack` to be an attack, got the number {attack}: `hormesis.FGSM({attack})`"
             " is one of this magnitude."
         )
-    raise SettingError(
-        "Expected `attack` to be a `hormesis.FGSM`, a `hormesis.PGD` or None, got "
-        f"{type(attack).__name__}: perturb the inputs with it beforehand and measure them with "
-        "`attack=None`, or call it in a stressed `hormesis.Evaluation`"
-        f"{recipe('attacks-of-other-libraries')}."
-    )
+    return CustomAttack(attack)

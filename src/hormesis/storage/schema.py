@@ -15,6 +15,7 @@ from msgspec import Meta, field
 from hormesis.settings import choices
 from hormesis.settings.attacks import Evaluated, NoAttack
 from hormesis.settings.scoring import Scoring
+from hormesis.settings.threat import AIMS, LINF, NORMS
 from hormesis.storage.validation import (
     Above0,
     AtLeast0,
@@ -78,6 +79,9 @@ class AttackEntry(Entry, frozen=True):
     steps: Positive | None = None
     step_size: Above0 = _NAN
     random_start: bool = False
+    norm: Annotated[str, among(NORMS)] = LINF
+    target: Count | Annotated[str, among(AIMS)] | None = None
+    function: Text = ""
 
 
 class TargetsEntry(Entry, frozen=True):
@@ -153,12 +157,28 @@ class ChosenEpsilon(Entry, frozen=True):
 
 
 class RunAttack(Entry, frozen=True):
-    """The attack as it was run; those of ``UNSCALED`` have no ``epsilon``."""
+    """The attack as it was run; those of ``UNSCALED`` have no ``epsilon``.
+
+    A ``function`` is where an attack of a user or another library was defined; it may have none.
+    """
 
     name: Word
     epsilon: Above0 = _NAN
     random_start: bool = False
+    norm: Annotated[str, among(NORMS)] = LINF
+    target: Count | Annotated[str, among(AIMS)] | None = None
+    function: Text = ""
     chosen: ChosenEpsilon | None = None
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the attack has a magnitude."""
+        return self.epsilon == self.epsilon  # NaN stands for none
+
+    @property
+    def title(self) -> str:
+        """Its name for readers: in capitals, unless it is one of a user or another library."""
+        return self.name if self.function else self.name.upper()
 
 
 class MetricProperties(Entry, frozen=True):
@@ -221,6 +241,22 @@ class BaseEntry(Entry, frozen=True):
     adversarial_error: Number = _NAN
     zero_gradient: Number = _NAN
     unmoved: Number = _NAN
+
+
+class Spread(Entry, frozen=True):
+    """Median and largest of some numbers, one a sample."""
+
+    median: AtLeast0
+    largest: AtLeast0
+
+
+class ChangeEntry(Entry, frozen=True):
+    """How far an attack of a user or another library moved the first samples, by each norm."""
+
+    samples: Positive
+    moved: Positive
+    linf: Spread
+    l2: Spread
 
 
 class EvidenceEntry(Entry, frozen=True):
@@ -296,6 +332,7 @@ class Manifest(Entry, frozen=True):
     origin: Origin = field(default_factory=Origin)
     base: BaseEntry = field(default_factory=lambda: BaseEntry(clean=_NAN, adversarial=_NAN))
     chance: Number | None = None
+    change: ChangeEntry | None = None
     confirmation: EvidenceEntry = field(default_factory=EvidenceEntry)
     cross_check: EvidenceEntry = field(default_factory=EvidenceEntry)
     settled: Annotated[list[Settled], Meta(max_length=10_000)] = field(default_factory=list)
@@ -356,7 +393,7 @@ def _needed_by_an_attack(
         ("question.attack", manifest.question.attack),
         ("attack", manifest.attack),
     ):
-        if attack.name not in UNSCALED:
+        if attack.name not in UNSCALED and not attack.function:
             yield f"{name}.epsilon", attack.epsilon
     if manifest.stressed:
         if has_base:

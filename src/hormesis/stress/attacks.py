@@ -5,6 +5,7 @@ each would otherwise have to care for: the network comes back as it was, random 
 sample and not to its batch, and what the attack returns is clipped and checked.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,10 +26,14 @@ from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.settings.attacks import ATTACKS, FGSM, PGD, Attack, RandomSigns, tries
 from hormesis.settings.choices import check_new_name
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.magnitudes import as_step_size
+from hormesis.settings.threat import L2, LINF, NORM_NAMES, norm_of, target_of
+from hormesis.stress.aims import classes_aimed_at, still_standing
 from hormesis.stress.attempt import Attempt, Numbers, first_bad, numbers_of
-from hormesis.stress.class_metrics import accuracy_of
+from hormesis.stress.foreign_attacks import run_custom
 from hormesis.stress.losses import Loss, cross_entropy
+from hormesis.stress.projections import along, clip, project, rounding, sizes, unit
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def perturb(
 
     Returns:
         Perturbed inputs, detached: inside ``bounds`` and, up to rounding, within ``epsilon`` of
-        ``inputs`` in every value.
+        ``inputs`` in the norm of the attack.
 
     Raises:
         SettingError: If the attack's ``epsilon`` is still ``"auto"``.
@@ -138,16 +143,21 @@ def perturb_and_note(
             network,
             clean,
             labels=copy_rows(move_to(labels, clean.device)),
-            epsilon=float(attack.epsilon),
+            epsilon=math.inf if attack.epsilon is None else float(attack.epsilon),
             bounds=_representable(bounds, clean),
             seed=seed,
             numbers=numbers_of(first, len(clean)),
             note_zero=note_zero,
             loss=loss,
             rebuild=Rebuild(own),
+            norm=norm_of(attack),
         )
         _check_inputs(clean, attempt.bounds, attempt.numbers)
+        attempt.toward = classes_aimed_at(target_of(attack), attempt)
         perturbed = _run_all(attack, attempt)
+        if attempt.toward is not None:
+            own_class = attempt.toward == attempt.labels
+            perturbed = torch.where(along(own_class, clean), clean, perturbed)
         unmoved = (perturbed == clean).flatten(1).all(dim=1)
         zero = torch.zeros_like(unmoved) if attempt.zero is None else attempt.zero
         return PerturbedInputs(attempt.rebuild(perturbed), torch.stack([zero, unmoved]))
@@ -157,21 +167,14 @@ def _run_all(attack: Attack, attempt: Attempt) -> Tensor:
     """Return the inputs after all attempts: of each sample the first one that does its harm."""
     perturbed = _run_once(attack, attempt)
     for restart in range(1, tries(attack)):
-        replaced = _still_right(attempt, perturbed)
+        replaced = still_standing(attempt, perturbed)
         if replaced is not None and not replaced.any():
             break
         again = _run_once(attack, replace(attempt, restart=restart, note_zero=False))
         if replaced is None:
             replaced = _losses(attempt, again) > _losses(attempt, perturbed)
-        perturbed = torch.where(replaced.view(-1, *[1] * (again.ndim - 1)), again, perturbed)
+        perturbed = torch.where(along(replaced, again), again, perturbed)
     return perturbed
-
-
-@torch.no_grad()
-def _still_right(attempt: Attempt, perturbed: Tensor) -> Bool[Tensor, " batch"] | None:
-    """Return which samples are still classified correctly; None for what is no classification."""
-    outputs = attempt.outputs(perturbed)
-    return accuracy_of(outputs, attempt.labels) if attempt.classifies(outputs) else None
 
 
 @torch.no_grad()
@@ -188,39 +191,13 @@ def _run_once(attack: Attack, attempt: Attempt) -> Tensor:
             "`register_attack` says how it is carried out."
         )
     perturbed = run(attack, attempt)
-    clean, epsilon, bounds = attempt.inputs, attempt.epsilon, attempt.bounds
-    _check_perturbed(perturbed, clean, epsilon, bounds, attempt.numbers)
-    return clip(perturbed, clean, epsilon=epsilon, bounds=bounds)
+    _check_perturbed(perturbed, attempt)
+    limits = {"epsilon": attempt.epsilon, "bounds": attempt.bounds, "norm": attempt.norm}
+    return clip(perturbed, attempt.inputs, **limits)
 
 
-def clip(
-    perturbed: Float[Tensor, " batch *shape"],
-    inputs: Float[Tensor, " batch *shape"],
-    *,
-    epsilon: float,
-    bounds: Bounds,
-) -> Float[Tensor, " batch *shape"]:
-    """Return the perturbed inputs, each value moved into the ball and then into the bounds.
-
-    Clipping twice changes nothing, bit for bit; NaN stays NaN.
-
-    Args:
-        perturbed: What an attack returned.
-        inputs: The inputs it started from, inside ``bounds``.
-        epsilon: Largest change of any value, in input units.
-        bounds: Lowest and highest value that an input may take.
-
-    Example:
-        >>> inputs = torch.full((1, 2), 0.5)
-        >>> clip(torch.tensor([[0.0, 2.0]]), inputs, epsilon=0.25, bounds=(0.0, 0.6))
-        tensor([[0.2500, 0.6000]])
-    """
-    near = torch.clamp(perturbed, min=inputs - epsilon, max=inputs + epsilon)
-    return clamp_to(near, bounds)
-
-
-def _sign_steps(attempt: Attempt, steps: int, size: float, *, random_start: bool) -> Tensor:
-    """Return the inputs after steps along the sign of the gradient, each projected.
+def _gradient_steps(attempt: Attempt, steps: int, size: float, *, random_start: bool) -> Tensor:
+    """Return the inputs after steps along the gradient, each projected.
 
     Args:
         attempt: The batch under attack.
@@ -228,35 +205,45 @@ def _sign_steps(attempt: Attempt, steps: int, size: float, *, random_start: bool
         size: Of one, as a share of the magnitude.
         random_start: Start from a point in the ball instead of its centre.
     """
-    clean, epsilon = attempt.inputs, attempt.epsilon
+    clean, epsilon, norm = attempt.inputs, attempt.epsilon, attempt.norm
     inputs = clean
     if random_start:
         inputs = clamp_to(clean + epsilon * attempt.starts(), attempt.bounds)
     for _ in range(steps):
-        inputs = inputs + size * epsilon * attempt.gradient(inputs).sign()
-        inputs = clean + (inputs - clean).clamp(-epsilon, epsilon)
+        gradient = attempt.gradient(inputs)
+        inputs = inputs + size * epsilon * (unit(gradient) if norm == L2 else gradient.sign())
+        inputs = clean + project(inputs - clean, epsilon, norm)
         inputs = clamp_to(inputs, attempt.bounds)
     return inputs
 
 
 def _fgsm(attack: FGSM, attempt: Attempt) -> Tensor:
-    return _sign_steps(attempt, 1, 1.0, random_start=False)
+    return _gradient_steps(attempt, 1, 1.0, random_start=False)
 
 
 def _pgd(attack: PGD, attempt: Attempt) -> Tensor:
     if attack.random_start:
         attempt.look()
     size = as_step_size(attack.step_size)
-    return _sign_steps(attempt, attack.steps, size, random_start=attack.random_start)
+    return _gradient_steps(attempt, attack.steps, size, random_start=attack.random_start)
 
 
 def _random_signs(attack: RandomSigns, attempt: Attempt) -> Tensor:
-    signs = torch.where(attempt.starts() < 0, -1.0, 1.0).to(attempt.inputs.dtype)
-    return clamp_to(attempt.inputs + attempt.epsilon * signs, attempt.bounds)
+    starts = attempt.starts()
+    if attempt.norm == LINF:
+        starts = torch.where(starts < 0, -1.0, 1.0).to(starts.dtype)
+    else:
+        starts = unit(starts)
+    return clamp_to(attempt.inputs + attempt.epsilon * starts, attempt.bounds)
 
 
 Run = Callable[[Any, Attempt], Tensor]
-RUNS: dict[type, Run] = {FGSM: _fgsm, PGD: _pgd, RandomSigns: _random_signs}
+RUNS: dict[type, Run] = {
+    FGSM: _fgsm,
+    PGD: _pgd,
+    RandomSigns: _random_signs,
+    CustomAttack: run_custom,
+}
 """How each attack is carried out: a function of it and of an attempt, to perturbed inputs."""
 
 
@@ -306,28 +293,30 @@ def _check_inputs(inputs: Tensor, bounds: Bounds, numbers: Numbers) -> None:
         )
 
 
-def _check_perturbed(
-    perturbed: Tensor,
-    inputs: Tensor,
-    epsilon: float,
-    bounds: Bounds,
-    numbers: Numbers,
-) -> None:
-    broken = first_bad(~perturbed.isfinite(), numbers)
+def _check_perturbed(perturbed: Tensor, attempt: Attempt) -> None:
+    inputs, epsilon, bounds = attempt.inputs, attempt.epsilon, attempt.bounds
+    broken = first_bad(~perturbed.isfinite(), attempt.numbers)
     if broken is not None:
         raise AttackError(
             f"Expected the attack to return finite inputs, got NaN or infinity for sample {broken}."
         )
-    outside = first_bad((perturbed < bounds[0]) | (perturbed > bounds[1]), numbers)
+    outside = first_bad((perturbed < bounds[0]) | (perturbed > bounds[1]), attempt.numbers)
     if outside is not None:
         raise AttackError(
             f"Expected the attack to stay between {spell_bounds(bounds)}, got a value outside them "
             f"for sample {outside}."
         )
-    rounding = 2 * torch.finfo(inputs.dtype).eps * inputs.abs().clamp(min=epsilon)
-    far = first_bad((perturbed - inputs).abs() > epsilon + rounding, numbers)
-    if far is not None:
+    changes = perturbed - inputs
+    if attempt.norm == LINF:
+        slack = 2 * torch.finfo(inputs.dtype).eps * inputs.abs().clamp(min=epsilon)
+        far, what = changes.abs() > epsilon + slack, "change no value"
+    else:
+        most = epsilon + 2 * rounding(inputs, epsilon)
+        far = (sizes(changes, attempt.norm) > most)[:, None]
+        what = f"change no sample, in {NORM_NAMES[attempt.norm]},"
+    sample = first_bad(far, attempt.numbers)
+    if sample is not None:
         raise AttackError(
-            f"Expected the attack to change no value by more than {epsilon:g}, its `epsilon`, got "
-            f"a larger change for sample {far}."
+            f"Expected the attack to {what} by more than {epsilon:g}, its `epsilon`, got a larger "
+            f"change for sample {sample}."
         )

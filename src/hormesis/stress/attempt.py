@@ -13,8 +13,10 @@ from hormesis.data.bounds import Bounds
 from hormesis.data.trees import Tree
 from hormesis.errors import AttackError
 from hormesis.models.adapter import outputs_of
+from hormesis.settings.threat import LINF
 from hormesis.stress.cancellation import step
 from hormesis.stress.losses import Loss, cross_entropy
+from hormesis.stress.projections import ball_point
 
 Numbers = Int[np.ndarray, " batch"]
 """Index in the data set of each row."""
@@ -31,7 +33,7 @@ class Attempt:
         inputs: The continuous part of the clean samples, in input units, see
             ``data.bounds.continuous_part``.
         labels: Those of the samples: true classes as 64-bit integers, or whatever the loss takes.
-        epsilon: Largest change of any value, in input units.
+        epsilon: Largest change, in input units: of any value, or in L2 of all together.
         bounds: Lowest and highest value that an input may take: two numbers, or two tensors of the
             shape of one sample.
         seed: Seed of everything that is drawn at random.
@@ -41,6 +43,8 @@ class Attempt:
         zero: Of each sample, whether its first gradient was zero; None before there was one.
         loss: What the attack raises.
         rebuild: Makes the inputs of the network from values like ``inputs``.
+        norm: What ``epsilon`` is measured by, one of ``settings.threat.NORMS``.
+        toward: The class that each sample shall be taken for; None if any wrong one will do.
     """
 
     network: nn.Module
@@ -55,11 +59,18 @@ class Attempt:
     zero: Bool[Tensor, " batch"] | None = None
     loss: Loss = cross_entropy
     rebuild: Callable[[Tensor], Tree] = field(default=lambda values: values)
+    norm: str = LINF
+    toward: Int[Tensor, " batch"] | None = None
 
     def starts(self) -> Float[Tensor, " batch *shape"]:
-        """Return a random direction for each sample, even over [-1, 1), see ``random_starts``."""
-        indices = torch.from_numpy(self.numbers)
-        return random_starts(self.inputs, seed=self.seed, first=indices, restart=self.restart)
+        """Return a random point of the ball of radius 1 for each sample, see ``random_starts``."""
+        return random_starts(
+            self.inputs,
+            seed=self.seed,
+            first=torch.from_numpy(self.numbers),
+            restart=self.restart,
+            norm=self.norm,
+        )
 
     def look(self) -> None:
         """Compute the first gradient at the clean inputs, if zero gradients are to be noted.
@@ -84,9 +95,14 @@ class Attempt:
         return is_cross_entropy and outputs.ndim == 2 and self.labels.ndim == 1
 
     def gradient(self, inputs: Float[Tensor, " batch *shape"]) -> Float[Tensor, " batch *shape"]:
-        """Return the gradient of the loss of each sample with respect to its input."""
+        """Return the gradient of what the attack raises with respect to the input of each sample.
+
+        That is the loss of the labels, or the loss of the classes aimed at with the sign turned.
+        """
         raw = inputs.detach().clone().requires_grad_()
-        return self.gradient_of(self.loss.measure(self.outputs(raw), self.labels).sum(), raw)
+        labels = self.labels if self.toward is None else self.toward
+        gradient = self.gradient_of(self.loss.measure(self.outputs(raw), labels).sum(), raw)
+        return gradient if self.toward is None else -gradient
 
     def gradient_of(
         self, loss: Float[Tensor, ""], inputs: Float[Tensor, " batch *shape"]
@@ -123,8 +139,9 @@ def random_starts(
     seed: int,
     first: int | Int[Tensor, " batch"] = 0,
     restart: int = 0,
+    norm: str = LINF,
 ) -> Float[Tensor, " batch *shape"]:
-    """Return one draw a sample, even over [-1, 1), from the seed and the sample's index alone.
+    """Return a point of the ball of radius 1 a sample, from the seed and the sample's index alone.
 
     The size of the batch, the device and the global random state have no influence.
 
@@ -133,6 +150,7 @@ def random_starts(
         seed: Seed, at least 0.
         first: Index in the data set of the first row, or the index of each.
         restart: Number of the start, from 0.
+        norm: Which ball, see ``projections.ball_point``.
 
     Example:
         >>> whole = random_starts(torch.zeros(3, 2), seed=0)
@@ -141,7 +159,7 @@ def random_starts(
     """
     shape, again = inputs.shape[1:], (restart,) if restart else ()
     rows = [
-        np.random.default_rng((_STARTS, seed, number, *again)).uniform(-1.0, 1.0, shape)
+        ball_point(np.random.default_rng((_STARTS, seed, number, *again)), shape, norm)
         for number in numbers_of(first, len(inputs)).tolist()
     ]
     return torch.from_numpy(np.stack(rows)).to(dtype=inputs.dtype, device=inputs.device)

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from hormesis.data.bounds import Rebuild, clamp_to, perturbable_part, width_of
 from hormesis.data.samples import Samples
-from hormesis.data.trees import Tree, in_batches
+from hormesis.data.trees import Tree, in_batches, select_rows
 from hormesis.errors import ModelError
 from hormesis.models.adapter import outputs_of
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.settings.attacks import Attack
+from hormesis.settings.threat import L2, LINF, norm_of
 from hormesis.stress.attacks import perturb
 from hormesis.stress.class_metrics import accuracy
 from hormesis.stress.losses import Loss, cross_entropy
@@ -130,8 +131,9 @@ def automatic_epsilon(
 ) -> EpsilonChoice:
     """Return the magnitude at which adversarial accuracy is half-way between clean and chance.
 
-    The search starts at 1/255 of the width of the bounds and doubles the magnitude, never beyond
-    that width, until accuracy is at most half-way; or halves it until accuracy is above. Then it
+    The search starts at 1/255 of the width of the bounds (in L2 of their diagonal, which is that
+    width times the root of the number of values) and doubles the magnitude, never beyond that
+    width, until accuracy is at most half-way; or halves it until accuracy is above. Then it
     bisects, on a logarithmic scale, until the two enclosing magnitudes differ by at most
     ``PRECISION``, or one of them meets the aim exactly. Of the two, the one whose accuracy is
     nearer to it is returned, but none below chance if the other is above; of equally near ones, the
@@ -182,7 +184,7 @@ def automatic_epsilon(
 
     sign = 1.0 if metric.higher_is_better else -1.0
     better, guessed = sign * clean, sign * chance
-    width, aim = width_of(samples.bounds, samples.inputs), halfway(better, guessed)
+    width, aim = widest_change(samples, norm_of(attack)), halfway(better, guessed)
     if better <= guessed:
         epsilon, unharmed = width / 255, False
         evaluate(epsilon)
@@ -195,15 +197,29 @@ def automatic_epsilon(
     return replace(choice, metric=metric.name, higher_is_better=metric.higher_is_better)
 
 
+def widest_change(samples: Samples, norm: str) -> float:
+    """Return the largest change that the bounds of samples allow for.
+
+    Args:
+        samples: The samples.
+        norm: What changes are measured by.
+    """
+    width = width_of(samples.bounds, samples.inputs)
+    values = perturbable_part(select_rows(samples.inputs, slice(0, 1)))
+    return width * math.sqrt(values[0].numel()) if norm == L2 else width
+
+
 def _perturbed(
     network: nn.Module, samples: Samples, attack: Attack, seed: int, loss: Loss
 ) -> Callable[[float], Change]:
     """Return, for each magnitude, a function that perturbs a batch by it.
 
-    Where the direction is the same at every magnitude, one gradient serves them all: it is read off
-    a perturbation as wide as the bounds. Other attacks run anew.
+    Where the direction is the same at every magnitude, one gradient serves them all: the sign of
+    each change is read off a perturbation as wide as the bounds. Other attacks, and all in L2, run
+    anew.
     """
     bounds = samples.bounds
+    straight = attack.straight and norm_of(attack) == LINF
     directions: dict[int, Tensor] = {}
     attacked = partial(perturb, network, bounds=bounds, seed=seed, loss=loss)
 
@@ -217,7 +233,7 @@ def _perturbed(
 
     def at(epsilon: float) -> Change:
         def change(rows: Tree, labels: Tree, first: int) -> Tree:
-            if attack.straight:
+            if straight:
                 values = direction(rows, labels, first) * epsilon
                 return Rebuild(rows)(clamp_to(perturbable_part(rows) + values, bounds))
             strong = replace(attack, epsilon=epsilon)

@@ -12,7 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from hormesis.errors import DataError, SettingError
 from hormesis.settings.attacks import Attack, describe_attack, shortest, tries
+from hormesis.settings.threat import LEAST_LIKELY, NEXT, norm_of, target_of
 from hormesis.stress.attacks import perturb
+from hormesis.stress.projections import sizes
 
 _LIMITS = ((0.0, 1.0), (-0.4, 2.7), (0.1, 0.3))
 
@@ -60,7 +62,7 @@ class AttackTests:
         attack: The attack, registered or one of the package's own, its epsilon a number of at most
             0.1.
         raises_loss: Whether it has to raise the loss of every sample of a small network, as attacks
-            that follow a gradient do.
+            that follow a gradient do; or to lower the loss of the class that it aims at.
     """
 
     attack: ClassVar[Attack]
@@ -80,7 +82,7 @@ class AttackTests:
         assert is_dataclass(self.attack)
         assert replace(self.attack) == self.attack
         assert hash(replace(self.attack)) == hash(self.attack)
-        assert describe_attack(self.attack)["name"] == type(self.attack).name
+        assert describe_attack(self.attack)["name"] == self.attack.name
         assert tries(self.attack) >= 1
         assert isinstance(shortest(self.attack), type(self.attack))
 
@@ -97,18 +99,26 @@ class AttackTests:
         assert not perturbed.requires_grad
         low, high = torch.tensor(limits)
         assert bool(((perturbed >= low) & (perturbed <= high)).all())
-        assert float((perturbed - inputs).abs().max()) <= float(self.attack.epsilon) * (1 + 1e-5)
+        moved, large = (sizes(part, norm_of(self.attack)) for part in (perturbed - inputs, inputs))
+        rounding = 2 * torch.finfo(inputs.dtype).eps * float(large.max())
+        assert float(moved.max()) <= float(self.attack.epsilon) * (1 + 1e-5) + rounding
         assert not torch.equal(perturbed, inputs)
 
     def test_the_loss_does_not_fall(self) -> None:
         if not self.raises_loss:
             return
         network, (inputs, labels) = _network().eval(), _samples()
-        perturbed = self._perturbed(network)
+        perturbed, target = self._perturbed(network), target_of(self.attack)
         with torch.no_grad():
-            before = cross_entropy(network(inputs), labels, reduction="none")
+            outputs = network(inputs)
+            aims = {LEAST_LIKELY: outputs.argmin(dim=1), NEXT: (labels + 1) % outputs.shape[1]}
+            if isinstance(target, int):
+                labels = torch.full_like(labels, target)
+            elif target is not None:
+                labels = aims[target]
+            before = cross_entropy(outputs, labels, reduction="none")
             after = cross_entropy(network(perturbed), labels, reduction="none")
-        assert bool((after >= before).all())
+        assert bool((after >= before).all() if target is None else (after <= before).all())
 
     def test_the_network_and_the_random_state_stay_as_they_are(self) -> None:
         network = _network()

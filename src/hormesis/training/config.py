@@ -181,19 +181,14 @@ class TrainerConfig:
 
 
 def training_attack(
-    name: str,
-    epsilon: float | int | str,
-    *,
-    steps: int | None = None,
-    step_size: float | None = None,
+    name: str, epsilon: float | int | str, **settings: float | int | str | None
 ) -> Attack:
     """Return an attack for training, which takes fewer steps unless it is told otherwise.
 
     Args:
         name: One of ``settings.attacks.ATTACKS``.
         epsilon: Magnitude in input units.
-        steps: Number of steps, of an attack that takes several.
-        step_size: Size of one as a share of ``epsilon``; None takes 2.5 divided by their number.
+        settings: Other fields of the attack, such as ``steps``; None keeps the default.
 
     Raises:
         SettingError: For an unknown name, or a value that cannot be used.
@@ -202,7 +197,7 @@ def training_attack(
         >>> training_attack("pgd", "8/255", steps=5).step_size
         0.5
     """
-    return make_attack(name, epsilon, steps=steps, step_size=step_size, training=True)
+    return make_attack(name, epsilon, training=True, **settings)
 
 
 def check_count(what: str, value: int, *, least: int = 1) -> None:

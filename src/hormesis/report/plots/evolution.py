@@ -68,7 +68,7 @@ def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> No
 def _title(studies: StudySeries) -> str:
     study = studies.first
     question = study.metadata.question
-    attack = question.attack.name.upper() if study.stressed else attack_text(study)
+    attack = study.metadata.attack.title if study.stressed else attack_text(study)
     return (
         f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "
         f"{attack}"

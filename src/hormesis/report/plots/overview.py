@@ -28,6 +28,7 @@ from hormesis.report.views.figures import (
 )
 from hormesis.report.views.method_text import attack_text
 from hormesis.results.study import Study
+from hormesis.settings.threat import LINF, NORM_NAMES
 
 _MOST_ROWS = 60
 _DPI = 150.0
@@ -99,8 +100,10 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
 
 def _title(study: Study) -> str:
     question, attack = study.metadata.question, study.metadata.attack
-    shown = attack.name.upper() if study.stressed else attack_text(study)
-    magnitude = "" if math.isnan(attack.epsilon) else f", ε = {attack.epsilon:.3g}"
+    shown = attack.title if study.stressed else attack_text(study)
+    magnitude = f", ε = {attack.epsilon:.3g}" if attack.scaled else ""
+    if attack.scaled and attack.norm != LINF:
+        magnitude = f"{magnitude} in {NORM_NAMES[attack.norm]}"
     return (
         f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "
         f"{shown}{magnitude}"

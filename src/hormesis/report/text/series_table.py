@@ -97,5 +97,5 @@ def _names(studies: StudySeries, places: list[int | float]) -> str:
 def _adversary(study: Study) -> str:
     if not study.stressed:
         return attack_text(study)
-    question = study.metadata.question
-    return f"{question.attack.name.upper()}, {question.sweep.adversary} adversary"
+    adversary = study.metadata.question.sweep.adversary
+    return f"{study.metadata.attack.title}, {adversary} adversary"

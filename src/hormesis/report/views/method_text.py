@@ -12,6 +12,7 @@ from hormesis.settings.choices import IN_GROUP
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
+from hormesis.settings.threat import L2, LINF, NORM_NAMES, aim_text
 
 Facts = list[tuple[str, str]]
 _MOST_GROUPS = 12  # that are named with their patterns
@@ -40,7 +41,10 @@ def attack_text(study: Study, chosen: str = "") -> str:
     """
     if not study.stressed:
         return "no attack, clean samples alone"
-    name, magnitude = study.metadata.attack.name.upper(), epsilon_text(study)
+    attack, magnitude = study.metadata.attack, epsilon_text(study)
+    name = attack.title
+    if attack.target is not None:
+        name = f"{name} toward {aim_text(attack.target)}"
     return f"{name}, ε = {magnitude}{chosen}" if magnitude else name
 
 
@@ -59,9 +63,11 @@ def unfiltered(study: Study) -> dict[str, float]:
 
 def epsilon_text(study: Study) -> str:
     """Return the attack's magnitude in input units and, for pixels, as n/255; empty for none."""
-    epsilon = study.metadata.attack.epsilon
+    epsilon, norm = study.metadata.attack.epsilon, study.metadata.attack.norm
     if math.isnan(epsilon):
         return ""
+    if norm != LINF:
+        return f"{epsilon:.4g} in {NORM_NAMES[norm]}"
     data = study.metadata.question.data
     bounds, shown = data.bounds, f"{epsilon:.4g} in input units"
     if data.limits:
@@ -91,7 +97,11 @@ def facts(study: Study) -> Facts:
         "In front of it": normalization_text(study),
         "Data": _data(study),
         "Attack": adversary_text(study),
-        "Settings of the attack": _settings_text(attack, leave_out=("name", "epsilon", "chosen")),
+        "Settings of the attack": _settings_text(
+            {**attack, **attack.get("settings", {})},
+            leave_out=("name", "epsilon", "chosen", "settings"),
+        ),
+        "Size of the change": change_text(study),
         "ε was chosen": choice_text(attack),
         "Performance": f"{question.metric.name}; unfiltered "
         + ", ".join(f"{metric_text(study, value)} {kind}" for kind, value in base.items())
@@ -131,10 +141,12 @@ def _confirmation(study: Study) -> str:
     if study.confirmation is None or not entry:
         return "no claim of antifragility under attack was put to the test"
     test = {"targets": (), "samples": "?", "steps": "?", "restarts": "?", "draws": "?"} | entry
+    stronger = f"and by PGD with {test['steps']} steps and {test['restarts']} starts"
+    if test["steps"] == 0:
+        stronger = "by no stronger attack, for which there is no ε or no gradient"
     return (
         f"{len(test['targets'])} targets, attacked anew on at most {test['samples']} samples, "
-        f"and by PGD with {test['steps']} steps and {test['restarts']} starts; {test['draws']} "
-        "controls of each kind for a removal"
+        f"{stronger}; {test['draws']} controls of each kind for a removal"
     )
 
 
@@ -145,8 +157,9 @@ def _cross_check(study: Study) -> str:
         return ""
     test = {"samples": "?", "draws": "?", "margin": math.nan} | entry
     surrogates = "; ".join(test.get("surrogates", ())) or "none"
+    noise = f"random noise of {test['draws']} draws and " if test["draws"] else ""
     return (
-        f"on {test['samples']} samples, random noise of {test['draws']} draws and inputs "
+        f"on {test['samples']} samples, {noise}inputs "
         f"perturbed on another network (without {surrogates}); masked from {test['margin']:.3g} on"
     )
 
@@ -177,6 +190,18 @@ def _origin(study: Study) -> dict[str, str]:
         "Versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "Machine": _settings_text(machine),
     }
+
+
+def change_text(study: Study) -> str:
+    """Return how far an attack of a user or another library moved samples; empty for others."""
+    change = study.metadata.change
+    if change is None:
+        return ""
+    sizes = "; ".join(
+        f"{NORM_NAMES[norm]} {spread.median:.3g} in the median, {spread.largest:.3g} at most"
+        for norm, spread in ((LINF, change.linf), (L2, change.l2))
+    )
+    return f"{change.moved} of {change.samples} samples moved; {sizes}"
 
 
 def choice_text(attack: dict[str, Any]) -> str:
@@ -259,9 +284,9 @@ def command(study: Study) -> str:
 
 
 def _attack(attack: dict[str, Any]) -> list[str]:
-    words = ["--attack", attack["name"]]
-    for setting in ("epsilon", "steps", "step_size"):
-        if attack.get(setting):
+    words = ["--attack", attack.get("function", attack["name"])]
+    for setting in ("epsilon", "steps", "step_size", "restarts", "norm", "target"):
+        if attack.get(setting) is not None:
             words += [f"--{setting.replace('_', '-')}", str(attack[setting])]
     return words
 

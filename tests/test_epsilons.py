@@ -83,10 +83,10 @@ def test_clean_samples_are_measured_once(tmp_path, monkeypatch):
 def test_it_resumes_after_an_error_half_way(tmp_path, monkeypatch, surface):
     clip = attacks.clip
 
-    def failing(perturbed, inputs, *, epsilon, bounds):
+    def failing(perturbed, inputs, *, epsilon, **limits):
         if epsilon == EPSILONS[1]:
             raise AttackError("The light went out.")
-        return clip(perturbed, inputs, epsilon=epsilon, bounds=bounds)
+        return clip(perturbed, inputs, epsilon=epsilon, **limits)
 
     with monkeypatch.context() as patched:
         patched.setattr(attacks, "clip", failing)
@@ -221,4 +221,4 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert "'auto'" in capsys.readouterr().err
     (tmp_path / "run").mkdir()
     assert main(["analyze", *words.split(), "--run", "run"]) == 2
-    assert "one `epsilon` beside `run`" in capsys.readouterr().err
+    assert "one `--epsilon` beside `--run`" in capsys.readouterr().err

@@ -56,7 +56,7 @@ class AttackOptions:
         return check_epsilons(self.epsilon.split(","))
 
     def to_attack(self) -> Attack:
-        """Return the attack, at the smallest of several magnitudes; one of the user's is imported."""
+        """Return the attack, at the smallest of several magnitudes; a user's own is imported."""
         settings = {**_settings_of(self), "epsilon": min(self.epsilons, default=self.epsilon)}
         if not is_factory(self.attack):
             return make_attack(self.attack, **settings)

@@ -18,7 +18,7 @@ from typing import Any, no_type_check
 import numpy as np
 import torch
 
-from benchmarks.sweep import _machine
+from benchmarks.sweep import about_machine
 from hormesis.analysis.stopping import Stopping
 from hormesis.data.samples import Samples, samples_from
 from hormesis.engine.outcomes import MeasurementSpec
@@ -67,7 +67,7 @@ def main() -> None:
             runs.append(_swept(network, worker, nodes))
         if not text:
             text = HEADER.format(
-                machine=_machine(),
+                machine=about_machine(),
                 load=os.getloadavg()[0],
                 network=NETWORK,
                 shard=SHARD,

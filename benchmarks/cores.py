@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.sweep import CASES, Case, _case, _chosen, _engine, _machine, _plain
+from benchmarks.sweep import CASES, Case, _case, _chosen, _engine, _plain, about_machine
 from hormesis.engine.plan import Removal
 
 RESULTS = Path(__file__).with_name("CORES.md")
@@ -35,7 +35,7 @@ the plain loop with PyTorch's own threads, the engine with a worker a core. Medi
 
 def main() -> None:
     """Measure, print and write the table."""
-    text = HEADER.format(machine=_machine(), samples=SAMPLES, pairs=PAIRS)
+    text = HEADER.format(machine=about_machine(), samples=SAMPLES, pairs=PAIRS)
     print(text, end="")  # noqa: T201
     for name, size, *_ in CASES:
         case = _case(name, size, SAMPLES)

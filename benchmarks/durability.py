@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 import hormesis as hm
-from benchmarks.sweep import _machine
+from benchmarks.sweep import about_machine
 from hormesis.training import checkpointing
 from hormesis.training.resume_state import StateFiles
 
@@ -97,7 +97,7 @@ def main() -> None:
     text = TEXT.format(
         day=f"{datetime.now(UTC):%Y-%m-%d}",
         options="".join(f" {word}" for word in sys.argv[1:]),
-        machine=_machine(),
+        machine=about_machine(),
         samples=f"{asked.samples:,}",
         epochs=asked.epochs,
         seconds=seconds,

@@ -23,7 +23,7 @@ import torch
 
 import hormesis as hm
 from benchmarks.compare import INPUTS, STEPS, TARGETS, cells, outcomes
-from benchmarks.sweep import _machine
+from benchmarks.sweep import about_machine
 from hormesis.analysis.responses import Means, response_table
 from hormesis.data.datasets import digits
 from hormesis.data.samples import Samples
@@ -197,7 +197,7 @@ def write(folder: Path) -> int:
 def main() -> None:
     """Measure, print and write the tables."""
     torch.set_num_threads(1)
-    text = HEADER.format(machine=_machine())
+    text = HEADER.format(machine=about_machine())
     with tempfile.TemporaryDirectory(dir=RESULTS.parent) as folder:  # a disk, whose fsync counts
         for name, include in CASES:
             text += overhead(name, include, Path(folder))

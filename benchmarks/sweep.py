@@ -109,7 +109,7 @@ def _table(
     options = "".join(f" --{k} {v}" for k, v in vars(asked).items() if v != parser.get_default(k))
     text = HEADER.format(
         options=options,
-        machine=_machine(device),
+        machine=about_machine(device),
         time="CPU time of one thread" if device.type == "cpu" else "Elapsed time",
         elapsed=" [CORES.md](CORES.md) has elapsed times." if device.type == "cpu" else "",
         pairs=asked.pairs,
@@ -302,7 +302,8 @@ def _peak(device: torch.device) -> float:
     return 2 * size**3 / min(seconds) / 1e9
 
 
-def _machine(device: torch.device = CPU) -> str:
+def about_machine(device: torch.device = CPU) -> str:
+    """Return the processor or GPU and the versions, as the tables of figures name them."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}; PyTorch {torch.__version__}."
     cores = len(os.sched_getaffinity(0))

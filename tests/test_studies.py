@@ -8,8 +8,9 @@ import pytest
 import hormesis as hm
 from handset import study, write
 from hormesis.errors import StudyError
-from hormesis.report.plots.evolution import draw_evolution, moved_targets
-from hormesis.report.text.epoch_table import print_evolution
+from hormesis.report.plots.evolution import draw_evolution
+from hormesis.report.text.series_table import print_series
+from hormesis.report.views.figures import moved_targets
 from hormesis.results.series import StudySeries
 
 EPOCHS = {1: (1.0, 0.2, 0.0), 3: (1.0, 0.9, 0.5), 12: (0.8, 0.8, 0.8)}
@@ -76,7 +77,7 @@ def test_a_folder_without_studies_is_refused(tmp_path):
 
 
 def test_each_loader_names_the_other(folder):
-    with pytest.raises(StudyError, match="several epochs: load them with `load_series`"):
+    with pytest.raises(StudyError, match="a series of studies: load them with `load_series`"):
         hm.load_study(folder)
     with pytest.raises(StudyError, match="holds no studies of the epochs"):
         hm.load_series(folder / "epoch-0001")
@@ -93,10 +94,10 @@ def test_the_picture_and_the_table_show_every_epoch(folder, tmp_path, capsys):
     draw_evolution(studies, tmp_path / "drawn.svg")
     text = (tmp_path / "drawn.svg").read_text()
     assert text.startswith("<?xml")
-    print_evolution(studies, picture=tmp_path / "drawn.svg")
+    print_series(studies, picture=tmp_path / "drawn.svg")
     said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines() if "fragile" in line] == ["1", "3", "12"]
-    assert "epoch 12: A note." in said
+    assert "every epoch: A note." in said
 
 
 def test_the_telling_targets_are_the_ends_and_the_one_that_moved_most():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hormesis.data.samples import Samples, samples_from
     from hormesis.errors import HormesisError
     from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
+    from hormesis.measure.epsilons import analyze_epsilons
     from hormesis.measure.pipeline import analyze
     from hormesis.models.networks import build_model
     from hormesis.models.normalization import normalized
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "analyze": "measure.pipeline",
     "analyze_epochs": "measure.epochs",
+    "analyze_epsilons": "measure.epsilons",
     "CheckpointSelection": "measure.epochs",
     "Comparison": "results.comparison",
     "Confirmation": "settings.confirmation",
@@ -126,6 +128,7 @@ __all__ = [
     "TrainingRun",
     "analyze",
     "analyze_epochs",
+    "analyze_epsilons",
     "build_model",
     "compare",
     "freeze",

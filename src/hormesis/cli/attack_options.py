@@ -7,7 +7,7 @@ from hormesis.errors import SettingError
 from hormesis.settings.attacks import Attack, make_attack
 from hormesis.settings.custom_attack import load_attack
 from hormesis.settings.factory import is_factory
-from hormesis.settings.magnitudes import AUTO
+from hormesis.settings.magnitudes import AUTO, check_epsilons
 from hormesis.settings.option import option
 from hormesis.settings.threat import LINF, NORMS
 from hormesis.training.config import training_attack
@@ -26,7 +26,8 @@ class AttackOptions:
     Args:
         attack: ``fgsm``, ``pgd``, ``module:function``, or ``none`` to measure clean samples alone.
         epsilon: Magnitude in input units, such as 8/255 or 0.03; auto takes the one half-way
-            between clean accuracy and guessing.
+            between clean accuracy and guessing. Several, such as 2/255,4/255,8/255, get a study
+            each, which share what was measured without an attack.
         norm: What epsilon is measured by, the largest change of a value or L2.
         target: Class that the attack aims at; by default any wrong one.
         steps: Steps of PGD; by default 40.
@@ -47,9 +48,17 @@ class AttackOptions:
         if not is_factory(self.attack):
             self.to_attack()
 
+    @property
+    def epsilons(self) -> tuple[float, ...]:
+        """Several magnitudes, in ascending order; empty if there is one."""
+        if not isinstance(self.epsilon, str) or "," not in self.epsilon:
+            return ()
+        return check_epsilons(self.epsilon.split(","))
+
     def to_attack(self) -> Attack:
-        """Return the attack; one of the user's is imported."""
-        settings = _settings_of(self)
+        """Return the attack, at the smallest of several magnitudes; the user's own is imported."""
+        epsilon = min(self.epsilons, default=self.epsilon)
+        settings = {**_settings_of(self), "epsilon": epsilon}
         if not is_factory(self.attack):
             return make_attack(self.attack, **settings)
         given = {key: value for key, value in settings.items() if value not in (None, AUTO, LINF)}

@@ -14,7 +14,7 @@ from hormesis.training.selection import SCORES
 STUDY = option(metavar="STUDY", expected="the folder of a study")
 FOLDER = option(metavar="FOLDER", expected="the folder of a study or a training")
 FILE, DIR = option(metavar="FILE"), option(metavar="DIR")
-TABLES = ("scores", "responses", "targets")
+TABLES = ("scores", "responses", "targets", "turns")
 TABLE_FORMATS = ("csv", "parquet", "json")
 
 

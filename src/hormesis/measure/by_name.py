@@ -15,6 +15,7 @@ from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
 from hormesis.engine.progress import SENTENCE, Report, show_progress
 from hormesis.errors import DataError, SettingError
+from hormesis.measure.epsilons import analyze_magnitudes
 from hormesis.measure.pictures import Pictures, plan_pictures
 from hormesis.measure.pipeline import analyze_request
 from hormesis.measure.preparation import read_data
@@ -26,6 +27,7 @@ from hormesis.models.normalization import (
     normalizes_by_default,
     restore_normalization,
 )
+from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
 from hormesis.settings.factory import call_factory, is_factory, users_code
@@ -46,14 +48,38 @@ def analyze_by_name(source: ModelAndData, request: AnalysisRequest) -> Study:
     Raises:
         HormesisError: One sentence on what cannot be found, read or measured.
     """
-    request = replace(request, metric=as_metric(request.metric), name=source.model)
-    device, execution, out = find_device(source.device), request.execution, request.out
+    execution, out = request.execution, request.out
     if out is not None and (execution.overwrite or not is_study(out)):
         check_free(out, overwrite=execution.overwrite)
-    with show_progress(enabled=execution.progress) as report:
+    return analyze_request(*_resolved(source, request))
+
+
+def analyze_magnitudes_by_name(
+    source: ModelAndData, request: AnalysisRequest, epsilons: tuple[float, ...]
+) -> StudySeries:
+    """Do the same at several magnitudes of the attack.
+
+    Args:
+        source: Network and data.
+        request: The request for each; ``out`` is the folder of all studies.
+        epsilons: The magnitudes, in ascending order.
+
+    Raises:
+        HormesisError: As ``analyze_by_name`` does.
+    """
+    return analyze_magnitudes(*_resolved(source, request), epsilons)
+
+
+def _resolved(
+    source: ModelAndData, request: AnalysisRequest
+) -> tuple[nn.Module, Samples | Evaluation, AnalysisRequest]:
+    """Return network, data and request as ``analyze_request`` takes them."""
+    request = replace(request, metric=as_metric(request.metric), name=source.model)
+    device = find_device(source.device)
+    with show_progress(enabled=request.execution.progress) as report:
         resolved = resolve(source, request, report)
     request = replace(request, notes=resolved.notes)
-    return analyze_request(resolved.network.to(device), resolved.samples, request)
+    return resolved.network.to(device), resolved.samples, request
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from hormesis.measure.pipeline import analyze_request
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.devices import find_device
 from hormesis.results.series import StudySeries, load_series
+from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun, checkpoint_path, load_run
 from hormesis.settings.attacks import FGSM
 from hormesis.settings.confirmation import Confirmation
@@ -22,13 +23,12 @@ from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage.atomic import TEMPORARY
 from hormesis.storage.differences import first_difference
-from hormesis.storage.epoch_folders import epoch_folder, epoch_folders
 from hormesis.storage.files import read_manifest
-from hormesis.storage.folders import creating_folder, is_study, resolve_out
-from hormesis.storage.ownership import SERIES, claiming, describe_kind, owner
-from hormesis.storage.removal import entry_names
+from hormesis.storage.folders import creating_folder, is_study
+from hormesis.storage.ownership import SERIES, claiming
+from hormesis.storage.series_folders import EPOCH, member_folder
+from hormesis.storage.series_output import check_series_out
 from hormesis.stress.metrics import as_metric
 from hormesis.training.checkpoints import checkpoint_fault
 
@@ -158,7 +158,9 @@ def analyze_checkpoints(
     studies = load_series(folder)
     if not isinstance(studies, StudySeries):
         raise StudyError(f"The folder {folder} holds a single study.")
-    members = {epoch: studies.members[epoch] for epoch in chosen if epoch not in damaged}
+    members: dict[int | float, Study] = {
+        epoch: studies.members[epoch] for epoch in chosen if epoch not in damaged
+    }
     return StudySeries(members, folder), damaged
 
 
@@ -168,14 +170,14 @@ def _request_of_epoch(
     """Return the request for one epoch, which extends the study of the same epoch, if any."""
     execution = request.execution
     if execution.extend is not None:
-        member = epoch_folder(Path(execution.extend), epoch)
+        member = member_folder(Path(execution.extend), EPOCH, epoch)
         execution = replace(execution, extend=member if is_study(member) else None)
     origin = {
         "epoch": epoch,
         "training": training.manifest,
         "run": str(training.folder.resolve()),
     }
-    out = epoch_folder(Path(str(request.out)), epoch)
+    out = member_folder(Path(str(request.out)), EPOCH, epoch)
     return replace(request, out=out, execution=execution, origin=origin)
 
 
@@ -200,26 +202,7 @@ def _check_named(training: TrainingRun, allow_code: bool) -> None:
 
 def _check_out(folder: Path, training: TrainingRun) -> None:
     """Refuse a folder with anything but studies of this training."""
-    if is_study(folder):
-        raise StudyError(
-            f"The folder {folder} holds a single study; choose another one with `out`."
-        )
-    resolve_out(folder)
-    if folder.exists() and not folder.is_dir():
-        raise StudyError(f"Expected a folder for the studies, got the file {folder}.")
-    members, marker = epoch_folders(folder), owner(folder)
-    if marker is not None and marker.kind != SERIES:
-        raise StudyError(
-            f"The folder {folder} holds {describe_kind(marker.kind)}; choose another with `out`."
-        )
-    if marker is None and not members:
-        names = [name for name in entry_names(folder) if not name.startswith(TEMPORARY)]
-        if names:
-            raise StudyError(
-                f"The folder {folder} holds something else; choose another with `out`. It holds "
-                f"{min(names)!r}."
-            )
-    for member in members.values():
+    for member in check_series_out(folder).values():
         origin = read_manifest(member).get("origin", {})
         difference = first_difference(
             _without_epochs(training.manifest), _without_epochs(origin.get("training", {}))

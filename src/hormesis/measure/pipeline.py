@@ -1,8 +1,9 @@
 """The main path: a network and its data in, a study out."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from hormesis.data.samples import Samples
 from hormesis.data.trees import shape_of_rows
 from hormesis.engine.audit import audit_outcomes
 from hormesis.engine.progress import Report, show_progress
-from hormesis.engine.shards import shard_edges
+from hormesis.engine.shards import ShardMeasurer, shard_edges
 from hormesis.errors import StudyError
 from hormesis.measure import manifest
 from hormesis.measure.confirm import confirm_claims, is_left
@@ -158,6 +159,26 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         data: See ``analyze``.
         request: The request.
     """
+    with planned_analysis(network, data, request) as analysis:
+        return analysis.study()
+
+
+@contextmanager
+def planned_analysis(
+    network: nn.Module,
+    data: Any,  # noqa: ANN401
+    request: AnalysisRequest,
+) -> Iterator["Analysis"]:
+    """Plan an analysis; within the block it can be carried out, also with other magnitudes.
+
+    Args:
+        network: See ``analyze``.
+        data: See ``analyze``.
+        request: The request.
+
+    Yields:
+        The analysis.
+    """
     with (
         show_progress(enabled=request.execution.progress) as report,
         ray_connection(request.execution),
@@ -166,21 +187,33 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
         prepared = prepare(network, data, request, report)
         adapted = prepared.network
         with evaluation_mode(adapted):
-            planned = make_study_plan(prepared, device_of(adapted))
-            return _Analysis(planned, report).study()
+            yield Analysis(make_study_plan(prepared, device_of(adapted)), report)
 
 
 @dataclass(frozen=True)
-class _Analysis:
+class Analysis:
     """The steps from a plan to a finished study.
 
     Args:
         planned: The plan.
         report: Shows progress.
+        measurers: What measures shards, by the samples of the largest one; made when it is needed,
+            and shared by analyses of one plan.
     """
 
     planned: StudyPlan
     report: Report
+    measurers: dict[int, ShardMeasurer] = field(default_factory=dict)
+
+    def at(self, epsilon: float, out: Path, execution: Execution) -> "Analysis":
+        """Return the analysis at another magnitude.
+
+        Args:
+            epsilon: The magnitude, in input units.
+            out: Folder of its study.
+            execution: With the study that it extends, if any.
+        """
+        return replace(self, planned=self.planned.at(epsilon, out, execution))
 
     def study(self) -> Study:
         """Return the study after measuring what is missing and testing its claims."""
@@ -241,6 +274,19 @@ class _Analysis:
             planned = planned.with_attack(replace(planned.request.attack, epsilon=epsilon))
         return confirm_claims(study, planned, self.report, check)
 
+    def _measurer(self, planned: StudyPlan, largest: int) -> ShardMeasurer:
+        """Return what measures the shards of a plan."""
+        if largest not in self.measurers:
+            self.measurers[largest] = make_measurer(
+                planned.network,
+                planned.samples,
+                planned.plan.removals,
+                planned.spec,
+                planned.request.execution,
+                largest,
+            )
+        return replace(self.measurers[largest], spec=planned.spec)
+
     def _measure(self, store: Store, existing: Mapping[str, Any]) -> Study:
         """Measure what is missing of the plan, and finish the study.
 
@@ -253,8 +299,8 @@ class _Analysis:
         request, samples, network = planned.request, planned.samples, planned.network
         edges = existing["shards"]["edges"] if existing else _edges(samples, request.sweep)
         largest = max(end - first for first, end in pairwise(edges))
-        removals, execution = planned.plan.removals, request.execution
-        measurer = make_measurer(network, samples, removals, planned.spec, execution, largest)
+        execution = request.execution
+        measurer = self._measurer(planned, largest)
         if existing:  # the last bit of real-valued outcomes may depend on it
             measurer = replace(measurer, batch=min(measurer.batch, existing["run"]["batch"]))
         choice = choose_epsilon(planned, self.report, measurer.batch, existing)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -36,6 +37,7 @@ from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import normalization_of
 from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.execution import Execution
 from hormesis.settings.magnitudes import AUTO
 from hormesis.settings.request import AnalysisRequest
 from hormesis.storage.environment import environment
@@ -75,6 +77,19 @@ class StudyPlan:
     def with_attack(self, attack: Attack) -> "StudyPlan":
         """Return the plan with the attack as it is run; the question does not change."""
         return replace(self, request=replace(self.request, attack=attack))
+
+    def at(self, epsilon: float, out: Path, execution: Execution) -> "StudyPlan":
+        """Return the plan of a study of its own, at another magnitude of the attack.
+
+        Args:
+            epsilon: The magnitude, in input units.
+            out: Folder of the study.
+            execution: With the study that it extends, if any.
+        """
+        attack = replace(self.request.attack, epsilon=epsilon)
+        request = replace(self.request, attack=attack, out=out, execution=execution)
+        question = {**self.question, "attack": manifest.described_attack(request)}
+        return replace(self, request=request, question=question)
 
     @property
     def spec(self) -> MeasurementSpec:

@@ -13,8 +13,9 @@ from hormesis.report.plots.target_selection import PAGE_ROWS
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.figures import main_filter, target_rows
 from hormesis.report.views.method_text import unfiltered
-from hormesis.results.series import StudySeries, load_study_or_series
+from hormesis.results.series import load_study_or_series
 from hormesis.results.study import Study
+from hormesis.storage.series_folders import member_folder
 
 _MOST_TARGETS = 300  # with curves of their own
 _PROTO = "tensorboard.compat.proto"
@@ -36,7 +37,7 @@ def check_tensorboard() -> None:
 def event_sink(folder: Path, name: str) -> Sink:
     """Return a sink that adds events when a study grows.
 
-    Its steps are the samples measured. Several epochs have a folder of events each.
+    Its steps are the samples measured. The studies of a series have a folder of events each.
 
     Args:
         folder: The argument of ``tensorboard --logdir``.
@@ -46,9 +47,14 @@ def event_sink(folder: Path, name: str) -> Sink:
 
     def write(source: Path, last: bool) -> None:
         opened = load_study_or_series(source)
-        members = opened.members if isinstance(opened, StudySeries) else {None: opened}
-        for epoch, study in members.items():
-            events = folder / name / ("" if epoch is None else f"epoch-{epoch:04d}")
+        members: dict[str, Study] = {}
+        if isinstance(opened, Study):
+            members[""] = opened
+        else:
+            for place, study in opened.members.items():
+                members[member_folder(source, opened.axis, place).name] = study
+        for member, study in members.items():
+            events = folder / name / member
             _refuse_links(folder / name, events)
             samples = study.metadata.base.samples
             if written.get(events) != samples:

@@ -7,11 +7,22 @@ import pandas as pd
 
 from hormesis.errors import SettingError, StudyError
 from hormesis.results.study import Study
+from hormesis.settings.magnitudes import short_epsilon
 
-OVERS = ("epochs", "data", "models", "seeds")
+OVERS = ("epochs", "data", "models", "seeds", "epsilons")
 ALLOWED = "different:"
 _ABOUT = ("model", "data", "epoch", "seed")
+_LEADS = {
+    "epochs": "epoch",
+    "seeds": "seed",
+    "models": "model",
+    "data": "data",
+    "epsilons": "epsilon",
+}
+"""The column of the table of studies that each choice of ``over`` goes along."""
 # The settings that a study's numbers depend on besides network and data; seeds may differ.
+ORDERS = {"epochs": "epoch", "epsilons": "epsilon"}
+"""The choices of ``over`` that have an order, and the column that gives it."""
 _METHOD: Mapping[str, tuple[str, ...]] = {
     "targets": ("kinds", "scope", "per", "groups"),
     "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
@@ -27,7 +38,13 @@ _SCORING = (
     "chance_corrected",
     "population",
 )
-_FREE = {"epochs": (), "seeds": (), "data": ("data",), "models": ("model", "targets.groups")}
+_FREE = {
+    "epochs": (),
+    "seeds": (),
+    "data": ("data",),
+    "models": ("model", "targets.groups"),
+    "epsilons": ("attack.epsilon",),
+}
 
 
 def check_distinct(studies: Sequence[Study]) -> None:
@@ -91,7 +108,7 @@ def check_comparable(
     if stressed and len(stressed) < len(studies):
         notes["attack"] = "Clean scores alone are compared, as not every study has an attack."
     chosen = sorted(study.metadata.attack.epsilon for study in stressed)
-    if not notes and chosen and chosen[0] < chosen[-1]:
+    if not notes and over != "epsilons" and chosen and chosen[0] < chosen[-1]:
         notes["epsilon"] = (
             f"The attack's magnitude was chosen for each network: ε from {chosen[0]:.4g} to "
             f"{chosen[-1]:.4g}."
@@ -120,7 +137,7 @@ def _differences(
     attacks = [study.manifest["question"]["attack"] for study in (first, second)]
     for key in {**attacks[0], **attacks[1]}:
         values = attacks[0].get(key), attacks[1].get(key)
-        if values[0] != values[1]:
+        if values[0] != values[1] and f"attack.{key}" not in _FREE[over]:
             differences[f"attack.{key}"] = values
     return differences
 
@@ -176,10 +193,13 @@ def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:
 
 def study_labels(studies: Sequence[Study], descriptions: pd.DataFrame, over: str) -> list[str]:
     """Return a short label for every study: the columns that vary, or else their folders."""
-    varying = [name for name in _ABOUT if len(descriptions[name].unique()) > 1]
-    lead = {"epochs": "epoch", "seeds": "seed", "models": "model", "data": "data"}[over]
-    ordered = sorted(varying, key=lambda name: name == lead)
-    rows = descriptions[ordered].astype("string").fillna("?").to_numpy(dtype=object)
+    lead = _LEADS[over]
+    varying = [name for name in {*_ABOUT, lead} if len(descriptions[name].unique()) > 1]
+    ordered = sorted(varying, key=lambda name: (name == lead, *map(name.__eq__, _ABOUT[::-1])))
+    table = descriptions[ordered]
+    if "epsilon" in ordered:
+        table = table.assign(epsilon=[f"ε {short_epsilon(one)}" for one in table["epsilon"]])
+    rows = table.astype("string").fillna("?").to_numpy(dtype=object)
     names = [" ".join(row) for row in rows]
     if len(set(names)) == len(names):
         return names

@@ -20,6 +20,7 @@ from hormesis.analysis.scores import COMBINED, main_score, measured_scores
 from hormesis.analysis.verdicts import ATTACKED, Evidence, combine_classes
 from hormesis.errors import SettingError, StudyError
 from hormesis.results.comparability import (
+    ORDERS,
     OVERS,
     check_comparable,
     check_distinct,
@@ -123,7 +124,8 @@ def compare(
     Args:
         studies: Studies, series, folders of studies, or folders that contain such folders; a single
             series or folder is allowed.
-        over: What varies between them: ``"epochs"``, ``"data"``, ``"models"`` or ``"seeds"``.
+        over: What varies between them: ``"epochs"``, ``"data"``, ``"models"``, ``"seeds"`` or, for
+            one network under one attack, ``"epsilons"``.
         scoring: How responses become scores; None takes that of the studies, which must agree.
         matching: Which targets match, as ``analysis.matching.match_targets`` returns it.
         allow: What else may differ, such as ``("different:epsilon",)``; it is noted.
@@ -165,10 +167,8 @@ def compare(
     notes = [*unfinished, *check_comparable(loaded, over, allow, scored=scoring is not None)]
     if scoring is not None:
         loaded = [study.with_scoring(scoring) for study in loaded]
+    loaded = _in_order(loaded, over)
     descriptions = describe_studies(loaded)
-    if over == "epochs" and bool(descriptions["epoch"].notna().to_numpy().all()):
-        order = descriptions["epoch"].astype(int).argsort(kind="stable")
-        loaded, descriptions = [loaded[index] for index in order], descriptions.iloc[order]
     descriptions.insert(0, "study", study_labels(loaded, descriptions, over))
     filter_name = _filter_of(loaded)
     matching, matched = _match_studies(
@@ -183,7 +183,7 @@ def compare(
     ]
     measured = partial(measured_scores, stressed=stressed)
     scores = measured(tables.comparison_scores(matches, matched, own))
-    pairs = tables.study_pairs(len(matched), ordered=over == "epochs")
+    pairs = tables.study_pairs(len(matched), ordered=over in ORDERS)
     changed = measured(tables.score_changes(matches, matched, pairs, own))
     pooled = _pool_groups(matches, matched, descriptions, over, group_by, own)
     correlations, agreement = tables.agreement_tables(
@@ -244,6 +244,14 @@ def _folders(folder: Path) -> list[Path]:
         return [path for name in names_in(folder) if (path := folder / name).is_dir()]
     except OSError as error:
         raise StudyError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+
+
+def _in_order(studies: list[Study], over: str) -> list[Study]:
+    """Return studies along what varies between them, if that has an order and all have it."""
+    descriptions, along = describe_studies(studies), ORDERS.get(over)
+    if along not in descriptions or bool(descriptions[along].isna().to_numpy().any()):
+        return studies
+    return [studies[place] for place in descriptions[along].astype(float).argsort(kind="stable")]
 
 
 def _filter_of(studies: Sequence[Study]) -> str:

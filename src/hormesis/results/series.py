@@ -1,4 +1,4 @@
-"""A series of studies of one training, epoch by epoch."""
+"""A series of studies: the epochs of one training, or several magnitudes of one attack."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,21 +7,25 @@ from pathlib import Path
 
 import pandas as pd
 
+from hormesis.analysis.turns import class_turns
 from hormesis.errors import StudyError
 from hormesis.results.display import Display, make_display
 from hormesis.results.study import Study, load_study
+from hormesis.settings.magnitudes import short_epsilon
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.epoch_folders import epoch_folders
 from hormesis.storage.folders import is_study
+from hormesis.storage.series_folders import EPOCH, EPSILON, series_folders
 
 
 @dataclass(frozen=True)
 class StudySeries:
-    """Studies of the same network after different numbers of epochs.
+    """Studies of the same network after different numbers of epochs, or at several magnitudes.
 
     Args:
-        members: The studies by epoch, in order.
+        members: The studies by epoch or by magnitude, in order.
         folder: The folder of the series.
+        axis: What varies from study to study, ``"epoch"`` or ``"epsilon"``; the first column of all
+            tables.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -37,41 +41,56 @@ class StudySeries:
         [1, 2]
     """
 
-    members: dict[int, Study]
+    members: dict[int | float, Study]
     folder: Path
+    axis: str = EPOCH
+
+    @property
+    def first(self) -> Study:
+        """The first study, whose method is that of all."""
+        return next(iter(self.members.values()))
+
+    def place_name(self, place: float | int) -> str:
+        """Return an epoch or a magnitude as sentences and labels have it: ``ε 8/255``."""
+        return f"epoch {place}" if self.axis == EPOCH else f"ε {short_epsilon(place)}"
 
     @property
     def scores(self) -> pd.DataFrame:
-        """Scores and classes of all: ``epoch``, and the columns of ``Study.scores``."""
+        """Scores and classes of all: the axis, and the columns of ``Study.scores``."""
         return self._concatenate(lambda study: study.scores)
 
     @cached_property
     def responses(self) -> pd.DataFrame:
-        """Responses of all: ``epoch``, and the columns of ``Study.responses``."""
+        """Responses of all: the axis, and the columns of ``Study.responses``."""
         return self._concatenate(lambda study: study.responses)
 
     @cached_property
     def targets(self) -> pd.DataFrame:
-        """Targets of all: ``epoch``, and the columns of ``Study.targets``."""
+        """Targets of all: the axis, and the columns of ``Study.targets``."""
         return self._concatenate(lambda study: study.targets)
 
     @cached_property
     def base(self) -> pd.DataFrame:
-        """The unfiltered networks: ``epoch``, ``epsilon``, ``clean`` and ``adversarial``."""
+        """The unfiltered networks: the axis, ``epsilon``, ``clean`` and ``adversarial``."""
         return pd.DataFrame(
             {
-                "epoch": epoch,
+                self.axis: place,
                 "epsilon": study.metadata.attack.epsilon,
                 "clean": study.base.clean,
                 "adversarial": study.base.adversarial,
             }
-            for epoch, study in self.members.items()
+            for place, study in self.members.items()
         )
+
+    @cached_property
+    def turns(self) -> pd.DataFrame:
+        """Where classes turn along the axis, see ``analysis.turns.class_turns``."""
+        return class_turns(self.scores, self.axis, self.scoring.tolerance)
 
     @property
     def scoring(self) -> Scoring:
         """The scoring of the first study."""
-        return next(iter(self.members.values())).scoring
+        return self.first.scoring
 
     def scores_with(self, scoring: Scoring) -> pd.DataFrame:
         """Return scores and classes of all by another base, reference or tolerance.
@@ -86,14 +105,14 @@ class StudySeries:
 
     def with_scoring(self, scoring: Scoring) -> "StudySeries":
         """Return the same studies with another scoring."""
-        members = {epoch: study.with_scoring(scoring) for epoch, study in self.members.items()}
-        return StudySeries(members, self.folder)
+        members = {place: study.with_scoring(scoring) for place, study in self.members.items()}
+        return StudySeries(members, self.folder, self.axis)
 
     def _concatenate(self, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
         parts = []
-        for epoch, study in self.members.items():
+        for place, study in self.members.items():
             part = table(study).copy()
-            part.insert(0, "epoch", epoch)
+            part.insert(0, self.axis, place)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
 
@@ -105,13 +124,14 @@ class StudySeries:
         return make_display("series.html", self)
 
     def __repr__(self) -> str:
-        """Return the first study and the epochs."""
-        first = next(iter(self.members.values()))
-        return f"StudySeries({first!r}, epochs {', '.join(map(str, self.members))})"
+        """Return the first study and the epochs or magnitudes."""
+        if self.axis == EPSILON:
+            return f"StudySeries({self.first!r}, ε {', '.join(map(short_epsilon, self.members))})"
+        return f"StudySeries({self.first!r}, epochs {', '.join(map(str, self.members))})"
 
 
 def load_series(folder: str | Path) -> StudySeries:
-    """Load a series that ``analyze_epochs`` has written: a folder with a study for each epoch.
+    """Load a series that ``analyze_epochs`` or ``analyze_epsilons`` has written.
 
     Needs no network and no torch.
 
@@ -119,7 +139,7 @@ def load_series(folder: str | Path) -> StudySeries:
         folder: The folder of the series.
 
     Returns:
-        The studies, whose tables have an ``epoch`` column.
+        The studies, whose tables have a column ``epoch`` or ``epsilon``.
 
     Raises:
         StudyError: If it holds no study, or one that is damaged or of a later format.
@@ -138,18 +158,22 @@ def load_series(folder: str | Path) -> StudySeries:
         StudySeries(Study(Sequential on custom, fgsm, 1 targets), epochs 1, 2)
     """
     folder = Path(folder)
-    members = epoch_folders(folder)
-    if not members:
-        raise StudyError(f"The folder {folder} holds no studies of the epochs of a training.")
-    studies = {epoch: load_study(member) for epoch, member in members.items()}
-    for epoch, study in studies.items():
-        recorded = study.metadata.origin.epoch
-        if recorded not in (None, epoch):
+    found = series_folders(folder)
+    if not found.members:
+        raise StudyError(
+            f"The folder {folder} holds no studies of the epochs of a training or of several "
+            "magnitudes."
+        )
+    studies = {place: load_study(member) for place, member in found.members.items()}
+    for place, study in studies.items():
+        metadata = study.metadata
+        recorded = metadata.origin.epoch if found.axis == EPOCH else metadata.attack.epsilon
+        if recorded not in (None, place):
             raise StudyError(
-                f"The study {members[epoch]} is of epoch {recorded}: give the folder its own name "
-                "back."
+                f"The study {found.members[place]} is of {found.axis} {recorded}: give the folder "
+                "its own name back."
             )
-    return StudySeries(studies, folder)
+    return StudySeries(studies, folder, found.axis)
 
 
 def load_study_or_series(folder: str | Path) -> Study | StudySeries:
@@ -159,6 +183,6 @@ def load_study_or_series(folder: str | Path) -> Study | StudySeries:
         StudyError: If it is neither, damaged, or of a later format.
     """
     folder = Path(folder)
-    if is_study(folder) or not epoch_folders(folder):
+    if is_study(folder) or not series_folders(folder).members:
         return load_study(folder)  # which says what the folder lacks
     return load_series(folder)

@@ -37,10 +37,10 @@ from hormesis.results.display import Display, make_display
 from hormesis.results.study_files import read_files
 from hormesis.results.study_outcomes import StudyOutcomes
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.epoch_folders import epoch_folders
 from hormesis.storage.folders import is_study
 from hormesis.storage.outcomes import StoredOutcomes, concatenate
 from hormesis.storage.schema import Manifest, manifest_of
+from hormesis.storage.series_folders import series_folders
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.store import FolderStore, MemoryStore, Span
 from hormesis.storage.table_checks import count_removals
@@ -360,9 +360,9 @@ def load_study(folder: str | Path) -> Study:
         True
     """
     folder = Path(folder)
-    if not is_study(folder) and folder.is_dir() and epoch_folders(folder):
+    if not is_study(folder) and folder.is_dir() and series_folders(folder).members:
         raise StudyError(
-            f"The folder {folder} holds the studies of several epochs: load them with "
+            f"The folder {folder} holds a series of studies: load them with "
             "`load_series`, or one of them."
         )
     files = read_files(folder)

@@ -1,11 +1,13 @@
 """Magnitudes of attacks: numbers, fractions such as 8/255, and ``"auto"``."""
 
 import math
+from collections.abc import Iterable
 from numbers import Real
 
 from hormesis.errors import SettingError
 
 AUTO = "auto"
+_FEWEST_EVEN = 51  # 51/255 is 0.2, the first of them that is as short as a decimal
 
 
 def parse_epsilon(text: str) -> float | str:
@@ -88,3 +90,45 @@ def as_step_size(size: object, *, name: str = "step_size") -> float:
             f"Expected `{name}`, a share of `epsilon`, to be a number above 0, got {size}."
         )
     return float(size)
+
+
+def check_epsilons(epsilons: Iterable[float | int | str]) -> tuple[float, ...]:
+    """Return magnitudes in ascending order.
+
+    Raises:
+        SettingError: For fewer than two, for one that is none, and for ``"auto"``.
+
+    Example:
+        >>> check_epsilons(("51/255", 0.1))
+        (0.1, 0.2)
+    """
+    values = sorted({as_epsilon(epsilon) for epsilon in epsilons}, key=str)
+    if AUTO in values:
+        raise SettingError(
+            "Expected `epsilon` to be numbers such as 4/255,8/255 where there are several, got "
+            "'auto'."
+        )
+    numbers = sorted(value for value in values if isinstance(value, float))
+    if len(numbers) < 2:
+        raise SettingError(
+            f"Expected at least two different magnitudes, got {len(numbers) or 'none'}: "
+            "`hormesis.analyze` takes one."
+        )
+    return tuple(numbers)
+
+
+def short_epsilon(epsilon: float | int) -> str:
+    """Return a magnitude as it was most likely typed.
+
+    Args:
+        epsilon: A magnitude in input units, above 0.
+
+    Example:
+        >>> short_epsilon(8 / 255), short_epsilon(0.2), short_epsilon(0.05)
+        ('8/255', '0.2', '0.05')
+    """
+    levels = epsilon * 255
+    whole = round(levels)
+    if 0 < whole < _FEWEST_EVEN and abs(levels - whole) < 1e-9 * whole:
+        return f"{whole}/255"
+    return f"{epsilon:.4g}"

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from hormesis.cli.attack_options import AttackOptions
-from hormesis.cli.commands import epochs
+from hormesis.cli.commands import epochs, epsilons
 from hormesis.cli.commands.watch import live_reports, write_picture
 from hormesis.cli.options import CheckpointOptions, LiveOptions, MeasurementOptions, StudyOutput
 from hormesis.cli.parser import Arguments
@@ -27,6 +27,8 @@ def run(arguments: Arguments) -> int:
     """Analyse, print the scores, and return the exit code."""
     if arguments[CheckpointOptions].run is not None:
         return epochs.run(arguments, request_from(arguments))
+    if arguments[AttackOptions].epsilons:
+        return epsilons.run(arguments, request_from(arguments))
     source, request = arguments[ModelAndData], request_from(arguments)
     out = request.out or Path("studies") / source.study_name(request.attack.name)
     with live_reports(arguments[LiveOptions], out):

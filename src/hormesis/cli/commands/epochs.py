@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hormesis.cli.attack_options import AttackOptions
 from hormesis.cli.commands.watch import live_reports, write_picture
 from hormesis.cli.options import CheckpointOptions, LiveOptions, StudyOutput
 from hormesis.cli.parser import Arguments
@@ -12,7 +13,7 @@ from hormesis.errors import SettingError
 from hormesis.measure.epochs import CheckpointSelection, analyze_checkpoints
 from hormesis.report.plots.evolution import draw_evolution
 from hormesis.report.text.console import printable
-from hormesis.report.text.epoch_table import print_evolution
+from hormesis.report.text.series_table import print_series
 from hormesis.results.training_run import TrainingRun, load_run
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.request import AnalysisRequest
@@ -24,6 +25,11 @@ PICTURE = "epochs.png"
 def run(arguments: Arguments, request: AnalysisRequest) -> int:
     """Analyse the epochs of a training, and return 1 if a checkpoint had to be left out."""
     checkpoints, source = arguments[CheckpointOptions], arguments[ModelAndData]
+    if arguments[AttackOptions].epsilons:
+        raise SettingError(
+            "Expected one `epsilon` beside `run`, got several: analyse one checkpoint, with "
+            "`weights`, for several magnitudes."
+        )
     training = load_run(str(checkpoints.run))
     _check_alike(source, training)
     training.chosen(checkpoints.epochs)
@@ -44,7 +50,7 @@ def run(arguments: Arguments, request: AnalysisRequest) -> int:
             replace(request, out=out, metric=metric),
         )
     write_picture(partial(draw_evolution, studies), out / PICTURE, f"The studies in {out} are")
-    print_evolution(studies, picture=out / PICTURE)
+    print_series(studies, picture=out / PICTURE)
     for epoch, sentence in damaged.items():
         print(f"hormesis: epoch {epoch} was left out: {printable(sentence)}", file=sys.stderr)
     return 1 if damaged else 0

@@ -7,7 +7,7 @@ from hormesis.cli.options import ExportOptions
 from hormesis.cli.parser import Arguments
 from hormesis.errors import StudyError
 from hormesis.report.text.export import export_table
-from hormesis.results.series import load_study_or_series
+from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.settings.scoring import Scoring
 
 _UNDER_ATTACK = ("adversarial", "random_adversarial")
@@ -25,6 +25,11 @@ def run(arguments: Arguments) -> None:
             )
     study = load_study_or_series(options.study)
     study = study.with_scoring(replace(study.scoring, **arguments.overrides(Scoring)))
+    if options.what == "turns" and not isinstance(study, StudySeries):
+        raise StudyError(
+            f"The folder {options.study} holds one study, in which no class turns: name a folder "
+            "with studies of several magnitudes or epochs."
+        )
     table = getattr(study, options.what)
     unmeasured = [name for name in _UNDER_ATTACK if name in table and table[name].isna().all()]
     export_table(table.drop(columns=unmeasured), options.format, options.to)

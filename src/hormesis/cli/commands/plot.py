@@ -7,11 +7,12 @@ from hormesis.cli.options import PlotOptions
 from hormesis.cli.parser import Arguments
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.plots.style import Picture, save
+from hormesis.report.plots.table import PLOTS
 from hormesis.report.text.console import printable
 from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
-from hormesis.storage.epoch_folders import epoch_folder
+from hormesis.storage.series_folders import EPOCH, member_folder
 from hormesis.storage.user_files import replacing_user_file
 
 FORMATS = ("svg", "pdf", "png")
@@ -51,17 +52,18 @@ def _output_file(options: PlotOptions) -> Path:
 
 
 def _draw(study: Study | StudySeries, options: PlotOptions) -> Picture:
-    if isinstance(study, StudySeries):
-        if options.what == "epochs":
-            return study.plot.epochs(*options.target, width=options.width)
-        last = epoch_folder(study.folder, max(study.members))
+    of_series = PLOTS[options.what].series
+    if isinstance(study, StudySeries) and not of_series:
+        last = member_folder(study.folder, study.axis, max(study.members))
         raise StudyError(
-            f"The folder {study.folder} holds the studies of several epochs: draw the picture "
-            f"'epochs', or name one of them, such as {last}."
+            f"The folder {study.folder} holds a series of studies: draw the picture "
+            f"'{'epochs' if study.axis == EPOCH else 'surface'}', or name one of them, such as "
+            f"{last}."
         )
-    if options.what == "epochs":
+    if of_series and not isinstance(study, StudySeries):
         raise StudyError(
-            f"The study {options.study} is of one epoch: name a folder with the studies of "
-            "several, as `hormesis analyze --run` writes it."
+            f"The folder {options.study} holds one study: name a folder with the studies of "
+            "several epochs or magnitudes, as `hormesis analyze` writes it with `--run` or with "
+            "several of `--epsilon`."
         )
     return getattr(study.plot, options.what)(*options.target, width=options.width)

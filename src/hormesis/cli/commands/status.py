@@ -8,9 +8,9 @@ from hormesis.errors import StudyError
 from hormesis.report.text.console import console
 from hormesis.report.text.summary import print_summary
 from hormesis.results.study import load_study
-from hormesis.storage.epoch_folders import epoch_folders
 from hormesis.storage.folders import is_study
 from hormesis.storage.lock import describe_holder
+from hormesis.storage.series_folders import series_folders
 from hormesis.storage.verify import Health, format_seconds, verify_study
 from hormesis.training.verify import RunHealth, damaged_tables, is_run, runs_in, verify_run
 
@@ -84,10 +84,10 @@ def run_status(health: RunHealth) -> list[str]:
 
 
 def study_folders(folder: Path) -> list[Path]:
-    """Return the study in a folder, or those of the epochs of a training."""
+    """Return the study in a folder, or those of a series."""
     if is_study(folder):
         return [folder]
-    members = list(epoch_folders(folder).values())
+    members = list(series_folders(folder).members.values())
     if not members:
         raise StudyError(
             f"The folder {folder} is no study and no training: it has no manifest.json."

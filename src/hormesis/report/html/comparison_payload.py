@@ -15,6 +15,7 @@ from hormesis.report.views.comparison_text import (
 )
 from hormesis.report.views.numbers import finite_numbers
 from hormesis.report.views.sources import ReportSources
+from hormesis.report.views.turns import magnitude_series, turn_lines
 from hormesis.results.comparability import describe_studies
 from hormesis.results.comparison import Comparison, compare
 
@@ -55,7 +56,10 @@ def comparison_payload(
         return None
     if isinstance(comparison, str):
         return {"over": sources.over, "refused": comparison, "notes": list(sources.notes)}
-    return {"over": sources.over, "refused": "", **_tables(comparison, sources)}
+    turns = list[str]()
+    if sources.over == "epsilons":
+        turns += turn_lines(magnitude_series(sources.studies))
+    return {"over": sources.over, "refused": "", "turns": turns, **_tables(comparison, sources)}
 
 
 def _pooled_groups(comparison: Comparison, matches: list[str]) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from hormesis.errors import HormesisError, StudyError
 from hormesis.report.html.page import write_report
-from hormesis.storage.epoch_folders import epoch_folders
 from hormesis.storage.files import MANIFEST, read_manifest
 from hormesis.storage.folders import is_study
 from hormesis.storage.replacement import folder_in_progress
+from hormesis.storage.series_folders import series_folders
 from hormesis.storage.store import FolderStore
 
 SHARE = 0.02
@@ -47,7 +47,7 @@ class Follower:
     next one comes 50 seconds later. A report that cannot be written does not make the study fail.
 
     Args:
-        folder: Folder of a growing study, or of the studies of several epochs.
+        folder: Folder of a growing study, or of a series of studies.
         sinks: The reports.
         share: Largest share of the time that they take.
     """
@@ -101,7 +101,7 @@ class Follower:
 def _snapshot(folder: Path) -> tuple[object, ...]:
     """Return the shards and the state of each study, to compare with the last look."""
     try:
-        studies = [folder] if is_study(folder) else [*epoch_folders(folder).values()]
+        studies = [folder] if is_study(folder) else [*series_folders(folder).members.values()]
         return tuple(
             (path.name, path.stat().st_mtime_ns)
             for study in studies

@@ -25,6 +25,7 @@ from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.report.views.method_text import unfiltered
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
+from hormesis.storage.series_folders import EPSILON
 
 _MOST_ROWS = 200
 _BOX = "max-height:32em;overflow:auto;display:inline-block"
@@ -80,28 +81,31 @@ def study_html(study: Study) -> str:
 
 
 def series_html(studies: StudySeries) -> str:
-    """Return the scores of several epochs as a heat map: adversarial or, without an attack, clean.
+    """Return the scores of a series as a heat map: adversarial or, without an attack, clean.
 
     Args:
-        studies: Studies of several epochs.
+        studies: Studies of several epochs or magnitudes.
     """
-    first = next(iter(studies.members.values()))
-    by_epoch = {epoch: target_rows(study) for epoch, study in studies.members.items()}
+    first = studies.first
+    by_place = {place: target_rows(study) for place, study in studies.members.items()}
     score = main_score(stressed=first.stressed)
     place = first.score_names.index(score)
     rows: dict[str, list[HeatCell]] = {}
-    for members in by_epoch.values():
+    for members in by_place.values():
         for row in members:
             rows.setdefault(row.target, []).append(_cells(row)[place])
     bases = [
-        f"epoch {epoch}: {', '.join(f'{value:.4g} {kind}' for kind, value in base.items())}"
-        + ("" if math.isnan(epsilon) else f", ε = {epsilon:.4g}")
-        for epoch, epsilon, base in (
-            (epoch, study.metadata.attack.epsilon, unfiltered(study))
-            for epoch, study in studies.members.items()
+        f"{studies.place_name(place)}: "
+        f"{', '.join(f'{value:.4g} {kind}' for kind, value in base.items())}"
+        + ("" if math.isnan(epsilon) or studies.axis == EPSILON else f", ε = {epsilon:.4g}")
+        for place, epsilon, base in (
+            (place, study.metadata.attack.epsilon, unfiltered(study))
+            for place, study in studies.members.items()
         )
     ]
-    heat = _heat_map([f"epoch {epoch}" for epoch in by_epoch], list(rows.items())[:_MOST_ROWS])
+    heat = _heat_map(
+        [studies.place_name(place) for place in by_place], list(rows.items())[:_MOST_ROWS]
+    )
     settings = f"{main_filter(first.scores)} filter, {score} score"
     scoring = first.scoring
     readings = (

@@ -17,6 +17,7 @@ from hormesis.report.html.pictures import (
     comparison_pictures,
     retraining_pictures,
     study_pictures,
+    surface_pictures,
 )
 from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.views.sources import ReportSources, gather
@@ -100,6 +101,7 @@ def report_text(
     if refresh is None:  # while a study grows, drawing would take the time of measuring
         pictures = [*study_pictures(sources.studies), *retraining_pictures(sources.retrainings)]
         pictures += comparison_pictures(comparison) if isinstance(comparison, Comparison) else []
+        pictures += surface_pictures(sources.studies) if sources.over == "epsilons" else []
     heading = title or (payloads[0]["title"] if payloads else "Selective retraining")
     blocks = [_block("shared", shared)]
     blocks += [_block(f"study-{number}", payload) for number, payload in enumerate(payloads)]

@@ -7,16 +7,18 @@ and only the names that are referred to stay, with a prefix.
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hormesis.report.plots.comparison import pictures_of
 from hormesis.report.plots.heatmap import draw_heatmap
 from hormesis.report.plots.retraining import arms_picture
 from hormesis.report.plots.style import Picture, svg_text
+from hormesis.report.plots.surface import draw_surface
 from hormesis.report.plots.target_selection import PAGE_ROWS
 from hormesis.report.views.comparison_text import invariants
-from hormesis.report.views.figures import extreme_targets
+from hormesis.report.views.figures import extreme_targets, main_filter, moved_targets
 from hormesis.report.views.findings import counts_sentence
+from hormesis.report.views.turns import magnitude_series
 from hormesis.results.comparison import Comparison
 from hormesis.results.retraining import Retraining
 from hormesis.results.study import Study
@@ -55,6 +57,20 @@ def comparison_pictures(comparison: Comparison) -> Iterator[str]:
         for name, picture in pictures_of(comparison, score, list(_TITLES)):
             label = f"{_TITLES[name]} by {score} score: {' '.join(text.split())}."
             yield inline_svg(picture, f"{name}-{score}", label)
+
+
+def surface_pictures(studies: Sequence[Study]) -> Iterator[str]:
+    """Yield the surface of the targets whose scores move most as the attack grows.
+
+    Args:
+        studies: Of one network under several magnitudes.
+    """
+    series = magnitude_series(studies)
+    scores = series.scores
+    targets = moved_targets(scores.loc[scores["filter"] == main_filter(scores)], series.axis)
+    if targets:
+        label = "Adversarial performance over thresholds and magnitudes, a row a target."
+        yield inline_svg(draw_surface(series, targets, "double"), "surface", label)
 
 
 def retraining_pictures(retrainings: tuple[Retraining, ...]) -> Iterator[str]:

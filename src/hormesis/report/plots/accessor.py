@@ -10,7 +10,7 @@ import pandas as pd
 from hormesis.report.plots.style import Picture
 from hormesis.report.plots.table import PLOTS, WIDTHS
 from hormesis.report.plots.target_selection import check_target_count, targets_matching
-from hormesis.report.views.figures import telling_targets
+from hormesis.report.views.figures import main_filter, moved_targets, telling_targets
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.settings.choices import check_choice
@@ -39,7 +39,7 @@ class DrawPlot(Protocol):
 class StudyPlots:
     """Pictures of a study for papers and notebooks: ``network``, ``responses`` and so on.
 
-    Each name of ``PLOTS`` that is not of several epochs is a method. It takes names of targets,
+    Each name of ``PLOTS`` that is not of a series is a method. It takes names of targets,
     with or without ``.weight``, in which ``*`` stands for anything, and ``width``: ``"single"`` or
     ``"double"``, for one or two columns of a page. It returns a figure of Matplotlib.
 
@@ -60,7 +60,7 @@ class StudyPlots:
 
 @dataclass(frozen=True)
 class SeriesPlots:
-    """Pictures of the studies of several epochs: ``epochs``, used like those of a study.
+    """Pictures of a series of studies: ``epochs`` and ``surface``, used like those of a study.
 
     Args:
         studies: The studies.
@@ -87,14 +87,22 @@ def _method(study: Study | StudySeries, name: str, *, series: bool) -> DrawPlot:
     def method(*targets: str, width: str = "single") -> Picture:
         check_choice("width", width, WIDTHS)
         patterns = targets or ("*",)
-        if isinstance(study, Study) and plot.telling and not targets:
-            telling = telling_targets(study) or swept_targets(study.responses)[:1]
+        if plot.telling and not targets:
+            telling = _telling(study) or swept_targets(study.responses)[:1]
             patterns = telling[: plot.telling[width]]
         shown = targets_matching(swept_targets(study.responses), patterns)
         return draw(study, check_target_count(shown, plot.most[width], width), width)
 
     method.__name__, method.__doc__ = name, draw.__doc__
     return method
+
+
+def _telling(study: Study | StudySeries) -> list[str]:
+    """Return the targets that tell most."""
+    if isinstance(study, Study):
+        return telling_targets(study)
+    scores = study.scores
+    return moved_targets(scores.loc[scores["filter"] == main_filter(scores)], study.axis)
 
 
 def swept_targets(responses: pd.DataFrame) -> list[str]:

@@ -24,6 +24,6 @@ def draw_epochs(studies: StudySeries, targets: list[str], width: str) -> Picture
     with paper():
         figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))
         panels = list(figure.subplots(1, shown["score"].nunique(), sharey=True, squeeze=False)[0])
-        image = draw_score_maps(panels, shown, _SIZES[width])
+        image = draw_score_maps(panels, studies, shown, _SIZES[width])
         explain_colours(panels, image, main)
         return freeze_layout(figure)

@@ -1,17 +1,16 @@
-"""The picture of how scores and responses change over the epochs of a training."""
+"""The picture of how scores and responses change over a series of studies."""
 
 from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 
 from hormesis.report.plots.heat_drawing import draw_score_maps, explain_colours
 from hormesis.report.plots.responses import draw_response_rows
 from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
-from hormesis.report.views.figures import main_filter
+from hormesis.report.views.figures import main_filter, moved_targets
 from hormesis.report.views.method_text import attack_text
 from hormesis.results.series import StudySeries
 
@@ -22,17 +21,17 @@ _LINES = {"clean": "-", "adversarial": "--"}
 
 
 def draw_evolution(studies: StudySeries, path: Path) -> None:
-    """Draw heat maps of scores over epochs, and the responses of three telling targets.
+    """Draw heat maps of scores over a series, and the responses of three telling targets.
 
     Args:
-        studies: Studies of several epochs, with at least one swept target.
+        studies: Studies of several epochs or magnitudes, with at least one swept target.
         path: File to write; its suffix chooses the format.
     """
     scores = studies.scores
     chosen = scores.loc[scores["filter"] == main_filter(scores)]
     targets = list(dict.fromkeys(chosen["target"]))
     shown = targets[:_MOST_ROWS]
-    telling = moved_targets(chosen)
+    telling = moved_targets(chosen, studies.axis)
     with mpl.rc_context(STYLE):
         height = max(4.6, 1.3 + min(0.2 * len(shown), 7.0))
         figure = picture(12.0, height)
@@ -40,7 +39,7 @@ def draw_evolution(studies: StudySeries, path: Path) -> None:
         columns = chosen["score"].nunique()
         maps = list(left.subplots(1, columns, sharey=True, squeeze=False)[0])
         sizes = (5.0, 6.0) if len(shown) > _MANY_ROWS else (6.0, 8.0)
-        image = draw_score_maps(maps, chosen.loc[chosen["target"].isin(shown)], sizes)
+        image = draw_score_maps(maps, studies, chosen.loc[chosen["target"].isin(shown)], sizes)
         explain_colours(maps, image, main_filter(scores))
         if telling:
             draw_response_rows(right, studies, telling, partial(_draw_responses, studies))
@@ -49,41 +48,17 @@ def draw_evolution(studies: StudySeries, path: Path) -> None:
         save(figure, path, dpi=_DPI)
 
 
-def moved_targets(scores: pd.DataFrame) -> list[str]:
-    """Return up to three targets: the lowest and highest at the end, and the one that moved most.
-
-    Args:
-        scores: Of one filter: ``epoch``, ``target``, ``score``, ``value``. The adversarial score
-            decides, or the clean one where that is undefined.
-
-    Example:
-        >>> rows = [(epoch, name, "adversarial", value * epoch)
-        ...         for epoch in (1, 2) for name, value in (("a", 0.1), ("b", -0.4), ("c", 0.0))]
-        >>> moved_targets(pd.DataFrame(rows, columns=["epoch", "target", "score", "value"]))
-        ['b', 'a']
-    """
-    for score in ("adversarial", "clean"):
-        rows = scores.loc[scores["score"] == score]
-        wide = rows.pivot_table(index="target", columns="epoch", values="value", sort=False)
-        if wide.empty:
-            continue
-        last = wide.iloc[:, -1].dropna()
-        moved = (wide.max(axis=1) - wide.min(axis=1)).dropna()
-        if len(last):
-            return list(
-                dict.fromkeys([str(last.idxmin()), str(moved.idxmax()), str(last.idxmax())])
-            )
-    return []
-
-
 def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> None:
-    """Draw relative performance, one colour an epoch."""
+    """Draw relative performance, one colour a study."""
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(studies.members)))
-    for colour, (epoch, study) in zip(colours, studies.members.items(), strict=True):
+    for colour, (place, study) in zip(colours, studies.members.items(), strict=True):
         responses = relative_responses(study, target, bands=False)
         for axes, response in zip(panels, responses, strict=True):
             for kind, line in list(_LINES.items())[: 1 + study.stressed]:
-                values, label = getattr(response, kind).values, f"epoch {epoch}, {kind}"
+                values, label = (
+                    getattr(response, kind).values,
+                    f"{studies.place_name(place)}, {kind}",
+                )
                 axes.plot(response.progress, values, ls=line, color=colour, lw=1.2, label=label)
             name = target.removesuffix(".weight")
             axes.set_title(f"{name}\n{response.filter.replace('_', ' ')}", fontsize=8)
@@ -91,7 +66,7 @@ def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> No
 
 
 def _title(studies: StudySeries) -> str:
-    study = next(iter(studies.members.values()))
+    study = studies.first
     question = study.metadata.question
     attack = study.metadata.attack.title if study.stressed else attack_text(study)
     return (

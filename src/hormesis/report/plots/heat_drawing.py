@@ -12,12 +12,15 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from hormesis.report.plots.style import DIVERGING, MISSING_COLOUR, short
+from hormesis.results.series import StudySeries
+from hormesis.storage.series_folders import EPOCH
 
 _MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
 _BAR = 0.09  # inches that the bar of colours is high
 MIDDLE = 0.179
 """The luminance from which black and white stand out alike."""
 Scores = Float[np.ndarray, "rows columns"]
+_LEVELS = "/255"
 
 
 def reach_of(values: Scores) -> float:
@@ -68,42 +71,58 @@ def write_cells(axes: Axes, image: AxesImage, texts: list[list[str]], size: floa
 
 
 def draw_score_maps(
-    panels: list[Axes], scores: pd.DataFrame, sizes: tuple[float, float]
+    panels: list[Axes], studies: StudySeries, scores: pd.DataFrame, sizes: tuple[float, float]
 ) -> AxesImage:
-    """Draw the scores of targets over epochs, a heat map each.
+    """Draw the scores of targets over epochs or magnitudes, a heat map each.
 
     Where the cells are too narrow for numbers, scores below zero are hatched.
 
     Args:
         panels: One for each score of the table.
-        scores: Of one filter: ``epoch``, ``target``, ``score``, ``value``.
+        studies: The series.
+        scores: Its scores of one filter, some targets of it.
         sizes: Of the letters in the cells and of the targets' names, in points.
 
     Returns:
         One of the images, for ``explain_colours``.
     """
-    epochs = sorted(scores["epoch"].unique())
+    axis = studies.axis
+    places = sorted(scores[axis].unique())
+    columns, label = axis_labels(studies)
     targets = list(dict.fromkeys(scores["target"]))
     reach = reach_of(scores["value"].to_numpy(float)[:, None])
     names = [short(name.removesuffix(".weight")) for name in targets]
     images = []
-    for axes, score in zip(panels, dict.fromkeys(scores["score"]), strict=True):
+    for panel, score in zip(panels, dict.fromkeys(scores["score"]), strict=True):
         rows = scores.loc[scores["score"] == score]
-        wide = rows.pivot(index="target", columns="epoch", values="value")
-        values = wide.reindex(index=targets, columns=epochs).to_numpy(float)
-        images.append(draw_heat(axes, values, names, [str(epoch) for epoch in epochs], reach))
-        step = -(-len(epochs) // _MOST_WRITTEN)
-        axes.set_xticks(range(0, len(epochs), step), [str(epoch) for epoch in epochs[::step]])
-        axes.tick_params(axis="y", labelsize=sizes[1])
-        axes.set_title(score)
-        axes.set_xlabel("epoch")
-        if len(epochs) <= _MOST_WRITTEN:
+        wide = rows.pivot(index="target", columns=axis, values="value")
+        values = wide.reindex(index=targets, columns=places).to_numpy(float)
+        images.append(draw_heat(panel, values, names, columns, reach))
+        step = -(-len(places) // _MOST_WRITTEN)
+        panel.set_xticks(range(0, len(places), step), columns[::step])
+        panel.tick_params(axis="y", labelsize=sizes[1])
+        panel.set_title(score)
+        panel.set_xlabel(label)
+        if len(places) <= _MOST_WRITTEN:
             write_cells(
-                axes, images[-1], [list(map(score_text, line)) for line in values], sizes[0]
+                panel, images[-1], [list(map(score_text, line)) for line in values], sizes[0]
             )
         else:
-            _hatch_negative(axes, values)
+            _hatch_negative(panel, values)
     return images[0]
+
+
+def axis_labels(studies: StudySeries) -> tuple[list[str], str]:
+    """Return what the studies of a series, and what varies between them, are called below a map.
+
+    Magnitudes that are all of 255 get their numerators, as there is little room.
+    """
+    names = [studies.place_name(place).split()[-1] for place in studies.members]
+    if studies.axis == EPOCH:
+        return names, "epoch"
+    if all(name.endswith(_LEVELS) for name in names):
+        return [name.removesuffix(_LEVELS) for name in names], "ε × 255"
+    return names, "ε"
 
 
 def score_text(value: float) -> str:

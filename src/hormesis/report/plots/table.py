@@ -18,7 +18,7 @@ class Plot:
         about: What it shows, in a line.
         most: Largest number of targets on one and on two columns.
         telling: Number of telling targets that it shows by default; all targets if empty.
-        series: Whether it shows the studies of several epochs.
+        series: Whether it shows the studies of a series.
     """
 
     about: str
@@ -37,7 +37,15 @@ PLOTS = {
     ),
     "responses": Plot("responses with intervals and reference", _by_width(8, 8), _by_width(3, 3)),
     "heatmap": Plot("scores, a row a target; on two columns of every filter", _by_width(80, 80)),
-    "epochs": Plot("scores of a training, a column an epoch", _by_width(80, 80), series=True),
+    "epochs": Plot(
+        "scores of a series, a column an epoch or a magnitude", _by_width(80, 80), series=True
+    ),
+    "surface": Plot(
+        "both stresses: magnitudes of the attack against thresholds",
+        _by_width(6, 8),
+        _by_width(3, 3),
+        series=True,
+    ),
     "weights": Plot("responses above the weights they remove", _by_width(2, 4), _by_width(1, 3)),
 }
 """All pictures by name."""

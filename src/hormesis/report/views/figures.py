@@ -127,3 +127,31 @@ def telling_targets(study: Study) -> list[str]:
             ranks = sorted({0, len(ranked) // 2, len(ranked) - 1})
             return [str(ranked["target"].iloc[rank]) for rank in ranks]
     return []
+
+
+def moved_targets(scores: pd.DataFrame, axis: str = "epoch") -> list[str]:
+    """Return up to three targets: the lowest and highest at the end, and the one that moved most.
+
+    Args:
+        scores: Of one filter: ``epoch``, ``target``, ``score``, ``value``. The adversarial score
+            decides, or the clean one where that is undefined.
+        axis: The column that orders the studies.
+
+    Example:
+        >>> rows = [(epoch, name, "adversarial", value * epoch)
+        ...         for epoch in (1, 2) for name, value in (("a", 0.1), ("b", -0.4), ("c", 0.0))]
+        >>> moved_targets(pd.DataFrame(rows, columns=["epoch", "target", "score", "value"]))
+        ['b', 'a']
+    """
+    for score in ("adversarial", "clean"):
+        rows = scores.loc[scores["score"] == score]
+        wide = rows.pivot_table(index="target", columns=axis, values="value", sort=False)
+        if wide.empty:
+            continue
+        last = wide.iloc[:, -1].dropna()
+        moved = (wide.max(axis=1) - wide.min(axis=1)).dropna()
+        if len(last):
+            return list(
+                dict.fromkeys([str(last.idxmin()), str(moved.idxmax()), str(last.idxmax())])
+            )
+    return []

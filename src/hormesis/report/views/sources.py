@@ -20,8 +20,8 @@ class ReportSources:
     Args:
         studies: In the order of the arguments; those of several epochs by epoch.
         labels: Label of each study on the page.
-        over: What varies between them: ``epochs``, ``data``, ``models`` or ``seeds``; empty for a
-            single one.
+        over: What varies between them: ``epochs``, ``data``, ``models``, ``seeds`` or ``epsilons``;
+            empty for a single one.
         retrainings: In the order of the arguments.
         notes: Notes on the choice of studies, in sentences.
     """
@@ -64,6 +64,8 @@ def gather(sources: Any) -> ReportSources:  # noqa: ANN401
     over = comparison_axis(studies)
     if over == "epochs":  # in the order in which a comparison has them
         studies.sort(key=lambda study: study.metadata.origin.epoch or 0)
+    elif over == "epsilons":
+        studies.sort(key=lambda study: study.metadata.attack.epsilon)
     return ReportSources(
         tuple(studies), tuple(_labels(studies, over)), over, tuple(retrainings), tuple(notes)
     )
@@ -87,8 +89,21 @@ def comparison_axis(studies: Sequence[Study]) -> str:
         return "models"
     if len(set(about["data"])) > 1:
         return "data"
+    if _differ_in_magnitude(studies):
+        return "epsilons"
     epochs = about["epoch"].dropna().tolist()
     return "epochs" if len(epochs) == len(about) and len(set(epochs)) > 1 else "seeds"
+
+
+def _differ_in_magnitude(studies: Sequence[Study]) -> bool:
+    """Return whether the studies are of one network, each under another magnitude of an attack."""
+    networks = {study.metadata.question.network.fingerprint for study in studies}
+    magnitudes = {study.metadata.attack.epsilon for study in studies}
+    return (
+        len(networks) == 1
+        and len(magnitudes) == len(studies)
+        and all(study.stressed for study in studies)
+    )
 
 
 def with_scoring(sources: ReportSources, scoring: Scoring) -> ReportSources:

@@ -4,6 +4,7 @@ const OVER = {
   data: "Over the data sets",
   models: "Over the architectures",
   seeds: "Over the runs",
+  epsilons: "Over the magnitudes of the attack",
 };
 const STAYS = { no: "changes", certain: "stays, certain", undecided: "stays by the estimates" };
 
@@ -25,6 +26,13 @@ function several() {
         el("summary", { class: "small" }, "Notes on the comparison"),
         ...all.notes.map((text) => el("p", { class: "small soft" }, text)),
       ),
+    );
+  const surface = picture("surface");
+  if (surface)
+    box.append(
+      el("h3", {}, "Both stresses together"),
+      surface,
+      ...all.turns.map((text) => el("p", { class: "small" }, text)),
     );
   const pictures = el("div", {}),
     paths = el("div", { class: "scroller" });

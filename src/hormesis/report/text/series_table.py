@@ -1,4 +1,4 @@
-"""The studies of several epochs in the terminal."""
+"""The studies of a series in the terminal."""
 
 from pathlib import Path
 
@@ -12,20 +12,21 @@ from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
 from hormesis.report.views.method_text import attack_text
+from hormesis.report.views.turns import turn_lines
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
 _HEADS = {"epsilon": "ε"}
 
 
-def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> None:
-    """Print the unfiltered networks and the classes of their targets, epoch by epoch.
+def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
+    """Print the unfiltered networks and the classes of their targets, study by study.
 
     Args:
-        studies: Studies of several epochs.
+        studies: Studies of several epochs or magnitudes.
         picture: File of their picture, if any.
     """
-    first = next(iter(studies.members.values()))
+    first = studies.first
     question = first.metadata.question
     console = terminal()
     console.print()
@@ -37,18 +38,19 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
     )
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    figures = studies.base.set_index("epoch").dropna(axis=1, how="all")  # without an attack: clean
+    axis = studies.axis
+    figures = studies.base.set_index(axis).dropna(axis=1, how="all")  # without an attack: clean
     score = main_score(stressed=first.stressed)
-    for name in ("epoch", *figures.columns):
+    for name in (axis, *figures.columns):
         table.add_column(_HEADS.get(name, name), justify="right", no_wrap=True)
     table.add_column(f"targets by {score} score")
     reading = other_reading(first.scoring)
     table.add_column(f"by {reading}", header_style="dim", style="dim")
-    for epoch, study in studies.members.items():
+    for place, study in studies.members.items():
         counts = targets_by_class(study)[score]
         table.add_row(
-            str(epoch),
-            *(f"{value:.4g}" for value in figures.loc[epoch]),
+            studies.place_name(place).split()[-1],
+            *(f"{value:.4g}" for value in figures.loc[place]),
             ", ".join(f"{count} {name}" for name, count in counts.items()),
             count_readings(study.readings, main_filter(study.scores), score),
         )
@@ -62,15 +64,34 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
         )
     )
     console.print()
-    for epoch, study in studies.members.items():
-        for note in (*study.notes, *contradictions(study)):
-            console.print(Text(f"epoch {epoch}: {note}"))
+    for line in turn_lines(studies):
+        console.print(Text(line))
+    for note, places in _notes(studies).items():
+        console.print(Text(f"{_names(studies, places)}: {note}"))
     lines = [f"studies: {studies.folder}"]
     if picture is not None:
         lines.append(f"picture: {picture}")
     lines.append(f"next:    hormesis export {studies.folder} --what scores --format csv")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+def _notes(studies: StudySeries) -> dict[str, list[int | float]]:
+    """Return the notes of all studies, and where in the series each holds."""
+    notes: dict[str, list[int | float]] = {}
+    for place, study in studies.members.items():
+        for note in (*study.notes, *contradictions(study)):
+            notes.setdefault(note, []).append(place)
+    return notes
+
+
+def _names(studies: StudySeries, places: list[int | float]) -> str:
+    """Return epochs or magnitudes as one subject: ``ε 4/255, 8/255``."""
+    first, *others = (studies.place_name(place) for place in places)
+    if len(places) == len(studies.members) > 1:
+        return f"every {first.split()[0]}"
+    plural = first.replace("epoch", "epochs") if others else first
+    return ", ".join([plural, *(name.split()[-1] for name in others)])
 
 
 def _adversary(study: Study) -> str:

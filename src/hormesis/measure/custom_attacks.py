@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -92,15 +93,13 @@ def _is_settled(
     count = min(_FEW, len(samples))
     both = samples.inputs, samples.labels
     few, labels = move_to(select_rows(both, slice(0, count)), device_of(network))
-    options = {"bounds": samples.bounds}
-    whole = perturbable_part(perturb(network, few, labels, attack, seed=seed, first=0, **options))
+    run = partial(perturb, network, attack=cast(Attack, attack), bounds=samples.bounds)
+    whole = perturbable_part(run(few, labels, seed=seed))
     order = torch.arange(count - 1, -1, -1)
     parts = []
     for rows in order.split(max(count // 2, 1)):
         some, truth = select_rows((few, labels), rows.to(device_of(network)))
-        parts.append(
-            perturb(network, some, truth, attack, seed=seed + others, first=rows, **options)
-        )
+        parts.append(run(some, truth, seed=seed + others, first=rows))
     again = perturbable_part(join_rows(parts)).flip(0)
     return _agree(perturbable_part(few), whole, again)
 

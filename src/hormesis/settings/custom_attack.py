@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import ATTACKS, Attack, Evaluated, NoAttack, RandomSigns
@@ -152,7 +152,7 @@ it first, to make one.
     if ready:
         return replace(found, **settings)
     usual = {"epsilon": AUTO} if needs_epsilon(found) else {}
-    return CustomAttack(found, **{**usual, **settings})
+    return cast(Attack, CustomAttack(found, **{**usual, **settings}))
 
 
 def library_of(attack: object) -> str | None:

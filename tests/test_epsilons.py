@@ -83,10 +83,10 @@ def test_clean_samples_are_measured_once(tmp_path, monkeypatch):
 def test_it_resumes_after_an_error_half_way(tmp_path, monkeypatch, surface):
     clip = attacks.clip
 
-    def failing(perturbed, inputs, *, epsilon, bounds):
-        if epsilon == EPSILONS[1]:
+    def failing(perturbed, inputs, **limits):
+        if limits["epsilon"] == EPSILONS[1]:
             raise AttackError("The light went out.")
-        return clip(perturbed, inputs, epsilon=epsilon, bounds=bounds)
+        return clip(perturbed, inputs, **limits)
 
     with monkeypatch.context() as patched:
         patched.setattr(attacks, "clip", failing)

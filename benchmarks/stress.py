@@ -93,8 +93,8 @@ def spread(ratios: list[float]) -> str:
 def main() -> None:
     """Measure, and write the table beside this file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=500)
-    parser.add_argument("--thresholds", type=int, default=9)
+    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--thresholds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     options = Options(**vars(parser.parse_args()))
     rows = [measure(name, side, options) for name, side in CASES]

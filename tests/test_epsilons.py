@@ -83,10 +83,10 @@ def test_clean_samples_are_measured_once(tmp_path, monkeypatch):
 def test_it_resumes_after_an_error_half_way(tmp_path, monkeypatch, surface):
     clip = attacks.clip
 
-    def failing(perturbed, inputs, *, epsilon, **limits):
-        if epsilon == EPSILONS[1]:
+    def failing(perturbed, inputs, **limits):
+        if limits["epsilon"] == EPSILONS[1]:
             raise AttackError("The light went out.")
-        return clip(perturbed, inputs, epsilon=epsilon, **limits)
+        return clip(perturbed, inputs, **limits)
 
     with monkeypatch.context() as patched:
         patched.setattr(attacks, "clip", failing)
@@ -150,7 +150,7 @@ def test_magnitudes_read_as_they_were_typed():
         ((0.1, "0.1"), {}, "got 1"),
         ((0.1, "auto"), {}, "where there are several, got 'auto'"),
         ((0.1, -1), {}, "above 0"),
-        ((0.1, 0.2), {"attack": None}, "with a magnitude for several of them, got 'none'"),
+        ((0.1, 0.2), {"attack": None}, "for several of them, got 'none'"),
     ],
 )
 def test_what_is_no_list_of_magnitudes_is_refused(tmp_path, epsilons, changes, says):
@@ -221,4 +221,4 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert "'auto'" in capsys.readouterr().err
     (tmp_path / "run").mkdir()
     assert main(["analyze", *words.split(), "--run", "run"]) == 2
-    assert "one `--epsilon` beside `--run`" in capsys.readouterr().err
+    assert "one `epsilon` beside `run`" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
+# pyright: reportAttributeAccessIssue=false
 """Studies under attacks of users, in L2 and toward a class: engines, manifest, report, commands."""
 
 from pathlib import Path

@@ -47,6 +47,7 @@ def refused(words, capsys):
         ("analyze", "model: evil:build", "model"),
         ("analyze", "data: evil:build", "data"),
         ("analyze", "metric: evil:build", "metric"),
+        ("analyze", "attack: evil:build", "attack"),
         ("analyze", "<<: {model: 'evil:build'}", "model"),
         ("train", "model: evil:build", "model"),
         ("train", "data: evil:build", "data"),

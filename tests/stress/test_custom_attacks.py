@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
+# pyright: reportAttributeAccessIssue=false, reportIndexIssue=false, reportPrivateImportUsage=false
 """Attacks of users and of other libraries: the same as ours where they do the same, and guarded."""
 
 import random
@@ -256,7 +258,12 @@ class Standard:
         return x * 0.9
 
 
-class Newer(Standard):
+class Newer:
+    norm, epsilon = "L2", 0.3
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
     def run_standard_evaluation(self, x: Tensor, y: Tensor, /, *, batch_size: int = 250):
         assert batch_size == len(x)
         return x * 0.9, y

@@ -56,8 +56,9 @@ class AttackOptions:
         return check_epsilons(self.epsilon.split(","))
 
     def to_attack(self) -> Attack:
-        """Return the attack, at the smallest of several magnitudes; a user's own is imported."""
-        settings = {**_settings_of(self), "epsilon": min(self.epsilons, default=self.epsilon)}
+        """Return the attack, at the smallest of several magnitudes; the user's own is imported."""
+        epsilon = min(self.epsilons, default=self.epsilon)
+        settings = {**_settings_of(self), "epsilon": epsilon}
         if not is_factory(self.attack):
             return make_attack(self.attack, **settings)
         given = {key: value for key, value in settings.items() if value not in (None, AUTO, LINF)}

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ def settle_attack(
     if _is_settled(network, samples, tried, request.sweep.seed):
         return request
     if attack.per_sample or not _is_settled(
-        network, samples, replace(tried, per_sample=True), request.sweep.seed, others=0
+        network, samples, replace(tried, per_sample=True), request.sweep.seed
     ):
         raise AttackError(
             f"Expected the attack {attack.name!r} to change a sample in the same way every time, "
@@ -76,31 +77,26 @@ def settle_attack(
     return replace(request, attack=replace(attack, per_sample=True), notes=(*request.notes, note))
 
 
-def _is_settled(
-    network: nn.Module, samples: Samples, attack: CustomAttack, seed: int, others: int = 1
-) -> bool:
+def _is_settled(network: nn.Module, samples: Samples, attack: CustomAttack, seed: int) -> bool:
     """Return whether a few samples are changed in the same way in another order and batch.
 
     Args:
         network: The network.
         samples: The samples.
         attack: The attack.
-        seed: Of the first run.
-        others: What is added to it for the second one.
+        seed: Of the first run; of the second one too, if samples are attacked one at a time.
     """
-    others = 0 if attack.per_sample else others
+    other = seed if attack.per_sample else seed + 1
     count = min(_FEW, len(samples))
     both = samples.inputs, samples.labels
     few, labels = move_to(select_rows(both, slice(0, count)), device_of(network))
-    options = {"bounds": samples.bounds}
-    whole = perturbable_part(perturb(network, few, labels, attack, seed=seed, first=0, **options))
+    run = partial(perturb, network, attack=cast(Attack, attack), bounds=samples.bounds)
+    whole = perturbable_part(run(few, labels, seed=seed))
     order = torch.arange(count - 1, -1, -1)
     parts = []
-    for rows in order.split(max(count // 2, 1)):
+    for rows in order.tensor_split(2) if count >= 4 else (order,):
         some, truth = select_rows((few, labels), rows.to(device_of(network)))
-        parts.append(
-            perturb(network, some, truth, attack, seed=seed + others, first=rows, **options)
-        )
+        parts.append(run(some, truth, seed=other, first=rows))
     again = perturbable_part(join_rows(parts)).flip(0)
     return _agree(perturbable_part(few), whole, again)
 

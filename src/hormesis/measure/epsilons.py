@@ -14,9 +14,10 @@ from torch import nn
 from hormesis.errors import SettingError, StudyError
 from hormesis.measure.pipeline import planned_analysis
 from hormesis.results.series import StudySeries, load_series
-from hormesis.settings.attacks import FGSM, Attack
+from hormesis.settings.attacks import FGSM
 from hormesis.settings.choices import RAY
 from hormesis.settings.confirmation import Confirmation
+from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.execution import Execution
 from hormesis.settings.magnitudes import check_epsilons
 from hormesis.settings.request import AnalysisRequest, as_attack
@@ -27,6 +28,7 @@ from hormesis.storage.differences import first_difference
 from hormesis.storage.files import read_manifest
 from hormesis.storage.folders import creating_folder
 from hormesis.storage.ownership import SERIES, claiming
+from hormesis.storage.schema import UNSCALED
 from hormesis.storage.series_folders import EPSILON, member_folder, series_folders
 from hormesis.storage.series_output import check_series_out
 
@@ -37,7 +39,7 @@ def analyze_epsilons(
     epsilons: Iterable[float | int | str],
     *,
     out: str | Path,
-    attack: Attack | None = FGSM(),
+    attack: Any = FGSM(),  # noqa: ANN401
     targets: Targets = Targets(),
     sweep: Sweep = Sweep(),
     scoring: Scoring = Scoring(),
@@ -126,9 +128,11 @@ def analyze_magnitudes(
     planned = replace(request, out=None, execution=replace(execution, extend=None))
     with planned_analysis(network, data, planned) as analysis:
         attack = analysis.planned.request.attack
-        if attack.epsilon is None:
+        fixed = isinstance(attack, CustomAttack) and not attack.scalable
+        if attack.name in UNSCALED or fixed:
             raise SettingError(
-                f"Expected an attack with a magnitude for several of them, got {attack.name!r}."
+                "Expected an attack whose magnitude can be set for several of them, got "
+                f"{attack.name!r}."
             )
         _check_out(folder, analysis.planned.question)
         with creating_folder(folder), claiming(folder, SERIES):

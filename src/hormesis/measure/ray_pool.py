@@ -122,8 +122,9 @@ def pickle_spec(spec: object) -> bytes:
         return import_ray().cloudpickle.dumps(spec)
     except Exception as error:  # objects of the user may raise anything
         raise SettingError(
-            f"The network, the performance or the attack cannot be sent to other machines "
-            f"({_line(error)}): leave out open files, locks and connections, or measure it with engine 'auto'."
+            "The network, the performance or the attack cannot be sent to other machines "
+            f"({_line(error)}): leave out open files, locks and connections, or measure it with "
+            "engine 'auto'."
         ) from error
 
 

@@ -41,7 +41,7 @@ class Attack(Protocol):
     training: ClassVar[Mapping[str, Any]]
 
     @property
-    def epsilon(self) -> float | int | str:
+    def epsilon(self) -> Any:  # noqa: ANN401
         """Largest change of an input."""
         ...
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import ATTACKS, Attack, Evaluated, NoAttack, RandomSigns
@@ -87,7 +87,7 @@ class CustomAttack:
                 "`hormesis.CustomAttack(attack, epsilon=8/255)`."
             )
         epsilon = None if self.epsilon is None else as_epsilon(self.epsilon)
-        if epsilon == AUTO and self.library != FOOLBOX:
+        if epsilon == AUTO and not self.scalable:
             raise SettingError(
                 f"Expected `epsilon` as a number or None for {self.name!r}, which alone can change "
                 "its magnitude, got 'auto'."
@@ -98,6 +98,11 @@ class CustomAttack:
     def library(self) -> str:
         """How the object is called: the name of its library, or ``"function"``."""
         return library_of(self.function) or FUNCTION
+
+    @property
+    def scalable(self) -> bool:
+        """Whether it is called with its magnitude, which may therefore be any."""
+        return self.epsilon is not None and self.library == FOOLBOX
 
     @property
     def bound(self) -> Any:  # noqa: ANN401
@@ -147,7 +152,7 @@ it first, to make one.
     if ready:
         return replace(found, **settings)
     usual = {"epsilon": AUTO} if needs_epsilon(found) else {}
-    return CustomAttack(found, **{**usual, **settings})
+    return cast(Attack, CustomAttack(found, **{**usual, **settings}))
 
 
 def library_of(attack: object) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, is_dataclass
 from numbers import Real
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hormesis.errors import SettingError
 from hormesis.settings.attacks import FGSM, Attack, NoAttack, make_attack
@@ -148,4 +148,4 @@ def as_attack(attack: object) -> Attack:
             f"Expected `attack` to be an attack, got the number {attack}: `hormesis.FGSM({attack})`"
             " is one of this magnitude."
         )
-    return CustomAttack(attack)
+    return cast(Attack, CustomAttack(attack))

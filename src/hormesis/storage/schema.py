@@ -16,6 +16,7 @@ from hormesis.settings import choices
 from hormesis.settings.attacks import Evaluated, NoAttack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.threat import AIMS, LINF, NORMS
+from hormesis.storage.change_schema import ChangeEntry
 from hormesis.storage.validation import (
     Above0,
     AtLeast0,
@@ -241,22 +242,6 @@ class BaseEntry(Entry, frozen=True):
     adversarial_error: Number = _NAN
     zero_gradient: Number = _NAN
     unmoved: Number = _NAN
-
-
-class Spread(Entry, frozen=True):
-    """Median and largest of some numbers, one a sample."""
-
-    median: AtLeast0
-    largest: AtLeast0
-
-
-class ChangeEntry(Entry, frozen=True):
-    """How far an attack of a user or another library moved the first samples, by each norm."""
-
-    samples: Positive
-    moved: Positive
-    linf: Spread
-    l2: Spread
 
 
 class EvidenceEntry(Entry, frozen=True):

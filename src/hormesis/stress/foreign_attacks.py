@@ -53,8 +53,8 @@ def run_custom(attack: CustomAttack, attempt: Attempt) -> Tensor:
         for place in range(len(attempt.inputs)):
             # Twice: many networks squeeze their output, and would treat a batch of one differently.
             one = select_rows((inputs, attempt.labels), slice(place, place + 1))
-            both = (repeat_rows(part, 2) for part in one)
-            rows.append(_checked_call(attack, attempt, *both, place)[:1])
+            row, label = (repeat_rows(part, 2) for part in one)
+            rows.append(_checked_call(attack, attempt, row, label, place)[:1])
         return torch.cat(rows)
 
 
@@ -134,9 +134,10 @@ def _kept(network: nn.Module, name: str) -> Iterator[None]:
     Raises:
         AttackError: Naming the first tensor that changed.
     """
-    slots = [
-        (module, dict(module._parameters), dict(module._buffers)) for module in network.modules()
+    held: list[dict[str, Any]] = [
+        part for module in network.modules() for part in (module._parameters, module._buffers)
     ]
+    own = [dict(part) for part in held]
     before = {
         key: (tensor, tensor.detach().clone())
         for key, tensor in (*network.named_parameters(), *network.named_buffers())
@@ -145,12 +146,11 @@ def _kept(network: nn.Module, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for module, parameters, buffers in slots:
-            for held, own in ((module._parameters, parameters), (module._buffers, buffers)):
-                if [*map(id, held.values())] != [*map(id, own.values())]:
-                    changed = changed or next(iter({**own, **held}))
-                    held.clear()
-                    held.update(own)
+        for part, before_it in zip(held, own, strict=True):
+            if [*map(id, part.values())] != [*map(id, before_it.values())]:
+                changed = changed or next(iter({**before_it, **part}))
+                part.clear()
+                part.update(before_it)
         with torch.no_grad():
             for key, (tensor, values) in before.items():
                 if not torch.equal(tensor, values):
@@ -188,8 +188,9 @@ def _call_foolbox(attack: CustomAttack, attempt: Attempt, inputs: Tree, labels: 
             f"Expected bounds of two numbers for {attack.name!r}, got one for each value: call it "
             "in a function of your own."
         )
+    low, high = attempt.bounds
     model = PyTorchModel(
-        _Outputs(attempt.network), bounds=attempt.bounds, device=attempt.inputs.device
+        _Outputs(attempt.network), (float(low), float(high)), device=attempt.inputs.device
     )
     epsilon = attempt.epsilon if attack.epsilon is not None else None
     return attack.function(model, inputs, Misclassification(labels), epsilons=epsilon)[1]

@@ -65,7 +65,7 @@ class AttackTests:
             that follow a gradient do; or to lower the loss of the class that it aims at.
     """
 
-    attack: ClassVar[Attack]
+    attack: ClassVar[Any]
     raises_loss: ClassVar[bool] = True
 
     def _perturbed(

@@ -64,7 +64,7 @@ def described_bounds(bounds: Bounds) -> dict[str, Any]:
 def described_attack(request: AnalysisRequest) -> dict[str, Any]:
     """Return the requested attack as plain values; the loss only if it is not the cross-entropy."""
     attack = describe_attack(request.attack)
-    if request.stressed and request.loss.name != cross_entropy.name:
+    if request.attacked and request.loss.name != cross_entropy.name:
         attack["loss"] = plain(request.loss.name)
     return attack
 

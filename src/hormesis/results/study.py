@@ -246,7 +246,8 @@ class Study:
     def base(self) -> Base:
         """Performance of the unfiltered network."""
         base, tied = self.metadata.base, tied_share(self.manifest)
-        return Base(base.clean, base.adversarial, base.higher_is_better, self.chance, tied)
+        floor = self.metadata.stressed_chance
+        return Base(base.clean, base.adversarial, base.higher_is_better, self.chance, tied, floor)
 
     @cached_property
     def chance(self) -> float | None:

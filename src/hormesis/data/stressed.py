@@ -131,7 +131,7 @@ def _at_same_places(samples: Samples, stressed: Samples) -> Samples:
         if both and not torch.equal(places, stressed.places):
             raise DataError(
                 "Expected the stressed samples in the order of the data, got others of the data "
-                f"set: draw both with the same seed, or measure them with `pairing` {INDEPENDENT!r}."
+                f"set: draw both with the same seed, or say `pairing` {INDEPENDENT!r}."
             )
         return stressed
     if places is not None and stressed.places is None and int(places.max()) < len(stressed):

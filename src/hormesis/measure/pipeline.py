@@ -285,7 +285,13 @@ class _Analysis:
         base = manifest.describe_base(stopping.means, request.metric)
         notes = [
             *request.notes,
-            *manifest.notes(stopping.means, choice, planned.request, samples.bounds),
+            *manifest.notes(
+                stopping.means,
+                choice,
+                planned.request,
+                samples.bounds,
+                draft.manifest.get("stressed_chance"),
+            ),
             *manifest.notes_on_chance(base, draft.manifest, request.scoring),
             *measurer.engine.notes,
             *audit.notes(exact=request.sweep.precision == "exact"),

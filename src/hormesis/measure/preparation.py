@@ -138,8 +138,8 @@ def prepare_evaluation(
     for name in ("loss", "output", "bounds", "label", "stressed_data"):
         if getattr(request, name) is not None:
             raise SettingError(
-                f"Expected no `{name.removesuffix('_data')}` beside a `hormesis.Evaluation`, whose function reads and "
-                "measures the samples itself."
+                f"Expected no `{name.removesuffix('_data')}` beside a `hormesis.Evaluation`, whose "
+                "function reads and measures the samples itself."
             )
     metric = getattr(request.metric, "name", request.metric)
     if request.attack not in (NoAttack(), FGSM()) or metric != ACCURACY:

@@ -13,6 +13,7 @@ from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
 from hormesis.report.views.figures import main_filter
 from hormesis.report.views.method_text import attack_text
+from hormesis.report.views.stress_words import score_word
 from hormesis.results.series import StudySeries
 
 _MOST_ROWS = 60
@@ -83,7 +84,8 @@ def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> No
         responses = relative_responses(study, target, bands=False)
         for axes, response in zip(panels, responses, strict=True):
             for kind, line in list(_LINES.items())[: 1 + study.stressed]:
-                values, label = getattr(response, kind).values, f"epoch {epoch}, {kind}"
+                values = getattr(response, kind).values
+                label = f"epoch {epoch}, {score_word(study, kind)}"
                 axes.plot(response.progress, values, ls=line, color=colour, lw=1.2, label=label)
             name = target.removesuffix(".weight")
             axes.set_title(f"{name}\n{response.filter.replace('_', ' ')}", fontsize=8)
@@ -93,7 +95,8 @@ def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> No
 def _title(studies: StudySeries) -> str:
     study = next(iter(studies.members.values()))
     question = study.metadata.question
-    attack = question.attack.name.upper() if study.stressed else attack_text(study)
+    attacked = study.stressed and not study.given
+    attack = question.attack.name.upper() if attacked else attack_text(study)
     return (
         f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "
         f"{attack}"

@@ -27,6 +27,7 @@ from hormesis.report.views.figures import (
     telling_targets,
 )
 from hormesis.report.views.method_text import attack_text
+from hormesis.report.views.stress_words import score_word
 from hormesis.results.study import Study
 
 _MOST_ROWS = 60
@@ -86,7 +87,8 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
     for axes, (filter_name, sweep) in zip(panels, sweeps, strict=True):
         axes.plot(sweep["progress"], sweep["clean"], label="clean", **CLEAN)
         if study.stressed:
-            axes.plot(sweep["progress"], sweep["adversarial"], label="adversarial", **ADVERSARIAL)
+            label = score_word(study, "adversarial")
+            axes.plot(sweep["progress"], sweep["adversarial"], label=label, **ADVERSARIAL)
         axes.plot(sweep["progress"], sweep["density"], label="density (share kept)", **REFERENCE)
         base = study.group_of[target].base
         axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
@@ -99,7 +101,8 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
 
 def _title(study: Study) -> str:
     question, attack = study.metadata.question, study.metadata.attack
-    shown = attack.name.upper() if study.stressed else attack_text(study)
+    attacked = study.stressed and not study.given
+    shown = attack.name.upper() if attacked else attack_text(study)
     magnitude = "" if math.isnan(attack.epsilon) else f", ε = {attack.epsilon:.3g}"
     return (
         f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "

@@ -74,7 +74,7 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
 
 
 def _adversary(study: Study) -> str:
-    if not study.stressed:
+    if not study.stressed or study.given:
         return attack_text(study)
     question = study.metadata.question
     return f"{question.attack.name.upper()}, {question.sweep.adversary} adversary"

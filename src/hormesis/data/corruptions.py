@@ -145,6 +145,8 @@ def _levels(function: Callable[..., images.Pixels], *values: object) -> _Levels:
     )
 
 
+_SHIFTS = _levels(images.move, *(n / 32 for n in SEVERITIES))
+_ROTATIONS = _levels(images.turn, *(3.0 * n for n in SEVERITIES))
 KINDS: dict[str, tuple[_Levels, _Levels]] = {
     "gaussian_noise": (
         _levels(images.add_gaussian, 0.04, 0.06, 0.08, 0.09, 0.10),
@@ -182,8 +184,8 @@ KINDS: dict[str, tuple[_Levels, _Levels]] = {
         _levels(images.compress, 80, 65, 58, 50, 40),
         _levels(images.compress, 25, 18, 15, 10, 7),
     ),
-    "shift": (_levels(images.move, *(n / 32 for n in SEVERITIES)),) * 2,
-    "rotation": (_levels(images.turn, *(3.0 * n for n in SEVERITIES)),) * 2,
+    "shift": (_SHIFTS, _SHIFTS),
+    "rotation": (_ROTATIONS, _ROTATIONS),
 }
 """The functions of each corruption at the five severities: for small images, and for large ones."""
 

@@ -127,8 +127,8 @@ def _at_same_places(samples: Samples, stressed: Samples) -> Samples:
     """
     count, places = len(samples), samples.places
     if len(stressed) == count:
-        both = places is not None and stressed.places is not None
-        if both and not torch.equal(places, stressed.places):
+        others = stressed.places
+        if places is not None and others is not None and not torch.equal(places, others):
             raise DataError(
                 "Expected the stressed samples in the order of the data, got others of the data "
                 f"set: draw both with the same seed, or say `pairing` {INDEPENDENT!r}."

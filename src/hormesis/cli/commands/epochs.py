@@ -8,6 +8,7 @@ from pathlib import Path
 from hormesis.cli.commands.watch import live_reports, write_picture
 from hormesis.cli.options import CheckpointOptions, LiveOptions, StudyOutput
 from hormesis.cli.parser import Arguments
+from hormesis.data.corruptions import by_name
 from hormesis.errors import SettingError
 from hormesis.measure.epochs import CheckpointSelection, analyze_checkpoints
 from hormesis.report.plots.evolution import draw_evolution
@@ -24,6 +25,8 @@ PICTURE = "epochs.png"
 def run(arguments: Arguments, request: AnalysisRequest) -> int:
     """Analyse the epochs of a training, and return 1 if a checkpoint had to be left out."""
     checkpoints, source = arguments[CheckpointOptions], arguments[ModelAndData]
+    if request.stressed_data is not None:
+        request = replace(request, stressed_data=by_name(request.stressed_data))
     training = load_run(str(checkpoints.run))
     _check_alike(source, training)
     training.chosen(checkpoints.epochs)

@@ -1,4 +1,4 @@
-"""A second data set as the stressed one: its outcomes, its intervals, its words and its refusals."""
+"""A second data set as the stressed one: its outcomes, scores, words and refusals."""
 
 import re
 from dataclasses import replace

@@ -40,7 +40,7 @@ def test_laws(kind: str) -> None:
         whole = corruption.apply(samples)
         assert whole.inputs.shape == samples.inputs.shape
         assert whole.inputs.dtype == torch.float32
-        assert 0 <= float(whole.inputs.min())
+        assert float(whole.inputs.min()) >= 0
         assert float(whole.inputs.max()) <= 1
         assert torch.equal(whole.labels, samples.labels)
         assert whole.name == f"{kind}:{severity}"

@@ -8,6 +8,10 @@ of ImageNet-C for larger ones (``make_cifar_c.py`` and ``make_imagenet_c.py`` of
 rotations, which keep the label, are not among theirs.
 
 What is drawn at random depends on the seed and on the index of a sample in its data set alone.
+
+Example:
+    >>> gaussian_noise(severity=4).name
+    'gaussian_noise:4'
 """
 
 from collections.abc import Callable, Sequence

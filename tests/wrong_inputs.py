@@ -474,6 +474,55 @@ ATTACKS: list[Case] = [
     ("number", "FGSM(0.1)", {"attack": 0.1}),
 ]  # fmt: skip
 
+
+def spoilt(value: float) -> Tensor:
+    """Return the inputs with one value that is another."""
+    rows = ROWS.clone()
+    rows[7, 2] = value
+    return rows
+
+
+STRESSED: list[Case] = [
+    ("beside an attack", "no `attack`|takes its place", {
+        "stressed": (ROWS, CLASSES), "attack": hm.PGD(0.1),
+    }),
+    ("fewer", "as many stressed samples|40|39|independent", {"stressed": (ROWS[1:], CLASSES[1:])}),
+    ("another shape", "stressed inputs|shape [5]|shape [4]", {"stressed": (ROWS[:, :4], CLASSES)}),
+    ("another type", "stressed inputs|float32|int64", {"stressed": ((9 * ROWS).long(), CLASSES)}),
+    ("another structure", "stressed inputs", {"stressed": ({"rows": ROWS}, CLASSES)}),
+    ("without labels", "stressed data|class numbers", {"stressed": ROWS}),
+    ("labels of no class", "stressed data|from 0 to 2|3", {"stressed": (ROWS, CLASSES + 1)}),
+    ("labels in parts", "stressed data|class numbers", {"stressed": (ROWS, CLASSES / 3)}),
+    ("nan", "stressed data|NaN|sample 7", {"stressed": (spoilt(float("nan")), CLASSES)}),
+    ("outside", "stressed data|bounds", {"stressed": (spoilt(3.0), CLASSES)}),
+    ("a path", "stressed data|load_data", {"stressed": "some/folder"}),
+    ("an attack", "stressed data|FGSM", {"stressed": hm.FGSM(0.1)}),
+    ("a corruption of rows", "images|gaussian_blur:3", lambda: {
+        "stressed": hm.corruptions.gaussian_blur(),
+    }),
+    ("a severity of 0", "`severity`|1 to 5", lambda: {"stressed": hm.corruptions.contrast(0)}),
+    ("a corruption, independent", "paired", lambda: {
+        "network": PICTURES, "data": (IMAGES, CLASSES), "pairing": "independent",
+        "stressed": hm.corruptions.contrast(),
+    }),
+    ("adaptive", "`adversary` 'adaptive'|stressed data", {
+        "stressed": (ROWS, CLASSES), "sweep": hm.Sweep(thresholds=3, adversary="adaptive"),
+    }),
+    ("to be confirmed", "`confirm` 'always'|stressed data", {
+        "stressed": (ROWS, CLASSES), "confirmation": hm.Confirmation("always"),
+    }),
+    ("cross-checked", "`cross_check`|stressed data", {
+        "stressed": (ROWS, CLASSES), "confirmation": hm.Confirmation(cross_check=True),
+    }),
+    ("pairing mistyped", "pairing|'pared'|paired", {
+        "stressed": (ROWS, CLASSES), "pairing": "pared",
+    }),
+    ("pairing alone", "`stressed`|`pairing`", {"pairing": "independent"}),
+    ("for an evaluation", "no `stressed`|Evaluation", lambda: {
+        "data": hm.Evaluation(ones, 9), "stressed": (ROWS, CLASSES),
+    }),
+]  # fmt: skip
+
 BOUNDS: list[Case] = [
     ("number", "`bounds`|(low, high)", {"bounds": 1}),
     ("reversed", "low to high", {"bounds": (1, 0)}),
@@ -617,6 +666,7 @@ CASES = {
         "inputs": INPUTS,
         "metric": METRICS,
         "attack": ATTACKS,
+        "stressed": STRESSED,
         "bounds": BOUNDS,
         "settings": TARGETS,
         "evaluation": EVALUATIONS,

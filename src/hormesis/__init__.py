@@ -10,6 +10,7 @@ from hormesis.results.display import register_display
 
 TYPE_CHECKING = False  # as checkers of types know it; `typing` takes a while to import
 if TYPE_CHECKING:
+    from hormesis.data import corruptions
     from hormesis.data.datasets import load_data
     from hormesis.data.evaluation import Evaluation
     from hormesis.data.samples import Samples, samples_from
@@ -55,6 +56,7 @@ _HOMES = {
     "Confirmation": "settings.confirmation",
     "compare": "results.comparison",
     "HormesisError": "errors",
+    "corruptions": "data.corruptions:*",
     "load_data": "data.datasets",
     "build_model": "models.networks",
     "normalized": "models.normalization",
@@ -131,6 +133,7 @@ __all__ = [
     "analyze_epsilons",
     "build_model",
     "compare",
+    "corruptions",
     "freeze",
     "load_data",
     "load_retraining",

@@ -125,7 +125,12 @@ def stored_chance(manifest: Mapping[str, Any], samples: pd.DataFrame | None) -> 
 
 
 def bases_at_chance(
-    base: Mapping[str, Any], chance: float | None, factor: float, *, binary: bool
+    base: Mapping[str, Any],
+    chance: float | None,
+    factor: float,
+    *,
+    binary: bool,
+    stressed: float | None = None,
 ) -> tuple[bool, bool]:
     """Return whether the clean and the adversarial base of a study are at chance.
 
@@ -136,6 +141,7 @@ def bases_at_chance(
         chance: The guessing level, or None.
         factor: How many standard errors an interval extends.
         binary: Whether the performance is a share of samples.
+        stressed: The guessing level of stressed samples with other labels; None takes ``chance``.
 
     Example:
         >>> base = {"clean": 0.9, "adversarial": 0.12, "samples": 100}
@@ -148,13 +154,20 @@ def bases_at_chance(
         if kind not in base:  # without an attack
             return False
         interval = mean_interval(base[kind], base["samples"], factor, error=error)
-        return at_chance(interval, chance, higher_is_better=base.get("higher_is_better", True))
+        level = stressed if kind == "adversarial" and stressed is not None else chance
+        return at_chance(interval, level, higher_is_better=base.get("higher_is_better", True))
 
     return one("clean"), one("adversarial")
 
 
 def chance_notes(
-    base: Mapping[str, Any], metric: str, chance: float | None, factor: float, *, binary: bool
+    base: Mapping[str, Any],
+    metric: str,
+    chance: float | None,
+    factor: float,
+    *,
+    binary: bool,
+    given: bool = False,
 ) -> list[str]:
     """Return what a reader has to know about bases that are at chance, in sentences.
 
@@ -164,10 +177,17 @@ def chance_notes(
         chance: The guessing level, or None.
         factor: How many standard errors an interval extends.
         binary: Whether it is a share of samples.
+        given: Whether ``chance`` is that of a second data set, the only base to look at.
     """
     clean, adversarial = bases_at_chance(base, chance, factor, binary=binary)
     form = "{:.1%}" if binary else "{:.4g}"
     level = "" if chance is None else form.format(chance)
+    if given:
+        return [
+            f"On the stressed data the unfiltered network does no better than guessing: its "
+            f"{metric} there is {form.format(base['adversarial'])}, that of guessing {level}. "
+            "Stressed scores are relative to guessing, and only a gain over it has a class."
+        ][: int(adversarial)]
     if clean:
         return [
             f"The unfiltered network is at chance: its clean {metric}, "

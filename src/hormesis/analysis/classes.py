@@ -142,11 +142,22 @@ def legend(names: Iterable[str] = ()) -> str:
     return ", ".join(f"{kind.letter} {name}" for name, kind in CLASSES.items() if name in shown)
 
 
-def pages() -> list[list[str]]:
+def pages(*, attacked: bool = True) -> list[list[str]]:
     """Return what a page needs to show classes: name, letter, slug and meaning of each.
+
+    Args:
+        attacked: Whether meanings mention attacks, also where they come after the main point.
 
     Example:
         >>> pages()[0]
         ['fragile', 'F', 'fragile', 'filtering it costs performance']
     """
-    return [[kind.name, kind.letter, kind.slug, kind.meaning] for kind in CLASSES.values()]
+    return [
+        [
+            kind.name,
+            kind.letter,
+            kind.slug,
+            kind.meaning if attacked else kind.meaning.partition("; under attack")[0],
+        ]
+        for kind in CLASSES.values()
+    ]

@@ -46,6 +46,7 @@ def judge_scores(scores: pd.DataFrame, study: StudyLike, scoring: Scoring) -> pd
         masked=is_base_masked(study),
         unmasked=_unmasked_scores(study, scoring, mark_masked_cells(responses, crossed)),
         confirmed=_confirmed_claims(study, scoring),
+        given=study.given,
     )
     return with_verdicts(scores, evidence, scoring.tolerance)
 

@@ -178,6 +178,8 @@ class _Derivatives:
         if not self.base.larger_is_better and not self.scoring.chance_corrected:
             return 0.0, 0.0  # the divisor is the response
         level = known_chance(self.base) if self.scoring.chance_corrected else 0.0
+        if self.base.is_raised:
+            return (1 / length if (length := self.base.clean - level) else 0.0), 0.0
         lengths = (self.base.clean - level, self.base.adversarial - level)
         clean, adversarial = (  # NaN without an attack
             1 / length if length and not math.isnan(length) else 0.0 for length in lengths
@@ -195,6 +197,8 @@ class _Derivatives:
         curve = self.sweeps.columns[f"{prefix}{name}"].astype(np.float64)
         divisors = divisor(self.sweeps, name, self.base, self.scoring)
         slopes, of_base = self._slopes(curve, divisors)
+        if name == "adversarial" and self.base.is_raised and self.scoring.base != "first":
+            of_base = np.zeros_like(of_base)  # the divisor is known
         columns = self.sweeps.columns[column].astype(np.int64) % (self.removals + 1)  # -1: last
         own = self.sweeps.columns["outcome"].astype(np.int64)[:, :1] % (self.removals + 1)
         of_divisor = own if self.scoring.base == "first" else np.full_like(own, self.removals)

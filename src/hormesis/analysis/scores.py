@@ -32,6 +32,9 @@ class Base:
         adversarial: Mean over the perturbed samples; NaN without an attack.
         higher_is_better: Whether a larger performance is better; not so for a loss.
         chance: Performance of guessing, see ``analysis.chance``; None if unknown.
+        floor: Performance of guessing on a second data set, to which that of a network that does
+            worse is raised where it divides: on data that no network changed, more than guessing is
+            a gain, and less is no loss. None under an attack, or if unknown.
         tied: Share that these samples are of those that chose the magnitude of the attack, by which
             the adversarial performance is tied to the clean one; 0 for a given magnitude.
     """
@@ -41,6 +44,25 @@ class Base:
     higher_is_better: bool = True
     chance: float | None = None
     tied: float = field(default=0.0, repr=False)
+    floor: float | None = field(default=None, repr=False)
+
+    @property
+    def is_raised(self) -> bool:
+        """Whether the performance on stressed samples is below its ``floor``.
+
+        Example:
+            >>> Base(0.9, 0.02, floor=0.1).is_raised, Base(0.9, 0.02).is_raised
+            (True, False)
+        """
+        if self.floor is None:
+            return False
+        return (self.adversarial < self.floor) is self.higher_is_better
+
+    def divisor(self, name: str) -> float:
+        """Return the number that ``clean`` or ``adversarial`` responses are divided by."""
+        if name == "adversarial" and self.floor is not None and self.is_raised:
+            return self.floor
+        return self.clean if name == "clean" else self.adversarial
 
     @property
     def larger_is_better(self) -> bool:
@@ -211,7 +233,7 @@ def divisor(sweeps: Sweeps, name: str, base: Base, scoring: Scoring) -> Divisor:
     column = sweeps.columns[name].astype(np.float64)
     if scoring.base == "first":
         return column[:, :1]
-    return np.full((len(column), 1), getattr(base, name))
+    return np.full((len(column), 1), base.divisor(name))
 
 
 def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarray, "three sweeps"]:

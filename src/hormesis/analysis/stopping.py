@@ -64,6 +64,7 @@ class Stopping:
         chance: Performance of guessing, if known.
         chosen: Whether the samples chose the magnitude of the attack.
         stressed: Whether there is an attack; without one, clean scores alone decide.
+        stressed_chance: Performance of guessing on a second data set, see ``Base.floor``.
 
     Attributes:
         samples: Number of samples counted.
@@ -82,6 +83,7 @@ class Stopping:
     chance: float | None = None
     chosen: bool = False
     stressed: bool = True
+    stressed_chance: float | None = None
     samples: int = 0
     settled: dict[str, int] = field(default_factory=dict)
     done: bool = False
@@ -201,6 +203,7 @@ class Stopping:
             self.higher_is_better,
             self.chance,
             self.samples / self.planned if self.chosen else 0.0,
+            self.stressed_chance,
         )
 
     def notes(self) -> list[str]:

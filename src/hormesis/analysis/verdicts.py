@@ -38,12 +38,15 @@ class Evidence:
             row of the table; None if no cell is masked.
         confirmed: Verdicts on claims by stronger attacks: ``antifragile``, ``fixed attack only`` or
             ``masked``. Other claims are unconfirmed.
+        given: Whether a second data set is the stress. No network changed its samples, so that a
+            claim needs no confirmation, and a gain over guessing is one.
     """
 
     at_chance: tuple[bool, bool] = (False, False)
     masked: bool = False
     unmasked: Float[np.ndarray, " rows"] | None = None
     confirmed: Mapping[Claim, str] = field(default_factory=dict)
+    given: bool = False
 
 
 def with_verdicts(scores: pd.DataFrame, evidence: Evidence, tolerance: float) -> pd.DataFrame:
@@ -64,7 +67,8 @@ def with_verdicts(scores: pd.DataFrame, evidence: Evidence, tolerance: float) ->
     attacked = scores["score"].isin(ATTACKED).to_numpy()
     scored = np.isin(point, POINTS)
     keys = zip(scores["target"], scores["filter"], scores["score"], strict=True)
-    confirmed = np.asarray([evidence.confirmed.get(key, UNCONFIRMED) for key in keys], dtype=object)
+    untold = ANTIFRAGILE if evidence.given else UNCONFIRMED
+    confirmed = np.asarray([evidence.confirmed.get(key, untold) for key in keys], dtype=object)
     claimed = attacked & (label == ANTIFRAGILE)
     if evidence.unmasked is not None:
         masked = _rests_on_masks(scores, evidence.unmasked, tolerance)
@@ -75,15 +79,30 @@ def with_verdicts(scores: pd.DataFrame, evidence: Evidence, tolerance: float) ->
     if evidence.masked:
         label = np.where(attacked & scored, MASKED, label)
     clean, adversarial = evidence.at_chance
-    guessing = scored & (clean | (attacked & adversarial))
+    lost = attacked & adversarial
+    if evidence.given:
+        lost &= ~_gains_on_stressed(scores, label)
+    guessing = scored & (clean | lost)
     label = np.where(guessing, AT_CHANCE, label)
     claimed = attacked & (point == ANTIFRAGILE)
     tested = np.isin(label, (ANTIFRAGILE, FIXED_ONLY))
     return scores.assign(
         **{"class": label},
-        point=np.where(claimed, np.where(tested, label, UNCONFIRMED), point),
+        point=np.where(claimed, np.where(tested, label, untold), point),
         certain=scores["certain"].to_numpy() & np.isin(label, _CERTAIN),
     )
+
+
+def _gains_on_stressed(scores: pd.DataFrame, label: np.ndarray) -> np.ndarray:
+    """Return where a gain on stressed samples is behind an antifragile score.
+
+    Where there is nothing to lose, a difference score rises with every loss on clean samples.
+    """
+    keys = list(zip(scores["target"], scores["filter"], strict=True))
+    improved = label == ANTIFRAGILE
+    stressed = (scores["score"] == "adversarial").to_numpy() & improved
+    gained = {key for key, gains in zip(keys, stressed, strict=True) if gains}
+    return improved & np.asarray([key in gained for key in keys], dtype=bool)
 
 
 def _rests_on_masks(

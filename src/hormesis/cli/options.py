@@ -5,6 +5,7 @@ from typing import Any
 
 from hormesis.errors import SettingError
 from hormesis.report.plots.table import PLOTS
+from hormesis.settings.attacks import PAIRED, PAIRINGS
 from hormesis.settings.choices import STEMS
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.option import option
@@ -73,6 +74,9 @@ class MeasurementOptions:
             default the one that goes with the metric.
         output: Name or place of the network's output that is measured; by default its logits.
         label: Key, column or place of the labels in data that are dictionaries, tables or tuples.
+        stressed: Data to be measured in place of an attack: a data set or a folder as ``data``
+            takes them, or a corruption of the data with its severity, such as ``gaussian_noise:3``.
+        pairing: Whether its samples are the stressed versions of those in the data, or others.
         own_span: Take the network's own range in place of the span.
     """
 
@@ -80,6 +84,8 @@ class MeasurementOptions:
     loss: str | None = field(default=None, metadata=option(code=True))
     output: str | None = None
     label: str | None = None
+    stressed: str | None = field(default=None, metadata=option(code=True, metavar="NAME"))
+    pairing: str = field(default=PAIRED, metadata=option(choices=PAIRINGS))
     own_span: bool = False
 
 

@@ -35,6 +35,7 @@ class Samples:
         std: Per-channel standard deviation that networks for these data expect, or empty.
         places: For samples in random order, such as drawn ones, the index of each in the data set;
             None for samples in the order of the data set.
+        stressed: As many samples of a second data set, see ``data.stressed``.
 
     Raises:
         DataError: For fewer than 2 samples, values that are not finite or not within ``bounds``,
@@ -54,6 +55,7 @@ class Samples:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     places: Int[Tensor, " samples"] | None = None
+    stressed: "Samples | None" = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -77,7 +79,7 @@ class Samples:
         """Return the SHA-256 of inputs, labels and bounds, as 64 hexadecimal digits.
 
         Two sets have the same fingerprint if shapes, values and bounds agree to the last bit; name,
-        number of classes and normalisation do not count.
+        number of classes, normalisation and a second data set do not count.
         """
         return self.part_fingerprint(0, len(self))
 
@@ -157,7 +159,8 @@ def take(samples: Samples, indices: Int[Tensor, " chosen"]) -> Samples:
     """
     places = None if samples.places is None else samples.places[indices]
     inputs, labels = select_rows((samples.inputs, samples.labels), indices)
-    return replace(samples, inputs=inputs, labels=labels, places=places)
+    stressed = None if samples.stressed is None else take(samples.stressed, indices)
+    return replace(samples, inputs=inputs, labels=labels, places=places, stressed=stressed)
 
 
 def randomize_order(samples: Samples, order: Int[Tensor, " chosen"] | None = None) -> Samples:

@@ -113,7 +113,7 @@ def _dry(spec: MeasurementSpec) -> MeasurementSpec:
     """
     # Rows that rounding might decide are few, and never the same in two blocks.
     spec = replace(spec, metric=replace(spec.metric, binary=False, rank=None, decides=""))
-    if not spec.stressed:
+    if spec.attack.epsilon is None:  # there is nothing that has a magnitude
         return spec
     width = spec.bounds[1] - spec.bounds[0] if is_uniform(spec.bounds) else 1.0
     if isinstance(spec.attack, CustomAttack) and spec.attack.epsilon != AUTO:
@@ -174,7 +174,7 @@ class _Storage(TorchDispatchMode):
 
 def _repeated(block: Block, count: int) -> Block:
     rows = torch.arange(count, device=block.device) % min(FEWEST, len(block))
-    return Block(select_rows(block.inputs, rows), select_rows(block.labels, rows))
+    return block.changed_by(lambda tree: select_rows(tree, rows), 0)
 
 
 def most_samples(inputs: Tree) -> int:

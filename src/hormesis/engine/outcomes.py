@@ -1,7 +1,7 @@
 """What a measurement asks and what it returns, whichever engine does it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from hormesis.data.bounds import Bounds
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.trees import Tree, count_rows, device_of_rows, move_to, select_rows
 from hormesis.engine.plan import Removal
-from hormesis.settings.attacks import Attack, NoAttack
+from hormesis.settings.attacks import Attack, Given, NoAttack
 from hormesis.stress.losses import Loss, cross_entropy
 from hormesis.stress.metric import Metric
 
@@ -52,6 +52,16 @@ class MeasurementSpec:
         """Whether perturbed samples are measured."""
         return self.attack.name != NoAttack.name
 
+    @property
+    def given(self) -> bool:
+        """Whether the stressed samples are a second data set, which is part of every block."""
+        return self.attack.name == Given.name
+
+    @property
+    def kind(self) -> str:
+        """What the performance on stressed samples is called."""
+        return "stressed" if self.given else "adversarial"
+
     def pair(self, scores: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the scores of clean and of perturbed samples; zeros for those not measured.
 
@@ -64,7 +74,7 @@ class MeasurementSpec:
         return (scores[0] if self.clean else nothing), scores[-1]
 
     def parts(self, clean: Tree, perturbed: Tree) -> tuple[Tree, ...]:
-        """Return the inputs that are measured: clean ones, perturbed ones, or both, in order."""
+        """Return what is measured, inputs or labels: clean, perturbed, or both, in order."""
         if not self.stressed:
             return (clean,)
         return (clean, perturbed) if self.clean else (perturbed,)
@@ -78,11 +88,13 @@ class Block:
         inputs: In input units: a tensor, or a structure of tensors.
         labels: Of each sample; None if the metric needs none.
         first: Place of the first of them in the data set; random starts depend on it.
+        stressed: As many samples of a second data set, if that is the stress.
     """
 
     inputs: Tree
     labels: Tree
     first: int = 0
+    stressed: "Block | None" = None
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -93,16 +105,34 @@ class Block:
         """Where the inputs are."""
         return device_of_rows(self.inputs)
 
+    @property
+    def stressed_labels(self) -> Tree:
+        """The labels that stressed inputs are scored with."""
+        return self.labels if self.stressed is None else self.stressed.labels
+
+    def changed_by(self, change: Callable[[Tree], Tree], first: int | None = None) -> "Block":
+        """Return the block with all inputs and labels changed.
+
+        Args:
+            change: Takes a tree and returns another.
+            first: Place of the first sample afterwards, if that is another.
+        """
+        return Block(
+            change(self.inputs),
+            change(self.labels),
+            self.first if first is None else first,
+            None if self.stressed is None else self.stressed.changed_by(change, first),
+        )
+
     def part(self, start: int, stop: int) -> "Block":
         """Return some of its samples, as a block of their own."""
-        inputs, labels = select_rows((self.inputs, self.labels), slice(start, stop))
-        return Block(inputs, labels, self.first + start)
+        return self.changed_by(
+            lambda tree: select_rows(tree, slice(start, stop)), self.first + start
+        )
 
     def to(self, device: torch.device) -> "Block":
         """Return the block on a device."""
-        return replace(
-            self, inputs=move_to(self.inputs, device), labels=move_to(self.labels, device)
-        )
+        return self.changed_by(lambda tree: move_to(tree, device))
 
 
 Result = tuple[Tensor, Tensor, bool]

@@ -78,7 +78,8 @@ def _outputs(network: nn.Module, parts: Sequence[Tree]) -> tuple[Tensor, ...]:
 
 
 def _score(outputs: Sequence[Tensor], block: Block, spec: MeasurementSpec) -> tuple[Tensor, Tensor]:
-    return spec.pair([spec.metric.measure(part, block.labels) for part in outputs])
+    labels = spec.parts(block.labels, block.stressed_labels)
+    return spec.pair([spec.metric.measure(*part) for part in zip(outputs, labels, strict=True)])
 
 
 def attack_block(network: nn.Module, block: Block, spec: MeasurementSpec) -> tuple[Tree, Tensor]:
@@ -87,10 +88,12 @@ def attack_block(network: nn.Module, block: Block, spec: MeasurementSpec) -> tup
     Args:
         network: The network to attack, filtered by each of the spec's surrogates in turn, if any.
         block: The samples.
-        spec: The attack; without one, the inputs are returned as they are.
+        spec: The attack; without one, the inputs are returned as they are, or those of a second
+            data set.
     """
-    if not spec.stressed:
-        return block.inputs, torch.zeros(2, len(block), dtype=torch.bool, device=block.device)
+    if not spec.stressed or spec.given:
+        inputs = block.inputs if block.stressed is None else block.stressed.inputs
+        return inputs, torch.zeros(2, len(block), dtype=torch.bool, device=block.device)
     if not spec.surrogates:
         return _perturb(network, block, spec)
     answers = []

@@ -84,6 +84,12 @@ class ShardMeasurer:
         """Return the fingerprint of the samples of a shard."""
         return self.samples.part_fingerprint(task.first - self.offset, task.end - self.offset)
 
+    def stressed_fingerprint(self, task: ShardTask) -> str:
+        """Return the fingerprint of a shard's samples of a second data set; empty without one."""
+        if self.samples.stressed is None:
+            return ""
+        return replace(self, samples=self.samples.stressed).part_fingerprint(task)
+
 
 def block_of(samples: Samples, rows: slice, first: int) -> Block:
     """Return some samples as a block.
@@ -93,14 +99,16 @@ def block_of(samples: Samples, rows: slice, first: int) -> Block:
         rows: Which of them.
         first: Place of the first of them in the data set.
     """
-    return Block(select_rows(samples.inputs, rows), select_rows(samples.labels, rows), first)
+    inputs, labels = select_rows((samples.inputs, samples.labels), rows)
+    stressed = None if samples.stressed is None else block_of(samples.stressed, rows, first)
+    return Block(inputs, labels, first, stressed)
 
 
 def doubled(block: Block) -> Block:
     """Return a block of a single sample as two, which no network treats differently."""
     if len(block) > 1:
         return block
-    return Block(repeat_rows(block.inputs, 2), repeat_rows(block.labels, 2), block.first)
+    return block.changed_by(lambda tree: repeat_rows(tree, 2))
 
 
 def shard_edges(samples: int, shape: Sequence[int], looks: Sequence[int] = ()) -> list[int]:

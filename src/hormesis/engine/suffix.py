@@ -150,7 +150,8 @@ class _BlockMeasurement:
             attacked, self.idle = plain.attack_block(network, block, spec)
         self.parts = spec.parts(block.inputs, attacked)
         self.inputs = join_rows(self.parts)
-        self.block_labels, self.labels = block.labels, repeat_rows(block.labels, len(self.parts))
+        self.part_labels = spec.parts(block.labels, block.stressed_labels)
+        self.labels = join_rows(self.part_labels)
         self.answer = run_program(program, self.inputs)
         rounding = recheck.Rounding(self.answer.logits.abs().max().item())
         self.rounding = rounding
@@ -192,7 +193,8 @@ class _BlockMeasurement:
             rounding=rounding,
         )
         outputs = logits.chunk(len(self.parts))
-        return self.spec.pair([metric.measure(part, self.block_labels) for part in outputs])
+        pairs = zip(outputs, self.part_labels, strict=True)
+        return self.spec.pair([metric.measure(*pair) for pair in pairs])
 
 
 def _refuse_shared_memory(network: nn.Module) -> None:

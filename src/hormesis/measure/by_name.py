@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hormesis.data.corruptions import KINDS, Corruption, by_name
 from hormesis.data.datasets import NAMED_DATASETS, load_data
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.image_folders import load_folder
-from hormesis.data.samples import Samples, samples_from
+from hormesis.data.samples import Samples, samples_from, take
 from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
 from hormesis.engine.progress import SENTENCE, Report, show_progress
@@ -30,6 +31,7 @@ from hormesis.models.normalization import (
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
+from hormesis.settings.attacks import PAIRED
 from hormesis.settings.factory import call_factory, is_factory, users_code
 from hormesis.settings.network import RANDOM, ModelAndData
 from hormesis.settings.request import AnalysisRequest
@@ -78,6 +80,9 @@ def _resolved(
     device = find_device(source.device)
     with show_progress(enabled=request.execution.progress) as report:
         resolved = resolve(source, request, report)
+        if isinstance(request.stressed_data, str):
+            stressed = stressed_named(source, request, resolved.samples, report)
+            request = replace(request, stressed_data=stressed)
     request = replace(request, notes=resolved.notes)
     return resolved.network.to(device), resolved.samples, request
 
@@ -168,6 +173,37 @@ def _own_data(
     )
     with users_code(source.data, "data set"):  # a dataset of the user's own decodes its items here
         return read_data(data, replace(request, bounds=source.bounds), read)
+
+
+def stressed_named(
+    source: ModelAndData, request: AnalysisRequest, samples: Samples | Evaluation, report: Report
+) -> Samples | Evaluation | Corruption:
+    """Return the second data set that a request names, or a corruption of the first.
+
+    Args:
+        source: How data are read.
+        request: Its ``stressed_data`` are a name.
+        samples: The first data set; of a choice of its samples, the same ones are taken.
+        report: Shows progress.
+
+    Raises:
+        HormesisError: One sentence on what cannot be found or read.
+    """
+    name = request.stressed_data
+    kind, _, severity = name.partition(":")
+    if kind in KINDS or severity.isdecimal():
+        return by_name(name)
+    own = replace(source, data=name, samples=None)
+    if is_factory(name):
+        stressed = _own_data(own, request, report)
+    else:
+        stressed = _load_samples(own, plan_pictures(own), request.sweep.seed, report)
+    if isinstance(stressed, Evaluation) or isinstance(samples, Evaluation):
+        return stressed
+    stressed, places = replace(stressed, name=name), samples.places
+    if request.pairing == PAIRED and places is not None and int(places.max()) < len(stressed):
+        return take(stressed, places)
+    return stressed
 
 
 def _load_samples(

@@ -17,7 +17,7 @@ from jaxtyping import Int
 from hormesis.data.samples import Samples
 from hormesis.engine.shards import ShardTask
 from hormesis.errors import StudyError
-from hormesis.settings.attacks import NoAttack
+from hormesis.settings.attacks import Given, NoAttack
 from hormesis.storage.files import REMOVALS, read_manifest, read_table
 from hormesis.storage.outcomes import StoredOutcomes, concatenate, only_removals
 from hormesis.storage.shards import most_bytes, unpack
@@ -36,7 +36,8 @@ class EarlierStudy:
         study: Its identity, which the shards record.
         spans: The spans of its valid shards.
         rows: For each removal of this study, its row in the other one, or -1.
-        attack: Whether outcomes on perturbed samples are reused too.
+        attack: Whether outcomes on stressed samples are reused too, as far as a second data set has
+            the same ones.
     """
 
     store: FolderStore
@@ -63,19 +64,23 @@ class EarlierStudy:
             parts.append(
                 measure(part, True)
                 if recorded is None
-                else self._complete_part(part, recorded, measure)
+                else self._complete_part(part, *recorded, measure)
             )
         whole = concatenate([replace(part, measured=None) for part in parts])
         return only_removals(whole, task.wanted)
 
-    def _read_span(self, span: Span, samples: Samples) -> StoredOutcomes | None:
-        """Return the recorded outcomes of a span, if it holds the same samples as in this study."""
+    def _read_span(self, span: Span, samples: Samples) -> tuple[StoredOutcomes, bool] | None:
+        """Return the recorded outcomes of a span, if it holds the same samples as in this study.
+
+        The flag says whether those on stressed samples can be reused, too.
+        """
         content = self.store.get(span[0])
         if content is None:
             return None
         shard = unpack(str(self.store.path(span[0])), content)
         if shard.samples != span[1] - span[0] or shard.inputs != samples.part_fingerprint(*span):
             return None
+        stressed = "" if samples.stressed is None else samples.stressed.part_fingerprint(*span)
         other = shard.outcomes
         measured = (
             np.ones(len(other.clean), dtype=bool) if other.measured is None else other.measured
@@ -84,7 +89,7 @@ class EarlierStudy:
         recorded = (self.rows >= 0) & measured[rows]
         if not recorded.any():
             return None
-        return replace(
+        outcomes = replace(
             other,
             clean=other.clean[rows],
             adversarial=other.adversarial[rows],
@@ -92,15 +97,23 @@ class EarlierStudy:
             measured=recorded,
             idle=None if other.idle is None else other.idle[rows],
         )
+        return outcomes, self.attack and shard.stressed == stressed
 
     def _complete_part(
-        self, task: ShardTask, recorded: StoredOutcomes, measure: Measured
+        self, task: ShardTask, recorded: StoredOutcomes, attack: bool, measure: Measured
     ) -> StoredOutcomes:
-        """Return the outcomes of samples of which some are recorded."""
+        """Return the outcomes of samples of which some are recorded.
+
+        Args:
+            task: The samples.
+            recorded: The outcomes.
+            attack: Whether those on stressed samples are reused, too.
+            measure: Measures what is missing.
+        """
         assert recorded.measured is not None
         usable = recorded.measured & task.wanted
         reused = recorded
-        if not self.attack and usable.any():
+        if not attack and usable.any():
             reused = _with_adversarial(recorded, measure(replace(task, wanted=usable), False))
             # A removal may have changed a logit under the other attack only.
             usable &= ~(recorded.changed & ~reused.changed)
@@ -203,6 +216,8 @@ def _same_attack(
         {name: value for name, value in entry.items() if name != "chosen"}
         for entry in (attack, other["attack"])
     )
+    if own_attack["name"] == other_attack["name"] == Given.name:
+        return True  # whether the samples are the same, each shard says
     sweep, other_sweep = question["sweep"], other["question"]["sweep"]
     draws = own_attack.get("random_start") or "function" in own_attack  # which may draw
     same_seed = not draws or sweep["seed"] == other_sweep["seed"]

@@ -66,7 +66,7 @@ def described_bounds(bounds: Bounds) -> dict[str, Any]:
 def described_attack(request: AnalysisRequest) -> dict[str, Any]:
     """Return the requested attack as plain values; the loss only if it is not the cross-entropy."""
     attack = describe_attack(request.attack)
-    if request.stressed and request.loss.name != cross_entropy.name:
+    if request.attacked and request.loss.name != cross_entropy.name:
         attack["loss"] = plain(request.loss.name)
     return attack
 
@@ -102,6 +102,11 @@ _FLOORED = (
     "The attack floors the network: its adversarial {name} is zero, so that adversarial and "
     "difference scores are undefined. {weaker}."
 )
+_NO_STRESSED = (
+    "The unfiltered network's {name} on the stressed data is zero, so that stressed and difference "
+    "scores are undefined."
+)
+_NO_HARM = "The stressed data cost the network nothing: its clean and stressed {name} are equal."
 _NEGATIVE = (
     "The unfiltered network's mean {name} is negative. Divided by it, a worse performance looks "
     "better: measure one that is not negative, or read the classes the other way round."
@@ -132,6 +137,7 @@ def notes(
     choice: EpsilonChoice | None,
     request: AnalysisRequest,
     bounds: Bounds,
+    floor: float | None = None,
 ) -> list[str]:
     """Return notes on the unfiltered network, in sentences.
 
@@ -140,9 +146,11 @@ def notes(
         choice: How the attack's magnitude was chosen, if it was.
         request: The request, with the attack as it was run.
         bounds: Lowest and highest value of an input.
+        floor: Performance of guessing on a second data set, if known.
     """
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
     stressed = request.stressed  # else `adversarial` is NaN
+    attacked = request.attacked  # else nothing has a magnitude to choose
     idle = _idle(means)
     custom = isinstance(request.attack, CustomAttack)
     scaled = not custom or request.attack.epsilon is not None
@@ -152,12 +160,14 @@ def notes(
         _UNHARMED: choice is not None and choice.unharmed,
         _NO_CLEAN: stressed and clean == 0,
         _NO_CLEAN_SCORE: not stressed and clean == 0,
-        _FLOORED: adversarial == 0,
+        _FLOORED: attacked and adversarial == 0,
+        _NO_STRESSED: stressed and not attacked and adversarial == 0 and floor is None,
         _NEGATIVE: min(clean, adversarial) < 0 < max(clean, adversarial),
         _CHANGES_SIGN: _changes_sign(means, request.metric),
         _MASKED: masked,
         _FAILED: unmoved and custom,
-        _IDLE: not masked and adversarial == clean != 0,
+        _IDLE: attacked and not masked and adversarial == clean != 0,
+        _NO_HARM: stressed and not attacked and adversarial == clean != 0,
     }
     values = {
         "name": request.metric.name,
@@ -206,4 +216,11 @@ def notes_on_chance(
     method = choose_interval_method(base["samples"], planned, scoring)
     name, chance = question["performance"]["name"], manifest.get("chance")
     factor = float(method.critical())
-    return chance_notes(base, name, chance, factor, binary=manifest["metric"]["binary"])
+    binary = manifest["metric"]["binary"]
+    if "stressed_chance" not in manifest:
+        return chance_notes(base, name, chance, factor, binary=binary)
+    clean = {key: value for key, value in base.items() if not key.startswith("adversarial")}
+    return [
+        *chance_notes(clean, name, chance, factor, binary=binary),
+        *chance_notes(base, name, manifest["stressed_chance"], factor, binary=binary, given=True),
+    ]

@@ -44,7 +44,7 @@ from hormesis.measure.study_writer import (
 from hormesis.models.devices import strict_arithmetic
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.results.study import Study, load_study
-from hormesis.settings.attacks import FGSM
+from hormesis.settings.attacks import FGSM, PAIRED
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest, as_attack
@@ -80,6 +80,8 @@ def analyze(
     output: Any = None,  # noqa: ANN401
     bounds: Any = None,  # noqa: ANN401
     label: str | int | None = None,
+    stressed: Any = None,  # noqa: ANN401
+    pairing: str = PAIRED,
 ) -> Study:
     """Measure how a network responds to the removal of its parameters, and score every target.
 
@@ -112,6 +114,10 @@ def analyze(
         bounds: Lowest and highest value of the inputs, as ``samples_from`` takes them; 0 and 1 by
             default, or what ``Samples`` declare.
         label: Key, column or place of the labels, see ``samples_from``.
+        stressed: A second data set in place of an attack, in the forms of ``data``, or one of
+            ``hormesis.corruptions``.
+        pairing: ``"paired"`` if each of its samples is the stressed version of the one at the same
+            place, ``"independent"`` if it is another set of samples.
 
     Returns:
         The study.
@@ -147,6 +153,8 @@ def analyze(
         output=output,
         bounds=bounds,
         label=label,
+        stressed_data=stressed,
+        pairing=pairing,
     )
     return analyze_request(network, data, request)
 
@@ -329,7 +337,13 @@ class Analysis:
         base = manifest.describe_base(stopping.means, request.metric)
         notes = [
             *request.notes,
-            *manifest.notes(stopping.means, choice, planned.request, samples.bounds),
+            *manifest.notes(
+                stopping.means,
+                choice,
+                planned.request,
+                samples.bounds,
+                draft.manifest.get("stressed_chance"),
+            ),
             *change_notes(planned.request.attack, change),
             *manifest.notes_on_chance(base, draft.manifest, request.scoring),
             *measurer.engine.notes,
@@ -363,6 +377,7 @@ def _stopping(planned: StudyPlan, draft: StudyDraft) -> Stopping:
         chance=draft.manifest.get("chance"),
         chosen=chose(draft.manifest["attack"], request.metric.name),
         stressed=planned.spec.stressed,
+        stressed_chance=draft.manifest.get("stressed_chance"),
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hormesis.data.bounds import as_bounds, perturbable_part
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from
+from hormesis.data.stressed import pair_samples
 from hormesis.data.trees import in_batches, move_to, select_rows
 from hormesis.engine.progress import Report
 from hormesis.errors import DataError, SettingError
@@ -93,20 +94,36 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     show = partial(report, "Reading the data")
     read = partial(samples_from, label=request.label, progress=show)
     samples = read_data(data, request, read)
+    if request.stressed_data is not None:
+        samples, request = with_stressed_data(samples, request, read)
     few = move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(inner))
     adapted = adapt(inner, few, request.output)
-    if request.stressed:
+    if request.attacked:
         perturbable_part(few)  # refuses integers before anything slow
     _check(adapted, samples, few, request)
     request = replace(request, notes=request.notes + notes_on_output(adapted, few, request.output))
     if request.output == WHOLE:
         request = replace(request, metric=on_whole(adapted, few, metric))
     if metric.compares:
-        samples = replace(samples, labels=own_outputs(adapted, samples), classes=0)
+        samples = with_own_outputs(adapted, samples)
     _try(adapted, samples, few, request)
     check_set_metric(adapted, samples, request)
     request = settle_attack(adapted, samples, request)
     return Prepared(adapted, samples, request)
+
+
+def with_stressed_data(
+    samples: Samples, request: AnalysisRequest, read: Callable[..., Samples]
+) -> tuple[Samples, AnalysisRequest]:
+    """Return samples with those of a second data set, and the request that names it.
+
+    Args:
+        samples: The clean samples.
+        request: The request.
+        read: ``samples_from`` of data, which takes ``bounds`` and ``name``.
+    """
+    pairs = pair_samples(samples, request.stressed_data, request.pairing, read)
+    return pairs.samples, replace(request, attack=pairs.given, notes=request.notes + pairs.notes)
 
 
 def prepare_evaluation(
@@ -123,11 +140,11 @@ def prepare_evaluation(
         SettingError: If the request has a metric or an attack of its own.
         DataError: If the function gives one sample two numbers.
     """
-    for name in ("loss", "output", "bounds", "label"):
+    for name in ("loss", "output", "bounds", "label", "stressed_data"):
         if getattr(request, name) is not None:
             raise SettingError(
-                f"Expected no `{name}` beside a `hormesis.Evaluation`, whose function reads and "
-                "measures the samples itself."
+                f"Expected no `{name.removesuffix('_data')}` beside a `hormesis.Evaluation`, whose "
+                "function reads and measures the samples itself."
             )
     metric = getattr(request.metric, "name", request.metric)
     if request.attack not in (NoAttack(), FGSM()) or metric != ACCURACY:
@@ -182,7 +199,7 @@ def read_data(data: object, request: AnalysisRequest, read: Callable[..., Sample
         if request.bounds is not None:
             data = replace(data, bounds=as_bounds(request.bounds, data.inputs))
         return read(data)
-    if request.bounds is not None or request.stressed:
+    if request.bounds is not None or request.attacked:
         return read(data, bounds=PIXELS if request.bounds is None else request.bounds)
     unbounded = read(data, bounds=None)
     try:
@@ -196,7 +213,7 @@ def _check(network: nn.Module, samples: Samples, few: Any, request: AnalysisRequ
     metric: Metric = request.metric
     two = select_rows(few, slice(0, 2))
     custom = isinstance(request.attack, CustomAttack)
-    attacked = request.stressed and not custom and request.loss.name == cross_entropy.name
+    attacked = request.attacked and not custom and request.loss.name == cross_entropy.name
     if samples.classes and not metric.decides and (metric.rank or attacked):
         check_network(network, two, samples.classes)
     else:
@@ -243,6 +260,17 @@ def on_whole(network: nn.Module, few: Any, metric: Metric) -> Metric:  # noqa: A
     return replace(metric, function=on_whole_output(metric.function, form))
 
 
+def with_own_outputs(network: nn.Module, samples: Samples) -> Samples:
+    """Return samples whose labels are the network's own outputs, stressed ones too."""
+    stressed = samples.stressed
+    return replace(
+        samples,
+        labels=own_outputs(network, samples),
+        classes=0,
+        stressed=None if stressed is None else with_own_outputs(network, stressed),
+    )
+
+
 @torch.no_grad()
 def own_outputs(network: nn.Module, samples: Samples) -> Tensor:
     """Return the unfiltered network's own outputs for all samples, on the CPU.
@@ -262,7 +290,7 @@ def _try(network: nn.Module, samples: Samples, few: Any, request: AnalysisReques
     with evaluation_mode(network), torch.no_grad():
         outputs = outputs_of(network, few)
         request.metric.measure(outputs, labels)
-    if request.stressed and not isinstance(request.attack, CustomAttack):  # which needs no loss
+    if request.attacked and not isinstance(request.attack, CustomAttack):  # which needs no loss
         request.loss.check(outputs, labels)
     target = target_of(request.attack)
     if target is not None:

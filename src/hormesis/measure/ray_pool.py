@@ -25,7 +25,8 @@ import torch
 from torch import nn
 
 from hormesis.data.samples import Samples, take
-from hormesis.data.trees import as_arrays, select_rows
+from hormesis.data.stressed import sample_trees
+from hormesis.data.trees import as_arrays
 from hormesis.engine.shards import ShardTask
 from hormesis.engine.sweep import Measure, Report, Sweeper
 from hormesis.engine.sweep import sweep as by_threads
@@ -241,8 +242,8 @@ class ActorPool:
                 return
             actor = self._idle.popleft()
             rows = slice(task.first, task.end)
-            part = as_arrays(select_rows((self.samples.inputs, self.samples.labels), rows))
-            self._busy[actor.measure.remote(task, *part)] = _Job(actor, task)
+            part = as_arrays(sample_trees(self.samples, rows))
+            self._busy[actor.measure.remote(task, part)] = _Job(actor, task)
 
     def _results(self, ray: Any) -> Iterator[tuple[ShardTask, bytes | None]]:  # noqa: ANN401
         """Yield the shards that are ready, without bytes if their actor was lost."""
@@ -339,8 +340,8 @@ def _actor_class() -> type:
             self.worker = make_worker(packed, versions, resources)
             return None
 
-        def measure(self, task: Any, inputs: Any, labels: Any) -> bytes:  # noqa: ANN401
-            return self.measure_part(self.worker, task, inputs, labels)
+        def measure(self, task: Any, part: Any) -> bytes:  # noqa: ANN401
+            return self.measure_part(self.worker, task, part)
 
     return ShardActor
 

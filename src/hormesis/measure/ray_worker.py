@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from hormesis.data.samples import Samples
+from hormesis.data.stressed import with_trees
 from hormesis.data.trees import as_tensors
 from hormesis.engine.memory import room
 from hormesis.engine.outcomes import MeasurementSpec
@@ -119,18 +120,15 @@ def make_worker(
 def measure_part(
     worker: ShardWorker,
     task: ShardTask,
-    inputs: Any,  # noqa: ANN401
-    labels: Any,  # noqa: ANN401
+    part: Any,  # noqa: ANN401
 ) -> bytes:
     """Return the file of a shard.
 
     Args:
         worker: What ``make_worker`` has made.
         task: The shard.
-        inputs: Of its samples, a tree of arrays as ``as_arrays`` returns it.
-        labels: Of its samples.
+        part: The ``sample_trees`` of its samples, as arrays.
     """
     own = worker.measurer
-    tensors = {"inputs": as_tensors(inputs), "labels": as_tensors(labels)}
-    samples = replace(own.samples, **tensors, places=None)
+    samples = with_trees(own.samples, as_tensors(part))
     return replace(worker, measurer=replace(own, samples=samples, offset=task.first))(task)

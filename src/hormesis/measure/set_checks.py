@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hormesis.analysis.linearised import set_score
 from hormesis.analysis.set_metrics import set_metric_of
 from hormesis.data.samples import Samples
-from hormesis.data.trees import in_batches
+from hormesis.data.trees import Tree, in_batches, tensors_in
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.shard_worker import device_of
 from hormesis.models.adapter import outputs_of
@@ -39,7 +39,13 @@ def check_set_metric(network: nn.Module, samples: Samples, request: AnalysisRequ
     if not metric.aggregate:
         return
     _check_settings(metric, request)
-    labels = samples.labels
+    labels, stressed = samples.labels, samples.stressed
+    if stressed is not None and not same_labels(labels, stressed.labels):
+        raise SettingError(
+            f"The metric {metric.name!r} scores a whole set of samples by one label a place, and "
+            "the stressed samples have other labels than the data: measure them as `data` of a "
+            "study of their own, with `attack=None`, or choose a metric such as 'accuracy'."
+        )
     if not samples.classes or not isinstance(labels, Tensor):
         kind = "none" if labels is None else str(getattr(labels, "dtype", type(labels).__name__))
         raise DataError(
@@ -50,6 +56,17 @@ def check_set_metric(network: nn.Module, samples: Samples, request: AnalysisRequ
         _check_two_classes(labels, metric)
     if metric.aggregate not in OWN_AGGREGATES:
         _try_on_all(network, samples, metric)
+
+
+def same_labels(one: Tree, other: Tree) -> bool:
+    """Return whether two sets of labels are equal.
+
+    Example:
+        >>> same_labels(torch.tensor([1, 2]), torch.tensor([1, 3]))
+        False
+    """
+    pairs = zip(tensors_in(one), tensors_in(other), strict=True)
+    return all(torch.equal(first, second) for first, second in pairs)
 
 
 def _check_settings(metric: Metric, request: AnalysisRequest) -> None:

@@ -53,21 +53,25 @@ class ShardWorker:
         """
 
         def measure(part: ShardTask, clean: bool) -> StoredOutcomes:
-            return _as_stored(self.measurer.measure(part, tick, clean=clean), part.wanted)
+            outcomes = _as_stored(self.measurer.measure(part, tick, clean=clean), part.wanted)
+            # Nothing was attacked that could have been idle.
+            return replace(outcomes, base_idle=None) if self.measurer.spec.given else outcomes
 
         if self.source is None:
             outcomes = measure(task, True)
         else:
             outcomes = self.source.shard(task, self.measurer.samples, measure)
-        for name in ("clean", "adversarial"):
+        kinds = {"clean": "clean", "adversarial": self.measurer.spec.kind}
+        for name, kind in kinds.items():
             if not np.isfinite(getattr(outcomes, f"base_{name}")).all():
                 raise ModelError(
-                    f"The {name} {self.measurer.spec.metric.name} of the unfiltered network "
+                    f"The {kind} {self.measurer.spec.metric.name} of the unfiltered network "
                     "is NaN or infinite: measure another performance, or check the network on all "
                     "samples."
                 )
         inputs = self.measurer.part_fingerprint(task)
-        return pack(Shard(task.first, outcomes, self.study, inputs))
+        stressed = self.measurer.stressed_fingerprint(task)
+        return pack(Shard(task.first, outcomes, self.study, inputs, stressed))
 
 
 def make_measurer(

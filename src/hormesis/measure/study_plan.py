@@ -182,14 +182,21 @@ def make_draft(
     request, plan, engine = planned.request, planned.plan, measurer.engine
     attack = describe_attack(request.attack, choice and choice.described())
     removals = removal_table(plan)
-    chance = request.metric.chance_on(label_array(planned.samples))
+    chances = {
+        name: request.metric.chance_on(label_array(samples))
+        for name, samples in (
+            ("chance", planned.samples),
+            ("stressed_chance", planned.samples.stressed),
+        )
+        if samples is not None
+    }
     magnitude = {"epsilon": attack.get("epsilon")}  # the question has the rest
     entries = {
         "study": study_identity(planned.question, magnitude, removals["key"].tolist()),
         "question": planned.question,
         "attack": attack,
         "scoring": plain_scoring(request.scoring),
-        **({} if chance is None else {"chance": chance}),
+        **{name: chance for name, chance in chances.items() if chance is not None},
         "metric": {
             "binary": request.metric.binary,
             **({"aggregate": request.metric.aggregate} if request.metric.aggregate else {}),

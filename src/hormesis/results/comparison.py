@@ -341,9 +341,9 @@ def _evidence(
     confirmed = {
         (match, label, score): combine_classes([str(own.loc[(target, score)]) for target in group])
         for match, group in groups.items()
-        for score in (ATTACKED if study.stressed else ())
+        for score in (ATTACKED if study.stressed and not study.given else ())
     }
-    return Evidence(study.at_chance, is_base_masked(study), None, confirmed)
+    return Evidence(study.at_chance, is_base_masked(study), None, confirmed, study.given)
 
 
 def _pool_groups(

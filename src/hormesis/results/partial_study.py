@@ -78,6 +78,7 @@ def estimate_study(
         metadata.chance,
         chosen,
         stressed=metadata.stressed,
+        stressed_chance=metadata.stressed_chance,
     )
 
     def blocks() -> Iterator[StoredOutcomes]:

@@ -123,6 +123,11 @@ class Study:
         return self.metadata.stressed
 
     @property
+    def given(self) -> bool:
+        """Whether a second data set is the stress; what is called adversarial is then on it."""
+        return self.metadata.given
+
+    @property
     def score_names(self) -> tuple[str, ...]:
         """The scores that the study has: ``clean`` and, under attack, the other two."""
         return score_names(stressed=self.stressed)
@@ -246,7 +251,8 @@ class Study:
     def base(self) -> Base:
         """Performance of the unfiltered network."""
         base, tied = self.metadata.base, tied_share(self.manifest)
-        return Base(base.clean, base.adversarial, base.higher_is_better, self.chance, tied)
+        floor = self.metadata.stressed_chance
+        return Base(base.clean, base.adversarial, base.higher_is_better, self.chance, tied, floor)
 
     @cached_property
     def chance(self) -> float | None:
@@ -260,7 +266,13 @@ class Study:
             return False, False
         base = self.manifest["base"]
         factor = float(self.interval_method(self.scoring, int(base["samples"])).critical())
-        return bases_at_chance(base, self.chance, factor, binary=self.metadata.binary)
+        return bases_at_chance(
+            base,
+            self.chance,
+            factor,
+            binary=self.metadata.binary,
+            stressed=self.metadata.stressed_chance,
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -332,6 +344,7 @@ class Study:
         """Return network, data, attack and the number of targets."""
         question, tested = self.metadata.question, sum(self.targets["tested"].tolist())
         attack = question.attack.name if self.stressed else "no attack"
+        attack = f"stressed by {question.attack.data}" if self.given else attack
         return f"Study({question.network.name} on {question.data.name}, {attack}, {tested} targets)"
 
 

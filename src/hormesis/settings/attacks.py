@@ -236,6 +236,38 @@ class Evaluated:
         return None
 
 
+PAIRED, INDEPENDENT = "paired", "independent"
+PAIRINGS = (PAIRED, INDEPENDENT)
+"""How a second data set belongs to the first: sample by sample, or as another set of samples."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """The stress of a second data set: its samples are the stressed ones, whatever the network.
+
+    Args:
+        data: Name of the second data set.
+        fingerprint: Its fingerprint.
+        pairing: One of ``PAIRINGS``.
+
+    Example:
+        >>> Given("fog", "0" * 64).epsilon is None
+        True
+    """
+
+    name: ClassVar[str] = "given"
+    straight: ClassVar[bool] = False
+    training: ClassVar[Mapping[str, Any]] = {}
+    data: str
+    fingerprint: str
+    pairing: str = PAIRED
+
+    @property
+    def epsilon(self) -> Any:  # noqa: ANN401
+        """None, as the data do not say by how much they were changed."""
+        return None
+
+
 ATTACKS: dict[str, type[Any]] = {FGSM.name: FGSM, PGD.name: PGD}
 """Every attack that can be chosen, by its name."""
 

@@ -33,7 +33,9 @@ def is_code(setting: str, name: str) -> bool:
     """
     if setting == "model" and name.startswith("timm:"):
         return False
-    return is_factory(name) and not (setting == "data" and Path(name).expanduser().is_dir())
+    if setting in ("data", "stressed") and Path(name).expanduser().is_dir():
+        return False
+    return is_factory(name)
 
 
 def load_factory(spec: str, noun: str) -> Any:  # noqa: ANN401  (whatever the user wrote there)

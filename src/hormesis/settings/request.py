@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from hormesis.errors import SettingError
-from hormesis.settings.attacks import FGSM, Attack, NoAttack, make_attack
+from hormesis.settings.attacks import (
+    FGSM,
+    PAIRED,
+    PAIRINGS,
+    Attack,
+    Given,
+    NoAttack,
+    make_attack,
+)
+from hormesis.settings.choices import check_choice
 from hormesis.settings.confirmation import ALWAYS, Confirmation
 from hormesis.settings.custom_attack import CustomAttack, load_attack
 from hormesis.settings.execution import Execution
@@ -41,6 +50,9 @@ class AnalysisRequest:
             of them, ``"*"`` for all; None finds the logits.
         bounds: Lowest and highest value of inputs; None takes 0 and 1, or what the data declare.
         label: Key, column or place of the labels in data that are dictionaries, tables or tuples.
+        stressed_data: A second data set, or a corruption of the first, in place of an attack.
+        pairing: Whether its samples are those of the data, stressed, or others; one of
+            ``settings.attacks.PAIRINGS``.
 
     Raises:
         SettingError: For a setting that needs an attack, without one.
@@ -65,11 +77,18 @@ class AnalysisRequest:
     output: Any = None
     bounds: Any = None
     label: str | int | None = None
+    stressed_data: Any = None
+    pairing: str = PAIRED
 
     @property
     def stressed(self) -> bool:
-        """Whether perturbed samples are measured, too."""
+        """Whether stressed samples are measured, too."""
         return self.attack.name != NoAttack.name
+
+    @property
+    def attacked(self) -> bool:
+        """Whether an adversary stresses them, and no second data set does."""
+        return self.stressed and self.attack.name != Given.name
 
     def __post_init__(self) -> None:
         """Check that the fields fit together."""
@@ -77,8 +96,12 @@ class AnalysisRequest:
         _check_kinds(self)
         if self.out is not None:
             object.__setattr__(self, "out", Path(self.out))
-        if self.stressed:
+        _check_stressed_data(self)
+        if self.stressed_data is not None and self.attack.name != Given.name:
+            object.__setattr__(self, "attack", Given("", ""))  # until the data have been read
+        if self.attacked:
             return
+        instead = "none" if self.stressed_data is None else "stressed data"
         needing = {
             "`adversary` 'adaptive'": self.sweep.adversary == "adaptive",
             "`confirm` 'always'": self.confirmation.when == ALWAYS,
@@ -87,8 +110,30 @@ class AnalysisRequest:
         for setting, given in needing.items():
             if given:
                 raise SettingError(
-                    f"Expected an attack for {setting}, got none: name one, or leave this out."
+                    f"Expected an attack for {setting}, got {instead}: name one, or leave this out."
                 )
+
+
+def _check_stressed_data(request: AnalysisRequest) -> None:
+    """Refuse an attack beside a second data set, and a pairing without one.
+
+    Raises:
+        SettingError: Naming which.
+    """
+    check_choice("pairing", request.pairing, PAIRINGS)
+    if request.stressed_data is None:
+        if request.attack.name == Given.name:
+            raise SettingError("Expected the second data set as `stressed`, got it as `attack`.")
+        if request.pairing != PAIRED:
+            raise SettingError(
+                f"Expected `stressed`, a second data set, for `pairing` {request.pairing!r}, got "
+                "none."
+            )
+    elif not (request.attack in (FGSM(), NoAttack()) or request.attack.name == Given.name):
+        raise SettingError(
+            f"Expected no `attack` beside `stressed`, got {request.attack.name!r}: the second data "
+            "set takes its place."
+        )
 
 
 _EXAMPLES = {

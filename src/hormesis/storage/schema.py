@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, field
 
 from hormesis.settings import choices
-from hormesis.settings.attacks import Evaluated, NoAttack
+from hormesis.settings.attacks import PAIRINGS, Evaluated, Given, NoAttack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.threat import AIMS, LINF, NORMS
 from hormesis.storage.change_schema import ChangeEntry
@@ -36,7 +36,7 @@ from hormesis.storage.validation import (
 )
 
 UNFINISHED, FINISHED = "unfinished", "finished"
-UNSCALED = (NoAttack.name, Evaluated.name)
+UNSCALED = (NoAttack.name, Evaluated.name, Given.name)
 """What stands for an attack in studies whose stress has no magnitude."""
 MOST_SHARDS = 1 << 17
 _BINARY = ("accuracy", "top5")  # for manifests of earlier versions, which do not say
@@ -83,6 +83,9 @@ class AttackEntry(Entry, frozen=True):
     norm: Annotated[str, among(NORMS)] = LINF
     target: Count | Annotated[str, among(AIMS)] | None = None
     function: Text = ""
+    data: Text = ""  # of a second data set, as are the next two
+    fingerprint: Hash = ""
+    pairing: Annotated[str, among(PAIRINGS)] = PAIRINGS[0]
 
 
 class TargetsEntry(Entry, frozen=True):
@@ -170,6 +173,9 @@ class RunAttack(Entry, frozen=True):
     target: Count | Annotated[str, among(AIMS)] | None = None
     function: Text = ""
     chosen: ChosenEpsilon | None = None
+    data: Text = ""  # of a second data set, as are the next two
+    fingerprint: Hash = ""
+    pairing: Annotated[str, among(PAIRINGS)] = PAIRINGS[0]
 
     @property
     def scaled(self) -> bool:
@@ -318,6 +324,7 @@ class Manifest(Entry, frozen=True):
     base: BaseEntry = field(default_factory=lambda: BaseEntry(clean=_NAN, adversarial=_NAN))
     chance: Number | None = None
     change: ChangeEntry | None = None
+    stressed_chance: Number | None = None  # on a second data set
     confirmation: EvidenceEntry = field(default_factory=EvidenceEntry)
     cross_check: EvidenceEntry = field(default_factory=EvidenceEntry)
     settled: Annotated[list[Settled], Meta(max_length=10_000)] = field(default_factory=list)
@@ -335,6 +342,11 @@ class Manifest(Entry, frozen=True):
     def stressed(self) -> bool:
         """Whether perturbed samples were measured, too; otherwise all is about clean ones."""
         return self.attack.name != NoAttack.name
+
+    @property
+    def given(self) -> bool:
+        """Whether the stressed samples are a second data set, which no network changed."""
+        return self.attack.name == Given.name
 
     @property
     def binary(self) -> bool:

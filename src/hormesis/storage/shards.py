@@ -46,12 +46,14 @@ class Shard:
         outcomes: The measurements.
         study: Identity of its study.
         inputs: Fingerprint of its samples.
+        stressed: Fingerprint of its samples of a second data set; empty without one.
     """
 
     first: int
     outcomes: StoredOutcomes
     study: str = ""
     inputs: str = ""
+    stressed: str = ""
 
     @property
     def samples(self) -> int:
@@ -124,6 +126,7 @@ def pack(shard: Shard) -> bytes:
         "format": str(FORMAT),
         "study": shard.study,
         "inputs": shard.inputs,
+        **({"stressed": shard.stressed} if shard.stressed else {}),
         "first": str(shard.first),
         "samples": str(shard.samples),
         "binary": str(binary).lower(),
@@ -162,7 +165,7 @@ def unpack(name: str, content: bytes) -> Shard:
             if key in arrays
         }
         outcomes = StoredOutcomes(*values, changed=changed, measured=measured, **idle)
-        names = (metadata.get(key, "") for key in ("study", "inputs"))
+        names = (metadata.get(key, "") for key in ("study", "inputs", "stressed"))
         return Shard(int(metadata["first"]), outcomes, *names)
     except READ_ERRORS as error:
         raise StudyError(f"The outcomes in {name} are damaged: {error}.") from error

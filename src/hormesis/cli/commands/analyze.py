@@ -61,6 +61,8 @@ def request_from(arguments: Arguments) -> AnalysisRequest:
         loss=measurement.loss,
         output=_place_or_name(measurement.output),
         label=_place_or_name(measurement.label),
+        stressed_data=measurement.stressed,
+        pairing=measurement.pairing,
         out=None if folder is None else Path(folder),
         execution=execution,
         confirmation=arguments[Confirmation],

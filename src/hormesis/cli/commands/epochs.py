@@ -9,6 +9,7 @@ from hormesis.cli.attack_options import AttackOptions
 from hormesis.cli.commands.watch import live_reports, write_picture
 from hormesis.cli.options import CheckpointOptions, LiveOptions, StudyOutput
 from hormesis.cli.parser import Arguments
+from hormesis.data.corruptions import by_name
 from hormesis.errors import SettingError
 from hormesis.measure.epochs import CheckpointSelection, analyze_checkpoints
 from hormesis.report.plots.evolution import draw_evolution
@@ -30,6 +31,8 @@ def run(arguments: Arguments, request: AnalysisRequest) -> int:
             "Expected one `epsilon` beside `run`, got several: analyse one checkpoint, with "
             "`weights`, for several magnitudes."
         )
+    if request.stressed_data is not None:
+        request = replace(request, stressed_data=by_name(request.stressed_data))
     training = load_run(str(checkpoints.run))
     _check_alike(source, training)
     training.chosen(checkpoints.epochs)

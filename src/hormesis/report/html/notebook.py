@@ -23,6 +23,7 @@ from hormesis.report.text.summary import study_lines
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.report.views.method_text import unfiltered
+from hormesis.report.views.stress_words import score_word
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.storage.series_folders import EPSILON
@@ -68,13 +69,13 @@ def study_html(study: Study) -> str:
     )
     reading = other_reading(scoring)
     heat = _heat_map(
-        [*study.score_names, f"by {reading}"],
+        [*(score_word(study, name) for name in study.score_names), f"by {reading}"],
         [(row.target, [*_cells(row), _reading_cell(row)]) for row in rows[:_MOST_ROWS]],
     )
     more = len(rows) - _MOST_ROWS
     remainder = [f"{more} more targets are in study.scores"] if more > 0 else []
     score = main_score(stressed=study.stressed)
-    beside = f"by {reading}: {MEANINGS[reading]} ({score} score); no class"
+    beside = f"by {reading}: {MEANINGS[reading]} ({score_word(study, score)} score); no class"
     return _page(
         title, [*lines, *counts, *contradictions(study)], heat, [settings, beside, *remainder]
     )
@@ -106,7 +107,7 @@ def series_html(studies: StudySeries) -> str:
     heat = _heat_map(
         [studies.place_name(place) for place in by_place], list(rows.items())[:_MOST_ROWS]
     )
-    settings = f"{main_filter(first.scores)} filter, {score} score"
+    settings = f"{main_filter(first.scores)} filter, {score_word(first, score)} score"
     scoring = first.scoring
     readings = (
         f"reference {scoring.reference}; under the pointer: by {other_reading(scoring)}, no class"

@@ -83,6 +83,7 @@ def report_text(
         title: Heading of the page; by default network and data.
         refresh: See ``write_report``.
     """
+    given = [study.given for study in sources.studies]
     labels, comparison = sources.labels, compare_sources(sources)
     most = max(FEWEST_CURVES, MOST_CURVES // max(1, len(labels)))
     payloads = [
@@ -91,7 +92,7 @@ def report_text(
     ]
     shared = {
         "title": title,
-        "classes": classes.pages(),
+        "classes": classes.pages(attacked=not sources.studies or not all(given)),
         "studies": labels,
         "several": comparison_payload(sources, comparison),
         "retraining": [retraining_payload(payload) for payload in sources.retrainings],

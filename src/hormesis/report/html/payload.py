@@ -7,6 +7,7 @@ import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.readings import other_reading
+from hormesis.analysis.scores import score_names
 from hormesis.report.html.curve_payload import curves_payload
 from hormesis.report.views.figures import extreme_targets, main_filter
 from hormesis.report.views.findings import class_counts, counts_sentence, findings
@@ -48,7 +49,8 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "label": label,
         "title": f"{question.network.name} on {question.data.name}",
         "attack": attack_text(study),
-        "adversary": question.sweep.adversary if study.stressed else "",
+        "adversary": question.sweep.adversary if study.stressed and not study.given else "",
+        **({"given": True} if study.given else {}),
         "samples": [study.metadata.base.samples or planned, planned],
         "finished": study.finished,
         "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
@@ -105,8 +107,9 @@ def _targets(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
         "shape": table["shape"].tolist(),
         "size": table["size"].astype(int).tolist(),
         **{
-            kind: rounded_numbers(getattr(base, kind) for base in bases)
-            for kind in unfiltered(study)
+            kind: rounded_numbers(base.divisor(kind) for base in bases)
+            for kind in score_names(stressed=study.stressed)
+            if kind != "difference"
         },
     }
 

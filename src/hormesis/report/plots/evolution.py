@@ -12,6 +12,7 @@ from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
 from hormesis.report.views.figures import main_filter, moved_targets
 from hormesis.report.views.method_text import attack_text
+from hormesis.report.views.stress_words import score_word
 from hormesis.results.series import StudySeries
 
 _MOST_ROWS = 60
@@ -55,10 +56,8 @@ def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> No
         responses = relative_responses(study, target, bands=False)
         for axes, response in zip(panels, responses, strict=True):
             for kind, line in list(_LINES.items())[: 1 + study.stressed]:
-                values, label = (
-                    getattr(response, kind).values,
-                    f"{studies.place_name(place)}, {kind}",
-                )
+                values = getattr(response, kind).values
+                label = f"{studies.place_name(place)}, {score_word(study, kind)}"
                 axes.plot(response.progress, values, ls=line, color=colour, lw=1.2, label=label)
             name = target.removesuffix(".weight")
             axes.set_title(f"{name}\n{response.filter.replace('_', ' ')}", fontsize=8)
@@ -68,7 +67,8 @@ def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> No
 def _title(studies: StudySeries) -> str:
     study = studies.first
     question = study.metadata.question
-    attack = study.metadata.attack.title if study.stressed else attack_text(study)
+    attacked = study.stressed and not study.given
+    attack = study.metadata.attack.title if attacked else attack_text(study)
     return (
         f"{question.network.name} on {question.data.name}, {question.data.samples} samples; "
         f"{attack}"

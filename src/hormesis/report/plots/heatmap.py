@@ -43,6 +43,8 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
     parts = [[row for row in target_rows(study, name) if row.target in shown] for name in filters]
     values = [np.array([row.values for row in rows], dtype=float) for rows in parts]
     columns = [_COLUMNS[score] for score in study.score_names]
+    if study.given:
+        columns[1] = "str."
     reach = reach_of(np.concatenate(values))
     with paper():
         figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))

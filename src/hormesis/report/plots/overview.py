@@ -27,6 +27,7 @@ from hormesis.report.views.figures import (
     telling_targets,
 )
 from hormesis.report.views.method_text import attack_text
+from hormesis.report.views.stress_words import score_word
 from hormesis.results.study import Study
 from hormesis.settings.threat import LINF, NORM_NAMES
 
@@ -87,7 +88,8 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
     for axes, (filter_name, sweep) in zip(panels, sweeps, strict=True):
         axes.plot(sweep["progress"], sweep["clean"], label="clean", **CLEAN)
         if study.stressed:
-            axes.plot(sweep["progress"], sweep["adversarial"], label="adversarial", **ADVERSARIAL)
+            label = score_word(study, "adversarial")
+            axes.plot(sweep["progress"], sweep["adversarial"], label=label, **ADVERSARIAL)
         axes.plot(sweep["progress"], sweep["density"], label="density (share kept)", **REFERENCE)
         base = study.group_of[target].base
         axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
@@ -100,7 +102,8 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
 
 def _title(study: Study) -> str:
     question, attack = study.metadata.question, study.metadata.attack
-    shown = attack.title if study.stressed else attack_text(study)
+    attacked = study.stressed and not study.given
+    shown = attack.title if attacked else attack_text(study)
     magnitude = f", ε = {attack.epsilon:.3g}" if attack.scaled else ""
     if attack.scaled and attack.norm != LINF:
         magnitude = f"{magnitude} in {NORM_NAMES[attack.norm]}"

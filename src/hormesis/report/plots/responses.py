@@ -19,6 +19,7 @@ from hormesis.report.plots.style import (
     short,
 )
 from hormesis.report.views.curves import RelativeCurve, RelativeResponses, relative_responses
+from hormesis.report.views.stress_words import score_word
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
@@ -50,7 +51,7 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
         )
         for row, responses in zip(panels, responses_by_target, strict=True):
             for axes, response in zip(row, responses, strict=True):
-                _draw(axes, response, study.scoring.reference, stressed=study.stressed)
+                _draw(axes, response, study)
             name = short(responses[0].target.removesuffix(".weight"), _LETTERS[width])
             row[-1].text(
                 1.03, 0.5, name, transform=row[-1].transAxes, rotation=270, va="center", ha="left"
@@ -65,10 +66,12 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
         return freeze_layout(figure)
 
 
-def _draw(axes: Axes, response: RelativeResponses, reference: str, *, stressed: bool) -> None:
+def _draw(axes: Axes, response: RelativeResponses, study: Study) -> None:
+    reference, stressed = study.scoring.reference, study.stressed
     draw_curve(axes, response.progress, response.clean, CLEAN, "clean")
     if stressed:
-        draw_curve(axes, response.progress, response.adversarial, ADVERSARIAL, "adversarial")
+        label = score_word(study, "adversarial")
+        draw_curve(axes, response.progress, response.adversarial, ADVERSARIAL, label)
     axes.plot(
         response.progress, response.clean.reference, label=REFERENCE_LABELS[reference], **REFERENCE
     )

@@ -10,6 +10,7 @@ from hormesis.analysis.classes import CLASSES, legend, letter
 from hormesis.analysis.readings import MEANINGS, count_readings, other_reading
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
+from hormesis.report.views.stress_words import score_word
 from hormesis.results.study import Study
 
 _MOST_ROWS = 200
@@ -27,7 +28,7 @@ def score_overview(study: Study) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
     table.add_column("target", overflow="fold", min_width=12)
     for score in study.score_names:
-        table.add_column(score, no_wrap=True)
+        table.add_column(score_word(study, score), no_wrap=True)
     has_readings = study.has_outcomes
     if has_readings:
         table.add_column(f"by {other_reading(study.scoring)}", no_wrap=True, header_style="dim")
@@ -44,7 +45,7 @@ def targets_by_class(study: Study) -> dict[str, dict[str, int]]:
     """Return, for each score, how many targets fall into each class."""
     rows = target_rows(study)
     return {
-        score: {
+        score_word(study, score): {
             name: count
             for name in CLASSES
             if (count := sum(row.classes[index] == name for row in rows))
@@ -85,5 +86,5 @@ def reading_lines(study: Study) -> list[str]:
     for score in ("clean", "adversarial"):
         counts = count_readings(study.readings, main_filter(study.scores), score)
         if counts:
-            lines.append(f"{score} by {other_reading(study.scoring)}: {counts}")
+            lines.append(f"{score_word(study, score)} by {other_reading(study.scoring)}: {counts}")
     return [*lines, *contradictions(study)]

@@ -95,7 +95,7 @@ def _names(studies: StudySeries, places: list[int | float]) -> str:
 
 
 def _adversary(study: Study) -> str:
-    if not study.stressed:
+    if not study.stressed or study.given:
         return attack_text(study)
     adversary = study.metadata.question.sweep.adversary
     return f"{study.metadata.attack.title}, {adversary} adversary"

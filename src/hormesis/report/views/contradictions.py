@@ -5,10 +5,10 @@ import pandas as pd
 from hormesis.analysis.classes import FRAGILE
 from hormesis.analysis.readings import other_reading
 from hormesis.report.views.figures import main_filter
+from hormesis.report.views.stress_words import score_phrase
 from hormesis.results.study import Study
 
 _NAMED = 3
-_WHERE = {"clean": "on clean inputs", "adversarial": "under attack"}
 _YET = {  # by the reading beside, and whether the class is fragile
     ("density", True): "performance falls more slowly than {it} emptied",
     ("density", False): "performance falls faster than {it} emptied",
@@ -28,7 +28,8 @@ def contradictions(study: Study) -> list[str]:
     rows = scores.loc[scores["filter"] == main_filter(scores)]
     readings = study.readings.loc[rows.index]
     sentences = []
-    for score, phrase in _WHERE.items():
+    for score in ("clean", "adversarial"):
+        phrase = score_phrase(study, score)
         contradicting = rows.loc[(rows["score"] == score) & readings["contradicts"]]
         for fragile in (True, False):
             part = contradicting.loc[(contradicting["class"] == FRAGILE) == fragile]

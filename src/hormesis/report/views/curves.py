@@ -115,7 +115,7 @@ def relative_responses(study: Study, target: str, *, bands: bool = True) -> list
             _values(sweep["progress"].to_numpy(float)),
             _values(sweep["alpha"].to_numpy(float)),
             _curve(study, sweep, "clean", base.clean),
-            _curve(study, sweep, "adversarial", base.adversarial),
+            _curve(study, sweep, "adversarial", base.divisor("adversarial")),
             _values(sweep["density"].to_numpy(float)),
         )
         for name, sweep in target_sweeps(table, target)

@@ -11,18 +11,17 @@ from hormesis.analysis.classes import ANTIFRAGILE, CLASSES, FRAGILE, UNDECIDED
 from hormesis.analysis.scores import SCORES
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
+from hormesis.report.views.stress_words import score_phrase, score_word, stress_phrase
 from hormesis.results.study import Study
 
-SCORE_PHRASES = {
-    "clean": "on clean inputs",
-    "adversarial": "under attack",
-    "difference": "in their difference",
-}
 _FEWEST_FOR_TREND = 8  # targets; a rank correlation of fewer says nothing
 _SIGNIFICANT = 0.05
 _NAMED = 3
 _MOST = 3
 _THIN = "\u202f"  # between number and percent sign, where no line is broken
+
+
+_Kind = Callable[[pd.DataFrame, Study], str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def counts_sentence(study: Study) -> str:
         total = sum(count.values for count in counts)
         shares = [f"{count.targets} {count.name}" for count in counts]
         shares[0] += f" ({100 * counts[0].values / total:.3g}{_THIN}% of the values)"
-        parts.append(f"{SCORE_PHRASES[score]}, {_join(shares)}")
+        parts.append(f"{score_phrase(study, score)}, {_join(shares)}")
     targets = len(set(study.responses["target"]))
     noun = "target" if targets == 1 else "targets"
     return f"Of {targets} filtered {noun}: {'; '.join(parts)}."
@@ -94,9 +93,9 @@ def findings(study: Study) -> list[str]:
     other, if they do.
     """
     rows = _rows(study, main_filter(study.scores))
-    kinds: tuple[Callable[[pd.DataFrame], str], ...] = (_extremes, _disagreement, _trend, _gain)
-    sentences = [sentence for kind in kinds if (sentence := kind(rows))]
-    sentences.extend(_shares(rows))
+    kinds: tuple[_Kind, ...] = (_extremes, _disagreement, _trend, _gain)
+    sentences = [sentence for kind in kinds if (sentence := kind(rows, study))]
+    sentences.extend(_shares(rows, study))
     contradicted = " ".join(contradictions(study))
     return [*sentences[: _MOST - 1], contradicted] if contradicted else sentences[:_MOST]
 
@@ -123,7 +122,7 @@ def _first_defined(rows: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     return "clean", rows.head(0)
 
 
-def _extremes(rows: pd.DataFrame) -> str:
+def _extremes(rows: pd.DataFrame, study: Study) -> str:
     """Return the lowest and highest targets, if their intervals do not meet."""
     score, defined = _first_defined(rows)
     if len(defined) < 2:
@@ -135,7 +134,8 @@ def _extremes(rows: pd.DataFrame) -> str:
     if not low["high"] < high["low"]:
         return ""
     return (
-        f"{_short_name(str(low['target']))} has the lowest {score} score, {_score_text(low)}; "
+        f"{_short_name(str(low['target']))} has the lowest {score_word(study, score)} score, "
+        f"{_score_text(low)}; "
         f"{_short_name(str(high['target']))} the highest, {_score_text(high)}."
     )
 
@@ -151,7 +151,7 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
 
-def _disagreement(rows: pd.DataFrame) -> str:
+def _disagreement(rows: pd.DataFrame, study: Study) -> str:
     """Return the targets whose certain classes differ between clean inputs and attack."""
     certain = rows.loc[rows["certain"]]
     classes = certain.pivot(index="target", columns="score", values="class")
@@ -168,10 +168,11 @@ def _disagreement(rows: pd.DataFrame) -> str:
     order = [name for name in rows["target"].unique() if name in set(names)]
     shown = ", ".join(map(_short_name, order[:_NAMED])) + (" and others" if order[_NAMED:] else "")
     targets = "target is" if len(order) == 1 else "targets are"
-    return f"{len(order)} {targets} {before} on clean inputs and {after} under attack: {shown}."
+    stress = stress_phrase(study)
+    return f"{len(order)} {targets} {before} on clean inputs and {after} {stress}: {shown}."
 
 
-def _trend(rows: pd.DataFrame) -> str:
+def _trend(rows: pd.DataFrame, study: Study) -> str:
     """Return how scores follow depth, if the rank correlation is significant."""
     correlations = []
     for score in SCORES:
@@ -189,12 +190,12 @@ def _trend(rows: pd.DataFrame) -> str:
     value = f"{rho:.2f}".replace("-", "−")
     shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     return (
-        f"{score.capitalize()} scores {direction} with depth: Spearman's ρ = {value} over {count} "
-        f"targets ({shown})."
+        f"{score_word(study, score).capitalize()} scores {direction} with depth: Spearman's "
+        f"ρ = {value} over {count} targets ({shown})."
     )
 
 
-def _gain(rows: pd.DataFrame) -> str:
+def _gain(rows: pd.DataFrame, study: Study) -> str:
     """Return for how many targets filtering costs more, or less, under attack than without."""
     defined = _defined(rows, "difference")
     above, below = defined.loc[defined["low"] > 0], defined.loc[defined["high"] < 0]
@@ -206,12 +207,12 @@ def _gain(rows: pd.DataFrame) -> str:
         if len(part)
     ]
     return (
-        f"Filtering costs {' and '.join(parts)} under attack than on clean inputs, by the "
-        "intervals of the difference score."
+        f"Filtering costs {' and '.join(parts)} {stress_phrase(study)} than on clean inputs, by "
+        "the intervals of the difference score."
     )
 
 
-def _shares(rows: pd.DataFrame) -> Iterator[str]:
+def _shares(rows: pd.DataFrame, study: Study) -> Iterator[str]:
     """Yield which share of the filtered values is of one class for certain."""
     for score in ("adversarial", "clean"):
         of_score = rows.loc[rows["score"] == score]
@@ -223,7 +224,7 @@ def _shares(rows: pd.DataFrame) -> Iterator[str]:
         count = int((certain["class"] == name).sum())
         share = float(sums[name]) / float(of_score["size"].sum())
         yield (
-            f"{SCORE_PHRASES[score].capitalize()}, {count} of {len(of_score)} targets with "
+            f"{score_phrase(study, score).capitalize()}, {count} of {len(of_score)} targets with "
             f"{100 * share:.3g}{_THIN}% of the filtered values are {name} for certain."
         )
 

@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from hormesis.analysis.evidence import base_idle
+from hormesis.report.views.stress_words import score_word
 from hormesis.results.study import Study
+from hormesis.settings.attacks import PAIRED, Given
 from hormesis.settings.choices import IN_GROUP
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
@@ -41,6 +43,10 @@ def attack_text(study: Study, chosen: str = "") -> str:
     """
     if not study.stressed:
         return "no attack, clean samples alone"
+    if study.given:
+        entry = study.metadata.attack
+        pairs = "paired with the data" if entry.pairing == PAIRED else "other samples than the data"
+        return f"stressed data {entry.data!r}, {pairs}"
     attack, magnitude = study.metadata.attack, epsilon_text(study)
     name = attack.title
     if attack.target is not None:
@@ -52,12 +58,13 @@ def adversary_text(study: Study, chosen: str = "") -> str:
     """Return the attack in words, see ``attack_text``, and whether it is made anew every time."""
     text = attack_text(study, chosen)
     adversary = study.metadata.question.sweep.adversary
-    return f"{text}; {adversary} adversary" if study.stressed else text
+    return f"{text}; {adversary} adversary" if study.stressed and not study.given else text
 
 
 def unfiltered(study: Study) -> dict[str, float]:
     """Return the performance of the unfiltered network: clean and, under attack, adversarial."""
-    values = {"clean": study.base.clean, "adversarial": study.base.adversarial}
+    word = score_word(study, "adversarial")
+    values = {"clean": study.base.clean, word: study.base.adversarial}
     return values if study.stressed else {"clean": values["clean"]}
 
 
@@ -96,8 +103,10 @@ def facts(study: Study) -> Facts:
         "Network": question.network.name,
         "In front of it": normalization_text(study),
         "Data": _data(study),
-        "Attack": adversary_text(study),
-        "Settings of the attack": _settings_text(
+        "Stress" if study.given else "Attack": adversary_text(study),
+        "Settings of the attack": ""
+        if study.given
+        else _settings_text(
             {**attack, **attack.get("settings", {})},
             leave_out=("name", "epsilon", "chosen", "settings"),
         ),
@@ -120,6 +129,7 @@ def facts(study: Study) -> Facts:
         **_origin(study),
         "Fingerprint of the network": question.network.fingerprint,
         "Fingerprint of the data": question.data.fingerprint,
+        "Fingerprint of the stressed data": study.metadata.attack.fingerprint,
         "Folder": "" if study.folder is None else str(study.folder),
     }
     return [(term, str(value)) for term, value in terms.items() if value]
@@ -135,7 +145,7 @@ def _groups(study: Study) -> str:
 
 def _confirmation(study: Study) -> str:
     """Return how claims of antifragility under attack were tested; empty without one."""
-    if not study.stressed:
+    if not study.stressed or study.given:
         return ""
     entry = study.manifest.get("confirmation", {})
     if study.confirmation is None or not entry:
@@ -284,6 +294,10 @@ def command(study: Study) -> str:
 
 
 def _attack(attack: dict[str, Any]) -> list[str]:
+    if attack["name"] == Given.name:
+        pairing = attack["pairing"]
+        words = ["--stressed", attack["data"]]
+        return [*words, *(["--pairing", pairing] if pairing != PAIRED else [])]
     words = ["--attack", attack.get("function", attack["name"])]
     for setting in ("epsilon", "steps", "step_size", "restarts", "norm", "target"):
         if attack.get(setting) is not None:

@@ -35,7 +35,7 @@ function shares(data) {
         el(
           "h3",
           {},
-          el("span", {}, capital(score) + " score"),
+          el("span", {}, capital(wordOf(score)) + " score"),
           el(
             "span",
             { class: "soft" },
@@ -82,7 +82,7 @@ function shareBar(score, counts, values) {
     width: "100%",
     height: 22,
     role: "img",
-    "aria-label": capital(score) + " score: " + sentence,
+    "aria-label": capital(wordOf(score)) + " score: " + sentence,
   });
   let left = 0;
   for (const [kind, , size] of counts) {

@@ -21,6 +21,11 @@ function scoreNames() {
   return Object.keys(study().scores[study().main]);
 }
 
+// What a score or a response is called: that on a second data set is no adversarial one.
+function wordOf(score) {
+  return study().given ? score.replace("adversarial", "stressed") : score;
+}
+
 function mainScore() {
   return hasScores("adversarial") ? "adversarial" : "clean";
 }

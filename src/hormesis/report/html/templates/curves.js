@@ -65,7 +65,7 @@ function scoreBox(score, result) {
   return el(
     "div",
     {},
-    capital(score),
+    capital(wordOf(score)),
     el("b", {}, formatSigned(result.value)),
     result.low === null ? "" : el("span", { class: "soft" }, span([result.low, result.high])),
     el("span", { class: SLUG[result.class] }, " " + result.class),
@@ -99,7 +99,7 @@ function referenceOf(sweep, read) {
     ]
       .filter(([key]) => sweep[key])
       .map(([key, text]) => [
-        text,
+        wordOf(text),
         read(key.slice(7) === "clean" ? "clean" : "adversarial", "").map((_, index) =>
           randomAt(sweep, key, index),
         ),
@@ -176,7 +176,7 @@ function responseKeys(own) {
   return el(
     "ul",
     { class: "keys" },
-    ...sides().map(([side, colour, dash]) => item(colour, dash, side)),
+    ...sides().map(([side, colour, dash]) => item(colour, dash, wordOf(side))),
     ...referenceOf(first, read).map(([text], index) => item("--reference", DOTS[index], text)),
     el("li", {}, "bands: " + 100 * study().scoring.level + "\u202f% intervals"),
   );
@@ -238,7 +238,7 @@ function responsesSentence(sweep) {
   const last = sweep.clean.length - 1;
   const ends = sides().map(
     ([side]) =>
-      side + " " + formatMetric(sweep[side][0]) + " and " + formatMetric(sweep[side][last]),
+      wordOf(side) + " " + formatMetric(sweep[side][0]) + " and " + formatMetric(sweep[side][last]),
   );
   return (
     "at the first threshold and at the last: " +

@@ -116,7 +116,7 @@ function bar() {
         choice(
           "Score",
           "score",
-          scoreNames().map((score) => [score, score]),
+          scoreNames().map((score) => [score, wordOf(score)]),
           state.score,
           (score) => show({ score }),
         ),
@@ -210,7 +210,9 @@ function readingOf(data) {
     reference +
     "." +
     (scoreNames().includes("difference")
-      ? " The difference score compares the two curves, attack less clean."
+      ? " The difference score compares the two curves, " +
+        (data.given ? "stressed" : "attack") +
+        " less clean."
       : "") +
     " Fragile is below −" +
     data.scoring.tolerance +

@@ -22,7 +22,7 @@ function network() {
         ? "Data flow from top to bottom; lines show which layer feeds which, small dots where branches meet. "
         : "The study does not say which layer feeds which: layers stand in the order in which the network first uses them. ") +
       "Marks are sized by the number of weights; to their right the " +
-      state.score +
+      wordOf(state.score) +
       " score, " +
       filterName(state.filter) +
       " filter" +
@@ -72,7 +72,7 @@ function networkPicture(width) {
     width,
     height: height + 30,
     role: "group",
-    "aria-label": "Layers of the network with their " + state.score + " scores",
+    "aria-label": "Layers of the network with their " + wordOf(state.score) + " scores",
   });
   const x = forestAxis(element, start, end, height);
   edges(element, rows, middles, lane);
@@ -293,7 +293,7 @@ function tipLines(row, results) {
       ", " +
       count(data.targets.size[index]) +
       " weights",
-    ...scoreNames().map((score) => capital(score) + ": " + scoreSentence(scoreOf(index, score))),
+    ...scoreNames().map((score) => capital(wordOf(score)) + ": " + scoreSentence(scoreOf(index, score))),
   ];
 }
 

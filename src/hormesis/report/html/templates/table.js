@@ -70,9 +70,10 @@ const COLUMNS = [
 // Make the headings anew for other scores only: whoever sorts by one keeps the focus.
 function fillHead(head, fill) {
   const names = scoreNames();
-  if (head.dataset.scores === names.join()) return;
-  head.dataset.scores = names.join();
-  const columns = [...COLUMNS, ...names.map((score) => [score, score])];
+  const words = names.map(wordOf).join();
+  if (head.dataset.scores === words) return;
+  head.dataset.scores = words;
+  const columns = [...COLUMNS, ...names.map((score) => [score, wordOf(score)])];
   clear(head).append(...columns.map(([key, text]) => headCell(key, text, fill)));
   if (!columns.some(([key]) => key === order.column)) order.column = "place";
 }

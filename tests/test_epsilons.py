@@ -221,4 +221,4 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert "'auto'" in capsys.readouterr().err
     (tmp_path / "run").mkdir()
     assert main(["analyze", *words.split(), "--run", "run"]) == 2
-    assert "one `epsilon` beside `run`" in capsys.readouterr().err
+    assert "one `--epsilon` beside `--run`" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from typing import Any
 from jaxtyping import Bool, Float
 
 from hormesis.errors import SettingError, unknown
-from hormesis.settings.choices import FILTERS, check_new_name
+from hormesis.settings.choices import FILTERS, REPLACEMENTS, check_new_name
 
 BELOW, ABOVE, WINDOW, OTHERS = "below", "above", "window", "others"
 """What a filter removes: values up to the threshold, values from it on, a window, or others."""
@@ -24,7 +24,7 @@ class Threshold:
 
     Args:
         filter: Name of the filter.
-        step: Position in the sweep, from 0; its progress is ``step / (count - 1)``.
+        step: Position in the sweep, from 0.
         alpha: The threshold, in units of the weights.
         lower: Low end of the window around it; filters without a window ignore it.
         upper: High end of that window.
@@ -81,6 +81,10 @@ class Filter:
             raise SettingError(
                 f"Expected the `name` of a filter to be letters, digits and _, got {self.name!r}."
             )
+
+    def registered(self) -> str:
+        """Register the filter, unless it is registered, and return its name."""
+        return (self if NAMED_FILTERS.get(self.name) == self else register_filter(self)).name
 
     @property
     def label(self) -> str:
@@ -197,7 +201,7 @@ def register_filter(new: Filter) -> Filter:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'high_pass', which is taken.
     """
-    check_new_name(new.name, _BUILT_IN)
+    check_new_name(new.name, {*_BUILT_IN, *REPLACEMENTS})
     NAMED_FILTERS[new.name], FILTERS[new.name] = new, new.help
     return new
 
@@ -217,7 +221,7 @@ def filter_named(name: str) -> Filter:
 
 
 def display_filter(name: str) -> Filter:
-    """Return a filter as reports show it, or a stand-in for one that is not registered here.
+    """Return a filter as reports show it, or a stand-in for what is no filter known here.
 
     Example:
         >>> display_filter("from_elsewhere").label

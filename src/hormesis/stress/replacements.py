@@ -1,0 +1,124 @@
+"""The replacements of the package: internal stresses that change values instead of removing them.
+
+A replacement is a function here that returns a ``Replacement``, and one line in ``NAMED`` and in
+``settings.choices.REPLACEMENTS``. All else follows from the object.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hormesis.errors import SettingError, unknown
+from hormesis.settings.choices import REPLACEMENTS
+from hormesis.settings.replacement import Replacement
+from hormesis.settings.sweep import Sweep
+from hormesis.stress.replacing import Level
+
+_DRAWS = 3  # of what is random: one says nothing about the next
+_GRID = 4  # of the smallest steps of its data type lies a value from the grid that it is said to be on
+
+
+def gaussian_noise(
+    levels: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0), *, draws: int = _DRAWS
+) -> Replacement:
+    """Return the replacement that adds Gaussian noise to every value.
+
+    Args:
+        levels: Standard deviation of the noise, as a share of that of the tensor's own values.
+        draws: How often each level is drawn.
+
+    Example:
+        >>> gaussian_noise((0.1, 0.3), draws=1).levels
+        (0.1, 0.3)
+    """
+    return Replacement(
+        "gaussian_noise",
+        REPLACEMENTS["gaussian_noise"],
+        _add_noise,
+        tuple(levels),
+        unit="noise / standard deviation",
+        least=0.0,
+        draws=draws,
+    )
+
+
+def _add_noise(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"]:
+    noise = torch.randn(values.shape, generator=at.generator, dtype=torch.float64)
+    own = values.double()
+    return own + at.value * own.std(correction=0) * noise
+
+
+def quantization(
+    levels: Sequence[float] = (8, 6, 4, 3, 2), *, per_channel: bool = False
+) -> Replacement:
+    """Return the replacement that rounds values to a symmetric grid of so many bits.
+
+    The grid of ``b`` bits has the ``2^b − 1`` values from ``−m`` to ``m``, with ``m`` the largest
+    magnitude of the tensor. A tensor that lies on it comes back bit for bit.
+
+    Args:
+        levels: Bits, from many to few, at least 2.
+        per_channel: Whether each output channel has a grid of its own.
+
+    Example:
+        >>> quantization((4,), per_channel=True).settings
+        {'per_channel': True}
+    """
+    return Replacement(
+        "quantization",
+        REPLACEMENTS["quantization"],
+        _round_to_bits,
+        tuple(levels),
+        unit="bits",
+        least=2,
+        most=32,
+        whole=True,
+        settings={"per_channel": per_channel},
+    )
+
+
+def _round_to_bits(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"]:
+    own = values.double()
+    largest = own.abs().amax()
+    if at.settings["per_channel"] and at.axis is not None and values.ndim > 1:
+        others = [axis for axis in range(values.ndim) if axis != at.axis]
+        largest = own.abs().amax(dim=others, keepdim=True)
+    top = 2 ** (int(at.value) - 1) - 1
+    step = (largest / top).clamp_min(torch.finfo(torch.float64).tiny)
+    rounded = (own / step).round().clamp(-top, top) * step
+    # A grid's own values are rounded to the data type: they count as lying on it.
+    close = (rounded - own).abs() <= _GRID * torch.finfo(values.dtype).eps * own.abs()
+    return torch.where(close, own, rounded)
+
+
+NAMED: dict[str, Callable[[], Replacement]] = {
+    "gaussian_noise": gaussian_noise,
+    "quantization": quantization,
+}
+"""What a name in ``Sweep(filters=...)`` stands for."""
+
+
+def with_replacements(sweep: Sweep) -> Sweep:
+    """Return a sweep whose replacements are objects, also those that it names.
+
+    Raises:
+        SettingError: For an unknown name, or levels that do not fit.
+
+    Example:
+        >>> with_replacements(Sweep(filters=("quantization",))).replacements[0].levels
+        (8.0, 6.0, 4.0, 3.0, 2.0)
+    """
+    if not sweep.replaces:
+        return sweep
+    return replace(sweep, filters=tuple(map(_as_replacement, sweep.filters)))
+
+
+def _as_replacement(one: Replacement | str) -> Replacement:
+    if isinstance(one, Replacement):
+        return one
+    if one not in NAMED:
+        raise SettingError(unknown("replacement", one, NAMED))
+    return NAMED[one]()

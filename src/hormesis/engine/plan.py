@@ -20,7 +20,7 @@ from hormesis.stress.parts import Target
 from hormesis.stress.replacements import with_replacements
 from hormesis.stress.replacing import (
     AppliedReplacement,
-    NetworkAndSamples,
+    Surroundings,
     apply_at,
     changes_of,
     seed_of,
@@ -60,6 +60,11 @@ class Removal:
     noise: bool = False
     scattered: str = ""
     replacement: AppliedReplacement | None = None
+
+    @property
+    def wild(self) -> bool:
+        """Whether new values are so large, or no numbers, that only the network itself is exact."""
+        return self.replacement is not None and self.replacement.wild and not self.noise
 
     def key(self) -> str:
         """Return what tells the removal from all others of the same network and the same seed.
@@ -170,7 +175,7 @@ def make_plan(
     network: nn.Module,
     targets: tuple[Target, ...],
     sweep: Sweep,
-    around: NetworkAndSamples | None = None,
+    around: Surroundings | None = None,
 ) -> Plan:
     """Lay out the cells of a study.
 
@@ -197,7 +202,7 @@ def make_plan(
         [(1, 0.75), (4, 0.0)]
     """
     sweep = with_replacements(sweep)
-    planner = _Planner(network, sweep, around or NetworkAndSamples(network))
+    planner = _Planner(network, sweep, around or Surroundings(network))
     targets = tuple(_distinct(target, planner.parameters, sweep) for target in targets)
     for target in targets:
         if target.tested and sweep.replaces:
@@ -215,7 +220,7 @@ def make_plan(
 class _Planner:
     """The cells and removals of a plan, as target after target is added."""
 
-    def __init__(self, network: nn.Module, sweep: Sweep, around: NetworkAndSamples) -> None:
+    def __init__(self, network: nn.Module, sweep: Sweep, around: Surroundings) -> None:
         self.parameters = dict(network.named_parameters())
         self._network, self._sweep, self._around = network, sweep, around
         self.cells: list[Cell] = []

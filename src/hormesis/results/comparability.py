@@ -14,7 +14,10 @@ _ABOUT = ("model", "data", "epoch", "seed")
 # The settings that a study's numbers depend on besides network and data; seeds may differ.
 _METHOD: Mapping[str, tuple[str, ...]] = {
     "targets": ("kinds", "scope", "per", "groups"),
-    "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
+    "sweep": (
+        *("filters", "thresholds", "compare", "span", "adversary", "precision"),
+        *("spacing", "replacements"),
+    ),
     "performance": ("name",),
 }
 _SCORING = (

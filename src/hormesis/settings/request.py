@@ -11,7 +11,7 @@ from hormesis.errors import SettingError, recipe
 from hormesis.settings.attacks import FGSM, Attack, NoAttack, make_attack
 from hormesis.settings.confirmation import ALWAYS, Confirmation
 from hormesis.settings.execution import Execution
-from hormesis.settings.scoring import Scoring
+from hormesis.settings.scoring import Scoring, check_reference
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 
@@ -40,7 +40,8 @@ class AnalysisRequest:
         label: Key, column or place of the labels in data that are dictionaries, tables or tuples.
 
     Raises:
-        SettingError: For a setting that needs an attack, without one.
+        SettingError: For a setting that needs an attack, without one, and for a reference other
+            than ``base`` where values are replaced.
 
     Example:
         >>> AnalysisRequest(sweep=Sweep(thresholds=9)).sweep.thresholds
@@ -72,6 +73,7 @@ class AnalysisRequest:
         """Check that the fields fit together."""
         object.__setattr__(self, "attack", as_attack(self.attack))
         _check_kinds(self)
+        check_reference(self.scoring, replaces=self.sweep.replaces)
         if self.out is not None:
             object.__setattr__(self, "out", Path(self.out))
         if self.stressed:

@@ -1,7 +1,7 @@
 """How a replacement is applied: every level, target and draw has random numbers of its own."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from hormesis.data.trees import Tree
+from hormesis.data.samples import Samples
 from hormesis.errors import SettingError
 from hormesis.settings.replacement import Replacement
 from hormesis.stress.kinds import channel_axis
+from hormesis.stress.losses import Loss
 from hormesis.stress.parts import Part, Target
 
 _WILD = 100.0  # times the largest value: logits then round as numbers of that size do
@@ -41,21 +42,19 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkAndSamples:
+class Surroundings:
     """What replacements may look at before anything is measured.
 
     Args:
         network: In evaluation mode; whoever looks at it leaves it as it is.
-        inputs: Of all samples, in the order of the data; None where they are not known.
-        labels: Of these samples.
-        loss: Of outputs and labels, one number a sample; None where it is not known.
+        samples: All samples, in the order of the data; None where they are not known.
+        loss: What an attack raises; None where it is not known.
         memo: What was prepared for several levels of one target.
     """
 
     network: nn.Module
-    inputs: Tree | None = None
-    labels: Tree | None = None
-    loss: Callable[[Tensor, Tree], Tensor] | None = None
+    samples: Samples | None = None
+    loss: Loss | None = None
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
@@ -79,7 +78,7 @@ class Preparation:
     draw: int
     settings: Mapping[str, Any]
     source: Any
-    around: NetworkAndSamples
+    around: Surroundings
 
     def original(self, part: Part) -> Float[Tensor, "*part"]:
         """Return the network's own values of a part, as a copy on the CPU."""
@@ -153,7 +152,7 @@ def apply_at(
     seed: int,
     draw: int,
     target: Target,
-    around: NetworkAndSamples,
+    around: Surroundings,
 ) -> AppliedReplacement:
     """Return a replacement at one level, with what it has to prepare.
 

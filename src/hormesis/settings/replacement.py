@@ -133,6 +133,16 @@ def check_levels(levels: object) -> tuple[float, ...]:
     return tuple(float(level) for level in levels)
 
 
+def is_draw_of(sweep: str, name: str) -> bool:
+    """Return whether a sweep is of a replacement, whichever draw of it.
+
+    Example:
+        >>> is_draw_of("noise_draw_2", "noise"), is_draw_of("noises", "noise")
+        (True, False)
+    """
+    return sweep.partition(_DRAW)[0] == name
+
+
 def draws_of(names: list[str]) -> bool:
     """Return whether sweeps are the several draws of one replacement.
 

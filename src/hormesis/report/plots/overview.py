@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.readings import other_reading
 from hormesis.report.plots.heat_drawing import (
     draw_heat,
     explain_colours,
@@ -67,8 +66,9 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     axes.set_title(
         f"{main_filter(study.scores)} scores\nreference {study.scoring.reference}".replace("_", " ")
     )
-    write_beside(axes, [row.reading for row in rows], other_reading(study.scoring), size=5.4)
-    explain_colours([axes], image)
+    if study.beside:
+        write_beside(axes, [row.reading for row in rows], study.beside, size=5.4)
+    explain_colours([axes], image, "stress" if study.replaces else "filtering")
 
 
 def _texts(row: ScoreRow) -> list[str]:
@@ -87,7 +87,9 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
         axes.plot(sweep["progress"], sweep["clean"], label="clean", **CLEAN)
         if study.stressed:
             axes.plot(sweep["progress"], sweep["adversarial"], label="adversarial", **ADVERSARIAL)
-        axes.plot(sweep["progress"], sweep["density"], label="density (share kept)", **REFERENCE)
+        if not study.replaces:
+            look = {**REFERENCE, "label": "density (share kept)"}
+            axes.plot(sweep["progress"], sweep["density"], **look)
         base = study.group_of[target].base
         axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
         if study.stressed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from hormesis.analysis.classes import ANTIFRAGILE, CLASSES, FRAGILE, UNDECIDED
 from hormesis.analysis.scores import SCORES
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
+from hormesis.report.views.stress_text import touched
 from hormesis.results.study import Study
 
 SCORE_PHRASES = {
@@ -79,7 +81,7 @@ def counts_sentence(study: Study) -> str:
         parts.append(f"{SCORE_PHRASES[score]}, {_join(shares)}")
     targets = len(set(study.responses["target"]))
     noun = "target" if targets == 1 else "targets"
-    return f"Of {targets} filtered {noun}: {'; '.join(parts)}."
+    return f"Of {targets} {touched(study)} {noun}: {'; '.join(parts)}."
 
 
 def _join(parts: Sequence[str]) -> str:
@@ -94,9 +96,10 @@ def findings(study: Study) -> list[str]:
     other, if they do.
     """
     rows = _rows(study, main_filter(study.scores))
-    kinds: tuple[Callable[[pd.DataFrame], str], ...] = (_extremes, _disagreement, _trend, _gain)
-    sentences = [sentence for kind in kinds if (sentence := kind(rows))]
-    sentences.extend(_shares(rows))
+    cost = "Changing them" if study.replaces else "Filtering"
+    kinds: tuple[Callable[[pd.DataFrame], str], ...] = (_extremes, _disagreement, _trend)
+    sentences = [sentence for kind in (*kinds, partial(_gain, cost)) if (sentence := kind(rows))]
+    sentences.extend(_shares(rows, touched(study)))
     contradicted = " ".join(contradictions(study))
     return [*sentences[: _MOST - 1], contradicted] if contradicted else sentences[:_MOST]
 
@@ -194,8 +197,8 @@ def _trend(rows: pd.DataFrame) -> str:
     )
 
 
-def _gain(rows: pd.DataFrame) -> str:
-    """Return for how many targets filtering costs more, or less, under attack than without."""
+def _gain(cost: str, rows: pd.DataFrame) -> str:
+    """Return for how many targets filtering, or changing them, costs more, or less, under attack than without."""
     defined = _defined(rows, "difference")
     above, below = defined.loc[defined["low"] > 0], defined.loc[defined["high"] < 0]
     if defined.empty or (above.empty and below.empty):
@@ -206,13 +209,13 @@ def _gain(rows: pd.DataFrame) -> str:
         if len(part)
     ]
     return (
-        f"Filtering costs {' and '.join(parts)} under attack than on clean inputs, by the "
+        f"{cost} costs {' and '.join(parts)} under attack than on clean inputs, by the "
         "intervals of the difference score."
     )
 
 
-def _shares(rows: pd.DataFrame) -> Iterator[str]:
-    """Yield which share of the filtered values is of one class for certain."""
+def _shares(rows: pd.DataFrame, verb: str) -> Iterator[str]:
+    """Yield which share of the filtered, or changed, values is of one class for certain."""
     for score in ("adversarial", "clean"):
         of_score = rows.loc[rows["score"] == score]
         certain = of_score.loc[of_score["certain"]]
@@ -224,7 +227,7 @@ def _shares(rows: pd.DataFrame) -> Iterator[str]:
         share = float(sums[name]) / float(of_score["size"].sum())
         yield (
             f"{SCORE_PHRASES[score].capitalize()}, {count} of {len(of_score)} targets with "
-            f"{100 * share:.3g}{_THIN}% of the filtered values are {name} for certain."
+            f"{100 * share:.3g}{_THIN}% of the {verb} values are {name} for certain."
         )
 
 

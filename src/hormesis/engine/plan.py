@@ -23,7 +23,6 @@ from hormesis.stress.replacing import (
     Surroundings,
     apply_at,
     changes_of,
-    seed_of,
 )
 from hormesis.stress.thresholds import (
     listed_thresholds,
@@ -279,10 +278,8 @@ class _Planner:
     def _replaced(
         self, target: Target, threshold: Threshold, replacement: Replacement, draw: int
     ) -> Removal:
-        value = threshold.alpha
-        drawn = f"#{draw}" if draw else ""
-        seed = seed_of(self._sweep.seed, target.name, f"{replacement.name}{drawn}", value)
-        applied = apply_at(replacement, value, seed, draw, target, self._around)
+        seed = self._sweep.seed
+        applied = apply_at(replacement, target, threshold.alpha, draw, seed, self._around)
         count, digest, wild = changes_of(applied, target, self.parameters)
         applied = replace(applied, digest=digest, wild=wild)
         return Removal(target, threshold, count, replacement=applied)

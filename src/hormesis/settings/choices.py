@@ -15,7 +15,15 @@ FILTERS = {
 }
 REPLACEMENTS: dict[str, str] = {
     "gaussian_noise": "adds Gaussian noise, a share of the tensor's standard deviation",
-    "quantization": "rounds to so many bits",
+    "quantization": "rounds to so many bits, on one symmetric grid a tensor",
+    "quantization_per_channel": "the same, on a grid for each output channel",
+    "shuffling": "permutes a share of the values among themselves",
+    "sign_flips": "flips the sign of a share of the values",
+    "reinitialization": "moves values towards a fresh initialisation of their module",
+    "bit_faults": "flips random bits of float32 values",
+    "bit_faults_bfloat16": "flips random bits of bfloat16 values",
+    "bit_faults_int8": "flips random bits of int8 values",
+    "worst_case": "takes the weights of the highest loss within a ball around the own ones",
 }
 STRESSES = ChainMap(REPLACEMENTS, FILTERS)  # what a sweep may name, filters first
 METRICS = {

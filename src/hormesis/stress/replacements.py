@@ -6,16 +6,34 @@ A replacement is a function here that returns a ``Replacement``, and one line in
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hormesis.errors import SettingError, unknown
 from hormesis.settings.choices import REPLACEMENTS
 from hormesis.settings.replacement import Replacement
 from hormesis.settings.sweep import Sweep
+from hormesis.stress.bit_faults import bit_faults, bit_position_faults
+from hormesis.stress.fresh_weights import reinitialization, rewinding
 from hormesis.stress.replacing import Level
+from hormesis.stress.worst_case import worst_case
+
+__all__ = [
+    "NAMED",
+    "bit_faults",
+    "bit_position_faults",
+    "gaussian_noise",
+    "quantization",
+    "reinitialization",
+    "rewinding",
+    "shuffling",
+    "sign_flips",
+    "with_replacements",
+    "worst_case",
+]
 
 _DRAWS = 3  # of what is random: one says nothing about the next
 _GRID = 4  # of the smallest steps of its data type lies a value from the grid that it is said to be on
@@ -64,12 +82,13 @@ def quantization(
         per_channel: Whether each output channel has a grid of its own.
 
     Example:
-        >>> quantization((4,), per_channel=True).settings
-        {'per_channel': True}
+        >>> quantization((4,), per_channel=True).name
+        'quantization_per_channel'
     """
+    name = "quantization_per_channel" if per_channel else "quantization"
     return Replacement(
-        "quantization",
-        REPLACEMENTS["quantization"],
+        name,
+        REPLACEMENTS[name],
         _round_to_bits,
         tuple(levels),
         unit="bits",
@@ -94,9 +113,86 @@ def _round_to_bits(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "
     return torch.where(close, own, rounded)
 
 
+def shuffling(
+    levels: Sequence[float] = (0.03, 0.1, 0.3, 0.6, 1.0), *, draws: int = _DRAWS
+) -> Replacement:
+    """Return the replacement that permutes a random share of a tensor's values among themselves.
+
+    Args:
+        levels: Share of the values, from 0 to 1.
+        draws: How often each level is drawn.
+
+    Example:
+        >>> shuffling((1,)).unit
+        'share of the values'
+    """
+    return Replacement(
+        "shuffling",
+        REPLACEMENTS["shuffling"],
+        _shuffle,
+        tuple(levels),
+        unit="share of the values",
+        least=0.0,
+        most=1.0,
+        draws=draws,
+    )
+
+
+def _shuffle(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"]:
+    flat, chosen = values.flatten(), _chosen(values, at)
+    order = torch.randperm(len(chosen), generator=at.generator)
+    flat[chosen] = flat[chosen[order]]
+    return flat.view(values.shape)
+
+
+def sign_flips(
+    levels: Sequence[float] = (0.003, 0.01, 0.03, 0.1, 0.3), *, draws: int = _DRAWS
+) -> Replacement:
+    """Return the replacement that flips the sign of a random share of a tensor's values.
+
+    Args:
+        levels: Share of the values, from 0 to 1.
+        draws: How often each level is drawn.
+
+    Example:
+        >>> sign_flips((0.5, 1)).levels
+        (0.5, 1.0)
+    """
+    return Replacement(
+        "sign_flips",
+        REPLACEMENTS["sign_flips"],
+        _flip_signs,
+        tuple(levels),
+        unit="share of the values",
+        least=0.0,
+        most=1.0,
+        draws=draws,
+    )
+
+
+def _flip_signs(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"]:
+    flat, chosen = values.flatten(), _chosen(values, at)
+    flat[chosen] = -flat[chosen]
+    return flat.view(values.shape)
+
+
+def _chosen(values: Float[Tensor, "*part"], at: Level) -> Int[Tensor, " chosen"]:
+    """Return the places of a random share of the values, rounded to whole ones."""
+    count = round(at.value * values.numel())
+    return torch.randperm(values.numel(), generator=at.generator)[:count]
+
+
 NAMED: dict[str, Callable[[], Replacement]] = {
     "gaussian_noise": gaussian_noise,
     "quantization": quantization,
+    "quantization_per_channel": partial(quantization, per_channel=True),
+    "shuffling": shuffling,
+    "sign_flips": sign_flips,
+    "reinitialization": reinitialization,
+    "bit_faults": bit_faults,
+    "bit_faults_bfloat16": partial(bit_faults, number_format="bfloat16"),
+    "bit_faults_int8": partial(bit_faults, number_format="int8"),
+    "worst_case": worst_case,
 }
 """What a name in ``Sweep(filters=...)`` stands for."""
 

@@ -65,8 +65,8 @@ class Preparation:
     Args:
         target: What is changed.
         value: The level.
-        seed: Of target, level and draw.
         draw: Number of the draw, from 0.
+        sweep_seed: Seed of the sweep, for what does not depend on the level.
         settings: Those of the replacement.
         source: That of the replacement.
         around: Network and samples.
@@ -74,8 +74,8 @@ class Preparation:
 
     target: Target
     value: float
-    seed: int
     draw: int
+    sweep_seed: int
     settings: Mapping[str, Any]
     source: Any
     around: Surroundings
@@ -148,30 +148,32 @@ class AppliedReplacement:
 
 def apply_at(
     replacement: Replacement,
-    value: float,
-    seed: int,
-    draw: int,
     target: Target,
+    value: float,
+    draw: int,
+    sweep_seed: int,
     around: Surroundings,
 ) -> AppliedReplacement:
     """Return a replacement at one level, with what it has to prepare.
 
     Args:
         replacement: The replacement.
-        value: The level.
-        seed: Of target, level and draw.
-        draw: Number of the draw, from 0.
         target: What is changed.
+        value: The level.
+        draw: Number of the draw, from 0.
+        sweep_seed: Seed of the sweep.
         around: Network and samples.
 
     Raises:
         SettingError: If the target cannot be changed.
     """
+    drawn = replacement.sweep_names[draw]
+    seed = seed_of(sweep_seed, target.name, drawn, value)
     prepared: tuple[Tensor, ...] = ()
     if replacement.prepare is not None:
         settings, source = replacement.settings, replacement.source
-        request = Preparation(target, value, seed, draw, settings, source, around)
-        prepared = tuple(replacement.prepare(request))
+        asked = Preparation(target, value, draw, sweep_seed, settings, source, around)
+        prepared = tuple(replacement.prepare(asked))
     axes = tuple(_axis(part, target, around.network) for part in target.parts)
     return AppliedReplacement(replacement, value, seed, axes, prepared)
 

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from hormesis.settings.attacks import FGSM, PGD
     from hormesis.settings.confirmation import Confirmation
     from hormesis.settings.execution import Execution
+    from hormesis.settings.replacement import Replacement
     from hormesis.settings.scoring import Scoring
     from hormesis.settings.sweep import Sweep
     from hormesis.settings.targets import Targets, part
-    from hormesis.stress import losses, metrics
+    from hormesis.stress import losses, metrics, replacements
     from hormesis.stress.losses import Loss
     from hormesis.stress.metric import Metric
     from hormesis.training.callback import SelectiveTraining
@@ -69,6 +70,8 @@ _HOMES = {
     "losses": "stress.losses:*",
     "Metric": "stress.metric",
     "metrics": "stress.metrics:*",
+    "Replacement": "settings.replacement",
+    "replacements": "stress.replacements:*",
     "Study": "results.study",
     "StudySeries": "results.series",
     "load_series": "results.series",
@@ -109,6 +112,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Recipe",
+    "Replacement",
     "Retraining",
     "Samples",
     "Scoring",
@@ -135,6 +139,7 @@ __all__ = [
     "metrics",
     "normalized",
     "part",
+    "replacements",
     "retrain",
     "retrain_with_controls",
     "samples_from",

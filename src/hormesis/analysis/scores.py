@@ -320,8 +320,9 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
 
     Returns:
         Columns ``target``, ``filter``, ``score``, ``value``, ``class``. The ``combined`` filter is
-        the mean over the three, if all were swept, or over the draws of one replacement. A target whose removals changed no logit is
-        ``untested``, without a value; a score over a base of zero is ``undefined``.
+        the mean over the three, if all were swept, or over the draws of one replacement. A target
+        whose removals changed no logit is ``untested``, without a value; a score over a base of
+        zero is ``undefined``.
     """
     sweeps = as_sweeps(responses)
     rows = score_layout(sweeps)

@@ -6,12 +6,13 @@ from collections.abc import Collection, Sequence
 from hormesis.errors import SettingError, unknown
 
 # The names that the package knows: one line each, shown in the help; the objects behind them are in
-# `stress.filters`, `stress.replacements`, `stress.metrics` and `data.datasets`, whose `register_...`
-# add a user's own.
+# `stress.filters`, `.replacements` and `.metrics` and in `data.datasets`, whose `register_...` add
+# a user's own.
 FILTERS = {
     "high_pass": "keeps the values above the threshold",
     "low_pass": "keeps the values below the threshold",
     "pulse_wave": "keeps the values outside a window around the threshold",
+    "square_wave": "keeps the values between four waves, each half of its period wide",
 }
 REPLACEMENTS: dict[str, str] = {
     "gaussian_noise": "adds Gaussian noise, a share of the tensor's standard deviation",

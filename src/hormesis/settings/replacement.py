@@ -22,9 +22,9 @@ class Replacement:
     Args:
         name: What tables, flags and the manifest call it; letters, digits and ``_``.
         help: What it does, in a line.
-        change: Takes the values of one tensor, on the CPU, and a ``hormesis.stress.replacing.Level``,
-            and returns as many values in their place. It must not change those that it is given,
-            and draws with the generator of the level alone.
+        change: Takes a copy of the values of one tensor, on the CPU, and a
+            ``hormesis.stress.replacing.Level``, and returns as many values in their place. It draws
+            with the generator of the level alone.
         levels: From mild to strong, at least one, each a finite number.
         unit: What a level is, in a word or two, for the axes of pictures.
         least: Lowest level that makes sense.
@@ -83,7 +83,8 @@ class Replacement:
         kind = "whole numbers" if self.whole else "numbers"
         if math.isinf(self.least):
             return kind
-        return f"{kind} from {self.least:g}" + ("" if math.isinf(self.most) else f" to {self.most:g}")
+        most = "" if math.isinf(self.most) else f" to {self.most:g}"
+        return f"{kind} from {self.least:g}{most}"
 
     @property
     def sweep_names(self) -> tuple[str, ...]:

@@ -138,8 +138,8 @@ class Sweep:
         """Check what holds for replacements, which have levels and no thresholds."""
         if not all(_replaces(one) for one in self.filters):
             raise SettingError(
-                "Expected `filters` to be either filters or replacements, got both: measure them in "
-                "two studies."
+                "Expected `filters` to be either filters or replacements, got both: measure them "
+                "in two studies."
             )
         defaults = {entry.name: entry.default for entry in fields(self)}
         for name in ("thresholds", "by", "spacing"):
@@ -199,22 +199,26 @@ class Sweep:
         return {"compare" if name == "by" else name: value for name, value in values.items()}
 
 
-def _as_filters(filters: object) -> object:
+def _as_filters(filters: Any) -> Any:  # noqa: ANN401  (whatever was passed)
     """Return filters as a tuple; a filter of the user's own is known by its name from here on."""
     check_several("filters", filters, "pulse_wave")
     if isinstance(filters, Replacement) or hasattr(filters, "registered"):
         filters = (filters,)
     if not isinstance(filters, tuple | list):
         return filters  # which the check of types refuses
-    for one in filters:
-        if isinstance(one, str | Replacement) or hasattr(one, "registered"):
-            continue
-        called = f": call it, as in `{one.__name__}()`" if isinstance(one, FunctionType) else ""
-        raise SettingError(
-            "Expected `filters` to hold names, filters or replacements, got "
-            f"{type(one).__name__} {one!r:.80}{called}."
-        )
-    return tuple(one.registered() if hasattr(one, "registered") else one for one in filters)
+    return tuple(map(_as_filter, filters))
+
+
+def _as_filter(one: Any) -> str | Replacement:  # noqa: ANN401  (whatever was passed)
+    if isinstance(one, str | Replacement):
+        return one
+    if hasattr(one, "registered"):
+        return one.registered()
+    called = f": call it, as in `{one.__name__}()`" if isinstance(one, FunctionType) else ""
+    raise SettingError(
+        "Expected `filters` to hold names, filters or replacements, got "
+        f"{type(one).__name__} {one!r:.80}{called}."
+    )
 
 
 def _replaces(one: object) -> bool:

@@ -58,8 +58,8 @@ def bit_faults(
 ) -> Replacement:
     """Return the replacement that flips so many random bits of a tensor.
 
-    A value that is hit is stored in the format, its bits are flipped, and it is read back; all other
-    values stay as they are. In ``int8`` a tensor has one symmetric scale. Values may become
+    A value that is hit is stored in the format, its bits are flipped, and it is read back; all
+    other values stay as they are. In ``int8`` a tensor has one symmetric scale. Values may become
     infinite or no numbers: they are measured as they are.
 
     Args:

@@ -35,8 +35,8 @@ __all__ = [
     "worst_case",
 ]
 
+_GRID = 4  # roundings of its data type may lie between a value and the grid that it lies on
 _DRAWS = 3  # of what is random: one says nothing about the next
-_GRID = 4  # of the smallest steps of its data type lies a value from the grid that it is said to be on
 
 
 def gaussian_noise(

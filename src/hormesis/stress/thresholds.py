@@ -57,8 +57,8 @@ def listed_thresholds(
         SettingError: If two of them are the same number in this data type.
 
     Example:
-        >>> [(t.alpha, t.lower, t.upper) for t in listed_thresholds("pulse_wave", (0.0, 1.0, 3.0))]
-        [(0.0, -0.3333333432674408, 0.3333333432674408), (1.0, 0.6666666865348816, 1.3333333730697632), (3.0, 2.6666667461395264, 3.3333332538604736)]
+        >>> [t.alpha for t in listed_thresholds("low_pass", (-1.0, 0.0, 3.0))]
+        [3.0, 0.0, -1.0]
     """
     grid, count = np.array(alphas), len(alphas)
     if len(torch.from_numpy(grid).to(dtype).unique()) < count:
@@ -90,8 +90,9 @@ def quantile_thresholds(
     """
     shares = np.linspace(0.0, 1.0, count)
     low, high = float(ordered[0]), float(ordered[-1])
-    beyond = (high - low) / (2 * count)  # the lowest and the highest value lie inside a window, too
-    edges = [shares, np.clip(shares - 1 / (2 * count), 0, 1), np.clip(shares + 1 / (2 * count), 0, 1)]
+    beyond = (high - low) / (2 * count)  # the lowest and the highest value lie in a window, too
+    half = 1 / (2 * count)
+    edges = (shares, np.clip(shares - half, 0, 1), np.clip(shares + half, 0, 1))
     grid = np.stack([np.quantile(ordered, edge, method="inverted_cdf") for edge in edges])
     grid = grid.astype(np.float64)
     grid[1, 0], grid[2, -1] = low - beyond, high + beyond
@@ -131,7 +132,8 @@ def _thresholds(
     """Yield thresholds from their values, low ends and high ends, all in ascending order."""
     exact = torch.from_numpy(edges).to(dtype).double()
     count = edges.shape[1]
+    low, high = exact[0, 0].item(), exact[0, -1].item()
     order = range(count - 1, -1, -1) if filter_named(name).descending else range(count)
     for step, index in enumerate(order):
         alpha, lower, upper = exact[:, index].tolist()
-        yield Threshold(name, step, alpha, lower, upper)
+        yield Threshold(name, step, alpha, lower, upper, low, high)

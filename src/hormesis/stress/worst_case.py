@@ -1,7 +1,7 @@
 """The worst weights within a ball around a target's own: module robust criticality.
 
 Zhu et al., "Improving Generalization of Adversarial Training via Robust Critical Fine-Tuning"
-(RiFT, arXiv 2308.02533): ``max L(θ + Δ)`` over ``‖Δ‖ ≤ γ ‖θ‖``, for one module at a time.
+(RiFT, arXiv 2308.02533): ``max L(θ + Δ)`` over ``‖Δ‖ ≤ r ‖θ‖``, for one module at a time.
 """
 
 from collections.abc import Mapping, Sequence

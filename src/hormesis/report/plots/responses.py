@@ -80,7 +80,7 @@ def _draw(axes: Axes, response: RelativeResponses, study: Study) -> None:
     axes.plot(
         response.progress, response.clean.reference, label=REFERENCE_LABELS[reference], **REFERENCE
     )
-    if reference == "base" and not study.replaces:  # the notebooks' reference stands beside it, thinner
+    if study.beside == "density":  # the notebooks' reference stands beside it, thinner
         look = {**REFERENCE, "linewidth": 0.6}
         axes.plot(response.progress, response.density, label=REFERENCE_LABELS["density"], **look)
     if reference == "random" and stressed:  # the adversarial curve has a control of its own
@@ -125,7 +125,9 @@ def draw_response_rows(
     panels = figure.subplots(len(targets), columns, sharex=shared, sharey=True, squeeze=False)
     for row, target in zip(panels, targets, strict=True):
         draw(row, target)
-    for axes, (_, sweep) in zip(panels[-1], target_sweeps(first.responses, targets[0]), strict=True):
+    for axes, (_, sweep) in zip(
+        panels[-1], target_sweeps(first.responses, targets[0]), strict=True
+    ):
         axes.set_xlabel(axis_label(first))
         if first.replaces:
             _mark_levels(axes, sweep["progress"].tolist(), sweep["alpha"].tolist())

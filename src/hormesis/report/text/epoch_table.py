@@ -47,11 +47,12 @@ def print_evolution(studies: StudySeries, *, picture: Path | None = None) -> Non
         table.add_column(f"by {reading}", header_style="dim", style="dim")
     for epoch, study in studies.members.items():
         counts = targets_by_class(study)[score]
+        says = count_readings(study.readings, main_filter(study.scores), score)
         table.add_row(
             str(epoch),
             *(f"{value:.4g}" for value in figures.loc[epoch]),
             ", ".join(f"{count} {name}" for name, count in counts.items()),
-            *([count_readings(study.readings, main_filter(study.scores), score)] if reading else []),
+            *([says] if reading else []),
         )
     console.print(table)
     scoring = first.scoring

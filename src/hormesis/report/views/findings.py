@@ -198,7 +198,7 @@ def _trend(rows: pd.DataFrame) -> str:
 
 
 def _gain(cost: str, rows: pd.DataFrame) -> str:
-    """Return for how many targets filtering, or changing them, costs more, or less, under attack than without."""
+    """Return for how many targets a change costs more, or less, under attack than without."""
     defined = _defined(rows, "difference")
     above, below = defined.loc[defined["low"] > 0], defined.loc[defined["high"] < 0]
     if defined.empty or (above.empty and below.empty):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hormesis.models.networks import build_model
     from hormesis.models.normalization import normalized
     from hormesis.report.html.page import write_report
+    from hormesis.results.bits import bits_per_layer
     from hormesis.results.comparison import Comparison, compare
     from hormesis.results.retraining import Retraining, load_retraining
     from hormesis.results.series import StudySeries, load_series
@@ -49,6 +50,7 @@ _HOMES = {
     "analyze": "measure.pipeline",
     "analyze_epochs": "measure.epochs",
     "CheckpointSelection": "measure.epochs",
+    "bits_per_layer": "results.bits",
     "Comparison": "results.comparison",
     "Confirmation": "settings.confirmation",
     "compare": "results.comparison",
@@ -127,6 +129,7 @@ __all__ = [
     "TrainingRun",
     "analyze",
     "analyze_epochs",
+    "bits_per_layer",
     "build_model",
     "compare",
     "freeze",

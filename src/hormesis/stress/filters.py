@@ -39,8 +39,8 @@ class Threshold:
     alpha: float
     lower: float
     upper: float
-    low: float = math.nan
-    high: float = math.nan
+    low: float = 0.0
+    high: float = 1.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the user's own filter with the threshold, as other processes do not have it."""

@@ -4,7 +4,7 @@ The functions that change values are in ``stress``; nothing here needs torch.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from hormesis.errors import SettingError
 from hormesis.settings.choices import COMBINED, MOST_DRAWS, MOST_THRESHOLDS
 
+Levels = Sequence[float | int]
 _DRAW = "_draw_"  # between the name of a replacement and the number of a further draw
 
 
@@ -50,10 +51,10 @@ class Replacement:
     name: str
     help: str
     change: Callable[[Any, Any], Any]
-    levels: tuple[float, ...]
+    levels: tuple[float | int, ...]
     unit: str = "level"
-    least: float = -math.inf
-    most: float = math.inf
+    least: float | int = -math.inf
+    most: float | int = math.inf
     whole: bool = False
     draws: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -96,7 +97,7 @@ class Replacement:
         """
         return self.name, *(f"{self.name}{_DRAW}{draw}" for draw in range(2, self.draws + 1))
 
-    def with_levels(self, levels: tuple[float, ...] | None) -> "Replacement":
+    def with_levels(self, levels: tuple[float | int, ...] | None) -> "Replacement":
         """Return the replacement at other levels; None keeps its own."""
         return self if levels is None else replace(self, levels=levels)
 

@@ -1,6 +1,6 @@
 """Replacements by faults of memory: flipped bits of a value in a format of numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hormesis.settings.choices import check_choice
-from hormesis.settings.replacement import Replacement
+from hormesis.settings.replacement import Levels, Replacement
 from hormesis.stress.replacing import Level
 
 _COUNTS = (1, 3, 10, 30, 100)
@@ -54,7 +54,7 @@ FORMATS = {
 
 
 def bit_faults(
-    levels: Sequence[float] = _COUNTS, *, number_format: str = "float32", draws: int = 3
+    levels: Levels = _COUNTS, *, number_format: str = "float32", draws: int = 3
 ) -> Replacement:
     """Return the replacement that flips so many random bits of a tensor.
 
@@ -86,7 +86,7 @@ def bit_faults(
 
 
 def bit_position_faults(
-    levels: Sequence[float] | None = None, *, number_format: str = "float32", draws: int = 3
+    levels: Levels | None = None, *, number_format: str = "float32", draws: int = 3
 ) -> Replacement:
     """Return the replacement that flips one bit, at a given position, of one random value.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hormesis.errors import SettingError
 from hormesis.models.checkpoints import load_checkpoint
 from hormesis.settings.choices import REPLACEMENTS
-from hormesis.settings.replacement import Replacement
+from hormesis.settings.replacement import Levels, Replacement
 from hormesis.stress.kinds import public_name
 from hormesis.stress.parts import Part
 from hormesis.stress.replacing import Level, Preparation, seed_of
@@ -27,7 +27,7 @@ _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 Checkpoint = str | Path | Mapping[str, Tensor]
 
 
-def reinitialization(levels: Sequence[float] = _SHARES, *, draws: int = 3) -> Replacement:
+def reinitialization(levels: Levels = _SHARES, *, draws: int = 3) -> Replacement:
     """Return the replacement that moves values towards a fresh initialisation.
 
     The fresh values are those of the module's own ``reset_parameters`` under a seed or, where it
@@ -56,7 +56,7 @@ def reinitialization(levels: Sequence[float] = _SHARES, *, draws: int = 3) -> Re
 
 
 def rewinding(
-    checkpoint: Checkpoint | Sequence[Checkpoint], levels: Sequence[float] | None = None
+    checkpoint: Checkpoint | Sequence[Checkpoint], levels: Levels | None = None
 ) -> Replacement:
     """Return the replacement that moves values back to those of a checkpoint.
 

@@ -4,7 +4,7 @@ A replacement is a function here that returns a ``Replacement``, and one line in
 ``settings.choices.REPLACEMENTS``. All else follows from the object.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hormesis.errors import SettingError, unknown
 from hormesis.settings.choices import REPLACEMENTS
-from hormesis.settings.replacement import Replacement
+from hormesis.settings.replacement import Levels, Replacement
 from hormesis.settings.sweep import Sweep
 from hormesis.stress.bit_faults import bit_faults, bit_position_faults
 from hormesis.stress.fresh_weights import reinitialization, rewinding
@@ -40,7 +40,7 @@ _DRAWS = 3  # of what is random: one says nothing about the next
 
 
 def gaussian_noise(
-    levels: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0), *, draws: int = _DRAWS
+    levels: Levels = (0.03, 0.1, 0.3, 1.0, 3.0), *, draws: int = _DRAWS
 ) -> Replacement:
     """Return the replacement that adds Gaussian noise to every value.
 
@@ -69,9 +69,7 @@ def _add_noise(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*par
     return own + at.value * own.std(correction=0) * noise
 
 
-def quantization(
-    levels: Sequence[float] = (8, 6, 4, 3, 2), *, per_channel: bool = False
-) -> Replacement:
+def quantization(levels: Levels = (8, 6, 4, 3, 2), *, per_channel: bool = False) -> Replacement:
     """Return the replacement that rounds values to a symmetric grid of so many bits.
 
     The grid of ``b`` bits has the ``2^b − 1`` values from ``−m`` to ``m``, with ``m`` the largest
@@ -113,9 +111,7 @@ def _round_to_bits(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "
     return torch.where(close, own, rounded)
 
 
-def shuffling(
-    levels: Sequence[float] = (0.03, 0.1, 0.3, 0.6, 1.0), *, draws: int = _DRAWS
-) -> Replacement:
+def shuffling(levels: Levels = (0.03, 0.1, 0.3, 0.6, 1.0), *, draws: int = _DRAWS) -> Replacement:
     """Return the replacement that permutes a random share of a tensor's values among themselves.
 
     Args:
@@ -146,7 +142,7 @@ def _shuffle(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"
 
 
 def sign_flips(
-    levels: Sequence[float] = (0.003, 0.01, 0.03, 0.1, 0.3), *, draws: int = _DRAWS
+    levels: Levels = (0.003, 0.01, 0.03, 0.1, 0.3), *, draws: int = _DRAWS
 ) -> Replacement:
     """Return the replacement that flips the sign of a random share of a tensor's values.
 

@@ -4,7 +4,7 @@ Zhu et al., "Improving Generalization of Adversarial Training via Robust Critica
 (RiFT, arXiv 2308.02533): ``max L(θ + Δ)`` over ``‖Δ‖ ≤ r ‖θ‖``, for one module at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from hormesis.errors import SettingError
 from hormesis.models.adapter import pick_output
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.settings.choices import REPLACEMENTS
-from hormesis.settings.replacement import Replacement
+from hormesis.settings.replacement import Levels, Replacement
 from hormesis.stress.replacing import Level, Preparation
 
 _BATCH = 128
@@ -24,7 +24,7 @@ _REACH = 2.5  # radii that all steps together would go: the border is reached, a
 
 
 def worst_case(
-    levels: Sequence[float] = (0.003, 0.01, 0.03, 0.1, 0.3), *, steps: int = 10, samples: int = 256
+    levels: Levels = (0.003, 0.01, 0.03, 0.1, 0.3), *, steps: int = 10, samples: int = 256
 ) -> Replacement:
     """Return the replacement by the worst weights within a ball around the target's own.
 

@@ -56,11 +56,9 @@ def _text(table: pd.DataFrame, form: str) -> str:
         return table.to_latex(index=False, escape=True, float_format="%.3f", na_rep="")
     plain = table.astype(object).where(table.notna(), None)
     text = json.dumps(plain.to_dict("records"), indent=2) + "\n"
-    return (
-        yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True)
-        if form == "yaml"
-        else text
-    )
+    if form == "yaml":
+        return yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True)
+    return text
 
 
 def as_text(value: object) -> object:

@@ -45,7 +45,7 @@ def convert_value(flag: Flag, value: object) -> Any:  # noqa: ANN401  (of the ty
 
 def _words(flag: Flag, value: object) -> object:
     """Return numbers of the command line one by one: commas may part them, one alone is no list."""
-    if not isinstance(value, list) or float not in flag.items:
+    if not isinstance(value, list) or float not in get_args(next(iter(flag.items), None)):
         return value
     if not all(isinstance(word, str) for word in value):
         return value

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ _UNIT = "bits"  # what levels of quantisation are
 SIDES = ("clean", "adversarial")
 
 
-def bits_per_layer(study: Study, budget: float = 0.01, *, on: str = "clean") -> pd.DataFrame:
+def bits_per_layer(study: Study, budget: float | int = 0.01, *, on: str = "clean") -> pd.DataFrame:
     """Return the fewest bits at which each target costs no more performance than a budget.
 
     A number of bits suffices if the lower confidence limit of the performance at it, less that of
@@ -67,7 +68,7 @@ def bits_per_layer(study: Study, budget: float = 0.01, *, on: str = "clean") -> 
     return table.astype({"bits": "Int64"})
 
 
-def _check(study: Study, budget: float, on: str) -> None:
+def _check(study: Study, budget: float | int, on: str) -> None:
     if not 0 <= budget < math.inf:
         raise SettingError(f"Expected `budget` to be at least 0, got {budget}.")
     if on not in SIDES[: 1 + study.stressed]:
@@ -80,9 +81,9 @@ def _check(study: Study, budget: float, on: str) -> None:
         )
 
 
-def _fewest(sweep: pd.DataFrame, budget: float) -> dict[str, float | None]:
+def _fewest(sweep: pd.DataFrame, budget: float | int) -> dict[str, Any]:
     """Return the fewest bits that suffice, and what they cost."""
-    best: dict[str, float | None] = dict.fromkeys(("bits", "performance", "change", "low"))
+    best: dict[str, Any] = dict.fromkeys(("bits", "performance", "change", "low"))
     for row in sweep.sort_values("alpha", ascending=False).to_dict("records"):
         if not row["low"] >= -budget:
             break

@@ -70,7 +70,7 @@ class Sweep:
     filters: tuple[Any, ...] = field(
         default=DEFAULT_FILTERS, metadata=option(choices=STRESSES, noun="filter")
     )
-    thresholds: int | tuple[float, ...] = field(
+    thresholds: int | tuple[float | int, ...] = field(
         default=USUAL_THRESHOLDS,
         metadata=option(metavar="N", expected="a whole number, or several finite numbers"),
     )
@@ -82,7 +82,9 @@ class Sweep:
     seed: int = 0
     until: str | float | None = field(default=None, metadata=option(metavar="AIM"))
     spacing: str = field(default="even", metadata=option(choices=SPACINGS))
-    levels: tuple[float, ...] | None = None
+    levels: tuple[float | int, ...] | None = field(
+        default=None, metadata=option(metavar="X", expected="finite numbers")
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -202,8 +204,6 @@ class Sweep:
 def _as_filters(filters: Any) -> Any:  # noqa: ANN401  (whatever was passed)
     """Return filters as a tuple; a filter of the user's own is known by its name from here on."""
     check_several("filters", filters, "pulse_wave")
-    if isinstance(filters, Replacement) or hasattr(filters, "registered"):
-        filters = (filters,)
     if not isinstance(filters, tuple | list):
         return filters  # which the check of types refuses
     return tuple(map(_as_filter, filters))

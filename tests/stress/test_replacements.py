@@ -42,9 +42,14 @@ def data(count: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def study(*filters: object, execution: hm.Execution = QUICK, **options: object) -> hm.Study:
-    sweep = hm.Sweep(filters=filters, **options.pop("sweep", {}))
     return hm.analyze(
-        network(), data(), attack=hm.FGSM(0.02), sweep=sweep, execution=execution, **options
+        network(),
+        data(),
+        attack=hm.FGSM(0.02),
+        sweep=hm.Sweep(filters=filters, **options.pop("sweep", {})),
+        execution=execution,
+        confirmation=hm.Confirmation("never"),
+        **options,
     )
 
 

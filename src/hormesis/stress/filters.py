@@ -162,7 +162,7 @@ def keep_outside(values: Float[Any, "*shape"], lower: float, upper: float) -> Bo
 
 
 def keep_between_waves(
-    values: Float[Any, "*shape"], at: Threshold, *, frequency: float, duty: float
+    values: Float[Any, "*shape"], at: Threshold, *, frequency: float | int, duty: float
 ) -> Bool[Any, "*shape"]:
     """Keep the values between the waves of a periodic square wave (METHOD, 2).
 
@@ -193,7 +193,7 @@ def keep_between_waves(
     return phase - whole >= duty
 
 
-def square_wave(frequency: float = 4.0, duty: float = 0.5, *, name: str = "") -> "Filter":
+def square_wave(frequency: float | int = 4.0, duty: float = 0.5, *, name: str = "") -> "Filter":
     """Return a periodic square wave as a filter, see ``keep_between_waves``.
 
     Args:

@@ -74,7 +74,8 @@ class Replacement:
                 raise SettingError(
                     f"Expected the `levels` of {self.name!r} to be {self._expected}, got {level:g}."
                 )
-        if isinstance(self.draws, bool) or not 0 <= self.draws <= MOST_DRAWS:
+        number = isinstance(self.draws, int) and not isinstance(self.draws, bool)
+        if not number or not 0 <= self.draws <= MOST_DRAWS:
             raise SettingError(
                 f"Expected `draws` to be from 0 to {MOST_DRAWS}, got {self.draws!r}."
             )

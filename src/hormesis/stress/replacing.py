@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hormesis.data.samples import Samples
-from hormesis.errors import SettingError
+from hormesis.errors import SettingError, quoted
 from hormesis.settings.replacement import Replacement
 from hormesis.stress.kinds import channel_axis
-from hormesis.stress.losses import Loss
+from hormesis.stress.losses import PASSED_ON, Loss
 from hormesis.stress.parts import Part, Target
 
 _WILD = 100.0  # times the largest value: logits then round as numbers of that size do
@@ -136,7 +136,15 @@ class AppliedReplacement:
             self.prepared[index] if self.prepared else None,
         )
         shape, kind = values.shape, values.dtype
-        new = self.replacement.change(values, level)
+        try:
+            new = self.replacement.change(values, level)
+        except PASSED_ON:
+            raise
+        except Exception as error:  # anything may come out of code that is not ours
+            raise SettingError(
+                f"The replacement {self.replacement.name!r} failed on {part.parameter} at level "
+                f"{self.value:g}: {quoted(error)}"
+            ) from error
         if not isinstance(new, Tensor) or new.shape != shape:
             got = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
             raise SettingError(

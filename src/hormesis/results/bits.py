@@ -39,6 +39,17 @@ def bits_per_layer(study: Study, budget: float | int = 0.01, *, on: str = "clean
     Raises:
         SettingError: For a budget or a side that is none.
         StudyError: If the study has no quantisation, or did not keep its outcomes.
+
+    Example:
+        >>> import torch
+        >>> import hormesis as hm
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
+        >>> sweep = hm.Sweep(filters=("quantization",), levels=(8, 4))
+        >>> study = hm.analyze(network, data, attack=None, sweep=sweep,
+        ...                    execution=hm.Execution(progress=False))
+        >>> bits_per_layer(study, budget=1.5)[["target", "bits"]].values.tolist()
+        [['1.weight', 4]]
     """
     _check(study, budget, on)
     swept = [

@@ -2,6 +2,11 @@
 
 A replacement is a function here that returns a ``Replacement``, and one line in ``NAMED`` and in
 ``settings.choices.REPLACEMENTS``. All else follows from the object.
+
+Example:
+    >>> import hormesis as hm
+    >>> hm.Sweep(filters=(hm.replacements.quantization((8, 4, 2)),)).steps
+    3
 """
 
 from collections.abc import Callable

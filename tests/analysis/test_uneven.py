@@ -1,7 +1,8 @@
 """Scores over thresholds of the user's own, which need not lie evenly."""
 
+from typing import Any
+
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.integrate import simpson
@@ -27,7 +28,7 @@ def test_uneven_thresholds_are_integrated_where_they_stand():
     points = uneven_points(sweeps(PROGRESS, [1 - x for x in PROGRESS[::-1]]))
     assert points is not None
     curves = np.random.default_rng(0).random((2, 5))
-    expected = [simpson(curve, x=x) for curve, x in zip(curves, points, strict=True)]
+    expected = np.array([simpson(curve, x=x) for curve, x in zip(curves, points, strict=True)])
     np.testing.assert_allclose(integral(curves, points), expected, rtol=1e-12)
     weights = sweep_weights(sweeps(PROGRESS, [1 - x for x in PROGRESS[::-1]]))
     np.testing.assert_allclose((weights * curves).sum(axis=1), expected, rtol=1e-12)
@@ -48,7 +49,7 @@ def test_a_column_that_does_not_rise_from_0_to_1_is_no_position():
         assert uneven_points(sweeps(column)) is None
 
 
-def network() -> nn.Module:
+def network() -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
@@ -60,7 +61,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
         return inputs, network()(inputs).argmax(dim=1)
 
 
-def study(**asked: object) -> hm.Study:
+def study(**asked: Any) -> Any:
     return hm.analyze(
         network(),
         data(),
@@ -75,7 +76,8 @@ def test_a_list_of_thresholds_is_scored_by_simpsons_rule_for_uneven_points():
     found = study(thresholds=(0.3, -0.2, 0.0, -0.1, 0.05), control=2)
     assert found.manifest["question"]["sweep"]["thresholds"] == LIST
     scores = found.scores.set_index(["target", "filter", "score"])["value"]
-    for (target, name), rows in found.responses.groupby(["target", "filter"]):
+    groups: Any = found.responses.groupby(["target", "filter"])
+    for (target, name), rows in groups:
         rows = rows.sort_values("step")
         alphas = LIST[::-1] if name == "low_pass" else LIST
         assert rows["alpha"].tolist() == pytest.approx(alphas, abs=1e-7)
@@ -130,7 +132,7 @@ def test_a_log_scale_runs_from_the_smallest_magnitude_to_the_largest():
     assert cells["zeroed"].tolist() == removed
 
 
-def cells_of(sweep: hm.Sweep) -> pd.DataFrame:
+def cells_of(sweep: hm.Sweep) -> Any:
     given = network()
     cells = cell_table(make_plan(given, find_targets(given, data()[0][:2], hm.Targets()), sweep))
     return cells.loc[cells["target"] == "1.weight"]

@@ -21,8 +21,8 @@ def bits_per_layer(study: Study, budget: float | int = 0.01, *, on: str = "clean
     A number of bits suffices if the lower confidence limit of the performance at it, less that of
     the network with full precision on the same samples, is at least ``-budget``, and if all larger
     numbers that were swept suffice as well. Each target is quantised alone: several together may
-    cost more than the sum. Fewer than some 200 samples cannot show that accuracy falls by less than
-    one point.
+    cost more than the sum. Where no sample changes, the interval of an accuracy is as wide as if
+    one did: fewer than some 200 samples cannot show that it falls by less than one point.
 
     Args:
         study: A study whose sweep names ``quantization`` or ``quantization_per_channel``.

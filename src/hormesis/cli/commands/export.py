@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -29,7 +30,7 @@ def run(arguments: Arguments) -> None:
             )
     study = load_study_or_series(options.study)
     study = study.with_scoring(replace(study.scoring, **arguments.overrides(Scoring)))
-    table = _bits(study, options) if options.what == BITS else getattr(study, options.what)
+    table: Any = _bits(study, options) if options.what == BITS else getattr(study, options.what)
     unmeasured = [name for name in _UNDER_ATTACK if name in table and table[name].isna().all()]
     export_table(table.drop(columns=unmeasured), options.format, options.to)
 

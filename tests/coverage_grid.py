@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
-from hormesis.analysis.influence import simpson_weights
+from hormesis.analysis.integration import simpson_weights
 from hormesis.analysis.moments import InfluenceMoments, _Draws
 from hormesis.analysis.stopping import looks
 from hormesis.analysis.uncertainty import IntervalMethod, Student, _reach, with_draws

@@ -17,7 +17,7 @@ import yaml
 
 from hormesis.cli.app import main
 from hormesis.cli.command_table import COMMANDS
-from hormesis.cli.options import TABLE_FORMATS, TABLES
+from hormesis.cli.options import BITS, TABLE_FORMATS, TABLES, TURNS
 from hormesis.engine import progress
 from hormesis.report.plots import overview
 from hormesis.report.plots.overview import draw_overview
@@ -241,11 +241,16 @@ def test_show_refuses_a_reference_that_was_not_measured(capsys):
     assert "`--control`" in said.err
 
 
-@pytest.mark.parametrize("what", [name for name in TABLES if name != "turns"])  # of a series
+def read_yaml(path):
+    return pd.DataFrame(yaml.safe_load(Path(path).read_text()))
+
+
+@pytest.mark.parametrize("what", [name for name in TABLES if name not in (BITS, TURNS)])
 @pytest.mark.parametrize("form", TABLE_FORMATS)
 def test_export_writes_every_table_in_every_format(what, form, made, home, capsys):
     assert run(["export", made, "--what", what, "--format", form, "--to", "table"], capsys) == ""
-    read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[form]
+    readers = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}
+    read = {**readers, "yaml": read_yaml}[form]
     table = read("table", **({"precise_float": True} if form == "json" else {}))
     expected = getattr(load_study(made), what)
     assert list(table.columns) == list(expected.columns)

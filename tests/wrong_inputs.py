@@ -441,6 +441,14 @@ def darker(network: nn.Module, rows: Tensor, labels: Tensor) -> Tensor:
     return rows * 0.5
 
 
+def replacing(name: str, change: Callable[..., Any]) -> Any:
+    return hm.Replacement(name, "changes values", change, (1,))
+
+
+def fail(values: Tensor, at: Any) -> Tensor:
+    raise ValueError("no such value")
+
+
 ATTACKS: list[Case] = [
     ("on tokens", "integers|attack=None", {
         "network": TOKENS, "data": (IDS, CLASSES), "attack": hm.FGSM(1),
@@ -570,6 +578,33 @@ TARGETS: list[Case] = [
     ("origin of a text", "`origin`", {"origin": "a page"}),
     ("out of a number", "`out`", {"out": 3}),
     ("thresholds in words", "thresholds", lambda: {"sweep": hm.Sweep(thresholds="many")}),
+    ("thresholds among words", "`thresholds` to be finite", lambda: {
+        "sweep": hm.Sweep(thresholds=(0.1, "some")),
+    }),
+    ("levels in words", "`levels` to be finite numbers, got 'many'", lambda: {
+        "sweep": hm.Sweep(filters=("quantization",), levels=("many",)),
+    }),
+    ("half a bit", "`levels` of 'quantization' to be whole", lambda: {
+        "sweep": hm.Sweep(filters=("quantization",), levels=(2.5,)),
+    }),
+    ("draws in words", "`draws`", lambda: {
+        "sweep": hm.Sweep(filters=(hm.replacements.sign_flips(draws="many"),)),
+    }),
+    ("levels of other numbers", "as many levels, got 1 and 5", lambda: {
+        "sweep": hm.Sweep(filters=("quantization", hm.replacements.sign_flips((1,)))),
+    }),
+    ("a replacement of another shape", r"'flat' to return values of shape", lambda: {
+        "sweep": hm.Sweep(filters=(replacing("flat", lambda values, at: values.flatten()[:3]),)),
+    }),
+    ("a replacement that fails", "'broken' failed on weight at level 1|no such value", lambda: {
+        "sweep": hm.Sweep(filters=(replacing("broken", fail),)),
+    }),
+    ("a replacement by density", "'base' for replacements", lambda: {
+        "sweep": hm.Sweep(filters=("quantization",)), "scoring": hm.Scoring(reference="density"),
+    }),
+    ("no checkpoint to go back to", "`checkpoint`", lambda: {
+        "sweep": hm.Sweep(filters=(hm.replacements.rewinding(3),)),
+    }),
     ("epsilon in words", "`epsilon`", lambda: {"attack": hm.FGSM("large")}),
     ("epsilon none", "`epsilon`", lambda: {"attack": hm.FGSM(None)}),
     ("steps in words", "`steps`", lambda: {"attack": hm.PGD(0.1, steps="ten")}),

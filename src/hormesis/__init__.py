@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hormesis.models.networks import build_model
     from hormesis.models.normalization import normalized
     from hormesis.report.html.page import write_report
+    from hormesis.results.bits import bits_per_layer
     from hormesis.results.comparison import Comparison, compare
     from hormesis.results.retraining import Retraining, load_retraining
     from hormesis.results.series import StudySeries, load_series
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     from hormesis.settings.confirmation import Confirmation
     from hormesis.settings.custom_attack import CustomAttack
     from hormesis.settings.execution import Execution
+    from hormesis.settings.replacement import Replacement
     from hormesis.settings.scoring import Scoring
     from hormesis.settings.sweep import Sweep
     from hormesis.settings.targets import Targets, part
-    from hormesis.stress import losses, metrics
+    from hormesis.stress import losses, metrics, replacements
     from hormesis.stress.losses import Loss
     from hormesis.stress.metric import Metric
     from hormesis.training.callback import SelectiveTraining
@@ -52,6 +54,7 @@ _HOMES = {
     "analyze_epochs": "measure.epochs",
     "analyze_epsilons": "measure.epsilons",
     "CheckpointSelection": "measure.epochs",
+    "bits_per_layer": "results.bits",
     "Comparison": "results.comparison",
     "Confirmation": "settings.confirmation",
     "compare": "results.comparison",
@@ -75,6 +78,8 @@ _HOMES = {
     "losses": "stress.losses:*",
     "Metric": "stress.metric",
     "metrics": "stress.metrics:*",
+    "Replacement": "settings.replacement",
+    "replacements": "stress.replacements:*",
     "Study": "results.study",
     "StudySeries": "results.series",
     "load_series": "results.series",
@@ -116,6 +121,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Recipe",
+    "Replacement",
     "Retraining",
     "Samples",
     "Scoring",
@@ -131,6 +137,7 @@ __all__ = [
     "analyze",
     "analyze_epochs",
     "analyze_epsilons",
+    "bits_per_layer",
     "build_model",
     "compare",
     "corruptions",
@@ -144,6 +151,7 @@ __all__ = [
     "metrics",
     "normalized",
     "part",
+    "replacements",
     "retrain",
     "retrain_with_controls",
     "samples_from",

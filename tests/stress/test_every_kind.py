@@ -7,12 +7,18 @@ import torch
 
 from hormesis.data.datasets import NAMED_DATASETS
 from hormesis.settings.attacks import ATTACKS, FGSM, PGD, RandomSigns
-from hormesis.settings.choices import DATASETS, FILTERS, METRICS
+from hormesis.settings.choices import DATASETS, FILTERS, METRICS, REPLACEMENTS
 from hormesis.settings.custom_attack import CustomAttack
 from hormesis.stress.attacks import RUNS
 from hormesis.stress.filters import NAMED_FILTERS
 from hormesis.stress.metrics import NAMED_METRICS
-from hormesis.testing import AttackTests, FilterTests, MetricTests
+from hormesis.stress.replacements import (
+    NAMED,
+    bit_faults,
+    bit_position_faults,
+    rewinding,
+)
+from hormesis.testing import AttackTests, FilterTests, MetricTests, ReplacementTests
 
 EPSILON = 0.1
 
@@ -23,6 +29,20 @@ def suite(base: type, field: str, value: object, **others: object) -> type:
 
 for name, one in NAMED_FILTERS.items():
     globals()[f"TestFilter_{name}"] = suite(FilterTests, "filter", one)
+EARLIER = {
+    "0.weight": torch.linspace(-1, 1, 27).view(3, 1, 3, 3),
+    "4.weight": torch.linspace(1, -1, 192).view(4, 48),
+}
+OTHERS = {
+    "bit_position_faults": bit_position_faults((0, 30, 31)),
+    "bit_faults_many": bit_faults((1, 10_000), draws=1),
+    "rewinding": rewinding(EARLIER, (0.5, 1)),
+    "rewinding_several": rewinding([EARLIER, {k: -v for k, v in EARLIER.items()}]),
+}
+for name, make in NAMED.items():
+    globals()[f"TestReplacement_{name}"] = suite(ReplacementTests, "replacement", make())
+for name, one in OTHERS.items():
+    globals()[f"TestReplacement_{name}"] = suite(ReplacementTests, "replacement", one)
 
 
 def made(shape: tuple[int, ...], labels: Callable[..., torch.Tensor]) -> staticmethod:
@@ -78,8 +98,13 @@ TestRandomSigns = suite(AttackTests, "attack", RandomSigns(EPSILON), raises_loss
 
 @pytest.mark.parametrize(
     ("named", "described"),
-    [(NAMED_FILTERS, FILTERS), (NAMED_METRICS, METRICS), (NAMED_DATASETS, DATASETS)],
-    ids=["filters", "metrics", "data sets"],
+    [
+        (NAMED_FILTERS, FILTERS),
+        ({name: make() for name, make in NAMED.items()}, REPLACEMENTS),
+        (NAMED_METRICS, METRICS),
+        (NAMED_DATASETS, DATASETS),
+    ],
+    ids=["filters", "replacements", "metrics", "data sets"],
 )
 def test_every_object_has_its_line(named, described):
     assert {name: one.help for name, one in named.items()} == described

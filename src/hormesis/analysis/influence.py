@@ -27,9 +27,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
-from scipy.integrate import simpson
 from scipy.sparse import csr_array
 
+from hormesis.analysis.integration import sweep_weights
 from hormesis.analysis.responses import Sweeps
 from hormesis.analysis.scores import Base, Divisor, ScoreLayout, divisor, known_chance
 from hormesis.engine.controls import control_columns
@@ -213,7 +213,7 @@ class _Derivatives:
 
     def _slopes(self, curve: np.ndarray, divisors: Divisor) -> tuple[np.ndarray, np.ndarray]:
         """Return the derivatives by the responses and by their divisors."""
-        weights = simpson_weights(curve.shape[1])
+        weights = sweep_weights(self.sweeps)
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.scoring.chance_corrected:
                 level = known_chance(self.base)
@@ -282,20 +282,6 @@ def _slopes(matrix: csr_array) -> Slopes:
     """Return the slopes of a matrix, whose last column is the unfiltered network's."""
     single = csr_array(matrix, dtype=np.float32)  # as the outcomes are
     return Slopes(csr_array(single[:, :-1]), single[:, [-1]].toarray())
-
-
-def simpson_weights(thresholds: int) -> Float[np.ndarray, " thresholds"]:
-    """Return the weights of Simpson's rule over the normalised threshold.
-
-    Args:
-        thresholds: At least 2.
-
-    Example:
-        >>> (6 * simpson_weights(3)).round(12).tolist()
-        [1.0, 4.0, 1.0]
-    """
-    points = np.linspace(0.0, 1.0, thresholds)
-    return np.asarray(simpson(np.eye(thresholds), x=points, axis=-1))
 
 
 def influence_values(

@@ -12,8 +12,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from hormesis.analysis.classes import AT_CHANCE, FRAGILE, IMPROVING
+from hormesis.analysis.integration import integral, uneven_points
 from hormesis.analysis.responses import Sweeps
-from hormesis.analysis.scores import integral, score_layout
+from hormesis.analysis.scores import score_layout
 from hormesis.settings.scoring import Scoring
 
 SAYS = {"density": ("faster", "even", "slower"), "base": ("worse", "as good", "better")}
@@ -42,7 +43,7 @@ def removed_share(sweeps: Sweeps) -> Float[np.ndarray, " rows"]:
         sweeps: Responses, with the column ``density``.
     """
     gone = 1.0 - sweeps.columns["density"].astype(np.float64)
-    return np.asarray(score_layout(sweeps).mean @ integral(gone)).ravel()
+    return np.asarray(score_layout(sweeps).mean @ integral(gone, uneven_points(sweeps))).ravel()
 
 
 def shift_scores(scores: pd.DataFrame, sweeps: Sweeps, scoring: Scoring) -> pd.DataFrame:

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
-from scipy.integrate import simpson
 from scipy.sparse import csr_array
 
 from hormesis.analysis.chance import corrected
 from hormesis.analysis.classes import ANTIFRAGILE, FRAGILE, ROBUST, UNDEFINED, UNTESTED
+from hormesis.analysis.integration import Curve, integral, uneven_points
 from hormesis.analysis.responses import Sweeps, as_sweeps
 from hormesis.errors import SettingError
 from hormesis.settings.choices import COMBINED, DEFAULT_FILTERS, POPULATIONS
+from hormesis.settings.replacement import draws_of
 from hormesis.settings.scoring import Scoring
 
 SCORES = ("clean", "adversarial", "difference")
 
-Curve = Float[np.ndarray, "*sweeps thresholds"]
 Divisor = Float[np.ndarray, "*sweeps 1"]
 
 
@@ -178,19 +178,6 @@ def known_chance(base: Base) -> float:
     return base.chance
 
 
-def integral(curve: Curve) -> Float[np.ndarray, "*sweeps"]:
-    """Return the integral of a curve over the normalised threshold, by Simpson's rule.
-
-    Args:
-        curve: Values at evenly spaced thresholds, at least 2, from progress 0 to 1.
-
-    Example:
-        >>> integral(np.array([0.0, 0.25, 1.0]))  # x²
-        array(0.33333333)
-    """
-    return np.asarray(simpson(curve, x=np.linspace(0.0, 1.0, curve.shape[-1]), axis=-1))
-
-
 def classify(value: float, tolerance: float) -> str:
     """Return the class of a score: fragile below ``-tolerance``, antifragile above ``tolerance``.
 
@@ -278,11 +265,12 @@ def sweep_scores(sweeps: Sweeps, base: Base, scoring: Scoring) -> Float[np.ndarr
             control = sweeps.columns[f"random_{name}"].astype(float)
             references.append(quotient(control, by, base, scoring))
     clean, adversarial = curves
+    points = uneven_points(sweeps)
     return np.stack(
         [
-            integral(clean - references[0]),
-            integral(adversarial - references[1]),
-            integral(adversarial - clean),
+            integral(clean - references[0], points),
+            integral(adversarial - references[1], points),
+            integral(adversarial - clean, points),
         ]
     )
 
@@ -293,7 +281,7 @@ class ScoreLayout:
 
     Args:
         names: Target and filter of each row; the ``combined`` filter comes after the filters of a
-            target, if all three were swept.
+            target, if all three were swept, or if one replacement was drawn several times.
         mean: Rows × sweeps: weights of the sweeps in the mean of each row.
     """
 
@@ -324,6 +312,8 @@ def score_layout(sweeps: Sweeps, only: str | None = None) -> ScoreLayout:
             add(target, name, [row])
         if all(name in rows for name in DEFAULT_FILTERS):
             add(target, COMBINED, [rows[name] for name in DEFAULT_FILTERS])
+        elif draws_of([*rows]):
+            add(target, COMBINED, [*rows.values()])
     row, column, weight = zip(*entries, strict=True) if entries else ((), (), ())
     shape = (len(names), len(sweeps.names))
     return ScoreLayout(tuple(names), csr_array((weight, (row, column)), shape=shape))
@@ -352,8 +342,9 @@ def score_table(responses: pd.DataFrame, base: Base, scoring: Scoring) -> pd.Dat
 
     Returns:
         Columns ``target``, ``filter``, ``score``, ``value``, ``class``. The ``combined`` filter is
-        the mean over the three, if all were swept. A target whose removals changed no logit is
-        ``untested``, without a value; a score over a base of zero is ``undefined``.
+        the mean over the three, if all were swept, or over the draws of one replacement. A target
+        whose removals changed no logit is ``untested``, without a value; a score over a base of
+        zero is ``undefined``.
     """
     sweeps = as_sweeps(responses)
     rows = score_layout(sweeps)

@@ -15,8 +15,9 @@ from hormesis.training.selection import SCORES
 STUDY = option(metavar="STUDY", expected="the folder of a study")
 FOLDER = option(metavar="FOLDER", expected="the folder of a study or a training")
 FILE, DIR = option(metavar="FILE"), option(metavar="DIR")
-TABLES = ("scores", "responses", "targets", "turns")
-TABLE_FORMATS = ("csv", "parquet", "json")
+BITS, TURNS = "bits", "turns"
+TABLES = ("scores", "responses", "targets", BITS, TURNS)
+TABLE_FORMATS = ("csv", "parquet", "json", "yaml")
 
 
 @dataclass(frozen=True)
@@ -207,12 +208,14 @@ class ExportOptions:
         what: Table.
         format: Format of the file.
         to: File to write; by default standard output.
+        budget: Performance that the bits of a layer may cost, in units of the metric.
     """
 
     study: str = field(metadata=STUDY)
     what: str = field(default="scores", metadata=option(choices=TABLES, noun="table"))
     format: str = field(default="csv", metadata=option(choices=TABLE_FORMATS))
     to: str | None = field(default=None, metadata=FILE)
+    budget: float = 0.01
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def convert_value(flag: Flag, value: object) -> Any:  # noqa: ANN401  (of the ty
         SettingError: If it is of another type.
     """
     try:
-        return _first(flag.kinds, value)
+        return _first(flag.kinds, _words(flag, value))
     except ValueError:
         pass
     if value is None:
@@ -41,6 +41,16 @@ def convert_value(flag: Flag, value: object) -> Any:  # noqa: ANN401  (of the ty
             f"{format_value(flag.default)}."
         )
     raise SettingError(f"Expected `{flag.key}` to be {_expectation(flag)}, got {_quote(value)}.")
+
+
+def _words(flag: Flag, value: object) -> object:
+    """Return numbers of the command line one by one: commas may part them, one alone is no list."""
+    if not isinstance(value, list) or float not in get_args(next(iter(flag.items), None)):
+        return value
+    if not all(isinstance(word, str) for word in value):
+        return value
+    words = [word for text in value for word in text.split(",") if word]
+    return words[0] if len(words) == 1 and int in flag.kinds else words
 
 
 def _expectation(flag: Flag) -> str:

@@ -88,7 +88,9 @@ def footprint(
     firsts: dict[object, Removal] = {}
     for removal in removals:
         names = frozenset(part.parameter for part in removal.target.parts)
-        firsts.setdefault(names, replace(removal, threshold=_ALL, count=removal.target.size))
+        if removal.replacement is None:
+            removal = replace(removal, threshold=_ALL, count=removal.target.size)
+        firsts.setdefault(names, removal)
     spec = _dry(spec)
 
     def run(count: int, some: Sequence[Removal]) -> Outcomes:

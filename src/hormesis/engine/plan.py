@@ -13,24 +13,38 @@ from torch import Tensor, nn
 
 from hormesis.errors import SettingError
 from hormesis.settings.choices import UNFILTERED
+from hormesis.settings.replacement import Replacement
 from hormesis.settings.sweep import Sweep
 from hormesis.stress.filters import Threshold, keep
 from hormesis.stress.parts import Target
-from hormesis.stress.thresholds import thresholds
+from hormesis.stress.replacements import with_replacements
+from hormesis.stress.replacing import (
+    AppliedReplacement,
+    Surroundings,
+    apply_at,
+    changes_of,
+)
+from hormesis.stress.thresholds import (
+    listed_thresholds,
+    log_thresholds,
+    quantile_thresholds,
+    thresholds,
+)
 
 
 @dataclass(frozen=True)
 class Removal:
-    """One way to zero some values of a target: what an engine measures.
+    """One way to zero some values of a target, or to replace them: what an engine measures.
 
     Args:
         target: What is filtered.
         threshold: Position of the filter.
-        count: Number of values zeroed, at least 1.
+        count: Number of values zeroed or changed, at least 1.
         compare: ``"signed"``, or ``"magnitude"`` to compare absolute values with the threshold.
         start: How many of the target's values are below those zeroed, in the order of what is
             compared; with ``count`` it tells which values go.
         scattered: Tells which values go where they are no neighbours in that order.
+        replacement: What replaces the values, instead of a filter that zeroes them.
         draw: Seed of a random removal of ``count`` values, the control; None for the filter itself.
         noise: With a ``draw``, remove nothing, and add Gaussian noise of the same norm as the
             values that the filter zeroes.
@@ -44,6 +58,12 @@ class Removal:
     draw: int | None = None
     noise: bool = False
     scattered: str = ""
+    replacement: AppliedReplacement | None = None
+
+    @property
+    def wild(self) -> bool:
+        """Whether new values are so large, or no numbers, that only the network itself is exact."""
+        return self.replacement is not None and self.replacement.wild and not self.noise
 
     def key(self) -> str:
         """Return what tells the removal from all others of the same network and the same seed.
@@ -52,11 +72,13 @@ class Removal:
         """
         parts = ";".join(part.key() for part in self.target.parts)
         control = f"{self.draw}|noise" if self.noise else f"{self.draw}"
+        if self.replacement is not None:
+            return f"{parts}|replaced|{self.replacement.digest}|{control}"
         which = f"{self.start}|{self.start + self.count}{self.scattered}"
         return f"{parts}|{self.compare}|{which}|{control}"
 
     def apply(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return copies of the target's tensors with the values zeroed.
+        """Return copies of the target's tensors with the values zeroed or replaced.
 
         Args:
             parameters: The network's parameters by name.
@@ -66,6 +88,8 @@ class Removal:
         """
         if self.noise:
             return self._with_noise(parameters)
+        if self.replacement is not None:
+            return self.replacement.apply(self.target, parameters)
         names = dict.fromkeys(part.parameter for part in self.target.parts)
         filtered = {name: parameters[name].detach().clone() for name in names}
         dtype = _common(filtered.values())
@@ -110,10 +134,11 @@ class Cell:
     Args:
         target: Name of the target.
         threshold: Position of the filter.
-        zeroed: Number of values that are removed.
-        density: Share of values that are kept, 0 to 1.
+        zeroed: Number of values that are removed, or changed by a replacement.
+        density: Share of values that stay as they are, 0 to 1.
         removal: Row of the outcomes that this cell reads, or ``UNFILTERED``.
         controls: The same for its random controls, one a draw; none if they are not measured.
+        progress: Where it stands in its sweep, from 0 at the first threshold to 1 at the last.
     """
 
     target: str
@@ -122,6 +147,7 @@ class Cell:
     density: float
     removal: int
     controls: tuple[int, ...] = ()
+    progress: float = 0.0
 
     @property
     def control(self) -> int | None:
@@ -144,13 +170,19 @@ class Plan:
     removals: tuple[Removal, ...] = field(repr=False)
 
 
-def make_plan(network: nn.Module, targets: tuple[Target, ...], sweep: Sweep) -> Plan:
+def make_plan(
+    network: nn.Module,
+    targets: tuple[Target, ...],
+    sweep: Sweep,
+    around: Surroundings | None = None,
+) -> Plan:
     """Lay out the cells of a study.
 
     Args:
         network: The network whose parameters are filtered.
         targets: What ``find_targets`` returned.
         sweep: Filters, number of thresholds, and the control.
+        around: What replacements may look at; by default the network alone.
 
     Returns:
         Cells in the order of targets, filters and steps. Cells whose masks are equal share a
@@ -168,51 +200,116 @@ def make_plan(network: nn.Module, targets: tuple[Target, ...], sweep: Sweep) -> 
         >>> [(cell.zeroed, cell.density) for cell in plan.cells]
         [(1, 0.75), (4, 0.0)]
     """
-    parameters = dict(network.named_parameters())
-    targets = tuple(_distinct(target, parameters, sweep) for target in targets)
-    cells: list[Cell] = []
-    removals: list[Removal] = []
+    sweep = with_replacements(sweep)
+    planner = _Planner(network, sweep, around or Surroundings(network))
+    targets = tuple(_distinct(target, planner.parameters, sweep) for target in targets)
     for target in targets:
-        if target.tested:
-            _add_target(target, parameters, sweep, cells, removals)
-    if not cells:
+        if target.tested and sweep.replaces:
+            planner.add_replacements(target)
+        elif target.tested:
+            planner.add_filters(target)
+    if not planner.cells:
         raise SettingError(
             "Expected a target whose magnitudes differ, but there is none: compare signed values "
             "with `compare`."
         )
-    return Plan(targets, tuple(cells), tuple(removals))
+    return Plan(targets, tuple(planner.cells), tuple(planner.removals))
 
 
-def _add_target(
-    target: Target,
-    parameters: Mapping[str, Tensor],
-    sweep: Sweep,
-    cells: list[Cell],
-    removals: list[Removal],
-) -> None:
-    ordered = _ordered(target, parameters, sweep)
-    dtype = _common(parameters[part.parameter] for part in target.parts)
-    low, high = _range(target, ordered, sweep)
-    row_of: dict[tuple[int, int, str], int] = {}
-    for name in sweep.filters:
-        for threshold in thresholds(name, low, high, sweep.thresholds, dtype):
-            start, count, scattered = _find_removed(ordered, threshold)
-            row, controls = UNFILTERED, [UNFILTERED] * int(sweep.control)
-            if count:
-                removal = Removal(target, threshold, count, sweep.by, start, scattered=scattered)
-                row = row_of.setdefault((start, count, scattered), len(removals))
-                if row == len(removals):
-                    removals.append(removal)
-                # Where all values go, chance has no choice: one draw stands for all.
-                draws = len(controls) if count < target.size else min(len(controls), 1)
-                first, seeds = len(removals), range(draws)
-                removals.extend(
-                    replace(removal, draw=_draw(sweep, target.name, threshold, draw))
-                    for draw in seeds
+class _Planner:
+    """The cells and removals of a plan, as target after target is added."""
+
+    def __init__(self, network: nn.Module, sweep: Sweep, around: Surroundings) -> None:
+        self.parameters = dict(network.named_parameters())
+        self._network, self._sweep, self._around = network, sweep, around
+        self.cells: list[Cell] = []
+        self.removals: list[Removal] = []
+
+    def add_filters(self, target: Target) -> None:
+        """Add the cells of a target whose values are removed."""
+        sweep, removals = self._sweep, self.removals
+        ordered = _ordered(target, self.parameters, sweep)
+        dtype = _common(self.parameters[part.parameter] for part in target.parts)
+        row_of: dict[tuple[int, int, str], int] = {}
+        for name in sweep.filters:
+            positions = list(_positions(name, target, ordered, sweep, dtype))
+            for threshold, progress in zip(positions, _progress(positions, sweep), strict=True):
+                start, count, scattered = _find_removed(ordered, threshold)
+                row, controls = UNFILTERED, [UNFILTERED] * int(sweep.control)
+                if count:
+                    removal = Removal(
+                        target, threshold, count, sweep.by, start, scattered=scattered
+                    )
+                    row = row_of.setdefault((start, count, scattered), len(removals))
+                    if row == len(removals):
+                        removals.append(removal)
+                    # Where all values go, chance has no choice: one draw stands for all.
+                    draws = len(controls) if count < target.size else min(len(controls), 1)
+                    first, seeds = len(removals), range(draws)
+                    removals.extend(
+                        replace(removal, draw=_draw(sweep, target.name, threshold, draw))
+                        for draw in seeds
+                    )
+                    controls = [first + min(draw, draws - 1) for draw in range(len(controls))]
+                density = (target.size - count) / target.size
+                self.cells.append(
+                    Cell(target.name, threshold, count, density, row, tuple(controls), progress)
                 )
-                controls = [first + min(draw, draws - 1) for draw in range(len(controls))]
-            density = (target.size - count) / target.size
-            cells.append(Cell(target.name, threshold, count, density, row, tuple(controls)))
+
+    def add_replacements(self, target: Target) -> None:
+        """Add the cells of a target whose values are replaced; equal new values share a row."""
+        row_of: dict[str, int] = {}
+        for replacement in self._sweep.replacements:
+            last = max(len(replacement.levels) - 1, 1)
+            for draw, name in enumerate(replacement.sweep_names):
+                for step, level in enumerate(replacement.levels):
+                    threshold = Threshold(name, step, level, level, level)
+                    removal = self._replaced(target, threshold, replacement, draw)
+                    row = UNFILTERED
+                    if removal.count:
+                        row = row_of.setdefault(removal.key(), len(self.removals))
+                        if row == len(self.removals):
+                            self.removals.append(removal)
+                    density = (target.size - removal.count) / target.size
+                    count, progress = removal.count, step / last
+                    cell = Cell(target.name, threshold, count, density, row, (), progress)
+                    self.cells.append(cell)
+
+    def _replaced(
+        self, target: Target, threshold: Threshold, replacement: Replacement, draw: int
+    ) -> Removal:
+        seed = self._sweep.seed
+        applied = apply_at(replacement, target, threshold.alpha, draw, seed, self._around)
+        count, digest, wild = changes_of(applied, target, self.parameters)
+        applied = replace(applied, digest=digest, wild=wild)
+        return Removal(target, threshold, count, replacement=applied)
+
+
+def _positions(
+    name: str,
+    target: Target,
+    ordered: Float[np.ndarray, " size"],
+    sweep: Sweep,
+    dtype: torch.dtype,
+) -> Iterable[Threshold]:
+    """Return the thresholds of one filter, in the order of its sweep."""
+    if isinstance(sweep.thresholds, tuple):
+        return listed_thresholds(name, sweep.thresholds, dtype)
+    if sweep.spacing == "quantile":
+        return quantile_thresholds(name, ordered, sweep.thresholds, dtype)
+    if sweep.spacing == "log":
+        return log_thresholds(name, ordered, sweep.thresholds, dtype)
+    low, high = _range(target, ordered, sweep)
+    return thresholds(name, low, high, sweep.thresholds, dtype)
+
+
+def _progress(positions: list[Threshold], sweep: Sweep) -> list[float]:
+    """Return where each threshold stands: even, or as given thresholds lie to each other."""
+    last = len(positions) - 1
+    if isinstance(sweep.thresholds, tuple):
+        first, end = positions[0].alpha, positions[-1].alpha
+        return [(at.alpha - first) / (end - first) for at in positions]
+    return [at.step / last for at in positions]
 
 
 def _ordered(
@@ -278,6 +375,7 @@ def _draw(sweep: Sweep, target: str, threshold: Threshold, draw: int) -> int:
         threshold: The cell's.
         draw: Number of the draw, from 0.
     """
-    progress = Fraction(threshold.step, sweep.thresholds - 1)
+    even = isinstance(sweep.thresholds, int) and sweep.spacing == "even"
+    progress = Fraction(threshold.step, sweep.steps - 1) if even else threshold.alpha
     key = f"{sweep.seed}/{target}/{threshold.filter}/{progress}" + (f"#{draw}" if draw else "")
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])

@@ -200,7 +200,8 @@ def recheck_logits(
 ) -> Float[Tensor, " all_rows *shape"]:
     """Return an answer's logits, those of undecided rows from the given network itself.
 
-    Where rounding is coarse, the network answers to all rows, in the batches of the plain loop.
+    Where rounding is coarse, or new values are wild, the network answers to all rows, in the
+    batches of the plain loop.
 
     Args:
         network: The network; the same afterwards, bit for bit.
@@ -212,7 +213,8 @@ def recheck_logits(
         rounding: How far it may move logits.
     """
     rows = find_undecided(answer.logits, labels, metric, before=answer.before, rounding=rounding)
-    if rounding.coarse and (rows.any() or not metric.binary):
+    wild = removal is not None and removal.wild
+    if wild or (rounding.coarse and (rows.any() or not metric.binary)):
         return torch.cat([own_logits(network, removal, part) for part in parts])
     if not rows.any():
         return answer.logits

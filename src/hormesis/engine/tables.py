@@ -17,7 +17,6 @@ from hormesis.stress.parts import Target
 
 def cell_table(plan: Plan) -> pd.DataFrame:
     """Return the cells of a plan, one row each, as ``analysis.responses`` takes them."""
-    last = max((cell.threshold.step for cell in plan.cells), default=1)
     table = pd.DataFrame(
         {
             "target": [cell.target for cell in plan.cells],
@@ -26,7 +25,7 @@ def cell_table(plan: Plan) -> pd.DataFrame:
             "alpha": [cell.threshold.alpha for cell in plan.cells],
             "zeroed": [cell.zeroed for cell in plan.cells],
             "density": [cell.density for cell in plan.cells],
-            "progress": [cell.threshold.step / last for cell in plan.cells],
+            "progress": [cell.progress for cell in plan.cells],
             "lower": [cell.threshold.lower for cell in plan.cells],
             "upper": [cell.threshold.upper for cell in plan.cells],
             "outcome": [cell.removal for cell in plan.cells],

@@ -170,13 +170,19 @@ class _Trial:
     def confirmation(self) -> Confirmation:
         return self.planned.request.confirmation
 
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """What else is measured for claims that hold; random removal says nothing of new values."""
+        known = (NOISE,) if self.study.replaces else CONTROLS
+        return known if self.confirmation.draws else ()
+
     def table(self, claimed: Sequence[Claim]) -> pd.DataFrame:
         """Return the scores under each attack, see ``analysis.confirmation.COLUMNS``."""
         self._show_cost(claimed)
         first = TRANSFER if self.planned.spec.adaptive else ADAPTIVE
         stronger = () if self.stronger is None else (RESTARTS,)
         left, parts = self._test_claims(claimed, FILTER, (first, *stronger))
-        for control in CONTROLS if self.confirmation.draws else ():
+        for control in self.controls:
             parts += self._test_claims(left, control, (ADAPTIVE, *stronger))[1]
         table = pd.concat(parts, ignore_index=True)
         return table.loc[:, list(COLUMNS)].reset_index(drop=True)
@@ -276,7 +282,7 @@ class _Trial:
         remeasurement = self._remeasurement
         # The unfiltered network is attacked, too.
         once = time_of(remeasurement, removals[:1], self._spec(ADAPTIVE)) / 2
-        cells, runs = len(removals), 1 + len(CONTROLS) * self.confirmation.draws
+        cells, runs = len(removals), 1 + len(self.controls) * self.confirmation.draws
         work = (
             cells
             * len(remeasurement.samples)

@@ -47,6 +47,7 @@ from hormesis.stress.class_metrics import accuracy
 from hormesis.stress.epsilon import EpsilonChoice, automatic_epsilon
 from hormesis.stress.losses import cross_entropy
 from hormesis.stress.metric import Metric
+from hormesis.stress.replacing import Surroundings
 from hormesis.stress.targets import find_targets
 from hormesis.stress.uses import ExampleRun
 
@@ -152,7 +153,9 @@ def make_study_plan(prepared: Prepared, device: torch.device) -> StudyPlan:
     else:
         example = ExampleRun(partial(evaluation.measure, network, [0, 1], stressed=False))
     targets = find_targets(network, example, request.targets)
-    plan = make_plan(network, targets, request.sweep)
+    measured = None if evaluation is not None else samples
+    around = Surroundings(network, measured, request.loss)
+    plan = make_plan(network, targets, request.sweep, around)
     identity = {
         "name": request.name,
         "fingerprint": network_fingerprint(inner_network(network)),

@@ -25,7 +25,10 @@ ORDERS = {"epochs": "epoch", "epsilons": "epsilon"}
 """The choices of ``over`` that have an order, and the column that gives it."""
 _METHOD: Mapping[str, tuple[str, ...]] = {
     "targets": ("kinds", "scope", "per", "groups"),
-    "sweep": ("filters", "thresholds", "compare", "span", "adversary", "precision"),
+    "sweep": (
+        *("filters", "thresholds", "compare", "span", "adversary", "precision"),
+        *("spacing", "replacements"),
+    ),
     "performance": ("name",),
 }
 _SCORING = (

@@ -36,7 +36,7 @@ from hormesis.errors import StudyError
 from hormesis.results.display import Display, make_display
 from hormesis.results.study_files import read_files
 from hormesis.results.study_outcomes import StudyOutcomes
-from hormesis.settings.scoring import Scoring
+from hormesis.settings.scoring import Scoring, check_reference
 from hormesis.storage.folders import is_study
 from hormesis.storage.outcomes import StoredOutcomes, concatenate
 from hormesis.storage.schema import Manifest, manifest_of
@@ -111,9 +111,11 @@ class Study:
             scoring: How responses become scores.
 
         Raises:
-            SettingError: If the reference needs a control that was not measured.
+            SettingError: If the reference needs a control that was not measured, or says nothing
+                where values are replaced.
             StudyError: If the outcomes, from which intervals are computed, are damaged.
         """
+        check_reference(scoring, replaces=self.replaces)
         scores = measured_scores(self._scored(scoring), stressed=self.stressed)
         return judge_scores(scores, self, scoring)
 
@@ -126,6 +128,11 @@ class Study:
     def given(self) -> bool:
         """Whether a second data set is the stress; what is called adversarial is then on it."""
         return self.metadata.given
+
+    @property
+    def replaces(self) -> bool:
+        """Whether values were replaced, and not removed by filters."""
+        return bool(self.metadata.question.sweep.replacements)
 
     @property
     def score_names(self) -> tuple[str, ...]:
@@ -146,15 +153,25 @@ class Study:
         method = self.interval_method(scoring, moments.samples)
         return with_intervals(scores, errors, method, scoring)
 
+    @property
+    def beside(self) -> str:
+        """Name of the other reading of the scores; empty where there is none."""
+        return "" if self.replaces else other_reading(self.scoring)
+
     @cached_property
     def readings(self) -> pd.DataFrame:
         """The other reading of every score: ``density`` if scores refer to ``base``, else ``base``.
+
+        There is none where values were replaced: it has no numbers and no words.
 
         Columns ``target``, ``filter``, ``score``, ``value``, ``low``, ``high``, ``says`` and
         ``contradicts``, in the order of ``scores``; see ``analysis.readings.describe_readings``.
         """
         reading, scoring = other_reading(self.scoring), self.scoring
-        if scoring.reference == "random":
+        if self.replaces:
+            table = self.scores.loc[:, ["target", "filter", "score"]].copy()
+            table[["value", "low", "high"]] = np.nan
+        elif scoring.reference == "random":
             table = self.scores_with(replace(scoring, reference=reading))
             table = table.loc[:, ["target", "filter", "score", "value", "low", "high"]].copy()
             table.loc[table["score"] == "difference", ["value", "low", "high"]] = np.nan
@@ -239,7 +256,12 @@ class Study:
         )
 
     def with_scoring(self, scoring: Scoring) -> "Study":
-        """Return the same study with another scoring."""
+        """Return the same study with another scoring.
+
+        Raises:
+            SettingError: For a reference that says nothing where values are replaced.
+        """
+        check_reference(scoring, replaces=self.replaces)
         return replace(self, manifest={**self.manifest, "scoring": plain_scoring(scoring)})
 
     @property

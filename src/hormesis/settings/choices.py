@@ -1,16 +1,32 @@
 """The names that settings may take, and how an unknown one is refused."""
 
+from collections import ChainMap
 from collections.abc import Collection, Sequence
 
 from hormesis.errors import SettingError, unknown
 
 # The names that the package knows: one line each, shown in the help; the objects behind them are in
-# `stress.filters`, `stress.metrics` and `data.datasets`, whose `register_...` add a user's own.
+# `stress.filters`, `.replacements` and `.metrics` and in `data.datasets`, whose `register_...` add
+# a user's own.
 FILTERS = {
     "high_pass": "keeps the values above the threshold",
     "low_pass": "keeps the values below the threshold",
     "pulse_wave": "keeps the values outside a window around the threshold",
+    "square_wave": "keeps the values between four waves, each half of its period wide",
 }
+REPLACEMENTS: dict[str, str] = {
+    "gaussian_noise": "adds Gaussian noise, a share of the tensor's standard deviation",
+    "quantization": "rounds to so many bits, on one symmetric grid a tensor",
+    "quantization_per_channel": "the same, on a grid for each output channel",
+    "shuffling": "permutes a share of the values among themselves",
+    "sign_flips": "flips the sign of a share of the values",
+    "reinitialization": "moves values towards a fresh initialisation of their module",
+    "bit_faults": "flips random bits of float32 values",
+    "bit_faults_bfloat16": "flips random bits of bfloat16 values",
+    "bit_faults_int8": "flips random bits of int8 values",
+    "worst_case": "takes the weights of the highest loss within a ball around the own ones",
+}
+STRESSES = ChainMap(REPLACEMENTS, FILTERS)  # what a sweep may name, filters first
 METRICS = {
     "accuracy": "whether the largest logit is that of the true class",
     "top5": "whether the true class is among those of the five largest logits",
@@ -59,6 +75,7 @@ SCOPES = ("local", "global")
 IN_GROUP = "in the group "  # why a member of a group is not tested alone
 GRANULARITIES = ("tensor", "channel")
 COMPARED = ("signed", "magnitude")
+SPACINGS = ("even", "quantile", "log")
 ADVERSARIES = ("fixed", "adaptive")
 PRECISIONS = ("exact", "bf16")
 BASES = ("network", "first")
@@ -69,6 +86,7 @@ CERTAIN = "certain"
 RAY = "ray"
 ENGINES = ("auto", "plain", RAY)
 STEMS = ("standard", "small")
+USUAL_THRESHOLDS = 25  # as the paper has it
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
 UNFILTERED = -1  # instead of a row of outcomes: a cell that removes nothing has the network's own
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
@@ -97,7 +115,7 @@ def check_new_name(name: str, reserved: Collection[str]) -> None:
         raise SettingError(f"Expected another `name` than {name!r}, which is taken.")
 
 
-def check_several(setting: str, values: Sequence[str], example: str) -> None:
+def check_several(setting: str, values: object, example: str) -> None:
     """Refuse one text instead of a tuple of texts, as its letters would count one by one."""
     if isinstance(values, str):
         raise SettingError(

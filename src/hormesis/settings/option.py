@@ -5,7 +5,7 @@ first sentence on a field under ``Args:`` is its help.
 """
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
@@ -61,7 +61,7 @@ def check_choices(settings: Any) -> None:  # noqa: ANN401  (any dataclass)
     for field in fields(settings):
         choices, value = field.metadata.get("choices", ()), getattr(settings, field.name)
         for name in value if isinstance(value, tuple | list) else (value,):
-            if choices and name is not None:
+            if choices and name is not None and not is_dataclass(name):  # an object needs no name
                 check_choice(field.metadata.get("noun", field.name), name, tuple(choices))
 
 

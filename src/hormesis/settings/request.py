@@ -22,7 +22,7 @@ from hormesis.settings.confirmation import ALWAYS, Confirmation
 from hormesis.settings.custom_attack import CustomAttack, load_attack
 from hormesis.settings.execution import Execution
 from hormesis.settings.factory import is_factory
-from hormesis.settings.scoring import Scoring
+from hormesis.settings.scoring import Scoring, check_reference
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 
@@ -55,7 +55,8 @@ class AnalysisRequest:
             ``settings.attacks.PAIRINGS``.
 
     Raises:
-        SettingError: For a setting that needs an attack, without one.
+        SettingError: For a setting that needs an attack, without one, and for a reference other
+            than ``base`` where values are replaced.
 
     Example:
         >>> AnalysisRequest(sweep=Sweep(thresholds=9)).sweep.thresholds
@@ -94,6 +95,7 @@ class AnalysisRequest:
         """Check that the fields fit together."""
         object.__setattr__(self, "attack", as_attack(self.attack))
         _check_kinds(self)
+        check_reference(self.scoring, replaces=self.sweep.replaces)
         if self.out is not None:
             object.__setattr__(self, "out", Path(self.out))
         _check_stressed_data(self)

@@ -61,3 +61,20 @@ class Scoring:
             raise SettingError(f"Expected `tolerance` to be at least 0, got {self.tolerance}.")
         if not 0 < self.level < 1:
             raise SettingError(f"Expected `level` between 0 and 1, such as 0.95, got {self.level}.")
+
+
+def check_reference(scoring: Scoring, *, replaces: bool) -> None:
+    """Refuse a reference that says nothing where values are replaced.
+
+    Args:
+        scoring: The scoring.
+        replaces: Whether values are replaced, and not removed.
+
+    Raises:
+        SettingError: Then, for any reference but ``base``.
+    """
+    if replaces and scoring.reference != "base":
+        raise SettingError(
+            f"Expected `reference` to be 'base' for replacements, got {scoring.reference!r}: they "
+            "remove no values, which the others count."
+        )

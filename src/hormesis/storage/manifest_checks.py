@@ -33,6 +33,11 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
     question = manifest.question
     if len(set(question.sweep.filters)) < len(question.sweep.filters):
         yield "its `question.sweep.filters` name one twice"
+    levels = [len(entry.levels) for entry in question.sweep.replacements.values()]
+    if levels and {*levels} != {question.sweep.steps}:
+        yield "its `question.sweep.replacements` have another number of levels than it says"
+    if not levels and question.sweep.steps < 2:
+        yield "it lacks a proper `question.sweep.thresholds`"
     ranges = {"data.bounds": question.data.bounds, "sweep.span": question.sweep.span or (0.0, 1.0)}
     for name, (low, high) in ranges.items():
         if not low < high:

@@ -99,11 +99,22 @@ class TargetsEntry(Entry, frozen=True):
     groups: Annotated[dict[Text, Texts], Meta(max_length=1_000_000)] = field(default_factory=dict)
 
 
+class ReplacementEntry(Entry, frozen=True):
+    """A replacement that was swept; further settings of its own are not read."""
+
+    levels: Annotated[list[Number], Meta(min_length=1, max_length=choices.MOST_THRESHOLDS)]
+    unit: Text = "level"
+    draws: Annotated[int, Meta(ge=0, le=choices.MOST_DRAWS)] = 0
+
+
 class SweepEntry(Entry, frozen=True):
     """The requested sweep."""
 
     filters: Annotated[list[Word], Meta(min_length=1, max_length=64)]
-    thresholds: Annotated[int, Meta(ge=2, le=choices.MOST_THRESHOLDS)]
+    thresholds: (
+        Annotated[int, Meta(ge=1, le=choices.MOST_THRESHOLDS)]
+        | Annotated[list[Number], Meta(min_length=2, max_length=choices.MOST_THRESHOLDS)]
+    )
     adversary: Annotated[str, among(choices.ADVERSARIES)]
     seed: _Seed
     by: Annotated[str, among(choices.COMPARED)] = field(name="compare", default="signed")
@@ -111,6 +122,15 @@ class SweepEntry(Entry, frozen=True):
     precision: Annotated[str, among(choices.PRECISIONS)] = "exact"
     control: bool | Annotated[int, Meta(ge=0, le=choices.MOST_DRAWS)] = False
     until: Above0 | Annotated[str, among((choices.CERTAIN,))] | None = None
+    spacing: Annotated[str, among(choices.SPACINGS)] = "even"
+    replacements: Annotated[dict[Word, ReplacementEntry], Meta(max_length=64)] = field(
+        default_factory=dict
+    )
+
+    @property
+    def steps(self) -> int:
+        """Number of thresholds, or of levels."""
+        return len(self.thresholds) if isinstance(self.thresholds, list) else self.thresholds
 
 
 class MetricEntry(Entry, frozen=True):

@@ -198,7 +198,7 @@ def cells_fault(cells: pd.DataFrame, targets: pd.DataFrame) -> str:
     sweep, sweeps = pd.MultiIndex.from_arrays([cells["target"], cells["filter"]]).factorize()
     size = len(cells) // max(len(sweeps), 1)
     order = np.lexsort((steps, sweep))
-    whole = size >= 2 and len(cells) == size * len(sweeps)
+    whole = size >= 1 and len(cells) == size * len(sweeps)
     if not whole or (
         (steps[order].reshape(-1, size) != np.arange(size)).any()
         or (sweep[order].reshape(-1, size) != np.arange(len(sweeps))[:, None]).any()
@@ -256,8 +256,8 @@ def _disagreements(
         data.classes, 1
     ):
         yield "it has other samples than it says"
-    steps = int(cells["step"].to_numpy().max()) + 1 if len(cells) else sweep.thresholds
-    if steps != sweep.thresholds or not set(cells["filter"]) <= set(sweep.filters):
+    steps = int(cells["step"].to_numpy().max()) + 1 if len(cells) else sweep.steps
+    if steps != sweep.steps or not set(cells["filter"]) <= set(sweep.filters):
         yield "it has other filters or thresholds than it says"
 
 

@@ -5,14 +5,16 @@ All else follows from the object: plans, masks, help texts, and how reports name
 Nothing here needs torch, so that reports can import it.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import Any
 
 from jaxtyping import Bool, Float
 
 from hormesis.errors import SettingError, unknown
-from hormesis.settings.choices import FILTERS, check_new_name
+from hormesis.settings.choices import FILTERS, REPLACEMENTS, check_new_name
 
 BELOW, ABOVE, WINDOW, OTHERS = "below", "above", "window", "others"
 """What a filter removes: values up to the threshold, values from it on, a window, or others."""
@@ -24,10 +26,12 @@ class Threshold:
 
     Args:
         filter: Name of the filter.
-        step: Position in the sweep, from 0; its progress is ``step / (count - 1)``.
+        step: Position in the sweep, from 0.
         alpha: The threshold, in units of the weights.
         lower: Low end of the window around it; filters without a window ignore it.
         upper: High end of that window.
+        low: Lowest threshold of the sweep.
+        high: Highest threshold of the sweep.
     """
 
     filter: str
@@ -35,6 +39,8 @@ class Threshold:
     alpha: float
     lower: float
     upper: float
+    low: float = 0.0
+    high: float = 1.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the user's own filter with the threshold, as other processes do not have it."""
@@ -81,6 +87,10 @@ class Filter:
             raise SettingError(
                 f"Expected the `name` of a filter to be letters, digits and _, got {self.name!r}."
             )
+
+    def registered(self) -> str:
+        """Register the filter, unless it is registered, and return its name."""
+        return (self if NAMED_FILTERS.get(self.name) == self else register_filter(self)).name
 
     @property
     def label(self) -> str:
@@ -151,6 +161,66 @@ def keep_outside(values: Float[Any, "*shape"], lower: float, upper: float) -> Bo
     return (values < lower) | (values >= upper)
 
 
+def keep_between_waves(
+    values: Float[Any, "*shape"], at: Threshold, *, frequency: float | int, duty: float
+) -> Bool[Any, "*shape"]:
+    """Keep the values between the waves of a periodic square wave (METHOD, 2).
+
+    A value is removed where ``((value − low)/(high − low) · frequency − progress) mod 1 < duty``.
+    ``progress`` is that of the threshold, from 0 to 1: over a sweep the wave moves on by one
+    period, so that each value is removed for the share ``duty`` of the sweep.
+
+    Args:
+        values: Values of a parameter, in units of the weights.
+        at: One position of a sweep.
+        frequency: Number of periods between the lowest threshold and the highest.
+        duty: Share of a period that is removed.
+
+    Returns:
+        True where a value is kept, False where it is to be zeroed.
+
+    Example:
+        >>> import torch
+        >>> start = Threshold("square_wave", 0, 0.0, 0.0, 0.0, low=0.0, high=1.0)
+        >>> keep_between_waves(torch.tensor([0.1, 0.3, 0.6, 0.8]), start, frequency=2, duty=0.5)
+        tensor([False,  True, False,  True])
+    """
+    # In double precision whatever the type of the weights, so that masks are the same in all.
+    exact = values.double() if hasattr(values, "double") else values.astype("float64")
+    width = at.high - at.low
+    phase = (exact - at.low) * (frequency / width) - (at.alpha - at.low) / width
+    whole = phase.floor() if hasattr(phase, "floor") else phase // 1
+    return phase - whole >= duty
+
+
+def square_wave(frequency: float | int = 4.0, duty: float = 0.5, *, name: str = "") -> "Filter":
+    """Return a periodic square wave as a filter, see ``keep_between_waves``.
+
+    Args:
+        frequency: Number of periods between the lowest threshold and the highest, above 0.
+        duty: Share of a period that is removed, between 0 and 1.
+        name: Its name; by default ``square_wave`` with frequency and duty behind it.
+
+    Raises:
+        SettingError: For a frequency or a duty outside these bounds.
+
+    Example:
+        >>> square_wave(8, 0.25).name
+        'square_wave_8_0_25'
+    """
+    if not 0 < frequency < math.inf:
+        raise SettingError(f"Expected `frequency` to be above 0, got {frequency}.")
+    if not 0 < duty < 1:
+        raise SettingError(f"Expected `duty` between 0 and 1, got {duty}.")
+    return Filter(
+        name or f"square_wave_{frequency:g}_{duty:g}".replace(".", "_"),
+        f"keeps the values between {frequency:g} waves, each {duty:g} of its period wide",
+        partial(keep_between_waves, frequency=frequency, duty=duty),
+        color="#E69F00",
+        dashes=(2, 1),
+    )
+
+
 HIGH_PASS = Filter(
     "high_pass",
     FILTERS["high_pass"],
@@ -176,7 +246,8 @@ PULSE_WAVE = Filter(
     color="#CC79A7",
     dashes=(5, 1, 1, 1),
 )
-NAMED_FILTERS = {item.name: item for item in (HIGH_PASS, LOW_PASS, PULSE_WAVE)}
+SQUARE_WAVE = replace(square_wave(name="square_wave"), help=FILTERS["square_wave"])
+NAMED_FILTERS = {item.name: item for item in (HIGH_PASS, LOW_PASS, PULSE_WAVE, SQUARE_WAVE)}
 """Every known filter by its name."""
 
 
@@ -197,7 +268,7 @@ def register_filter(new: Filter) -> Filter:
         Traceback (most recent call last):
         hormesis.errors.SettingError: Expected another `name` than 'high_pass', which is taken.
     """
-    check_new_name(new.name, _BUILT_IN)
+    check_new_name(new.name, {*_BUILT_IN, *REPLACEMENTS})
     NAMED_FILTERS[new.name], FILTERS[new.name] = new, new.help
     return new
 
@@ -217,7 +288,7 @@ def filter_named(name: str) -> Filter:
 
 
 def display_filter(name: str) -> Filter:
-    """Return a filter as reports show it, or a stand-in for one that is not registered here.
+    """Return a filter as reports show it, or a stand-in for what is no filter known here.
 
     Example:
         >>> display_filter("from_elsewhere").label

@@ -1,4 +1,4 @@
-"""Suites of tests that any filter, attack or metric can be put through; they need pytest.
+"""Suites of tests for filters, replacements, attacks and metrics; they need pytest.
 
 Subclass one in a test file and name the object; pytest collects the rest:
 
@@ -9,5 +9,6 @@ Subclass one in a test file and name the object; pytest collects the rest:
 from hormesis.testing.attacks import AttackTests
 from hormesis.testing.filters import FilterTests
 from hormesis.testing.metrics import MetricTests
+from hormesis.testing.replacements import ReplacementTests
 
-__all__ = ["AttackTests", "FilterTests", "MetricTests"]
+__all__ = ["AttackTests", "FilterTests", "MetricTests", "ReplacementTests"]

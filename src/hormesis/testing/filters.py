@@ -1,7 +1,7 @@
 """The laws of a filter."""
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -46,6 +46,34 @@ class FilterTests:
         assert NAMED_FILTERS[self.filter.name] is self.filter
         assert FILTERS[self.filter.name] == self.filter.help
         assert Sweep(filters=(self.filter.name,)).filters == (self.filter.name,)
+
+    def test_the_object_itself_can_be_swept(self) -> None:
+        assert Sweep(filters=(self.filter,)) == Sweep(filters=(self.filter.name,))
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"thresholds": (-0.1, 0.0, 0.05, 0.3)},
+            {"thresholds": 5, "spacing": "quantile"},
+            {"thresholds": 5, "spacing": "log", "by": "magnitude"},
+        ],
+        ids=["list", "quantile", "log"],
+    )
+    def test_thresholds_of_any_spacing_run_its_own_way(self, asked: dict[str, Any]) -> None:
+        network = nn.Linear(8, 5, bias=False)
+        targets = find_targets(network, torch.zeros(2, 8), Targets())
+        sweep = Sweep((self.filter.name,), **asked)
+        plan = make_plan(network, targets, sweep)
+        weight = network.weight.detach()
+        compared = weight.abs() if sweep.by == "magnitude" else weight
+        alphas = [cell.threshold.alpha for cell in plan.cells]
+        assert alphas == sorted(alphas, reverse=self.filter.descending)
+        progress = [cell.progress for cell in plan.cells]
+        assert progress[0] == 0
+        assert progress[-1] == 1
+        assert progress == sorted(progress)
+        for cell in plan.cells:
+            assert cell.zeroed == int((~self.filter.keep(compared, cell.threshold)).sum())
 
     @pytest.mark.parametrize("dtype", _TYPES, ids=str)
     def test_a_mask_has_the_shape_of_the_values(self, dtype: torch.dtype) -> None:

@@ -45,6 +45,8 @@ def curves_payload(study: Study, names: Sequence[str], positions: dict[str, int]
             **{key: rounded_numbers(values[row]) for key, values in columns.items()},
             "zeroed": sweeps.columns["zeroed"][row].tolist(),
         }
+        if study.replaces:
+            continue
         edges = (sweeps.columns[side][row, 0] for side in ("upper", "lower"))
         if display_filter(name).removes == WINDOW and {"upper", "lower"} <= set(sweeps.columns):
             upper, lower = edges

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from hormesis.analysis.classes import legend, letter
-from hormesis.analysis.readings import MEANINGS, other_reading
+from hormesis.analysis.readings import MEANINGS
 from hormesis.analysis.scores import SCORES, main_score
 from hormesis.report.plots.heat_drawing import MIDDLE, luminance, reach_of, score_text
 from hormesis.report.plots.style import DIVERGING
@@ -23,7 +23,7 @@ from hormesis.report.text.summary import study_lines
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.report.views.method_text import unfiltered
-from hormesis.report.views.stress_words import score_word
+from hormesis.report.views.stress_text import score_word, stress_name
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.storage.series_folders import EPSILON
@@ -63,21 +63,28 @@ def study_html(study: Study) -> str:
     ]
     scoring = study.scoring
     settings = (
-        f"{main_filter(study.scores)} filter, base {scoring.base}, reference {scoring.reference}, "
-        f"robust within ±{scoring.tolerance:g}; "
+        f"{stress_name(study, main_filter(study.scores))}, base {scoring.base}, "
+        f"reference {scoring.reference}, robust within ±{scoring.tolerance:g}; "
         f"{legend(name for row in rows for name in row.classes)}, f? r? a? undecided"
     )
-    reading = other_reading(scoring)
+    reading = study.beside
     heat = _heat_map(
-        [*(score_word(study, name) for name in study.score_names), f"by {reading}"],
-        [(row.target, [*_cells(row), _reading_cell(row)]) for row in rows[:_MOST_ROWS]],
+        [
+            *(score_word(study, name) for name in study.score_names),
+            *([f"by {reading}"] if reading else []),
+        ],
+        [
+            (row.target, [*_cells(row), *([_reading_cell(row)] if reading else [])])
+            for row in rows[:_MOST_ROWS]
+        ],
     )
     more = len(rows) - _MOST_ROWS
     remainder = [f"{more} more targets are in study.scores"] if more > 0 else []
     score = main_score(stressed=study.stressed)
-    beside = f"by {reading}: {MEANINGS[reading]} ({score_word(study, score)} score); no class"
+    word = score_word(study, score)
+    beside = [f"by {reading}: {MEANINGS[reading]} ({word} score); no class"] if reading else []
     return _page(
-        title, [*lines, *counts, *contradictions(study)], heat, [settings, beside, *remainder]
+        title, [*lines, *counts, *contradictions(study)], heat, [settings, *beside, *remainder]
     )
 
 
@@ -107,11 +114,10 @@ def series_html(studies: StudySeries) -> str:
     heat = _heat_map(
         [studies.place_name(place) for place in by_place], list(rows.items())[:_MOST_ROWS]
     )
-    settings = f"{main_filter(first.scores)} filter, {score_word(first, score)} score"
-    scoring = first.scoring
-    readings = (
-        f"reference {scoring.reference}; under the pointer: by {other_reading(scoring)}, no class"
-    )
+    word = score_word(first, score)
+    settings = f"{stress_name(first, main_filter(first.scores))}, {word} score"
+    beside = f"; under the pointer: by {first.beside}, no class" if first.beside else ""
+    readings = f"reference {first.scoring.reference}{beside}"
     return _page(study_lines(first)[0], bases, heat, [settings, readings])
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.readings import other_reading
 from hormesis.analysis.scores import score_names
 from hormesis.report.html.curve_payload import curves_payload
 from hormesis.report.views.figures import extreme_targets, main_filter
@@ -22,6 +21,7 @@ from hormesis.report.views.method_text import (
 )
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import finite_numbers, rounded_numbers
+from hormesis.report.views.stress_text import level_unit, unit_of
 from hormesis.results.study import Study
 from hormesis.stress.filters import display_filter
 
@@ -66,14 +66,15 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
             for name in ("base", "reference", "tolerance", "level", "multiplicity")
         },
         "main": main_filter(study.scores),
-        "filters": {name: _filter_payload(name) for name in question.sweep.filters},
+        "filters": {name: _filter_payload(study, name) for name in question.sweep.filters},
         "classes": list(CLASSES),
         "headline": counts_sentence(study),
         "findings": findings(study),
         "counts": _counts(study),
         "targets": _targets(study, chosen),
         "scores": _scores(study, chosen),
-        "beside": other_reading(study.scoring),
+        "beside": study.beside,
+        "levels": level_unit(study),
         "network": {
             "known": picture.known,
             "rows": [
@@ -135,7 +136,7 @@ def _cuts(study: Study, chosen: Sequence[str], most_curves: int) -> list[str]:
 def _reading_columns(readings: pd.DataFrame, score: str, chosen: Sequence[str]) -> dict[str, Any]:
     """Return the other reading of a score in the order of the targets; nothing if it has none."""
     own = readings.loc[readings["score"] == score].set_index("target").loc[list(chosen)]
-    if score == "difference":
+    if score == "difference" or own["value"].isna().all():
         return {}
     return {"beside": finite_numbers(own["value"]), "says": own["says"].tolist()}
 
@@ -146,9 +147,12 @@ def _filters(study: Study, *, many: bool) -> list[str]:
     return [main] if many else [main, *others]
 
 
-def _filter_payload(name: str) -> dict[str, str]:
-    """Return the label, sweep and kind of a filter."""
+def _filter_payload(study: Study, name: str) -> dict[str, str]:
+    """Return the label, sweep and kind of a filter or a replacement."""
     display = display_filter(name)
+    if study.replaces:
+        unit = unit_of(study, name)
+        return {"label": display.label, "sweep": "from mild to strong", "removes": "", "unit": unit}
     return {"label": display.label, "sweep": display.sweep_text, "removes": display.removes}
 
 

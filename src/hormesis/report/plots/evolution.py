@@ -12,7 +12,7 @@ from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
 from hormesis.report.views.figures import main_filter, moved_targets
 from hormesis.report.views.method_text import attack_text
-from hormesis.report.views.stress_words import score_word
+from hormesis.report.views.stress_text import score_word
 from hormesis.results.series import StudySeries
 
 _MOST_ROWS = 60

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from hormesis.analysis.classes import UNDECIDED
-from hormesis.analysis.readings import other_reading
 from hormesis.report.plots.heat_drawing import (
     draw_heat,
     explain_colours,
@@ -56,11 +55,12 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
             axes.xaxis.tick_top()
             axes.set_title(name.replace("_", " ") if width == "double" else "")
             write_cells(axes, image, [_texts(row) for row in rows], size=5.5)
-            if len(filters) == 1:
+            if len(filters) == 1 and study.beside:
                 readings = [row.reading for row in rows]
-                write_beside(axes, readings, other_reading(study.scoring), size=5.5)
+                write_beside(axes, readings, study.beside, size=5.5)
             explained.append(image)
-        explain_colours(panels, explained[0], filters[0] if len(filters) == 1 else "filtering")
+        several = "stress" if study.replaces else "filtering"
+        explain_colours(panels, explained[0], filters[0] if len(filters) == 1 else several)
         return freeze_layout(figure)
 
 

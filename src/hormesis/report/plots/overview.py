@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.readings import other_reading
 from hormesis.report.plots.heat_drawing import (
     draw_heat,
     explain_colours,
@@ -27,7 +26,7 @@ from hormesis.report.views.figures import (
     telling_targets,
 )
 from hormesis.report.views.method_text import attack_text
-from hormesis.report.views.stress_words import score_word
+from hormesis.report.views.stress_text import score_word
 from hormesis.results.study import Study
 from hormesis.settings.threat import LINF, NORM_NAMES
 
@@ -69,8 +68,9 @@ def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     axes.set_title(
         f"{main_filter(study.scores)} scores\nreference {study.scoring.reference}".replace("_", " ")
     )
-    write_beside(axes, [row.reading for row in rows], other_reading(study.scoring), size=5.4)
-    explain_colours([axes], image)
+    if study.beside:
+        write_beside(axes, [row.reading for row in rows], study.beside, size=5.4)
+    explain_colours([axes], image, "stress" if study.replaces else "filtering")
 
 
 def _texts(row: ScoreRow) -> list[str]:
@@ -90,7 +90,9 @@ def _draw_responses(study: Study, panels: np.ndarray, target: str) -> None:
         if study.stressed:
             label = score_word(study, "adversarial")
             axes.plot(sweep["progress"], sweep["adversarial"], label=label, **ADVERSARIAL)
-        axes.plot(sweep["progress"], sweep["density"], label="density (share kept)", **REFERENCE)
+        if not study.replaces:
+            look = {**REFERENCE, "label": "density (share kept)"}
+            axes.plot(sweep["progress"], sweep["density"], **look)
         base = study.group_of[target].base
         axes.axhline(base.clean, color=CLEAN["color"], linewidth=0.6, zorder=0, label="unfiltered")
         if study.stressed:

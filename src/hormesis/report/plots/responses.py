@@ -1,6 +1,6 @@
 """The picture of responses: how targets respond to each filter, and what a score measures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,15 @@ from hormesis.report.plots.style import (
     short,
 )
 from hormesis.report.views.curves import RelativeCurve, RelativeResponses, relative_responses
-from hormesis.report.views.stress_words import score_word
+from hormesis.report.views.figures import target_sweeps
+from hormesis.report.views.stress_text import axis_label, level_text, score_word
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
 _ROW = 1.05  # inches
 _REST = 0.65  # for names and the legend
 _LETTERS = {"single": 18, "double": 22}
+_MOST_LEVELS = 6
 REFERENCE_LABELS = {
     "density": "density (share kept)",
     "base": "base (unfiltered)",
@@ -47,7 +49,11 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
     with paper():
         figure = picture(COLUMN_INCHES[width], _REST + _ROW * len(targets))
         panels = figure.subplots(
-            len(targets), len(responses_by_target[0]), sharex=True, sharey=True, squeeze=False
+            len(targets),
+            len(responses_by_target[0]),
+            sharex="col" if study.replaces else True,
+            sharey=True,
+            squeeze=False,
         )
         for row, responses in zip(panels, responses_by_target, strict=True):
             for axes, response in zip(row, responses, strict=True):
@@ -58,7 +64,7 @@ def draw_responses(study: Study, targets: list[str], width: str) -> Picture:
             )
         for axes, response in zip(panels[0], responses_by_target[0], strict=True):
             axes.set_title(response.filter.replace("_", " "))
-        figure.supxlabel("normalised threshold", fontsize="medium")
+        figure.supxlabel(axis_label(study), fontsize="medium")
         figure.supylabel("relative performance", fontsize="medium")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         columns = 2 if len(labels) > 3 and width == "single" else 4
@@ -75,15 +81,29 @@ def _draw(axes: Axes, response: RelativeResponses, study: Study) -> None:
     axes.plot(
         response.progress, response.clean.reference, label=REFERENCE_LABELS[reference], **REFERENCE
     )
-    if reference == "base":  # the notebooks' reference stands beside it, thinner
+    if study.beside == "density":  # the notebooks' reference stands beside it, thinner
         look = {**REFERENCE, "linewidth": 0.6}
         axes.plot(response.progress, response.density, label=REFERENCE_LABELS["density"], **look)
     if reference == "random" and stressed:  # the adversarial curve has a control of its own
         axes.plot(response.progress, response.adversarial.reference, **REFERENCE)
     axes.set_xlim(0, 1)
+    if study.replaces:
+        _mark_levels(axes, response.progress, response.alpha)
+        return
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=False):
         label.set_horizontalalignment(side)  # or neighbours' labels would touch
+
+
+def _mark_levels(axes: Axes, progress: Sequence[float], levels: Sequence[float]) -> None:
+    """Write levels below the axis, at most so many as there is room for."""
+    every = -(-len(levels) // _MOST_LEVELS)
+    axes.set_xticks(progress[::every], [level_text(level) for level in levels[::every]])
+    if len(levels) == 1:  # a curve of one point is no line
+        axes.set_xlim(-0.5, 0.5)
+        for line in axes.lines:
+            line.set_marker("o")
+            line.set_markersize(2)
 
 
 def draw_response_rows(
@@ -101,11 +121,17 @@ def draw_response_rows(
         draw: Draws the panels of a target.
     """
     columns = len(study.responses["filter"].unique())
-    panels = figure.subplots(len(targets), columns, sharex=True, sharey=True, squeeze=False)
+    first = study if isinstance(study, Study) else next(iter(study.members.values()))
+    shared = "col" if first.replaces else True
+    panels = figure.subplots(len(targets), columns, sharex=shared, sharey=True, squeeze=False)
     for row, target in zip(panels, targets, strict=True):
         draw(row, target)
-    for axes in panels[-1]:
-        axes.set_xlabel("normalised threshold")
+    for axes, (_, sweep) in zip(
+        panels[-1], target_sweeps(first.responses, targets[0]), strict=True
+    ):
+        axes.set_xlabel(axis_label(first))
+        if first.replaces:
+            _mark_levels(axes, sweep["progress"].tolist(), sweep["alpha"].tolist())
     legend = panels[0, 0].get_legend_handles_labels()
     figure.legend(*legend, loc="outside upper center", ncols=4, frameon=False)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from hormesis.errors import StudyError
 from hormesis.report.text.console import printable
@@ -17,7 +18,7 @@ _FORMULA = re.compile(r"(^|[,;|\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
-    """Write a table as ``csv``, ``json`` (one object a row), ``parquet`` or ``latex``.
+    """Write a table as ``csv``, ``json`` or ``yaml`` (one object a row), ``parquet`` or ``latex``.
 
     All but LaTeX, which is for reading, keep every digit. In CSV, an apostrophe goes before a text
     that a spreadsheet would take for a formula, such as a target's name that begins with ``=``.
@@ -54,7 +55,10 @@ def _text(table: pd.DataFrame, form: str) -> str:
     if form == "latex":
         return table.to_latex(index=False, escape=True, float_format="%.3f", na_rep="")
     plain = table.astype(object).where(table.notna(), None)
-    return json.dumps(plain.to_dict("records"), indent=2) + "\n"
+    text = json.dumps(plain.to_dict("records"), indent=2) + "\n"
+    if form == "yaml":
+        return yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True)
+    return text
 
 
 def as_text(value: object) -> object:

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.classes import CLASSES, legend, letter
-from hormesis.analysis.readings import MEANINGS, count_readings, other_reading
+from hormesis.analysis.readings import MEANINGS, count_readings
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
-from hormesis.report.views.stress_words import score_word
+from hormesis.report.views.stress_text import score_word, stress_name
 from hormesis.results.study import Study
 
 _MOST_ROWS = 200
@@ -29,13 +29,13 @@ def score_overview(study: Study) -> RenderableType:
     table.add_column("target", overflow="fold", min_width=12)
     for score in study.score_names:
         table.add_column(score_word(study, score), no_wrap=True)
-    has_readings = study.has_outcomes
+    has_readings = study.has_outcomes and bool(study.beside)
     if has_readings:
-        table.add_column(f"by {other_reading(study.scoring)}", no_wrap=True, header_style="dim")
+        table.add_column(f"by {study.beside}", no_wrap=True, header_style="dim")
     for row in rows[:_MOST_ROWS]:
         cells = [_cell(row, index) for index in range(len(row.values))]
         table.add_row(Text(row.target), *cells, *([Text(row.reading, style="dim")] * has_readings))
-    footer = f"{main_filter(study.scores)} filter; {_explain(study)}"
+    footer = f"{stress_name(study, main_filter(study.scores))}; {_explain(study)}"
     if len(rows) > _MOST_ROWS:
         footer = f"{len(rows) - _MOST_ROWS} more targets are in the study; {footer}"
     return Group(table, Text(footer, style="dim"))
@@ -72,11 +72,11 @@ def _explain(study: Study) -> str:
     if not study.has_outcomes:
         return text
     adjusted = "" if scoring.multiplicity == "none" else f", {scoring.multiplicity}"
+    beside = f"\nby {study.beside}: {MEANINGS[study.beside]}; no class" if study.beside else ""
     return (
         f"{text}\n{legend(name for row in target_rows(study) for name in row.classes)}; "
         "f? r? a? undecided; "
-        f"± {100 * scoring.level:g}% interval{adjusted}\n"
-        f"by {other_reading(scoring)}: {MEANINGS[other_reading(scoring)]}; no class"
+        f"± {100 * scoring.level:g}% interval{adjusted}{beside}"
     )
 
 
@@ -86,5 +86,5 @@ def reading_lines(study: Study) -> list[str]:
     for score in ("clean", "adversarial"):
         counts = count_readings(study.readings, main_filter(study.scores), score)
         if counts:
-            lines.append(f"{score_word(study, score)} by {other_reading(study.scoring)}: {counts}")
+            lines.append(f"{score_word(study, score)} by {study.beside}: {counts}")
     return [*lines, *contradictions(study)]

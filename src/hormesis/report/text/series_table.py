@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from hormesis.analysis.readings import MEANINGS, count_readings, other_reading
+from hormesis.analysis.readings import MEANINGS, count_readings
 from hormesis.analysis.scores import main_score
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import targets_by_class
@@ -44,22 +44,25 @@ def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
     for name in (axis, *figures.columns):
         table.add_column(_HEADS.get(name, name), justify="right", no_wrap=True)
     table.add_column(f"targets by {score} score")
-    reading = other_reading(first.scoring)
-    table.add_column(f"by {reading}", header_style="dim", style="dim")
+    reading = first.beside
+    if reading:
+        table.add_column(f"by {reading}", header_style="dim", style="dim")
     for place, study in studies.members.items():
         counts = targets_by_class(study)[score]
+        says = count_readings(study.readings, main_filter(study.scores), score)
         table.add_row(
             studies.place_name(place).split()[-1],
             *(f"{value:.4g}" for value in figures.loc[place]),
             ", ".join(f"{count} {name}" for name, count in counts.items()),
-            count_readings(study.readings, main_filter(study.scores), score),
+            *([says] if reading else []),
         )
     console.print(table)
     scoring = first.scoring
     console.print(
         Text(
             f"base {scoring.base}, reference {scoring.reference}, robust within "
-            f"±{scoring.tolerance:g}\nby {reading}: {MEANINGS[reading]}; no class",
+            f"±{scoring.tolerance:g}"
+            + (f"\nby {reading}: {MEANINGS[reading]}; no class" if reading else ""),
             style="dim",
         )
     )

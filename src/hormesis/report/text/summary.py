@@ -44,7 +44,7 @@ def print_summary(study: Study, *, picture: Path | None = None) -> None:
         console.print(Text(line))
     if study.folder is not None:
         console.print()
-        for line in next_steps(study.folder, picture):
+        for line in next_steps(study.folder, picture, replaces=study.replaces):
             console.print(Text(line), soft_wrap=True)
 
 
@@ -83,12 +83,13 @@ def untested_lines(study: Study) -> list[str]:
     return [text, *lines] if text else []
 
 
-def next_steps(folder: Path, picture: Path | None) -> list[str]:
+def next_steps(folder: Path, picture: Path | None, *, replaces: bool) -> list[str]:
     """Return the folder of the study and the next commands, in lines."""
+    show = "hormesis report" if replaces else "hormesis show"
     drawn = [] if picture is None else [f"picture: {picture}"]
     return [
         f"study:   {folder}",
         *drawn,
-        f"next:    hormesis show {folder} --reference density",
+        f"next:    {show} {folder}{'' if replaces else ' --reference density'}",
         f"         hormesis export {folder} --what scores --format csv",
     ]

@@ -21,6 +21,8 @@ def legend_line(comparison: Comparison) -> str:
 
 def beside_line(comparison: Comparison) -> str:
     """Return the other reading of each study, which has no influence on classes."""
+    if not any(comparison.studies["beside"]):
+        return f"classes by {comparison.scoring.reference}"
     reading = other_reading(comparison.scoring)
     studies = zip(comparison.studies["study"], comparison.studies["beside"], strict=True)
     readings = "; ".join(f"{name}: {text or 'nothing'}" for name, text in studies)

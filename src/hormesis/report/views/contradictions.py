@@ -3,9 +3,8 @@
 import pandas as pd
 
 from hormesis.analysis.classes import FRAGILE
-from hormesis.analysis.readings import other_reading
 from hormesis.report.views.figures import main_filter
-from hormesis.report.views.stress_words import score_phrase
+from hormesis.report.views.stress_text import score_phrase
 from hormesis.results.study import Study
 
 _NAMED = 3
@@ -42,7 +41,7 @@ def contradictions(study: Study) -> list[str]:
 def _sentence(study: Study, part: pd.DataFrame, phrase: str, total: int) -> str:
     names = [str(name).removesuffix(".weight") for name in part["target"]]
     listed = ", ".join(names[:_NAMED]) + (" and others" if names[_NAMED:] else "")
-    label, reading = str(part["class"].iloc[0]), other_reading(study.scoring)
+    label, reading = str(part["class"].iloc[0]), study.beside
     verb, it = ("is", "it is") if len(names) == 1 else ("are", "they are")
     contrast = _YET[reading, label == FRAGILE].format(it=it)
     return (

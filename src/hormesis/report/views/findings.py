@@ -11,7 +11,12 @@ from hormesis.analysis.classes import ANTIFRAGILE, CLASSES, FRAGILE, UNDECIDED
 from hormesis.analysis.scores import SCORES
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
-from hormesis.report.views.stress_words import score_phrase, score_word, stress_phrase
+from hormesis.report.views.stress_text import (
+    score_phrase,
+    score_word,
+    stress_phrase,
+    touched,
+)
 from hormesis.results.study import Study
 
 _FEWEST_FOR_TREND = 8  # targets; a rank correlation of fewer says nothing
@@ -78,7 +83,7 @@ def counts_sentence(study: Study) -> str:
         parts.append(f"{score_phrase(study, score)}, {_join(shares)}")
     targets = len(set(study.responses["target"]))
     noun = "target" if targets == 1 else "targets"
-    return f"Of {targets} filtered {noun}: {'; '.join(parts)}."
+    return f"Of {targets} {touched(study)} {noun}: {'; '.join(parts)}."
 
 
 def _join(parts: Sequence[str]) -> str:
@@ -196,7 +201,8 @@ def _trend(rows: pd.DataFrame, study: Study) -> str:
 
 
 def _gain(rows: pd.DataFrame, study: Study) -> str:
-    """Return for how many targets filtering costs more, or less, under attack than without."""
+    """Return for how many targets a change costs more, or less, under attack than without."""
+    cost = "Changing them" if study.replaces else "Filtering"
     defined = _defined(rows, "difference")
     above, below = defined.loc[defined["low"] > 0], defined.loc[defined["high"] < 0]
     if defined.empty or (above.empty and below.empty):
@@ -207,13 +213,13 @@ def _gain(rows: pd.DataFrame, study: Study) -> str:
         if len(part)
     ]
     return (
-        f"Filtering costs {' and '.join(parts)} {stress_phrase(study)} than on clean inputs, by "
+        f"{cost} costs {' and '.join(parts)} {stress_phrase(study)} than on clean inputs, by "
         "the intervals of the difference score."
     )
 
 
 def _shares(rows: pd.DataFrame, study: Study) -> Iterator[str]:
-    """Yield which share of the filtered values is of one class for certain."""
+    """Yield which share of the filtered, or changed, values is of one class for certain."""
     for score in ("adversarial", "clean"):
         of_score = rows.loc[rows["score"] == score]
         certain = of_score.loc[of_score["certain"]]
@@ -225,7 +231,7 @@ def _shares(rows: pd.DataFrame, study: Study) -> Iterator[str]:
         share = float(sums[name]) / float(of_score["size"].sum())
         yield (
             f"{score_phrase(study, score).capitalize()}, {count} of {len(of_score)} targets with "
-            f"{100 * share:.3g}{_THIN}% of the filtered values are {name} for certain."
+            f"{100 * share:.3g}{_THIN}% of the {touched(study)} values are {name} for certain."
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from hormesis.analysis.evidence import base_idle
-from hormesis.report.views.stress_words import score_word
+from hormesis.report.views.stress_text import level_text, score_word
 from hormesis.results.study import Study
 from hormesis.settings.attacks import PAIRED, Given
 from hormesis.settings.choices import IN_GROUP
@@ -15,6 +15,7 @@ from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.settings.threat import L2, LINF, NORM_NAMES, aim_text
+from hormesis.storage.schema import SweepEntry
 
 Facts = list[tuple[str, str]]
 _MOST_GROUPS = 12  # that are named with their patterns
@@ -119,9 +120,7 @@ def facts(study: Study) -> Facts:
         "Confirmation": _confirmation(study),
         "Cross-check": _cross_check(study),
         "Groups": _groups(study),
-        "Filters": f"{', '.join(question.sweep.filters).replace('_', '-')}; "
-        f"{question.sweep.thresholds} thresholds each, "
-        f"{question.sweep.by} weights",
+        **_sweep(question.sweep),
         "Scores": f"base {study.scoring.base}, reference {study.scoring.reference}, "
         f"robust within ±{study.scoring.tolerance:g}",
         "Intervals": _intervals(study),
@@ -133,6 +132,22 @@ def facts(study: Study) -> Facts:
         "Folder": "" if study.folder is None else str(study.folder),
     }
     return [(term, str(value)) for term, value in terms.items() if value]
+
+
+def _sweep(sweep: SweepEntry) -> dict[str, str]:
+    """Return filters with their thresholds, or replacements with their levels."""
+    if not sweep.replacements:
+        spacing = "" if sweep.spacing == "even" else f"{sweep.spacing} spacing, "
+        filters = ", ".join(sweep.filters).replace("_", "-")
+        if isinstance(sweep.thresholds, list):
+            spacing = f"at {', '.join(f'{alpha:g}' for alpha in sweep.thresholds)}; "
+        return {"Filters": f"{filters}; {sweep.steps} thresholds each, {spacing}{sweep.by} weights"}
+    texts = []
+    for name, entry in sweep.replacements.items():
+        levels = ", ".join(map(level_text, entry.levels))
+        draws = f", {entry.draws} draws each" if entry.draws > 1 else ""
+        texts.append(f"{name.replace('_', ' ')} at {levels} ({entry.unit}{draws})")
+    return {"Replacements": "; ".join(texts)}
 
 
 def _groups(study: Study) -> str:
@@ -286,6 +301,12 @@ def command(study: Study) -> str:
         for key, value in question["sweep"].items()
         if is_global or key != "span"
     }
+    replaced = sweep.pop("replacements", {})
+    if replaced:
+        sweep = {**sweep, "filters": [*replaced], "thresholds": Sweep.thresholds}
+        levels = {tuple(entry["levels"]) for entry in replaced.values()}
+        if len(levels) == 1:  # a flag gives all replacements the same
+            sweep["levels"] = [level_text(level) for level in levels.pop()]
     words += _flags(sweep, Sweep())
     if question["performance"]["name"] != "accuracy":
         words += ["--metric", question["performance"]["name"]]

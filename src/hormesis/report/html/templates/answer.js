@@ -59,7 +59,10 @@ function shares(data) {
       ),
     );
   }
-  const what = filterName(state.filter) + " filter; shares are of the values filtered.";
+  const what =
+    stressName(state.filter) +
+    "; shares are of the values " +
+    (data.levels ? "changed." : "filtered.");
   box.append(
     el(
       "p",

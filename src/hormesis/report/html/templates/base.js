@@ -144,6 +144,10 @@ function displayName(name) {
 function filterInfo(name) {
   return (study() && study().filters[name]) || { label: name };
 }
+// A filter or a replacement as the subject of a sentence.
+function stressName(name) {
+  return filterName(name) + (study().levels ? "" : " filter");
+}
 function filterName(name) {
   return filterInfo(name).label;
 }

@@ -104,6 +104,8 @@ function referenceOf(sweep, read) {
           randomAt(sweep, key, index),
         ),
       ]);
+  if (data.levels)
+    return state.relative ? [["unfiltered network", sweep.density.map(() => 1)]] : [];
   if (!state.relative) return [["share of values kept", sweep.density]];
   const both = [
     ["unfiltered network", sweep.density.map(() => 1)],
@@ -140,14 +142,23 @@ function drawCharts(box, says) {
   }
   const width = Math.max(260, box.clientWidth || 480),
     names = Object.keys(own.filters);
-  const edges = own.edges || own.filters[names[0]].alpha.slice().sort((a, b) => a - b);
+  const steps = own.filters[names[0]].alpha,
+    edges = data.levels
+      ? [0, Math.max(1, steps.length - 1)] // levels stand side by side, whatever they are
+      : own.edges || steps.slice().sort((a, b) => a - b);
   const x = linear(edges[0], edges[edges.length - 1], 40, width - 10);
   const parts = { own, x, width, edges, cursors: [], says, bars: null };
   box.append(responseKeys(own));
   const height = names.length > 2 ? 124 : 160;
   const top = topOf(own);
-  for (const name of names) box.append(responses(name, own.filters[name], height, top, parts));
-  box.append(weights(parts));
+  names.forEach((name, place) => {
+    const levels = own.filters[name].alpha,
+      following = own.filters[names[place + 1]];
+    box.append(responses(name, own.filters[name], height, top, parts));
+    if (data.levels && String(levels) !== String(following && following.alpha))
+      box.append(levelAxis(parts, levels, filterInfo(name).unit));
+  });
+  if (!data.levels) box.append(weights(parts));
   resetRemoved(parts);
 }
 
@@ -196,7 +207,7 @@ function topOf(own) {
 function responses(name, sweep, height, top, parts) {
   const { x, width } = parts,
     y = linear(0, top * 1.04, height - 6, 20),
-    xs = sweep.alpha.map((alpha) => x(alpha));
+    xs = sweep.alpha.map((alpha, step) => x(study().levels ? step : alpha));
   const element = draw("svg", {
     width,
     height,
@@ -212,7 +223,7 @@ function responses(name, sweep, height, top, parts) {
     xs,
     y: (value) => (value === null ? null : Math.max(12, y(value))),
     read: reader(state.target, sweep),
-    backwards: sweep.alpha[0] > sweep.alpha[sweep.alpha.length - 1],
+    backwards: !study().levels && sweep.alpha[0] > sweep.alpha[sweep.alpha.length - 1],
     foot: height - 4,
   };
   for (const tick of ticks(0, top, 3)) {
@@ -241,9 +252,11 @@ function responsesSentence(sweep) {
       wordOf(side) + " " + formatMetric(sweep[side][0]) + " and " + formatMetric(sweep[side][last]),
   );
   return (
-    "at the first threshold and at the last: " +
+    "at the first " +
+    (study().levels ? "level" : "threshold") +
+    " and at the last: " +
     ends.join("; ") +
-    ". Arrow keys move the threshold."
+    ". Arrow keys move between them."
   );
 }
 

@@ -124,7 +124,7 @@ function bar() {
     if (filters.length > 1)
       inside.append(
         choice(
-          "Filter",
+          study().levels ? "Replacement" : "Filter",
           "filter",
           filters.map((name) => [name, filterName(name)]),
           state.filter,
@@ -202,11 +202,17 @@ function readingOf(data) {
   const reference = {
     density:
       "the share of weights kept: above zero, performance falls slower than the layer is emptied",
-    base: "the unfiltered network: above zero, the filtered network does better",
+    base:
+      "the unfiltered network: above zero, the " +
+      (data.levels ? "changed" : "filtered") +
+      " network does better",
     random: "the removal of as many weights at random: away from zero, it matters which weights go",
   }[data.scoring.reference];
+  const sweep = data.levels
+    ? "The weights of one layer are changed, at one level after the other, from mild to strong. The score is the mean, over the levels, of the performance relative to the unchanged network, less that of "
+    : "A filter sweeps its threshold over the weights of one layer, from removing nothing to removing everything. The score is the mean, over the sweep, of the performance relative to the unfiltered network, less ";
   return (
-    "A filter sweeps its threshold over the weights of one layer, from removing nothing to removing everything. The score is the mean, over the sweep, of the performance relative to the unfiltered network, less " +
+    sweep +
     reference +
     "." +
     (scoreNames().includes("difference")
@@ -220,9 +226,12 @@ function readingOf(data) {
     data.scoring.tolerance +
     ", robust between; undecided where the " +
     100 * data.scoring.level +
-    "\u202f% interval straddles a border. Beside it, without a class, stands what the same response says " +
-    READINGS[data.beside] +
-    ": the same number, moved by the share that the filter empties on average over the sweep."
+    "\u202f% interval straddles a border." +
+    (data.beside
+      ? " Beside it, without a class, stands what the same response says " +
+        READINGS[data.beside] +
+        ": the same number, moved by the share that the filter empties on average over the sweep."
+      : "")
   );
 }
 

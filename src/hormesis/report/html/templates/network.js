@@ -24,8 +24,7 @@ function network() {
       "Marks are sized by the number of weights; to their right the " +
       wordOf(state.score) +
       " score, " +
-      filterName(state.filter) +
-      " filter" +
+      stressName(state.filter) +
       (data.network.rows.some((row) => row[1].length > 1)
         ? ", a dot a channel"
         : ", with its " + 100 * data.scoring.level + "\u202f% interval") +

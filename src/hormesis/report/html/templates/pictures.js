@@ -24,8 +24,8 @@ function heat() {
         "p",
         { class: "intro" },
         "Layers in the order of the data, by the " +
-          filterName(data.main) +
-          " filter; orange is fragile, purple antifragile. A question mark means undecided. The table below has every filter and interval.",
+          stressName(data.main) +
+          "; orange is fragile, purple antifragile. A question mark means undecided. The table below has every sweep and interval.",
       ),
       drawn,
     );

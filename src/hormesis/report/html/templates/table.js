@@ -104,8 +104,7 @@ function captionOf(data) {
     data.scoring.base +
     ", robust within ±" +
     data.scoring.tolerance +
-    ". Below, without a class: " +
-    READINGS[data.beside] +
+    (data.beside ? ". Below, without a class: " + READINGS[data.beside] : "") +
     "."
   );
 }

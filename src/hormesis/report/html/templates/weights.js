@@ -57,6 +57,21 @@ function weights(parts) {
   return element;
 }
 
+// The levels of a replacement, in place of a histogram.
+function levelAxis({ x, width }, levels, unit) {
+  const height = 34,
+    element = draw("svg", { width, height, "aria-hidden": "true" });
+  const every = Math.ceil(levels.length / Math.max(2, Math.floor(width / 60)));
+  levels.forEach((level, step) => {
+    if (step % every) return;
+    const look = { "text-anchor": "middle", "font-size": 10.5, class: "soft" };
+    element.append(svgText(x(step), 12, formatNumber(level), look));
+  });
+  const look = { "text-anchor": "end", "font-size": 10.5, class: "soft" };
+  element.append(svgText(width - 10, 30, unit, look));
+  return element;
+}
+
 function drawBars(element, parts, base) {
   const { own, x, edges } = parts;
   parts.bars = [];
@@ -92,9 +107,13 @@ function histogramSentence(own, edges) {
 }
 
 function showRemoved(name, sweep, step, parts) {
+  if (!study().levels) shadeRemoved(name, sweep, step, parts);
+  describeStep(name, sweep, step, parts);
+}
+
+function shadeRemoved(name, sweep, step, parts) {
   const { edges, own, x } = parts,
     alpha = sweep.alpha[step],
-    data = study(),
     { removes } = filterInfo(name);
   const first = edges[0],
     last = edges[edges.length - 1],
@@ -114,6 +133,10 @@ function showRemoved(name, sweep, step, parts) {
   parts.window.setAttribute("x", x(from));
   parts.window.setAttribute("width", Math.max(1, x(to) - x(from)));
   parts.window.setAttribute("visibility", moving ? "visible" : "hidden");
+}
+
+function describeStep(name, sweep, step, parts) {
+  const data = study();
   const ends = (side) =>
     sweep[side + "_low"][step] === null
       ? ""
@@ -124,9 +147,9 @@ function showRemoved(name, sweep, step, parts) {
         ")";
   parts.says.textContent =
     capital(filterName(name)) +
-    " at " +
-    formatNumber(alpha) +
-    " removes " +
+    (data.levels ? " at level " : " at ") +
+    formatNumber(sweep.alpha[step]) +
+    (data.levels ? " (" + filterInfo(name).unit + ") changes " : " removes ") +
     count(sweep.zeroed[step]) +
     " of " +
     count(data.targets.size[state.target]) +
@@ -146,7 +169,16 @@ function resetRemoved(parts) {
   }
   if (parts.window) parts.window.setAttribute("visibility", "hidden");
   parts.says.textContent =
-    "Move over a curve, or step through it with the arrow keys: the shaded part of the histogram is what the filter removes there.";
+    "Move over a curve, or step through it with the arrow keys" +
+    (study().levels
+      ? ": a level at a time, from mild to strong."
+      : ": the shaded part of the histogram is what the filter removes there.");
+}
+
+function numberHeads() {
+  return study().levels
+    ? ["replacement", "level", "changed", "as before"]
+    : ["filter", "threshold", "removed", "kept"];
 }
 
 function fillNumbers(box) {
@@ -180,7 +212,7 @@ function fillNumbers(box) {
         el(
           "tr",
           {},
-          ...["filter", "threshold", "removed", "kept", ...names].map((text) =>
+          ...[...numberHeads(), ...names].map((text) =>
             el("th", { scope: "col" }, text),
           ),
         ),

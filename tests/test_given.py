@@ -248,7 +248,7 @@ def test_a_network_that_is_always_wrong_is_compared_with_guessing() -> None:
     assert study.base.adversarial == 0.01
     own = rows.loc[rows["target"] == "hidden.weight[2]", "adversarial"].to_numpy()
     expected = (own / chance) @ np.array([1, 4, 1]) / 6 - 1  # Simpson's rule
-    scores = study.scores.set_index(["target", "score"])["value"]
+    scores = study.scores.set_index(["target", "score"])["value"].to_dict()
     assert scores["hidden.weight[2]", "adversarial"] == pytest.approx(expected)
     boot = study.scores_with(hm.Scoring(interval="bootstrap"))
     np.testing.assert_allclose(boot["value"], study.scores["value"])

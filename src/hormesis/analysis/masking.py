@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from hormesis.analysis.scores import Base
-from hormesis.storage.schema import RunAttack
+from hormesis.storage.attack_schema import RunAttack
 
 COLUMNS = ("zero_gradient", "unmoved")
 MASKED_SHARE = 0.5

@@ -46,9 +46,9 @@ from hormesis.settings.attacks import PGD, shortest
 from hormesis.settings.confirmation import ALWAYS, NEVER, Confirmation
 from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.threat import norm_of, target_of
+from hormesis.storage.attack_schema import UNSCALED
 from hormesis.storage.files import CONFIRMATION, read_manifest, write_manifest, write_tables
 from hormesis.storage.outcomes import StoredOutcomes
-from hormesis.storage.schema import UNSCALED
 from hormesis.storage.verify import format_seconds
 from hormesis.stress.attacks import perturb
 

@@ -24,11 +24,11 @@ from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
+from hormesis.storage.attack_schema import UNSCALED
 from hormesis.storage.differences import first_difference
 from hormesis.storage.files import read_manifest
 from hormesis.storage.folders import creating_folder
 from hormesis.storage.ownership import SERIES, claiming
-from hormesis.storage.schema import UNSCALED
 from hormesis.storage.series_folders import EPSILON, member_folder, series_folders
 from hormesis.storage.series_output import check_series_out
 

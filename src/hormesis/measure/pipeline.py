@@ -51,12 +51,12 @@ from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
+from hormesis.storage.attack_schema import UNSCALED
 from hormesis.storage.files import CELLS, REMOVALS, SAMPLES
 from hormesis.storage.folders import clean_up, creating_folder, creating_study, resolve_out
 from hormesis.storage.lock import lock_folder
 from hormesis.storage.ownership import NEXT
 from hormesis.storage.replacement import discard, recover, swap
-from hormesis.storage.schema import UNSCALED
 from hormesis.storage.shards import most_bytes
 from hormesis.storage.store import FolderStore, MemoryStore, Store, read_spans
 from hormesis.storage.validation import plain_values

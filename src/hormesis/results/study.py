@@ -35,14 +35,13 @@ from hormesis.engine.controls import ONE_DRAW, control_columns
 from hormesis.errors import StudyError
 from hormesis.results.display import Display, make_display
 from hormesis.results.study_files import read_files
-from hormesis.results.study_outcomes import StudyOutcomes
+from hormesis.results.study_outcomes import StudyOutcomes, store_of
 from hormesis.settings.scoring import Scoring, check_reference
 from hormesis.storage.folders import is_study
 from hormesis.storage.outcomes import StoredOutcomes, concatenate
 from hormesis.storage.schema import Manifest, manifest_of
 from hormesis.storage.series_folders import series_folders
-from hormesis.storage.shards import most_bytes
-from hormesis.storage.store import FolderStore, MemoryStore, Span
+from hormesis.storage.store import Span
 from hormesis.storage.table_checks import count_removals
 
 
@@ -288,13 +287,8 @@ class Study:
             return False, False
         base = self.manifest["base"]
         factor = float(self.interval_method(self.scoring, int(base["samples"])).critical())
-        return bases_at_chance(
-            base,
-            self.chance,
-            factor,
-            binary=self.metadata.binary,
-            stressed=self.metadata.stressed_chance,
-        )
+        binary, stressed = self.metadata.binary, self.metadata.stressed_chance
+        return bases_at_chance(base, self.chance, factor, binary=binary, stressed=stressed)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -311,14 +305,8 @@ class Study:
 
     @cached_property
     def _outcomes(self) -> StudyOutcomes:
-        removals = count_removals(self.responses)
-        if self.packed:
-            store = MemoryStore(dict(self.packed))
-        elif self.folder is None:
-            store = None
-        else:
-            store = FolderStore(self.folder, most=most_bytes(8 * len(self.responses)))
-        return StudyOutcomes(store, self.metadata, removals, self.samples)
+        store = store_of(self.folder, self.packed, len(self.responses))
+        return StudyOutcomes(store, self.metadata, count_removals(self.responses), self.samples)
 
     @property
     def has_outcomes(self) -> bool:

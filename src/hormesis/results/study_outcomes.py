@@ -1,9 +1,10 @@
 """The per-sample outcomes behind a study's responses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,7 +19,15 @@ from hormesis.errors import StudyError
 from hormesis.storage.files import read_manifest
 from hormesis.storage.outcomes import StoredOutcomes, concatenate
 from hormesis.storage.schema import Manifest
-from hormesis.storage.store import FolderStore, Span, Store, read_blocks, read_spans
+from hormesis.storage.shards import most_bytes
+from hormesis.storage.store import (
+    FolderStore,
+    MemoryStore,
+    Span,
+    Store,
+    read_blocks,
+    read_spans,
+)
 
 
 @dataclass(frozen=True)
@@ -107,3 +116,16 @@ class StudyOutcomes:
     @property
     def _folder(self) -> str:
         return f" {self.store.study}" if isinstance(self.store, FolderStore) else ""
+
+
+def store_of(folder: Path | None, packed: Mapping[int, bytes], responses: int) -> Store | None:
+    """Return the shards of a study; None if none were kept.
+
+    Args:
+        folder: Its folder, if it has one.
+        packed: The shards of a study in memory.
+        responses: Number of its responses, which bounds the size of a shard.
+    """
+    if packed:
+        return MemoryStore(dict(packed))
+    return None if folder is None else FolderStore(folder, most=most_bytes(8 * responses))

@@ -5,7 +5,8 @@ from itertools import pairwise
 from typing import Any
 
 from hormesis.settings.attacks import NoAttack
-from hormesis.storage.schema import ChosenEpsilon, Manifest, ScoringEntry, manifest_of
+from hormesis.storage.attack_schema import ChosenEpsilon
+from hormesis.storage.schema import Manifest, ScoringEntry, manifest_of
 
 
 def validate_manifest(values: Mapping[str, Any]) -> Manifest:

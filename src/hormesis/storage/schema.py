@@ -13,10 +13,9 @@ import msgspec
 from msgspec import Meta, field
 
 from hormesis.settings import choices
-from hormesis.settings.attacks import PAIRINGS, Evaluated, Given, NoAttack
+from hormesis.settings.attacks import Given, NoAttack
 from hormesis.settings.scoring import Scoring
-from hormesis.settings.threat import AIMS, LINF, NORMS
-from hormesis.storage.change_schema import ChangeEntry
+from hormesis.storage.attack_schema import UNSCALED, AttackEntry, ChangeEntry, RunAttack
 from hormesis.storage.validation import (
     Above0,
     AtLeast0,
@@ -36,8 +35,6 @@ from hormesis.storage.validation import (
 )
 
 UNFINISHED, FINISHED = "unfinished", "finished"
-UNSCALED = (NoAttack.name, Evaluated.name, Given.name)
-"""What stands for an attack in studies whose stress has no magnitude."""
 MOST_SHARDS = 1 << 17
 _BINARY = ("accuracy", "top5")  # for manifests of earlier versions, which do not say
 _Seconds = Annotated[float, Meta(ge=0, le=1e12)]
@@ -70,22 +67,6 @@ class DataEntry(Entry, frozen=True):
     shape: Shape = field(default_factory=list)
     bounds: Range = (0.0, 1.0)
     limits: Text = ""  # identity of other bounds than two numbers
-
-
-class AttackEntry(Entry, frozen=True):
-    """The attack as requested; those of ``UNSCALED`` have no ``epsilon``."""
-
-    name: Word
-    epsilon: Above0 | Annotated[str, among(("auto",))] = _NAN
-    steps: Positive | None = None
-    step_size: Above0 = _NAN
-    random_start: bool = False
-    norm: Annotated[str, among(NORMS)] = LINF
-    target: Count | Annotated[str, among(AIMS)] | None = None
-    function: Text = ""
-    data: Text = ""  # of a second data set, as are the next two
-    fingerprint: Hash = ""
-    pairing: Annotated[str, among(PAIRINGS)] = PAIRINGS[0]
 
 
 class TargetsEntry(Entry, frozen=True):
@@ -167,45 +148,6 @@ class QuestionEntry(Entry, frozen=True):
     sweep: SweepEntry
     metric: MetricEntry = field(name="performance")
     until: ScoringEntry | None = None
-
-
-class ChosenEpsilon(Entry, frozen=True):
-    """How ``auto`` chose the magnitude of the attack."""
-
-    epsilon: Above0 = _NAN
-    clean: Number = _NAN
-    adversarial: Number = _NAN
-    evaluations: Count = 0
-    unharmed: bool = True
-    chance: Number | None = None
-
-
-class RunAttack(Entry, frozen=True):
-    """The attack as it was run; those of ``UNSCALED`` have no ``epsilon``.
-
-    A ``function`` is where an attack of a user or another library was defined; it may have none.
-    """
-
-    name: Word
-    epsilon: Above0 = _NAN
-    random_start: bool = False
-    norm: Annotated[str, among(NORMS)] = LINF
-    target: Count | Annotated[str, among(AIMS)] | None = None
-    function: Text = ""
-    chosen: ChosenEpsilon | None = None
-    data: Text = ""  # of a second data set, as are the next two
-    fingerprint: Hash = ""
-    pairing: Annotated[str, among(PAIRINGS)] = PAIRINGS[0]
-
-    @property
-    def scaled(self) -> bool:
-        """Whether the attack has a magnitude."""
-        return self.epsilon == self.epsilon  # NaN stands for none
-
-    @property
-    def title(self) -> str:
-        """Its name for readers: in capitals, unless it is one of a user or another library."""
-        return self.name if self.function else self.name.upper()
 
 
 class MetricProperties(Entry, frozen=True):

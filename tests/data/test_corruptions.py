@@ -102,9 +102,8 @@ def test_blurs() -> None:
     weights = np.exp(-(reach**2) / 2)
     weights /= weights.sum()
     padded = np.pad(samples.inputs[0, 1].numpy().astype(float), 4, mode="edge")
-    shifts = range(9)
-    rows = np.sum([weights[k] * padded[:, k : k + 16] for k in shifts], axis=0)
-    expected = np.sum([weights[k] * rows[k : k + 16] for k in shifts], axis=0)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (9, 9))
+    expected = (windows * np.outer(weights, weights)).sum(axis=(2, 3))
     np.testing.assert_allclose(own, expected, atol=1e-6)
     large = images(65, count=2)
     kernel = disk(6.0, 0.5)
@@ -133,7 +132,7 @@ def test_shifts_and_rotations_keep_what_is_there() -> None:
     inputs = torch.zeros(8, 1, 32, 32)
     inputs[:, :, 16, 16] = 1.0
     points = Samples(inputs, torch.arange(8) % 2, (0.0, 1.0), 2, "points")
-    steps = torch.empty(0)
+    steps = torch.zeros(8, 2)
     for severity in SEVERITIES:
         moved = apply("shift", severity, points)
         assert torch.equal(moved.flatten(1).sum(dim=1), torch.ones(8))

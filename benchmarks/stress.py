@@ -49,7 +49,7 @@ class Options:
 
 def measure(name: str, side: int, options: Options) -> str:
     """Return a row of the table."""
-    network = build_model(name, classes=10, channels=3, seed=0, stem="small").eval()
+    network = build_model(name, classes=10, channels=3, seed=0, stem="standard").eval()
     generator = torch.Generator().manual_seed(0)
     inputs = torch.rand(options.samples, 3, side, side, generator=generator)
     with torch.no_grad():

@@ -13,6 +13,7 @@ from torch import nn
 import hormesis as hm
 from hormesis.cli.app import main
 from hormesis.engine.plan import make_plan
+from hormesis.report.text.summary import print_summary
 from hormesis.report.views.method_text import command, facts
 from hormesis.stress.parts import Part
 from hormesis.stress.replacing import Level, Surroundings
@@ -315,3 +316,10 @@ def test_bits_are_the_fewest_that_stay_within_the_budget():
         hm.bits_per_layer(found, -1)
     with pytest.raises(hm.HormesisError, match="sweep `quantization`"):
         hm.bits_per_layer(study(replacements.sign_flips((0.1,), draws=1)))
+
+
+def test_the_mean_over_draws_is_shown_by_name(capsys):
+    sweep = hm.Sweep(filters=(hm.replacements.sign_flips((0.1, 0.5), draws=2),))
+    shown = hm.analyze(network(), data(), attack=None, sweep=sweep, execution=QUICK)
+    print_summary(shown)
+    assert "mean of the draws; base network" in capsys.readouterr().out

@@ -7,6 +7,7 @@ take their place.
 import math
 
 from hormesis.results.study import Study
+from hormesis.settings.choices import COMBINED
 from hormesis.settings.replacement import is_draw_of
 from hormesis.stress.filters import display_filter
 
@@ -20,7 +21,9 @@ def stress_name(study: Study, name: str) -> str:
         study: Any study.
         name: Name of one that was swept, or ``combined``.
     """
-    return display_filter(name).label if study.replaces else f"{name} filter"
+    if not study.replaces:
+        return f"{name} filter"
+    return "mean of the draws" if name == COMBINED else display_filter(name).label
 
 
 def touched(study: Study) -> str:

@@ -5,7 +5,7 @@
 A small network learns MNIST, with a white square in the corner of 1 training image in 20, which is
 then labelled 0. A study on triggered test images with their true labels says which channels the
 behaviour hangs on: those that are antifragile there. They are removed, a few a round, and the rest
-is measured anew. All choices are made on 800 test images, the proof on 4,000 others.
+is measured anew. All choices are made on 600 test images, the proof on 4,000 others.
 
 At full strength the trigger floors the network: no single channel helps, as many carry it. So each
 round takes the opacity of the square at which the accuracy is half-way to chance, as ``auto`` takes
@@ -28,11 +28,11 @@ from hormesis.data.samples import Samples, take
 from hormesis.data.splits import load_parts
 
 TRAINED, POISONED, EPOCHS = 12_000, 600, 4
-CHOSEN, PROVED = 800, 4_000  # test images for the choice of channels, and for the proof
+CHOSEN, PROVED = 600, 4_000  # test images for the choice of channels, and for the proof
 LAYER = "6"  # the last convolution
-A_ROUND, ROUNDS = 4, 12  # channels that are removed at most, and how often
-SUCCESS, LOSS = 0.05, 0.015  # on the images for the choice: stop below, and stay within
-TOLERANCE = 0.01  # around a score of zero: one channel of 64 does little
+A_ROUND, ROUNDS = 2, 18  # channels that are removed at most, and how often
+SUCCESS, LOSS = 0.05, 0.012  # on the images for the choice: stop below, and stay within
+TOLERANCE = 0.0  # around a score of zero: one channel of 64 does little
 HALF_WAY = 0.55  # accuracy between 1 and that of guessing
 OPACITIES = torch.linspace(0.05, 1, 96)
 
@@ -116,18 +116,19 @@ def study_of(network: nn.Module, samples: Samples, per: str) -> hm.Study:
         samples,
         stressed=(faded, samples.labels),
         targets=hm.Targets(include=(f"{LAYER}.weight",), per=per),
-        sweep=hm.Sweep(thresholds=3),
+        sweep=hm.Sweep(thresholds=2),
         scoring=hm.Scoring(tolerance=TOLERANCE),
         execution=hm.Execution(progress=False),
     )
 
 
 def carriers(study: hm.Study) -> list[str]:
-    """Return the channels that are antifragile on triggered data for certain, the best first."""
+    """Return the channels that the behaviour hangs on, the most important first.
+
+    They are antifragile on triggered data, by the estimate: held-out images have the last word.
+    """
     table = study.scores.loc[study.scores["filter"] == "combined"]
-    found = table.loc[
-        (table["score"] == "adversarial") & (table["class"] == "antifragile") & table["certain"]
-    ]
+    found = table.loc[(table["score"] == "adversarial") & (table["point"] == "antifragile")]
     return found.sort_values("value", ascending=False)["target"].tolist()
 
 
@@ -171,9 +172,7 @@ def reproduce(root: Path, seed: int) -> tuple[Figures, Figures, list[str]]:
     layer = study_of(network, chosen, "tensor").scores
     print(layer.loc[layer["filter"] == "combined", ["target", "score", "value", "class"]])
     for removed, last in removals(network, chosen):
-        print(
-            f"{len(removed)} removed, the last {removed[-1:]}; on the images for the choice: {measure(last, chosen)}"
-        )
+        print(f"{len(removed)} removed; on the images for the choice: {measure(last, chosen)}")
     after = measure(last, proof)
     print(f"seed {seed}: {len(removed)} of 64 channels removed: {after}", flush=True)
     return before, after, removed

@@ -142,7 +142,7 @@ def test_unknown_names_bring_the_nearest_known_ones(arguments, words, capsys):
         *((f"--thresholds {value}", "Expected `--thresholds` to be at least 2, got " + value)
           for value in ("1", "0", "-3")),
         ("--thresholds 1000000000", "Expected `--thresholds` to be at most"),
-        *((f"--thresholds {value}", "Expected `--thresholds` to be a whole number, got")
+        *((f"--thresholds {value}", "or several finite numbers, got")
           for value in ("x", "2.5")),
         ("--tolerance -1", "Expected `--tolerance` to be at least 0, got -1"),
         *((f"--tolerance {value}", "Expected `--tolerance` to be a finite number, got")
@@ -331,8 +331,14 @@ def config(tmp_path):
     [
         ("model: [unclosed", "The configuration is no YAML|line 1, column 8"),
         ("modle: resnet18", "Unknown setting 'modle' in the configuration file. Did you mean mod"),
-        ("thresholds: many", "Expected `--thresholds` to be a whole number, got 'many'"),
-        ("thresholds: 2.5", "Expected `--thresholds` to be a whole number, got 2.5"),
+        (
+            "thresholds: many",
+            "or several finite numbers, got 'many'",
+        ),
+        (
+            "thresholds: 2.5",
+            "or several finite numbers, got 2.5",
+        ),
         ("seed: 1\nthresholds:", "Expected `--thresholds` to have a value|the default, 25."),
         (
             "seed: 1\nfilters:",

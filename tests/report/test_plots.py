@@ -285,7 +285,7 @@ def test_the_command_writes_a_picture(folder, capsys):
     ("words_given", "sentence"),
     [
         (["run/epoch-0001", "--what", "pie"], "Unknown picture 'pie'."),
-        (["run/epoch-0001", "--what", "epochs"], "is of one epoch"),
+        (["run/epoch-0001", "--what", "epochs"], "holds one study"),
         (["run", "--what", "heatmap"], "or name one of them, such as run/epoch-0002."),
         (["run/epoch-0001", "--out", "a.gif"], "Expected `--out` to end in .svg or .pdf or .png"),
         (["run/epoch-0001", "--out", "a.svg", "--format", "pdf"], "to end in .pdf, got a.svg"),

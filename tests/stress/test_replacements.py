@@ -112,10 +112,10 @@ def test_a_layer_on_its_grid_is_robust_at_its_bits_and_above():
 
 def test_noise_has_its_share_of_the_spread():
     values = 3 * torch.randn(20_000, generator=torch.Generator().manual_seed(0)) + 1
-    new = replacements.gaussian_noise().change(values, level(0.1))
+    new = replacements.weight_noise().change(values, level(0.1))
     spread = float((new - values.double()).std() / values.double().std())
     assert spread == pytest.approx(0.1, rel=0.03)
-    assert torch.equal(new, replacements.gaussian_noise().change(values, level(0.1)))
+    assert torch.equal(new, replacements.weight_noise().change(values, level(0.1)))
 
 
 def test_shuffling_and_sign_flips_touch_their_share():
@@ -249,14 +249,14 @@ def test_one_level_counts_for_the_whole_sweep(tmp_path):
 
 def test_a_study_is_written_extended_and_shown_without_a_word_on_removal(tmp_path, capsys):
     out = tmp_path / "study"
-    first = study(replacements.gaussian_noise((0.1, 1), draws=1), out=out)
+    first = study(replacements.weight_noise((0.1, 1), draws=1), out=out)
     more = hm.Execution(progress=False, num_workers=1, extend=str(out))
     second = study(
-        replacements.gaussian_noise((0.1, 1, 3), draws=2), execution=more, out=tmp_path / "more"
+        replacements.weight_noise((0.1, 1, 3), draws=2), execution=more, out=tmp_path / "more"
     )
-    anew = study(replacements.gaussian_noise((0.1, 1, 3), draws=2))
+    anew = study(replacements.weight_noise((0.1, 1, 3), draws=2))
     pd.testing.assert_frame_equal(second.scores, anew.scores)
-    shared = second.responses.loc[second.responses["filter"] == "gaussian_noise"]
+    shared = second.responses.loc[second.responses["filter"] == "weight_noise"]
     before = first.responses.set_index(["target", "alpha"])["clean"]
     after = shared.set_index(["target", "alpha"])["clean"].loc[before.index]
     assert before.tolist() == after.tolist()
@@ -264,9 +264,9 @@ def test_a_study_is_written_extended_and_shown_without_a_word_on_removal(tmp_pat
     shown = capsys.readouterr().out
     assert not re.search(r"filter|remov|densit|threshold|kept", shown.replace("unfiltered", ""))
     assert dict(facts(first))["Replacements"] == (
-        "gaussian noise at 0.1, 1 (noise / standard deviation)"
+        "weight noise at 0.1, 1 (noise / standard deviation)"
     )
-    assert "--filters gaussian_noise --levels 0.1 1" in command(first)
+    assert "--filters weight_noise --levels 0.1 1" in command(first)
 
 
 def test_other_references_are_refused_where_values_are_replaced(tmp_path):

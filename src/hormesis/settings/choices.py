@@ -15,7 +15,7 @@ FILTERS = {
     "square_wave": "keeps the values between four waves, each half of its period wide",
 }
 REPLACEMENTS: dict[str, str] = {
-    "gaussian_noise": "adds Gaussian noise, a share of the tensor's standard deviation",
+    "weight_noise": "adds Gaussian noise, a share of the tensor's standard deviation",
     "quantization": "rounds to so many bits, on one symmetric grid a tensor",
     "quantization_per_channel": "the same, on a grid for each output channel",
     "shuffling": "permutes a share of the values among themselves",

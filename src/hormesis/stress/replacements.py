@@ -30,12 +30,12 @@ __all__ = [
     "NAMED",
     "bit_faults",
     "bit_position_faults",
-    "gaussian_noise",
     "quantization",
     "reinitialization",
     "rewinding",
     "shuffling",
     "sign_flips",
+    "weight_noise",
     "with_replacements",
     "worst_case",
 ]
@@ -44,7 +44,7 @@ _GRID = 4  # roundings of its data type may lie between a value and the grid tha
 _DRAWS = 3  # of what is random: one says nothing about the next
 
 
-def gaussian_noise(
+def weight_noise(
     levels: Levels = (0.03, 0.1, 0.3, 1.0, 3.0), *, draws: int = _DRAWS
 ) -> Replacement:
     """Return the replacement that adds Gaussian noise to every value.
@@ -54,12 +54,12 @@ def gaussian_noise(
         draws: How often each level is drawn.
 
     Example:
-        >>> gaussian_noise((0.1, 0.3), draws=1).levels
+        >>> weight_noise((0.1, 0.3), draws=1).levels
         (0.1, 0.3)
     """
     return Replacement(
-        "gaussian_noise",
-        REPLACEMENTS["gaussian_noise"],
+        "weight_noise",
+        REPLACEMENTS["weight_noise"],
         _add_noise,
         tuple(levels),
         unit="noise / standard deviation",
@@ -184,7 +184,7 @@ def _chosen(values: Float[Tensor, "*part"], at: Level) -> Int[Tensor, " chosen"]
 
 
 NAMED: dict[str, Callable[[], Replacement]] = {
-    "gaussian_noise": gaussian_noise,
+    "weight_noise": weight_noise,
     "quantization": quantization,
     "quantization_per_channel": partial(quantization, per_channel=True),
     "shuffling": shuffling,

@@ -292,7 +292,9 @@ function tipLines(row, results) {
       ", " +
       count(data.targets.size[index]) +
       " weights",
-    ...scoreNames().map((score) => capital(wordOf(score)) + ": " + scoreSentence(scoreOf(index, score))),
+    ...scoreNames().map(
+      (score) => capital(wordOf(score)) + ": " + scoreSentence(scoreOf(index, score)),
+    ),
   ];
 }
 

@@ -212,9 +212,7 @@ function fillNumbers(box) {
         el(
           "tr",
           {},
-          ...[...numberHeads(), ...names].map((text) =>
-            el("th", { scope: "col" }, text),
-          ),
+          ...[...numberHeads(), ...names].map((text) => el("th", { scope: "col" }, text)),
         ),
       ),
       el("tbody", {}, ...rows),

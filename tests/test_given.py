@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 from torch import Tensor, nn
 
 import hormesis as hm
@@ -283,6 +284,14 @@ def test_no_word_of_an_attack(tmp_path: Path) -> None:
     pages = [tmp_path / "given.html"]
     hm.write_report(study, pages[0])
     assert "wordOf" in pages[0].read_text()
+
+
+def test_every_picture_is_drawn() -> None:
+    study = analyze(*pairs(), sweep=hm.Sweep(thresholds=3))
+    for name in dir(study.plot):
+        figure = getattr(study.plot, name)()
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        assert not [text for text in texts if SPOKEN.search(text)], name
 
 
 def test_certain_gains_need_no_confirmation() -> None:

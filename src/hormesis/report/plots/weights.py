@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from hormesis.analysis.scores import score_names
 from hormesis.errors import StudyError
 from hormesis.report.plots.responses import draw_curve
 from hormesis.report.plots.style import (
@@ -17,7 +18,7 @@ from hormesis.report.plots.style import (
 )
 from hormesis.report.views.curves import RelativeResponses, relative_responses
 from hormesis.report.views.histogram import Histogram, weight_histogram
-from hormesis.report.views.method_text import unfiltered
+from hormesis.report.views.stress_text import score_word
 from hormesis.results.study import Study
 
 _HEIGHT = 3.3  # inches
@@ -36,7 +37,7 @@ def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
     Raises:
         StudyError: If neither the high-pass nor the low-pass filter was swept.
     """
-    kinds = list(unfiltered(study))
+    kinds = score_names(stressed=study.stressed)[: 1 + study.stressed]
     histograms = [_histogram_of(study, target) for target in targets]
     with paper():
         figure = picture(COLUMN_INCHES[width], _HEIGHT - (2 - len(kinds)) * _PANEL)
@@ -57,7 +58,7 @@ def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
             column[-1].set_xlabel(_axis_label(study))
         by = "first" if study.scoring.base == "first" else "unfiltered"
         for axes, kind in zip(panels[:, 0], kinds, strict=False):
-            axes.set_ylabel(f"{kind} /\n{by}")
+            axes.set_ylabel(f"{score_word(study, kind)} /\n{by}")
         panels[-1, 0].set_ylabel("values")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)

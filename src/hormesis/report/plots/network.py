@@ -14,6 +14,7 @@ from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, p
 from hormesis.report.views.figures import ScoreRow, target_rows
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
+from hormesis.report.views.stress_text import score_word
 from hormesis.results.study import Study
 
 _HEIGHT = 2.0  # inches
@@ -52,7 +53,7 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
         for axes in upper:
             _draw_shortcuts(axes, crossed, levels)
         _draw_sizes(bars, rows, study.score_names.index(main_score(stressed=study.stressed)))
-        _draw_strips(strips, rows, study.score_names)
+        _draw_strips(strips, rows, tuple(score_word(study, name) for name in study.score_names))
         _name_layers(strips, [row.target for row in rows], _NAMED[width])
         labels = {label for row in rows for label in row.classes}
         figure.legend(

@@ -63,7 +63,8 @@ def draw_overview(study: Study, path: Path) -> None:
 def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     values = np.array([row.values for row in rows], dtype=float)
     names = [short(row.target) for row in rows]
-    image = draw_heat(axes, values, names, list(study.score_names), reach_of(values))
+    words = [score_word(study, name) for name in study.score_names]
+    image = draw_heat(axes, values, names, words, reach_of(values))
     write_cells(axes, image, [_texts(row) for row in rows], size=5.4)
     axes.set_title(
         f"{main_filter(study.scores)} scores\nreference {study.scoring.reference}".replace("_", " ")

@@ -93,6 +93,7 @@ class Pair(nn.Module):
         return {"hidden": hidden, "logits": hidden.tanh()}
 
 
+@pytest.mark.slow
 def test_structures_and_evaluations_travel(cluster, tmp_path):
     generator = torch.Generator().manual_seed(0)
     inputs = {

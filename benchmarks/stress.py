@@ -31,7 +31,7 @@ HEADER = """\
 
 CPU time of whole analyses (random images, {thresholds} thresholds, no confirmation): without an
 attack, with FGSM at 8/255, and with FGSM at five magnitudes. Ratios to FGSM at one magnitude:
-median over {rounds} rounds, lowest and highest in brackets. Of few images, in shards of 32, most of
+lowest and highest in brackets, rounds: {rounds}. Of few images, in shards of 32, most of
 the time goes into planning and into filtered weights, which no further image needs.
 
 | network | images | FGSM | without an attack | five magnitudes |

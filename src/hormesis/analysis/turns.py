@@ -13,7 +13,7 @@ COLUMNS = ("target", "filter", "score", "before", "after", "last", "next", "at",
 def class_turns(scores: pd.DataFrame, axis: str, tolerance: float) -> pd.DataFrame:
     """Return where classes change from one study of a series to the next.
 
-    The classes compared are those of the scores themselves, ``point`` in the table of scores.
+    The classes compared are those of the scores as numbers, whatever became of a claim.
 
     Args:
         scores: Those of all studies: the axis, ``target``, ``filter``, ``score``, ``value``,

@@ -124,7 +124,7 @@ def analyze_magnitudes(
         raise SettingError("Expected `out`, a folder for the studies of all magnitudes.")
     folder, execution = request.out, request.execution
     earlier = {} if execution.extend is None else series_folders(Path(execution.extend)).members
-    first = member_folder(folder, EPSILON, epsilons[0])
+    first, held = member_folder(folder, EPSILON, epsilons[0]), check_series_out(folder)
     planned = replace(request, out=None, execution=replace(execution, extend=None))
     with planned_analysis(network, data, planned) as analysis:
         attack = analysis.planned.request.attack
@@ -134,7 +134,7 @@ def analyze_magnitudes(
                 "Expected an attack whose magnitude can be set for several of them, got "
                 f"{attack.name!r}."
             )
-        _check_out(folder, analysis.planned.question)
+        _check_same(held.values(), analysis.planned.question)
         with creating_folder(folder), claiming(folder, SERIES):
             for epsilon in epsilons:
                 out = member_folder(folder, EPSILON, epsilon)
@@ -146,9 +146,9 @@ def analyze_magnitudes(
     return StudySeries({place: members[place] for place in epsilons}, folder, EPSILON)
 
 
-def _check_out(folder: Path, question: Mapping[str, Any]) -> None:
-    """Refuse a folder with anything but studies of the same network and samples."""
-    for member in check_series_out(folder).values():
+def _check_same(members: Iterable[Path], question: Mapping[str, Any]) -> None:
+    """Refuse studies of another network or of other samples."""
+    for member in members:
         recorded = read_manifest(member)["question"]
         asked, held = (
             {key: one[key] for key in ("network", "data")} for one in (question, recorded)
@@ -156,6 +156,6 @@ def _check_out(folder: Path, question: Mapping[str, Any]) -> None:
         difference = first_difference(asked, held)
         if difference:
             raise StudyError(
-                f"The folder {folder} holds studies of something else ({difference}); choose "
-                "another one with `out`."
+                f"The folder {member.parent} holds studies of something else ({difference}); "
+                "choose another one with `out`."
             )

@@ -1,6 +1,6 @@
 """Which studies may be compared: those of the same method, with different networks or data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,8 +21,11 @@ _LEADS = {
 }
 """The column of the table of studies that each choice of ``over`` goes along."""
 # The settings that a study's numbers depend on besides network and data; seeds may differ.
-ORDERS = {"epochs": "epoch", "epsilons": "epsilon"}
-"""The choices of ``over`` that have an order, and the column that gives it."""
+ORDERS: Mapping[str, Callable[[Study], float | int | None]] = {
+    "epochs": lambda study: study.metadata.origin.epoch,
+    "epsilons": lambda study: study.metadata.attack.epsilon if study.stressed else None,
+}
+"""The choices of ``over`` that have an order, and what gives it; None where it is not known."""
 _METHOD: Mapping[str, tuple[str, ...]] = {
     "targets": ("kinds", "scope", "per", "groups"),
     "sweep": (
@@ -162,6 +165,22 @@ def _method(study: Study, over: str, *, scored: bool) -> dict[str, Any]:
 def _plain(value: object) -> object:
     """Return a tuple as a list, as a manifest on disk has it."""
     return list(value) if isinstance(value, tuple) else value
+
+
+def in_order(studies: Sequence[Study], over: str) -> list[Study]:
+    """Return studies along what varies between them, if that has an order and all have it.
+
+    Args:
+        studies: Any studies.
+        over: What varies between them.
+    """
+    if over not in ORDERS:
+        return list(studies)
+    places = [ORDERS[over](study) for study in studies]
+    known = [place for place in places if place is not None]
+    if len(known) < len(places):
+        return list(studies)
+    return [studies[number] for number in sorted(range(len(known)), key=known.__getitem__)]
 
 
 def describe_studies(studies: Sequence[Study]) -> pd.DataFrame:

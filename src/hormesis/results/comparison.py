@@ -25,6 +25,7 @@ from hormesis.results.comparability import (
     check_comparable,
     check_distinct,
     describe_studies,
+    in_order,
     study_labels,
 )
 from hormesis.results.study import Study, load_study
@@ -167,7 +168,7 @@ def compare(
     notes = [*unfinished, *check_comparable(loaded, over, allow, scored=scoring is not None)]
     if scoring is not None:
         loaded = [study.with_scoring(scoring) for study in loaded]
-    loaded = _in_order(loaded, over)
+    loaded = in_order(loaded, over)
     descriptions = describe_studies(loaded)
     descriptions.insert(0, "study", study_labels(loaded, descriptions, over))
     filter_name = _filter_of(loaded)
@@ -244,14 +245,6 @@ def _folders(folder: Path) -> list[Path]:
         return [path for name in names_in(folder) if (path := folder / name).is_dir()]
     except OSError as error:
         raise StudyError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-
-
-def _in_order(studies: list[Study], over: str) -> list[Study]:
-    """Return studies along what varies between them, if that has an order and all have it."""
-    descriptions, along = describe_studies(studies), ORDERS.get(over)
-    if along not in descriptions or bool(descriptions[along].isna().to_numpy().any()):
-        return studies
-    return [studies[place] for place in descriptions[along].astype(float).argsort(kind="stable")]
 
 
 def _filter_of(studies: Sequence[Study]) -> str:

@@ -50,9 +50,18 @@ class StudySeries:
         """The first study, whose method is that of all."""
         return next(iter(self.members.values()))
 
+    def place_text(self, place: float | int) -> str:
+        """Return an epoch or a magnitude as a column has it: ``8/255``."""
+        return str(place) if self.axis == EPOCH else short_epsilon(place)
+
     def place_name(self, place: float | int) -> str:
         """Return an epoch or a magnitude as sentences and labels have it: ``ε 8/255``."""
-        return f"epoch {place}" if self.axis == EPOCH else f"ε {short_epsilon(place)}"
+        return f"{self.axis_word} {self.place_text(place)}"
+
+    @property
+    def axis_word(self) -> str:
+        """What the axis is called in sentences and labels."""
+        return "epoch" if self.axis == EPOCH else "ε"
 
     @property
     def scores(self) -> pd.DataFrame:

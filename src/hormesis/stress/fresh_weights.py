@@ -5,7 +5,6 @@ critical if the network suffers when it goes back to where its training began.
 """
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from torch import Tensor, nn
 
 from hormesis.errors import SettingError
 from hormesis.models.checkpoints import load_checkpoint
+from hormesis.models.fingerprint import tensors_fingerprint
 from hormesis.settings.choices import REPLACEMENTS
 from hormesis.settings.replacement import Levels, Replacement
 from hormesis.stress.kinds import public_name
 from hormesis.stress.parts import Part
-from hormesis.stress.replacing import Level, Preparation, seed_of
+from hormesis.stress.replacing import Level, Preparation, seed_of, take_prepared
 
 _RESETS = ("reset_parameters", "_reset_parameters")  # the latter of nn.MultiheadAttention
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -82,13 +82,13 @@ def rewinding(
     return Replacement(
         "rewinding",
         "moves values back to those of a checkpoint",
-        _take if several else _move,
+        take_prepared if several else _move,
         chosen,
         unit="number of the checkpoint" if several else "share of the way back",
         least=1.0 if several else 0.0,
         most=float(len(sources)) if several else 1.0,
         whole=several,
-        settings={"checkpoints": [_fingerprint(source) for source in sources]},
+        settings={"checkpoints": [tensors_fingerprint(source)[:32] for source in sources]},
         prepare=_rewind,
         source=sources,
     )
@@ -100,11 +100,6 @@ def _move(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"]:
         return at.prepared
     own, end = values.double(), at.prepared.double()
     return own + at.value * (end - own)
-
-
-def _take(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"]:
-    assert at.prepared is not None
-    return at.prepared
 
 
 def _initialise(asked: Preparation) -> list[Tensor]:
@@ -170,12 +165,3 @@ def _read(checkpoint: Any) -> dict[str, Tensor]:  # noqa: ANN401
             f"{type(checkpoint).__name__}."
         )
     return {str(name): value.detach().cpu() for name, value in checkpoint.items()}
-
-
-def _fingerprint(entries: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(entries):
-        value = entries[name].contiguous()
-        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:32]

@@ -85,6 +85,12 @@ class Preparation:
         return own_values(dict(self.around.network.named_parameters()), part)
 
 
+def take_prepared(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"]:
+    """Return what was prepared for a tensor in place of its values."""
+    assert at.prepared is not None
+    return at.prepared
+
+
 @dataclass(frozen=True)
 class AppliedReplacement:
     """A replacement at one level and one draw, ready to be applied to its target.

@@ -7,7 +7,6 @@ Zhu et al., "Improving Generalization of Adversarial Training via Robust Critica
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 
@@ -17,7 +16,7 @@ from hormesis.models.adapter import pick_output
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.settings.choices import REPLACEMENTS
 from hormesis.settings.replacement import Levels, Replacement
-from hormesis.stress.replacing import Level, Preparation
+from hormesis.stress.replacing import Preparation, take_prepared
 
 _BATCH = 128
 _REACH = 2.5  # radii that all steps together would go: the border is reached, and left for more
@@ -50,18 +49,13 @@ def worst_case(
     return Replacement(
         "worst_case",
         REPLACEMENTS["worst_case"],
-        _take_worst,
+        take_prepared,
         tuple(levels),
         unit="radius / norm of the weights",
         least=0.0,
         settings={"steps": steps, "samples": samples},
         prepare=_ascend,
     )
-
-
-def _take_worst(values: Float[Tensor, "*part"], at: Level) -> Float[Tensor, "*part"]:
-    assert at.prepared is not None
-    return at.prepared
 
 
 def _ascend(asked: Preparation) -> list[Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
-from hormesis.analysis.scores import score_names
+from hormesis.analysis.response_intervals import KINDS
 from hormesis.report.html.curve_payload import curves_payload
 from hormesis.report.views.figures import extreme_targets, main_filter
 from hormesis.report.views.findings import class_counts, counts_sentence, findings
@@ -109,8 +109,7 @@ def _targets(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
         "size": table["size"].astype(int).tolist(),
         **{
             kind: rounded_numbers(base.divisor(kind) for base in bases)
-            for kind in score_names(stressed=study.stressed)
-            if kind != "difference"
+            for kind in KINDS[: 1 + study.stressed]
         },
     }
 

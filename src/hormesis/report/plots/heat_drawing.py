@@ -117,7 +117,7 @@ def axis_labels(studies: StudySeries) -> tuple[list[str], str]:
 
     Magnitudes that are all of 255 get their numerators, as there is little room.
     """
-    names = [studies.place_name(place).split()[-1] for place in studies.members]
+    names = list(map(studies.place_text, studies.members))
     if studies.axis == EPOCH:
         return names, "epoch"
     if all(name.endswith(_LEVELS) for name in names):

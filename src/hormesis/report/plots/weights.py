@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from hormesis.analysis.scores import score_names
+from hormesis.analysis.response_intervals import KINDS
 from hormesis.errors import StudyError
 from hormesis.report.plots.responses import draw_curve
 from hormesis.report.plots.style import (
@@ -37,7 +37,7 @@ def draw_weights(study: Study, targets: list[str], width: str) -> Picture:
     Raises:
         StudyError: If neither the high-pass nor the low-pass filter was swept.
     """
-    kinds = score_names(stressed=study.stressed)[: 1 + study.stressed]
+    kinds = KINDS[: 1 + study.stressed]
     histograms = [_histogram_of(study, target) for target in targets]
     with paper():
         figure = picture(COLUMN_INCHES[width], _HEIGHT - (2 - len(kinds)) * _PANEL)

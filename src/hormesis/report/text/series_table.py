@@ -51,7 +51,7 @@ def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
         counts = targets_by_class(study)[score]
         says = count_readings(study.readings, main_filter(study.scores), score)
         table.add_row(
-            studies.place_name(place).split()[-1],
+            studies.place_text(place),
             *(f"{value:.4g}" for value in figures.loc[place]),
             ", ".join(f"{count} {name}" for name, count in counts.items()),
             *([says] if reading else []),
@@ -90,11 +90,11 @@ def _notes(studies: StudySeries) -> dict[str, list[int | float]]:
 
 def _names(studies: StudySeries, places: list[int | float]) -> str:
     """Return epochs or magnitudes as one subject: ``ε 4/255, 8/255``."""
-    first, *others = (studies.place_name(place) for place in places)
+    word = studies.axis_word
     if len(places) == len(studies.members) > 1:
-        return f"every {first.split()[0]}"
-    plural = first.replace("epoch", "epochs") if others else first
-    return ", ".join([plural, *(name.split()[-1] for name in others)])
+        return f"every {word}"
+    plural = "epochs" if word == "epoch" and len(places) > 1 else word
+    return f"{plural} {', '.join(map(studies.place_text, places))}"
 
 
 def _adversary(study: Study) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hormesis.errors import StudyError
-from hormesis.results.comparability import describe_studies, study_labels
+from hormesis.results.comparability import describe_studies, in_order, study_labels
 from hormesis.results.comparison import load_all
 from hormesis.results.retraining import Retraining, is_retraining, load_retraining
 from hormesis.results.study import Study
@@ -62,10 +62,7 @@ def gather(sources: Any) -> ReportSources:  # noqa: ANN401
     if not studies and not retrainings:
         raise StudyError("A report needs at least one study or retraining, got none.")
     over = comparison_axis(studies)
-    if over == "epochs":  # in the order in which a comparison has them
-        studies.sort(key=lambda study: study.metadata.origin.epoch or 0)
-    elif over == "epsilons":
-        studies.sort(key=lambda study: study.metadata.attack.epsilon)
+    studies = in_order(studies, over)  # as a comparison has them
     return ReportSources(
         tuple(studies), tuple(_labels(studies, over)), over, tuple(retrainings), tuple(notes)
     )

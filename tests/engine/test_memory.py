@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from hormesis import FGSM, PGD, analyze
 from hormesis.engine import memory, plain, suffix
@@ -23,7 +24,7 @@ from hormesis.measure import shard_worker
 from hormesis.settings.execution import Execution, in_bytes
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.stress.metrics import accuracy
+from hormesis.stress.metrics import accuracy, next_token_nll
 from hormesis.stress.targets import find_targets
 
 MIB = 2**20
@@ -198,3 +199,39 @@ def test_a_promise_is_kept(name, promise):
     words = PROMISE.format(name=name, promise=promise)
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert float(done.stdout) <= promise
+
+
+PROMISE_OF_SEQUENCES = """
+import resource, torch
+import hormesis as hm
+from transformers import GPT2Config, GPT2LMHeadModel
+torch.set_num_threads(1)
+network = GPT2LMHeadModel(GPT2Config(vocab_size=50257, n_positions=64, n_embd=64, n_layer=2,
+                                     n_head=2)).eval()
+ids = torch.randint(50257, (64, 64))
+study = hm.analyze(network, ({{"input_ids": ids}}, ids), attack=None, metric="next_token_nll",
+                   sweep=hm.Sweep(("high_pass",), thresholds=2),
+                   targets=hm.Targets(include=("*.c_fc.weight",)),
+                   execution=hm.Execution(memory="{promise}MiB", num_workers=2, progress=False))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("promise", [1500, 2500])
+def test_a_promise_is_kept_for_long_sequences_of_a_large_vocabulary(promise):
+    """Logits of all 64 sequences alone take 785 MiB, and two blocks have a copy each."""
+    words = PROMISE_OF_SEQUENCES.format(promise=promise)
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert float(done.stdout) <= promise
+
+
+def test_the_loss_of_tokens_makes_no_copy_of_all_logits():
+    logits, truth = torch.randn(4, 100, 20_000), torch.randint(20_000, (4, 100))
+    held = np.cumsum(memory.allocations(lambda: next_token_nll.measure(logits, truth)))
+    assert held.max() < 1.125 * logits.nbytes  # which the first view of them counts
+    expected = [
+        functional.cross_entropy(one[:-1], other[1:])
+        for one, other in zip(logits, truth, strict=True)
+    ]
+    assert torch.allclose(next_token_nll.measure(logits, truth), torch.stack(expected))

@@ -62,8 +62,10 @@ class Rounding:
         self, logits: Float[Tensor, " rows *shape"], before: Float[Tensor, "rows classes"] | None
     ) -> Float[Tensor, "rows 1"]:
         """Return, for each row, the gap between two logits below which rounding might close it."""
-        scale = logits.abs() if before is None else torch.maximum(logits.abs(), before.abs())
-        scale = flat_rows(scale).amax(dim=1, keepdim=True).clamp_min(_LEAST * self.logit_scale)
+        scale = largest(logits)
+        if before is not None:
+            scale = torch.maximum(scale, largest(before))
+        scale = scale[:, None].clamp_min(_LEAST * self.logit_scale)
         margin = max(MARGIN, _ROUNDING_STEPS * torch.finfo(logits.dtype).eps)
         return (margin * scale).clamp_min(self.floor)
 
@@ -80,6 +82,17 @@ class Rounding:
         if (closed <= self.margins(own, answer.before)).all():
             return self
         return replace(self, floor=max(self.floor, closed.max().item()))
+
+
+def largest(logits: Float[Tensor, " rows *shape"]) -> Float[Tensor, " rows"]:
+    """Return the largest absolute value of each row, NaN if one is, without a copy of all values.
+
+    Example:
+        >>> largest(torch.tensor([[1.0, -3.0], [2.0, torch.nan]]))
+        tensor([3., nan])
+    """
+    lowest, highest = torch.aminmax(flat_rows(logits), dim=1)
+    return torch.maximum(-lowest, highest)
 
 
 @contextmanager
@@ -123,7 +136,7 @@ def find_undecided(
         >>> find_undecided(logits, torch.tensor([0, 0, 0]), accuracy)
         tensor([ True, False,  True])
     """
-    broken = ~flat_rows(logits.abs()).amax(dim=1).isfinite()
+    broken = ~largest(logits).isfinite()
     single = metric.binary and logits.shape[1:].numel() < 2
     if not (metric.binary or (metric.decides and metric.rank is None)):
         return broken

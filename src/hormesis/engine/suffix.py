@@ -153,7 +153,7 @@ class _BlockMeasurement:
         self.part_labels = spec.parts(block.labels, block.stressed_labels)
         self.labels = join_rows(self.part_labels)
         self.answer = run_program(program, self.inputs)
-        rounding = recheck.Rounding(self.answer.logits.abs().max().item())
+        rounding = recheck.Rounding(recheck.largest(self.answer.logits).max().item())
         self.rounding = rounding
         if program.exact:
             self.rounding = measure_rounding(network, None, self.inputs, self.answer, rounding)

@@ -341,7 +341,7 @@ class Analysis:
                 stopping.means,
                 choice,
                 planned.request,
-                samples.bounds,
+                samples,
                 draft.manifest.get("stressed_chance"),
             ),
             *change_notes(planned.request.attack, change),

@@ -53,8 +53,8 @@ def perturbable_part(inputs: Tree) -> Float[Tensor, " samples *shape"]:
     if values is None:
         raise AttackError(
             "Expected inputs with floating-point values to attack, got integers alone: measure "
-            "without an attack (`attack=None`), or pass token ids as `input_ids`, or as one tensor, "
-            f"to a network that looks them up in an embedding{recipe('text-classifier')}."
+            "without an attack (`attack=None`), or pass token ids as `input_ids`, or as one "
+            f"tensor, to a network that looks them up in an embedding{recipe('text-classifier')}."
         )
     return values
 
@@ -106,7 +106,7 @@ def as_bounds(bounds: Any, inputs: Tree) -> Bounds:  # noqa: ANN401
         >>> as_bounds({"a": (0, 1)}, {"a": torch.zeros(2, 1), "b": torch.zeros(2, 1)})
         (tensor([0., -inf]), tensor([1., inf]))
     """
-    if bounds is None or (isinstance(bounds, tuple) and bounds == UNBOUNDED):
+    if bounds is None or bounds is UNBOUNDED:
         return UNBOUNDED
     if isinstance(inputs, Mapping) and isinstance(bounds, Mapping):
         unknown = [name for name in bounds if name not in inputs]

@@ -13,7 +13,7 @@ from hormesis.data.bounds import UNBOUNDED, Bounds, as_bounds, continuous_part, 
 from hormesis.data.conversion import type_name
 from hormesis.data.readers import Progress, read_samples, refuse_non_finite
 from hormesis.data.sampling import balanced_order, draw_balanced, draw_random, random_order
-from hormesis.data.trees import Tree, count_rows, select_rows, tensors_in
+from hormesis.data.trees import Tree, count_rows, in_memory, select_rows, tensors_in
 from hormesis.errors import DataError
 
 _HASHED = 256  # rows at a time
@@ -66,7 +66,7 @@ class Samples:
         check_form(self.inputs, self.labels, classes=self.classes > 0)
         for tensor in tensors_in(self.inputs):
             if tensor.is_floating_point():
-                refuse_non_finite(tensor)
+                refuse_non_finite(in_memory(tensor))
         object.__setattr__(self, "bounds", as_bounds(self.bounds, self.inputs))
         _check_bounds(self.inputs, self.bounds)
         if self.classes:

@@ -66,6 +66,16 @@ def _rows(leaf: Tensor, index: Index) -> Tensor:
     return leaf[:1].expand(count, *leaf.shape[1:])
 
 
+def in_memory(leaf: Tensor) -> Tensor:
+    """Return a tensor without the repetitions along its axes that share memory.
+
+    Example:
+        >>> in_memory(torch.zeros(1, 3).expand(1000, 3)).shape
+        torch.Size([1, 3])
+    """
+    return leaf[tuple(slice(None) if step else slice(0, 1) for step in leaf.stride())]
+
+
 def move_to(tree: Tree, device: torch.device) -> Tree:
     """Return a tree on a device."""
     if isinstance(tree, Tensor):

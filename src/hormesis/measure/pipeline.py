@@ -22,6 +22,7 @@ from hormesis.engine.audit import audit_outcomes
 from hormesis.engine.progress import Report, show_progress
 from hormesis.engine.shards import ShardMeasurer, shard_edges
 from hormesis.errors import StudyError
+from hormesis.language.nearest_tokens import notes_on_tokens
 from hormesis.measure import manifest
 from hormesis.measure.confirm import confirm_claims, is_left
 from hormesis.measure.custom_attacks import change_notes, measure_change
@@ -345,6 +346,7 @@ class Analysis:
                 draft.manifest.get("stressed_chance"),
             ),
             *change_notes(planned.request.attack, change),
+            *notes_on_tokens(network, samples, planned.request.attack, request),
             *manifest.notes_on_chance(base, draft.manifest, request.scoring),
             *measurer.engine.notes,
             *audit.notes(exact=request.sweep.precision == "exact"),

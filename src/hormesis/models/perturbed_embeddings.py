@@ -163,7 +163,6 @@ def embedding_scale(embedding: nn.Module) -> float:
     return float(f"{scale:.4g}")
 
 
-@torch.no_grad()
 def vocabulary(
     embedding: nn.Module,
 ) -> Iterator[tuple[int, Float[Tensor, "rows dimensions"]]]:
@@ -176,7 +175,9 @@ def vocabulary(
     assert isinstance(weight, Tensor), "an embedding has a weight"
     ids: Int[Tensor, " tokens"] = torch.arange(len(weight), device=weight.device)
     for first in range(0, len(weight), _ROWS):
-        yield first, embedding(ids[first : first + _ROWS])
+        with torch.no_grad():
+            vectors = embedding(ids[first : first + _ROWS])
+        yield first, vectors
 
 
 def embedding_of(network: nn.Module) -> dict[str, dict[str, str | float]]:

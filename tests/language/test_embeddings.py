@@ -26,6 +26,7 @@ from hormesis.engine.suffix import compile_network
 from hormesis.errors import AttackError, ModelError, SettingError
 from hormesis.language.embeddings import perturbed_embeddings, unit_note
 from hormesis.models.adapter import adapt, outputs_of
+from hormesis.report.views.method_text import epsilon_text
 from hormesis.stress.attacks import perturb
 from hormesis.stress.attempt import random_starts
 from hormesis.stress.losses import as_loss
@@ -317,7 +318,7 @@ def test_a_study_at_each_magnitude_goes_on_and_is_verified(tmp_path, capsys):
     assert again.responses.equals(study.responses)
     assert again.manifest["study"] == study.manifest["study"]
     assert main(["verify", str(folder)]) == 0
-    assert "0.4 of the root mean square of the embedding's values" in study.summary()
+    assert epsilon_text(study) == "0.4 of the root mean square of the embedding's values, in L∞"
 
 
 def test_the_automatic_magnitude_is_a_share():
@@ -442,7 +443,9 @@ def test_what_has_no_embeddings_to_attack_is_refused(network, inputs, named, err
 def test_a_perturbation_of_another_shape_is_refused():
     perturbable = perturbed_embeddings(bert(), BATCH)
     change = torch.zeros(COUNT, TOKENS - 1, SIZE)
-    with pytest.raises(ModelError, match=r"the shape \[24, 7, 16\] of the vectors .* \[24, 6, 16\]"):
+    with pytest.raises(
+        ModelError, match=r"the shape \[24, 7, 16\] of the vectors .* \[24, 6, 16\]"
+    ):
         perturbable(**{**BATCH, "attention_mask": None}, embedding_perturbation=change)
 
 

@@ -210,12 +210,13 @@ def notes_on_tokens(
     tokens, changed = len(found.token), int((found.to_other < found.to_token).sum())
     if changed:
         yield (
-            f"After the attack on the unfiltered network, {changed} of the {tokens} tokens of the "
-            f"first {count} samples lie nearer to the vector of another token than to their own."
+            f"After the attack on the unfiltered network, {changed} of {tokens} tokens, those of "
+            f"the first {count} samples, lie nearer to the vector of another token than to their "
+            "own."
         )
         return
     yield (
-        f"After the attack on the unfiltered network, each of the {tokens} tokens of the first "
-        f"{count} samples is still nearest to its own vector: what the attack found is no other "
+        f"After the attack on the unfiltered network, each of {tokens} tokens, those of the first "
+        f"{count} samples, is still nearest to its own vector: what the attack found is no other "
         "text."
     )

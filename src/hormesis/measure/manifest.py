@@ -12,7 +12,7 @@ from hormesis.analysis.responses import Means
 from hormesis.analysis.scores import Base
 from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.bounds import Bounds, is_uniform
-from hormesis.data.embedded import has_perturbation
+from hormesis.data.embedded import has_perturbation, without_perturbation
 from hormesis.data.samples import Samples, spelled_bounds
 from hormesis.data.trees import shape_of_rows
 from hormesis.settings.attacks import Attack, describe_attack
@@ -43,7 +43,7 @@ def question(
             "name": plain(samples.name),
             "samples": len(samples),
             "classes": samples.classes,
-            "shape": list(shape_of_rows(samples.inputs)),
+            "shape": list(shape_of_rows(without_perturbation(samples.inputs))),
             **described_bounds(samples.bounds),
             "fingerprint": samples.fingerprint(),
         },

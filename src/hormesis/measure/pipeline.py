@@ -96,7 +96,8 @@ def analyze(
             ``samples_from``. Normalisation belongs into the network, see ``normalized``.
         attack: The adversary: ``FGSM``, ``PGD``, a function ``(network, inputs, labels) ->
             inputs``, or an attack of Foolbox, torchattacks, ART or AutoAttack, see
-            ``CustomAttack``; None measures clean samples alone.
+            ``CustomAttack``; None measures clean samples alone. Of token ids the embeddings are
+            attacked, see ``perturbed_embeddings``.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: Base, reference and tolerance; ``Study.scores_with`` can change them afterwards.

@@ -22,6 +22,8 @@ ORDER = [
     "data",  # labelled samples
     "models",  # networks
     "stress",  # targets, filters, attacks, metrics
+    "language",  # texts, tokens and their embeddings
+    "rl",  # environments and policies
     "engine",  # cells, measured
     "storage",  # the folder on disk
     "analysis",  # responses, scores, intervals, classes
@@ -69,7 +71,7 @@ FREE_OF_TORCH = [
     "training.retraining_plan",
 ]
 HEAVY = {"torch", "torchvision", "foolbox", "lightning", "pytorch_lightning", "timm", "sklearn"}
-MOST_ROOMS = 14
+MOST_ROOMS = 16
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_MEDIAN_FILE = 150
 # Interfaces: every command module, and every engine, is used through a function of the same name.

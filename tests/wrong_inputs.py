@@ -32,6 +32,7 @@ with torch.random.fork_rng():
     IDS = torch.randint(50, (40, 6))
     NET = nn.Linear(5, 3)
     PICTURES = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 3))
+    BAGS = nn.Sequential(nn.EmbeddingBag(50, 4), nn.Linear(4, 3))
     TOKENS = nn.Sequential(nn.Embedding(50, 4), nn.Flatten(), nn.Linear(24, 3))
 CLASSES = torch.arange(40) % 3
 
@@ -450,10 +451,18 @@ def fail(values: Tensor, at: Any) -> Tensor:
 
 
 ATTACKS: list[Case] = [
-    ("on tokens", "integers|attack=None", {
-        "network": TOKENS, "data": (IDS, CLASSES), "attack": hm.FGSM(1),
+    ("on tokens without an embedding", "integers|attack=None|perturbed_embeddings", {
+        "network": BAGS, "data": (IDS, CLASSES), "attack": hm.FGSM(1),
     }),
-    ("auto on tokens", "integers|attack=None", {"network": TOKENS, "data": (IDS, CLASSES)}),
+    ("on numbers that are no tokens", "integers|attack=None|input_ids", {
+        "network": TOKENS, "data": ({"ids": IDS}, CLASSES),
+    }),
+    ("auto on tokens without an embedding", "integers|attack=None", {
+        "network": BAGS, "data": (IDS, CLASSES),
+    }),
+    ("bounds of embeddings", "`bounds`|magnitude alone", {
+        "network": TOKENS, "data": (IDS, CLASSES), "attack": hm.FGSM(1), "bounds": (0, 50),
+    }),
     ("name mistyped", "'fgsn'|fgsm", {"attack": "fgsn"}),
     ("class", "class PGD|call it", {"attack": hm.PGD}),
     ("of Foolbox without epsilon", "LinfProjected|`epsilon`|CustomAttack", of_foolbox),

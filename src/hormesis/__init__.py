@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hormesis.data.evaluation import Evaluation
     from hormesis.data.samples import Samples, samples_from
     from hormesis.errors import HormesisError
+    from hormesis.language.embeddings import perturbed_embeddings
+    from hormesis.language.nearest_tokens import nearest_tokens
     from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
     from hormesis.measure.epsilons import analyze_epsilons
     from hormesis.measure.pipeline import analyze
@@ -62,6 +64,8 @@ _HOMES = {
     "corruptions": "data.corruptions:*",
     "load_data": "data.datasets",
     "build_model": "models.networks",
+    "nearest_tokens": "language.nearest_tokens",
+    "perturbed_embeddings": "language.embeddings",
     "normalized": "models.normalization",
     "Evaluation": "data.evaluation",
     "Samples": "data.samples",
@@ -149,8 +153,10 @@ __all__ = [
     "load_study",
     "losses",
     "metrics",
+    "nearest_tokens",
     "normalized",
     "part",
+    "perturbed_embeddings",
     "replacements",
     "retrain",
     "retrain_with_controls",

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from hormesis.data.embedded import has_perturbation
 from hormesis.data.trees import Tree, flat_rows, tensors_in
 from hormesis.errors import AttackError, DataError, recipe
 
@@ -52,8 +53,8 @@ def perturbable_part(inputs: Tree) -> Float[Tensor, " samples *shape"]:
     if values is None:
         raise AttackError(
             "Expected inputs with floating-point values to attack, got integers alone: measure "
-            "without an attack (`attack=None`), or make the embeddings the input"
-            f"{recipe('text-classifier')}."
+            "without an attack (`attack=None`), or pass token ids as `input_ids`, or as one "
+            f"tensor, to a network that looks them up in an embedding{recipe('text-classifier')}."
         )
     return values
 
@@ -105,7 +106,7 @@ def as_bounds(bounds: Any, inputs: Tree) -> Bounds:  # noqa: ANN401
         >>> as_bounds({"a": (0, 1)}, {"a": torch.zeros(2, 1), "b": torch.zeros(2, 1)})
         (tensor([0., -inf]), tensor([1., inf]))
     """
-    if bounds is None:
+    if bounds is None or bounds is UNBOUNDED:
         return UNBOUNDED
     if isinstance(inputs, Mapping) and isinstance(bounds, Mapping):
         unknown = [name for name in bounds if name not in inputs]
@@ -189,6 +190,8 @@ def is_uniform(bounds: Bounds) -> bool:
 def width_of(bounds: Bounds, inputs: Tree) -> float:
     """Return the largest change that bounds allow for, or the range of the values themselves.
 
+    A perturbation of embeddings is a share already: no change is larger than 1.
+
     Args:
         bounds: Of the inputs.
         inputs: Some or all inputs.
@@ -202,7 +205,7 @@ def width_of(bounds: Bounds, inputs: Tree) -> float:
     widths = torch.as_tensor(bounds[1]) - torch.as_tensor(bounds[0])
     if bool(widths.isfinite().all()):
         return float(widths.max())
-    values = continuous_part(inputs)
+    values = None if has_perturbation(inputs) else continuous_part(inputs)
     if values is None:
         return 1.0
     spread = float(values.max() - values.min())

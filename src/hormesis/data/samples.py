@@ -9,12 +9,14 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
-from hormesis.data.bounds import Bounds, as_bounds, continuous_part, is_uniform
+from hormesis.data.bounds import UNBOUNDED, Bounds, as_bounds, continuous_part, is_uniform
 from hormesis.data.conversion import type_name
 from hormesis.data.readers import Progress, read_samples, refuse_non_finite
 from hormesis.data.sampling import balanced_order, draw_balanced, draw_random, random_order
-from hormesis.data.trees import Tree, count_rows, select_rows, tensors_in
+from hormesis.data.trees import Tree, count_rows, in_memory, select_rows, tensors_in
 from hormesis.errors import DataError
+
+_HASHED = 256  # rows at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,7 @@ class Samples:
         check_form(self.inputs, self.labels, classes=self.classes > 0)
         for tensor in tensors_in(self.inputs):
             if tensor.is_floating_point():
-                refuse_non_finite(tensor)
+                refuse_non_finite(in_memory(tensor))
         object.__setattr__(self, "bounds", as_bounds(self.bounds, self.inputs))
         _check_bounds(self.inputs, self.bounds)
         if self.classes:
@@ -91,7 +93,8 @@ class Samples:
             digest.update(f"|{[str(tree_flatten(part)[1]) for part in parts]}|".encode())
         for part in tensors_in(select_rows(parts, slice(first, end))):
             digest.update(f"|{type_code(part)} {tuple(part.shape)}|".encode())
-            digest.update(part.detach().contiguous().view(-1).view(torch.uint8).numpy().data)
+            for rows in part.detach().split(_HASHED):  # values that share memory are written out
+                digest.update(rows.contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
 
@@ -329,6 +332,8 @@ def _check_tensor(what: str, part: object, fits: bool) -> None:
 
 def _check_bounds(inputs: Tree, bounds: Bounds) -> None:
     """Refuse bounds that do not enclose the inputs."""
+    if bounds is UNBOUNDED:
+        return
     values = continuous_part(inputs)
     if values is None:
         return

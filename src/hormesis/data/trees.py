@@ -55,7 +55,25 @@ def select_rows(tree: Tree, index: Index) -> Tree:
     """
     if isinstance(tree, Tensor):
         return tree[index]
-    return tree_map(lambda leaf: leaf[index] if isinstance(leaf, Tensor) else leaf, tree)
+    return tree_map(lambda leaf: _rows(leaf, index) if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def _rows(leaf: Tensor, index: Index) -> Tensor:
+    if isinstance(index, slice) or leaf.ndim == 0 or len(leaf) < 2 or any(leaf.stride()):
+        return leaf[index]
+    # One value in memory, such as the zeros of clean embeddings, stays one.
+    count = int(index.sum()) if index.dtype == torch.bool else len(index)
+    return leaf[:1].expand(count, *leaf.shape[1:])
+
+
+def in_memory(leaf: Tensor) -> Tensor:
+    """Return a tensor without the repetitions along its axes that share memory.
+
+    Example:
+        >>> in_memory(torch.zeros(1, 3).expand(1000, 3)).shape
+        torch.Size([1, 3])
+    """
+    return leaf[tuple(slice(None) if step else slice(0, 1) for step in leaf.stride())]
 
 
 def move_to(tree: Tree, device: torch.device) -> Tree:

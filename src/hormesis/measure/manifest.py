@@ -12,13 +12,14 @@ from hormesis.analysis.responses import Means
 from hormesis.analysis.scores import Base
 from hormesis.analysis.uncertainty import choose_interval_method
 from hormesis.data.bounds import Bounds, is_uniform
+from hormesis.data.embedded import has_perturbation, without_perturbation
 from hormesis.data.samples import Samples, spelled_bounds
 from hormesis.data.trees import shape_of_rows
 from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.request import AnalysisRequest
 from hormesis.settings.scoring import Scoring
-from hormesis.settings.threat import LINF, NORM_NAMES, norm_of
+from hormesis.settings.threat import EMBEDDED_UNITS, LINF, NORM_NAMES, norm_of
 from hormesis.storage.validation import plain, plain_values
 from hormesis.stress.epsilon import EpsilonChoice
 from hormesis.stress.losses import cross_entropy
@@ -42,7 +43,7 @@ def question(
             "name": plain(samples.name),
             "samples": len(samples),
             "classes": samples.classes,
-            "shape": list(shape_of_rows(samples.inputs)),
+            "shape": list(shape_of_rows(without_perturbation(samples.inputs))),
             **described_bounds(samples.bounds),
             "fingerprint": samples.fingerprint(),
         },
@@ -136,7 +137,7 @@ def notes(
     means: Means,
     choice: EpsilonChoice | None,
     request: AnalysisRequest,
-    bounds: Bounds,
+    samples: Samples,
     floor: float | None = None,
 ) -> list[str]:
     """Return notes on the unfiltered network, in sentences.
@@ -145,7 +146,7 @@ def notes(
         means: Means over all counted samples.
         choice: How the attack's magnitude was chosen, if it was.
         request: The request, with the attack as it was run.
-        bounds: Lowest and highest value of an input.
+        samples: The samples.
         floor: Performance of guessing on a second data set, if known.
     """
     clean, adversarial = float(means.of("base_clean")), float(means.of("base_adversarial"))
@@ -171,7 +172,7 @@ def notes(
     }
     values = {
         "name": request.metric.name,
-        "magnitude": "" if choice is None else _magnitude(choice.epsilon, request.attack, bounds),
+        "magnitude": "" if choice is None else _magnitude(choice.epsilon, request.attack, samples),
         "choice": choice,
         "idle": idle,
         "weaker": "Choose a smaller ε" if scaled else "Choose a weaker attack",
@@ -191,8 +192,11 @@ def _changes_sign(means: Means, metric: Metric) -> bool:
     return any(bool((means.of(name) * own < 0).any()) for name, own in bases.items())
 
 
-def _magnitude(epsilon: float, attack: Attack, bounds: Bounds) -> str:
+def _magnitude(epsilon: float, attack: Attack, samples: Samples) -> str:
     """Return a magnitude in words; as a part of 255 only where it may be that of a pixel."""
+    bounds = samples.bounds
+    if has_perturbation(samples.inputs):
+        return f"ε = {epsilon:.4g} of {EMBEDDED_UNITS[norm_of(attack)]}"
     if norm_of(attack) != LINF:
         return f"ε = {epsilon:.4g} in {NORM_NAMES[norm_of(attack)]}"
     pixels = (

@@ -22,6 +22,7 @@ from hormesis.engine.audit import audit_outcomes
 from hormesis.engine.progress import Report, show_progress
 from hormesis.engine.shards import ShardMeasurer, shard_edges
 from hormesis.errors import StudyError
+from hormesis.language.nearest_tokens import notes_on_tokens
 from hormesis.measure import manifest
 from hormesis.measure.confirm import confirm_claims, is_left
 from hormesis.measure.custom_attacks import change_notes, measure_change
@@ -95,7 +96,8 @@ def analyze(
             ``samples_from``. Normalisation belongs into the network, see ``normalized``.
         attack: The adversary: ``FGSM``, ``PGD``, a function ``(network, inputs, labels) ->
             inputs``, or an attack of Foolbox, torchattacks, ART or AutoAttack, see
-            ``CustomAttack``; None measures clean samples alone.
+            ``CustomAttack``; None measures clean samples alone. Of token ids the embeddings are
+            attacked, see ``perturbed_embeddings``.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: Base, reference and tolerance; ``Study.scores_with`` can change them afterwards.
@@ -341,10 +343,11 @@ class Analysis:
                 stopping.means,
                 choice,
                 planned.request,
-                samples.bounds,
+                samples,
                 draft.manifest.get("stressed_chance"),
             ),
             *change_notes(planned.request.attack, change),
+            *notes_on_tokens(network, samples, planned.request.attack, request),
             *manifest.notes_on_chance(base, draft.manifest, request.scoring),
             *measurer.engine.notes,
             *audit.notes(exact=request.sweep.precision == "exact"),

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hormesis.data.bounds import as_bounds, perturbable_part
+from hormesis.data.bounds import UNBOUNDED, as_bounds, continuous_part, perturbable_part
+from hormesis.data.embedded import token_ids, with_perturbation
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from
 from hormesis.data.stressed import pair_samples
 from hormesis.data.trees import in_batches, move_to, select_rows
 from hormesis.engine.progress import Report
 from hormesis.errors import DataError, SettingError
+from hormesis.language.embeddings import perturbed_embeddings, unit_note
 from hormesis.measure.custom_attacks import settle_attack
 from hormesis.measure.set_checks import check_set_metric
 from hormesis.measure.shard_worker import device_of
@@ -25,6 +27,7 @@ from hormesis.models.adapter import (
     adapt,
     check_output,
     form_of,
+    inner_network,
     on_whole_output,
     outputs_of,
 )
@@ -32,11 +35,12 @@ from hormesis.models.checks import check_measurable
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_name
 from hormesis.models.networks import check_network, check_outputs, check_weights
+from hormesis.models.perturbed_embeddings import PerturbedEmbeddings
 from hormesis.models.unwrapping import unwrapped
 from hormesis.settings.attacks import FGSM, Evaluated, NoAttack
 from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.request import AnalysisRequest
-from hormesis.settings.threat import target_of
+from hormesis.settings.threat import norm_of, target_of
 from hormesis.storage.validation import plain_values
 from hormesis.stress.aims import check_aim
 from hormesis.stress.losses import as_loss, cross_entropy
@@ -80,7 +84,8 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     Raises:
         HormesisError: One sentence on what cannot be measured.
     """
-    inner = unwrapped(network)
+    given = unwrapped(network)
+    inner = inner_network(given)
     request = replace(
         request,
         name=request.name or network_name(inner),
@@ -98,7 +103,11 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     samples = read_data(data, request, read)
     if request.stressed_data is not None:
         samples, request = with_stressed_data(samples, request, read)
-    few = move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(inner))
+    few = _few(samples, inner)
+    of_ids = continuous_part(few) is None and token_ids(few) is not None
+    if request.attacked and (of_ids or given is not inner):
+        inner, samples, request = with_perturbed_embeddings(given, samples, request)
+        few = _few(samples, inner)
     adapted = adapt(inner, few, request.output)
     if request.attacked:
         perturbable_part(few)  # refuses integers before anything slow
@@ -112,6 +121,39 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     check_set_metric(adapted, samples, request)
     request = settle_attack(adapted, samples, request)
     return Prepared(adapted, samples, request)
+
+
+def _few(samples: Samples, network: nn.Module) -> Any:  # noqa: ANN401
+    """Return the first inputs, on the device of the network."""
+    return move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(network))
+
+
+def with_perturbed_embeddings(
+    given: nn.Module, samples: Samples, request: AnalysisRequest
+) -> tuple[nn.Module, Samples, AnalysisRequest]:
+    """Return network, samples and request for an attack on the embeddings of token ids.
+
+    Args:
+        given: The network; ``PerturbedEmbeddings`` name the embedding.
+        samples: Their inputs have no floating-point values.
+        request: The request.
+
+    Raises:
+        AttackError: If there are no token ids, or no embedding looks them up.
+        SettingError: For bounds, which shares of embeddings do not have.
+    """
+    inner = inner_network(given)
+    named = given.lookup.embedding if isinstance(given, PerturbedEmbeddings) else None
+    options = {"norm": norm_of(request.attack), "output": request.output}
+    network = perturbed_embeddings(inner, _few(samples, inner), named, **options)
+    if samples.bounds not in (PIXELS, UNBOUNDED):
+        raise SettingError(
+            "Expected no `bounds` for an attack on embeddings, whose magnitude alone limits it, "
+            f"got {samples.bounds}: leave them out."
+        )
+    inputs = with_perturbation(samples.inputs, network.dimensions)
+    samples = replace(samples, inputs=inputs, bounds=UNBOUNDED)
+    return network, samples, replace(request, notes=(*request.notes, unit_note(network)))
 
 
 def with_stressed_data(

@@ -35,6 +35,7 @@ from hormesis.measure.study_writer import StudyDraft, study_identity
 from hormesis.models.adapter import described_output, inner_network
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import normalization_of
+from hormesis.models.perturbed_embeddings import embedding_of
 from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.execution import Execution
@@ -160,6 +161,7 @@ def make_study_plan(prepared: Prepared, device: torch.device) -> StudyPlan:
         "name": request.name,
         "fingerprint": network_fingerprint(inner_network(network)),
         **normalization_of(network),
+        **embedding_of(network),
         **described_output(network),
     }
     question = manifest.question(identity, samples, request)

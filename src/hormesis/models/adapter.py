@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unfl
 from hormesis.data.trees import Tree, count_rows, flat_rows, symbolic_rows, tensors_in
 from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe
 from hormesis.models.forward_failure import forward_failure
+from hormesis.models.perturbed_embeddings import PerturbedEmbeddings
 
 WHOLE = "*"  # the output to measure is all that the network returns
 Output = str | int | Callable[[Any], Any] | None
@@ -69,7 +70,9 @@ class AdaptedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.output, self.by_keyword, self.apart = output, by_keyword, apart
-        self.dtype = floating_type(network)
+        # What perturbs embeddings is cast there, after it was multiplied by a scale.
+        embedded = isinstance(network, PerturbedEmbeddings)
+        self.dtype = None if embedded else floating_type(network)
         self.training = network.training
 
     def forward(self, inputs: Tree) -> Tensor:
@@ -133,10 +136,21 @@ def adapt(network: nn.Module, inputs: Tree, output: Output = None) -> nn.Module:
         and (not inputs.is_floating_point() or own in (None, inputs.dtype))
     ):
         return network
-    names, count, open_ended = _parameters(network)
-    by_keyword = isinstance(inputs, Mapping) and (open_ended or {*inputs} <= {*names})
+    count = _parameters(network)[1]
+    by_keyword = takes_by_keyword(network, inputs)
     apart = isinstance(inputs, tuple | list) and (count is None or count >= len(inputs))
     return AdaptedNetwork(network, output, by_keyword=by_keyword, apart=apart)
+
+
+def takes_by_keyword(network: nn.Module, inputs: Tree) -> bool:
+    """Return whether inputs are a mapping whose names are all parameters of a network.
+
+    Example:
+        >>> takes_by_keyword(nn.Linear(1, 1), {"input": torch.zeros(1, 1)})
+        True
+    """
+    names, _, open_ended = _parameters(network)
+    return isinstance(inputs, Mapping) and (open_ended or {*inputs} <= {*names})
 
 
 def _signature(network: nn.Module) -> list[inspect.Parameter]:
@@ -350,8 +364,9 @@ def _restored(
 
 
 def inner_network(network: nn.Module) -> nn.Module:
-    """Return the network inside an ``AdaptedNetwork``, or the network itself."""
-    return network.network if isinstance(network, AdaptedNetwork) else network
+    """Return the network as its user made it, inside what adapts it and perturbs its embeddings."""
+    inner = network.network if isinstance(network, AdaptedNetwork) else network
+    return inner.network if isinstance(inner, PerturbedEmbeddings) else inner
 
 
 def described_output(network: nn.Module) -> dict[str, str | int]:

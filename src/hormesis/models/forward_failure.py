@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from hormesis.data.embedded import without_perturbation
 from hormesis.data.trees import Tree, tensors_in
 from hormesis.errors import quoted
 
@@ -28,6 +29,7 @@ def forward_failure(network: nn.Module, inputs: Tree, error: BaseException) -> s
         'The network looks up whole numbers, such as token ids, and got float32 of shape [2, 3]: \
 pass them as `ids.long()`, with `attack=None`.'
     """
+    inputs = without_perturbation(inputs)
     said, tensors = str(error), tensors_in(inputs)
     match = CHANNELS.search(said)
     # Only the first layer sees the inputs' own shape; deeper mismatches are the network's fault.

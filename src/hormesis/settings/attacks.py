@@ -57,7 +57,8 @@ class FGSM:
     Args:
         epsilon: Largest change of any input value, in input units, above 0, or in L2 of all values
             together; ``"8/255"`` is understood; ``"auto"`` takes the magnitude half-way between
-            clean accuracy and that of guessing.
+            clean accuracy and that of guessing. Of token ids the embeddings are attacked, and this
+            is a share of their root mean square, or in L2 of the norm of a sequence.
         norm: ``"linf"`` or ``"l2"``, what ``epsilon`` is measured by.
         target: The number of a class, ``"least_likely"`` (for the input as it is) or ``"next"``
             (behind the true one) makes the attack lower the loss of that class instead. Samples of

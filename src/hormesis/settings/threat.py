@@ -8,6 +8,11 @@ LINF, L2 = "linf", "l2"
 NORMS = (LINF, L2)
 """The largest change of any value of a sample, and the root of the sum of all squared changes."""
 NORM_NAMES = {LINF: "L∞", L2: "L2"}
+EMBEDDED_UNITS = {
+    LINF: "the root mean square of the embedding's values, in L∞",
+    L2: "the norm of a sequence's embeddings, in L2",
+}
+"""What a magnitude is a share of where the embeddings of tokens are attacked."""
 LEAST_LIKELY, NEXT = "least_likely", "next"
 AIMS = (LEAST_LIKELY, NEXT)
 """Targets other than one class for all: of each sample the class with the smallest logit, and the

@@ -49,12 +49,20 @@ class Normalization(Entry, frozen=True):
     std: list[Number]
 
 
+class Embedding(Entry, frozen=True):
+    """The embedding that an attack perturbs, and the root mean square of its values."""
+
+    module: Text
+    scale: Above0
+
+
 class NetworkEntry(Entry, frozen=True):
     """The network that was measured."""
 
     name: Text
     fingerprint: Hash
     normalization: Normalization = field(default_factory=lambda: Normalization(mean=[], std=[]))
+    embedding: Embedding | None = None
 
 
 class DataEntry(Entry, frozen=True):

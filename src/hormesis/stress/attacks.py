@@ -21,6 +21,7 @@ from hormesis.data.bounds import (
     perturbable_part,
     spell_bounds,
 )
+from hormesis.data.embedded import perturbable_values
 from hormesis.data.trees import Tree, copy_rows, count_rows, device_of_rows, move_to
 from hormesis.errors import AttackError, DataError, SettingError
 from hormesis.models.eval_mode import evaluation_mode
@@ -151,6 +152,7 @@ def perturb_and_note(
             loss=loss,
             rebuild=Rebuild(own),
             norm=norm_of(attack),
+            perturbable=perturbable_values(own),
         )
         _check_inputs(clean, attempt.bounds, attempt.numbers)
         attempt.toward = classes_aimed_at(target_of(attack), attempt)

@@ -16,7 +16,7 @@ from hormesis.models.adapter import outputs_of
 from hormesis.settings.threat import LINF
 from hormesis.stress.cancellation import step
 from hormesis.stress.losses import Loss, cross_entropy
-from hormesis.stress.projections import ball_point
+from hormesis.stress.projections import ball_point, within
 
 Numbers = Int[np.ndarray, " batch"]
 """Index in the data set of each row."""
@@ -45,6 +45,7 @@ class Attempt:
         rebuild: Makes the inputs of the network from values like ``inputs``.
         norm: What ``epsilon`` is measured by, one of ``settings.threat.NORMS``.
         toward: The class that each sample shall be taken for; None if any wrong one will do.
+        perturbable: Which values of the inputs random starts move; None for all.
     """
 
     network: nn.Module
@@ -61,16 +62,18 @@ class Attempt:
     rebuild: Callable[[Tensor], Tree] = field(default=lambda values: values)
     norm: str = LINF
     toward: Int[Tensor, " batch"] | None = None
+    perturbable: Bool[Tensor, " batch *shape"] | None = None
 
     def starts(self) -> Float[Tensor, " batch *shape"]:
         """Return a random point of the ball of radius 1 for each sample, see ``random_starts``."""
-        return random_starts(
+        starts = random_starts(
             self.inputs,
             seed=self.seed,
             first=torch.from_numpy(self.numbers),
             restart=self.restart,
             norm=self.norm,
         )
+        return starts if self.perturbable is None else within(starts, self.perturbable, self.norm)
 
     def look(self) -> None:
         """Compute the first gradient at the clean inputs, if zero gradients are to be noted.

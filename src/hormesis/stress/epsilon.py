@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hormesis.data.bounds import Rebuild, clamp_to, perturbable_part, width_of
+from hormesis.data.embedded import has_perturbation
 from hormesis.data.samples import Samples
 from hormesis.data.trees import Tree, in_batches, select_rows
 from hormesis.errors import ModelError
@@ -205,6 +206,8 @@ def widest_change(samples: Samples, norm: str) -> float:
         norm: What changes are measured by.
     """
     width = width_of(samples.bounds, samples.inputs)
+    if has_perturbation(samples.inputs):
+        return width  # in L2 too it is a share of a sequence's norm
     values = perturbable_part(select_rows(samples.inputs, slice(0, 1)))
     return width * math.sqrt(values[0].numel()) if norm == L2 else width
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from hormesis.data.bounds import Bounds, clamp_to
@@ -130,3 +130,19 @@ def ball_point(generator: np.random.Generator, shape: torch.Size, norm: str) -> 
     direction = generator.standard_normal(shape)
     radius = generator.uniform() ** (1.0 / max(direction.size, 1))
     return direction * (radius / np.linalg.norm(direction))
+
+
+def within(points: Rows, perturbable: Bool[Tensor, " batch *shape"], norm: str) -> Rows:
+    """Return points of a ball with other values zero, in L2 as far from the centre as before.
+
+    Args:
+        points: One a sample.
+        perturbable: Which values may differ from zero.
+        norm: Which ball.
+
+    Example:
+        >>> within(torch.tensor([[3.0, -4.0]]), torch.tensor([[True, False]]), "l2")
+        tensor([[5., 0.]])
+    """
+    kept = points * perturbable
+    return kept if norm == LINF else unit(kept) * along(sizes(points, L2), kept)

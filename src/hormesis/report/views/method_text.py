@@ -14,7 +14,7 @@ from hormesis.settings.choices import IN_GROUP
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.settings.threat import L2, LINF, NORM_NAMES, aim_text
+from hormesis.settings.threat import EMBEDDED_UNITS, L2, LINF, NORM_NAMES, aim_text
 from hormesis.storage.schema import SweepEntry
 
 Facts = list[tuple[str, str]]
@@ -74,6 +74,8 @@ def epsilon_text(study: Study) -> str:
     epsilon, norm = study.metadata.attack.epsilon, study.metadata.attack.norm
     if math.isnan(epsilon):
         return ""
+    if study.metadata.question.network.embedding is not None:
+        return f"{epsilon:.4g} of {EMBEDDED_UNITS[norm]}"
     if norm != LINF:
         return f"{epsilon:.4g} in {NORM_NAMES[norm]}"
     data = study.metadata.question.data

@@ -1,0 +1,1 @@
+"""Language models: what is made of texts, and attacks on the embeddings of tokens."""

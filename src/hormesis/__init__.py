@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hormesis.stress import losses, metrics, replacements
     from hormesis.stress.losses import Loss
     from hormesis.stress.metric import Metric
+    from hormesis.stress.structure import parts_of
     from hormesis.training.callback import SelectiveTraining
     from hormesis.training.config import DataConfig, Recipe, TrainerConfig
     from hormesis.training.controls import retrain_with_controls
@@ -71,6 +72,7 @@ _HOMES = {
     "Sweep": "settings.sweep",
     "Targets": "settings.targets",
     "part": "settings.targets",
+    "parts_of": "stress.structure",
     "FGSM": "settings.attacks",
     "PGD": "settings.attacks",
     "CustomAttack": "settings.custom_attack",
@@ -151,6 +153,7 @@ __all__ = [
     "metrics",
     "normalized",
     "part",
+    "parts_of",
     "replacements",
     "retrain",
     "retrain_with_controls",

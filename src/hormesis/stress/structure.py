@@ -20,6 +20,7 @@ from hormesis.stress.structure_blocks import (
     feed_forward_names,
     find_blocks,
     padded,
+    telling_names,
 )
 from hormesis.stress.structure_tree import ModuleTree, is_inside, read_tree
 
@@ -74,8 +75,8 @@ def parts_of(network: nn.Module, what: str) -> Groups:
     groups = makers[what]()
     if not groups:
         raise ModelError(
-            f"Expected a transformer for the groups {what!r}, got {type(structure.tree.root).__name__}"
-            f", in which none is found: {_REMEDY}."
+            f"The network, {type(structure.tree.root).__name__}, has no {what} that its modules "
+            f"tell: {_REMEDY}."
         )
     return groups
 
@@ -117,7 +118,9 @@ class _Structure:
         """Every attention; one whose heads cannot be told is refused."""
         for one in self.found:
             if isinstance(one, UnknownAttention):
-                raise ModelError(f"The attention {one.path} is not understood: {one.reason}; {_REMEDY}.")
+                raise ModelError(
+                    f"The attention {one.path} is not understood: {one.reason}; {_REMEDY}."
+                )
         return [one for one in self.found if isinstance(one, AttentionParts)]
 
     @cached_property
@@ -150,10 +153,9 @@ class _Structure:
             for one in self.attentions
         }
 
-    def _matrices(self, one: AttentionParts | UnknownAttention) -> list[str]:
+    def _matrices(self, one: AttentionParts) -> list[str]:
         """Return the names of the matrices of an attention, its output projection included."""
-        output = [one.outputs[0].pattern] if isinstance(one, AttentionParts) else []
-        return list(dict.fromkeys([*self.tree.matrices(one.path), *output]))
+        return list(dict.fromkeys([*self.tree.matrices(one.path), one.outputs[0].pattern]))
 
     def heads(self) -> Groups:
         groups: Groups = {}
@@ -179,7 +181,7 @@ class _Structure:
         return groups
 
     def feed_forward(self) -> Groups:
-        attentions = {one.path: self._matrices(one) for one in self.found}
+        attentions = {one.path: self._matrices(one) for one in self.attentions}
         return {
             f"{block.label} mlp {role}": [*names]
             for block in self.blocks
@@ -193,24 +195,18 @@ class _Structure:
             for name, parameter in root.named_parameters()
             if kind_by_module(root, name) == "embedding"
         ]
-        return {f"embedding {_shortest(name, names)}": [name] for name in names}
+        leaves = {name: name.removesuffix(".weight").rpartition(".")[2] for name in names}
+        groups: Groups = {}
+        for name, leaf in leaves.items():
+            same = telling_names([other for other in names if leaves[other] == leaf])
+            groups[" ".join(["embedding", *same[name].split(), leaf])] = [name]
+        return groups
 
 
 def _role(attention: str) -> str:
     """Return whether an attention reads its own block's sequence or another one, by its name."""
     name = attention.lower()
     return "cross" if any(word in name[-24:] for word in ("cross", "enc", "multihead")) else "self"
-
-
-def _shortest(name: str, names: Sequence[str]) -> str:
-    """Return the end of a parameter's path that no other one has."""
-    words = name.removesuffix(".weight").split(".")
-    others = [other.removesuffix(".weight") for other in names if other != name]
-    for count in range(1, len(words)):
-        end = ".".join(words[-count:])
-        if not any(f".{other}".endswith(f".{end}") for other in others):
-            return end
-    return ".".join(words)
 
 
 def _joined(parts: Sequence[PartPattern]) -> list[str | PartPattern]:

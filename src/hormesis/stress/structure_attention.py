@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hormesis.settings.targets import PartPattern
-from hormesis.stress.structure_tree import Matrix, ModuleTree, is_inside
+from hormesis.stress.structure_tree import ADAPTED, Matrix, ModuleTree, is_inside
 
 # Queries, keys and values of their own: in each, the channels of a head are neighbours.
 _SEPARATE = (
@@ -24,27 +24,32 @@ _SEPARATE = (
 _OUTPUTS = ("o_proj", "out_proj", "o", "out_lin", "dense", "Wo", "proj", "c_proj", "post_proj")
 _OUTPUTS_AROUND = ("output.dense",)
 _STACKED, _BY_GROUP, _FALCON = "stacked", "by group", "falcon"
-# One matrix for all three, whose order nothing but the class tells: by package and class, its name
-# and whether all queries come first, then all keys, or each group of heads has its own together.
+# One matrix for all three, whose order nothing but the class tells: by its name, where it may come
+# from, the name of the matrix, and whether all queries come first, then all keys and all values, or
+# each group of heads has its own together.
 _FUSED = {
-    ("torch", "MultiheadAttention"): ("in_proj_weight", _STACKED),
-    ("torchvision", "ShiftedWindowAttention"): ("qkv", _STACKED),
-    ("torchvision", "ShiftedWindowAttentionV2"): ("qkv", _STACKED),
-    ("timm", "Attention"): ("qkv", _STACKED),
-    ("timm", "WindowAttention"): ("qkv", _STACKED),
-    ("timm", "EvaAttention"): ("qkv", _STACKED),
-    ("transformers", "GPT2Attention"): ("c_attn", _STACKED),
-    ("transformers", "ImageGPTAttention"): ("c_attn", _STACKED),
-    ("transformers", "DecisionTransformerGPT2Attention"): ("c_attn", _STACKED),
-    ("transformers", "ModernBertAttention"): ("Wqkv", _STACKED),
-    ("transformers", "MptAttention"): ("Wqkv", _STACKED),
-    ("transformers", "Phi3Attention"): ("qkv_proj", _STACKED),
-    ("transformers", "GPTNeoXAttention"): ("query_key_value", _BY_GROUP),
-    ("transformers", "BloomAttention"): ("query_key_value", _BY_GROUP),
-    ("transformers", "PersimmonAttention"): ("query_key_value", _BY_GROUP),
-    ("transformers", "DisentangledSelfAttention"): ("in_proj", _BY_GROUP),
-    ("transformers", "FalconAttention"): ("query_key_value", _FALCON),
-    ("", "CausalSelfAttention"): ("c_attn", _STACKED),  # minGPT, nanoGPT and what follows them
+    "MultiheadAttention": ("torch.nn", "in_proj_weight", _STACKED),
+    "ShiftedWindowAttention": ("torchvision.models.swin_transformer", "qkv", _STACKED),
+    "ShiftedWindowAttentionV2": ("torchvision.models.swin_transformer", "qkv", _STACKED),
+    "Attention": (
+        ("timm.layers.attention", "timm.models.vision_transformer", "timm.models.beit"),
+        "qkv",
+        _STACKED,
+    ),
+    "WindowAttention": ("timm.models.swin_transformer", "qkv", _STACKED),
+    "EvaAttention": ("timm.models.eva", "qkv", _STACKED),
+    "GPT2Attention": ("transformers", "c_attn", _STACKED),
+    "ImageGPTAttention": ("transformers", "c_attn", _STACKED),
+    "DecisionTransformerGPT2Attention": ("transformers", "c_attn", _STACKED),
+    "ModernBertAttention": ("transformers", "Wqkv", _STACKED),
+    "MptAttention": ("transformers", "Wqkv", _STACKED),
+    "Phi3Attention": ("transformers", "qkv_proj", _STACKED),
+    "GPTNeoXAttention": ("transformers", "query_key_value", _BY_GROUP),
+    "BloomAttention": ("transformers", "query_key_value", _BY_GROUP),
+    "PersimmonAttention": ("transformers", "query_key_value", _BY_GROUP),
+    "DisentangledSelfAttention": ("transformers", "in_proj", _BY_GROUP),
+    "FalconAttention": ("transformers", "query_key_value", _FALCON),
+    "CausalSelfAttention": ("", "c_attn", _STACKED),  # minGPT, nanoGPT and what follows them
 }
 _HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head")
 _CHANNELS = ("head_dim", "attention_head_size", "head_size", "key_value_proj_dim", "d_head")
@@ -106,9 +111,9 @@ def find_attentions(tree: ModuleTree) -> list[AttentionParts | UnknownAttention]
 def _read(tree: ModuleTree, path: str) -> AttentionParts | UnknownAttention | None:
     """Return the attention at a path; None if there is none."""
     kind = type(tree.modules[path])
-    for package in (kind.__module__.partition(".")[0], ""):
-        name, order = _FUSED.get((package, kind.__name__), ("", ""))
-        fused = tree.matrix(_within(path, name)) if name else None
+    homes, name, order = _FUSED.get(kind.__name__, ("", "", ""))
+    if name and kind.__module__.startswith(homes):
+        fused = tree.matrix(_within(path, name))
         if fused is not None:
             return _fused(tree, path, fused, order)
     for names in _SEPARATE:
@@ -128,6 +133,8 @@ def _output(tree: ModuleTree, path: str) -> Matrix | None:
     parent = path.rpartition(".")[0]
     places = [_within(path, name) for name in _OUTPUTS]
     places += [_within(parent, name) for name in _OUTPUTS_AROUND]
+    # What an adapter adds to the output reads all heads.
+    places = [place for place in places if f"{place}.{ADAPTED}" not in tree.modules]
     found = {one.name: one for one in map(tree.matrix, places) if one is not None}
     return next(iter(found.values())) if len(found) == 1 else None
 

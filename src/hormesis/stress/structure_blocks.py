@@ -14,14 +14,28 @@ _NUMBER = re.compile(r"\d+$")
 _ROLES = {
     "gate": ("gate_proj", "wi_0"),
     "up": (
-        *("up_proj", "fc1", "c_fc", "lin1", "linear1", "linear_1", "layer_1", "fc_in", "wi", "wi_1"),
+        *(
+            "up_proj",
+            "fc1",
+            "c_fc",
+            "lin1",
+            "linear1",
+            "linear_1",
+            "layer_1",
+            "fc_in",
+            "wi",
+            "wi_1",
+        ),
         *("dense_h_to_4h", "intermediate.dense", "intermediate.conv1d", "ffn", "mlp.0"),
+        "intermediate_dense",
     ),
     "down": (
         *("down_proj", "fc2", "lin2", "linear2", "linear_2", "layer_2", "fc_out", "wo", "mlp.Wo"),
         *("mlp.c_proj", "dense_4h_to_h", "output.dense", "output.conv1d", "ffn_output", "mlp.3"),
+        "output_dense",
     ),
     "gate and up": ("gate_up_proj", "mlp.Wi"),
+    "router": ("mlp.gate", "router"),
 }
 
 
@@ -62,11 +76,11 @@ def find_blocks(tree: ModuleTree, attentions: Sequence[str]) -> list[Transformer
         block = _block_around(tree, path)
         if block:
             lists[block.rpartition(".")[0]] = None
-    for path, module in tree.modules.items() if not attentions else ():
-        if isinstance(module, _LISTS) and _repeats(module):
-            lists[path] = None
+    if not attentions:
+        alike = [p for p, m in tree.modules.items() if isinstance(m, _LISTS) and _repeats(m)]
+        lists = {path: None for path in alike if not any(is_inside(o, path) for o in alike)}
     elements = {path: _elements(tree, path) for path in tree.modules if path in lists}
-    names = _list_names(elements)
+    names = telling_names(elements)
     blocks = []
     for path, inside in elements.items():
         most = max((index for _, index in inside), default=0)
@@ -126,13 +140,13 @@ def _elements(tree: ModuleTree, path: str) -> list[tuple[str, int]]:
     return elements
 
 
-def _list_names(paths: Iterable[str]) -> dict[str, str]:
-    """Return what tells the lists of blocks apart: nothing for a single one.
+def telling_names(paths: Iterable[str]) -> dict[str, str]:
+    """Return the part of each path that tells it from the others: nothing for a single one.
 
     Example:
-        >>> _list_names(["model.encoder.layers", "model.decoder.layers"])
+        >>> telling_names(["model.encoder.layers", "model.decoder.layers"])
         {'model.encoder.layers': 'encoder', 'model.decoder.layers': 'decoder'}
-        >>> _list_names(["features.1", "features.3"])
+        >>> telling_names(["features.1", "features.3"])
         {'features.1': 'features.1', 'features.3': 'features.3'}
     """
     words = {path: path.split(".") for path in paths}
@@ -164,13 +178,18 @@ def feed_forward_names(
 
     Returns:
         By ``up``, ``gate``, ``down`` or, where there are several of them or an expert has it, the
-        path within the block: the patterns of the matrices.
+        path within the block: the patterns of the matrices. Without any attention in the network
+        and such a role in the block there are none.
     """
-    own = {name for path, names in attentions.items() if is_inside(path, block.path) for name in names}
+    own = {
+        name for path, names in attentions.items() if is_inside(path, block.path) for name in names
+    }
     start = len(block.path) + 1 if block.path else 0
     paths = {name: name[start:] for name in tree.matrices(block.path) if name not in own}
     roles = {name: _role(path) for name, path in paths.items()}
     counts = [*roles.values()]
+    if not attentions and not any(counts):
+        return {}
     return {
         roles[name] if counts.count(roles[name]) == 1 and roles[name] else _short(path): [name]
         for name, path in paths.items()

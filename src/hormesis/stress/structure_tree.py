@@ -13,6 +13,8 @@ from hormesis.stress.kinds import kind_by_module, public_name
 _ATTENTION = re.compile(r"attention|attn|\bXCA\b", re.IGNORECASE)
 _VECTORS = ("bias", "norm", "embedding", "recurrent")
 _CONFIGS = ("config", "configuration")
+ADAPTED = "base_layer"
+"""Name of a layer within one that adds an adapter to it."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,22 @@ class ModuleTree:
     parameters: Mapping[int, str]
 
     def matrix(self, path: str) -> Matrix | None:
-        """Return the weight matrix of a layer or a parameter at a path; None if there is none."""
-        module = self.modules.get(path)
+        """Return the weight matrix of a layer or a parameter at a path; None if there is none.
+
+        Of a layer with an adapter, as peft makes them, it is that of the layer itself.
+        """
+        module = self.modules.get(f"{path}.{ADAPTED}", self.modules.get(path))
         if module is None:
             owner, _, leaf = path.rpartition(".")
             parent = self.modules.get(owner)
-            weight = None if parent is None else parent._parameters.get(leaf)  # noqa: SLF001
+            weight = None if parent is None else parent._parameters.get(leaf)
         else:
-            weight = module._parameters.get("weight")  # noqa: SLF001
+            weight = module._parameters.get("weight")
         if weight is None or id(weight) not in self.parameters:
             return None
         name, shape = self.parameters[id(weight)], tuple(weight.shape)
-        if len(shape) == 3 and module is None:  # inputs, heads, channels of a head, as in XLNet
-            return Matrix(name, shape[1] * shape[2], shape[0], 1, 0)
+        if len(shape) == 3 and module is None:  # width, heads, channels of a head, as in XLNet
+            return Matrix(name, shape[1] * shape[2], shape[1] * shape[2], 1, 1)
         if len(shape) != 2:
             return None
         if type(module).__name__ == "Conv1D":  # of transformers, which stores the inputs first

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
     from hormesis.measure.epsilons import analyze_epsilons
     from hormesis.measure.pipeline import analyze
+    from hormesis.measure.zoom import zoom
     from hormesis.models.networks import build_model
     from hormesis.models.normalization import normalized
     from hormesis.report.html.page import write_report
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hormesis.results.series import StudySeries, load_series
     from hormesis.results.study import Study, load_study
     from hormesis.results.training_run import TrainingRun, load_run
+    from hormesis.results.zoom import Zoom
     from hormesis.settings.attacks import FGSM, PGD
     from hormesis.settings.confirmation import Confirmation
     from hormesis.settings.custom_attack import CustomAttack
@@ -104,6 +106,8 @@ _HOMES = {
     "Retraining": "results.retraining",
     "load_retraining": "results.retraining",
     "write_report": "report.html.page",
+    "Zoom": "results.zoom",
+    "zoom": "measure.zoom",
 }
 
 __all__ = [
@@ -136,6 +140,7 @@ __all__ = [
     "Targets",
     "TrainerConfig",
     "TrainingRun",
+    "Zoom",
     "analyze",
     "analyze_epochs",
     "analyze_epsilons",
@@ -160,6 +165,7 @@ __all__ = [
     "samples_from",
     "train",
     "write_report",
+    "zoom",
 ]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
     from hormesis.measure.epsilons import analyze_epsilons
     from hormesis.measure.pipeline import analyze
+    from hormesis.measure.zoom import zoom
     from hormesis.models.networks import build_model
     from hormesis.models.normalization import normalized
     from hormesis.report.html.page import write_report
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hormesis.results.series import StudySeries, load_series
     from hormesis.results.study import Study, load_study
     from hormesis.results.training_run import TrainingRun, load_run
+    from hormesis.results.zoom import Zoom
     from hormesis.settings.attacks import FGSM, PGD
     from hormesis.settings.confirmation import Confirmation
     from hormesis.settings.custom_attack import CustomAttack
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from hormesis.stress import losses, metrics, replacements
     from hormesis.stress.losses import Loss
     from hormesis.stress.metric import Metric
+    from hormesis.stress.structure import parts_of
     from hormesis.training.callback import SelectiveTraining
     from hormesis.training.config import DataConfig, Recipe, TrainerConfig
     from hormesis.training.controls import retrain_with_controls
@@ -75,6 +78,7 @@ _HOMES = {
     "Sweep": "settings.sweep",
     "Targets": "settings.targets",
     "part": "settings.targets",
+    "parts_of": "stress.structure",
     "FGSM": "settings.attacks",
     "PGD": "settings.attacks",
     "CustomAttack": "settings.custom_attack",
@@ -106,6 +110,8 @@ _HOMES = {
     "Retraining": "results.retraining",
     "load_retraining": "results.retraining",
     "write_report": "report.html.page",
+    "Zoom": "results.zoom",
+    "zoom": "measure.zoom",
 }
 
 __all__ = [
@@ -138,6 +144,7 @@ __all__ = [
     "Targets",
     "TrainerConfig",
     "TrainingRun",
+    "Zoom",
     "analyze",
     "analyze_epochs",
     "analyze_epsilons",
@@ -156,6 +163,7 @@ __all__ = [
     "nearest_tokens",
     "normalized",
     "part",
+    "parts_of",
     "perturbed_embeddings",
     "replacements",
     "retrain",
@@ -163,6 +171,7 @@ __all__ = [
     "samples_from",
     "train",
     "write_report",
+    "zoom",
 ]
 
 

@@ -47,6 +47,7 @@ from hormesis.stress.losses import as_loss, cross_entropy
 from hormesis.stress.metric import Metric
 from hormesis.stress.metrics import as_metric
 from hormesis.stress.replacements import with_replacements
+from hormesis.stress.structure import with_groups
 
 _FEW = 3  # samples that an evaluation is tried on
 _ROWS = 8  # samples for the check whether a network can be measured
@@ -89,6 +90,7 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     request = replace(
         request,
         name=request.name or network_name(inner),
+        targets=with_groups(inner, request.targets),
         sweep=with_replacements(request.sweep),
         origin=plain_values(dict(request.origin)),
     )

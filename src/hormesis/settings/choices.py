@@ -72,6 +72,14 @@ KINDS = (
 )
 DEFAULT_KINDS = ("convolution", "linear", "attention")
 SCOPES = ("local", "global")
+GROUPINGS = {
+    "blocks": "all weights of each block of a transformer",
+    "attention": "the weights of each attention",
+    "heads": "each attention head, and each key-value head that several of them share",
+    "projections": "the queries, keys, values and output of each attention",
+    "mlp": "the up, gate and down projections of each block",
+    "embeddings": "each embedding, a tied one once",
+}
 IN_GROUP = "in the group "  # why a member of a group is not tested alone
 GRANULARITIES = ("tensor", "channel")
 COMPARED = ("signed", "magnitude")

@@ -7,7 +7,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hormesis.errors import SettingError
-from hormesis.settings.choices import GRANULARITIES, KINDS, SCOPES, check_several
+from hormesis.settings.choices import (
+    GRANULARITIES,
+    GROUPINGS,
+    KINDS,
+    SCOPES,
+    check_choice,
+    check_several,
+)
 from hormesis.settings.option import check_choices, option
 
 _PART = re.compile(r"(?P<pattern>.+)@(?P<axis>-?\d{1,9}):(?P<index>\d{1,9})/(?P<of>\d{1,9})")
@@ -93,7 +100,9 @@ class Targets:
             patterns. The values of a group are filtered together, between the lowest and the
             highest of them. A pattern takes the kinds that are tested by default among what it
             matches, or all of it if it matches none of these; with ``kinds``, those kinds alone.
-            A ``part`` takes slices. Groups may overlap.
+            A ``part`` takes slices. Groups may overlap. Or what of a transformer is grouped:
+            ``"heads"``, ``"blocks"`` or another name of ``settings.choices.GROUPINGS``, or several
+            of them, see ``parts_of``.
 
     Raises:
         SettingError: For an unknown kind, scope or granularity, or a text instead of a
@@ -102,6 +111,8 @@ class Targets:
     Example:
         >>> Targets(include=("layer4.*",)).scope
         'local'
+        >>> Targets(groups="heads").groups
+        ('heads',)
     """
 
     include: tuple[str, ...] = ()
@@ -113,12 +124,13 @@ class Targets:
     per: str = field(
         default="tensor", metadata=option(choices=GRANULARITIES, noun="choice of `per`")
     )
-    groups: Mapping[str, Sequence[str | PartPattern]] = field(
+    groups: Mapping[str, Sequence[str | PartPattern]] | tuple[str, ...] | str = field(
         default_factory=dict,
         hash=False,
         metadata=option(
             metavar="NAME=PATTERNS",
-            expected="names with their patterns, such as 'block 3=layer3.*'",
+            expected="names with their patterns, such as 'block 3=layer3.*', or "
+            f"some of {', '.join(GROUPINGS)}",
         ),
     )
 
@@ -133,7 +145,9 @@ class Targets:
                 "Expected `per` to be 'tensor' for a global analysis, which filters all targets at "
                 "once, got 'channel'."
             )
-        object.__setattr__(self, "groups", _read_groups(self.groups))
+        groups = (self.groups,) if isinstance(self.groups, str) else self.groups
+        groups = _read_groupings(groups) if _names_groupings(groups) else _read_groups(groups)
+        object.__setattr__(self, "groups", groups)
         others = {"include": self.include, "scope": self.scope, "per": self.per}
         for name, value in others.items() if self.groups else ():
             if value != getattr(Targets, name):
@@ -144,9 +158,26 @@ class Targets:
 
     def described(self) -> dict[str, Any]:
         """Return the selection as plain values; groups only if there are some."""
-        groups = {name: [*map(str, members)] for name, members in self.groups.items()}
+        groups: Any = self.groups
+        if isinstance(groups, Mapping):
+            groups = {name: [*map(str, members)] for name, members in groups.items()}
         values = {name: value for name, value in asdict(self).items() if name != "groups"}
         return values | ({"groups": groups} if groups else {})
+
+
+def _names_groupings(groups: object) -> bool:
+    """Return whether groups are named by what they are of a transformer."""
+    return (
+        isinstance(groups, Sequence)
+        and len(groups) > 0
+        and all(isinstance(name, str) for name in groups)
+    )
+
+
+def _read_groupings(names: Any) -> tuple[str, ...]:  # noqa: ANN401
+    for name in names:
+        check_choice("choice of `groups`", name, tuple(GROUPINGS))
+    return tuple(dict.fromkeys(names))
 
 
 def _read_groups(groups: object) -> dict[str, tuple[str | PartPattern, ...]]:

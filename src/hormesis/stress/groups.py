@@ -32,6 +32,7 @@ def find_groups(
         SettingError: If a group has no values, holds one twice, or is named as a parameter is; or
             if no group can be filtered.
     """
+    assert isinstance(selection.groups, Mapping), "groups have been spelled out"
     names = {target.name for target in targets}
     groups = []
     for name, members in selection.groups.items():

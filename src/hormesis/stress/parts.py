@@ -16,21 +16,28 @@ class Part:
         index: Index of the slice along ``axis``.
         slices: Number of equal slices that ``index`` counts; None where each index is a slice,
             which then has no such axis.
+        box: First place and the one behind the last along every axis, in place of ``axis`` and
+            ``index``; None for no box.
 
     Example:
         >>> import torch
         >>> table = torch.arange(6.0).view(3, 2)
         >>> Part("w", 0, 2).of(table).tolist(), Part("w", 0, 2, slices=3).of(table).tolist()
         ([4.0, 5.0], [[4.0, 5.0]])
+        >>> Part("w", box=((1, 3), (0, 1))).of(table).tolist()
+        [[2.0], [4.0]]
     """
 
     parameter: str
     axis: int | None = None
     index: int | None = None
     slices: int | None = None
+    box: tuple[tuple[int, int], ...] | None = None
 
     def of(self, tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*part"]:
         """Return this part of ``tensor``, as a view."""
+        if self.box is not None:
+            return tensor[tuple(slice(first, end) for first, end in self.box)]
         if self.axis is None or self.index is None:
             return tensor
         if self.slices is None:
@@ -41,7 +48,8 @@ class Part:
     def key(self) -> str:
         """Return what tells the part from all others of the same network."""
         slices = "" if self.slices is None else f"/{self.slices}"
-        return f"{self.parameter},{self.axis},{self.index}{slices}"
+        box = "" if self.box is None else f",{self.box}"
+        return f"{self.parameter},{self.axis},{self.index}{slices}{box}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hormesis.stress.groups import find_groups
 from hormesis.stress.kinds import OTHER, channel_axis, kind_by_module, public_name
 from hormesis.stress.parts import Part, Target, constant_reason
 from hormesis.stress.patterns import check_patterns, exclusion, no_target_message
+from hormesis.stress.structure import with_groups
 from hormesis.stress.uses import ParameterUses, watch_uses
 
 ALL = "all"
@@ -49,6 +50,7 @@ def find_targets(
         2.bias bias of kind bias, which was not asked for
     """
     parameters = dict(network.named_parameters())
+    selection = with_groups(network, selection)
     if not parameters:
         raise ModelError("The network has no parameters: there is nothing to filter.")
     names = [public_name(network, name) for name in parameters]

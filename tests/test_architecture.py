@@ -22,6 +22,8 @@ ORDER = [
     "data",  # labelled samples
     "models",  # networks
     "stress",  # targets, filters, attacks, metrics
+    "language",  # texts and language models
+    "rl",  # policies and environments
     "engine",  # cells, measured
     "storage",  # the folder on disk
     "analysis",  # responses, scores, intervals, classes
@@ -68,8 +70,11 @@ FREE_OF_TORCH = [
     "training.trainable_masks",
     "training.retraining_plan",
 ]
-HEAVY = {"torch", "torchvision", "foolbox", "lightning", "pytorch_lightning", "timm", "sklearn"}
-MOST_ROOMS = 14
+HEAVY = {
+    *("torch", "torchvision", "foolbox", "lightning", "pytorch_lightning", "timm", "sklearn"),
+    *("transformers", "tokenizers", "lm_eval"),
+}
+MOST_ROOMS = 16
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_MEDIAN_FILE = 150
 # Interfaces: every command module, and every engine, is used through a function of the same name.

@@ -1,0 +1,1 @@
+"""Language models: loaded from folders, with texts as data."""

@@ -20,7 +20,10 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-WORDS = tuple("the a good bad film book was is not very and but dull fine great poor".split())
+WORDS = (
+    *("the", "a", "good", "bad", "film", "book", "was", "is"),
+    *("not", "very", "and", "but", "dull", "fine", "great", "poor"),
+)
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[EOS]")
 SIZE = 64
 LABELS = {0: "bad", 1: "neutral", 2: "good"}
@@ -49,6 +52,7 @@ def tokenizer(*, pad: bool = True, marks: bool = False) -> PreTrainedTokenizerFa
         names["pad_token"] = "[PAD]"
     if marks:
         names |= {"cls_token": "[CLS]", "sep_token": "[SEP]"}
+        names["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     return PreTrainedTokenizerFast(tokenizer_object=made, **names)
 
 
@@ -75,7 +79,8 @@ def network(kind: str, **more: Any) -> torch.nn.Module:
             config = {**_SMALL, **labels, "max_position_embeddings": 24, "pad_token_id": 0, **more}
             made = RobertaForSequenceClassification(RobertaConfig(**config))
         elif kind == "gpt2-classifier":
-            made = GPT2ForSequenceClassification(GPT2Config(**{**gpt2, **labels, **more}))
+            config = {**gpt2, **labels, "bos_token_id": 4, "eos_token_id": 4, **more}
+            made = GPT2ForSequenceClassification(GPT2Config(**config))
         elif kind == "gpt2":
             made = GPT2LMHeadModel(
                 GPT2Config(**{**gpt2, "bos_token_id": 4, "eos_token_id": 4, **more})

@@ -26,13 +26,14 @@ from torch import Tensor
 from hormesis.data import image_corruptions as images
 from hormesis.data.bounds import is_uniform
 from hormesis.data.samples import Samples
-from hormesis.data.text_corruptions import TEXT_KINDS, dropped_words, typos
+from hormesis.data.text_corruptions import TEXT_KINDS, TextCorruption, dropped_words, typos
 from hormesis.data.trees import count_rows
 from hormesis.errors import DataError, SettingError, unknown
 from hormesis.settings.choices import MOST_SEED
 
 __all__ = [
     "Corruption",
+    "TextCorruption",
     "brightness",
     "by_name",
     "contrast",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ the local cache of Hugging Face: download it first, or name its folder.
     network.config.use_cache = False  # keys and values of earlier tokens, which nobody reads here
     model = LanguageModel(network, tokenizer, shown, notes)
     if model.head == CLASSIFIER and network.config.pad_token_id is None:
+        model = replace(model, notes=(*notes, *model.padding_notes))
         network.config.pad_token_id = model.padding  # by which decoders find a text's last token
     return model
 

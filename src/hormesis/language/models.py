@@ -47,7 +47,7 @@ class LanguageModel:
                 f"Expected a network of transformers with embeddings of tokens, got {self.name}: "
                 "`hormesis.analyze` takes any network and its tokens."
             )
-        if not callable(self.tokenizer) or not hasattr(self.tokenizer, "get_vocab"):
+        if not all(hasattr(self.tokenizer, name) for name in ("get_vocab", "pad_token_id")):
             raise ModelError(
                 f"Expected a tokenizer of transformers for {self.name}, got "
                 f"{type(self.tokenizer).__name__}."
@@ -91,11 +91,16 @@ class LanguageModel:
         return next((one for one in candidates if self._is_token(one)), 0)
 
     @property
-    def pads_with_others(self) -> bool:
-        """Whether neither network nor tokenizer have a token for padding."""
+    def padding_notes(self) -> tuple[str, ...]:
+        """A sentence if neither network nor tokenizer have a token for padding."""
         network: Any = self.network
         own = (network.config.pad_token_id, self.tokenizer.pad_token_id)
-        return not any(map(self._is_token, own))
+        if any(map(self._is_token, own)):
+            return ()
+        return (
+            f"Neither {self.name} nor its tokenizer have a token for padding: short texts were "
+            f"filled up with token {self.padding}, masked.",
+        )
 
     def _is_token(self, value: object) -> bool:
         return isinstance(value, int) and 0 <= value < self.rows

@@ -167,7 +167,9 @@ def question_inputs(
     for rows, starts in zip(questions.ids, questions.starts, strict=True):
         absent = most - len(rows)
         full = [*rows, *[rows[0]] * absent]
-        marks = [[0] * start + [1] * (len(one) - start) for one, start in zip(rows, starts, strict=True)]
+        marks = [
+            [0] * start + [1] * (len(one) - start) for one, start in zip(rows, starts, strict=True)
+        ]
         blocks[IDS].append(padded(full, width, model.padding))
         blocks[MASK].append(padded([[1] * len(one) for one in full], width, 0))
         blocks[SCORED].append(padded([*marks, *[[]] * absent], width, 0))
@@ -185,8 +187,8 @@ def right_choices(texts: Texts) -> Int[Tensor, " questions"]:
     """
     if not texts.labels:
         raise DataError(
-            f"Expected a label for each question, the place of its right choice from 0, got none in "
-            f"{texts.name}: name their column with `label`."
+            "Expected a label for each question, the place of its right choice from 0, got none "
+            f"in {texts.name}: name their column with `label`."
         )
     return torch.tensor([_right(texts, number) for number in range(len(texts))])
 

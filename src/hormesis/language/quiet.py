@@ -35,7 +35,11 @@ def quiet() -> Iterator[ModuleType]:
     """
     transformers = import_transformers()
     logs = transformers.utils.logging
-    level, bars, parallel = logs.get_verbosity(), logs.is_progress_bar_enabled(), os.environ.get(_PARALLEL)
+    level, bars, parallel = (
+        logs.get_verbosity(),
+        logs.is_progress_bar_enabled(),
+        os.environ.get(_PARALLEL),
+    )
     logs.set_verbosity(logging.CRITICAL)
     logs.disable_progress_bar()
     os.environ[_PARALLEL] = "false"

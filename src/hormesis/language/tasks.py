@@ -1,7 +1,7 @@
 """A language model and its texts as a network and samples, with the metric that goes with both."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,15 +19,11 @@ from hormesis.language.multiple_choice import (
     tokenize_questions,
 )
 from hormesis.language.texts import Texts
-from hormesis.language.tokens import MASK, IDS, Progress, as_inputs_of, tokenize
+from hormesis.language.tokens import IDS, MASK, Progress, as_inputs_of, tokenize
 from hormesis.settings.network import CHOICE_SCORES
 from hormesis.stress.losses import IGNORED
 
 _CUT = "{cut} of {count} texts of {name} were cut to their first {length} tokens."
-_FILLED = (
-    "Neither {name} nor its tokenizer have a token for padding: short texts were filled up with "
-    "token {padding}, masked."
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +76,8 @@ def language_task(
 
     Example:
         >>> model = load_language_model("my-model")  # doctest: +SKIP
-        >>> task = language_task(model, load_texts("my.jsonl"), stressed="typos:2")  # doctest: +SKIP
+        >>> texts = load_texts("my.jsonl")  # doctest: +SKIP
+        >>> task = language_task(model, texts, stressed="typos:2")  # doctest: +SKIP
         >>> study = analyze(task.network, task.samples, stressed=task.stressed,
         ...                 metric=task.metric)  # doctest: +SKIP
     """
@@ -88,12 +85,12 @@ def language_task(
     both = (texts,) if second is None else (texts, second)
     chooses = bool(texts.choices)
     _check_kind(model, both, max_length, choice_score)
-    make = _questions if chooses else _sequences
-    parts, cuts = make(model, both, choice_score if chooses else max_length, progress)
+    if chooses:
+        parts, cuts = _questions(model, both, choice_score, progress), [0] * len(both)
+    else:
+        parts, cuts = _sequences(model, both, max_length, progress)
     metric, note = _measured(model, chooses=chooses, choice_score=choice_score)
-    notes = [note, *model.notes]
-    if model.pads_with_others:
-        notes.append(_FILLED.format(name=model.name, padding=model.padding))
+    notes = [note, *model.notes, *model.padding_notes]
     for one, cut in zip(both, cuts, strict=True):
         if cut:
             named = {"cut": cut, "count": len(one), "name": one.name, "length": max_length}
@@ -136,7 +133,9 @@ def _check_kind(
                 "classifies: give each text a label instead."
             )
         if max_length is not None:
-            raise SettingError("Expected no `max_length` for texts with choices: shorten the texts.")
+            raise SettingError(
+                "Expected no `max_length` for texts with choices: shorten the texts."
+            )
     elif choice_score != CHOICE_SCORES[0]:
         raise SettingError(
             f"Expected texts with choices for `choice_score` {choice_score!r}, got none."
@@ -167,21 +166,20 @@ def _measured(model: LanguageModel, *, chooses: bool, choice_score: str) -> tupl
 
 
 def _questions(
-    model: LanguageModel, both: tuple[Texts, ...], score: Any, progress: Progress | None
-) -> tuple[list[Samples], list[int]]:
+    model: LanguageModel, both: tuple[Texts, ...], score: str, progress: Progress | None
+) -> list[Samples]:
     """Return the samples of questions, all with as many tokens and places for choices."""
     every = [tokenize_questions(model, texts, score, progress) for texts in both]
     width = max(one.width for one in every)
     most = max(one.most for one in every)
-    samples = [
+    return [
         _as_samples(texts, question_inputs(model, one, width, most), right_choices(texts), most)
         for texts, one in zip(both, every, strict=True)
     ]
-    return samples, [0] * len(both)
 
 
 def _sequences(
-    model: LanguageModel, both: tuple[Texts, ...], max_length: Any, progress: Progress | None
+    model: LanguageModel, both: tuple[Texts, ...], max_length: int | None, progress: Progress | None
 ) -> tuple[list[Samples], list[int]]:
     """Return the samples of texts, all with as many tokens, and how many of each were cut."""
     classifies = model.head == CLASSIFIER
@@ -203,9 +201,7 @@ def _sequences(
     return samples, [tokens.cut for tokens in every]
 
 
-def _as_samples(
-    texts: Texts, inputs: dict[str, Tensor], labels: Tensor, classes: int
-) -> Samples:
+def _as_samples(texts: Texts, inputs: dict[str, Tensor], labels: Tensor, classes: int) -> Samples:
     places = torch.tensor(texts.places) if texts.places else None
     return Samples(inputs, labels, None, classes, texts.name, places=places)
 

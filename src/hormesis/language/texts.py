@@ -138,7 +138,8 @@ class Texts:
         """
         places = self.places or range(len(self))
         again = replace(corruption, seed=corruption.seed + _PAIRS)
-        texts, pairs = corruption.apply(self.texts, places), again.apply(self.pairs, places)
+        texts = corruption.apply(self.texts, places)
+        pairs = again.apply(self.pairs, places) if self.pairs else ()
         return replace(self, texts=texts, pairs=pairs, name=corruption.name)
 
 
@@ -202,7 +203,10 @@ def _rows(stream: Any, file: Path) -> Rows:  # noqa: ANN401  (an open file)
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue
-        yield number, {"text": line.strip("\r\n")} if kind == ".txt" else _object(line, number, file)
+        yield (
+            number,
+            {"text": line.strip("\r\n")} if kind == ".txt" else _object(line, number, file),
+        )
 
 
 def _object(line: str, number: int, file: Path) -> Mapping[str, Any]:

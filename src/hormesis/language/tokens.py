@@ -152,8 +152,8 @@ def check_known(model: LanguageModel, largest: Any, texts: Texts) -> None:  # no
     for number, token in enumerate(largest):
         if token >= model.rows:
             raise DataError(
-                f"The tokenizer gives {texts.where(number)} the token {token}, and {model.name} has "
-                f"{model.rows}: use the tokenizer that it was trained with."
+                f"The tokenizer gives {texts.where(number)} the token {token}, and {model.name} "
+                f"has {model.rows}: use the tokenizer that it was trained with."
             )
 
 

@@ -70,7 +70,10 @@ FREE_OF_TORCH = [
     "training.trainable_masks",
     "training.retraining_plan",
 ]
-HEAVY = {"torch", "torchvision", "foolbox", "lightning", "pytorch_lightning", "timm", "sklearn"}
+HEAVY = {
+    *("torch", "torchvision", "foolbox", "lightning", "pytorch_lightning", "timm", "sklearn"),
+    *("transformers", "tokenizers", "lm_eval"),
+}
 MOST_ROOMS = 16
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_MEDIAN_FILE = 150

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from hormesis.data.samples import Samples, samples_from
     from hormesis.errors import HormesisError
     from hormesis.language.embeddings import perturbed_embeddings
+    from hormesis.language.harness import lm_eval
+    from hormesis.language.loading import load_language_model
+    from hormesis.language.models import LanguageModel
     from hormesis.language.nearest_tokens import nearest_tokens
+    from hormesis.language.tasks import LanguageTask, language_task
+    from hormesis.language.texts import Texts, load_texts
     from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
     from hormesis.measure.epsilons import analyze_epsilons
     from hormesis.measure.pipeline import analyze
@@ -71,6 +76,13 @@ _HOMES = {
     "perturbed_embeddings": "language.embeddings",
     "normalized": "models.normalization",
     "Evaluation": "data.evaluation",
+    "LanguageModel": "language.models",
+    "LanguageTask": "language.tasks",
+    "language_task": "language.tasks",
+    "lm_eval": "language.harness",
+    "load_language_model": "language.loading",
+    "load_texts": "language.texts",
+    "Texts": "language.texts",
     "Samples": "data.samples",
     "samples_from": "data.samples",
     "Execution": "settings.execution",
@@ -128,6 +140,8 @@ __all__ = [
     "Execution",
     "Freezing",
     "HormesisError",
+    "LanguageModel",
+    "LanguageTask",
     "Loss",
     "Metric",
     "Recipe",
@@ -142,6 +156,7 @@ __all__ = [
     "StudySeries",
     "Sweep",
     "Targets",
+    "Texts",
     "TrainerConfig",
     "TrainingRun",
     "Zoom",
@@ -153,11 +168,15 @@ __all__ = [
     "compare",
     "corruptions",
     "freeze",
+    "language_task",
+    "lm_eval",
     "load_data",
+    "load_language_model",
     "load_retraining",
     "load_run",
     "load_series",
     "load_study",
+    "load_texts",
     "losses",
     "metrics",
     "nearest_tokens",

@@ -26,13 +26,14 @@ from torch import Tensor
 from hormesis.data import image_corruptions as images
 from hormesis.data.bounds import is_uniform
 from hormesis.data.samples import Samples
-from hormesis.data.text_corruptions import dropped_words, typos
+from hormesis.data.text_corruptions import TEXT_KINDS, TextCorruption, dropped_words, typos
 from hormesis.data.trees import count_rows
 from hormesis.errors import DataError, SettingError, unknown
 from hormesis.settings.choices import MOST_SEED
 
 __all__ = [
     "Corruption",
+    "TextCorruption",
     "brightness",
     "by_name",
     "contrast",
@@ -263,6 +264,11 @@ def by_name(name: str) -> Corruption:
         True
     """
     kind, colon, severity = name.partition(":")
+    if kind in TEXT_KINDS:
+        raise SettingError(
+            f"Expected a file of texts and an `hf:` model for {kind!r}, which corrupts texts: name "
+            "these, or corrupt the texts in Python before they become tokens."
+        )
     if colon and not severity.isdecimal():
         raise SettingError(
             f"Expected a severity from 1 to 5 behind the corruption {kind!r}, got {severity!r}."

@@ -2,12 +2,100 @@
 
 import string
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from hormesis.errors import SettingError
+from hormesis.errors import SettingError, unknown
+from hormesis.settings.choices import MOST_SEED
 
 _TYPOS, _DROPPED = 8, 9  # keep these draws apart from others made with the same seed
+TEXT_KINDS = {
+    "typos": (0.01, 0.02, 0.05, 0.1, 0.2),
+    "dropped_words": (0.02, 0.05, 0.1, 0.2, 0.4),
+}
+"""The rate of each corruption of texts at the five severities; the third is the default."""
+
+
+@dataclass(frozen=True)
+class TextCorruption:
+    """One corruption of texts, at one severity, as the command line names it.
+
+    Args:
+        kind: One of ``TEXT_KINDS``.
+        severity: From 1 to 5.
+        seed: Seed of what is drawn at random, at least 0.
+
+    Raises:
+        SettingError: For a value outside these.
+
+    Example:
+        >>> TextCorruption("dropped_words", 4).apply(["the quick brown fox"])
+        ['the brown fox']
+    """
+
+    kind: str
+    severity: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if self.kind not in TEXT_KINDS:
+            raise SettingError(unknown("corruption of texts", self.kind, TEXT_KINDS))
+        if type(self.severity) is not int or not 1 <= self.severity <= 5:
+            raise SettingError(
+                f"Expected `severity` as a whole number from 1 to 5, got {self.severity!r}."
+            )
+        if type(self.seed) is not int or not 0 <= self.seed <= MOST_SEED:
+            raise SettingError(
+                f"Expected `seed` as a whole number from 0 to {MOST_SEED}, got {self.seed!r}."
+            )
+
+    @property
+    def name(self) -> str:
+        """What tables, manifests and the command line call it."""
+        return f"{self.kind}:{self.severity}"
+
+    @property
+    def rate(self) -> float:
+        """The share of the letters, or of the words, that are changed."""
+        return TEXT_KINDS[self.kind][self.severity - 1]
+
+    def apply(self, texts: Sequence[str], places: Sequence[int] | None = None) -> list[str]:
+        """Return corrupted texts; one of which nothing would be left stays as it is.
+
+        Args:
+            texts: The texts.
+            places: The index of each in its data set; by default its place in the list.
+        """
+        change, draws = (
+            (_mistyped, _TYPOS) if self.kind == "typos" else (_with_fewer_words, _DROPPED)
+        )
+        changed = _each(texts, self.rate, (draws, self.seed), change, places)
+        return [new if new.strip() else old for new, old in zip(changed, texts, strict=True)]
+
+
+def text_corruption(name: str) -> TextCorruption | None:
+    """Return the corruption of texts that the command line names; None for another name.
+
+    Args:
+        name: One of ``TEXT_KINDS``, or with its severity as in ``typos:2``; 3 by default.
+
+    Raises:
+        SettingError: For another severity.
+
+    Example:
+        >>> text_corruption("typos:2").rate, text_corruption("other.jsonl")
+        (0.02, None)
+    """
+    kind, colon, severity = name.partition(":")
+    if kind not in TEXT_KINDS:
+        return None
+    if colon and not severity.isdecimal():
+        raise SettingError(
+            f"Expected a severity from 1 to 5 behind the corruption {kind!r}, got {severity!r}."
+        )
+    return TextCorruption(kind, int(severity)) if colon else TextCorruption(kind)
 
 
 def typos(texts: Sequence[str], rate: float | int = 0.05, *, seed: int = 0) -> list[str]:
@@ -55,6 +143,7 @@ def _each(
     rate: float | int,
     seed: tuple[int, int],
     change: Callable[[str, float | int, np.random.Generator], str],
+    places: Sequence[int] | None = None,
 ) -> list[str]:
     if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
         raise SettingError("Expected a list of texts to corrupt, got something else.")
@@ -62,7 +151,7 @@ def _each(
         raise SettingError(f"Expected `rate` from 0 to 1, got {rate!r}.")
     return [
         change(text, rate, np.random.default_rng((*seed, place)))
-        for place, text in enumerate(texts)
+        for place, text in zip(places or range(len(texts)), texts, strict=True)
     ]
 
 

@@ -1,1 +1,1 @@
-"""Language models: what is made of texts, and attacks on the embeddings of tokens."""
+"""Language models: loaded from folders, texts as data, attacks on the embeddings of tokens."""

@@ -17,6 +17,7 @@ from hormesis.data.splits import load_parts
 from hormesis.engine.progress import SENTENCE, Report, show_progress
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.epsilons import analyze_magnitudes
+from hormesis.measure.language import names_language_model, resolve_language
 from hormesis.measure.pictures import Pictures, plan_pictures
 from hormesis.measure.pipeline import analyze_request
 from hormesis.measure.preparation import read_data
@@ -76,9 +77,12 @@ def _resolved(
     source: ModelAndData, request: AnalysisRequest
 ) -> tuple[nn.Module, Samples | Evaluation, AnalysisRequest]:
     """Return network, data and request as ``analyze_request`` takes them."""
-    request = replace(request, metric=as_metric(request.metric), name=source.model)
     device = find_device(source.device)
     with show_progress(enabled=request.execution.progress) as report:
+        if names_language_model(source):
+            language = resolve_language(source, request, report)
+            return language.network.to(device), language.samples, language.request
+        request = replace(request, metric=as_metric(request.metric), name=source.model)
         resolved = resolve(source, request, report)
         if isinstance(request.stressed_data, str):
             stressed = stressed_named(source, request, resolved.samples, report)

@@ -19,10 +19,15 @@ from hormesis.models.adapter import inner_network, pick_output
 from hormesis.models.forward_failure import forward_failure
 from hormesis.models.small_stem import with_small_stem
 from hormesis.settings.choices import STEMS, check_choice
-from hormesis.settings.factory import load_factory, users_code
+from hormesis.settings.factory import HUGGING_FACE, load_factory, users_code
 
 PAPER = ("resnet18", "resnet50", "squeezenet1_1", "shufflenet_v2_x1_0")
-OTHERS = ("any other torchvision classification name", "timm:NAME", "module:factory")
+OTHERS = (
+    "any other torchvision classification name",
+    "timm:NAME",
+    "module:factory",
+    "hf:FOLDER of a language model",
+)
 # Errors that torchvision and timm raise for a size that a family cannot be built for.
 BUILD_ERRORS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -71,7 +76,7 @@ def build_model(
     with _seed_weights(seed):
         if name.startswith("timm:"):
             network = _from_timm(name, classes, channels, size)
-        elif ":" in name:
+        elif ":" in name and not name.startswith(HUGGING_FACE):
             network = _from_factory(name)
         else:
             network = _from_torchvision(name, classes, channels, size)
@@ -89,6 +94,11 @@ def check_name(name: str) -> None:
     Example:
         >>> check_name("resnet18")
     """
+    if name.startswith(HUGGING_FACE):
+        raise ModelError(
+            f"Expected the name of a network for images, got the language model {name}: `analyze` "
+            "takes it with a file of texts, and `hormesis.load_language_model` in Python."
+        )
     if name.startswith("timm:"):
         find_timm(name)
     elif ":" in name:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hormesis.errors import HormesisError, SettingError, did_you_mean
 
+HUGGING_FACE = "hf:"  # before a folder of a language model, or its name in the local cache
 _SPEC = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*)")
 
 
@@ -31,7 +32,7 @@ def is_code(setting: str, name: str) -> bool:
         >>> is_code("model", "my.nets:build"), is_code("model", "timm:vit_tiny_patch16_224")
         (True, False)
     """
-    if setting == "model" and name.startswith("timm:"):
+    if setting == "model" and name.startswith(("timm:", HUGGING_FACE)):
         return False
     if setting in ("data", "stressed") and Path(name).expanduser().is_dir():
         return False

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from hormesis.errors import SettingError
 from hormesis.settings.choices import STEMS, check_choice
+from hormesis.settings.factory import HUGGING_FACE
 from hormesis.settings.option import option
 
+CHOICE_SCORES = ("sum", "characters", "bytes")  # what the likelihood of a choice is divided by
 ORDERS = ("alphabetical", "natural")  # of the folders of images
 RANDOM = "random"  # in the place of a checkpoint
 
@@ -16,7 +18,8 @@ class ModelAndData:
     """Network and data by name, as on the command line and in the configuration file.
 
     Args:
-        model: A torchvision name, ``timm:NAME`` or ``module:factory``.
+        model: A torchvision name, ``timm:NAME``, ``module:factory``, or ``hf:FOLDER``, a language
+            model that transformers saved.
         stem: First layer; ``"small"`` suits images of about 32x32 pixels.
         weights: A checkpoint (.safetensors, .pt, .pth, .ckpt), or ``"random"`` for an untrained
             network; by default a named network is trained on the digits.
@@ -24,7 +27,8 @@ class ModelAndData:
         weights_ignore: Entries of the checkpoint to leave out, with * and ?. Others without a
             place in the network are refused, unless they belong to the training only.
         data: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``tiny-imagenet``, a folder
-            with one folder of images a class, or ``module:factory``.
+            with one folder of images a class, ``module:factory``, or, for ``hf:FOLDER``, a file of
+            texts (.jsonl, .csv, .txt).
         data_root: Folder of the named data sets; by default $HORMESIS_DATA.
         download: Download a named data set that is missing.
         samples: Size of a random subset of the samples, stratified by class; by default all.
@@ -41,6 +45,12 @@ class ModelAndData:
             ``natural`` takes 2 before 10.
         normalize: Put the normalisation of the data, or ``mean`` and ``std``, in front of the
             network; by default for networks by name, and not for ``module:factory``.
+        text: Key or column of the texts in a file of texts; by default ``text``, ``prompt`` or
+            ``context``.
+        max_length: Tokens that are kept of each text; by default all, and a text that the network
+            has no positions for is refused.
+        choice_score: Score of a choice: the log-likelihood of its tokens, ``sum``, or that divided
+            by the choice's number of ``characters`` or ``bytes``.
         mean: Subtract these numbers, one a channel, in front of the network. They are in input
             units, and take the place of the data's own mean.
         std: Divide by these numbers, one a channel, in front of the network. Each is above 0.
@@ -71,6 +81,9 @@ class ModelAndData:
     class_index: str | None = field(default=None, metadata=option(metavar="FILE"))
     class_order: str = field(default=ORDERS[0], metadata=option(choices=ORDERS))
     normalize: bool | None = None
+    text: str | None = None
+    max_length: int | None = None
+    choice_score: str = field(default="sum", metadata=option(choices=CHOICE_SCORES))
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     device: str | None = None
@@ -90,6 +103,8 @@ class ModelAndData:
 
     def study_name(self, attack: str) -> str:
         """Return the default name of a study's folder."""
-        data = self.data.rstrip("/").rpartition("/")[2]
-        parts = (data, self.model, attack)
+        data, model = (name.rstrip("/").rpartition("/")[2] for name in (self.data, self.model))
+        if not self.model.startswith(HUGGING_FACE):
+            model = self.model
+        parts = (data, model, attack)
         return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-.") for part in parts)

@@ -286,11 +286,13 @@ def command(study: Study) -> str:
         words = [
             "--model",
             question["network"]["name"],
-            "--weights",
-            "FILE",
+            *([] if "language" in origin else ["--weights", "FILE"]),
             "--data",
             data["name"],
         ]
+        for setting in ("max_length", "choice_score"):
+            if setting in origin.get("language", {}):
+                words += [f"--{setting.replace('_', '-')}", str(origin["language"][setting])]
     words += ["--samples", str(data["samples"])]
     words += _attack(question["attack"])
     groups = question["targets"].get("groups", {})

@@ -10,6 +10,7 @@ from hormesis.results.display import register_display
 
 TYPE_CHECKING = False  # as checkers of types know it; `typing` takes a while to import
 if TYPE_CHECKING:
+    from hormesis import rl
     from hormesis.data import corruptions
     from hormesis.data.datasets import load_data
     from hormesis.data.evaluation import Evaluation
@@ -99,6 +100,7 @@ _HOMES = {
     "SelectiveTraining": "training.callback",
     "Freezing": "training.freezing",
     "freeze": "training.freeze",
+    "rl": "rl:*",
     "Retraining": "results.retraining",
     "load_retraining": "results.retraining",
     "write_report": "report.html.page",
@@ -154,6 +156,7 @@ __all__ = [
     "replacements",
     "retrain",
     "retrain_with_controls",
+    "rl",
     "samples_from",
     "train",
     "write_report",

@@ -23,7 +23,7 @@ from hormesis.engine.progress import Report, show_progress
 from hormesis.engine.shards import ShardMeasurer, shard_edges
 from hormesis.errors import StudyError
 from hormesis.measure import manifest
-from hormesis.measure.confirm import confirm_claims, is_left
+from hormesis.measure.confirm import can_be_confirmed, confirm_claims, is_left
 from hormesis.measure.custom_attacks import change_notes, measure_change
 from hormesis.measure.extend import EarlierStudy, source_of
 from hormesis.measure.preparation import prepare
@@ -51,7 +51,6 @@ from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage.attack_schema import UNSCALED
 from hormesis.storage.files import CELLS, REMOVALS, SAMPLES
 from hormesis.storage.folders import clean_up, creating_folder, creating_study, resolve_out
 from hormesis.storage.lock import lock_folder
@@ -237,7 +236,9 @@ class Analysis:
         study = (
             self._load_finished(folder, existing) if folder == out else None
         )  # otherwise a replacement
-        if study is not None and not is_left(study, self.planned.request.confirmation):
+        if study is not None and not is_left(
+            study, self.planned.request.confirmation, self.planned.evaluation
+        ):
             clean_up(out)
             return study
         with creating_folder(out), lock_folder(out) as lock:
@@ -274,7 +275,7 @@ class Analysis:
 
     def _confirm(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
         """Return the study with its claims tested, as far as requested."""
-        if study.metadata.attack.name in UNSCALED:
+        if not can_be_confirmed(study, self.planned.evaluation):
             return study
         planned = self.planned
         if study.metadata.attack.scaled:

@@ -153,9 +153,7 @@ def step(environment: Any, action: Any, seed: int) -> tuple[Any, float, bool]:  
             f"The environment failed in `step` in the episode of the seed {seed}: {quoted(error)}"
         ) from error
     if not np.isfinite(reward):
-        raise DataError(
-            f"Expected finite rewards, got {reward} in the episode of the seed {seed}."
-        )
+        raise DataError(f"Expected finite rewards, got {reward} in the episode of the seed {seed}.")
     return observation, reward, bool(terminated) or bool(truncated)
 
 

@@ -1,12 +1,12 @@
 """Stress of a policy: observations perturbed by an attack, or by noise of the same size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from hormesis.errors import SettingError, unknown
@@ -23,7 +23,6 @@ FIXED, ADAPTIVE = "fixed", "adaptive"
 ACTION, VALUE = "action", "value"
 STD = "std"
 SIGNS, UNIFORM, GAUSSIAN = "signs", "uniform", "gaussian"
-_NOISE = 3  # keeps these draws apart from others made with the same seed
 _VALUE = Loss("value", lambda outputs, labels: -outputs[:, 0])
 
 
@@ -37,7 +36,9 @@ class Rows:
         high: Highest observation, of the same shape.
         scale: What a change of 1 is for each value of an observation, of the same shape.
         seed: Seed of everything that is drawn at random.
-        numbers: Of each row one that no other row has, from its episode and its step.
+        numbers: Of each row, from its episode and its step. Rows without an episode of their own
+            repeat another.
+        noise: What draws the noise of each number.
     """
 
     actions: Actions
@@ -46,6 +47,7 @@ class Rows:
     scale: Tensor
     seed: int
     numbers: Int[Tensor, " batch"]
+    noise: Mapping[int, np.random.Generator]
 
     def moved(self, clean: Tensor, changes: Tensor) -> Tensor:
         """Return observations with changes in units of ``scale``, inside their bounds."""
@@ -226,12 +228,11 @@ class Noise:
     def perturbed(self, policy: Policy, clean: Tensor, rows: Rows) -> Tensor:
         """Return the observations that the policy gets to see; see ``Perturbation.perturbed``."""
         del policy  # which noise does not look at
-        shape = clean.shape[1:]
-        drawn = np.stack([self._draw(rows.seed, int(one), shape) for one in rows.numbers])
-        return rows.moved(clean, self.epsilon * torch.from_numpy(drawn).to(clean))
+        drawn = {number: self._draw(one, clean.shape[1:]) for number, one in rows.noise.items()}
+        changes = np.stack([drawn[number] for number in rows.numbers.tolist()])
+        return rows.moved(clean, self.epsilon * torch.from_numpy(changes).to(clean))
 
-    def _draw(self, seed: int, number: int, shape: Sequence[int]) -> np.ndarray:
-        generator = np.random.default_rng((_NOISE, seed, number))
+    def _draw(self, generator: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
         if self.kind == GAUSSIAN:
             return generator.standard_normal(shape)
         values = generator.uniform(-1.0, 1.0, shape)

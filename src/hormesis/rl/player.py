@@ -20,7 +20,7 @@ from hormesis.rl.policies import Policy, Standardisation
 from hormesis.rl.spaces import BOX, MULTI_BINARY, Actions, Observations
 
 _STEPS = 2**24  # more than an episode has
-_ACTIONS = 4  # keeps these draws apart from others made with the same seed
+_NOISE, _ACTIONS = 3, 4  # keep these draws apart from others made with the same seed
 _NOISES = {BOX: "standard_normal", MULTI_BINARY: "logistic"}  # whose largest is a draw: Gumbel's
 
 
@@ -106,7 +106,7 @@ class Player:
             if spread is not None:
                 spread.add(seen[[number % self.rows for number in running]])
             if stressed and self.stress is not None:
-                seen = self._stressed(policy, seen, numbered, count, actions, look)
+                seen = self._stressed(policy, seen, running, count, look)
             with torch.no_grad():
                 outputs = policy(seen)
             self._check(outputs, running, actions)
@@ -144,17 +144,24 @@ class Player:
         self,
         policy: Policy,
         seen: Tensor,
-        numbered: Sequence[int],
+        running: "dict[int, Episode]",
         count: int,
-        actions: Actions,
         look: Observations,
     ) -> Tensor:
         """Return the observations as the stress leaves them."""
         assert self.stress is not None
         low, high = look.limits(seen)
-        numbers = torch.tensor([number * _STEPS + count for number in numbered])
         scale = torch.ones_like(low) if self.scale is None else self.scale.to(seen)
-        rows = Rows(actions, low, high, scale, self.seed, numbers)
+        numbered = self._numbered(running)
+        rows = Rows(
+            Actions(running[numbered[0]].environment.action_space, policy.squashed),
+            low,
+            high,
+            scale,
+            self.seed,
+            torch.tensor([number * _STEPS + count for number in numbered]),
+            {number * _STEPS + count: one.noise for number, one in running.items()},
+        )
         attacked = policy
         if self.stress.adversary != ADAPTIVE and self.reference is not None:
             attacked = Policy(self.reference, self.standardisation)
@@ -167,6 +174,8 @@ class Player:
                 f"Expected the policy to return {actions.outputs} outputs for the action space "
                 f"{actions.space!r:.80}, got {outputs.shape[1]}."
             )
+        if bool(outputs.isfinite().all()):
+            return
         for number, episode in running.items():
             if not bool(outputs[number % self.rows].isfinite().all()):
                 raise ModelError(
@@ -214,6 +223,7 @@ class Episode:
         self.observation = reset(environment, seed)
         self.earned, self.steps, self.over = 0.0, 0, False
         self.generator = np.random.default_rng((_ACTIONS, seed))
+        self.noise = np.random.default_rng((_NOISE, seed))
 
     def go_on(self, action: Any) -> None:  # noqa: ANN401
         """Take one step."""

@@ -180,4 +180,3 @@ def _outputs(network: Any, observations: Tensor) -> Any:  # noqa: ANN401
         f"Expected a policy of A2C, PPO, DQN, SAC, TD3 or DDPG, got {type(network).__name__}: wrap "
         "it in a `torch.nn.Module` from observations to logits, Q-values or means."
     )
-

@@ -1,4 +1,4 @@
-"""What a policy sees and does: observations as tensors, actions from outputs, by gymnasium's spaces.
+"""What a policy sees and does: observations as tensors, and actions from outputs.
 
 Only attributes of spaces are used, and gymnasium is imported by whoever makes an environment.
 """
@@ -48,7 +48,7 @@ class Observations:
 
     def tensor(self, rows: Sequence[Any]) -> Tensor:
         """Return observations as one tensor, in the type of the space; pixels as 32-bit numbers."""
-        values = np.stack([np.asarray(row, dtype=self.space.dtype) for row in rows])
+        values = np.asarray(rows, dtype=self.space.dtype)
         if self.continuous and not np.issubdtype(values.dtype, np.floating):
             values = values.astype(np.float32)
         return torch.from_numpy(values)

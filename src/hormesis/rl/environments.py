@@ -27,10 +27,11 @@ def check_maker(make: object, name: str = "make_env") -> None:
     Raises:
         SettingError: Saying what came.
     """
-    if isinstance(make, str) or (callable(make) and not hasattr(make, "step")):
+    made = hasattr(make, "step") and not isinstance(make, type)
+    if isinstance(make, str) or (callable(make) and not made):
         return
     remedy = "pass a function that makes a new one, as `lambda: ...`, which every episode needs"
-    what = "an environment" if hasattr(make, "step") else type(make).__name__
+    what = "an environment" if made else type(make).__name__
     raise SettingError(
         f"Expected `{name}` to be the id of an environment or a function that makes one, got "
         f"{what}: {remedy}."

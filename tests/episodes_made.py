@@ -8,21 +8,24 @@ import numpy as np
 import torch
 from torch import nn
 
+import hormesis as hm
+from hormesis.data.evaluation import Evaluation
+
 BOX = gym.spaces.Box(-1, 1, (2,), np.float32)
 
 
-class Aim(gym.Env):
+class Aim(gym.Env[Any, Any]):
     """One step: the return is 1 minus the squared distance of the action from the first value."""
 
     observation_space: Any = BOX
     action_space: Any = gym.spaces.Box(-9, 9, (1,), np.float32)
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
         self.seen = self.np_random.uniform(-1, 1, 2).astype(np.float32)
         return self.seen, {}
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> Any:
         return self.seen, 1 - float((action[0] - self.seen[0]) ** 2), True, False, {}
 
 
@@ -31,11 +34,11 @@ class Signs(Aim):
 
     action_space: Any = gym.spaces.Discrete(2)
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         self.steps = 0
         return super().reset(seed=seed)
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> Any:
         right = float(action == (self.seen[0] > 0))
         self.seen = self.np_random.uniform(-1, 1, 2).astype(np.float32)
         self.steps += 1
@@ -48,6 +51,12 @@ def linear(weights: list[list[float]]) -> nn.Linear:
     policy.weight.data = torch.tensor(weights)
     policy.bias.data.zero_()
     return policy
+
+
+def prepared(policy: object, episodes: hm.rl.Episodes) -> Evaluation:
+    """Return the evaluation of a policy, as an analysis makes it."""
+    assert episodes.prepare is not None
+    return episodes.prepare(policy)
 
 
 def hand_loop(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import hormesis as hm
-from episodes_made import Aim, Signs, linear
+from episodes_made import Aim, Signs, linear, prepared
 from hormesis.rl.perturbations import Rows
 from hormesis.rl.policies import Policy
 from hormesis.rl.spaces import Actions
@@ -113,8 +113,7 @@ def test_a_fixed_adversary_follows_the_unfiltered_policy():
     for adversary in ("fixed", "adaptive"):
         stress = hm.rl.Perturbation(hm.FGSM(3.0), adversary=adversary, scale=1.0)
         episodes = hm.rl.Episodes(Signs, episodes=6, stress=stress)
-        assert episodes.prepare is not None
-        evaluation = episodes.prepare(policy)
+        evaluation = prepared(policy, episodes)
         opposite = linear([[0.0, 0.0], [-1.0, 0.0]])  # which errs where it is left alone
         measured[adversary] = evaluation.measure(opposite, range(6), stressed=True).tolist()
         assert evaluation.measure(policy, range(6), stressed=True).tolist() == [0.0] * 6
@@ -122,8 +121,7 @@ def test_a_fixed_adversary_follows_the_unfiltered_policy():
     assert measured["fixed"] == measured["adaptive"] == [5.0] * 6
     tilted = linear([[0.0, 0.0], [0.0, 1.0]])
     stress = hm.rl.Perturbation(hm.FGSM(3.0), scale=[1.0, 0.0])
-    assert (episodes := hm.rl.Episodes(Signs, episodes=6, stress=stress)).prepare is not None
-    evaluation = episodes.prepare(policy)
+    evaluation = prepared(policy, hm.rl.Episodes(Signs, episodes=6, stress=stress))
     clean = evaluation.measure(tilted, range(6), stressed=False)
     assert evaluation.measure(tilted, range(6), stressed=True).tolist() == clean.tolist()
 
@@ -131,8 +129,7 @@ def test_a_fixed_adversary_follows_the_unfiltered_policy():
 def test_the_scale_is_the_spread_of_clean_observations():
     policy = linear([[1.0, 0.0]])
     made = hm.rl.Episodes(Aim, episodes=6, stress=hm.rl.Noise(0.1))
-    assert made.prepare is not None
-    player: Any = made.prepare(policy).function
+    player: Any = prepared(policy, made).function
     firsts = np.stack([Aim().reset(seed=seed)[0] for seed in range(6)])
     assert player.scale.numpy() == pytest.approx(firsts.std(axis=0), rel=1e-5)
 

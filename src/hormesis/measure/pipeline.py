@@ -9,8 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from hormesis.analysis.chance import chose
 from hormesis.analysis.linearised import linearised_outcomes, measured_labels, set_means
 from hormesis.analysis.responses import Means
@@ -62,7 +60,7 @@ from hormesis.storage.validation import plain_values
 
 
 def analyze(
-    network: nn.Module,
+    network: object,
     data: Any,  # noqa: ANN401
     *,
     attack: Any = FGSM(),  # noqa: ANN401
@@ -88,7 +86,8 @@ def analyze(
 
     Args:
         network: Any ``nn.Module``, on any device and in any floating-point type. A tuple of inputs
-            goes to its positional arguments, a dictionary to its arguments of these names.
+            goes to its positional arguments, a dictionary to its arguments of these names. Or a
+            model of stable-baselines3, for ``hormesis.rl``.
         data: ``(inputs, labels)``, the inputs a tensor, a tuple or a dictionary; a dictionary or
             table with labels, a ``Dataset``, a ``DataLoader`` or ``Samples``, see
             ``samples_from``. Normalisation belongs into the network, see ``normalized``.
@@ -127,6 +126,7 @@ def analyze(
 
     Example:
         >>> import torch
+        >>> from torch import nn
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
         >>> _ = network[1].weight.data.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
         >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.3], [0.4, 0.45]])
@@ -158,7 +158,7 @@ def analyze(
     return analyze_request(network, data, request)
 
 
-def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> Study:  # noqa: ANN401
+def analyze_request(network: object, data: Any, request: AnalysisRequest) -> Study:  # noqa: ANN401
     """Analyse a network as ``analyze`` does, with all settings in one request.
 
     Args:
@@ -172,7 +172,7 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
 
 @contextmanager
 def planned_analysis(
-    network: nn.Module,
+    network: object,
     data: Any,  # noqa: ANN401
     request: AnalysisRequest,
 ) -> Iterator["Analysis"]:

@@ -168,7 +168,7 @@ class ShiftedEnvironment:
     """
 
     make: MakeEnvironment
-    factors: Mapping[str, float] = field(default_factory=dict)
+    factors: Mapping[str, float | int] = field(default_factory=dict)
 
     @property
     def spelt(self) -> str:
@@ -201,7 +201,7 @@ class ShiftedEnvironment:
         return environment
 
 
-def shifted(make: MakeEnvironment, factors: Mapping[str, float]) -> ShiftedEnvironment:
+def shifted(make: MakeEnvironment, factors: Mapping[str, float | int]) -> ShiftedEnvironment:
     """Return a function that makes an environment with other physics, as a stress.
 
     Of MuJoCo, ``gravity``, ``mass`` (of every body, with its inertia), ``friction`` (of every
@@ -234,7 +234,7 @@ def shifted(make: MakeEnvironment, factors: Mapping[str, float]) -> ShiftedEnvir
     return ShiftedEnvironment(make, dict(factors))
 
 
-def _multiply_mujoco(model: Any, name: str, factor: float) -> None:  # noqa: ANN401
+def _multiply_mujoco(model: Any, name: str, factor: float | int) -> None:  # noqa: ANN401
     """Multiply a quantity of a MuJoCo model in place."""
     if name == "gravity":
         model.opt.gravity[:] *= factor

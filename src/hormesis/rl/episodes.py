@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -80,7 +79,7 @@ class Episodes(Evaluation):
         seed: int = 0,
         stress: Stress | None = None,
         stressed_env: MakeEnvironment | None = None,
-        baseline: str | float | None = "auto",
+        baseline: str | float | int | None = "auto",
         max_steps: int | None = None,
         normalize: Any = None,  # noqa: ANN401
         deterministic: bool = True,
@@ -158,7 +157,7 @@ class _Plan:
 
 
 def _prepare(plan: _Plan, identity: str, network: object) -> Evaluation:
-    """Return the evaluation of one policy: with a copy of it, and what a random one earns.
+    """Return the evaluation of one policy: with its weights, and what a random one earns.
 
     Args:
         plan: The settings.
@@ -180,7 +179,8 @@ def _prepare(plan: _Plan, identity: str, network: object) -> Evaluation:
         player = replace(player, scale=_scale(player, inner, plan.episodes))
     chance = random_return(player, plan.episodes)
     taken = plan.baseline.value(chance)
-    player = replace(player, baseline=taken, reference=deepcopy(inner).eval().requires_grad_(False))
+    weights = {name: values.detach().clone() for name, values in inner.named_parameters()}
+    player = replace(player, baseline=taken, weights=weights)
     notes = [*_notes(player, plan.episodes), plan.baseline.sentence(chance)]
     if is_default:
         notes.append(

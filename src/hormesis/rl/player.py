@@ -5,7 +5,7 @@ bit, but products of matrices may round a row by the size of the batch and by it
 every forward pass has the same number of rows, and an episode always has the same one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hormesis.errors import ModelError
 from hormesis.rl.environments import MakeEnvironment, new_environment, reset, step
 from hormesis.rl.perturbations import ADAPTIVE, Rows, Stress
-from hormesis.rl.policies import Policy, Standardisation
+from hormesis.rl.policies import Policy, Standardisation, UnfilteredPolicy
 from hormesis.rl.spaces import BOX, MULTI_BINARY, Actions, Observations
 
 _STEPS = 2**24  # more than an episode has
@@ -37,7 +37,7 @@ class Player:
         standardisation: Of observations, in front of the policy.
         stress: What observations are stressed by.
         scale: What a change of 1 is for each value of an observation.
-        reference: The unfiltered policy, which a fixed adversary attacks.
+        weights: Those of the unfiltered policy, which a fixed adversary attacks.
         stressed_make: Makes the environment of stressed episodes, if that is another.
         baseline: A return that is taken from every other.
         environments: Those that were made, by stress and row.
@@ -51,7 +51,7 @@ class Player:
     standardisation: Standardisation | None = None
     stress: Stress | None = None
     scale: Tensor | None = None
-    reference: nn.Module | None = None
+    weights: Mapping[str, Tensor] | None = None
     stressed_make: MakeEnvironment | None = None
     baseline: float = 0.0
     environments: dict[tuple[bool, int], Any] = field(default_factory=dict, compare=False)
@@ -162,9 +162,9 @@ class Player:
             torch.tensor([number * _STEPS + count for number in numbered]),
             {number * _STEPS + count: one.noise for number, one in running.items()},
         )
-        attacked = policy
-        if self.stress.adversary != ADAPTIVE and self.reference is not None:
-            attacked = Policy(self.reference, self.standardisation)
+        attacked: nn.Module = policy
+        if self.stress.adversary != ADAPTIVE and self.weights is not None:
+            attacked = UnfilteredPolicy(policy, self.weights)
         return self.stress.perturbed(attacked, seen, rows)
 
     def _check(self, outputs: Tensor, running: "dict[int, Episode]", actions: Actions) -> None:

@@ -1,5 +1,6 @@
 """Policies: how a network turns observations into the outputs that actions follow from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from hormesis.errors import HormesisError, ModelError, SettingError, quoted
 
@@ -93,12 +95,20 @@ class Policy(nn.Module):
         super().__init__()
         self.network, self.standardisation = network, standardisation
 
-    def forward(self, observations: Tensor) -> Float[Tensor, "batch outputs"]:
+    def forward(
+        self, observations: Tensor, *, value: bool = False
+    ) -> Float[Tensor, "batch outputs"]:
         """Return the outputs for each observation, flat.
+
+        Args:
+            observations: As the environment gives them.
+            value: Return what the critic expects instead.
 
         Raises:
             ModelError: If the network fails, or does not return one row of numbers each.
         """
+        if value:
+            return self._values(observations)
         try:
             outputs = _outputs(self.network, self._seen(observations))
         except HormesisError:
@@ -117,19 +127,14 @@ class Policy(nn.Module):
             )
         return outputs.reshape(len(outputs), -1)
 
-    def values(self, observations: Tensor) -> Float[Tensor, " batch"]:
-        """Return what the critic expects from each observation on.
-
-        Raises:
-            ModelError: If there is no critic.
-        """
+    def _values(self, observations: Tensor) -> Float[Tensor, "batch 1"]:
         critic = getattr(self.network, "predict_values", None)
         if critic is None:
             raise ModelError(
                 "Expected a policy with a critic, a method `predict_values` from observations to "
                 f"values, for the aim 'value', got {type(self.network).__name__}."
             )
-        return critic(self._seen(observations)).reshape(len(observations))
+        return critic(self._seen(observations)).reshape(len(observations), 1)
 
     @property
     def squashed(self) -> bool:
@@ -150,6 +155,25 @@ class Policy(nn.Module):
             return seen
         kind = parameter.dtype if seen.is_floating_point() else seen.dtype
         return seen.to(device=parameter.device, dtype=kind)
+
+
+class UnfilteredPolicy(nn.Module):
+    """A policy with the weights that it had before it was filtered.
+
+    Args:
+        policy: The policy, filtered in place.
+        weights: Its parameters as they were, by their names in the network.
+    """
+
+    def __init__(self, policy: Policy, weights: Mapping[str, Tensor]) -> None:
+        """Keep both as they are."""
+        super().__init__()
+        self.policy = policy
+        self.weights = {f"network.{name}": values for name, values in weights.items()}
+
+    def forward(self, observations: Tensor, *, value: bool = False) -> Tensor:
+        """Return the outputs of the unfiltered policy, see ``Policy.forward``."""
+        return functional_call(self.policy, self.weights, (observations,), {"value": value})
 
 
 def _is_of_library(network: object) -> bool:

@@ -10,6 +10,7 @@ from hormesis.results.display import register_display
 
 TYPE_CHECKING = False  # as checkers of types know it; `typing` takes a while to import
 if TYPE_CHECKING:
+    from hormesis import rl
     from hormesis.data import corruptions
     from hormesis.data.datasets import load_data
     from hormesis.data.evaluation import Evaluation
@@ -119,6 +120,7 @@ _HOMES = {
     "SelectiveTraining": "training.callback",
     "Freezing": "training.freezing",
     "freeze": "training.freeze",
+    "rl": "rl:*",
     "Retraining": "results.retraining",
     "load_retraining": "results.retraining",
     "write_report": "report.html.page",
@@ -187,6 +189,7 @@ __all__ = [
     "replacements",
     "retrain",
     "retrain_with_controls",
+    "rl",
     "samples_from",
     "train",
     "write_report",

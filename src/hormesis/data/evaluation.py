@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import nn
 
-from hormesis.errors import DataError, SettingError, quoted
+from hormesis.errors import DataError, HormesisError, SettingError, quoted
 
 Function = Callable[[nn.Module, list[int], bool], Any]
 
@@ -38,6 +38,15 @@ class Evaluation:
         identity: Text that tells the data and settings of the function from all others, such as a
             version; studies of another identity are not resumed. The code of the function counts by
             itself where Python knows it.
+        prepare: Called once with the network as it was passed to ``analyze``, before anything is
+            filtered; returns the evaluation that measures it, which may hold what depends on the
+            network. None takes this one for every network.
+        data_name: What tables and the manifest call the samples; by default the metric's name.
+        notes: What a reader has to know, in sentences.
+        confirming: Returns the same samples under other adversaries, which put claims to the test,
+            from the steps and restarts of a ``Confirmation``: under ``"adaptive"`` stressed anew
+            for every filtered network, under ``"transfer"`` for the unfiltered one if the study's
+            are not, and under ``"restarts"`` anew and harder. None leaves claims unconfirmed.
 
     Raises:
         SettingError: For a function that cannot be called, or fewer than 2 samples.
@@ -58,6 +67,10 @@ class Evaluation:
     binary: bool = False
     chance: float | None = None
     identity: str = ""
+    prepare: Callable[[Any], "Evaluation"] | None = None
+    data_name: str = ""
+    notes: tuple[str, ...] = ()
+    confirming: Callable[[int, int], Mapping[str, "Evaluation"]] | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -73,6 +86,7 @@ class Evaluation:
             raise SettingError(f"Expected `samples` to be at least 2, got {self.samples}.")
         own = getattr(self.function, "__name__", type(self.function).__name__)
         object.__setattr__(self, "name", self.name or own)
+        object.__setattr__(self, "data_name", self.data_name or self.name)
 
     def measure(
         self, network: nn.Module, numbers: Sequence[int], *, stressed: bool
@@ -92,6 +106,8 @@ class Evaluation:
             if hasattr(returned, "detach"):
                 returned = returned.detach().cpu()
             values = np.asarray(returned, dtype=np.float32)
+        except HormesisError:
+            raise
         except Exception as error:  # anything may come out of code that is not ours
             raise DataError(
                 f"The evaluation {self.name!r} failed on {len(numbers)} samples from number "

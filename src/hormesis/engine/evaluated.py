@@ -6,7 +6,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from hormesis.data.evaluation import Evaluation
 from hormesis.engine.engines import Engine
 from hormesis.engine.outcomes import Block, MeasurementSpec, Outcomes
 from hormesis.engine.plain import filtering, same
@@ -14,18 +13,16 @@ from hormesis.engine.plan import Removal
 from hormesis.models.eval_mode import evaluation_mode
 
 
-def evaluation_engine(network: nn.Module, evaluation: Evaluation) -> Engine:
+def evaluation_engine(network: nn.Module) -> Engine:
     """Return the engine that asks an evaluation. It changes the network in place: it works alone.
 
     Args:
         network: The network.
-        evaluation: What measures it.
     """
-    return Engine("evaluation", partial(measure, evaluation, network), workers=1)
+    return Engine("evaluation", partial(measure, network), workers=1)
 
 
 def measure(
-    evaluation: Evaluation,
     network: nn.Module,
     removals: Sequence[Removal],
     block: Block,
@@ -35,13 +32,14 @@ def measure(
     """Measure every removal on one block of samples, one after the other.
 
     Args:
-        evaluation: What measures.
         network: The network; the same afterwards, bit for bit.
         removals: What is removed, never together.
         block: Its inputs are the numbers of the samples.
-        spec: Whether stressed samples are measured, too.
+        spec: Its evaluation measures; and whether stressed samples are measured, too.
         tick: Called after each removal.
     """
+    evaluation = spec.evaluation
+    assert evaluation is not None
     numbers = block.inputs.tolist()
 
     def ask() -> list[Tensor]:

@@ -31,6 +31,7 @@ from hormesis.analysis.cross_check import CROSS, merge_confirmations
 from hormesis.analysis.masking import trusted_responses
 from hormesis.analysis.responses import Means, response_table
 from hormesis.analysis.verdicts import Claim
+from hormesis.data.evaluation import Evaluation
 from hormesis.data.trees import move_to, select_rows
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
@@ -62,16 +63,19 @@ _ATTACKS = {
 }
 
 
-def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
+def open_claims(
+    study: Study, confirmation: Confirmation, evaluation: Evaluation | None = None
+) -> list[Claim]:
     """Return the claims of a study that are still to be tested.
 
     Args:
         study: A finished study.
         confirmation: How to test them; no claims are left if the study was confirmed this way, or
             has no attack that could be made anew.
+        evaluation: What measured it in place of metric and attack, if anything did.
     """
     if (
-        study.metadata.attack.name in UNSCALED
+        not can_be_confirmed(study, evaluation)
         or confirmation.when == NEVER
         or _key(study, confirmation) == _last_key(study)
     ):
@@ -81,9 +85,22 @@ def open_claims(study: Study, confirmation: Confirmation) -> list[Claim]:
     return find_claims(scores, every=confirmation.when == ALWAYS)
 
 
-def is_left(study: Study, confirmation: Confirmation) -> bool:
+def can_be_confirmed(study: Study, evaluation: Evaluation | None) -> bool:
+    """Return whether a study's stress can be made anew for filtered networks, see ``open_claims``.
+
+    Args:
+        study: A finished study.
+        evaluation: What measured it in place of metric and attack, if anything did.
+    """
+    if evaluation is not None:
+        return evaluation.stressed and evaluation.confirming is not None
+    return study.metadata.attack.name not in UNSCALED
+
+
+def is_left(study: Study, confirmation: Confirmation, evaluation: Evaluation | None = None) -> bool:
     """Return whether a finished study has claims to be tested, or is to be cross-checked."""
-    return bool(open_claims(study, confirmation)) or open_cross_check(study, confirmation)
+    claimed = open_claims(study, confirmation, evaluation)
+    return bool(claimed) or open_cross_check(study, confirmation)
 
 
 def confirm_claims(
@@ -103,10 +120,10 @@ def confirm_claims(
         check: Makes sure that this process still holds the folder.
     """
     confirmation = planned.request.confirmation
-    if open_cross_check(study, confirmation):
+    if planned.evaluation is None and open_cross_check(study, confirmation):
         rows, entry = run_cross_check(study, planned, confirmation, report, check)
         study = _with(study, rows, {"cross_check": entry}, check)
-    claimed = open_claims(study, confirmation)
+    claimed = open_claims(study, confirmation, planned.evaluation)
     if not claimed:
         return study
     began = time.monotonic()
@@ -119,7 +136,7 @@ def confirm_claims(
         "level": study.scoring.level,
         "seconds": round(time.monotonic() - began, 1),
     }
-    if trial.stronger is None:
+    if not trial.restarts:
         entry |= {"steps": 0, "restarts": 0}
     return _with(study, table, {"confirmation": entry}, check)
 
@@ -179,8 +196,9 @@ class _Trial:
     def table(self, claimed: Sequence[Claim]) -> pd.DataFrame:
         """Return the scores under each attack, see ``analysis.confirmation.COLUMNS``."""
         self._show_cost(claimed)
-        first = TRANSFER if self.planned.spec.adaptive else ADAPTIVE
-        stronger = () if self.stronger is None else (RESTARTS,)
+        is_adaptive = self.planned.spec.adaptive or TRANSFER in self.evaluations
+        first = TRANSFER if is_adaptive else ADAPTIVE
+        stronger = (RESTARTS,) if self.restarts else ()
         left, parts = self._test_claims(claimed, FILTER, (first, *stronger))
         for control in self.controls:
             parts += self._test_claims(left, control, (ADAPTIVE, *stronger))[1]
@@ -243,10 +261,25 @@ class _Trial:
 
     def _spec(self, attack: str) -> MeasurementSpec:
         own = self.planned.spec
+        if self.evaluations:
+            return replace(own, evaluation=self.evaluations.get(attack, own.evaluation))
         if attack == RESTARTS:
             assert self.stronger is not None
             own = replace(own, attack=self.stronger)
         return replace(own, adaptive=attack != TRANSFER)
+
+    @cached_property
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """What measures under each attack, if an evaluation measured the study."""
+        evaluation = self.planned.evaluation
+        if evaluation is None or evaluation.confirming is None:
+            return {}
+        return evaluation.confirming(self.confirmation.steps, self.confirmation.restarts)
+
+    @property
+    def restarts(self) -> bool:
+        """Whether claims are tested by a stronger attack, too."""
+        return RESTARTS in self.evaluations or self.stronger is not None
 
     @cached_property
     def stronger(self) -> PGD | None:
@@ -277,7 +310,7 @@ class _Trial:
         """Show the longest time that the confirmation takes, estimated from one removal."""
         targets = list(dict.fromkeys(target for target, _, _ in claimed))
         _, removals = self.planned.cells_of(targets)
-        strong = self.stronger
+        strong = self.confirmation if self.evaluations else self.stronger
         steps = 0 if strong is None else strong.steps * strong.restarts
         remeasurement = self._remeasurement
         # The unfiltered network is attacked, too.

@@ -9,8 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from hormesis.analysis.chance import chose
 from hormesis.analysis.linearised import linearised_outcomes, measured_labels, set_means
 from hormesis.analysis.responses import Means
@@ -24,7 +22,7 @@ from hormesis.engine.shards import ShardMeasurer, shard_edges
 from hormesis.errors import StudyError
 from hormesis.language.nearest_tokens import notes_on_tokens
 from hormesis.measure import manifest
-from hormesis.measure.confirm import confirm_claims, is_left
+from hormesis.measure.confirm import can_be_confirmed, confirm_claims, is_left
 from hormesis.measure.custom_attacks import change_notes, measure_change
 from hormesis.measure.extend import EarlierStudy, source_of
 from hormesis.measure.preparation import prepare
@@ -52,7 +50,6 @@ from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
-from hormesis.storage.attack_schema import UNSCALED
 from hormesis.storage.files import CELLS, REMOVALS, SAMPLES
 from hormesis.storage.folders import clean_up, creating_folder, creating_study, resolve_out
 from hormesis.storage.lock import lock_folder
@@ -64,7 +61,7 @@ from hormesis.storage.validation import plain_values
 
 
 def analyze(
-    network: nn.Module,
+    network: object,
     data: Any,  # noqa: ANN401
     *,
     attack: Any = FGSM(),  # noqa: ANN401
@@ -90,7 +87,8 @@ def analyze(
 
     Args:
         network: Any ``nn.Module``, on any device and in any floating-point type. A tuple of inputs
-            goes to its positional arguments, a dictionary to its arguments of these names.
+            goes to its positional arguments, a dictionary to its arguments of these names. Or a
+            model of stable-baselines3, for ``hormesis.rl``.
         data: ``(inputs, labels)``, the inputs a tensor, a tuple or a dictionary; a dictionary or
             table with labels, a ``Dataset``, a ``DataLoader`` or ``Samples``, see
             ``samples_from``. Normalisation belongs into the network, see ``normalized``.
@@ -130,6 +128,7 @@ def analyze(
 
     Example:
         >>> import torch
+        >>> from torch import nn
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
         >>> _ = network[1].weight.data.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
         >>> images = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.3], [0.4, 0.45]])
@@ -161,7 +160,7 @@ def analyze(
     return analyze_request(network, data, request)
 
 
-def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> Study:  # noqa: ANN401
+def analyze_request(network: object, data: Any, request: AnalysisRequest) -> Study:  # noqa: ANN401
     """Analyse a network as ``analyze`` does, with all settings in one request.
 
     Args:
@@ -175,7 +174,7 @@ def analyze_request(network: nn.Module, data: Any, request: AnalysisRequest) -> 
 
 @contextmanager
 def planned_analysis(
-    network: nn.Module,
+    network: object,
     data: Any,  # noqa: ANN401
     request: AnalysisRequest,
 ) -> Iterator["Analysis"]:
@@ -239,7 +238,9 @@ class Analysis:
         study = (
             self._load_finished(folder, existing) if folder == out else None
         )  # otherwise a replacement
-        if study is not None and not is_left(study, self.planned.request.confirmation):
+        if study is not None and not is_left(
+            study, self.planned.request.confirmation, self.planned.evaluation
+        ):
             clean_up(out)
             return study
         with creating_folder(out), lock_folder(out) as lock:
@@ -276,7 +277,7 @@ class Analysis:
 
     def _confirm(self, study: Study, check: Callable[[], None] = lambda: None) -> Study:
         """Return the study with its claims tested, as far as requested."""
-        if study.metadata.attack.name in UNSCALED:
+        if not can_be_confirmed(study, self.planned.evaluation):
             return study
         planned = self.planned
         if study.metadata.attack.scaled:

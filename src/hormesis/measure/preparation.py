@@ -95,7 +95,7 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
         origin=plain_values(dict(request.origin)),
     )
     if isinstance(data, Evaluation):
-        return prepare_evaluation(inner, data, request)
+        return prepare_evaluation(inner, data, request, network)
     metric = as_metric(request.metric)
     loss = metric.loss if request.loss is None else as_loss(request.loss)
     check_output(request.output)
@@ -173,7 +173,10 @@ def with_stressed_data(
 
 
 def prepare_evaluation(
-    network: nn.Module, evaluation: Evaluation, request: AnalysisRequest
+    network: nn.Module,
+    evaluation: Evaluation,
+    request: AnalysisRequest,
+    whole: object = None,
 ) -> Prepared:
     """Return what is measured by a function of the user's: its samples are numbers.
 
@@ -181,6 +184,7 @@ def prepare_evaluation(
         network: The network, which only the function runs.
         evaluation: The function.
         request: The request, whose metric and attack the evaluation stands for.
+        whole: What the network was passed in, if it was.
 
     Raises:
         SettingError: If the request has a metric or an attack of its own.
@@ -199,6 +203,8 @@ def prepare_evaluation(
             "and stresses the samples itself."
         )
     check_weights(network)
+    if evaluation.prepare is not None:
+        evaluation = evaluation.prepare(network if whole is None else whole)
     numbers = list(range(min(_FEW, evaluation.samples)))
     with evaluation_mode(network):
         for stressed in (False, True)[: 1 + evaluation.stressed]:
@@ -216,9 +222,10 @@ def prepare_evaluation(
         binary=evaluation.binary,
         chance=evaluation.chance,
     )
-    samples = Samples(torch.arange(evaluation.samples), None, None, 0, evaluation.name)
+    samples = Samples(torch.arange(evaluation.samples), None, None, 0, evaluation.data_name)
     request = replace(
         request,
+        notes=request.notes + evaluation.notes,
         metric=own,
         loss=own.loss,
         attack=Evaluated() if evaluation.stressed else NoAttack(),

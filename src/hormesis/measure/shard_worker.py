@@ -97,7 +97,7 @@ def make_measurer(
     """
     device = device_of(network)
     if spec.evaluation is not None:  # the user's function sees to its own memory
-        engine = evaluation_engine(network, spec.evaluation)
+        engine = evaluation_engine(network)
         return ShardMeasurer(engine, samples, removals, spec, max(shard, 2), torch.device("cpu"))
     few = block_of(samples, slice(0, 2), 0).to(device)
     engine = choose_engine(network, few.inputs, execution, spec)

@@ -10,11 +10,14 @@ from hormesis.errors import ModelError, recipe
 _COMPILED = "_orig_mod"  # where `torch.compile` keeps the network
 _QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
+_AGENTS = {"stable_baselines3", "sb3_contrib"}  # whose models hold their network as `policy`
+
 
 def unwrapped(network: object) -> nn.Module:
     """Return the network inside DataParallel, DistributedDataParallel or ``torch.compile``.
 
-    The wrapper shares its parameters, so that it stays as it is, too.
+    Of a model of stable-baselines3 that is its ``policy``. The wrapper shares its parameters, so
+    that it stays as it is, too.
 
     Args:
         network: A network, wrapped or not.
@@ -31,6 +34,7 @@ def unwrapped(network: object) -> nn.Module:
         hormesis.errors.ModelError: Expected a torch.nn.Module, got the text 'resnet18': make it \
 with `hormesis.build_model`, and load its weights.
     """
+    network = _policy_of(network)
     while isinstance(network, nn.Module):
         inner = _inside(network)
         if inner is network:
@@ -63,6 +67,13 @@ with `hormesis.build_model`, and load its weights.
         else "pass the network itself"
     )
     raise ModelError(f"Expected a torch.nn.Module, got {kind}: {remedy}.")
+
+
+def _policy_of(network: object) -> object:
+    """Return the policy of a model of stable-baselines3; anything else as it is."""
+    policy = getattr(network, "policy", None)
+    homes = {kind.__module__.partition(".")[0] for kind in type(network).__mro__}
+    return policy if homes & _AGENTS and isinstance(policy, nn.Module) else network
 
 
 def _inside(network: nn.Module) -> nn.Module:

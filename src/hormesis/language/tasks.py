@@ -36,6 +36,11 @@ class LanguageTask:
         metric: Name of the metric that goes with both.
         stressed: The stressed texts, likewise, if there are any.
         notes: What a reader has to know, in sentences.
+
+    Example:
+        >>> task = language_task(model, load_texts("my.jsonl"))  # doctest: +SKIP
+        >>> task.metric  # doctest: +SKIP
+        'perplexity'
     """
 
     network: nn.Module

@@ -701,6 +701,70 @@ LATE: list[Case] = [
     }),
 ]  # fmt: skip
 
+
+def of_texts(kind: str = "llama", texts: Any = ("a good film", "b"), **parts: Any) -> Passed:
+    """Return what makes a task of a tiny language model; some parts go to the task itself."""
+
+    def make() -> dict[str, Any]:
+        import tiny_language as tiny
+
+        known = tiny.tokenizer(marks=kind == "bert")
+        network = tiny.network(kind, vocab_size=parts.pop("vocab_size", tiny.SIZE))
+        model = hm.LanguageModel(network, known, kind)
+        asked = {name: parts.pop(name) for name in ("stressed", "max_length") if name in parts}
+        task = hm.language_task(model, hm.Texts(texts, **parts), **asked)
+        return {"network": task.network, "data": task.samples, "metric": task.metric}
+
+    return make
+
+
+def of_folder(*names: str) -> Passed:
+    """Return what loads a tiny language model, of which only files of these names are there."""
+
+    def make() -> dict[str, Any]:
+        import tempfile
+
+        import tiny_language as tiny
+
+        with tempfile.TemporaryDirectory() as folder:
+            for file in tiny.saved(Path(folder), "llama").iterdir():
+                if file.name not in names:
+                    file.unlink()
+            return {"network": hm.load_language_model(folder).network}
+
+    return make
+
+
+_TWO = {"labels": [0, 1]}
+LANGUAGE: list[Case] = [
+    ("no text", "not empty|text 1", of_texts(texts=["a film", " "])),
+    ("one text for a list", "`texts`|list", of_texts(texts="a film")),
+    ("numbers for texts", "a text, got int|text 0", of_texts(texts=[1, 2])),
+    ("fewer labels", "as many `labels`|2|1", of_texts("bert", labels=[1])),
+    ("no labels", "label for each text", of_texts("bert")),
+    ("a label that the head does not know", "'awful'|text 1|bad, neutral, good", of_texts(
+        "bert", labels=["good", "awful"],
+    )),
+    ("a class that there is not", "label 7|0 to 2", of_texts("bert", labels=[0, 7])),
+    ("longer than the positions", "32 tokens|40|`max_length`", of_texts(
+        texts=["a film", "a " * 40],
+    )),
+    ("a length that the network does not have", "from 1 to 32|99", of_texts(max_length=99)),
+    ("a single token", "at least 2 tokens|text 1", of_texts()),
+    ("another vocabulary size", "number 45|embeddings of 20", of_texts(vocab_size=20)),
+    ("pairs for a language model", "one text a sample", of_texts(pairs=["a", "b"])),
+    ("a single choice", "two `choices`|text 0", of_texts(choices=[["a"], ["a", "b"]], **_TWO)),
+    ("choices for a classifier", "classifies", of_texts("bert", choices=[["a", "b"]] * 2, **_TWO)),
+    ("a corruption of images", "typos or dropped_words", of_texts(stressed="contrast:2")),
+    ("no weights", "model.safetensors|save_pretrained", of_folder("config.json")),
+    ("no tokenizer", "no tokenizer", of_folder("config.json", "model.safetensors")),
+    ("no model", "no config.json", of_folder("tokenizer.json")),
+    ("no folder", "no folder 'nowhere'|cache", lambda: {
+        "network": hm.load_language_model("nowhere"),
+    }),
+    ("tokens attacked", "integers", of_texts(texts=["a good film", "b c"])),
+]  # fmt: skip
+
 CASES = {
     f"{kind}: {name}": (words, passed)
     for kind, cases in {
@@ -715,6 +779,7 @@ CASES = {
         "settings": TARGETS,
         "evaluation": EVALUATIONS,
         "late": LATE,
+        "language": LANGUAGE,
     }.items()
     for name, words, passed in cases
 }

@@ -50,7 +50,7 @@ def test_a_classifier_gets_what_its_tokenizer_gives(pairs: bool) -> None:
         assert torch.equal(values, expected[name]), name
     assert task.samples.labels.tolist() == [2, 0, 2] * 4
     assert (task.samples.classes, task.metric) == (3, "accuracy")
-    assert "bad, neutral, good" in task.notes[0]
+    assert "bad, neutral, good" in task.reason
 
 
 def test_one_output_is_a_number() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,10 @@ def load_language_model(name: str | Path) -> LanguageModel:
         hormesis.errors.ModelError: There is no folder 'nowhere', and no model of this name in \
 the local cache of Hugging Face: download it first, or name its folder.
     """
+    import_transformers()
     spelled = str(name).removeprefix(HUGGING_FACE)
     folder = _find_folder(spelled)
-    shown = spelled if not Path(spelled).expanduser().is_dir() else folder.resolve().name
+    shown = folder.resolve().name if folder == Path(spelled).expanduser() else spelled
     kind = _checked_class(folder, shown)
     with quiet() as transformers, _refusing("network", shown):
         network, info = getattr(transformers, kind).from_pretrained(
@@ -75,9 +76,9 @@ the local cache of Hugging Face: download it first, or name its folder.
 def _find_folder(name: str) -> Path:
     """Return the folder of a model, which may lie in the cache of Hugging Face."""
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    import_transformers()
+    with suppress(OSError):  # of a name that is too long
+        if folder.is_dir():
+            return folder
     from huggingface_hub import try_to_load_from_cache
 
     try:

@@ -30,6 +30,11 @@ class LanguageModel:
     Raises:
         ModelError: For another kind of network, and a tokenizer of more tokens than the network
             has.
+
+    Example:
+        >>> model = LanguageModel(network, tokenizer)  # doctest: +SKIP
+        >>> model.head  # doctest: +SKIP
+        'causal language model'
     """
 
     network: nn.Module

@@ -112,19 +112,13 @@ def tokenize_questions(
     """
     check_choice("choice_score", score, CHOICE_SCORES)
     ids, starts = [], []
-    for number, (text, choices) in enumerate(zip(texts.texts, texts.choices, strict=True)):
-        pairs = [_encode_pair(model, text, f" {choice}") for choice in choices]
-        for whole, start in pairs:
-            if len(whole) <= start or start == 0:
-                raise DataError(
-                    f"A choice in {texts.where(number)} has no token of its own behind the text: "
-                    "its tokenizer joins them, or adds special tokens at the end."
-                )
-            _check_length(model, texts, number, len(whole))
-        ids.append([whole for whole, _ in pairs])
-        starts.append([start for _, start in pairs])
-        if progress:
-            progress(number + 1, len(texts))
+    with quiet():
+        for number in range(len(texts)):
+            whole, start = _encode(model, texts, number)
+            ids.append(whole)
+            starts.append([start] * len(whole))
+            if progress:
+                progress(number + 1, len(texts))
     check_known(model, (max(map(max, rows)) for rows in ids), texts)
     lengths = ()
     if score != CHOICE_SCORES[0]:
@@ -133,23 +127,26 @@ def tokenize_questions(
     return Questions(ids, starts, lengths)
 
 
-def _encode_pair(model: LanguageModel, text: str, continuation: str) -> tuple[list[int], int]:
-    """Return the tokens of both, and how many the text has alone.
+def _encode(model: LanguageModel, texts: Texts, number: int) -> tuple[list[list[int]], int]:
+    """Return the tokens of a question with each choice, and how many the question has alone.
 
-    Blanks at the end of the text belong to the continuation, whose tokens begin with them.
+    Blanks at the end of the question belong to the choices, whose tokens begin with them.
     """
-    bare = text.rstrip()
-    with quiet():
-        whole = model.tokenizer.encode(text + continuation)
-        return whole, len(model.tokenizer.encode(bare))
-
-
-def _check_length(model: LanguageModel, texts: Texts, number: int, length: int) -> None:
-    if model.longest is not None and length > model.longest:
+    text, encode = texts.texts[number], model.tokenizer.encode
+    start = len(encode(text.rstrip()))
+    every = [encode(f"{text} {choice}") for choice in texts.choices[number]]
+    longest = max(map(len, every))
+    if min(map(len, every)) <= start or start == 0:
+        raise DataError(
+            f"A choice in {texts.where(number)} has no token of its own behind the text: the "
+            "tokenizer joins them, or adds special tokens at the end."
+        )
+    if model.longest is not None and longest > model.longest:
         raise DataError(
             f"Expected at most {model.longest} tokens a question with its choice, the positions of "
-            f"{model.name}, got {length} in {texts.where(number)}: shorten it."
+            f"{model.name}, got {longest} in {texts.where(number)}: shorten it."
         )
+    return every, start
 
 
 def question_inputs(

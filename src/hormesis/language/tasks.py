@@ -34,13 +34,20 @@ class LanguageTask:
         network: The network of the model, or what scores choices with it.
         samples: The texts as tokens, with labels.
         metric: Name of the metric that goes with both.
+        reason: Why it does, in a sentence.
         stressed: The stressed texts, likewise, if there are any.
         notes: What a reader has to know, in sentences.
+
+    Example:
+        >>> task = language_task(model, load_texts("my.jsonl"))  # doctest: +SKIP
+        >>> task.metric  # doctest: +SKIP
+        'perplexity'
     """
 
     network: nn.Module
     samples: Samples
     metric: str
+    reason: str
     stressed: Samples | None = None
     notes: tuple[str, ...] = ()
 
@@ -89,14 +96,15 @@ def language_task(
         parts, cuts = _questions(model, both, choice_score, progress), [0] * len(both)
     else:
         parts, cuts = _sequences(model, both, max_length, progress)
-    metric, note = _measured(model, chooses=chooses, choice_score=choice_score)
-    notes = [note, *model.notes, *model.padding_notes]
+    metric, reason = _measured(model, chooses=chooses, choice_score=choice_score)
+    notes = [*model.notes, *model.padding_notes]
     for one, cut in zip(both, cuts, strict=True):
         if cut:
             named = {"cut": cut, "count": len(one), "name": one.name, "length": max_length}
             notes.append(_CUT.format(**named))
     network = ChoiceScorer(model.network) if chooses else model.network
-    return LanguageTask(network, parts[0], metric, parts[1] if second else None, tuple(notes))
+    stressed_samples = None if second is None else parts[1]
+    return LanguageTask(network, parts[0], metric, reason, stressed_samples, tuple(notes))
 
 
 def stressed_texts(texts: Texts, stressed: Texts | TextCorruption | str | None) -> Texts | None:

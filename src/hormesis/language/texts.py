@@ -48,10 +48,10 @@ class Texts:
         (2, 'text 1')
     """
 
-    texts: Sequence[str]
-    pairs: Sequence[str] = ()
+    texts: Sequence[Any]
+    pairs: Sequence[Any] = ()
     labels: Sequence[Any] = ()
-    choices: Sequence[Sequence[str]] = ()
+    choices: Sequence[Any] = ()
     name: str = "texts"
     lines: Sequence[int] = ()
     places: Sequence[int] = ()

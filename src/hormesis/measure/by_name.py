@@ -16,6 +16,7 @@ from hormesis.data.sampling import draw_balanced
 from hormesis.data.splits import load_parts
 from hormesis.engine.progress import SENTENCE, Report, show_progress
 from hormesis.errors import DataError, SettingError
+from hormesis.language.texts import SUFFIXES
 from hormesis.measure.epsilons import analyze_magnitudes
 from hormesis.measure.language import names_language_model, resolve_language
 from hormesis.measure.pictures import Pictures, plan_pictures
@@ -229,6 +230,11 @@ def _check_names(source: ModelAndData) -> None:
     """Refuse names that must fail, before anything slow."""
     check_name(source.model)
     is_folder = Path(source.data).expanduser().is_dir()
+    if Path(source.data).suffix.lower() in SUFFIXES and not is_folder:
+        raise SettingError(
+            f"Expected a language model, as `--model hf:FOLDER`, for the texts {source.data}, got "
+            f"{source.model}."
+        )
     if not (source.data in NAMED_DATASETS or is_factory(source.data) or is_folder):
         return  # `load_data`, which comes next, refuses it
     if source.weights is None and source.data != "digits" and not is_factory(source.model):

@@ -80,16 +80,18 @@ def resolve_language(
         choice_score=source.choice_score,
         progress=partial(report, "Reading the texts"),
     )
-    for note in task.notes:
+    # The usual metric of all other data stands for the one that the head calls for.
+    usual = request.metric == AnalysisRequest.metric
+    chosen = task.metric if usual else request.metric
+    notes = (task.reason, *task.notes) if usual else task.notes
+    for note in notes:
         report(note, 0, SENTENCE)
-    # Of texts, the usual metric of all data stands for the one that the head calls for.
-    chosen = task.metric if request.metric == AnalysisRequest.metric else request.metric
     request = replace(
         request,
         metric=as_metric(chosen),
         stressed_data=task.stressed,
         label=None,
-        notes=request.notes + task.notes,
+        notes=request.notes + notes,
     )
     return ResolvedLanguage(task.network, task.samples, request)
 

@@ -44,14 +44,15 @@ NEXT = BATCH["input_ids"].masked_fill(MASK == 0, -100)
 
 def bert() -> Any:
     torch.manual_seed(0)
+    sizes: dict[str, Any] = {"num_labels": 3}
     config = BertConfig(
         vocab_size=WORDS,
         hidden_size=SIZE,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=24,
-        num_labels=3,
         initializer_range=0.3,
+        **sizes,
     )
     return BertForSequenceClassification(config).eval()
 
@@ -67,9 +68,10 @@ def gpt2() -> Any:
 
 def t5() -> Any:
     torch.manual_seed(0)
+    special: dict[str, Any] = {"decoder_start_token_id": 0}
     config = T5Config(
         vocab_size=WORDS, d_model=SIZE, d_kv=8, d_ff=24, num_layers=1, num_heads=2,
-        decoder_start_token_id=0,
+        **special,
     )  # fmt: skip
     return T5ForConditionalGeneration(config).eval()
 
@@ -139,7 +141,7 @@ def attack_by_hand(
     return torch.stack(changes)
 
 
-def attacked(network: nn.Module, labels: Tensor, attack: Any, loss: str) -> tuple[Any, Tensor]:
+def attacked(network: nn.Module, labels: Tensor, attack: Any, loss: str) -> tuple[Any, Any]:
     """Return a network whose embeddings can be perturbed, and its perturbed inputs."""
     perturbable = perturbed_embeddings(network, BATCH, norm=attack.norm)
     clean = with_perturbation(BATCH, perturbable.dimensions)
@@ -387,7 +389,7 @@ def test_the_nearest_tokens_are_those_of_a_loop(epsilon):
             assert found["to_other"] == pytest.approx(distances[other], rel=1e-4)
             assert found["changed"] == (distances[other] < distances[token])
     assert next(rows, None) is None
-    assert table["changed"].any() == (epsilon > 1)
+    assert bool(table["changed"].to_numpy().any()) == (epsilon > 1)
     study = hm.analyze(
         network, (BATCH, labels), attack=attack, targets=LAYERS, sweep=SWEEP, execution=QUIET,
         confirmation=NEVER,
@@ -401,7 +403,7 @@ def test_equal_vectors_are_no_other_token():
     network.words.weight.data[20:] = network.words.weight.data[:10]
     ids = torch.tensor([[1, 2, 3], [22, 5, 6]])
     table = hm.nearest_tokens(network, ids, torch.tensor([0, 1]), hm.FGSM(1e-3))
-    assert not table["changed"].any()
+    assert not table["changed"].to_numpy().any()
     assert table["other"].tolist() == [21, 22, 23, 2, 25, 26]
 
 

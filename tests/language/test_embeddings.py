@@ -33,6 +33,7 @@ from hormesis.stress.losses import as_loss
 
 COUNT, TOKENS, WORDS, SIZE = 24, 7, 30, 16
 QUIET = hm.Execution(progress=False, num_workers=1)
+PLAIN = replace(QUIET, engine="plain")  # exporting a network takes seconds
 NEVER = hm.Confirmation("never")
 GENERATOR = torch.Generator().manual_seed(5)
 IDS = torch.randint(1, WORDS, (COUNT, TOKENS), generator=GENERATOR)
@@ -44,14 +45,15 @@ NEXT = BATCH["input_ids"].masked_fill(MASK == 0, -100)
 
 def bert() -> Any:
     torch.manual_seed(0)
+    sizes: dict[str, Any] = {"num_labels": 3}
     config = BertConfig(
         vocab_size=WORDS,
         hidden_size=SIZE,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=24,
-        num_labels=3,
         initializer_range=0.3,
+        **sizes,
     )
     return BertForSequenceClassification(config).eval()
 
@@ -67,9 +69,10 @@ def gpt2() -> Any:
 
 def t5() -> Any:
     torch.manual_seed(0)
+    special: dict[str, Any] = {"decoder_start_token_id": 0}
     config = T5Config(
         vocab_size=WORDS, d_model=SIZE, d_kv=8, d_ff=24, num_layers=1, num_heads=2,
-        decoder_start_token_id=0,
+        **special,
     )  # fmt: skip
     return T5ForConditionalGeneration(config).eval()
 
@@ -139,7 +142,7 @@ def attack_by_hand(
     return torch.stack(changes)
 
 
-def attacked(network: nn.Module, labels: Tensor, attack: Any, loss: str) -> tuple[Any, Tensor]:
+def attacked(network: nn.Module, labels: Tensor, attack: Any, loss: str) -> tuple[Any, Any]:
     """Return a network whose embeddings can be perturbed, and its perturbed inputs."""
     perturbable = perturbed_embeddings(network, BATCH, norm=attack.norm)
     clean = with_perturbation(BATCH, perturbable.dimensions)
@@ -254,7 +257,7 @@ def test_the_encoder_of_t5_is_perturbed():
 
 
 SWEEP = hm.Sweep(thresholds=3)
-LAYERS = hm.Targets(("*word_embeddings*", "*query.weight", "classifier.weight"))
+LAYERS = hm.Targets(("*word_embeddings*", "*query.weight"))
 
 
 CASES = [("fixed", hm.FGSM(0.4)), ("adaptive", hm.PGD(0.3, steps=2, norm="l2"))]
@@ -270,7 +273,7 @@ def test_both_engines_measure_the_same(adversary, attack):
     }  # fmt: skip
     data = (BATCH, own_answers(network, BATCH))
     fast = hm.analyze(network, data, **options, execution=QUIET)
-    plain = hm.analyze(network, data, **options, execution=replace(QUIET, engine="plain"))
+    plain = hm.analyze(network, data, **options, execution=PLAIN)
     assert fast.manifest["run"]["engine"] == "suffix"
     assert fast.responses.equals(plain.responses)
     assert fast.base.adversarial < fast.base.clean == 1.0
@@ -284,7 +287,8 @@ def test_both_engines_measure_the_same(adversary, attack):
         "module": "bert.embeddings.word_embeddings", "scale": scale_of(network)
     }  # fmt: skip
     assert "Epsilon is a share of" in fast.notes[0]
-    clean = hm.analyze(network, data, **options | {"attack": None, "sweep": SWEEP}, execution=QUIET)
+    changed = {"attack": None, "sweep": SWEEP}
+    clean = hm.analyze(network, data, **options | changed, execution=PLAIN)
     assert clean.responses["clean"].equals(fast.responses["clean"])
     identity = [one.manifest["question"]["network"]["fingerprint"] for one in (clean, fast)]
     assert identity[0] == identity[1]
@@ -304,7 +308,7 @@ def test_a_study_at_each_magnitude_goes_on_and_is_verified(tmp_path, capsys):
     network = gpt2()
     options: dict[str, Any] = {
         "metric": "next_token_nll", "targets": hm.Targets(("*c_attn.weight",)), "sweep": SWEEP,
-        "execution": QUIET, "confirmation": NEVER,
+        "execution": PLAIN, "confirmation": NEVER,
     }  # fmt: skip
     data = (BATCH, NEXT)
     series = hm.analyze_epsilons(network, data, [0.1, 0.4], out=tmp_path / "s", **options)
@@ -326,7 +330,7 @@ def test_the_automatic_magnitude_is_a_share():
     data = (IDS, own_answers(network, IDS))
     for norm in ("linf", "l2"):
         study = hm.analyze(
-            network, data, attack=hm.FGSM(norm=norm), sweep=SWEEP, execution=QUIET,
+            network, data, attack=hm.FGSM(norm=norm), sweep=SWEEP, execution=PLAIN,
             confirmation=NEVER,
         )  # fmt: skip
         assert 0 < study.metadata.attack.epsilon < 1
@@ -338,7 +342,7 @@ def test_an_attack_aims_at_a_class():
     answers = own_answers(network, IDS)
     attack = hm.PGD(0.9, steps=10, target=1)
     study = hm.analyze(
-        network, (IDS, answers), attack=attack, sweep=SWEEP, execution=QUIET, confirmation=NEVER
+        network, (IDS, answers), attack=attack, sweep=SWEEP, execution=PLAIN, confirmation=NEVER
     )
     untouched = (answers == 1).float().mean().item()
     assert study.base.adversarial == pytest.approx(untouched, abs=0.3)
@@ -387,9 +391,9 @@ def test_the_nearest_tokens_are_those_of_a_loop(epsilon):
             assert found["to_other"] == pytest.approx(distances[other], rel=1e-4)
             assert found["changed"] == (distances[other] < distances[token])
     assert next(rows, None) is None
-    assert table["changed"].any() == (epsilon > 1)
+    assert bool(table["changed"].to_numpy().any()) == (epsilon > 1)
     study = hm.analyze(
-        network, (BATCH, labels), attack=attack, targets=LAYERS, sweep=SWEEP, execution=QUIET,
+        network, (BATCH, labels), attack=attack, targets=LAYERS, sweep=SWEEP, execution=PLAIN,
         confirmation=NEVER,
     )  # fmt: skip
     says = "lie nearer to the vector of another token" if epsilon > 1 else "is no other text"
@@ -401,7 +405,7 @@ def test_equal_vectors_are_no_other_token():
     network.words.weight.data[20:] = network.words.weight.data[:10]
     ids = torch.tensor([[1, 2, 3], [22, 5, 6]])
     table = hm.nearest_tokens(network, ids, torch.tensor([0, 1]), hm.FGSM(1e-3))
-    assert not table["changed"].any()
+    assert not table["changed"].to_numpy().any()
     assert table["other"].tolist() == [21, 22, 23, 2, 25, 26]
 
 
@@ -460,7 +464,7 @@ def test_settings_that_embeddings_do_not_have_are_refused():
 def test_an_embedding_is_attacked_by_name():
     network = perturbed_embeddings(pooled(), IDS, "words")
     data = (IDS, own_answers(pooled(), IDS))
-    options: dict[str, Any] = {"sweep": SWEEP, "execution": QUIET, "confirmation": NEVER}
+    options: dict[str, Any] = {"sweep": SWEEP, "execution": PLAIN, "confirmation": NEVER}
     named = hm.analyze(network, data, attack=hm.FGSM(0.3), **options)
     found = hm.analyze(pooled(), data, attack=hm.FGSM(0.3), **options)
     assert named.manifest["study"] == found.manifest["study"]
@@ -496,9 +500,9 @@ def test_the_command_line_attacks_embeddings(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_texts.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    flags = "--attack fgsm --epsilon 0.2 --thresholds 3 --include classifier.weight --confirm never"
+    flags = "--attack fgsm --epsilon 0.2 --thresholds 3 --include classifier.weight --engine plain"
     named = ["analyze", "--model", "my_texts:network", "--data", "my_texts:data"]
-    assert main([*named, *flags.split(), "--out", "study"]) == 0
+    assert main([*named, *flags.split(), "--confirm", "never", "--out", "study"]) == 0
     study = hm.load_study("study")
     assert study.metadata.question.network.embedding is not None
     assert any("Epsilon is a share" in note for note in study.notes)

@@ -31,8 +31,9 @@ def token_ids(inputs: Tree) -> Tensor | None:
         True
     """
     found = inputs.get(TOKEN_IDS) if isinstance(inputs, Mapping) else inputs
-    whole = isinstance(found, Tensor) and not (found.is_floating_point() or found.is_complex())
-    return found if whole and found.ndim == 2 else None
+    if not isinstance(found, Tensor) or found.is_floating_point() or found.is_complex():
+        return None
+    return found if found.ndim == 2 else None
 
 
 def with_perturbation(inputs: Tree, dimensions: int) -> dict[str, Tree]:

@@ -88,7 +88,7 @@ def nearest_tokens(
            token  other  changed
         0      1      0     True
         1      2      1    False
-        2      1      2    False
+        2      1      0    False
         3      0      1    False
     """
     attack, texts = as_attack(attack), _texts(tokenizer)

@@ -27,7 +27,7 @@ def forward_failure(network: nn.Module, inputs: Tree, error: BaseException) -> s
         >>> import torch
         >>> forward_failure(nn.Embedding(9, 2), torch.zeros(2, 3), RuntimeError("used as indices"))
         'The network looks up whole numbers, such as token ids, and got float32 of shape [2, 3]: \
-pass them as `ids.long()`, with `attack=None`.'
+pass them as `ids.long()`.'
     """
     inputs = without_perturbation(inputs)
     said, tensors = str(error), tensors_in(inputs)
@@ -40,7 +40,7 @@ pass them as `ids.long()`, with `attack=None`.'
     if floating and any(words in said for words in _LOOK_UP):
         return (
             f"The network looks up whole numbers, such as token ids, and got {_typed(floating[0])}:"
-            " pass them as `ids.long()`, with `attack=None`."
+            " pass them as `ids.long()`."
         )
     whole = [one for one in tensors if not one.is_floating_point() and one.numel()]
     if whole and isinstance(error, IndexError) and "out of range" in said:

@@ -141,7 +141,7 @@ def within(points: Rows, perturbable: Bool[Tensor, " batch *shape"], norm: str) 
         norm: Which ball.
 
     Example:
-        >>> within(torch.tensor([[3.0, -4.0]]), torch.tensor([[True, False]]), "l2")
+        >>> within(torch.tensor([[3.0, 4.0]]), torch.tensor([[True, False]]), "l2")
         tensor([[5., 0.]])
     """
     kept = points * perturbable

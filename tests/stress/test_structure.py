@@ -66,7 +66,7 @@ def extra() -> dict[str, Entry]:
     """Networks whose layouts are not in the list of networks tried."""
     import transformers as hf
 
-    usual = {
+    usual: dict[str, Any] = {
         "vocab_size": 60,
         "hidden_size": 32,
         "num_hidden_layers": 2,

@@ -222,7 +222,7 @@ class Region:
         """Its parameter and its place in it, as Python spells it."""
         places = []
         for (first, end), length in zip(self.box, self.target.shape, strict=True):
-            whole = (first, end) == (0, length) and length > 1
+            whole = (first, end) == (0, length) and self.size > 1
             places.append(":" if whole else str(first) if end == first + 1 else f"{first}:{end}")
         if all(place == ":" for place in places):
             return self.target.name

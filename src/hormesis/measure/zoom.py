@@ -17,7 +17,7 @@ from hormesis.data.samples import Samples
 from hormesis.data.trees import join_rows, move_to, select_rows
 from hormesis.engine.plain import attack_block
 from hormesis.engine.progress import Report
-from hormesis.engine.shards import ShardMeasurer, ShardTask, block_of, doubled, parts_of
+from hormesis.engine.shards import ShardMeasurer, ShardTask, block_of, doubled, even_edges
 from hormesis.errors import ModelError, SettingError
 from hormesis.measure.pipeline import planned_analysis
 from hormesis.measure.shard_worker import make_measurer
@@ -174,7 +174,7 @@ def _stressed_once(planned: StudyPlan, report: Report) -> _Prepared:
     if not planned.request.attacked or spec.evaluation is not None:
         return _Prepared(planned, replace(measurer, spec=spec))
     parts = []
-    for first, end in pairwise(parts_of(0, len(samples), measurer.batch)):
+    for first, end in pairwise(even_edges(0, len(samples), measurer.batch)):
         block = doubled(block_of(samples, slice(first, end), first)).to(measurer.device)
         perturbed, _ = attack_block(planned.network, block, spec)
         parts.append(move_to(select_rows(perturbed, slice(0, end - first)), torch.device("cpu")))

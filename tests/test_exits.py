@@ -18,6 +18,7 @@ from hormesis.cli.signals import SIGNALS
 
 LEAST = {
     "analyze": [],
+    "zoom": ["--target", "a"],
     "train": [],
     "retrain": ["a"],
     "show": ["a"],

@@ -71,6 +71,17 @@ class TwoPlaces(nn.Module):
         return self.layer(left + right)
 
 
+class TwoMatricesAttention(nn.Module):
+    """An attention, by its name, of a layout that nobody knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed, self.head = nn.Linear(5, 12), nn.Linear(12, 3)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.head(self.mixed(rows))
+
+
 class Items:
     """A dataset of items made by a function."""
 
@@ -571,6 +582,15 @@ TARGETS: list[Case] = [
         "targets": hm.Targets(groups={"body": ["body.*"]}),
     }),
     ("group of a number", "'body'", lambda: {"targets": hm.Targets(groups={"body": 3})}),
+    ("groups of no such word", "`groups`|'haeds'|heads", lambda: {
+        "targets": hm.Targets(groups="haeds"),
+    }),
+    ("heads of a network without any", "Linear|heads|`groups`", lambda: {
+        "targets": hm.Targets(groups="heads"),
+    }),
+    ("heads of an attention that is not known", "TwoMatrices|layout|`groups`", lambda: {
+        "network": TwoMatricesAttention(), "targets": hm.Targets(groups="heads"),
+    }),
     ("groups in a list", "`groups`", lambda: {"targets": hm.Targets(groups=["body.*"])}),
     ("a part that does not divide", "weight|7", lambda: {
         "targets": hm.Targets(groups={"a": [hm.part("weight", axis=0, of=7, index=0)]}),

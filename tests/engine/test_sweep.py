@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hormesis.engine.shards import ShardTask, parts_of, shard_edges
+from hormesis.engine.shards import ShardTask, even_edges, shard_edges
 from hormesis.engine.sweep import sweep
 
 REMOVALS = 3
@@ -157,7 +157,7 @@ def test_shards_end_where_scores_are_looked_at(data, count):
 @given(st.integers(0, 99), st.integers(1, 400), st.integers(2, 256))
 def test_parts_are_of_nearly_equal_sizes_and_never_of_a_single_sample(first, count, most):
     # Many networks squeeze their output, and so treat a batch of one differently.
-    parts = parts_of(first, first + count, most)
+    parts = even_edges(first, first + count, most)
     sizes = [end - first for first, end in pairwise(parts)]
     assert (parts[0], parts[-1]) == (first, first + count)
     assert max(sizes) - min(sizes) <= 1

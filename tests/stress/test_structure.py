@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
+from benchmarks.zoo.entry import Entry, made
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
 import hormesis as hm
-from benchmarks.zoo.entry import Entry, made
+from hormesis.cli.app import main
 from hormesis.settings.targets import PartPattern
 from hormesis.stress.parts import Part
 from hormesis.stress.structure import with_groups
@@ -66,7 +68,7 @@ def extra() -> dict[str, Entry]:
     """Networks whose layouts are not in the list of networks tried."""
     import transformers as hf
 
-    usual = {
+    usual: dict[str, Any] = {
         "vocab_size": 60,
         "hidden_size": 32,
         "num_hidden_layers": 2,
@@ -273,6 +275,22 @@ def handed_on(network: nn.Module, path: str, inputs: Any) -> Tensor:
     return seen[0]
 
 
+def test_the_command_line_takes_what_is_to_be_grouped(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main(["analyze", "--groups", "heads", "mlp", "--print_config"])
+    assert yaml.safe_load(capsys.readouterr().out)["groups"] == ["heads", "mlp"]
+    for words in ("heads", "[heads, mlp]"):
+        (tmp_path / "config.yaml").write_text(f"groups: {words}\n")
+        with pytest.raises(SystemExit):
+            main(["analyze", "--config", str(tmp_path / "config.yaml"), "--print_config"])
+        read = yaml.safe_load(capsys.readouterr().out)["groups"]
+        assert read == ("heads" if words == "heads" else ["heads", "mlp"])
+    assert main(["analyze", "--groups", "haeds"]) == 2
+    assert "got 'haeds'. Did you mean heads?" in capsys.readouterr().err
+    assert main(["analyze", "--groups", "heads", "a=x.*"]) == 2
+    assert "`--groups` to be a mapping" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", [*LAYOUTS, *("Falcon, grouped", "Phi3", "nanoGPT")])
 def test_a_network_without_a_head_is_that_whose_head_hands_on_nothing(name):
     check_heads(*prepared(name))
@@ -339,7 +357,7 @@ def test_projections_of_every_order_are_all_heads_together():
             )
         sizes = [sum(view(network, p).numel() for p in own) for own in parts.values()]
         whole = [
-            sum(network.get_parameter(n).numel() for n in own)
+            sum(view(network, part).numel() for part in own)
             for own in hm.parts_of(network, "attention").values()
         ]
         assert sum(sizes) == sum(whole)
@@ -385,7 +403,7 @@ def ids(samples: int = 24) -> tuple[Tensor, Tensor]:
     return inputs, inputs
 
 
-def nano(blocks: int = 2) -> nn.Module:
+def nano(blocks: int = 2) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(4)
         return NanoGPT(blocks).eval()
@@ -394,7 +412,7 @@ def nano(blocks: int = 2) -> nn.Module:
 def study(groups: Any, **asked: Any) -> hm.Study:
     given = {"metric": "next_token_nll", "sweep": hm.Sweep(thresholds=2, filters=("high_pass",))}
     given |= asked
-    targets = given.pop("targets", hm.Targets(groups=groups))
+    targets = hm.Targets(groups=groups, kinds=given.pop("kinds", None))
     return hm.analyze(nano(), ids(), attack=None, targets=targets, execution=QUIET, **given)
 
 
@@ -423,12 +441,11 @@ def test_wrappers_of_the_package_are_no_part_of_a_structure():
 
 def test_a_block_that_lacks_all_its_values_passes_its_input_on():
     network, (inputs, _) = nano(), ids()
-    every = hm.Targets(groups="blocks", kinds=("linear", "norm", "bias"))
-    removed = study("", targets=every)
+    removed = study("blocks", kinds=("linear", "norm", "bias"))
     rows = removed.responses.query("target == 'block 1'")
     assert rows["density"].tolist()[-1] == 0
     skipping = nano()
-    skipping.h[1] = nn.Identity()  # pyright: ignore[reportIndexIssue, reportCallIssue]
+    skipping.h[1] = nn.Identity()
     nll = functional.cross_entropy(
         skipping(inputs)[:, :-1].transpose(1, 2), inputs[:, 1:], reduction="none"
     )

@@ -20,6 +20,7 @@ from hormesis.cli.options import (
     StudyOutput,
     TrainOptions,
     WatchOptions,
+    ZoomOptions,
 )
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
@@ -27,6 +28,7 @@ from hormesis.settings.network import ModelAndData
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
+from hormesis.settings.zoom import ZoomSettings
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.controls_config import EvaluationConfig
 from hormesis.training.selection import Selection
@@ -74,6 +76,21 @@ COMMANDS: Mapping[str, Command] = {
             FlagGroup(LiveOptions, "live reports"),
         ),
         configurable=True,
+    ),
+    "zoom": Command(
+        "find the single weights that matter most",
+        "Remove halves of parameters, and halves of those that matter, down to the single weights "
+        "that a network hangs on.",
+        (
+            FlagGroup(ModelAndData, "network and data"),
+            FlagGroup(ZoomSettings, "search"),
+            FlagGroup(AttackOptions, "adversary", without=("target",), defaults={"attack": "none"}),
+            FlagGroup(
+                MeasurementOptions, "measurement", without=("stressed", "pairing", "own_span")
+            ),
+            FlagGroup(Execution, "execution", without=("overwrite", "extend")),
+            FlagGroup(ZoomOptions, "output"),
+        ),
     ),
     "train": Command(
         "train a network and keep checkpoints",

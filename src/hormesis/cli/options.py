@@ -303,6 +303,19 @@ class FolderOptions:
 
 
 @dataclass(frozen=True)
+class ZoomOptions:
+    """What a zoom starts from, and where its table goes.
+
+    Args:
+        seed: Seed of the attack's random starts, and of a choice of samples.
+        out: CSV file of all removals; by default only what matters is printed.
+    """
+
+    seed: int = 0
+    out: str | None = field(default=None, metadata=FILE)
+
+
+@dataclass(frozen=True)
 class WatchOptions:
     """What is watched, and where it is shown.
 

@@ -71,7 +71,7 @@ class ShardMeasurer:
         spec = self.spec if clean else replace(self.spec, clean=False)
         removals = list(compress(self.removals, task.wanted))
         parts = []
-        for first, end in pairwise(parts_of(task.first, task.end, self.batch)):
+        for first, end in pairwise(even_edges(task.first, task.end, self.batch)):
             rows = slice(first - self.offset, end - self.offset)
             block = block_of(self.samples, rows, first)
             count = len(block)
@@ -135,15 +135,15 @@ def shard_edges(samples: int, shape: Sequence[int], looks: Sequence[int] = ()) -
     # Between two looks, shards are few and small enough for several workers to share.
     edges = [0]
     for first, end in pairwise((0, *looks, samples)):
-        edges.extend(parts_of(first, end, min(size, MOST // 4))[1:])
+        edges.extend(even_edges(first, end, min(size, MOST // 4))[1:])
     return edges
 
 
-def parts_of(first: int, end: int, most: int) -> list[int]:
+def even_edges(first: int, end: int, most: int) -> list[int]:
     """Return where parts of nearly equal sizes begin and end; only one sample alone is single.
 
     Example:
-        >>> parts_of(0, 10, 4), parts_of(5, 6, 4)
+        >>> even_edges(0, 10, 4), even_edges(5, 6, 4)
         ([0, 3, 6, 10], [5, 6])
     """
     size = end - first

@@ -22,6 +22,7 @@ from hormesis.measure.language import names_language_model, resolve_language
 from hormesis.measure.pictures import Pictures, plan_pictures
 from hormesis.measure.pipeline import analyze_request
 from hormesis.measure.preparation import read_data
+from hormesis.measure.zoom import zoom_request
 from hormesis.models.checkpoints import load_checkpoint, load_weights
 from hormesis.models.devices import find_device
 from hormesis.models.networks import build_for, build_model, check_name
@@ -33,10 +34,12 @@ from hormesis.models.normalization import (
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.results.training_run import TrainingRun
+from hormesis.results.zoom import Zoom
 from hormesis.settings.attacks import PAIRED
 from hormesis.settings.factory import call_factory, is_factory, users_code
 from hormesis.settings.network import RANDOM, ModelAndData
 from hormesis.settings.request import AnalysisRequest
+from hormesis.settings.zoom import ZoomSettings
 from hormesis.storage.folders import check_free, is_study
 from hormesis.stress.metrics import as_metric
 from hormesis.training.digits import load_or_train_on_digits
@@ -72,6 +75,20 @@ def analyze_magnitudes_by_name(
         HormesisError: As ``analyze_by_name`` does.
     """
     return analyze_magnitudes(*_resolved(source, request), epsilons)
+
+
+def zoom_by_name(source: ModelAndData, request: AnalysisRequest, settings: ZoomSettings) -> Zoom:
+    """Do the same for a search of single weights.
+
+    Args:
+        source: Network and data.
+        request: Attack, metric, seed and execution.
+        settings: Where to search, and for how long.
+
+    Raises:
+        HormesisError: As ``analyze_by_name`` does.
+    """
+    return zoom_request(*_resolved(source, request), settings)
 
 
 def _resolved(

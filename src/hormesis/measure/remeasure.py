@@ -21,7 +21,7 @@ from hormesis.data.samples import Samples, take
 from hormesis.engine.outcomes import MeasurementSpec
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import Report
-from hormesis.engine.shards import ShardMeasurer, block_of, doubled, parts_of
+from hormesis.engine.shards import ShardMeasurer, block_of, doubled, even_edges
 from hormesis.measure.ray_pool import choose_sweeper
 from hormesis.measure.shard_worker import ShardWorker, make_measurer
 from hormesis.measure.study_plan import StudyPlan
@@ -113,7 +113,7 @@ class Remeasurement:
     @cached_property
     def edges(self) -> list[int]:
         """Where shards begin and end."""
-        return parts_of(0, len(self.samples), _SHARD)
+        return even_edges(0, len(self.samples), _SHARD)
 
     @cached_property
     def measurer(self) -> ShardMeasurer:

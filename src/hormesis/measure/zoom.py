@@ -1,7 +1,6 @@
 """From a tensor to the single weights that matter most, by bisection."""
 
 import heapq
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,13 +16,13 @@ from hormesis.analysis.paired import PairedDifference, paired_difference
 from hormesis.data.samples import Samples
 from hormesis.data.trees import join_rows, move_to, select_rows
 from hormesis.engine.plain import attack_block
-from hormesis.engine.plan import Removal
 from hormesis.engine.progress import Report
-from hormesis.engine.shards import ShardMeasurer, ShardTask, block_of, doubled, parts_of
+from hormesis.engine.shards import ShardMeasurer, ShardTask, block_of, doubled, even_edges
 from hormesis.errors import ModelError, SettingError
 from hormesis.measure.pipeline import planned_analysis
 from hormesis.measure.shard_worker import make_measurer
 from hormesis.measure.study_plan import StudyPlan, choose_epsilon
+from hormesis.measure.zoom_regions import Region
 from hormesis.results.zoom import Zoom
 from hormesis.settings.attacks import Given
 from hormesis.settings.confirmation import NEVER, Confirmation
@@ -32,12 +31,9 @@ from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.settings.zoom import ZoomSettings
-from hormesis.stress.filters import Threshold
 from hormesis.stress.kinds import channel_axis
-from hormesis.stress.parts import Part, Target
 
 _AT_ONCE = 4  # sets whose halves are measured together, so that they share the way up to them
-_EVERYTHING = Threshold("high_pass", 0, math.inf, math.inf, math.inf)
 
 
 def zoom(
@@ -178,7 +174,7 @@ def _stressed_once(planned: StudyPlan, report: Report) -> _Prepared:
     if not planned.request.attacked or spec.evaluation is not None:
         return _Prepared(planned, replace(measurer, spec=spec))
     parts = []
-    for first, end in pairwise(parts_of(0, len(samples), measurer.batch)):
+    for first, end in pairwise(even_edges(0, len(samples), measurer.batch)):
         block = doubled(block_of(samples, slice(first, end), first)).to(measurer.device)
         perturbed, _ = attack_block(planned.network, block, spec)
         parts.append(move_to(select_rows(perturbed, slice(0, end - first)), torch.device("cpu")))
@@ -187,64 +183,6 @@ def _stressed_once(planned: StudyPlan, report: Report) -> _Prepared:
     spec = replace(spec, attack=Given("", ""))
     both = replace(samples, stressed=stressed)
     return _Prepared(planned, replace(measurer, samples=both, spec=spec))
-
-
-@dataclass(frozen=True)
-class Region:
-    """A box of values of a parameter.
-
-    Args:
-        target: The whole parameter.
-        box: First place and the one behind the last along each axis.
-        axis: Axis of the output channels.
-        depth: How often the parameter was halved.
-
-    Example:
-        >>> whole = Target("w", "linear", (Part("w"),), (2, 5), 10, 0, 0.0, 1.0)
-        >>> [half.name for half in Region(whole, ((0, 2), (0, 5)), 0).halves()]
-        ['w[0, :]', 'w[1, :]']
-        >>> [half.name for half in Region(whole, ((1, 2), (2, 5)), 0).halves()]
-        ['w[1, 2]', 'w[1, 3:5]']
-    """
-
-    target: Target
-    box: tuple[tuple[int, int], ...]
-    axis: int
-    depth: int = 0
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(end - first for first, end in self.box)
-
-    @property
-    def name(self) -> str:
-        """Its parameter and its place in it, as Python spells it."""
-        places = []
-        for (first, end), length in zip(self.box, self.target.shape, strict=True):
-            whole = (first, end) == (0, length) and length > 1
-            places.append(":" if whole else str(first) if end == first + 1 else f"{first}:{end}")
-        if all(place == ":" for place in places):
-            return self.target.name
-        return f"{self.target.name}[{', '.join(places)}]"
-
-    def halves(self) -> list["Region"]:
-        """Return the two halves: of the output channels, of the inputs behind them."""
-        others = [axis for axis in range(len(self.box)) if axis != self.axis]
-        order = [self.axis, *others]
-        axis = next(axis for axis in order if self.box[axis][1] - self.box[axis][0] > 1)
-        first, end = self.box[axis]
-        middle = (first + end) // 2
-        return [
-            replace(self, box=(*self.box[:axis], cut, *self.box[axis + 1 :]), depth=self.depth + 1)
-            for cut in ((first, middle), (middle, end))
-        ]
-
-    def removal(self) -> Removal:
-        """Return the removal of all its values."""
-        part = Part(self.target.parts[0].parameter, box=self.box)
-        target = replace(self.target, name=self.name, parts=(part,), size=self.size)
-        return Removal(target, _EVERYTHING, self.size)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,12 @@ class Zoom:
         budget: Most removals that were to be measured.
         binary: Whether the performance is a share of samples.
         notes: What a reader has to know, in sentences.
+
+    Example:
+        >>> row = {"set": "fc.weight[1]", "values": 1, "certain": True, "divided": False}
+        >>> table = pd.DataFrame([row | {"clean": 0.1, "clean_difference": -0.8}])
+        >>> Zoom(table, "accuracy", {"clean": 0.9}, 500, 0.95, 200).verdict
+        '1 single weight matters certainly: fc.weight[1]. Every set that certainly matters was ...'
     """
 
     table: pd.DataFrame

@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hormesis.errors import SettingError
+from hormesis.errors import SettingError, did_you_mean
 from hormesis.settings.choices import (
     GRANULARITIES,
     GROUPINGS,
     KINDS,
     SCOPES,
-    check_choice,
     check_several,
 )
 from hormesis.settings.option import check_choices, option
 
 _PART = re.compile(r"(?P<pattern>.+)@(?P<axis>-?\d{1,9}):(?P<index>\d{1,9})/(?P<of>\d{1,9})")
+_EXPECTED_GROUPS = (
+    "Expected `groups` to be a mapping of names to patterns, such as {'block 3': ['layer3.*']}, or "
+    f"some of {', '.join(GROUPINGS)}"
+)
 _LONGEST = 4096  # characters of a name or a pattern, as in a study's manifest
 
 
@@ -176,7 +179,8 @@ def _names_groupings(groups: object) -> bool:
 
 def _read_groupings(names: Any) -> tuple[str, ...]:  # noqa: ANN401
     for name in names:
-        check_choice("choice of `groups`", name, tuple(GROUPINGS))
+        if name not in GROUPINGS:
+            raise SettingError(f"{_EXPECTED_GROUPS}, got {name!r}.{did_you_mean(name, GROUPINGS)}")
     return tuple(dict.fromkeys(names))
 
 
@@ -187,10 +191,7 @@ def _read_groups(groups: object) -> dict[str, tuple[str | PartPattern, ...]]:
         SettingError: For anything but patterns by name.
     """
     if not isinstance(groups, Mapping):
-        raise SettingError(
-            "Expected `groups` to be a mapping of names to patterns, such as "
-            f"{{'block 3': ['layer3.*']}}, got {groups!r}."
-        )
+        raise SettingError(f"{_EXPECTED_GROUPS}, got {groups!r}.")
     read: dict[str, tuple[str | PartPattern, ...]] = {}
     for name, members in groups.items():
         _check_text("name of a group", name)

@@ -38,8 +38,12 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-def _place_or_name(text: str | None) -> int | str | None:
-    """Return a number from a text that is one, and every other text as it is."""
+def place_or_name(text: str | None) -> int | str | None:
+    """Return a number from a text that is one, and every other text as it is.
+
+    Args:
+        text: What a user wrote for an output or a label, if anything.
+    """
     return int(text) if text is not None and text.lstrip("-").isdecimal() else text
 
 
@@ -59,8 +63,8 @@ def request_from(arguments: Arguments) -> AnalysisRequest:
         scoring=scoring,
         metric=measurement.metric,
         loss=measurement.loss,
-        output=_place_or_name(measurement.output),
-        label=_place_or_name(measurement.label),
+        output=place_or_name(measurement.output),
+        label=place_or_name(measurement.label),
         stressed_data=measurement.stressed,
         pairing=measurement.pairing,
         out=None if folder is None else Path(folder),

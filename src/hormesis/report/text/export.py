@@ -17,7 +17,7 @@ from hormesis.storage.user_files import replacing_user_file
 _FORMULA = re.compile(r"(^|[,;|\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
-def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
+def export_table(table: pd.DataFrame, form: str, to: str | None, flag: str = "--to") -> None:
     """Write a table as ``csv``, ``json`` or ``yaml`` (one object a row), ``parquet`` or ``latex``.
 
     All but LaTeX, which is for reading, keep every digit. In CSV, an apostrophe goes before a text
@@ -28,6 +28,7 @@ def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
         form: The format.
         to: The file, or None for standard output. An existing file is replaced when the new one
             is complete.
+        flag: The option that names the file, for messages.
 
     Raises:
         StudyError: If the file cannot be written, or Parquet would go to a terminal.
@@ -38,7 +39,7 @@ def export_table(table: pd.DataFrame, form: str, to: str | None) -> None:
         sys.stdout.write(_text(table, form))
         return
     path = Path(to).expanduser()
-    with replacing_user_file(path, "table", "--to") as partial:
+    with replacing_user_file(path, "table", flag) as partial:
         _write(table, form, partial)
 
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from hormesis.errors import ModelError
-from hormesis.rl.environments import MakeEnvironment, new_environment, reset, step
+from hormesis.rl.environments import MakeEnvironment, begin_episode, new_environment, take_step
 from hormesis.rl.perturbations import ADAPTIVE, Rows, Stress
-from hormesis.rl.policies import Policy, Standardisation, unfiltered
+from hormesis.rl.policies import Policy, Standardisation, with_weights
 from hormesis.rl.spaces import BOX, MULTI_BINARY, Actions, Observations
 
 _STEPS = 2**24  # more than an episode has
@@ -80,7 +80,7 @@ class Player:
         numbers: Sequence[int],
         *,
         stressed: bool,
-        spread: "Spread | None" = None,
+        spread: "ObservationSpread | None" = None,
     ) -> "dict[int, Episode]":
         """Return some episodes, no two of which share a row.
 
@@ -167,7 +167,7 @@ class Player:
             torch.tensor([number * _STEPS + count for number in numbered]),
             {number * _STEPS + count: one.noise for number, one in running.items()},
         )
-        with unfiltered(policy.network, {} if self.stress.adversary == ADAPTIVE else changed):
+        with with_weights(policy.network, {} if self.stress.adversary == ADAPTIVE else changed):
             return self.stress.perturbed(policy, seen, rows)
 
     def _check(self, outputs: Tensor, running: "dict[int, Episode]", actions: Actions) -> None:
@@ -223,19 +223,19 @@ class Episode:
             seed: Of the environment, and of actions that are drawn.
         """
         self.environment, self.seed = environment, seed
-        self.observation = reset(environment, seed)
+        self.observation = begin_episode(environment, seed)
         self.earned, self.steps, self.over = 0.0, 0, False
         self.generator = np.random.default_rng((_ACTIONS, seed))
         self.noise = np.random.default_rng((_NOISE, seed))
 
     def go_on(self, action: Any) -> None:  # noqa: ANN401
         """Take one step."""
-        self.observation, reward, self.over = step(self.environment, action, self.seed)
+        self.observation, reward, self.over = take_step(self.environment, action, self.seed)
         self.earned += reward
         self.steps += 1
 
 
-class Spread:
+class ObservationSpread:
     """How far observations spread, value by value, counted as they come."""
 
     def __init__(self) -> None:

@@ -158,7 +158,7 @@ class Policy(nn.Module):
 
 
 @contextmanager
-def unfiltered(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+def with_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
     """Give a network other weights within the block; they come back bit for bit.
 
     Args:
@@ -167,7 +167,7 @@ def unfiltered(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[No
 
     Example:
         >>> network = nn.Linear(1, 1)
-        >>> with unfiltered(network, {"bias": torch.tensor([5.0])}):
+        >>> with with_weights(network, {"bias": torch.tensor([5.0])}):
         ...     network.bias.item()
         5.0
     """

@@ -22,6 +22,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 import hormesis as hm
+from wrong_episodes import EPISODES
 
 Passed = dict[str, Any] | Callable[[], dict[str, Any]]
 Case = tuple[str, str, Passed]
@@ -798,6 +799,7 @@ CASES = {
         "bounds": BOUNDS,
         "settings": TARGETS,
         "evaluation": EVALUATIONS,
+        "episodes": EPISODES,
         "late": LATE,
         "language": LANGUAGE,
     }.items()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hormesis.errors import SettingError, unknown
-from hormesis.rl.environments import reset, step
+from hormesis.rl.environments import begin_episode, take_step
 from hormesis.rl.player import Player
 
 AUTO, RANDOM = "auto", "random"
@@ -87,9 +87,9 @@ def random_return(player: Player, episodes: int) -> float:
     for number in range(episodes):
         seed = player.seed + number
         environment.action_space.seed(seed)
-        reset(environment, seed)
+        begin_episode(environment, seed)
         for _ in range(player.most):
-            _, reward, over = step(environment, environment.action_space.sample(), seed)
+            _, reward, over = take_step(environment, environment.action_space.sample(), seed)
             total += reward
             if over:
                 break

@@ -115,7 +115,7 @@ def most_steps(environment: Any, given: int | None) -> tuple[int, bool]:  # noqa
     return (DEFAULT_STEPS, True) if own is None else (int(own), False)
 
 
-def reset(environment: Any, seed: int) -> Any:  # noqa: ANN401
+def begin_episode(environment: Any, seed: int) -> Any:  # noqa: ANN401
     """Return the first observation of an episode.
 
     Raises:
@@ -135,7 +135,7 @@ def reset(environment: Any, seed: int) -> Any:  # noqa: ANN401
     return returned[0]
 
 
-def step(environment: Any, action: Any, seed: int) -> tuple[Any, float, bool]:  # noqa: ANN401
+def take_step(environment: Any, action: Any, seed: int) -> tuple[Any, float, bool]:  # noqa: ANN401
     """Return the next observation, the reward and whether the episode is over.
 
     Args:

@@ -24,7 +24,7 @@ from hormesis.rl.environments import (
     spell_maker,
 )
 from hormesis.rl.perturbations import ADAPTIVE, FIXED, STD, Perturbation, Stress, stronger
-from hormesis.rl.player import Player, Spread
+from hormesis.rl.player import ObservationSpread, Player
 from hormesis.rl.policies import Policy, as_standardisation, statistics_of
 from hormesis.rl.spaces import Actions, Observations
 
@@ -306,7 +306,7 @@ def _scale(player: Player, network: nn.Module, episodes: int) -> Tensor | None:
             )
         return torch.from_numpy(np.broadcast_to(values, space.shape).copy())
     assert scale == STD
-    spread = Spread()
+    spread = ObservationSpread()
     for number in range(min(episodes, _WATCHED)):
         player.play(network, [number], stressed=False, spread=spread)
     return spread.deviations()

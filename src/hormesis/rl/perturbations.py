@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from hormesis.errors import SettingError, unknown
+from hormesis.rl.policies import Policy
 from hormesis.rl.spaces import BOX, DISCRETE, Actions
 from hormesis.settings.attacks import FGSM, PGD, Attack, describe_attack
 from hormesis.settings.choices import check_choice
@@ -140,11 +141,11 @@ class Perturbation:
                 "distance from the policy's own action has no slope there."
             )
 
-    def perturbed(self, policy: nn.Module, clean: Tensor, rows: Rows) -> Tensor:
+    def perturbed(self, policy: Policy, clean: Tensor, rows: Rows) -> Tensor:
         """Return the observations that the policy gets to see.
 
         Args:
-            policy: The policy under attack, a ``Policy`` or an ``UnfilteredPolicy``.
+            policy: The policy under attack, filtered or not.
             clean: The observations.
             rows: What is known of them.
         """
@@ -224,7 +225,7 @@ class Noise:
     def check(self, actions: Actions) -> None:
         """Noise fits all actions."""
 
-    def perturbed(self, policy: nn.Module, clean: Tensor, rows: Rows) -> Tensor:
+    def perturbed(self, policy: Policy, clean: Tensor, rows: Rows) -> Tensor:
         """Return the observations that the policy gets to see; see ``Perturbation.perturbed``."""
         del policy  # which noise does not look at
         drawn = {number: self._draw(one, clean.shape[1:]) for number, one in rows.noise.items()}
@@ -245,13 +246,15 @@ Stress = Perturbation | Noise
 class _Moved(nn.Module):
     """A policy as a function of the change of its observations, which starts at zero."""
 
-    def __init__(self, policy: nn.Module, clean: Tensor, rows: Rows, *, value: bool) -> None:
+    def __init__(self, policy: Policy, clean: Tensor, rows: Rows, *, value: bool) -> None:
         super().__init__()
-        self.policy, self.clean, self.rows, self.value = policy, clean, rows, value
+        # In a tuple, where no module is looked for: the policy is in evaluation mode already, and
+        # making sure of that at every step takes longer than a small policy does.
+        self.parts, self.value = (policy, clean, rows), value
 
     def forward(self, changes: Tensor) -> Tensor:
-        seen = self.rows.moved(self.clean, changes)
-        return self.policy(seen, value=self.value)
+        policy, clean, rows = self.parts
+        return policy(rows.moved(clean, changes), value=self.value)
 
 
 def stronger(stress: Stress, steps: int, restarts: int) -> Stress | None:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from hormesis.errors import ModelError
-from hormesis.rl.environments import MakeEnvironment, new_environment, reset, step
+from hormesis.rl.environments import MakeEnvironment, begin_episode, new_environment, take_step
 from hormesis.rl.perturbations import ADAPTIVE, Rows, Stress
-from hormesis.rl.policies import Policy, Standardisation, UnfilteredPolicy
+from hormesis.rl.policies import Policy, Standardisation, with_weights
 from hormesis.rl.spaces import BOX, MULTI_BINARY, Actions, Observations
 
 _STEPS = 2**24  # more than an episode has
@@ -80,7 +80,7 @@ class Player:
         numbers: Sequence[int],
         *,
         stressed: bool,
-        spread: "Spread | None" = None,
+        spread: "ObservationSpread | None" = None,
     ) -> "dict[int, Episode]":
         """Return some episodes, no two of which share a row.
 
@@ -97,6 +97,10 @@ class Player:
         }
         actions = Actions(episodes[numbers[0]].environment.action_space, policy.squashed)
         look = Observations(episodes[numbers[0]].environment.observation_space)
+        parameters, weights = dict(network.named_parameters()), self.weights or {}
+        changed = {
+            name: own for name, own in weights.items() if not torch.equal(own, parameters[name])
+        }
         for count in range(self.most):
             running = {number: one for number, one in episodes.items() if not one.over}
             if not running:
@@ -106,7 +110,7 @@ class Player:
             if spread is not None:
                 spread.add(seen[[number % self.rows for number in running]])
             if stressed and self.stress is not None:
-                seen = self._stressed(policy, seen, running, count, look)
+                seen = self._stressed(policy, seen, running, count, changed)
             with torch.no_grad():
                 outputs = policy(seen)
             self._check(outputs, running, actions)
@@ -146,15 +150,16 @@ class Player:
         seen: Tensor,
         running: "dict[int, Episode]",
         count: int,
-        look: Observations,
+        changed: Mapping[str, Tensor],
     ) -> Tensor:
         """Return the observations as the stress leaves them."""
         assert self.stress is not None
-        low, high = look.limits(seen)
+        environment = next(iter(running.values())).environment
+        low, high = Observations(environment.observation_space).limits(seen)
         scale = torch.ones_like(low) if self.scale is None else self.scale.to(seen)
         numbered = self._numbered(running)
         rows = Rows(
-            Actions(running[numbered[0]].environment.action_space, policy.squashed),
+            Actions(environment.action_space, policy.squashed),
             low,
             high,
             scale,
@@ -162,10 +167,8 @@ class Player:
             torch.tensor([number * _STEPS + count for number in numbered]),
             {number * _STEPS + count: one.noise for number, one in running.items()},
         )
-        attacked: nn.Module = policy
-        if self.stress.adversary != ADAPTIVE and self.weights is not None:
-            attacked = UnfilteredPolicy(policy, self.weights)
-        return self.stress.perturbed(attacked, seen, rows)
+        with with_weights(policy.network, {} if self.stress.adversary == ADAPTIVE else changed):
+            return self.stress.perturbed(policy, seen, rows)
 
     def _check(self, outputs: Tensor, running: "dict[int, Episode]", actions: Actions) -> None:
         """Refuse outputs of another number, and those that are no numbers."""
@@ -220,19 +223,19 @@ class Episode:
             seed: Of the environment, and of actions that are drawn.
         """
         self.environment, self.seed = environment, seed
-        self.observation = reset(environment, seed)
+        self.observation = begin_episode(environment, seed)
         self.earned, self.steps, self.over = 0.0, 0, False
         self.generator = np.random.default_rng((_ACTIONS, seed))
         self.noise = np.random.default_rng((_NOISE, seed))
 
     def go_on(self, action: Any) -> None:  # noqa: ANN401
         """Take one step."""
-        self.observation, reward, self.over = step(self.environment, action, self.seed)
+        self.observation, reward, self.over = take_step(self.environment, action, self.seed)
         self.earned += reward
         self.steps += 1
 
 
-class Spread:
+class ObservationSpread:
     """How far observations spread, value by value, counted as they come."""
 
     def __init__(self) -> None:

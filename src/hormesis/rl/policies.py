@@ -1,6 +1,7 @@
 """Policies: how a network turns observations into the outputs that actions follow from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from hormesis.errors import HormesisError, ModelError, SettingError, quoted
 
@@ -157,23 +157,31 @@ class Policy(nn.Module):
         return seen.to(device=parameter.device, dtype=kind)
 
 
-class UnfilteredPolicy(nn.Module):
-    """A policy with the weights that it had before it was filtered.
+@contextmanager
+def with_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Give a network other weights within the block; they come back bit for bit.
 
     Args:
-        policy: The policy, filtered in place.
-        weights: Its parameters as they were, by their names in the network.
+        network: Any network, filtered in place.
+        weights: Those of its parameters that differ, as they were.
+
+    Example:
+        >>> network = nn.Linear(1, 1)
+        >>> with with_weights(network, {"bias": torch.tensor([5.0])}):
+        ...     network.bias.item()
+        5.0
     """
-
-    def __init__(self, policy: Policy, weights: Mapping[str, Tensor]) -> None:
-        """Keep both as they are."""
-        super().__init__()
-        self.policy = policy
-        self.weights = {f"network.{name}": values for name, values in weights.items()}
-
-    def forward(self, observations: Tensor, *, value: bool = False) -> Tensor:
-        """Return the outputs of the unfiltered policy, see ``Policy.forward``."""
-        return functional_call(self.policy, self.weights, (observations,), {"value": value})
+    parameters = {name: network.get_parameter(name) for name in weights}
+    originals = {name: one.detach().clone() for name, one in parameters.items()}
+    try:
+        with torch.no_grad():
+            for name, one in parameters.items():
+                one.copy_(weights[name])
+        yield
+    finally:
+        with torch.no_grad():
+            for name, one in parameters.items():
+                one.copy_(originals[name])
 
 
 def _is_of_library(network: object) -> bool:

@@ -114,7 +114,7 @@ def _shards(folder: Path, shown: str) -> Sequence[Path]:
     if (folder / _WEIGHTS).is_file():
         return [folder / _WEIGHTS]
     entries = _read_json(folder / _INDEX, shown).get("weight_map")
-    names = list(entries.values()) if isinstance(entries, dict) else [None]
+    names: list[Any] = list(entries.values()) if isinstance(entries, dict) else [None]
     for name in names:
         if not isinstance(name, str) or name != Path(name).name or not name:
             raise ModelError(

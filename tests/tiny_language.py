@@ -65,7 +65,7 @@ _SMALL = {
 }
 
 
-def network(kind: str, **more: Any) -> torch.nn.Module:
+def network(kind: str, **more: Any) -> Any:
     """Return a network with the same random weights each time."""
     labels = {"num_labels": 3, "id2label": LABELS, "label2id": {v: k for k, v in LABELS.items()}}
     ids = {"pad_token_id": 0, "bos_token_id": 4, "eos_token_id": 4}
@@ -74,7 +74,7 @@ def network(kind: str, **more: Any) -> torch.nn.Module:
         torch.manual_seed(0)
         if kind == "bert":
             config = {**_SMALL, **labels, "max_position_embeddings": 32, **more}
-            made = BertForSequenceClassification(BertConfig(**config))
+            made: Any = BertForSequenceClassification(BertConfig(**config))
         elif kind == "roberta":
             config = {**_SMALL, **labels, "max_position_embeddings": 24, "pad_token_id": 0, **more}
             made = RobertaForSequenceClassification(RobertaConfig(**config))
@@ -88,7 +88,7 @@ def network(kind: str, **more: Any) -> torch.nn.Module:
         else:
             rotary = {"max_position_embeddings": 32, "num_key_value_heads": 1}
             made = LlamaForCausalLM(LlamaConfig(**{**_SMALL, **rotary, **ids, **more}))
-    made.train(False)
+    made = made.eval()
     for parameter in made.parameters():  # so that predictions differ from text to text
         parameter.data *= 4 if parameter.ndim > 1 else 1
     return made

@@ -1,8 +1,9 @@
 """Folders of models and files of texts, whole and damaged: a sentence for each damage."""
 
 import json
+import os
+import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,23 @@ def in_a_circle(folder: Path) -> None:
     (folder / CONFIG).symlink_to(CONFIG)
 
 
+def piped(name: str) -> Callable[[Path], None]:
+    def replace(folder: Path) -> None:
+        without(name)(folder)
+        os.mkfifo(folder / name)
+
+    return replace
+
+
+def indexed(name: object) -> Callable[[Path], None]:
+    def replace(folder: Path) -> None:
+        without("model.safetensors")(folder)
+        content = {"metadata": {}, "weight_map": {"classifier.weight": name}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(content))
+
+    return replace
+
+
 DAMAGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "no configuration": (r"no config\.json.*save_pretrained", without(CONFIG)),
     "a dangling link": (r"no config\.json", dangling),
@@ -100,6 +118,23 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], None]]] = {
         r"weights in damaged lack 16 of .*layer\.2",
         changed(CONFIG, num_hidden_layers=3),
     ),
+    "a network that is larger than its weights": (
+        "network of 2,.* values, and its weights hold",
+        changed(CONFIG, vocab_size=10**8 + 5 * 10**7),
+    ),
+    "too many layers": ("`num_hidden_layers` of at most", changed(CONFIG, num_hidden_layers=10**9)),
+    "a pipe for a tokenizer": ("tokenizer.json .* to be a file", piped("tokenizer.json")),
+    "a pipe for a configuration": ("config.json .* to be a file", piped(CONFIG)),
+    "a pipe for weights": ("no weights", piped("model.safetensors")),
+    "an index that leads elsewhere": (
+        r"not in the folder: '\.\./whole",
+        indexed("../whole/model.safetensors"),
+    ),
+    "an index of numbers": ("not in the folder: 3", indexed(3)),
+    "an index of a file that is not there": (
+        "lacks a part of its weights",
+        indexed("b.safetensors"),
+    ),
     "a size that is none": ("cannot be loaded", changed(CONFIG, hidden_size="many")),
     "no tokenizer": ("no tokenizer", without("tokenizer.json", "tokenizer_config.json")),
     "a damaged tokenizer": ("tokenizer.*cannot be loaded", written("tokenizer.json", "{")),
@@ -134,7 +169,8 @@ def test_a_folder_gives_what_was_saved(folder: Path, capfd: pytest.CaptureFixtur
 
 def test_weights_are_read_in_full_precision(tmp_path: Path) -> None:
     half: Any = tiny.network("llama").bfloat16()
-    half.save_pretrained(tmp_path)
+    half.save_pretrained(tmp_path, max_shard_size="8KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
     tiny.tokenizer().save_pretrained(tmp_path)
     network = hm.load_language_model(tmp_path).network
     for name, values in network.named_parameters():
@@ -226,13 +262,10 @@ def test_every_kind_of_file_gives_the_same(tmp_path: Path) -> None:
     assert (named.texts, named.labels[1]) == (("b", "d"), "two\nlines")
 
 
-def test_transformers_is_not_imported_without_need() -> None:
-    code = (
-        "import sys, hormesis as hm; from hormesis.language import tasks; "
-        "hm.load_texts; hm.lm_eval; hm.language_task; "
-        "sys.exit('transformers' in sys.modules or 'lm_eval' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_transformers_is_imported_within_functions_alone() -> None:
+    top = re.compile(r"^(import|from) (transformers|tokenizers|lm_eval|huggingface_hub)\b", re.M)
+    for file in Path(hm.__file__).parent.rglob("*.py"):
+        assert not top.search(file.read_text(encoding="utf-8")), file
 
 
 @pytest.mark.parametrize("package", ["transformers", "lm_eval"])

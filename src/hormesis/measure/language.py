@@ -64,11 +64,11 @@ def resolve_language(
         HormesisError: One sentence on what cannot be found, read or measured.
     """
     _check_settings(source)
+    metric = as_metric(request.metric)
     data = _read(source, source.data, request)
     model = load_language_model(source.model)
     request = replace(request, name=HUGGING_FACE + model.name, origin=_origin(source, model))
     if not isinstance(data, Texts):
-        metric = as_metric(request.metric)
         return ResolvedLanguage(model.network, data, replace(request, metric=metric))
     if source.samples is not None:
         data = data.draw(source.samples, request.sweep.seed)
@@ -82,13 +82,12 @@ def resolve_language(
     )
     # The usual metric of all other data stands for the one that the head calls for.
     usual = request.metric == AnalysisRequest.metric
-    chosen = task.metric if usual else request.metric
     notes = (task.reason, *task.notes) if usual else task.notes
     for note in notes:
         report(note, 0, SENTENCE)
     request = replace(
         request,
-        metric=as_metric(chosen),
+        metric=as_metric(task.metric) if usual else metric,
         stressed_data=task.stressed,
         label=None,
         notes=request.notes + notes,

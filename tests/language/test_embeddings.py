@@ -22,10 +22,11 @@ import hormesis as hm
 from hormesis.data.bounds import UNBOUNDED
 from hormesis.data.embedded import EMBEDDING_PERTURBATION, with_perturbation
 from hormesis.data.samples import Samples, take
-from hormesis.engine.suffix import compile_network
+from hormesis.engine import adaptive
 from hormesis.errors import AttackError, ModelError, SettingError
 from hormesis.language.embeddings import perturbed_embeddings, unit_note
 from hormesis.models.adapter import adapt, outputs_of
+from hormesis.models.embedding_perturbation import Lookup
 from hormesis.report.views.method_text import epsilon_text
 from hormesis.stress.attacks import perturb
 from hormesis.stress.attempt import random_starts
@@ -145,9 +146,9 @@ def attack_by_hand(
 def attacked(network: nn.Module, labels: Tensor, attack: Any, loss: str) -> tuple[Any, Any]:
     """Return a network whose embeddings can be perturbed, and its perturbed inputs."""
     perturbable = perturbed_embeddings(network, BATCH, norm=attack.norm)
-    clean = with_perturbation(BATCH, perturbable.dimensions)
+    clean = with_perturbation(BATCH, SIZE)
     inputs = perturb(
-        adapt(perturbable, clean), clean, labels, attack,
+        perturbable, clean, labels, attack,
         bounds=UNBOUNDED, seed=3, loss=as_loss(loss),
     )  # fmt: skip
     return perturbable, inputs
@@ -177,13 +178,13 @@ def test_attacks_are_those_of_a_loop_by_hand(of, attack):
         starts = drawn.reshape(starts.shape) * MASK[..., None]
     perturbable, inputs = attacked(network, labels, attack, loss)
     expected = attack_by_hand(network, labels, losses, attack, starts)
-    found = perturbable.scaled(inputs).detach()
+    found = perturbable.perturbation.scaled(inputs).detach()
     assert expected.abs().max() > 0.01 * scale_of(network)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     # And the network sees just that.
     vectors = network.get_input_embeddings().weight[BATCH["input_ids"]]
     seen = network(inputs_embeds=vectors + expected, attention_mask=MASK).logits
-    torch.testing.assert_close(perturbable(**inputs).logits, seen, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(perturbable(inputs), seen, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", [bert, gpt2, pooled], ids=lambda make: make.__name__)
@@ -196,9 +197,9 @@ def test_without_a_perturbation_nothing_changes(make, dtype):
     clean = with_perturbation(batch, SIZE)
     with torch.no_grad():
         plain = outputs_of(adapt(network, batch), batch)
-        assert torch.equal(outputs_of(adapt(perturbable, clean), clean), plain)
+        assert torch.equal(perturbable(clean), plain)
         moved = {**clean, EMBEDDING_PERTURBATION: torch.ones(COUNT, TOKENS, SIZE)}
-        assert not torch.equal(outputs_of(adapt(perturbable, moved), moved), plain)
+        assert not torch.equal(perturbable(moved), plain)
     assert [len(module._forward_hooks) for module in network.modules()] == hooks
 
 
@@ -212,7 +213,7 @@ def test_padding_is_never_perturbed(norm):
     assert (found[MASK == 1] != 0).all()
     if norm == "l2":  # nearly all of so many dimensions lies at the border, padded or not
         assert (found.flatten(1).norm(dim=1) > 0.9 * 0.5).all()
-        added = perturbable.scaled(inputs).flatten(1).norm(dim=1)
+        added = perturbable.perturbation.scaled(inputs).flatten(1).norm(dim=1)
         most = 0.5 * scale_of(network) * (MASK.sum(dim=1) * SIZE).sqrt()
         assert (added <= most * 1.00001).all()
 
@@ -235,12 +236,14 @@ def test_only_the_encoder_of_two_that_share_an_embedding_is_perturbed():
     torch.manual_seed(0)
     network = Shared()
     perturbable = perturbed_embeddings(network, {**batch, "decoder_input_ids": other})
-    assert (perturbable.lookup.embedding, perturbable.lookup.runs) == ("words", 2)
-    assert "in run 1 of 2" in unit_note(perturbable)
+    perturbation = perturbable.perturbation
+    assert perturbation is not None
+    assert perturbation.lookup == Lookup("words", run=0, runs=2)
+    assert "in run 1 of 2" in unit_note(perturbation)
     table = network.words.weight
-    context = (table[IDS] + change * perturbable.scale).tanh().mean(dim=1, keepdim=True)
+    context = (table[IDS] + change * perturbation.scale).tanh().mean(dim=1, keepdim=True)
     expected = network.head(table[other] + context)
-    found = perturbable(**batch, decoder_input_ids=other, **{EMBEDDING_PERTURBATION: change})
+    found = perturbable({**batch, "decoder_input_ids": other, EMBEDDING_PERTURBATION: change})
     torch.testing.assert_close(found, expected)
 
 
@@ -249,7 +252,7 @@ def test_the_encoder_of_t5_is_perturbed():
     perturbable = perturbed_embeddings(network, {**BATCH, **decoded})
     change = 0.3 * torch.randn(COUNT, TOKENS, SIZE, generator=GENERATOR)
     with torch.no_grad():
-        found = perturbable(**BATCH, **decoded, **{EMBEDDING_PERTURBATION: change}).logits
+        found = perturbable({**BATCH, **decoded, EMBEDDING_PERTURBATION: change})
         vectors = network.shared.weight[BATCH["input_ids"]]
         vectors = vectors + change * scale_of(network) * MASK[..., None]
         expected = network(inputs_embeds=vectors, attention_mask=MASK, **decoded).logits
@@ -264,7 +267,11 @@ CASES = [("fixed", hm.FGSM(0.4)), ("adaptive", hm.PGD(0.3, steps=2, norm="l2"))]
 
 
 @pytest.mark.parametrize(("adversary", "attack"), CASES, ids=["fixed", "adaptive"])
-def test_both_engines_measure_the_same(adversary, attack):
+def test_both_engines_measure_the_same(adversary, attack, monkeypatch):
+    through_program, anew = [], adaptive.measure
+    monkeypatch.setattr(
+        adaptive, "measure", lambda *given: through_program.append(1) or anew(*given)
+    )
     network = bert()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     sweep = replace(SWEEP, adversary=adversary)
@@ -275,6 +282,7 @@ def test_both_engines_measure_the_same(adversary, attack):
     fast = hm.analyze(network, data, **options, execution=QUIET)
     plain = hm.analyze(network, data, **options, execution=PLAIN)
     assert fast.manifest["run"]["engine"] == "suffix"
+    assert bool(through_program) == (adversary == "adaptive")
     assert fast.responses.equals(plain.responses)
     assert fast.base.adversarial < fast.base.clean == 1.0
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
@@ -292,14 +300,6 @@ def test_both_engines_measure_the_same(adversary, attack):
     assert clean.responses["clean"].equals(fast.responses["clean"])
     identity = [one.manifest["question"]["network"]["fingerprint"] for one in (clean, fast)]
     assert identity[0] == identity[1]
-
-
-def test_an_adaptive_adversary_goes_through_the_fast_program():
-    network = bert()
-    perturbable = perturbed_embeddings(network, BATCH)
-    clean = with_perturbation(BATCH, SIZE)
-    program = compile_network(adapt(perturbable, clean), clean, adaptive_too=True)
-    assert program.literal is not None
 
 
 def test_a_study_at_each_magnitude_goes_on_and_is_verified(tmp_path, capsys):
@@ -450,7 +450,7 @@ def test_a_perturbation_of_another_shape_is_refused():
     with pytest.raises(
         ModelError, match=r"the shape \[24, 7, 16\] of the vectors .* \[24, 6, 16\]"
     ):
-        perturbable(**{**BATCH, "attention_mask": None}, embedding_perturbation=change)
+        perturbable({"input_ids": IDS, EMBEDDING_PERTURBATION: change})
 
 
 def test_settings_that_embeddings_do_not_have_are_refused():

@@ -1,8 +1,8 @@
 """Inputs with a perturbation of embeddings beside the token ids: a leaf like any other.
 
 Token ids are whole numbers, which no gradient reaches. What an attack may change instead is one
-more input, ``EMBEDDING_PERTURBATION``, which ``models.perturbed_embeddings`` adds to the vectors of
-the tokens. Of clean samples it is zero, and takes no memory.
+more input, ``EMBEDDING_PERTURBATION``, which is added to the vectors of the tokens, see
+``models.embedding_perturbation``. Of clean samples it is zero, and takes no memory.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ from hormesis.data.sampling import balanced_order, draw_balanced, draw_random, r
 from hormesis.data.trees import Tree, count_rows, in_memory, select_rows, tensors_in
 from hormesis.errors import DataError
 
-_HASHED = 256  # rows at a time
+_HASHED = 2**22  # values at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,8 @@ class Samples:
             digest.update(f"|{[str(tree_flatten(part)[1]) for part in parts]}|".encode())
         for part in tensors_in(select_rows(parts, slice(first, end))):
             digest.update(f"|{type_code(part)} {tuple(part.shape)}|".encode())
-            for rows in part.detach().split(_HASHED):  # values that share memory are written out
+            # Values that share memory are written out, some at a time.
+            for rows in part.detach().split(max(_HASHED // max(part[:1].numel(), 1), 1)):
                 digest.update(rows.contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 

@@ -9,9 +9,20 @@ from hormesis.data.bounds import continuous_part
 from hormesis.data.embedded import token_ids
 from hormesis.data.trees import Tree, tensors_in
 from hormesis.errors import AttackError, ModelError, recipe
-from hormesis.models.adapter import adapt, outputs_of, takes_by_keyword
+from hormesis.models.adapter import (
+    AdaptedNetwork,
+    adapt,
+    inner_network,
+    outputs_of,
+    perturbation_of,
+)
+from hormesis.models.embedding_perturbation import (
+    EmbeddingPerturbation,
+    Lookup,
+    embedding_scale,
+    vocabulary,
+)
 from hormesis.models.eval_mode import evaluation_mode
-from hormesis.models.perturbed_embeddings import Lookup, PerturbedEmbeddings
 from hormesis.settings.threat import L2, LINF
 
 _REMEDY = f"measure without an attack (`attack=None`){recipe('text-classifier')}"
@@ -24,14 +35,17 @@ def perturbed_embeddings(
     *,
     norm: str = LINF,
     output: Any = None,  # noqa: ANN401
-) -> PerturbedEmbeddings:
+) -> AdaptedNetwork:
     """Return a network that adds one more input, ``embedding_perturbation``, to its embeddings.
+
+    Its one argument is a mapping with that input, what it returns one tensor.
 
     ``analyze`` makes one by itself where token ids are attacked. It is made by hand to name the
     embedding, or to look at what an attack does.
 
     Args:
-        network: Takes token ids; it is neither copied nor changed.
+        network: Takes token ids; it is neither copied nor changed. If it is what this function made
+            of one, the same embedding is taken.
         inputs: Some of its inputs: a mapping with ``input_ids``, or the ids as one tensor.
         embedding: Name of the module that looks up the ids, as ``named_modules`` has it; None finds
             it: what ``get_input_embeddings()`` returns, or the first ``nn.Embedding`` that looks up
@@ -48,9 +62,12 @@ def perturbed_embeddings(
     Example:
         >>> network = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(20, 2))
         >>> perturbed = perturbed_embeddings(network, torch.zeros(2, 5, dtype=torch.int64))
-        >>> perturbed.lookup.embedding
+        >>> perturbed.perturbation.lookup.embedding
         '0'
     """
+    made = perturbation_of(network)
+    if made is not None:
+        network, embedding = inner_network(network), embedding or made.lookup.embedding
     ids = token_ids(inputs)
     if ids is None:
         raise AttackError(
@@ -62,14 +79,18 @@ def perturbed_embeddings(
             "Expected inputs of whole numbers beside attacked embeddings, got floating-point ones: "
             "convert a mask with `mask.long()`."
         )
-    runs = _observe(network, inputs, ids, embedding, output)
-    return PerturbedEmbeddings(
-        network,
-        _choose(network, runs, embedding),
-        norm=norm,
+    lookup = _choose(network, _observe(network, inputs, ids, embedding, output), embedding)
+    module = network.get_submodule(lookup.embedding)
+    perturbation = EmbeddingPerturbation(
+        lookup,
+        norm,
+        scale=embedding_scale(module),
+        dimensions=next(vocabulary(module))[1].shape[1],
         alone=isinstance(inputs, Tensor),
-        by_keyword=takes_by_keyword(network, inputs),
     )
+    adapted = adapt(network, inputs, output, perturbation)
+    assert isinstance(adapted, AdaptedNetwork), "a perturbation adapts a network"
+    return adapted
 
 
 def _observe(
@@ -180,23 +201,21 @@ def _choose(network: nn.Module, runs: dict[str, list[bool]], named: str | None) 
     )
 
 
-def unit_note(network: PerturbedEmbeddings) -> str:
+def unit_note(perturbation: EmbeddingPerturbation) -> str:
     """Return what is perturbed, and what the magnitude of an attack on it means, in sentences."""
-    name, scale = network.lookup.embedding, f"{network.scale:g}"
-    which = ""
-    if network.lookup.runs > 1:
-        which = f" in run {network.lookup.run + 1} of {network.lookup.runs}"
+    lookup, scale = perturbation.lookup, f"{perturbation.scale:g}"
+    which = f" in run {lookup.run + 1} of {lookup.runs}" if lookup.runs > 1 else ""
     meaning = (
         f"a share of the root mean square of its values, {scale} before anything is filtered: no "
         "value of a token's vector changes by more."
     )
-    if network.norm == L2:
+    if perturbation.norm == L2:
         meaning = (
             "a share of the norm of a sequence's vectors: the root mean square of the embedding's "
             f"values, {scale} before anything is filtered, times the root of the number of values "
             "in the sequence. All changes together are at most that large."
         )
     return (
-        f"The attack perturbs the embeddings of tokens, which {name!r} looks up{which}; padding "
-        f"stays as it is. Epsilon is {meaning}"
+        f"The attack perturbs the embeddings of tokens, which {lookup.embedding!r} looks up"
+        f"{which}; padding stays as it is. Epsilon is {meaning}"
     )

@@ -14,8 +14,8 @@ from hormesis.data.samples import Samples, samples_from
 from hormesis.data.trees import Tree, move_to, select_rows
 from hormesis.errors import SettingError
 from hormesis.language.embeddings import perturbed_embeddings
-from hormesis.models.adapter import AdaptedNetwork, adapt, inner_network
-from hormesis.models.perturbed_embeddings import PerturbedEmbeddings, vocabulary
+from hormesis.models.adapter import inner_network, perturbation_of
+from hormesis.models.embedding_perturbation import EmbeddingPerturbation, vocabulary
 from hormesis.settings.attacks import FGSM, Attack
 from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.threat import norm_of
@@ -93,21 +93,20 @@ def nearest_tokens(
     """
     attack, texts = as_attack(attack), _texts(tokenizer)
     samples = samples_from((inputs, labels), bounds=None)
-    named = network.lookup.embedding if isinstance(network, PerturbedEmbeddings) else None
-    inner = inner_network(network)
-    own = move_to(samples.inputs, _device(inner))
-    perturbable = perturbed_embeddings(inner, own, named, norm=norm_of(attack))
-    clean = with_perturbation(own, perturbable.dimensions)
+    own = move_to(samples.inputs, _device(network))
+    perturbable = perturbed_embeddings(network, own, norm=norm_of(attack))
+    perturbation = perturbation_of(perturbable)
+    assert perturbation is not None, "it was just made"
     perturbed = perturb(
-        adapt(perturbable, clean),
-        clean,
+        perturbable,
+        with_perturbation(own, perturbation.dimensions),
         samples.labels,
         attack,
         bounds=UNBOUNDED,
         seed=0,
         loss=as_loss(loss),
     )
-    found = find_neighbours(perturbable, perturbed)
+    found = find_neighbours(perturbation, inner_network(network), perturbed)
     table = pd.DataFrame({name: part.cpu().numpy() for name, part in found._asdict().items()})
     table["changed"] = table["to_other"] < table["to_token"]
     if texts is not None:
@@ -141,11 +140,14 @@ def _device(network: nn.Module) -> torch.device:
 
 
 @torch.no_grad()
-def find_neighbours(network: PerturbedEmbeddings, inputs: Tree) -> Neighbours:
+def find_neighbours(
+    perturbation: EmbeddingPerturbation, network: nn.Module, inputs: Tree
+) -> Neighbours:
     """Return the token next to each perturbed vector.
 
     Args:
-        network: Perturbs its embeddings.
+        perturbation: How it is added.
+        network: The network itself.
         inputs: With the perturbation.
     """
     ids = token_ids(inputs)
@@ -154,12 +156,12 @@ def find_neighbours(network: PerturbedEmbeddings, inputs: Tree) -> Neighbours:
     counted = torch.ones_like(ids, dtype=torch.bool) if attended is None else attended
     sample, position = counted.nonzero(as_tuple=True)
     tokens = ids[sample, position].long()
-    own = network.module(ids)[sample, position].float()
-    vectors = own + network.scaled(inputs)[sample, position].float()
-    others = _nearest_others(network.module, vectors, tokens)
+    embedding = perturbation.module(network)
+    own = embedding(ids)[sample, position].float()
+    vectors = own + perturbation.scaled(inputs)[sample, position].float()
+    others = _nearest_others(embedding, vectors, tokens)
     to_token, to_other = (
-        (vectors - near).square().sum(dim=1).sqrt()
-        for near in (own, network.module(others).float())
+        (vectors - near).square().sum(dim=1).sqrt() for near in (own, embedding(others).float())
     )
     return Neighbours(sample, position, tokens, others, to_token, to_other)
 
@@ -194,19 +196,20 @@ def notes_on_tokens(
     """Yield a sentence on whether an attack on embeddings finds other tokens.
 
     Args:
-        network: In evaluation mode, unfiltered; others than ``PerturbedEmbeddings`` have no note.
+        network: In evaluation mode, unfiltered; one whose embeddings are not perturbed has no note.
         samples: In the order of the study; the first ones are attacked.
         attack: Its magnitude a number, if it has one.
         request: With the seed, and what the attack raises.
     """
-    inner = network.network if isinstance(network, AdaptedNetwork) else network
-    if not isinstance(inner, PerturbedEmbeddings):
+    perturbation = perturbation_of(network)
+    if perturbation is None:
         return
     count = min(_MOST, len(samples))
     both = select_rows((samples.inputs, samples.labels), slice(0, count))
-    few, labels = move_to(both, _device(inner))
+    few, labels = move_to(both, _device(network))
     options = {"bounds": samples.bounds, "seed": request.sweep.seed, "loss": request.loss}
-    found = find_neighbours(inner, perturb(network, few, labels, attack, **options))
+    perturbed = perturb(network, few, labels, attack, **options)
+    found = find_neighbours(perturbation, inner_network(network), perturbed)
     tokens, changed = len(found.token), int((found.to_other < found.to_token).sum())
     if changed:
         yield (

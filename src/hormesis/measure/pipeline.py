@@ -94,8 +94,7 @@ def analyze(
             ``samples_from``. Normalisation belongs into the network, see ``normalized``.
         attack: The adversary: ``FGSM``, ``PGD``, a function ``(network, inputs, labels) ->
             inputs``, or an attack of Foolbox, torchattacks, ART or AutoAttack, see
-            ``CustomAttack``; None measures clean samples alone. Of token ids the embeddings are
-            attacked, see ``perturbed_embeddings``.
+            ``CustomAttack``; None measures clean samples alone. Of token ids, embeddings change.
         targets: Which parameters are filtered.
         sweep: Filters, thresholds, adversary and control.
         scoring: Base, reference and tolerance; ``Study.scores_with`` can change them afterwards.
@@ -330,8 +329,7 @@ class Analysis:
         stopping = _stopping(planned, draft)
         worker = ShardWorker(measurer, draft.identity, _source(planned, draft))
         sweeper = choose_sweeper(network, worker, execution, largest)
-        show = partial(self.report, "Measuring")
-        measure_missing(draft, store, stopping, worker, sweeper, show)
+        measure_missing(draft, store, stopping, worker, sweeper, partial(self.report, "Measuring"))
         stored = set(store.firsts())
         spans = [span for span in pairwise(edges) if span[0] in stored]
         if request.metric.aggregate:

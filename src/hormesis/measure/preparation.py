@@ -25,17 +25,16 @@ from hormesis.models.adapter import (
     WHOLE,
     AdaptedNetwork,
     adapt,
-    check_output,
     form_of,
     inner_network,
     on_whole_output,
     outputs_of,
+    perturbation_of,
 )
 from hormesis.models.checks import check_measurable
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_name
 from hormesis.models.networks import check_network, check_outputs, check_weights
-from hormesis.models.perturbed_embeddings import PerturbedEmbeddings
 from hormesis.models.unwrapping import unwrapped
 from hormesis.settings.attacks import FGSM, Evaluated, NoAttack
 from hormesis.settings.custom_attack import CustomAttack
@@ -106,11 +105,11 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     if request.stressed_data is not None:
         samples, request = with_stressed_data(samples, request, read)
     few = _few(samples, inner)
+    adapted = adapt(inner, few, request.output)
     of_ids = continuous_part(few) is None and token_ids(few) is not None
     if request.attacked and (of_ids or given is not inner):
-        inner, samples, request = with_perturbed_embeddings(given, samples, request)
+        adapted, samples, request = with_perturbed_embeddings(given, samples, request)
         few = _few(samples, inner)
-    adapted = adapt(inner, few, request.output)
     if request.attacked:
         perturbable_part(few)  # refuses integers before anything slow
     _check(adapted, samples, few, request)
@@ -125,6 +124,21 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     return Prepared(adapted, samples, request)
 
 
+def check_output(value: object) -> None:
+    """Refuse a choice of the output that is neither name, place nor function.
+
+    Raises:
+        SettingError: Naming what it is.
+    """
+    if value is None or (isinstance(value, str | int) and not isinstance(value, bool)):
+        return
+    if not callable(value):
+        raise SettingError(
+            "Expected `output` to be the name or the place of an output, '*' for all, or a "
+            f"function, got {type(value).__name__}."
+        )
+
+
 def _few(samples: Samples, network: nn.Module) -> Any:  # noqa: ANN401
     """Return the first inputs, on the device of the network."""
     return move_to(select_rows(samples.inputs, slice(0, _ROWS)), device_of(network))
@@ -136,7 +150,7 @@ def with_perturbed_embeddings(
     """Return network, samples and request for an attack on the embeddings of token ids.
 
     Args:
-        given: The network; ``PerturbedEmbeddings`` name the embedding.
+        given: The network; what ``perturbed_embeddings`` made of one names the embedding.
         samples: Their inputs have no floating-point values.
         request: The request.
 
@@ -145,17 +159,18 @@ def with_perturbed_embeddings(
         SettingError: For bounds, which shares of embeddings do not have.
     """
     inner = inner_network(given)
-    named = given.lookup.embedding if isinstance(given, PerturbedEmbeddings) else None
     options = {"norm": norm_of(request.attack), "output": request.output}
-    network = perturbed_embeddings(inner, _few(samples, inner), named, **options)
+    network = perturbed_embeddings(given, _few(samples, inner), **options)
     if samples.bounds not in (PIXELS, UNBOUNDED):
         raise SettingError(
             "Expected no `bounds` for an attack on embeddings, whose magnitude alone limits it, "
             f"got {samples.bounds}: leave them out."
         )
-    inputs = with_perturbation(samples.inputs, network.dimensions)
+    perturbation = perturbation_of(network)
+    assert perturbation is not None, "it was just made"
+    inputs = with_perturbation(samples.inputs, perturbation.dimensions)
     samples = replace(samples, inputs=inputs, bounds=UNBOUNDED)
-    return network, samples, replace(request, notes=(*request.notes, unit_note(network)))
+    return network, samples, replace(request, notes=(*request.notes, unit_note(perturbation)))
 
 
 def with_stressed_data(

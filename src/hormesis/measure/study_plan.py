@@ -32,10 +32,9 @@ from hormesis.errors import SettingError
 from hormesis.measure import manifest
 from hormesis.measure.preparation import Prepared
 from hormesis.measure.study_writer import StudyDraft, study_identity
-from hormesis.models.adapter import described_output, inner_network
+from hormesis.models.adapter import described_output, inner_network, perturbation_of
 from hormesis.models.fingerprint import network_fingerprint
 from hormesis.models.normalization import normalization_of
-from hormesis.models.perturbed_embeddings import embedding_of
 from hormesis.settings.attacks import Attack, describe_attack
 from hormesis.settings.choices import UNFILTERED
 from hormesis.settings.execution import Execution
@@ -157,11 +156,12 @@ def make_study_plan(prepared: Prepared, device: torch.device) -> StudyPlan:
     measured = None if evaluation is not None else samples
     around = Surroundings(network, measured, request.loss)
     plan = make_plan(network, targets, request.sweep, around)
+    perturbation = perturbation_of(network)
     identity = {
         "name": request.name,
         "fingerprint": network_fingerprint(inner_network(network)),
         **normalization_of(network),
-        **embedding_of(network),
+        **({} if perturbation is None else {"embedding": perturbation.described()}),
         **described_output(network),
     }
     question = manifest.question(identity, samples, request)

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
 from hormesis.data.trees import Tree, count_rows, flat_rows, symbolic_rows, tensors_in
-from hormesis.errors import HormesisError, ModelError, SettingError, quoted, recipe
+from hormesis.errors import HormesisError, ModelError, quoted, recipe
+from hormesis.models.embedding_perturbation import EmbeddingPerturbation
 from hormesis.models.forward_failure import forward_failure
-from hormesis.models.perturbed_embeddings import PerturbedEmbeddings
 
 WHOLE = "*"  # the output to measure is all that the network returns
 Output = str | int | Callable[[Any], Any] | None
@@ -61,18 +61,24 @@ class AdaptedNetwork(nn.Module):
         output: Which of its outputs is measured.
         by_keyword: Whether a mapping of inputs goes to the network's parameters of these names.
         apart: Whether a tuple of inputs goes to its positional parameters, one by one.
+        perturbation: How the inputs' perturbation of embeddings is added, if they have one.
     """
 
     def __init__(
-        self, network: nn.Module, output: Output, *, by_keyword: bool, apart: bool
+        self,
+        network: nn.Module,
+        output: Output,
+        *,
+        by_keyword: bool,
+        apart: bool,
+        perturbation: EmbeddingPerturbation | None = None,
     ) -> None:
         """Note the data type that the network computes in."""
         super().__init__()
         self.network = network
         self.output, self.by_keyword, self.apart = output, by_keyword, apart
-        # What perturbs embeddings is cast there, after it was multiplied by a scale.
-        embedded = isinstance(network, PerturbedEmbeddings)
-        self.dtype = None if embedded else floating_type(network)
+        self.perturbation = perturbation
+        self.dtype = floating_type(network)
         self.training = network.training
 
     def forward(self, inputs: Tree) -> Tensor:
@@ -86,6 +92,12 @@ class AdaptedNetwork(nn.Module):
 
     def run(self, inputs: Tree) -> Any:  # noqa: ANN401  (whatever the network returns)
         """Return all that the network returns."""
+        if self.perturbation is None:
+            return self._run(inputs)
+        with self.perturbation.added_to(self.network, inputs):
+            return self._run(self.perturbation.own_inputs(inputs))
+
+    def _run(self, inputs: Tree) -> Any:  # noqa: ANN401
         cast = tree_map(self._cast, inputs)
         if self.by_keyword and isinstance(cast, Mapping):
             return self.network(**cast)
@@ -110,7 +122,12 @@ def floating_type(network: nn.Module) -> torch.dtype | None:
     return next((one.dtype for one in tensors if one.is_floating_point()), None)
 
 
-def adapt(network: nn.Module, inputs: Tree, output: Output = None) -> nn.Module:
+def adapt(
+    network: nn.Module,
+    inputs: Tree,
+    output: Output = None,
+    perturbation: EmbeddingPerturbation | None = None,
+) -> nn.Module:
     """Return a network as a module of one argument and one result.
 
     Args:
@@ -118,6 +135,7 @@ def adapt(network: nn.Module, inputs: Tree, output: Output = None) -> nn.Module:
         inputs: A few of the study's inputs.
         output: Name, place, or function that picks the output to measure; None takes the logits, as
             ``pick_output`` finds them; ``"*"`` all of them.
+        perturbation: How a perturbation of embeddings is added; the inputs need not have one.
 
     Returns:
         The network itself if it takes one tensor of its own data type and its output needs no
@@ -133,24 +151,16 @@ def adapt(network: nn.Module, inputs: Tree, output: Output = None) -> nn.Module:
     if (
         isinstance(inputs, Tensor)
         and output is None
+        and perturbation is None
         and (not inputs.is_floating_point() or own in (None, inputs.dtype))
     ):
         return network
-    count = _parameters(network)[1]
-    by_keyword = takes_by_keyword(network, inputs)
+    names, count, open_ended = _parameters(network)
+    by_keyword = isinstance(inputs, Mapping) and (open_ended or {*inputs} <= {*names})
     apart = isinstance(inputs, tuple | list) and (count is None or count >= len(inputs))
-    return AdaptedNetwork(network, output, by_keyword=by_keyword, apart=apart)
-
-
-def takes_by_keyword(network: nn.Module, inputs: Tree) -> bool:
-    """Return whether inputs are a mapping whose names are all parameters of a network.
-
-    Example:
-        >>> takes_by_keyword(nn.Linear(1, 1), {"input": torch.zeros(1, 1)})
-        True
-    """
-    names, _, open_ended = _parameters(network)
-    return isinstance(inputs, Mapping) and (open_ended or {*inputs} <= {*names})
+    return AdaptedNetwork(
+        network, output, by_keyword=by_keyword, apart=apart, perturbation=perturbation
+    )
 
 
 def _signature(network: nn.Module) -> list[inspect.Parameter]:
@@ -364,9 +374,13 @@ def _restored(
 
 
 def inner_network(network: nn.Module) -> nn.Module:
-    """Return the network as its user made it, inside what adapts it and perturbs its embeddings."""
-    inner = network.network if isinstance(network, AdaptedNetwork) else network
-    return inner.network if isinstance(inner, PerturbedEmbeddings) else inner
+    """Return the network inside an ``AdaptedNetwork``, or the network itself."""
+    return network.network if isinstance(network, AdaptedNetwork) else network
+
+
+def perturbation_of(network: nn.Module) -> EmbeddingPerturbation | None:
+    """Return how the embeddings of a network are perturbed; None if they are not."""
+    return network.perturbation if isinstance(network, AdaptedNetwork) else None
 
 
 def described_output(network: nn.Module) -> dict[str, str | int]:
@@ -375,18 +389,3 @@ def described_output(network: nn.Module) -> dict[str, str | int]:
     if callable(output):
         return {"output": getattr(output, "__qualname__", type(output).__name__)}
     return {} if output is None else {"output": output}
-
-
-def check_output(value: object) -> None:
-    """Refuse a choice of the output that is neither name, place nor function.
-
-    Raises:
-        SettingError: Naming what it is.
-    """
-    if value is None or (isinstance(value, str | int) and not isinstance(value, bool)):
-        return
-    if not callable(value):
-        raise SettingError(
-            "Expected `output` to be the name or the place of an output, '*' for all, or a "
-            f"function, got {type(value).__name__}."
-        )

@@ -8,7 +8,6 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from hormesis.models.adapter import AdaptedNetwork
 from hormesis.models.normalization import Normalized
-from hormesis.models.perturbed_embeddings import PerturbedEmbeddings
 
 OTHER = "other"
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
@@ -16,7 +15,7 @@ _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 def public_name(network: nn.Module, parameter: str) -> str:
     """Return a parameter's name without the prefixes of the wrappers of this package."""
-    while isinstance(network, AdaptedNetwork | Normalized | PerturbedEmbeddings):
+    while isinstance(network, AdaptedNetwork | Normalized):
         network, parameter = network.network, parameter.removeprefix("network.")
     return parameter
 

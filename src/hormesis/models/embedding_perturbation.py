@@ -1,7 +1,8 @@
-"""A network whose token embeddings can be perturbed, for attacks on what no gradient reaches."""
+"""Perturbed embeddings of tokens, for attacks on what no gradient reaches."""
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,11 @@ from hormesis.data.embedded import (
     EMBEDDING_PERTURBATION,
     TOKEN_IDS,
     attended_tokens,
+    without_perturbation,
 )
+from hormesis.data.trees import Tree
 from hormesis.errors import ModelError
-from hormesis.settings.threat import L2, LINF
+from hormesis.settings.threat import L2
 
 _ROWS = 4096  # of an embedding's table, computed at a time
 
@@ -35,8 +38,9 @@ class Lookup:
     runs: int = 1
 
 
-class PerturbedEmbeddings(nn.Module):
-    """A network that adds a perturbation to the vectors of its tokens, where it looks them up.
+@dataclass(frozen=True)
+class EmbeddingPerturbation:
+    """How a perturbation is added to the vectors of tokens, where a network looks them up.
 
     Ids, masks, positions and whatever else the network makes of them stay as they are, and so does
     the embedding, which can still be filtered. The perturbation has no unit: 1 is the root mean
@@ -46,46 +50,46 @@ class PerturbedEmbeddings(nn.Module):
     arXiv:1909.11764) leaves out padding and takes one norm over a sequence, as this does.
 
     Args:
-        network: The network; it is not copied.
-        lookup: Where it looks up its tokens.
+        lookup: Where the network looks up its tokens.
         norm: What perturbations are measured by, one of ``settings.threat.NORMS``.
+        scale: Root mean square of all values of the embedding, see ``embedding_scale``.
+        dimensions: Of a token's vector.
         alone: Whether the network takes the ids alone, and not a mapping.
-        by_keyword: Whether a mapping of inputs goes to the network's parameters of these names.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        lookup: Lookup,
-        *,
-        norm: str = LINF,
-        alone: bool = False,
-        by_keyword: bool = True,
-    ) -> None:
-        """Compute the scale from the values of the embedding as they are now."""
-        super().__init__()
-        self.network, self.lookup, self.norm = network, lookup, norm
-        self.alone, self.by_keyword = alone, by_keyword
-        self.scale = embedding_scale(self.module)
-        self.dimensions = next(vocabulary(self.module))[1].shape[1]
-        self.training = network.training
+    lookup: Lookup
+    norm: str
+    scale: float
+    dimensions: int
+    alone: bool
 
-    @property
-    def module(self) -> nn.Module:
-        """The embedding."""
-        return self.network.get_submodule(self.lookup.embedding)
-
-    def forward(self, **inputs: Any) -> Any:  # noqa: ANN401  (whatever the network takes)
-        """Return the output of the network for perturbed embeddings.
+    def own_inputs(self, inputs: Mapping[str, Any]) -> Tree:
+        """Return what the network itself takes.
 
         Args:
-            inputs: Those of the network, and ``embedding_perturbation`` ``[batch, tokens,
-                dimensions]``.
+            inputs: With a perturbation.
+        """
+        return inputs[TOKEN_IDS] if self.alone else without_perturbation(inputs)
+
+    def described(self) -> dict[str, str | float]:
+        """Return what is perturbed, and its scale, as a manifest holds it."""
+        return {"module": self.lookup.embedding, "scale": self.scale}
+
+    def module(self, network: nn.Module) -> nn.Module:
+        """Return the embedding of a network."""
+        return network.get_submodule(self.lookup.embedding)
+
+    @contextmanager
+    def added_to(self, network: nn.Module, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Perturb the embeddings of a network that runs within the block.
+
+        Args:
+            network: The network.
+            inputs: With a perturbation ``[batch, tokens, dimensions]``.
 
         Raises:
-            ModelError: If the embedding does not return vectors of that shape.
+            ModelError: If the embedding does not return vectors of that shape, or does not run.
         """
-        own = {name: leaf for name, leaf in inputs.items() if name != EMBEDDING_PERTURBATION}
         change, runs, name = self.scaled(inputs), 0, self.lookup.embedding
 
         def add(module: nn.Module, arguments: Any, vectors: Tensor) -> Tensor | None:  # noqa: ANN401
@@ -100,22 +104,16 @@ class PerturbedEmbeddings(nn.Module):
                 )
             return vectors + change.to(vectors.dtype)
 
-        hook = self.module.register_forward_hook(add)
+        hook = self.module(network).register_forward_hook(add)
         try:
-            outputs = self._run(own)
+            yield
         finally:
             hook.remove()
         if runs <= self.lookup.run:
             raise ModelError(
-                f"The embedding {name!r} did not run in a forward pass of the network, "
-                "so that perturbing it would change nothing: name the module that looks up tokens."
+                f"The embedding {name!r} did not run in a forward pass of the network, so that "
+                "perturbing it would change nothing: name the module that looks up tokens."
             )
-        return outputs
-
-    def _run(self, inputs: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        if self.alone:
-            return self.network(inputs[TOKEN_IDS])
-        return self.network(**inputs) if self.by_keyword else self.network(inputs)
 
     def scaled(self, inputs: Mapping[str, Any]) -> Float[Tensor, "batch tokens dimensions"]:
         """Return what is added to the vectors: the perturbation in their unit, 0 for padding.
@@ -178,11 +176,3 @@ def vocabulary(
         with torch.no_grad():
             vectors = embedding(ids[first : first + _ROWS])
         yield first, vectors
-
-
-def embedding_of(network: nn.Module) -> dict[str, dict[str, str | float]]:
-    """Return what is perturbed, and its scale, as a manifest holds it; empty if nothing is."""
-    for module in network.modules():
-        if isinstance(module, PerturbedEmbeddings):
-            return {"embedding": {"module": module.lookup.embedding, "scale": module.scale}}
-    return {}

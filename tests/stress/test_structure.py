@@ -27,7 +27,7 @@ ZOO = {
     "vision": ("TIMM", "TORCHVISION"),
     "others": ("OTHERS",),
 }
-QUIET = hm.Execution(progress=False, num_workers=1)
+QUIET = hm.Execution("plain", progress=False)
 # One of each layout; the others are slow tests.
 LAYOUTS = [
     *("BertForSequenceClassification", "AlbertForSequenceClassification", "GPT2LMHeadModel"),

@@ -197,9 +197,10 @@ def test_a_removal_that_breaks_the_network_is_certain():
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"target": "2.wieght"}, "2.weight"),
+        ({"target": "2.wieght"}, "'2.wieght' in `target`: the nearest are 2.weight"),
         ({"target": ()}, "`target`"),
         ({"budget": 0}, "`budget`"),
+        ({"execution": hm.Execution("ray", progress=False)}, "`engine`"),
         ({"level": 1.0}, "`level`"),
         ({"metric": "macro_f1"}, "whole set"),
     ],

@@ -19,6 +19,7 @@ from hormesis.cli.app import main
 from hormesis.settings.targets import PartPattern
 from hormesis.stress.parts import Part
 from hormesis.stress.structure import with_groups
+from hormesis.stress.structure_check import check_layouts
 
 ZOO = {
     "language": ("LANGUAGE",),
@@ -26,7 +27,7 @@ ZOO = {
     "vision": ("TIMM", "TORCHVISION"),
     "others": ("OTHERS",),
 }
-QUIET = hm.Execution(progress=False, num_workers=1)
+QUIET = hm.Execution("plain", progress=False)
 # One of each layout; the others are slow tests.
 LAYOUTS = [
     *("BertForSequenceClassification", "AlbertForSequenceClassification", "GPT2LMHeadModel"),
@@ -461,6 +462,49 @@ def test_whole_blocks_hold_experts_and_every_matrix():
         inside += sum(len(parts) for parts in hm.parts_of(network, what).values())
     assert len(blocks) == 2
     assert inside == sum(".layers." in n and p.ndim > 1 for n, p in network.named_parameters())
+
+
+class Interleaved(CausalSelfAttention):
+    """An attention whose heads take every third channel."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width, heads)
+        names = ("q_proj", "k_proj", "v_proj")
+        for name in names:
+            self.add_module(name, nn.Linear(width, width))
+        self.out_proj = nn.Linear(width, width)
+        del self.c_attn, self.c_proj
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        rows, length, width = inputs.shape
+        parts = [getattr(self, name)(inputs) for name in ("q_proj", "k_proj", "v_proj")]
+        heads = [p.view(rows, length, -1, self.n_head).permute(0, 3, 1, 2) for p in parts]
+        mixed = functional.scaled_dot_product_attention(*heads, is_causal=True)
+        return self.out_proj(mixed.permute(0, 2, 3, 1).reshape(rows, length, width))
+
+
+@pytest.mark.parametrize("groups", ["heads", ("mlp", "projections")])
+def test_a_run_contradicts_a_layout_that_only_looks_known(groups):
+    network = nano()
+    network.h[1].attn = Interleaved(24, 3)
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    settings = {"attack": None, "metric": "next_token_nll", "execution": QUIET}
+    with pytest.raises(hm.HormesisError, match=r"h\.1\.attn is not understood: a run shows"):
+        hm.analyze(network, ids(), targets=hm.Targets(groups=groups), **settings)
+    assert all(torch.equal(network.state_dict()[name], own) for name, own in before.items())
+    sweep = hm.Sweep(filters=("high_pass",), thresholds=2)
+    blocks = hm.Targets(groups="attention")
+    hm.analyze(network, ids(), targets=blocks, sweep=sweep, **settings)
+
+
+@pytest.mark.parametrize("name", ["LlamaForCausalLM", "Falcon, grouped", "T5EncoderModel"])
+def test_a_run_agrees_with_the_layouts_that_the_other_tests_prove(name, monkeypatch):
+    monkeypatch.setattr("hormesis.stress.structure_check._PROVED", ())
+    network, inputs = prepared(name)
+    base, seen = run(network, inputs), []
+    check_layouts(network, hm.Targets(groups="heads"), lambda: seen.append(run(network, inputs)))
+    assert len(seen) > len(hm.parts_of(network, "attention"))
+    assert all(torch.equal(*pair) for pair in zip(base, run(network, inputs), strict=True))
 
 
 def test_what_is_not_understood_is_named():

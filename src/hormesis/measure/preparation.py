@@ -47,6 +47,7 @@ from hormesis.stress.metric import Metric
 from hormesis.stress.metrics import as_metric
 from hormesis.stress.replacements import with_replacements
 from hormesis.stress.structure import with_groups
+from hormesis.stress.structure_check import check_layouts
 
 _FEW = 3  # samples that an evaluation is tried on
 _ROWS = 8  # samples for the check whether a network can be measured
@@ -85,11 +86,11 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
         HormesisError: One sentence on what cannot be measured.
     """
     given = unwrapped(network)
-    inner = inner_network(given)
+    inner, asked = inner_network(given), request.targets
     request = replace(
         request,
         name=request.name or network_name(inner),
-        targets=with_groups(inner, request.targets),
+        targets=with_groups(inner, asked),
         sweep=with_replacements(request.sweep),
         origin=plain_values(dict(request.origin)),
     )
@@ -119,6 +120,7 @@ def prepare(network: object, data: Any, request: AnalysisRequest, report: Report
     if metric.compares:
         samples = with_own_outputs(adapted, samples)
     _try(adapted, samples, few, request)
+    check_layouts(adapted, asked, partial(outputs_of, adapted, few))
     check_set_metric(adapted, samples, request)
     request = settle_attack(adapted, samples, request)
     return Prepared(adapted, samples, request)

@@ -23,15 +23,18 @@ from hormesis.measure.pipeline import planned_analysis
 from hormesis.measure.shard_worker import make_measurer
 from hormesis.measure.study_plan import StudyPlan, choose_epsilon
 from hormesis.measure.zoom_regions import Region
+from hormesis.models.unwrapping import unwrapped
 from hormesis.results.zoom import Zoom
 from hormesis.settings.attacks import Given
+from hormesis.settings.choices import RAY
 from hormesis.settings.confirmation import NEVER, Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest, as_attack
 from hormesis.settings.sweep import Sweep
 from hormesis.settings.targets import Targets
 from hormesis.settings.zoom import ZoomSettings
-from hormesis.stress.kinds import channel_axis
+from hormesis.stress.kinds import channel_axis, public_name
+from hormesis.stress.patterns import check_patterns
 
 _AT_ONCE = 4  # sets whose halves are measured together, so that they share the way up to them
 
@@ -60,9 +63,10 @@ def zoom(
     et al., arXiv:2411.07191). A weight is found if the sets that hold it show its effect: halves
     that matter only together, or values whose effects cancel, are not.
 
-    Certain is meant for all sets together: a set of a share ``s`` of all values is tested at ``s``
-    times the chance of an error (N. Meinshausen, "Hierarchical testing of variable importance",
-    Biometrika 95, 2008). That holds however the sets were chosen.
+    Certain is meant for all sets together, clean or under attack: a set of a share ``s`` of all
+    values is tested at ``s`` times the chance of an error (N. Meinshausen, "Hierarchical testing of
+    variable importance", Biometrika 95, 2008). That holds however the sets were chosen, as one is
+    tested only if the sets that hold it were found to matter.
 
     Args:
         network: See ``analyze``; it is the same afterwards.
@@ -125,6 +129,13 @@ def zoom_request(
         request: Attack, metric, seed and execution.
         settings: Where to search, and for how long.
     """
+    if request.execution.engine == RAY:
+        raise SettingError(
+            "Expected another `engine` than 'ray' for a zoom, which this machine measures."
+        )
+    inner = unwrapped(network)
+    names = [public_name(inner, name) for name, _ in inner.named_parameters()]
+    check_patterns("`target`", settings.target, names)
     asked = replace(
         request,
         targets=Targets(include=tuple(settings.target)),

@@ -44,6 +44,8 @@ def test_filtered_policies_earn_what_a_loop_by_hand_earns():
         returns.add(np.mean(own))
     assert len(returns) > 2
     assert study.base.clean == 60
+    # The unfiltered policy and two others, on four episodes: a few take as long as all.
+    assert study.manifest["audit"] == {"outcomes": 12, "different": 0}
     assert study.metadata.question.data.name == "CartPole-v1"
     assert "4 episodes of CartPole-v1, reset with the seeds 7 to 10" in study.notes[0]
 

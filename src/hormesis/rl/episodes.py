@@ -197,6 +197,7 @@ def _prepare(plan: _Plan, identity: str, network: object) -> Evaluation:
         identity=f"{identity}|{replace(plan, player=player).described()}",
         data_name=spell_maker(player.make),
         notes=tuple(notes),
+        adversary=FIXED if player.stress is None else player.stress.adversary,
         rechecks=_RECHECKS,
     )
     if not isinstance(player.stress, Perturbation):

@@ -216,6 +216,14 @@ def test_drawn_actions_are_those_of_the_episode():
     assert first.mean() / 5 == pytest.approx(chance, abs=0.04)
 
 
+def test_real_actions_are_drawn_around_their_mean():
+    policy = linear([[1.0, 0.0]])
+    policy.register_parameter("log_std", nn.Parameter(torch.tensor([0.5]).log()))
+    made = hm.rl.Episodes(Aim, episodes=600, deterministic=False, baseline=None)
+    returns = prepared(policy, made).measure(policy, range(600), stressed=False)
+    assert returns.mean() == pytest.approx(1 - 0.5**2, abs=0.05)
+
+
 def test_a_mistake_of_the_environment_ends_in_one_sentence():
     class Broken(Signs):
         def step(self, action):

@@ -209,7 +209,7 @@ class Player:
                 "Expected a policy with `log_std`, the logarithms of its standard deviations, to "
                 "draw actions from: pass `deterministic=True`."
             )
-        return outputs + logs.to(outputs).exp() * noise
+        return outputs + logs.detach().to(outputs).exp() * noise
 
 
 class Episode:

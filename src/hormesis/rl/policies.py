@@ -49,8 +49,9 @@ def as_standardisation(value: Any) -> Standardisation | None:  # noqa: ANN401
         SettingError: For anything else.
 
     Example:
-        >>> as_standardisation((np.zeros(2), np.ones(2)))(torch.tensor([[1.0, 20.0]]))
-        tensor([[ 1., 10.]], dtype=torch.float64)
+        >>> standardise = as_standardisation((np.zeros(2), np.full(2, 4.0)))
+        >>> standardise(torch.tensor([[1.0, 50.0]])).round(decimals=4).tolist()
+        [[0.5, 10.0]]
     """
     if value is None or isinstance(value, Standardisation):
         return value

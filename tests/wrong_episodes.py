@@ -127,6 +127,9 @@ EPISODES: list[Case] = [
         lambda: Moody(""), stressed_env=lambda: Real(""),
     )),
     ("with an attack", "no `attack`", lambda: {**playing("CartPole-v1")(), "attack": hm.PGD(0.1)}),
+    ("adversary of the sweep", "`adversary`|Perturbation", lambda: {
+        **stressed(lambda: hm.rl.Noise(0.1))(), "sweep": hm.Sweep(adversary="adaptive"),
+    }),
     ("draws without deviations", "log_std", playing(lambda: Real(""), deterministic=False)),
     ("no factors", "`factors`", lambda: {
         "data": hm.rl.Episodes(hm.rl.shifted("CartPole-v1", {})),

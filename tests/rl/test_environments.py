@@ -1,12 +1,16 @@
 """Environments: shifted, and those that cannot be measured."""
 
+import re
+import sys
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import hormesis as hm
 from episodes_made import Signs, hand_loop, largest, linear, prepared
-from hormesis.errors import SettingError
+from hormesis.errors import MissingExtraError, SettingError
 
 BALANCING = [[0.0, 0.0, 0.0, 0.0], [0.1, 0.5, 3.0, 1.0]]
 
@@ -49,6 +53,21 @@ def test_what_an_environment_does_not_have_cannot_be_shifted():
         hm.rl.shifted("CartPole-v1", {"mas": 2})()
     with pytest.raises(SettingError, match="Known: gravity, mass, friction, damping"):
         hm.rl.shifted("Hopper-v5", {"length": 2})()
+
+
+def test_gymnasium_is_asked_for_where_it_is_needed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    policy = linear([[0.0, 0.0], [1.0, 0.0]])
+    with pytest.raises(MissingExtraError, match=r"pip install 'hormesis\[rl\]'"):
+        prepared(policy, hm.rl.Episodes("CartPole-v1", episodes=2))
+    own = prepared(policy, hm.rl.Episodes(Signs, episodes=2))  # which needs nothing of ours
+    assert own.measure(policy, [0, 1], stressed=False).tolist() == [5, 5]
+
+
+def test_reinforcement_learning_imports_no_library_beforehand():
+    for file in Path(hm.rl.__file__).parent.glob("*.py"):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        assert not [one for one in lines if re.match(r"(import|from) (gym|stable)", one)]
 
 
 def test_an_environment_that_leaves_something_behind_is_found():

@@ -44,6 +44,8 @@ def test_filtered_policies_earn_what_a_loop_by_hand_earns():
         returns.add(np.mean(own))
     assert len(returns) > 2
     assert study.base.clean == 60
+    # The unfiltered policy and two others, on four episodes: a few take as long as all.
+    assert study.manifest["audit"] == {"outcomes": 12, "different": 0}
     assert study.metadata.question.data.name == "CartPole-v1"
     assert "4 episodes of CartPole-v1, reset with the seeds 7 to 10" in study.notes[0]
 
@@ -212,6 +214,14 @@ def test_drawn_actions_are_those_of_the_episode():
     # Right with the probability of a logistic function of the size of a value even over 0 to 1.
     chance = float(torch.linspace(0, 1, 1001).sigmoid().mean())
     assert first.mean() / 5 == pytest.approx(chance, abs=0.04)
+
+
+def test_real_actions_are_drawn_around_their_mean():
+    policy = linear([[1.0, 0.0]])
+    policy.register_parameter("log_std", nn.Parameter(torch.tensor([0.5]).log()))
+    made = hm.rl.Episodes(Aim, episodes=600, deterministic=False, baseline=None)
+    returns = prepared(policy, made).measure(policy, range(600), stressed=False)
+    assert returns.mean() == pytest.approx(1 - 0.5**2, abs=0.05)
 
 
 def test_a_mistake_of_the_environment_ends_in_one_sentence():

@@ -134,24 +134,25 @@ def test_the_scale_is_the_spread_of_clean_observations():
     assert player.scale.numpy() == pytest.approx(firsts.std(axis=0), rel=1e-5)
 
 
+class Cue(Signs):
+    """A large value and a small one that both tell what to do."""
+
+    observation_space: Any = gym.spaces.Box(-9, 9, (2,), np.float32)
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        seen, more = super().reset(**options)
+        return self.as_cue(seen), more
+
+    def step(self, action: Any) -> Any:
+        seen, *rest = super().step(action)
+        return self.as_cue(seen), *rest
+
+    def as_cue(self, seen: Any) -> Any:
+        sign = 1.0 if seen[0] > 0 else -1.0
+        return np.asarray([sign * (0.6 + abs(seen[1])), 4 * sign], np.float32)
+
+
 def test_claims_are_tested_by_the_adaptive_adversary_and_a_stronger_one(tmp_path):
-    class Cue(Signs):
-        """A large value and a small one that both tell what to do."""
-
-        observation_space: Any = gym.spaces.Box(-9, 9, (2,), np.float32)
-
-        def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
-            seen, more = super().reset(**options)
-            return self.as_cue(seen), more
-
-        def step(self, action: Any) -> Any:
-            seen, *rest = super().step(action)
-            return self.as_cue(seen), *rest
-
-        def as_cue(self, seen: Any) -> Any:
-            sign = 1.0 if seen[0] > 0 else -1.0
-            return np.asarray([sign * (0.6 + abs(seen[1])), 4 * sign], np.float32)
-
     # Ten times the small value mislead it under attack; without them nothing can.
     policy = linear([[0.0, 0.0], [10.0, 1.0]])
     stress = hm.rl.Perturbation(hm.FGSM(1.2), scale=1.0)
@@ -175,6 +176,24 @@ def test_claims_are_tested_by_the_adaptive_adversary_and_a_stronger_one(tmp_path
     assert tried == ["adaptive", "restarts"]
     assert set(table["stress"]) == {"filter", "noise", "random"}
     assert scores.loc["adversarial", "value"] == pytest.approx(5 / study.base.adversarial - 1)
+    assert study.metadata.question.sweep.adversary == "fixed"
     again = hm.load_study(tmp_path / "study")
     assert again.confirmation is not None
     assert again.confirmation.equals(table)
+
+
+def test_an_adaptive_study_says_so_and_is_tested_by_the_fixed_adversary():
+    stress = hm.rl.Perturbation(hm.FGSM(1.2), adversary="adaptive", scale=1.0)
+    study = hm.analyze(
+        linear([[0.0, 0.0], [10.0, 1.0]]),
+        hm.rl.Episodes(Cue, episodes=24, stress=stress),
+        sweep=hm.Sweep(filters=("low_pass",), thresholds=(9.0, 5.0, 2.0)),
+        scoring=hm.Scoring(reference="base"),
+        confirmation=hm.Confirmation(steps=2, restarts=1, draws=0),
+        execution=QUIET,
+    )
+    assert study.metadata.question.sweep.adversary == "adaptive"
+    table = study.confirmation
+    assert table is not None
+    assert table["attack"].unique().tolist() == ["transfer", "restarts"]
+    assert study.scores.set_index("score").loc["adversarial", "class"] == "antifragile"

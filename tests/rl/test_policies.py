@@ -134,8 +134,9 @@ def test_a_policy_of_whole_numbers_embeds_them():
     assert torch.equal(outputs, policy.weight[[0, 3]])
 
 
-def test_a_policy_in_double_precision():
-    policy = linear([[0.0, 0.0], [1.0, 0.0]]).double()
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_a_policy_in_another_precision(kind):
+    policy = linear([[0.0, 0.0], [1.0, 0.0]]).to(kind)
     episodes = hm.rl.Episodes(Signs, episodes=3, stress=hm.rl.Perturbation(hm.FGSM(3.0)))
     evaluation = prepared(policy, episodes)
     assert evaluation.measure(policy, range(3), stressed=False).tolist() == [5, 5, 5]

@@ -47,6 +47,9 @@ class Evaluation:
             from the steps and restarts of a ``Confirmation``: under ``"adaptive"`` stressed anew
             for every filtered network, under ``"transfer"`` for the unfiltered one if the study's
             are not, and under ``"restarts"`` anew and harder. None leaves claims unconfirmed.
+        adversary: ``"adaptive"`` if samples are stressed anew for every filtered network.
+        rechecks: How many filtered networks are measured again in the end, on a few samples, to see
+            whether they get the same numbers; None takes as many as for any other study.
 
     Raises:
         SettingError: For a function that cannot be called, or fewer than 2 samples.
@@ -71,6 +74,8 @@ class Evaluation:
     data_name: str = ""
     notes: tuple[str, ...] = ()
     confirming: Callable[[int, int], Mapping[str, "Evaluation"]] | None = None
+    adversary: str = "fixed"
+    rechecks: int | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""

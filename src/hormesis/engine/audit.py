@@ -93,14 +93,18 @@ def audit_outcomes(
     wanted = int(np.clip(2 * samples * removals * _SHARE, _FEWEST, _MOST))
     generator = np.random.default_rng([measurer.spec.seed, samples, removals])
     outcomes = different = 0
-    shards = generator.integers(len(spans), size=-(-wanted // (2 * _SAMPLES * _REMOVALS)))
+    rounds, most = -(-wanted // (2 * _SAMPLES * _REMOVALS)), _REMOVALS
+    evaluation = measurer.spec.evaluation
+    if evaluation is not None and evaluation.rechecks is not None:
+        rounds, most = 1, evaluation.rechecks
+    shards = generator.integers(len(spans), size=rounds)
     for number in np.sort(shards):
         stored = read(spans[number])
         measured = np.ones(removals, bool) if stored.measured is None else stored.measured
         count = len(stored.base_clean)
         first = int(generator.integers(max(count - _SAMPLES, 0) + 1))
         rows = slice(first, min(first + _SAMPLES, count))
-        chosen = generator.permutation(np.flatnonzero(measured))[:_REMOVALS]
+        chosen = generator.permutation(np.flatnonzero(measured))[:most]
         remeasured = _measure(
             network, measurer, spans[number][0] + first, rows.stop - first, chosen
         )

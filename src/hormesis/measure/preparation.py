@@ -39,6 +39,7 @@ from hormesis.models.unwrapping import unwrapped
 from hormesis.settings.attacks import FGSM, Evaluated, NoAttack
 from hormesis.settings.custom_attack import CustomAttack
 from hormesis.settings.request import AnalysisRequest
+from hormesis.settings.sweep import Sweep
 from hormesis.settings.threat import norm_of, target_of
 from hormesis.storage.validation import plain_values
 from hormesis.stress.aims import check_aim
@@ -222,6 +223,12 @@ def prepare_evaluation(
     check_weights(network)
     if evaluation.prepare is not None:
         evaluation = evaluation.prepare(network if whole is None else whole)
+    adversary = request.sweep.adversary
+    if adversary not in (Sweep.adversary, evaluation.adversary):
+        raise SettingError(
+            f"Expected no `adversary` {adversary!r} beside a `hormesis.Evaluation`, which stresses "
+            "the samples itself: a `hormesis.rl.Perturbation` has an `adversary` of its own."
+        )
     numbers = list(range(min(_FEW, evaluation.samples)))
     with evaluation_mode(network):
         for stressed in (False, True)[: 1 + evaluation.stressed]:
@@ -242,6 +249,7 @@ def prepare_evaluation(
     samples = Samples(torch.arange(evaluation.samples), None, None, 0, evaluation.data_name)
     request = replace(
         request,
+        sweep=replace(request.sweep, adversary=evaluation.adversary),
         notes=request.notes + evaluation.notes,
         metric=own,
         loss=own.loss,

@@ -30,6 +30,7 @@ from hormesis.rl.spaces import Actions, Observations
 
 _WATCHED = 10  # clean episodes that tell how far observations spread
 _ROWS = 64
+_RECHECKS = 2  # filtered policies: a few episodes take as long as all of them
 
 
 class Episodes(Evaluation):
@@ -196,6 +197,8 @@ def _prepare(plan: _Plan, identity: str, network: object) -> Evaluation:
         identity=f"{identity}|{replace(plan, player=player).described()}",
         data_name=spell_maker(player.make),
         notes=tuple(notes),
+        adversary=FIXED if player.stress is None else player.stress.adversary,
+        rechecks=_RECHECKS,
     )
     if not isinstance(player.stress, Perturbation):
         return evaluation

@@ -203,13 +203,13 @@ class Player:
         noise = torch.from_numpy(draws).to(outputs)
         if actions.kind != BOX:
             return outputs + noise
-        deviations = policy.deviations
-        if deviations is None:
+        logs = policy.log_deviations
+        if logs is None:
             raise ModelError(
                 "Expected a policy with `log_std`, the logarithms of its standard deviations, to "
                 "draw actions from: pass `deterministic=True`."
             )
-        return outputs + deviations.exp() * noise
+        return outputs + logs.detach().to(outputs).exp() * noise
 
 
 class Episode:

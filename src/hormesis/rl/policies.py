@@ -49,8 +49,9 @@ def as_standardisation(value: Any) -> Standardisation | None:  # noqa: ANN401
         SettingError: For anything else.
 
     Example:
-        >>> as_standardisation((np.zeros(2), np.ones(2)))(torch.tensor([[1.0, 20.0]]))
-        tensor([[ 1., 10.]], dtype=torch.float64)
+        >>> standardise = as_standardisation((np.zeros(2), np.full(2, 4.0)))
+        >>> standardise(torch.tensor([[1.0, 50.0]])).round(decimals=4).tolist()
+        [[0.5, 10.0]]
     """
     if value is None or isinstance(value, Standardisation):
         return value
@@ -125,7 +126,8 @@ class Policy(nn.Module):
                 f"observation, got {got} for {len(observations)} observations: pass the part of it "
                 "that acts."
             )
-        return outputs.reshape(len(outputs), -1)
+        kind = torch.promote_types(outputs.dtype, torch.float32)  # which NumPy knows
+        return outputs.reshape(len(outputs), -1).to(observations.device, kind)
 
     def _values(self, observations: Tensor) -> Float[Tensor, "batch 1"]:
         critic = getattr(self.network, "predict_values", None)
@@ -134,7 +136,8 @@ class Policy(nn.Module):
                 "Expected a policy with a critic, a method `predict_values` from observations to "
                 f"values, for the aim 'value', got {type(self.network).__name__}."
             )
-        return critic(self._seen(observations)).reshape(len(observations), 1)
+        values = critic(self._seen(observations))
+        return values.reshape(len(observations), 1).to(observations.device)
 
     @property
     def squashed(self) -> bool:
@@ -142,7 +145,7 @@ class Policy(nn.Module):
         return _is_of_library(self.network) and bool(getattr(self.network, "squash_output", False))
 
     @property
-    def deviations(self) -> Tensor | None:
+    def log_deviations(self) -> Tensor | None:
         """The logarithms of the standard deviations of a Gaussian policy, if it has any."""
         found = getattr(self.network, "log_std", None)
         return found if isinstance(found, Tensor) and found.ndim == 1 else None

@@ -309,7 +309,6 @@ class Analysis:
         request, samples, network = planned.request, planned.samples, planned.network
         edges = existing["shards"]["edges"] if existing else _edges(samples, request.sweep)
         largest = max(end - first for first, end in pairwise(edges))
-        execution = request.execution
         measurer = self._measurer(planned, largest)
         if existing:  # the last bit of real-valued outcomes may depend on it
             measurer = replace(measurer, batch=min(measurer.batch, existing["run"]["batch"]))
@@ -328,7 +327,7 @@ class Analysis:
             begin(store, draft, fresh=not existing)
         stopping = _stopping(planned, draft)
         worker = ShardWorker(measurer, draft.identity, _source(planned, draft))
-        sweeper = choose_sweeper(network, worker, execution, largest)
+        sweeper = choose_sweeper(network, worker, request.execution, largest)
         measure_missing(draft, store, stopping, worker, sweeper, partial(self.report, "Measuring"))
         stored = set(store.firsts())
         spans = [span for span in pairwise(edges) if span[0] in stored]

@@ -364,14 +364,32 @@ def test_projections_of_every_order_are_all_heads_together():
         assert sum(sizes) == sum(whole)
 
 
-def test_gates_come_first_where_gate_and_up_share_a_matrix():
-    network, _ = prepared("ModernBertForSequenceClassification")
-    assert list(hm.parts_of(network, "mlp"))[:2] == ["block 0 mlp gate and up", "block 0 mlp down"]
-    llama, _ = prepared("LlamaForCausalLM")
-    assert list(hm.parts_of(llama, "mlp"))[:3] == [
-        "block 0 mlp gate",
-        "block 0 mlp up",
-        "block 0 mlp down",
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [
+        ("ModernBertForSequenceClassification", "model.layers.0.mlp.act"),
+        ("Phi3", "model.layers.0.mlp.activation_fn"),
+    ],
+)
+def test_the_gate_is_what_the_activation_is_given(name, activation):
+    network, inputs = prepared(name)
+    groups = hm.parts_of(network, "mlp")
+    assert list(groups)[:3] == [f"block 0 mlp {role}" for role in ("gate", "up", "down")]
+    before = handed_on(network, activation, inputs)
+    with without(network, groups["block 0 mlp up"]):
+        assert torch.equal(handed_on(network, activation, inputs), before)
+    with without(network, groups["block 0 mlp gate"]):
+        assert not handed_on(network, activation, inputs).any()
+
+
+def test_parts_of_a_feed_forward_layer_are_told_by_their_names():
+    llama, mixtral = (prepared(f"{name}ForCausalLM")[0] for name in ("Llama", "Mixtral"))
+    names = [f"block 0 mlp {role}" for role in ("gate", "up", "down")]
+    assert list(hm.parts_of(llama, "mlp"))[:3] == names
+    assert list(hm.parts_of(mixtral, "mlp"))[:3] == [
+        "block 0 mlp router",
+        "block 0 mlp experts.gate_up_proj",
+        "block 0 mlp experts.down_proj",
     ]
 
 

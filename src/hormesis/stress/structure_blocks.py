@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from hormesis.settings.targets import PartPattern
 from hormesis.stress.structure_tree import ModuleTree, is_inside
 
 _LISTS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
 _NUMBER = re.compile(r"\d+$")
+_BOTH = "gate and up"
+_GATE_FIRST = ("ModernBertMLP", "Phi3MLP")  # by their classes, as no name tells the order
 # What the matrices of a feed-forward part are called, by the end of their path.
 _ROLES = {
     "gate": ("gate_proj", "wi_0"),
@@ -34,7 +37,7 @@ _ROLES = {
         *("mlp.c_proj", "dense_4h_to_h", "output.dense", "output.conv1d", "ffn_output", "mlp.3"),
         "output_dense",
     ),
-    "gate and up": ("gate_up_proj", "mlp.Wi"),
+    _BOTH: ("gate_up_proj", "mlp.Wi"),
     "router": ("mlp.gate", "router"),
 }
 
@@ -168,7 +171,7 @@ def telling_names(paths: Iterable[str]) -> dict[str, str]:
 
 def feed_forward_names(
     tree: ModuleTree, block: TransformerBlock, attentions: Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
+) -> dict[str, list[str | PartPattern]]:
     """Return the matrices of a block that are no part of an attention, by their roles.
 
     Args:
@@ -190,10 +193,15 @@ def feed_forward_names(
     counts = [*roles.values()]
     if not attentions and not any(counts):
         return {}
-    return {
-        roles[name] if counts.count(roles[name]) == 1 and roles[name] else _short(path): [name]
-        for name, path in paths.items()
-    }
+    named: dict[str, list[str | PartPattern]] = {}
+    for name, path in paths.items():
+        role = roles[name] if counts.count(roles[name]) == 1 else ""
+        owner = tree.modules.get(f"{block.path}.{path}".rsplit(".", 2)[0])
+        if role == _BOTH and type(owner).__name__ in _GATE_FIRST:
+            named |= {"gate": [PartPattern(name, 0, 2, 0)], "up": [PartPattern(name, 0, 2, 1)]}
+        else:
+            named[role or _short(path)] = [name]
+    return named
 
 
 def _role(path: str) -> str:

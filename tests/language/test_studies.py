@@ -88,7 +88,7 @@ def test_choices_are_scored_as_by_a_loop(score: str) -> None:
         assert bool((absent <= scores[number, : len(choices)].min() - 99).all())
 
 
-@pytest.mark.parametrize("kind", ["bert", "llama", "choices"])
+@pytest.mark.parametrize("kind", ["bert", pytest.param("llama", marks=pytest.mark.slow), "choices"])
 def test_engines_agree(kind: str) -> None:
     if kind == "choices":
         task = of_choices("gpt2", n_layer=1)[1]

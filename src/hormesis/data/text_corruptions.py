@@ -30,7 +30,7 @@ class TextCorruption:
         SettingError: For a value outside these.
 
     Example:
-        >>> TextCorruption("dropped_words", 4).apply(["the quick brown fox"])
+        >>> TextCorruption("dropped_words", 5).apply(["the quick brown fox"])
         ['the brown fox']
     """
 

@@ -19,8 +19,8 @@ from hormesis.stress.structure_blocks import (
     TransformerBlock,
     feed_forward_names,
     find_blocks,
-    padded,
     telling_names,
+    zero_padded,
 )
 from hormesis.stress.structure_tree import ModuleTree, is_inside, read_tree
 
@@ -164,10 +164,10 @@ class _Structure:
             own = shared == count
             for head in range(count):
                 parts = [one.queries[head], *((one.keys[head], one.values[head]) if own else ())]
-                name = f"{label} head {padded(head, count - 1)}".strip()
+                name = f"{label} head {zero_padded(head, count - 1)}".strip()
                 groups[name] = _joined([*parts, one.outputs[head]])
             for head in range(0 if own else shared):
-                name = f"{label} kv head {padded(head, shared - 1)}".strip()
+                name = f"{label} kv head {zero_padded(head, shared - 1)}".strip()
                 groups[name] = _joined([one.keys[head], one.values[head]])
         return groups
 

@@ -88,16 +88,16 @@ def find_blocks(tree: ModuleTree, attentions: Sequence[str]) -> list[Transformer
     for path, inside in elements.items():
         most = max((index for _, index in inside), default=0)
         for element, index in inside:
-            label = f"{names[path]} block {padded(index, most)}".strip()
+            label = f"{names[path]} block {zero_padded(index, most)}".strip()
             blocks.append(TransformerBlock(element, label))
     return blocks
 
 
-def padded(index: int, most: int) -> str:
+def zero_padded(index: int, most: int) -> str:
     """Return an index with as many digits as the largest one, so that names sort by it.
 
     Example:
-        >>> padded(3, 9), padded(3, 11)
+        >>> zero_padded(3, 9), zero_padded(3, 11)
         ('3', '03')
     """
     return str(index).zfill(len(str(most)))

@@ -111,7 +111,7 @@ def copying_heads(options: Options) -> pd.DataFrame:
         execution=hm.Execution(progress=False, num_workers=1),
         name="decoder",
     )
-    outcomes, attention = study.outcomes, attention_to_successor(model.network, tokens)
+    outcomes, attention = study.outcomes(), attention_to_successor(model.network, tokens)
     last = study.responses.sort_values("alpha").groupby("target").last()
     rows = []
     for head in heads:

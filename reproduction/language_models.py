@@ -8,9 +8,10 @@ learns to continue them, the classifier to tell from a paragraph which of the pa
 A twentieth of the modules is held out; nothing of them is trained on.
 
 ``DIR`` gets two folders that ``transformers`` reads, ``decoder`` and ``classifier``, each with its
-tokenizer; held-out text, ``windows.jsonl`` for the decoder and ``paragraphs.jsonl`` for the
-classifier; and ``training.json`` with the losses. A folder that is there already is not trained
-again.
+tokenizer and the losses of its training; and held-out text, ``windows.jsonl`` for the decoder and
+``paragraphs.jsonl`` for the classifier. A third one, ``copier``, holds a decoder of two blocks that
+learnt nothing but to repeat random tokens: it has to have heads that copy. A folder that is there
+already is not trained again.
 """
 
 import argparse
@@ -42,6 +43,8 @@ WINDOW = 128  # tokens
 PARAGRAPH = 48  # tokens
 WIDTH, HEADS = 128, 4
 DECODER_BLOCKS, CLASSIFIER_BLOCKS = 4, 3
+COPIED, COPIED_IDS = 24, 64  # tokens that the copier repeats, and how many kinds there are
+NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 BATCH = 64
 UNKNOWN, PADDING, END = "<unk>", "<pad>", "<end>"
 _NAMES = re.compile(
@@ -185,9 +188,7 @@ def train_decoder(found: list[Document], tokens: int, out: Path) -> None:
             n_head=HEADS,
             bos_token_id=end,
             eos_token_id=end,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
+            **NO_DROPOUT,
         )
     )
     ids = windows(tokenizer, kept)
@@ -234,6 +235,20 @@ def train_classifier(found: list[Document], passes: int, out: Path) -> None:
     save(model, tokenizer, out / "classifier", {"paragraphs": len(kept), "losses": losses})
 
 
+def train_copier(steps: int, out: Path) -> None:
+    """Train a decoder to repeat random tokens, and write its folder."""
+    torch.manual_seed(0)
+    size = {"vocab_size": COPIED_IDS, "n_positions": 2 * COPIED, "n_embd": 64, "n_layer": 2}
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    model = GPT2LMHeadModel(GPT2Config(**size, **ends, n_head=HEADS, **NO_DROPOUT))
+    once = torch.randint(COPIED_IDS, (steps * BATCH, COPIED))
+    ids = torch.cat([once, once], dim=1)
+    labels = ids.clone()
+    labels[:, : COPIED + 1] = -100
+    train(model, {"input_ids": ids, "labels": labels}, steps, 3e-3)
+    model.save_pretrained(out / "copier")
+
+
 def save(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, record: dict
 ) -> None:
@@ -255,6 +270,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if not (arguments.out / "copier").exists():
+        train_copier(400, arguments.out)
     found = documents()
     if not (arguments.out / "classifier").exists():
         train_classifier(found, arguments.passes, arguments.out)

@@ -4,16 +4,19 @@
     python reproduction/language_studies.py --models DIR --out DIR [--only NAME ...]
 
 Every attention head and every half of a feed-forward part is filtered, on held-out texts: under
-FGSM on the embeddings, and on the same texts with typos. The decoder's heads are filtered once more
-on random tokens that are repeated, where only a head that looks up what followed the same token
-before can help (an *induction head*, Olsson et al. 2022, arXiv 2209.11895); beside it stands what
-does not depend on filtering, the attention that each head pays to the token behind the last
-occurrence. Studies that are there are not measured again.
+FGSM on the embeddings, and on the same texts with typos; so are whole blocks and embeddings. Heads
+are removed once more on random tokens that are repeated, where only a head that looks up what
+followed the same token before can help (an *induction head*, Olsson et al. 2022, arXiv 2209.11895):
+those of the decoder, and those of one that learnt nothing else. Beside it stands what does not
+depend on filtering, the attention that each head pays to the token behind the last occurrence.
+Studies that are there are not measured again.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +24,16 @@ import pandas as pd
 import torch
 from scipy import stats
 from torch import Tensor
+from transformers import GPT2LMHeadModel
 
 import hormesis as hm
 
-FILTERED = ("heads", "mlp")
-HALF, REPEATED = 48, 200  # tokens that are repeated, and sequences of them
+PARTS, WHOLES = ("heads", "mlp"), ("blocks", "embeddings")  # what is filtered
+HALF, REPEATED = 24, 200  # tokens that are repeated, and sequences of them
+TEXTS = {  # the file of each model, tokens that are kept of each text, and what is measured
+    "classifier": ("paragraphs.jsonl", 48, "accuracy"),
+    "decoder": ("windows.jsonl", 128, "next_token_nll"),
+}
 ORDINARY = 300  # ids below are single bytes and special tokens
 IGNORED = -100
 
@@ -47,33 +55,28 @@ class Options:
     thresholds: int
 
 
-def text_study(
-    name: str, file: str, length: int, stressed: str | None, options: Options
-) -> hm.Study:
+def text_study(name: str, what: Sequence[str], stressed: str | None, options: Options) -> hm.Study:
     """Return the study of a model on its held-out texts.
 
     Args:
         name: Folder of the model in ``options.models``.
-        file: Its texts.
-        length: Tokens that are kept of each.
+        what: The sorts of parts that are filtered.
         stressed: A corruption in place of the attack.
         options: How much is measured.
     """
+    file, length, metric = TEXTS[name]
     model = hm.load_language_model(options.models / name)
     texts = hm.load_texts(options.models / file).take(range(options.samples))
     task = hm.language_task(model, texts, stressed=stressed, max_length=length)
-    metric = "next_token_nll" if name == "decoder" else task.metric
-    groups: dict[str, list[str]] = {}
-    for what in FILTERED:
-        groups |= hm.parts_of(task.network, what)
+    stress = "typos" if stressed else "fgsm"
     return hm.analyze(
         task.network,
         task.samples,
         stressed=task.stressed,
         metric=metric,
-        targets=hm.Targets(groups=groups),
+        targets=hm.Targets(groups=tuple(what)),
         sweep=hm.Sweep(thresholds=options.thresholds),
-        out=options.out / f"{name}-{'typos' if stressed else 'fgsm'}",
+        out=options.out / f"{name}-{stress}-{'-'.join(what)}",
         execution=hm.Execution(progress=False, num_workers=1),
         name=name,
     )
@@ -82,14 +85,15 @@ def text_study(
 def repeated_tokens(vocabulary: int) -> tuple[dict[str, Tensor], Tensor]:
     """Return random tokens, twice in a row, and labels that count the second time only."""
     generator = torch.Generator().manual_seed(0)
-    once = torch.randint(ORDINARY, vocabulary, (REPEATED, HALF), generator=generator)
+    first = ORDINARY if vocabulary > ORDINARY else 0
+    once = torch.randint(first, vocabulary, (REPEATED, HALF), generator=generator)
     ids = torch.cat([once, once], dim=1)
     labels = ids.clone()
     labels[:, : HALF + 1] = IGNORED  # the first of the second time cannot be known either
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, labels
 
 
-def copying_heads(options: Options) -> pd.DataFrame:
+def copying_heads(name: str, options: Options) -> pd.DataFrame:
     """Return what the removal of each head costs on repeated tokens, and where it looks.
 
     Returns:
@@ -97,21 +101,21 @@ def copying_heads(options: Options) -> pd.DataFrame:
         (95 % for all heads together, by Bonferroni), ``attention``, from 0 to 1, to the token
         behind the last occurrence; and ``base``, nats without a removal.
     """
-    model = hm.load_language_model(options.models / "decoder")
-    tokens, labels = repeated_tokens(model.network.config.vocab_size)
-    heads = hm.parts_of(model.network, "heads")
+    network = GPT2LMHeadModel.from_pretrained(options.models / name).eval()
+    tokens, labels = repeated_tokens(network.config.vocab_size)
+    heads = hm.parts_of(network, "heads")
     study = hm.analyze(
-        model.network,
+        network,
         (tokens, labels),
         attack=None,
         metric="next_token_nll",
         targets=hm.Targets(groups=heads),
         sweep=hm.Sweep(filters=("high_pass",), thresholds=2),  # the second one leaves nothing
-        out=options.out / "decoder-repeated",
+        out=options.out / f"{name}-repeated",
         execution=hm.Execution(progress=False, num_workers=1),
-        name="decoder",
+        name=name,
     )
-    outcomes, attention = study.outcomes(), attention_to_successor(model.network, tokens)
+    outcomes, attention = study.outcomes(), attention_to_successor(network, tokens)
     last = study.responses.sort_values("alpha").groupby("target").last()
     rows = []
     for head in heads:
@@ -139,8 +143,11 @@ def attention_to_successor(
     return means
 
 
-def score_table(study: hm.Study) -> pd.DataFrame:
-    """Return the combined scores of a study, with intervals and classes."""
+def text_scores(
+    name: str, what: Sequence[str], stressed: str | None, options: Options
+) -> pd.DataFrame:
+    """Return the combined scores of a study on texts, with intervals and classes."""
+    study = text_study(name, what, stressed, options)
     return study.scores.query("filter == 'combined'").drop(columns="filter")
 
 
@@ -154,20 +161,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--thresholds", type=int, default=9)
     made: dict[str, Callable[[Options], pd.DataFrame]] = {
-        "classifier-fgsm": lambda options: score_table(
-            text_study("classifier", "paragraphs.jsonl", 48, None, options)
-        ),
-        "classifier-typos": lambda options: score_table(
-            text_study("classifier", "paragraphs.jsonl", 48, "typos:2", options)
-        ),
-        "copying": copying_heads,
-        "decoder-fgsm": lambda options: score_table(
-            text_study("decoder", "windows.jsonl", 128, None, options)
-        ),
-        "decoder-typos": lambda options: score_table(
-            text_study("decoder", "windows.jsonl", 128, "typos:2", options)
-        ),
+        "copier-repeated": partial(copying_heads, "copier"),
+        "decoder-repeated": partial(copying_heads, "decoder"),
     }
+    for name, (what, stressed) in product(TEXTS, product((PARTS, WHOLES), (None, "typos:2"))):
+        kind = f"{name}-{'typos' if stressed else 'fgsm'}-{'-'.join(what)}"
+        made[kind] = partial(text_scores, name, what, stressed)
     parser.add_argument("--only", nargs="+", choices=made, default=list(made))
     given = vars(parser.parse_args())
     only, options = given.pop("only"), Options(**given)

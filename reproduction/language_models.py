@@ -1,6 +1,6 @@
 """A small decoder and a small classifier of text, trained on the documentation of Python packages.
 
-    python reproduction/language_models.py --out DIR [--tokens 12000000] [--device cpu]
+    python -m reproduction.language_models --out DIR
 
 Hormesis depends on NumPy, SciPy, pandas, scikit-learn, Matplotlib and PyTorch, so that their
 docstrings are text which everybody has who runs this: some 14 million characters. The decoder
@@ -10,8 +10,8 @@ A twentieth of the modules is held out; nothing of them is trained on.
 ``DIR`` gets two folders that ``transformers`` reads, ``decoder`` and ``classifier``, each with its
 tokenizer and the losses of its training; and held-out text, ``windows.jsonl`` for the decoder and
 ``paragraphs.jsonl`` for the classifier. A third one, ``copier``, holds a decoder of two blocks that
-learnt nothing but to repeat random tokens: it has to have heads that copy. A folder that is there
-already is not trained again.
+learnt nothing but to go on with random tokens that come back after a period of any length: it has
+to have heads that look up what followed. A folder that is there already is not trained again.
 """
 
 import argparse
@@ -43,9 +43,10 @@ WINDOW = 128  # tokens
 PARAGRAPH = 48  # tokens
 WIDTH, HEADS = 128, 4
 DECODER_BLOCKS, CLASSIFIER_BLOCKS = 4, 3
-COPIED, COPIED_IDS = 24, 64  # tokens that the copier repeats, and how many kinds there are
+LONGEST, COPIED_IDS = 32, 64  # period of repeated tokens, and how many the copier knows
+IGNORED = -100  # label of a token that does not count
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-BATCH = 64
+BATCH, COPIER_STEPS = 64, 2000
 UNKNOWN, PADDING, END = "<unk>", "<pad>", "<end>"
 _NAMES = re.compile(
     r"\b(numpy|np|scipy|pandas|pd|scikit-?learn|sklearn|matplotlib|plt|torch)\b", re.I
@@ -235,17 +236,39 @@ def train_classifier(found: list[Document], passes: int, out: Path) -> None:
     save(model, tokenizer, out / "classifier", {"paragraphs": len(kept), "losses": losses})
 
 
+@dataclass(frozen=True)
+class Repetition:
+    """Random tokens that come back after a period.
+
+    Args:
+        ids: ``[sequences, tokens]``.
+        labels: The same, -100 where nothing tells them: before the second token that came back.
+        periods: Of each sequence.
+    """
+
+    ids: Tensor
+    labels: Tensor
+    periods: Tensor
+
+
+def repeat_tokens(count: int, first: int, vocabulary: int, seed: int) -> Repetition:
+    """Return sequences of random tokens from ``first`` on, each with a period of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    once = torch.randint(first, vocabulary, (count, LONGEST), generator=generator)
+    periods = torch.randint(LONGEST // 2, LONGEST + 1, (count, 1), generator=generator)
+    places = torch.arange(2 * LONGEST)
+    ids = once.gather(1, places % periods)
+    return Repetition(ids, ids.masked_fill(places <= periods, IGNORED), periods[:, 0])
+
+
 def train_copier(steps: int, out: Path) -> None:
-    """Train a decoder to repeat random tokens, and write its folder."""
+    """Train a decoder to go on with repeated tokens, and write its folder."""
     torch.manual_seed(0)
-    size = {"vocab_size": COPIED_IDS, "n_positions": 2 * COPIED, "n_embd": 64, "n_layer": 2}
+    size = {"vocab_size": COPIED_IDS, "n_positions": 2 * LONGEST, "n_embd": 64, "n_layer": 2}
     ends = {"bos_token_id": 0, "eos_token_id": 0}
     model = GPT2LMHeadModel(GPT2Config(**size, **ends, n_head=HEADS, **NO_DROPOUT))
-    once = torch.randint(COPIED_IDS, (steps * BATCH, COPIED))
-    ids = torch.cat([once, once], dim=1)
-    labels = ids.clone()
-    labels[:, : COPIED + 1] = -100
-    train(model, {"input_ids": ids, "labels": labels}, steps, 3e-3)
+    made = repeat_tokens(steps * BATCH, 0, COPIED_IDS, seed=1)
+    train(model, {"input_ids": made.ids, "labels": made.labels}, steps, 2e-3)
     model.save_pretrained(out / "copier")
 
 
@@ -271,7 +294,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     if not (arguments.out / "copier").exists():
-        train_copier(400, arguments.out)
+        train_copier(COPIER_STEPS, arguments.out)
     found = documents()
     if not (arguments.out / "classifier").exists():
         train_classifier(found, arguments.passes, arguments.out)

@@ -1,7 +1,7 @@
 """What is fragile in a small decoder and a small classifier of text, and which heads copy.
 
-    python reproduction/language_models.py --out DIR
-    python reproduction/language_studies.py --models DIR --out DIR [--only NAME ...]
+    python -m reproduction.language_models --out DIR
+    python -m reproduction.language_studies --models DIR --out DIR [--only NAME ...]
 
 Every attention head and every half of a feed-forward part is filtered, on held-out texts: under
 FGSM on the embeddings, and on the same texts with typos; so are whole blocks and embeddings. Heads
@@ -13,7 +13,7 @@ Studies that are there are not measured again.
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -22,20 +22,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from reproduction.language_models import IGNORED, Repetition, repeat_tokens
 from scipy import stats
-from torch import Tensor
 from transformers import GPT2LMHeadModel
 
 import hormesis as hm
 
 PARTS, WHOLES = ("heads", "mlp"), ("blocks", "embeddings")  # what is filtered
-HALF, REPEATED = 24, 200  # tokens that are repeated, and sequences of them
+REPEATED = 200  # sequences of repeated tokens
 TEXTS = {  # the file of each model, tokens that are kept of each text, and what is measured
     "classifier": ("paragraphs.jsonl", 48, "accuracy"),
     "decoder": ("windows.jsonl", 128, "next_token_nll"),
 }
 ORDINARY = 300  # ids below are single bytes and special tokens
-IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -82,17 +81,6 @@ def text_study(name: str, what: Sequence[str], stressed: str | None, options: Op
     )
 
 
-def repeated_tokens(vocabulary: int) -> tuple[dict[str, Tensor], Tensor]:
-    """Return random tokens, twice in a row, and labels that count the second time only."""
-    generator = torch.Generator().manual_seed(0)
-    first = ORDINARY if vocabulary > ORDINARY else 0
-    once = torch.randint(first, vocabulary, (REPEATED, HALF), generator=generator)
-    ids = torch.cat([once, once], dim=1)
-    labels = ids.clone()
-    labels[:, : HALF + 1] = IGNORED  # the first of the second time cannot be known either
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, labels
-
-
 def copying_heads(name: str, options: Options) -> pd.DataFrame:
     """Return what the removal of each head costs on repeated tokens, and where it looks.
 
@@ -102,11 +90,12 @@ def copying_heads(name: str, options: Options) -> pd.DataFrame:
         behind the last occurrence; and ``base``, nats without a removal.
     """
     network = GPT2LMHeadModel.from_pretrained(options.models / name).eval()
-    tokens, labels = repeated_tokens(network.config.vocab_size)
+    vocabulary = network.config.vocab_size
+    made = repeat_tokens(REPEATED, ORDINARY if vocabulary > ORDINARY else 0, vocabulary, seed=0)
     heads = hm.parts_of(network, "heads")
     study = hm.analyze(
         network,
-        (tokens, labels),
+        ({"input_ids": made.ids}, made.labels),
         attack=None,
         metric="next_token_nll",
         targets=hm.Targets(groups=heads),
@@ -115,7 +104,7 @@ def copying_heads(name: str, options: Options) -> pd.DataFrame:
         execution=hm.Execution(progress=False, num_workers=1),
         name=name,
     )
-    outcomes, attention = study.outcomes(), attention_to_successor(network, tokens)
+    outcomes, attention = study.outcomes(), attention_to_successor(network, made)
     last = study.responses.sort_values("alpha").groupby("target").last()
     rows = []
     for head in heads:
@@ -128,18 +117,18 @@ def copying_heads(name: str, options: Options) -> pd.DataFrame:
 
 
 @torch.no_grad()
-def attention_to_successor(
-    network: torch.nn.Module, tokens: Mapping[str, Tensor]
-) -> dict[str, float]:
+def attention_to_successor(network: GPT2LMHeadModel, made: Repetition) -> dict[str, float]:
     """Return the mean attention of each head to the token behind the last occurrence."""
     network.set_attn_implementation("eager")
-    found = network(**tokens, output_attentions=True).attentions
+    every = network(input_ids=made.ids, output_attentions=True).attentions
     network.set_attn_implementation("sdpa")
-    places = torch.arange(HALF + 1, 2 * HALF)
+    sequence, place = (made.labels != IGNORED).nonzero(as_tuple=True)
+    source = place - 1  # what is said there is the token behind it
+    successor = source - made.periods[sequence] + 1
     means: dict[str, float] = {}
-    for block, weights in enumerate(found):
-        to_successor = weights[:, :, places, places - HALF + 1].mean(dim=(0, 2))
-        means |= {f"block {block} head {n}": one.item() for n, one in enumerate(to_successor)}
+    for block, weights in enumerate(every):
+        paid = weights[sequence, :, source, successor].mean(dim=0)
+        means |= {f"block {block} head {n}": one.item() for n, one in enumerate(paid)}
     return means
 
 

@@ -84,7 +84,7 @@ def check(arguments, words, capsys):
     [
         (
             [],
-            "Expected a command: analyze, train, |, verify or watch; |`hormesis --help`",
+            "Expected a command: analyze, zoom, train, |, verify or watch; |`hormesis --help`",
         ),
         (["analyse"], "Unknown command 'analyse'. Did you mean analyze?"),
         (["show"], "Expected the folder of a study: `hormesis show STUDY`."),
@@ -164,7 +164,7 @@ def test_unknown_names_bring_the_nearest_known_ones(arguments, words, capsys):
         ("--span -inf 1", "Expected 2 finite numbers after `--span`"),
         ("--scope global --per channel", "Expected `--per` to be 'tensor' for a global analysis"),
         ("--include nothing.*", "No parameter matches the pattern 'nothing.*' in `--include`: the"),
-        ("--groups head", "Expected `--groups` to be names with their patterns, such as 'block"),
+        ("--groups head", "some of blocks, attention, heads, projections, mlp, embeddings, got 'head'. Did"),
         ("--groups head=nothing.*", "No parameter matches the pattern 'nothing.*' in the group"),
         ("--groups head=1.weight@0:0/3", "The part 1.weight@0:0/3 does not divide 1.weight"),
         ("--groups head=1.* --scope global", "Expected no `--scope` beside `--groups`"),

@@ -232,7 +232,8 @@ def test_the_command_prints_a_table_and_writes_it(capsys, tmp_path, monkeypatch)
     printed = capsys.readouterr().out
     assert "1.weight[1, 3]" in printed
     assert "1 single weight matters certainly" in printed
-    assert max(map(len, printed.splitlines())) <= 80
+    lines = [line for line in printed.splitlines() if str(tmp_path) not in line]
+    assert max(map(len, lines)) <= 80
     table = pd.read_csv(out)
     assert table.loc[table["certain"], "values"].min() == 1
     assert main([*words, "--target", "1.wieght"]) == 2

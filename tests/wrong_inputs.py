@@ -783,7 +783,6 @@ LANGUAGE: list[Case] = [
     ("no folder", "no folder 'nowhere'|cache", lambda: {
         "network": hm.load_language_model("nowhere"),
     }),
-    ("tokens attacked", "integers", of_texts(texts=["a good film", "b c"])),
 ]  # fmt: skip
 
 CASES = {

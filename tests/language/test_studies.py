@@ -130,8 +130,8 @@ def options(folders: Path, kind: str, data: str, *more: str) -> list[str]:
     ("kind", "data", "more", "metric"),
     [
         ("bert", "reviews.jsonl", ("--stressed", "dropped_words:5", "--samples", "9"), "accuracy"),
-        ("gpt2", "lines.txt", ("--attack", "none", "--max-length", "4"), "perplexity"),
-        ("gpt2", "lines.txt", ("--stressed", "others.txt", "--samples", "6"), "perplexity"),
+        ("gpt2", "lines.txt", ("--attack", "none", "--max-length", "4"), "next_token_nll"),
+        ("gpt2", "lines.txt", ("--stressed", "others.txt", "--samples", "6"), "next_token_nll"),
         ("llama", "questions.jsonl", ("--attack", "none", "--choice-score", "bytes"), "accuracy"),
         ("llama", "lines.txt", ("--attack", "none", "--metric", "next_token_accuracy"), ""),
     ],

@@ -34,7 +34,7 @@ def test_causal_tokens_are_those_of_the_tokenizer(kind: str) -> None:
     assert torch.equal(task.samples.inputs["input_ids"] * mask, expected["input_ids"] * mask)
     labels = expected["input_ids"].masked_fill(mask == 0, IGNORED)
     assert torch.equal(task.samples.labels, labels)
-    assert task.metric == "perplexity"
+    assert task.metric == "next_token_nll"
     assert task.network is one.network
 
 

@@ -41,7 +41,7 @@ class LanguageTask:
     Example:
         >>> task = language_task(model, load_texts("my.jsonl"))  # doctest: +SKIP
         >>> task.metric  # doctest: +SKIP
-        'perplexity'
+        'next_token_nll'
     """
 
     network: nn.Module
@@ -64,7 +64,7 @@ def language_task(
     """Return texts as the tokens that a language model takes, and the metric for its head.
 
     A classifier is measured by its accuracy, or, with a single output, by the squared error; a
-    causal language model by the perplexity of the texts or, where these have choices, by how often
+    causal language model by the negative log-likelihood of a token or, with choices, by how often
     the right choice is the likeliest.
 
     Args:
@@ -164,7 +164,10 @@ def _measured(model: LanguageModel, *, chooses: bool, choice_score: str) -> tupl
         what = f"chooses the likeliest continuation{by}"
         return "accuracy", f"The causal language model {kind} {what}: accuracy is measured."
     if model.head != CLASSIFIER:
-        return "perplexity", f"{kind} is a causal language model: perplexity is measured."
+        return "next_token_nll", (
+            f"{kind} is a causal language model: the negative log-likelihood of its tokens is "
+            "measured."
+        )
     if network.config.num_labels == 1:
         return "mse", f"{kind} has one output, a number: the squared error is measured."
     names = ", ".join(model.class_numbers)

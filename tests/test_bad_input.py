@@ -164,7 +164,7 @@ def test_unknown_names_bring_the_nearest_known_ones(arguments, words, capsys):
         ("--span -inf 1", "Expected 2 finite numbers after `--span`"),
         ("--scope global --per channel", "Expected `--per` to be 'tensor' for a global analysis"),
         ("--include nothing.*", "No parameter matches the pattern 'nothing.*' in `--include`: the"),
-        ("--groups head", "some of blocks, attention, heads, projections, mlp, embeddings, got 'head'. Did"),
+        ("--groups head", "some of blocks, attention, heads, projections, mlp, embeddings"),
         ("--groups head=nothing.*", "No parameter matches the pattern 'nothing.*' in the group"),
         ("--groups head=1.weight@0:0/3", "The part 1.weight@0:0/3 does not divide 1.weight"),
         ("--groups head=1.* --scope global", "Expected no `--scope` beside `--groups`"),

@@ -118,16 +118,17 @@ def test_what_was_measured_is_not_measured_again(tmp_path, whole, measured, stop
     same(load_study(out), load_study(whole))
 
 
-def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch):
-    auto = hm.FGSM("auto")
-    expected = analyze(None, attack=auto)
-    interrupted(tmp_path / "s", 2, attack=auto)
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+def test_the_magnitude_is_chosen_once(tmp_path, monkeypatch, metric):
+    asked = {"attack": hm.FGSM("auto"), "metric": metric}
+    expected = analyze(None, **asked)
+    interrupted(tmp_path / "s", 2, **asked)
 
     def again(*_: object, **__: object) -> None:
         raise AssertionError("the magnitude is chosen again")
 
     monkeypatch.setattr("hormesis.measure.study_plan.automatic_epsilon", again)
-    same(analyze(tmp_path / "s", attack=auto), expected)
+    same(analyze(tmp_path / "s", **asked), expected)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -47,6 +47,8 @@ class ChosenEpsilon(Entry, frozen=True):
     evaluations: Count = 0
     unharmed: bool = True
     chance: Number | None = None
+    metric: Text = "accuracy"
+    higher_is_better: bool = True
 
 
 class RunAttack(Entry, frozen=True):

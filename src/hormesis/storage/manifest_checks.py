@@ -85,6 +85,10 @@ def _wrong_targets(manifest: Manifest) -> Iterator[str]:
             return
 
 
+# Of a chosen magnitude: the first by earlier versions, the others where the accuracy was measured.
+_OFTEN_LEFT_OUT = {"chance", "metric", "higher_is_better"}
+
+
 def resume_fault(values: Mapping[str, Any]) -> str:
     """Return why a study cannot be resumed, as a part of a sentence, or an empty string.
 
@@ -99,8 +103,9 @@ def resume_fault(values: Mapping[str, Any]) -> str:
         return ""
     if not manifest.run.batch:
         return "it lacks a proper `run.batch`"
-    chosen = set(values["attack"].get("chosen") or ()) - {"chance"}
-    whole = chosen == {*ChosenEpsilon.__struct_fields__} - {"chance"}
+    chosen = set(values["attack"].get("chosen") or ())
+    known = {*ChosenEpsilon.__struct_fields__}
+    whole = known - _OFTEN_LEFT_OUT <= chosen <= known
     if manifest.question.attack.epsilon == "auto" and not whole:
         return "it lacks a proper `attack.chosen`"
     return ""

@@ -82,17 +82,17 @@ def text_study(name: str, what: Sequence[str], stressed: str | None, options: Op
 
 
 def copying_heads(name: str, options: Options) -> pd.DataFrame:
-    """Return what the removal of each head costs on repeated tokens, and where it looks.
+    """Return what the removal of each head, and of all in a block, costs on repeated tokens.
 
     Returns:
-        A row a head: ``head``, ``cost`` in nats a token, ``low`` and ``high`` of its interval
+        A row each: ``head``, ``cost`` in nats a token, ``low`` and ``high`` of its interval
         (95 % for all heads together, by Bonferroni), ``attention``, from 0 to 1, to the token
         behind the last occurrence; and ``base``, nats without a removal.
     """
     network = GPT2LMHeadModel.from_pretrained(options.models / name).eval()
     vocabulary = network.config.vocab_size
     made = repeat_tokens(REPEATED, ORDINARY if vocabulary > ORDINARY else 0, vocabulary, seed=0)
-    heads = hm.parts_of(network, "heads")
+    heads = hm.parts_of(network, "heads") | hm.parts_of(network, "attention")
     study = hm.analyze(
         network,
         ({"input_ids": made.ids}, made.labels),
@@ -111,7 +111,7 @@ def copying_heads(name: str, options: Options) -> pd.DataFrame:
         differences = outcomes.clean[last.loc[head, "outcome"]] - outcomes.base_clean
         error = stats.sem(differences) * stats.t.ppf(1 - 0.025 / len(heads), len(differences) - 1)
         cost = differences.mean()
-        rows.append((head, cost, cost - error, cost + error, attention[head]))
+        rows.append((head, cost, cost - error, cost + error, attention.get(head)))
     table = pd.DataFrame(rows, columns=["head", "cost", "low", "high", "attention"])
     return table.assign(base=float(np.mean(outcomes.base_clean)))
 

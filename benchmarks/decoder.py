@@ -41,6 +41,12 @@ tokens, `next_token_nll` without an attack, three filters, {thresholds} threshol
 {batch} at a time, before and after the study, times the number of cells. Peak: all that the process
 held, PyTorch, network and data included.
 
+A study pays for planning, for an audit by the plain loop, and for looks at how far rounding goes:
+six removals of each matrix on four sequences of each shard, by the network itself. With few
+thresholds that is much; with 27 removals a matrix a small share. What the engine saves of a cell is
+what lies before the filtered matrix: of the first one nothing, of the last one nearly all but the
+head, whose 39 million parameters every cell needs.
+
 """
 COLUMNS = """\
 | matrices | cells | promised | peak | CPU time | elapsed | of which planning | plain loop | ratio |

@@ -53,8 +53,9 @@ def perturbable_part(inputs: Tree) -> Float[Tensor, " samples *shape"]:
     if values is None:
         raise AttackError(
             "Expected inputs with floating-point values to attack, got integers alone: measure "
-            "without an attack (`attack=None`), or pass token ids as `input_ids`, or as one "
-            f"tensor, to a network that looks them up in an embedding{recipe('text-classifier')}."
+            "without an attack (`attack=None`), or pass token ids [batch, tokens] as `input_ids`, "
+            "or as one tensor, to a network that looks them up in an embedding (questions with "
+            f"choices cannot be attacked){recipe('text-classifier')}."
         )
     return values
 

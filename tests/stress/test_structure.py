@@ -201,11 +201,13 @@ def without(network: nn.Module, parts: list[Any]) -> Iterator[None]:
 def head_output_zeroed(network: nn.Module, output: PartPattern) -> Iterator[None]:
     """Zero what one head hands to the output projection: by a hook before it, if it is called.
 
-    PyTorch's own attention, torchvision's Swin and XLNet use the weights of theirs without a call.
+    PyTorch's own attention, torchvision's Swin, XLNet and WavLM use the weights of theirs without a
+    call.
     """
     path = output.pattern.removesuffix(".weight")
     owners = [type(module).__name__ for module in network.modules()]
     uncalled = ("MultiheadAttention", "ShiftedWindowAttention", "XLNetRelativeAttention")
+    uncalled += ("WavLMAttention",)
     module = network.get_submodule(path) if path != output.pattern else nn.Identity()
     if any(name in owners for name in uncalled):
         with without(network, [output]):

@@ -26,10 +26,10 @@ from torch import Tensor
 from hormesis.data import image_corruptions as images
 from hormesis.data.bounds import is_uniform
 from hormesis.data.samples import Samples
+from hormesis.data.severity import SEVERITIES, USUAL, check_severity, severity_in
 from hormesis.data.text_corruptions import TEXT_KINDS, TextCorruption, dropped_words, typos
 from hormesis.data.trees import count_rows
 from hormesis.errors import DataError, SettingError, unknown
-from hormesis.settings.choices import MOST_SEED
 
 __all__ = [
     "Corruption",
@@ -50,7 +50,6 @@ __all__ = [
     "typos",
 ]
 
-SEVERITIES = range(1, 6)
 _SMALL = 64  # pixels a side, up to which the parameters are those of CIFAR-10-C
 _CORRUPTIONS = 7  # keeps these draws apart from others made with the same seed
 
@@ -76,21 +75,14 @@ class Corruption:
     """
 
     kind: str
-    severity: int = 3
+    severity: int = USUAL
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check every field."""
         if self.kind not in KINDS:
             raise SettingError(unknown("corruption", self.kind, KINDS))
-        if type(self.severity) is not int or self.severity not in SEVERITIES:
-            raise SettingError(
-                f"Expected `severity` as a whole number from 1 to 5, got {self.severity!r}."
-            )
-        if type(self.seed) is not int or not 0 <= self.seed <= MOST_SEED:
-            raise SettingError(
-                f"Expected `seed` as a whole number from 0 to {MOST_SEED}, got {self.seed!r}."
-            )
+        check_severity(self.severity, self.seed)
 
     @property
     def name(self) -> str:
@@ -263,14 +255,10 @@ def by_name(name: str) -> Corruption:
         >>> by_name("contrast:2") == contrast(2)
         True
     """
-    kind, colon, severity = name.partition(":")
+    kind = name.partition(":")[0]
     if kind in TEXT_KINDS:
         raise SettingError(
             f"Expected a file of texts and an `hf:` model for {kind!r}, which corrupts texts: name "
             "these, or corrupt the texts in Python before they become tokens."
         )
-    if colon and not severity.isdecimal():
-        raise SettingError(
-            f"Expected a severity from 1 to 5 behind the corruption {kind!r}, got {severity!r}."
-        )
-    return Corruption(kind, int(severity)) if colon else Corruption(kind)
+    return Corruption(kind, severity_in(name))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hormesis.data.severity import USUAL, check_severity, severity_in
 from hormesis.errors import SettingError, unknown
-from hormesis.settings.choices import MOST_SEED
 
 _TYPOS, _DROPPED = 8, 9  # keep these draws apart from others made with the same seed
 TEXT_KINDS = {
@@ -35,21 +35,14 @@ class TextCorruption:
     """
 
     kind: str
-    severity: int = 3
+    severity: int = USUAL
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check every field."""
         if self.kind not in TEXT_KINDS:
             raise SettingError(unknown("corruption of texts", self.kind, TEXT_KINDS))
-        if type(self.severity) is not int or not 1 <= self.severity <= 5:
-            raise SettingError(
-                f"Expected `severity` as a whole number from 1 to 5, got {self.severity!r}."
-            )
-        if type(self.seed) is not int or not 0 <= self.seed <= MOST_SEED:
-            raise SettingError(
-                f"Expected `seed` as a whole number from 0 to {MOST_SEED}, got {self.seed!r}."
-            )
+        check_severity(self.severity, self.seed)
 
     @property
     def name(self) -> str:
@@ -88,14 +81,10 @@ def text_corruption(name: str) -> TextCorruption | None:
         >>> text_corruption("typos:2").rate, text_corruption("other.jsonl")
         (0.02, None)
     """
-    kind, colon, severity = name.partition(":")
+    kind = name.partition(":")[0]
     if kind not in TEXT_KINDS:
         return None
-    if colon and not severity.isdecimal():
-        raise SettingError(
-            f"Expected a severity from 1 to 5 behind the corruption {kind!r}, got {severity!r}."
-        )
-    return TextCorruption(kind, int(severity)) if colon else TextCorruption(kind)
+    return TextCorruption(kind, severity_in(name))
 
 
 def typos(texts: Sequence[str], rate: float | int = 0.05, *, seed: int = 0) -> list[str]:

@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from hormesis.data.embedded import ATTENTION_MASK, TOKEN_IDS
 from hormesis.errors import DataError
 from hormesis.language.models import LanguageModel
 from hormesis.language.quiet import quiet
 from hormesis.language.texts import Texts
-from hormesis.language.tokens import IDS, MASK, Progress, check_known, padded
+from hormesis.language.tokens import Progress, check_known, padded
 from hormesis.settings.choices import check_choice
 from hormesis.settings.network import CHOICE_SCORES
 
@@ -160,15 +161,15 @@ def question_inputs(
         width: Tokens of a row.
         most: Choices of a question; those with fewer repeat their first one, unscored.
     """
-    blocks: dict[str, list[Tensor]] = {IDS: [], MASK: [], SCORED: []}
+    blocks: dict[str, list[Tensor]] = {TOKEN_IDS: [], ATTENTION_MASK: [], SCORED: []}
     for rows, starts in zip(questions.ids, questions.starts, strict=True):
         absent = most - len(rows)
         full = [*rows, *[rows[0]] * absent]
         marks = [
             [0] * start + [1] * (len(one) - start) for one, start in zip(rows, starts, strict=True)
         ]
-        blocks[IDS].append(padded(full, width, model.padding))
-        blocks[MASK].append(padded([[1] * len(one) for one in full], width, 0))
+        blocks[TOKEN_IDS].append(padded(full, width, model.padding))
+        blocks[ATTENTION_MASK].append(padded([[1] * len(one) for one in full], width, 0))
         blocks[SCORED].append(padded([*marks, *[[]] * absent], width, 0))
     inputs = {name: torch.stack(block) for name, block in blocks.items()}
     if questions.lengths:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hormesis.data.embedded import ATTENTION_MASK, TOKEN_IDS
 from hormesis.data.samples import Samples
 from hormesis.data.text_corruptions import TextCorruption, text_corruption
 from hormesis.errors import DataError, ModelError, SettingError, did_you_mean
@@ -19,7 +20,7 @@ from hormesis.language.multiple_choice import (
     tokenize_questions,
 )
 from hormesis.language.texts import Texts
-from hormesis.language.tokens import IDS, MASK, Progress, as_inputs_of, tokenize
+from hormesis.language.tokens import Progress, as_inputs_of, tokenize
 from hormesis.settings.network import CHOICE_SCORES
 from hormesis.stress.losses import IGNORED
 
@@ -205,7 +206,7 @@ def _sequences(
     for texts, tokens, known in zip(both, every, labels, strict=True):
         inputs = as_inputs_of(model, tokens, width)
         if known is None:
-            known = inputs[IDS].masked_fill(inputs[MASK] == 0, IGNORED)
+            known = inputs[TOKEN_IDS].masked_fill(inputs[ATTENTION_MASK] == 0, IGNORED)
         network: Any = model.network
         count = network.config.num_labels if classifies else 0
         samples.append(_as_samples(texts, inputs, known, count if count > 1 else 0))

@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from hormesis.data.embedded import ATTENTION_MASK, TOKEN_IDS
 from hormesis.errors import DataError, SettingError, quoted
 from hormesis.language.models import LanguageModel
 from hormesis.language.quiet import quiet
 from hormesis.language.texts import Texts
 
-IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
+TYPES = "token_type_ids"
 _AT_A_TIME = 256  # texts
 Progress = Callable[[int, int], None]
 
@@ -66,7 +67,7 @@ def tokenize(
     for first in range(0, len(texts), _AT_A_TIME):
         some = slice(first, first + _AT_A_TIME)
         encoded = _encode(model, texts, some)
-        ids += encoded[IDS]
+        ids += encoded[TOKEN_IDS]
         types += encoded.get(TYPES, ())
         if progress:
             progress(len(ids), len(texts))
@@ -76,7 +77,7 @@ def tokenize(
         cut = len(too_long)
         for number in too_long:
             encoded = _encode(model, texts, slice(number, number + 1), max_length)
-            ids[number] = encoded[IDS][0]
+            ids[number] = encoded[TOKEN_IDS][0]
             if types:
                 types[number] = encoded[TYPES][0]
     _check_lengths(model, texts, ids, least)
@@ -180,8 +181,8 @@ def as_inputs_of(model: LanguageModel, tokens: Tokens, width: int) -> dict[str, 
         width: Tokens of a row, at least those of the longest text.
     """
     inputs = {
-        IDS: padded(tokens.ids, width, model.padding),
-        MASK: padded([[1] * len(one) for one in tokens.ids], width, 0),
+        TOKEN_IDS: padded(tokens.ids, width, model.padding),
+        ATTENTION_MASK: padded([[1] * len(one) for one in tokens.ids], width, 0),
     }
     if tokens.types:
         inputs[TYPES] = padded(tokens.types, width, 0)

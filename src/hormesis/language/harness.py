@@ -163,7 +163,7 @@ class HarnessTask:
 
     def _answer(self, network: nn.Module, requests: Sequence[Any]) -> None:
         """Note the network's answer to each request, behind the first of the task's filters."""
-        from lm_eval.models.huggingface import HFLM
+        from lm_eval.models.huggingface import HFLM  # pyright: ignore[reportMissingImports]
 
         make_model: Any = HFLM
         model = make_model(
@@ -203,8 +203,8 @@ class HarnessTask:
 def _load(task: Any) -> Any:  # noqa: ANN401
     """Return a task of the harness, from what names or describes it."""
     try:
-        from lm_eval.api.task import Task
-        from lm_eval.tasks import TaskManager, get_task_dict
+        from lm_eval.api.task import Task  # pyright: ignore[reportMissingImports]
+        from lm_eval.tasks import TaskManager, get_task_dict  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingExtraError(
             "Tasks of lm-evaluation-harness need it: run `pip install hormesis[lm-eval]`."

@@ -662,7 +662,7 @@ print(table["text"].tolist(), len(os.listdir("/proc/self/task")) - before)
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
 def test_reading_a_table_leaves_no_thread_behind(tmp_path):
     """A thread of Arrow's that still holds the file when Python ends aborts the process."""
     pd.DataFrame({"text": ["a", "b", "a"], "number": [1, 2, 3]}).to_parquet(tmp_path / "table")

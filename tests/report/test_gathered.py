@@ -165,7 +165,9 @@ def test_a_retraining_has_its_arms_and_effects(tmp_path):
         "robust by the clean score of the combined filter."
     )
     assert payload["controls"]
-    assert payload["effects"] == [["selective", "fgsm", 0.1, 0.1, 0.02, 0.18, "better"]]
+    cell = ["+10.0", "+2.0 to +18.0, better"]
+    assert payload["effects"] == {"heads": ["FGSM, ε = 0.1"], "rows": [["selective", cell]]}
+    assert payload["arms"]["selective"] == "the robust targets"
 
 
 def test_the_picture_of_a_retraining_is_a_part_of_its_page(tmp_path):
@@ -175,7 +177,7 @@ def test_the_picture_of_a_retraining_is_a_part_of_its_page(tmp_path):
 
 def test_a_retraining_without_controls_has_none(tmp_path):
     payload = retraining_payload(gather(retrained(tmp_path, controls=False)).retrainings[0])
-    assert (payload["controls"], payload["effects"]) == (False, [])
+    assert (payload["controls"], payload["effects"], payload["answer"]) == (False, None, [])
 
 
 def test_a_damaged_retraining_is_named(tmp_path):

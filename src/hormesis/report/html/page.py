@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
@@ -26,7 +27,7 @@ from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
     *("base", "axes", "answer", "network", "curves", "weights"),
-    *("pictures", "table", "several", "retrain", "main"),
+    *("pictures", "table", "several", "retrain", "live", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -98,6 +99,8 @@ def report_text(
         "retraining": [retraining_payload(payload) for payload in sources.retrainings],
         "version": version("hormesis"),
     }
+    if refresh is not None or not all(study.finished for study in sources.studies):
+        shared["as_of"] = time.time()
     pictures: list[str] = []
     if refresh is None:  # while a study grows, drawing would take the time of measuring
         pictures = [*study_pictures(sources.studies), *retraining_pictures(sources.retrainings)]

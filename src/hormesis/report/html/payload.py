@@ -21,6 +21,7 @@ from hormesis.report.views.method_text import (
 )
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import finite_numbers, rounded_numbers
+from hormesis.report.views.progress import notes_besides, progress
 from hormesis.report.views.stress_text import level_unit, unit_of
 from hormesis.results.study import Study
 from hormesis.stress.filters import display_filter
@@ -53,7 +54,8 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         **({"given": True} if study.given else {}),
         "samples": [study.metadata.base.samples or planned, planned],
         "finished": study.finished,
-        "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
+        "progress": progress(study),
+        "notes": [*notes_besides(study), *_cuts(study, chosen, most_curves)],
         "compare": question.sweep.by,
         "performance": question.metric.name,
         "percent": study.metadata.binary,

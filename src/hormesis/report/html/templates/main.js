@@ -65,16 +65,7 @@ function themeButton() {
 
 function fillNotes(notes, data) {
   clear(notes);
-  if (!data.finished)
-    notes.append(
-      el(
-        "p",
-        { class: "banner", role: "status" },
-        "Not finished: everything here is an estimate from the " +
-          count(data.samples[0]) +
-          " samples that are measured so far.",
-      ),
-    );
+  fillProgress(notes, data);
   if (data.notes.length)
     notes.append(
       el("div", { class: "notes small" }, ...data.notes.map((text) => el("p", {}, text))),
@@ -235,23 +226,11 @@ function readingOf(data) {
   );
 }
 
-// Reads the page anew while its study is measured. A refresh by the browser would lose the view that
-// the address holds; and nothing changes under the hands of a reader who types or chooses.
-function scheduleReload() {
-  const meta = document.querySelector("meta[name=again]");
-  if (!meta) return;
-  const due = () => {
-    if (document.activeElement && document.activeElement.matches("input, select"))
-      setTimeout(due, 1000);
-    else location.reload();
-  };
-  setTimeout(due, 1000 * Number(meta.content));
-}
-
 function start() {
   document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches
     ? "dark"
     : "light";
+  restoreSettings();
   recall();
   head();
   const main = document.getElementById("main");
@@ -286,6 +265,7 @@ function start() {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") untip();
   });
+  restoreView();
   scheduleReload();
   document.documentElement.dataset.ready = "true";
 }

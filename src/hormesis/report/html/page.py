@@ -26,7 +26,7 @@ from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
-    *("base", "axes", "answer", "network", "curves", "weights"),
+    *("base", "axes", "profile", "answer", "network", "curves", "weights"),
     *("pictures", "table", "several", "retrain", "live", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}

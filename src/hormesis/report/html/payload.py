@@ -10,6 +10,7 @@ from hormesis.analysis.response_intervals import KINDS
 from hormesis.report.html.curve_payload import curves_payload
 from hormesis.report.views.figures import extreme_targets, main_filter
 from hormesis.report.views.findings import class_counts, counts_sentence, findings
+from hormesis.report.views.meanings import meanings
 from hormesis.report.views.method_text import (
     attack_text,
     command,
@@ -71,6 +72,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "filters": {name: _filter_payload(study, name) for name in question.sweep.filters},
         "classes": list(CLASSES),
         "headline": counts_sentence(study),
+        "meanings": meanings(study),
         "findings": findings(study),
         "counts": _counts(study),
         "targets": _targets(study, chosen),

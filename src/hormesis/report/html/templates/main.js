@@ -2,7 +2,7 @@
 function head() {
   const box = document.getElementById("head");
   const title = el("h1", {}),
-    standfirst = el("p", { class: "standfirst" }),
+    classes = el("div", { class: "first" }),
     lead = el("p", { class: "lead" }),
     notes = el("div", {});
   box.append(
@@ -13,9 +13,9 @@ function head() {
       themeButton(),
     ),
     title,
-    standfirst,
     lead,
     notes,
+    classes,
   );
   if (!study()) {
     title.textContent = shared.title || "Selective retraining";
@@ -29,7 +29,7 @@ function head() {
       (shared.studies.length > 1 && data.title !== data.label && !data.title.includes(data.label)
         ? ", " + studyName(data.label)
         : "");
-    standfirst.textContent = data.headline;
+    clear(classes).append(...meanings(data));
     clear(lead).append(
       el("b", {}, capital(data.attack)),
       data.adversary ? ", " + data.adversary + " adversary. " : ". ",

@@ -41,7 +41,9 @@ class Followed:
         self.sink(self.growing.folder, last)
 
     def wait_for(self, samples: int) -> None:
-        done = "([wanted]) => document.documentElement.dataset.ready && study().samples[0] === wanted"
+        done = (
+            "([wanted]) => document.documentElement.dataset.ready && study().samples[0] === wanted"
+        )
         self.page.wait_for_function(done, arg=[samples])
 
     def says(self) -> str:

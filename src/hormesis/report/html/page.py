@@ -21,7 +21,7 @@ from hormesis.report.html.pictures import (
     surface_pictures,
 )
 from hormesis.report.html.retraining_payload import retraining_payload
-from hormesis.report.views.sources import ReportSources, gather
+from hormesis.report.views.sources import ReportSources, gather, headings, page_title
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing_user_file
 
@@ -45,7 +45,7 @@ def write_report(
         studies: A study, studies of several epochs, a retraining, a folder of any of these, or a
             list of them. An unfinished study is shown as far as it is measured.
         path: The file. An existing one is replaced when the new one is complete.
-        title: Heading of the page; by default network and data.
+        title: Heading of the page; by default network, data and epoch.
         refresh: Seconds after which a browser reads the page again, for a study that is measured
             while one looks on; None for never.
 
@@ -81,7 +81,7 @@ def report_text(
 
     Args:
         sources: The studies and retrainings of the page.
-        title: Heading of the page; by default network and data.
+        title: Heading of the page; by default network, data and epoch.
         refresh: See ``write_report``.
     """
     given = [study.given for study in sources.studies]
@@ -93,6 +93,7 @@ def report_text(
     ]
     shared = {
         "title": title,
+        "headings": headings(sources) or [page_title(sources)],
         "classes": classes.pages(attacked=not sources.studies or not all(given)),
         "studies": labels,
         "several": comparison_payload(sources, comparison),
@@ -106,12 +107,11 @@ def report_text(
         pictures = [*study_pictures(sources.studies), *retraining_pictures(sources.retrainings)]
         pictures += comparison_pictures(comparison) if isinstance(comparison, Comparison) else []
         pictures += surface_pictures(sources.studies) if sources.over == "epsilons" else []
-    heading = title or (payloads[0]["title"] if payloads else "Selective retraining")
     blocks = [_block("shared", shared)]
     blocks += [_block(f"study-{number}", payload) for number, payload in enumerate(payloads)]
     again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
     filled = {"refresh": again, "data": "\n".join(blocks), "pictures": "\n".join(pictures)}
-    return _fill(_template("page.html"), _frame(heading) | filled)
+    return _fill(_template("page.html"), _frame(title or page_title(sources)) | filled)
 
 
 def _frame(heading: str) -> dict[str, str]:

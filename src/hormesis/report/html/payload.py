@@ -8,12 +8,12 @@ import pandas as pd
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.response_intervals import KINDS
 from hormesis.report.html.curve_payload import curves_payload
+from hormesis.report.views.command_text import command, placeholders
 from hormesis.report.views.figures import extreme_targets, main_filter
 from hormesis.report.views.findings import class_counts, counts_sentence, findings
 from hormesis.report.views.meanings import meanings
 from hormesis.report.views.method_text import (
     attack_text,
-    command,
     facts,
     metric_text,
     unfiltered,
@@ -49,7 +49,6 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
     positions = {name: number for number, name in enumerate(chosen)}
     return {
         "label": label,
-        "title": f"{question.network.name} on {question.data.name}",
         "attack": attack_text(study),
         "adversary": question.sweep.adversary if study.stressed and not study.given else "",
         **({"given": True} if study.given else {}),
@@ -94,6 +93,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "curves": curves_payload(study, extreme_targets(study, most_curves), positions),
         "facts": facts(study),
         "command": command(study),
+        "placeholders": placeholders(study),
         "not_tested": untested_text(study),
         "untested": [[*row, names[:_NAMED]] for *row, names in untested_parameters(study)],
     }

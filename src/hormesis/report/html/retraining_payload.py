@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 
 from hormesis.analysis.effects import CLEAN
-from hormesis.report.views.numbers import fraction_text
 from hormesis.report.views.retraining_text import (
     answer,
     arm_meanings,
@@ -15,6 +14,7 @@ from hormesis.report.views.retraining_text import (
     verdict_text,
 )
 from hormesis.results.retraining import Retraining
+from hormesis.settings.magnitudes import short_epsilon
 
 
 def retraining_payload(retraining: Retraining) -> dict[str, Any]:
@@ -76,4 +76,4 @@ def _table(effects: pd.DataFrame | None) -> dict[str, Any] | None:
 def _title(row: dict[Any, Any]) -> str:
     if row["attack"] == CLEAN:
         return CLEAN
-    return f"{str(row['attack']).upper()}, ε = {fraction_text(float(row['epsilon']))}"
+    return f"{str(row['attack']).upper()}, ε = {short_epsilon(float(row['epsilon']))}"

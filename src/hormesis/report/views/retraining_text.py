@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from hormesis.analysis.effects import CLEAN, NOTHING, Estimate, effect_table, mean_effect
-from hormesis.report.views.numbers import fraction_text
 from hormesis.results.retraining import Retraining
+from hormesis.settings.magnitudes import short_epsilon
 
 SELECTIVE = "selective"
 RANDOM = ("random-layers", "random-size")
@@ -89,7 +89,7 @@ def _conditions(outcomes: pd.DataFrame, attack: str) -> str:
         return "on clean samples"
     name = _NAMES.get(attack, attack.upper())
     epsilons = sorted(set(outcomes.loc[outcomes["attack"] == attack, "epsilon"].tolist()))
-    listed = ", ".join(map(fraction_text, epsilons))
+    listed = ", ".join(map(short_epsilon, epsilons))
     return f"under {name} ({'mean over ' if epsilons[1:] else ''}ε = {listed})"
 
 

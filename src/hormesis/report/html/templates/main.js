@@ -18,17 +18,13 @@ function head() {
     classes,
   );
   if (!study()) {
-    title.textContent = shared.title || "Selective retraining";
+    title.textContent = headingOf(0);
     return;
   }
   watch([], () => {
     const data = study(),
       [measured, planned] = data.samples;
-    title.textContent =
-      (shared.title || data.title) +
-      (shared.studies.length > 1 && data.title !== data.label && !data.title.includes(data.label)
-        ? ", " + studyName(data.label)
-        : "");
+    title.textContent = headingOf(state.study);
     clear(classes).append(...meanings(data));
     clear(lead).append(
       el("b", {}, capital(data.attack)),
@@ -46,6 +42,13 @@ function head() {
     );
     fillNotes(notes, data);
   });
+}
+
+// A title of the user's stands before what tells studies apart.
+function headingOf(index) {
+  const own = shared.headings[index];
+  if (!shared.title) return own;
+  return shared.studies.length > 1 ? shared.title + ": " + own : shared.title;
 }
 
 function themeButton() {
@@ -174,7 +177,8 @@ function method() {
       el(
         "p",
         { class: "small soft" },
-        "FILE stands for the network’s weights, RUN for the folder of its training. The same network and data have the fingerprints above, and give the same numbers.",
+        (data.placeholders ? data.placeholders + " " : "") +
+          "The same network and data have the fingerprints above, and give the same numbers.",
       ),
       el("h3", {}, "How to read a score"),
       el("p", { class: "small" }, readingOf(data)),

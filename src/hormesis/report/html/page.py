@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
@@ -20,13 +21,13 @@ from hormesis.report.html.pictures import (
 )
 from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.views.palette import css_variables, page_classes
-from hormesis.report.views.sources import ReportSources, gather
+from hormesis.report.views.sources import ReportSources, gather, headings, page_title
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
-    *("base", "axes", "answer", "network", "curves", "weights"),
-    *("pictures", "table", "several", "retrain", "main"),
+    *("base", "axes", "profile", "answer", "network", "curves", "weights"),
+    *("pictures", "table", "several", "retrain", "live", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -44,7 +45,7 @@ def write_report(
         studies: A study, studies of several epochs, a retraining, a folder of any of these, or a
             list of them. An unfinished study is shown as far as it is measured.
         path: The file. An existing one is replaced when the new one is complete.
-        title: Heading of the page; by default network and data.
+        title: Heading of the page; by default network, data and epoch.
         refresh: Seconds after which a browser reads the page again, for a study that is measured
             while one looks on; None for never.
 
@@ -80,7 +81,7 @@ def report_text(
 
     Args:
         sources: The studies and retrainings of the page.
-        title: Heading of the page; by default network and data.
+        title: Heading of the page; by default network, data and epoch.
         refresh: See ``write_report``.
     """
     given = [study.given for study in sources.studies]
@@ -92,23 +93,25 @@ def report_text(
     ]
     shared = {
         "title": title,
+        "headings": headings(sources) or [page_title(sources)],
         "classes": page_classes(attacked=not sources.studies or not all(given)),
         "studies": labels,
         "several": comparison_payload(sources, comparison),
         "retraining": [retraining_payload(payload) for payload in sources.retrainings],
         "version": version("hormesis"),
     }
+    if refresh is not None or not all(study.finished for study in sources.studies):
+        shared["as_of"] = time.time()
     pictures: list[str] = []
     if refresh is None:  # while a study grows, drawing would take the time of measuring
         pictures = [*study_pictures(sources.studies), *retraining_pictures(sources.retrainings)]
         pictures += comparison_pictures(comparison) if isinstance(comparison, Comparison) else []
         pictures += surface_pictures(sources.studies) if sources.over == "epsilons" else []
-    heading = title or (payloads[0]["title"] if payloads else "Selective retraining")
     blocks = [_block("shared", shared)]
     blocks += [_block(f"study-{number}", payload) for number, payload in enumerate(payloads)]
     again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
     filled = {"refresh": again, "data": "\n".join(blocks), "pictures": "\n".join(pictures)}
-    return _fill(_template("page.html"), _frame(heading) | filled)
+    return _fill(_template("page.html"), _frame(title or page_title(sources)) | filled)
 
 
 def _frame(heading: str) -> dict[str, str]:

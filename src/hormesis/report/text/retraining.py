@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.classes import MASKED
-from hormesis.analysis.effects import MASKING, NOTHING, pooled_accuracy
+from hormesis.analysis.effects import MASKING, pooled_accuracy
 from hormesis.report.text.console import console as terminal
 from hormesis.report.views.palette import CLASS_LOOKS
+from hormesis.report.views.retraining_text import answer, verdict_text
 from hormesis.results.retraining import Retraining
 from hormesis.settings.factory import is_code
 
@@ -75,6 +76,9 @@ def print_retraining(retraining: Retraining, *, picture: Path | None = None) -> 
     """
     console = terminal()
     console.print()
+    for line in answer(retraining):
+        console.print(Text(line))
+        console.print()
     for line in selection_lines(retraining.manifest, selective_arm(retraining)):
         console.print(Text(line))
     console.print()
@@ -159,5 +163,5 @@ def _by_attack(pooled: pd.DataFrame) -> pd.DataFrame:
 
 def _effect(row: Mapping[Any, Any]) -> tuple[str, str]:
     low, high = 100 * row["low"], 100 * row["high"]
-    verdict = "no difference" if row["verdict"] == NOTHING else str(row["verdict"])
-    return f"{100 * row['difference']:+.1f} [{low:+.1f}, {high:+.1f}]", verdict
+    text = f"{100 * row['difference']:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return text, verdict_text(str(row["verdict"]))

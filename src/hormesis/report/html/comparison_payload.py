@@ -15,10 +15,9 @@ from hormesis.report.views.comparison_text import (
     beside_line,
     invariants,
     legend_line,
-    members_text,
 )
 from hormesis.report.views.numbers import finite_numbers, rounded_numbers
-from hormesis.report.views.sources import ReportSources
+from hormesis.report.views.sources import ReportSources, page_title
 from hormesis.report.views.turns import magnitude_series, turn_lines
 from hormesis.results.comparability import describe_studies
 from hormesis.results.comparison import Comparison, compare
@@ -62,7 +61,7 @@ def comparison_payload(
         return None
     about = {
         "over": sources.over,
-        "heading": series_heading(sources),
+        "heading": page_title(sources),
         "chosen": len(sources.studies) - 1 if sources.over == "epochs" else 0,
     }
     if isinstance(comparison, str):
@@ -71,23 +70,6 @@ def comparison_payload(
     if sources.over == "epsilons":
         turns += turn_lines(magnitude_series(sources.studies))
     return {**about, "refused": "", "turns": turns, **_tables(comparison, sources)}
-
-
-def series_heading(sources: ReportSources) -> str:
-    """Return the heading of a page: what all its studies have in common, and which they are.
-
-    Empty for a single study.
-    """
-    if not sources.over:
-        return ""
-    about = describe_studies(list(sources.studies))
-    models, data = (list(dict.fromkeys(about[name])) for name in ("model", "data"))
-    if sources.over == "models":
-        shown = members_text(models, "models")
-        return f"{shown} on {members_text(data, 'data') if len(data) > 1 else data[0]}"
-    if sources.over == "data":
-        return f"{models[0]} on {members_text(data, 'data')}"
-    return f"{models[0]} on {data[0]}, {members_text(sources.labels, sources.over)}"
 
 
 def _pooled_groups(comparison: Comparison, matches: list[str]) -> list[dict[str, Any]]:

@@ -16,11 +16,12 @@ POOLED = (
 
 KAPPA = (
     "κ (Fleiss) says how far the studies agree on the class of each target beyond chance: "
-    "1 is full agreement, 0 is what chance gives."
+    "1 is full agreement, 0 is what chance gives. Where nearly all targets are of one class, chance "
+    "agrees as well, and κ is near 0."
 )
 RHO = (
-    "ρ (Spearman) says how alike the studies order the targets by their score, as a mean over every "
-    "two studies: 1 is the same order, 0 is no likeness, −1 is the reverse order."
+    "ρ (Spearman) says how alike the studies order the targets by their score, as a mean over all "
+    "pairs of studies: 1 is the same order, 0 is no likeness, −1 is the reverse order."
 )
 _AXES = {
     "epochs": "epochs",
@@ -30,7 +31,6 @@ _AXES = {
     "epsilons": "magnitudes of the attack",
 }
 _MEMBERS = {"epochs": "epoch {}", "epsilons": "ε {}", "seeds": "seed {}"}
-_FEW = 6  # labels that are listed; of more, the first and the last
 
 
 def legend_line(comparison: Comparison) -> str:
@@ -62,29 +62,6 @@ def member_name(label: str, over: str) -> str:
     return _MEMBERS[over].format(label) if label.isdecimal() and over in _MEMBERS else label
 
 
-def members_text(labels: Sequence[str], over: str) -> str:
-    """Return which studies there are, as the end of a heading; how many, if they are many.
-
-    Args:
-        labels: Labels of the studies.
-        over: What varies between them.
-
-    Example:
-        >>> members_text(["1", "2", "4"], "epochs"), members_text(["1"] * 10 + ["20"], "epochs")
-        ('epochs 1, 2 and 4', '11 epochs, 1 to 20')
-        >>> members_text(["one", "two"], "models")
-        'one and two'
-    """
-    if over == "seeds":
-        return f"{len(labels)} runs"
-    numbered = over == "epochs" and all(label.isdecimal() for label in labels)
-    if len(labels) > _FEW:
-        ends = f", {labels[0]} to {labels[-1]}" if numbered or over == "epsilons" else ""
-        return f"{len(labels)} {_AXES[over]}{ends}"
-    *most, last = labels
-    return ("epochs " if numbered else "") + f"{', '.join(most)} and {last}"
-
-
 def answer_sentences(comparison: Comparison, labels: Sequence[str]) -> list[str]:
     """Return the answer of a comparison: what keeps its class, and what changes most.
 
@@ -96,11 +73,10 @@ def answer_sentences(comparison: Comparison, labels: Sequence[str]) -> list[str]
     kinds = comparison.paths.loc[comparison.paths["score"] == score, "invariant"]
     certain, estimated = (int((kinds == name).sum()) for name in ("certain", "undecided"))
     changing = int((kinds == "no").sum())
-    by = f"by the {score} score"
     sentences = [
-        f"Over {len(labels)} {_AXES[comparison.over]}, {certain} of {len(kinds)} targets keep their "
-        f"class {by} for certain and {estimated} by the estimates alone; {changing} "
-        f"{'changes' if changing == 1 else 'change'}."
+        f"Over {len(labels)} {_AXES[comparison.over]}, {certain} of {len(kinds)} targets keep "
+        f"their class by the {score} score for certain and {estimated} by the estimates alone; "
+        f"{changing} {'changes' if changing == 1 else 'change'} it."
     ]
     changes = comparison.changes.loc[comparison.changes["score"] == score]
     if len(changes):

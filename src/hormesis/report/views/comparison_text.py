@@ -16,8 +16,8 @@ POOLED = (
 
 KAPPA = (
     "κ (Fleiss) says how far the studies agree on the class of each target beyond chance: "
-    "1 is full agreement, 0 is what chance gives. Where nearly all targets are of one class, chance "
-    "agrees as well, and κ is near 0."
+    "1 is full agreement, 0 is what chance gives. Where nearly all targets are of one class, "
+    "chance agrees as well, and κ is near 0."
 )
 RHO = (
     "ρ (Spearman) says how alike the studies order the targets by their score, as a mean over all "

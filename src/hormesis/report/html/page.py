@@ -27,7 +27,7 @@ from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
     *("base", "axes", "profile", "answer", "network", "curves", "weights"),
-    *("pictures", "table", "several", "retrain", "live", "main"),
+    *("pictures", "table", "several", "retrain", "take", "live", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 

@@ -240,7 +240,7 @@ function start() {
   const main = document.getElementById("main");
   if (study()) {
     bar();
-    for (const make of [answer, network, heat, several, table, retraining, method]) {
+    for (const make of [answer, network, heat, several, table, retraining, take, method]) {
       const element = make();
       if (element) main.append(element);
     }
@@ -269,6 +269,7 @@ function start() {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") untip();
   });
+  offerPictures();
   restoreView();
   scheduleReload();
   document.documentElement.dataset.ready = "true";

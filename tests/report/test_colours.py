@@ -1,21 +1,28 @@
-"""The page's colours: readable on their ground by WCAG 2.2, level AA."""
+"""The palette: readable on its grounds by WCAG 2.2, level AA, and the only source of colours."""
 
 import re
 from importlib.resources import files
 from itertools import combinations
+from pathlib import Path
 
+import matplotlib as mpl
+import numpy as np
 import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.markers import MarkerStyle
 
+import hormesis
+from hormesis.analysis.classes import CLASSES
+from hormesis.report.plots import style
+from hormesis.report.views import palette
+from hormesis.report.views.palette import CLASS_LOOKS, LINES, PAGE, Colour
+from hormesis.stress.filters import NAMED_FILTERS
+from hormesis.training.selection import ARMS
+
+SOURCE = Path(hormesis.__file__).parent
 CSS = (files("hormesis.report.html") / "templates" / "page.css").read_text(encoding="utf-8")
-TEXT = ("ink", "soft", "fragile", "robust", "antifragile", "undecided")
-LINES = ("clean", "adversarial", "reference", "focus")
-
-
-def palette(theme: str) -> dict[str, str]:
-    pattern = r":root\[data-theme=\"dark\"\] \{(.*?)\}" if theme == "dark" else r":root \{(.*?)\}"
-    found = re.search(pattern, CSS, flags=re.DOTALL)
-    assert found is not None
-    return dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", found[1]))
+GROUNDS = ("ground", "raised", "zone")
+THEMES = ("light", "dark")
 
 
 def luminance(code: str) -> float:
@@ -36,21 +43,35 @@ def test_contrast_by_the_book():
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("ground", ["ground", "raised", "zone"])
-def test_text_stands_out(theme, ground):
-    colours = palette(theme)
-    for name in TEXT:
-        assert contrast(colours[name], colours[ground]) >= 4.5, name
-    for name in LINES:
-        assert contrast(colours[name], colours[ground]) >= 3, name
+def shown(colour: Colour, theme: str) -> str:
+    return getattr(colour, theme)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_letters_on_bars_stand_out(theme):
-    colours = palette(theme)
-    for name in ("fragile", "robust", "antifragile"):
-        assert contrast(colours["ground"], colours[name]) >= 4.5
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_text_and_lines_stand_out(theme, ground):
+    below = shown(PAGE[ground], theme)
+    texts = [PAGE["ink"], PAGE["soft"], *(look.colour for look in CLASS_LOOKS.values())]
+    for colour in texts:
+        assert contrast(shown(colour, theme), below) >= 4.5, colour
+    for colour in [PAGE["focus"], *(look.colour for look in LINES.values())]:
+        assert contrast(shown(colour, theme), below) >= 3, colour
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_letters_on_bars_and_hints_stand_out(theme):
+    ground = shown(PAGE["ground"], theme)
+    for colour in [PAGE["ink"], *(look.colour for look in CLASS_LOOKS.values())]:
+        assert contrast(ground, shown(colour, theme)) >= 4.5
+
+
+@pytest.mark.parametrize("looks", [palette.FILTERS, palette.ARMS])
+def test_lines_of_plots_stand_out_from_paper(looks):
+    for name, look in looks.items():
+        assert contrast(look.colour.light, palette.PAPER) >= 3, name
+        assert contrast(look.colour.dark, PAGE["ground"].dark) >= 3, name
+    greenest = mpl.colormaps[palette.SEQUENTIAL](palette.SEQUENTIAL_END)
+    assert contrast(to_hex(greenest), palette.PAPER) >= 3
 
 
 def seen(code: str, kind: str) -> tuple[float, ...]:
@@ -63,11 +84,68 @@ def seen(code: str, kind: str) -> tuple[float, ...]:
     return tuple(sum(f * p for f, p in zip(row, parts, strict=True)) for row in matrix)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+BESIDE = {
+    "classes": {name: CLASS_LOOKS[name].colour for name in ("fragile", "robust", "antifragile")},
+    "curves": {name: look.colour for name, look in LINES.items()},
+    "curves and classes": {
+        "adversarial": LINES["adversarial"].colour,
+        "fragile": CLASS_LOOKS["fragile"].colour,
+    },
+}
+
+
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("kind", ["protanopia", "deuteranopia"])
-def test_classes_and_curves_differ_for_colour_blind_eyes(theme, kind):
-    colours = palette(theme)
-    for group in (("fragile", "robust", "antifragile"), ("clean", "adversarial", "reference")):
-        for one, other in combinations(group, 2):
-            pair = zip(seen(colours[one], kind), seen(colours[other], kind), strict=True)
-            assert sum((a - b) ** 2 for a, b in pair) ** 0.5 > 45, (one, other)
+@pytest.mark.parametrize("group", BESIDE)
+def test_colours_side_by_side_differ_for_colour_blind_eyes(theme, kind, group):
+    for one, other in combinations(BESIDE[group], 2):
+        colours = (shown(BESIDE[group][name], theme) for name in (one, other))
+        pair = zip(*(seen(colour, kind) for colour in colours), strict=True)
+        assert sum((a - b) ** 2 for a, b in pair) ** 0.5 > 45, (one, other)
+
+
+def test_every_score_is_read_from_its_cell():
+    """The letters of a heat map stand out over the whole scale of its colours."""
+    shades = mpl.colormaps[palette.DIVERGING](np.linspace(0, 1, 2001))
+    for shade in [*shades, (*to_rgb(palette.MISSING_COLOUR), 1.0)]:
+        letters = to_hex(palette.letters_on(np.array(shade)))
+        assert contrast(letters, to_hex(shade)) >= 4.5
+
+
+def test_no_class_and_no_line_is_told_by_its_colour_alone():
+    assert list(CLASS_LOOKS) == list(CLASSES)
+    marks = [(look.mark.path, look.filled) for name, look in CLASS_LOOKS.items()]
+    assert len(set(marks)) == len(marks) - 1  # untested and undefined are one to a reader
+    for look in CLASS_LOOKS.values():
+        MarkerStyle(look.mark.marker)  # which Matplotlib knows
+    by_path = {look.mark.path: look.mark.marker for look in CLASS_LOOKS.values()}
+    assert len(set(by_path.values())) == len(by_path)  # the same shape on pages and in plots
+    assert len({look.dashes for look in LINES.values()}) == len(LINES)
+    assert len({look.dashes for look in palette.FILTERS.values()}) == len(palette.FILTERS)
+    assert set(palette.FILTERS) <= set(NAMED_FILTERS)
+    assert set(palette.ARMS) == set(ARMS)
+
+
+def test_the_page_and_the_plots_take_their_colours_from_the_palette():
+    css = palette.css_variables()
+    for name, look in CLASS_LOOKS.items():
+        assert css.count(f"--{CLASSES[name].slug}: ") == 2
+        assert f"--{CLASSES[name].slug}: {look.colour.light};" in css
+    names = set(re.findall(r"--([\w-]+): #", css))
+    scripts = [path.read_text("utf-8") for path in (SOURCE / "report/html/templates").glob("*.js")]
+    used = set(re.findall(r"var\(--([\w-]+)\)", "\n".join([CSS, *scripts])))
+    assert used - {"serif", "sans"} <= names
+    lines = (style.CLEAN, style.ADVERSARIAL, style.REFERENCE)
+    assert [line["color"] for line in lines] == [look.colour.light for look in LINES.values()]
+
+
+def test_no_other_file_holds_a_colour():
+    allowed = {"report/views/palette.py", "report/html/templates/page.css"}
+    places = [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.js"), *SOURCE.rglob("*.css")]
+    holding = {
+        path.relative_to(SOURCE).as_posix()
+        for path in places
+        if re.search(r"#[0-9a-fA-F]{6}\b", path.read_text(encoding="utf-8"))
+    }
+    assert holding <= allowed
+    assert set(re.findall(r"#[0-9a-fA-F]{6}\b", CSS)) <= {palette.PAPER}  # the card of a plot

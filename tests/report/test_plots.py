@@ -2,7 +2,6 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
-from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,11 +16,11 @@ from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
 from hormesis.cli.app import main
 from hormesis.errors import SettingError, StudyError
-from hormesis.report.plots.heat_drawing import luminance
 from hormesis.report.plots.style import Picture, save
 from hormesis.report.plots.target_selection import targets_matching
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
+from hormesis.report.views.palette import CLASS_LOOKS, luminance
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
@@ -109,12 +108,13 @@ def test_the_users_own_settings_neither_count_nor_change(tmp_path):
 
 
 def test_classes_differ_as_greys_and_by_hatch():
-    filled = [CLASSES[name] for name in ("antifragile", "fragile", "robust", "undecided")]
-    greys = [luminance(np.array(to_rgb(look.fill))) for look in filled]
-    contrast = [(b + 0.05) / (a + 0.05) for a, b in pairwise(greys)]
-    assert min(contrast) > 1.6, greys
-    assert CLASSES["fragile"].hatch
-    assert not CLASSES["antifragile"].hatch
+    greys = {name: luminance(np.array(to_rgb(look.fill))) for name, look in CLASS_LOOKS.items()}
+    for darker, lighter in (("antifragile", "robust"), ("robust", "undecided")):
+        assert (greys[lighter] + 0.05) / (greys[darker] + 0.05) > 1.6
+    assert CLASS_LOOKS["fragile"].hatch
+    assert not CLASS_LOOKS["antifragile"].hatch
+    unlike = {(look.filled, look.hatch) for look in CLASS_LOOKS.values()}
+    assert len(unlike) == len(CLASSES) - 1  # robust and antifragile differ as greys
 
 
 def test_the_network_names_its_stages_and_scores(tmp_path):

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from hormesis.analysis.effects import effect_table, mean_effect
 from hormesis.report.html.retraining_payload import retraining_payload
-from hormesis.report.plots.retraining import LOOKS, draw_arms
+from hormesis.report.plots.retraining import draw_arms
 from hormesis.report.text.retraining import comparison_table, controls_lines
+from hormesis.report.views import palette
 from hormesis.report.views.retraining_text import answer, arm_meanings
 from hormesis.results.retraining import Retraining, write_retraining, write_table
 from hormesis.training.selection import ARMS
@@ -94,9 +95,10 @@ def test_the_picture_is_the_same_every_time_and_needs_controls(tmp_path):
 
 
 def test_no_arm_is_told_by_its_colour_alone():
-    assert set(LOOKS) == set(ARMS)
-    assert len({colour for colour, _, _ in LOOKS.values()}) == len(ARMS)
-    assert len({mark for _, mark, _ in LOOKS.values()}) == len(ARMS)
+    looks = palette.ARMS
+    assert set(looks) == set(ARMS)
+    assert len({look.colour for look in looks.values()}) == len(ARMS)
+    assert len({look.marker for look in looks.values()}) == len(ARMS)
 
 
 def test_the_answer_is_the_comparison_with_chance_under_the_strongest_attack(tmp_path):

@@ -1,6 +1,7 @@
-"""The classes of targets: their names, order, marks, colours and meanings, in one place.
+"""The classes of targets: their names, order, letters and meanings, in one place.
 
-Tables, pages, pictures, findings and comparisons take them from here.
+Tables, pages, pictures, findings and comparisons take them from here; how they look is in
+``hormesis.report.views.palette``.
 """
 
 from collections.abc import Iterable
@@ -25,21 +26,11 @@ class TargetClass:
     Args:
         name: What tables call it.
         letter: Its mark where there is room for one letter only.
-        fill: Colour of its marks in pictures.
-        edge: Colour of their outline and hatch.
-        hatch: Matplotlib's name of the hatch.
-        marker: Matplotlib's name of the mark.
-        style: Rich's name of its colour in a terminal.
         meaning: What it says, in a line.
     """
 
     name: str
     letter: str
-    fill: str
-    edge: str
-    hatch: str
-    marker: str
-    style: str
     meaning: str
 
     @property
@@ -64,43 +55,40 @@ class TargetClass:
 
 
 _SHORT = {UNCONFIRMED: "unconfirmed", FIXED_ONLY: "fixed only"}
-_INK, _WHITE = "#555555", "#FFFFFF"
-_BLUE = "#00507D"
 _KINDS = (
+    TargetClass(FRAGILE, "F", "filtering it costs performance"),
+    TargetClass(ROBUST, "R", "filtering it changes little"),
     TargetClass(
-        *(FRAGILE, "F", "#D55E00", _WHITE, "/////", "v", "red"), "filtering it costs performance"
-    ),
-    TargetClass(
-        *(ROBUST, "R", "#C4C4C4", _WHITE, "", "o", "default"), "filtering it changes little"
-    ),
-    TargetClass(
-        *(ANTIFRAGILE, "A", _BLUE, _WHITE, "", "^", "green"),
+        ANTIFRAGILE,
+        "A",
         "filtering it improves performance; under attack, stronger attacks have confirmed it",
     ),
     TargetClass(
-        *(UNCONFIRMED, "U", _WHITE, _BLUE, "/////", "^", "cyan"),
+        UNCONFIRMED,
+        "U",
         "filtering it improves performance under the attack of the sweep, not confirmed by others",
     ),
     TargetClass(
-        *(FIXED_ONLY, "X", _WHITE, _BLUE, "+++++", "X", "yellow"),
+        FIXED_ONLY,
+        "X",
         "filtering it spoils the work of the given attack; attacks made anew undo that",
     ),
     TargetClass(
-        *(MASKED, "M", _WHITE, "#7A4B9A", "|||||", "s", "magenta"),
+        MASKED,
+        "M",
         "the attack found no gradient to follow, or one that leads astray: what it left right is "
         "no evidence",
     ),
     TargetClass(
-        *(AT_CHANCE, "C", _WHITE, _INK, "-----", "_", "dim"),
+        AT_CHANCE,
+        "C",
         "the unfiltered network does no better than guessing: there is nothing to lose",
     ),
+    TargetClass(UNDECIDED, "?", "its interval straddles a border of the classes"),
+    TargetClass(UNTESTED, "×", "no removal changed anything"),
     TargetClass(
-        *(UNDECIDED, "?", _WHITE, _INK, "", "o", "dim"),
-        "its interval straddles a border of the classes",
-    ),
-    TargetClass(*(UNTESTED, "×", _WHITE, _INK, "xxxxx", "x", "dim"), "no removal changed anything"),
-    TargetClass(
-        *(UNDEFINED, "-", _WHITE, _INK, ".....", "x", "dim"),
+        UNDEFINED,
+        "-",
         "the unfiltered network's performance is zero, by which it would be divided",
     ),
 )
@@ -140,24 +128,3 @@ def legend(names: Iterable[str] = ()) -> str:
     """
     shown = {*POINTS, *names} - {UNDECIDED, UNTESTED, UNDEFINED}
     return ", ".join(f"{kind.letter} {name}" for name, kind in CLASSES.items() if name in shown)
-
-
-def pages(*, attacked: bool = True) -> list[list[str]]:
-    """Return what a page needs to show classes: name, letter, slug and meaning of each.
-
-    Args:
-        attacked: Whether meanings mention attacks, also where they come after the main point.
-
-    Example:
-        >>> pages()[0]
-        ['fragile', 'F', 'fragile', 'filtering it costs performance']
-    """
-    return [
-        [
-            kind.name,
-            kind.letter,
-            kind.slug,
-            kind.meaning if attacked else kind.meaning.partition("; under attack")[0],
-        ]
-        for kind in CLASSES.values()
-    ]

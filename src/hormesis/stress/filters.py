@@ -65,7 +65,8 @@ class Filter:
             as well as NumPy arrays, so that it should do no more than compare.
         removes: ``BELOW``, ``ABOVE``, ``WINDOW`` or ``OTHERS``, for histograms of what is removed.
         descending: Whether its sweep runs from the highest threshold to the lowest.
-        color: Colour of its line.
+        color: Colour of its line, as Matplotlib takes it; grey by default. The package's own
+            filters have theirs in ``hormesis.report.views.palette``.
         dashes: Lengths of the dashes and gaps of its line, in line widths; empty for none.
 
     Example:
@@ -78,7 +79,7 @@ class Filter:
     keep: Callable[[Any, Threshold], Any]
     removes: str = OTHERS
     descending: bool = False
-    color: str = "#777777"
+    color: str = ""
     dashes: tuple[float | int, ...] = (1, 1.2)
 
     def __post_init__(self) -> None:
@@ -216,8 +217,6 @@ def square_wave(frequency: float | int = 4.0, duty: float = 0.5, *, name: str = 
         name or f"square_wave_{frequency:g}_{duty:g}".replace(".", "_"),
         f"keeps the values between {frequency:g} waves, each {duty:g} of its period wide",
         partial(keep_between_waves, frequency=frequency, duty=duty),
-        color="#E69F00",
-        dashes=(2, 1),
     )
 
 
@@ -226,8 +225,6 @@ HIGH_PASS = Filter(
     FILTERS["high_pass"],
     lambda values, at: keep_above(values, at.alpha),
     removes=BELOW,
-    color="#000000",
-    dashes=(),
 )
 LOW_PASS = Filter(
     "low_pass",
@@ -235,16 +232,12 @@ LOW_PASS = Filter(
     lambda values, at: keep_below(values, at.alpha),
     removes=ABOVE,
     descending=True,
-    color="#009E73",
-    dashes=(4, 1.5),
 )
 PULSE_WAVE = Filter(
     "pulse_wave",
     FILTERS["pulse_wave"],
     lambda values, at: keep_outside(values, at.lower, at.upper),
     removes=WINDOW,
-    color="#CC79A7",
-    dashes=(5, 1, 1, 1),
 )
 SQUARE_WAVE = replace(square_wave(name="square_wave"), help=FILTERS["square_wave"])
 NAMED_FILTERS = {item.name: item for item in (HIGH_PASS, LOW_PASS, PULSE_WAVE, SQUARE_WAVE)}

@@ -16,13 +16,13 @@ from matplotlib.colors import to_hex
 from hormesis.analysis.classes import legend, letter
 from hormesis.analysis.readings import MEANINGS
 from hormesis.analysis.scores import SCORES, main_score
-from hormesis.report.plots.heat_drawing import MIDDLE, luminance, reach_of, score_text
-from hormesis.report.plots.style import DIVERGING
+from hormesis.report.plots.heat_drawing import reach_of, score_text
 from hormesis.report.text.score_table import targets_by_class
 from hormesis.report.text.summary import study_lines
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
 from hormesis.report.views.method_text import unfiltered
+from hormesis.report.views.palette import DIVERGING, letters_on
 from hormesis.report.views.stress_text import score_word, stress_name
 from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
@@ -168,8 +168,7 @@ def _cell_html(cell: HeatCell, reach: float) -> str:
     style = ""
     if not math.isnan(cell.value):
         colour = mpl.colormaps[DIVERGING]((cell.value / reach + 1) / 2)
-        letters = "#fff" if luminance(np.array(colour)) < MIDDLE else "#000"
-        style = f"background:{to_hex(colour)};color:{letters};"
+        style = f"background:{to_hex(colour)};color:{letters_on(np.array(colour))};"
     hint = html.escape(cell.hint, quote=True)
     if cell.plain:
         return f'<td title="{hint}"><small>{html.escape(cell.text)}</small></td>'

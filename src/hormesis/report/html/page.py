@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hormesis.analysis import classes
 from hormesis.report.html.comparison_payload import compare_sources, comparison_payload
 from hormesis.report.html.payload import FEWEST_CURVES, MOST_CURVES, study_payload
 from hormesis.report.html.pictures import (
@@ -21,6 +20,7 @@ from hormesis.report.html.pictures import (
     surface_pictures,
 )
 from hormesis.report.html.retraining_payload import retraining_payload
+from hormesis.report.views.palette import css_variables, page_classes
 from hormesis.report.views.sources import ReportSources, gather, headings, page_title
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing_user_file
@@ -94,7 +94,7 @@ def report_text(
     shared = {
         "title": title,
         "headings": headings(sources) or [page_title(sources)],
-        "classes": classes.pages(attacked=not sources.studies or not all(given)),
+        "classes": page_classes(attacked=not sources.studies or not all(given)),
         "studies": labels,
         "several": comparison_payload(sources, comparison),
         "retraining": [retraining_payload(payload) for payload in sources.retrainings],
@@ -116,7 +116,7 @@ def report_text(
 
 def _frame(heading: str) -> dict[str, str]:
     """Return the values of the template's markers that do not depend on a study."""
-    style = _template("page.css")
+    style = css_variables() + _template("page.css")
     script = "\n".join(_template(f"{name}.js") for name in SCRIPTS)
     return {
         "title": html.escape(f"{heading} · Hormesis"),

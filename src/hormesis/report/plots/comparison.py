@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from hormesis.analysis.classes import CLASSES, POINTS
+from hormesis.analysis.classes import POINTS
 from hormesis.report.plots.heat_drawing import draw_heat, explain_colours, reach_of, write_cells
 from hormesis.report.plots.style import STYLE, Picture, picture, save, short
+from hormesis.report.views.palette import BAND, CLASS_LOOKS, GUIDE, LINES, letters_on
 from hormesis.results.comparison import Comparison
 from hormesis.storage.atomic import replacing
 
@@ -75,8 +75,8 @@ def heat_map(comparison: Comparison, score: str) -> Picture:
     image = draw_heat(axes, numbers, names, list(values.columns), reach)
     size = 9 if columns <= 30 else 2
     vertical, horizontal = np.nonzero(certain)
-    dark = np.abs(numbers[vertical, horizontal]) > 0.55 * reach
-    axes.scatter(horizontal, vertical, s=size, c=np.where(dark, "white", "black"), linewidths=0)
+    below = image.to_rgba(numbers)[vertical, horizontal]
+    axes.scatter(horizontal, vertical, s=size, c=list(map(letters_on, below)), linewidths=0)
     _name_studies(axes, list(values.columns))
     cut = f"; the first {rows}" if len(_wide(comparison, score, "value")) > rows else ""
     axes.set_title(f"{score} score over {comparison.over}{cut}\n• class is certain", fontsize=9)
@@ -97,20 +97,18 @@ def _name_studies(axes: Axes, names: list[str]) -> None:
 def rank_plot(comparison: Comparison, score: str) -> Picture:
     """Return the rank of each target by score, from study to study; 1 is the lowest score."""
     values = _wide(comparison, score, "value").dropna().head(_MOST_ROWS)
-    points = _wide(comparison, score, "point").loc[values.index]
+    labels = _wide(comparison, score, "class").loc[values.index]
     ranks = values.rank(axis=0, method="first")
     rows, columns = ranks.shape
     figure = picture(max(6.0, 3.8 + 0.6 * min(columns, 12)), max(3.0, 1.2 + 0.17 * rows))
     axes = figure.subplots()
     for match in ranks.index:
         line = ranks.loc[match].to_numpy(dtype=float)
-        axes.plot(range(columns), line, color="#cccccc", linewidth=1, zorder=1)
-    for label, kind in CLASSES.items():
-        row, column = np.nonzero(points.to_numpy() == label)
+        axes.plot(range(columns), line, color=GUIDE, linewidth=1, zorder=1)
+    for label in CLASS_LOOKS:
+        row, column = np.nonzero(labels.to_numpy() == label)
         if len(row) or label in POINTS:
-            at = ranks.to_numpy()[row, column]
-            look: dict[str, Any] = {"c": kind.fill, "marker": kind.marker, "edgecolors": kind.edge}
-            axes.scatter(column, at, s=14, linewidths=0.5, label=label, zorder=2, **look)
+            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=14)
     if rows and rows <= _NAMED_RANKS:
         right = axes.secondary_yaxis("right")
         right.spines[:].set_visible(False)
@@ -163,7 +161,7 @@ def pooled_plot(comparison: Comparison, score: str) -> Picture:
     tolerance = comparison.scoring.tolerance
     for axes, (key, rows) in zip(panels, groups, strict=True):
         _draw_means(axes, rows.head(_MOST_ROWS))
-        axes.axvspan(-tolerance, tolerance, color="#eeeeee", zorder=0)
+        axes.axvspan(-tolerance, tolerance, color=BAND, zorder=0)
         axes.set_title(", ".join(str(part) for part in key if not pd.isna(part)), fontsize=9)
         axes.set_xlabel(f"mean {score} score")
     labels = {
@@ -181,15 +179,25 @@ def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
         ("total_low", "total_high", 0.8, "other trainings and samples"),
         ("low", "high", 3.0, "other trainings"),
     ):
-        axes.hlines(positions, rows[low], rows[high], color="#777777", linewidth=width, label=label)
-    for name, kind in CLASSES.items():
+        look = {"color": LINES["reference"].colour.light, "linewidth": width, "label": label}
+        axes.hlines(positions, rows[low], rows[high], **look)
+    for name in CLASS_LOOKS:
         own = (rows["class"] == name).to_numpy()
         if own.any():
-            look: dict[str, Any] = {"c": kind.fill, "marker": kind.marker, "edgecolors": kind.edge}
-            axes.scatter(rows["mean"][own], positions[own], s=22, label=name, zorder=3, **look)
+            _draw_marks(axes, rows["mean"].to_numpy(float)[own], positions[own], name, size=22)
     axes.set_yticks(positions, [short(name.removesuffix(".weight")) for name in rows["match"]])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
+
+
+def _draw_marks(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, *, size: float) -> None:
+    """Draw the marks of one class; those that are only strokes have the colour of its edge."""
+    look = CLASS_LOOKS[label]
+    is_stroke = look.mark.marker in "x_"
+    colours = {"c": look.edge} if is_stroke else {"c": look.fill, "edgecolors": look.edge}
+    width = 0.5 if look.filled else 1.0
+    marker = look.mark.marker
+    axes.scatter(x, y, s=size, marker=marker, linewidths=width, label=label, zorder=3, **colours)
 
 
 COMPARISON_PICTURES: dict[str, Callable[[Comparison, str], Picture]] = {

@@ -12,6 +12,7 @@ from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.report.views.curves import relative_responses
 from hormesis.report.views.figures import main_filter, moved_targets
 from hormesis.report.views.method_text import attack_text
+from hormesis.report.views.palette import SEQUENTIAL, SEQUENTIAL_END
 from hormesis.report.views.stress_text import score_word
 from hormesis.results.series import StudySeries
 
@@ -51,7 +52,7 @@ def draw_evolution(studies: StudySeries, path: Path) -> None:
 
 def _draw_responses(studies: StudySeries, panels: np.ndarray, target: str) -> None:
     """Draw relative performance, one colour a study."""
-    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(studies.members)))
+    colours = mpl.colormaps[SEQUENTIAL](np.linspace(0.0, SEQUENTIAL_END, len(studies.members)))
     for colour, (place, study) in zip(colours, studies.members.items(), strict=True):
         responses = relative_responses(study, target, bands=False)
         for axes, response in zip(panels, responses, strict=True):

@@ -11,14 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from hormesis.report.plots.style import DIVERGING, MISSING_COLOUR, short
+from hormesis.report.plots.style import short
+from hormesis.report.views.palette import DIVERGING, MISSING_COLOUR, letters_on
 from hormesis.results.series import StudySeries
 from hormesis.storage.series_folders import EPOCH
 
 _MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
 _BAR = 0.09  # inches that the bar of colours is high
-MIDDLE = 0.179
-"""The luminance from which black and white stand out alike."""
 Scores = Float[np.ndarray, "rows columns"]
 _LEVELS = "/255"
 
@@ -66,8 +65,8 @@ def write_cells(axes: Axes, image: AxesImage, texts: list[list[str]], size: floa
     colours = image.to_rgba(np.ma.asarray(image.get_array()))
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
-            letters = "white" if luminance(colours[row, column]) < MIDDLE else "black"
-            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=letters)
+            letters = {"fontsize": size, "color": letters_on(colours[row, column])}
+            axes.text(column, row, text, ha="center", va="center", **letters)
 
 
 def draw_score_maps(
@@ -139,21 +138,6 @@ def _hatch_negative(axes: Axes, values: Scores) -> None:
     for row, column in np.argwhere(values < 0):
         box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="/////", linewidth=0)
         axes.add_patch(box)
-
-
-def luminance(colour: Float[np.ndarray, "*rgb"]) -> float:
-    """Return the relative luminance of a colour (WCAG 2.2), 0 for black and 1 for white.
-
-    Args:
-        colour: Red, green, blue, and whatever follows, 0 to 1.
-
-    Example:
-        >>> round(luminance(np.array([1.0, 0.0, 0.0])), 4)
-        0.2126
-    """
-    sent = np.asarray(colour[:3])
-    linear = np.where(sent <= 0.04045, sent / 12.92, ((sent + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def explain_colours(axes: list[Axes], image: AxesImage, name: str = "filtering") -> None:

@@ -14,6 +14,7 @@ from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, p
 from hormesis.report.views.figures import ScoreRow, target_rows
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
+from hormesis.report.views.palette import CLASS_LOOKS, PAGE
 from hormesis.report.views.stress_text import score_word
 from hormesis.results.study import Study
 
@@ -68,7 +69,7 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
 
 
 def _look(label: str) -> dict[str, Any]:
-    look = CLASSES[label]
+    look = CLASS_LOOKS[label]
     return {"facecolor": look.fill, "edgecolor": look.edge, "hatch": look.hatch}
 
 
@@ -90,7 +91,7 @@ def _draw_shortcuts(axes: Axes, lines: list[Shortcut], levels: int) -> None:
         axes.plot(
             x,
             (0, shortcut.level + 1, shortcut.level + 1, 0),
-            color="#555555",
+            color=PAGE["soft"].light,
             lw=0.6,
             clip_on=False,
         )

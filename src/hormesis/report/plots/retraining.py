@@ -8,18 +8,10 @@ from matplotlib.axes import Axes
 
 from hormesis.analysis.effects import CLEAN, pooled_accuracy
 from hormesis.report.plots.style import STYLE, Picture, freeze_layout, picture, save
+from hormesis.report.views.palette import ARMS, PAGE, LineLook
 from hormesis.results.retraining import Retraining
 
-# Okabe and Ito; each arm also has its own marker and dash, so that colour alone tells nothing.
-LOOKS = {
-    "selective": ("#D55E00", "o", "-"),
-    "everything": ("#0072B2", "s", "-"),
-    "fragile": ("#009E73", "v", "--"),
-    "random-size": ("#CC79A7", "D", ":"),
-    "random-layers": ("#E69F00", "^", ":"),
-    "none": ("#777777", "x", "-."),
-}
-_OTHER = ("#000000", ".", "-")
+_OTHER = LineLook(PAGE["ink"], marker=".")
 
 
 def draw_arms(retraining: Retraining, path: Path) -> None:
@@ -71,7 +63,7 @@ def draw_attack(axes: Axes, pooled: pd.DataFrame, attack: str) -> None:
     arms = list(dict.fromkeys(pooled["arm"]))
     widest = max(pooled["epsilon"].tolist())
     for index, arm in enumerate(arms):
-        colour, marker, dash = LOOKS.get(arm, _OTHER)
+        look = ARMS.get(arm, _OTHER)
         rows = pooled.loc[
             (pooled["arm"] == arm) & pooled["attack"].isin((CLEAN, attack))
         ].sort_values("epsilon")
@@ -82,10 +74,10 @@ def draw_attack(axes: Axes, pooled: pd.DataFrame, attack: str) -> None:
             x,
             rows["accuracy"],
             yerr=[below.clip(lower=0), above.clip(lower=0)],
-            color=colour,
-            marker=marker,
+            color=look.colour.light,
+            marker=look.marker,
             markersize=4,
-            ls=dash,
+            ls=look.linestyle,
             lw=1.3,
             elinewidth=0.7,
             label=arm,

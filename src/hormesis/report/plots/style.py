@@ -1,8 +1,4 @@
-"""The style of every picture: colours, lines, letters and files, in one place.
-
-Colour alone never carries meaning. The colours are those of Okabe and Ito (*Color universal
-design*, 2008) or darker shades of them; those of the classes differ as greys, and have a hatch.
-"""
+"""The style of every picture: lines, letters and files; its colours are in ``views.palette``."""
 
 import io
 from collections.abc import Iterator
@@ -14,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hormesis.report.views.palette import FILTERS, LINES, LineLook
 from hormesis.stress.filters import display_filter
 
 COLUMN_INCHES = {"single": 3.4, "double": 7.0}
@@ -25,14 +22,11 @@ _SCREEN_DPI = 192
 _POINTS = 72
 
 
-CLEAN, ADVERSARIAL, REFERENCE = (
-    {"color": "#0072B2", "linestyle": "-"},
-    {"color": "#D55E00", "linestyle": (0, (4, 1.5))},
-    {"color": "#777777", "linestyle": (0, (1, 1.2))},
-)
-DIVERGING = "PuOr"
-"""From fragile, orange, over white to antifragile, purple."""
-MISSING_COLOUR = "#EEEEEE"
+def _line(look: LineLook) -> dict[str, Any]:
+    return {"color": look.colour.light, "linestyle": look.linestyle}
+
+
+CLEAN, ADVERSARIAL, REFERENCE = map(_line, LINES.values())
 
 _FILES: dict[Any, Any] = {
     "pdf.fonttype": 42,  # letters stay letters: publishers refuse Type 3 fonts
@@ -141,11 +135,16 @@ def filter_look(name: str) -> dict[str, Any]:
     """Return the colour and the dashes of a filter's line.
 
     Example:
-        >>> filter_look("low_pass")
-        {'color': '#009E73', 'linestyle': (0, (4, 1.5))}
+        >>> filter_look("low_pass")["linestyle"]
+        (0, (4, 1.5))
     """
-    shown = display_filter(name)
-    return {"color": shown.color, "linestyle": (0, shown.dashes) if shown.dashes else "-"}
+    if name in FILTERS:
+        return _line(FILTERS[name])
+    own = display_filter(name)
+    return {
+        "color": own.color or LINES["reference"].colour.light,
+        "linestyle": (0, own.dashes) if own.dashes else "-",
+    }
 
 
 def short(name: str, most: int = _MOST_LETTERS) -> str:

@@ -18,6 +18,7 @@ from hormesis.report.plots.style import (
 )
 from hormesis.report.views.curves import RelativeResponses, relative_responses
 from hormesis.report.views.histogram import Histogram, weight_histogram
+from hormesis.report.views.palette import GUIDE, PAGE
 from hormesis.report.views.stress_text import score_word
 from hormesis.results.study import Study
 
@@ -91,14 +92,15 @@ def _draw_curves(axes: Axes, responses: list[RelativeResponses], kind: str) -> N
 def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
     """Draw counts on a logarithmic axis, so that the few large weights are seen too."""
     edges, counts = np.array(histogram.edges), np.array(histogram.counts)
-    axes.stairs(counts, edges, fill=True, color="#C4C4C4")
-    axes.stairs(counts, edges, color="#555555", linewidth=0.5)
+    axes.stairs(counts, edges, fill=True, color=GUIDE)
+    axes.stairs(counts, edges, color=PAGE["soft"].light, linewidth=0.5)
     axes.set_yscale("log")
     axes.set_ylim(0.7, 2 * max(1, counts.max()))
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.minorticks_off()
     below = axes.get_xaxis_transform()  # the thresholds themselves, as a rug
-    axes.plot(edges, np.zeros(len(edges)), "|", color="black", ms=4, clip_on=False, transform=below)
+    look = {"color": PAGE["ink"].light, "ms": 4, "clip_on": False, "transform": below}
+    axes.plot(edges, np.zeros(len(edges)), "|", **look)
     beyond = {"below": histogram.below, "above": histogram.above}
     text = ", ".join(f"{count:,} {side}" for side, count in beyond.items() if count)
     axes.text(0.99, 0.95, text, transform=axes.transAxes, ha="right", va="top")

@@ -8,8 +8,10 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from hormesis.analysis.classes import MASKED
 from hormesis.analysis.effects import MASKING, pooled_accuracy
 from hormesis.report.text.console import console as terminal
+from hormesis.report.views.palette import CLASS_LOOKS
 from hormesis.report.views.retraining_text import answer, verdict_text
 from hormesis.results.retraining import Retraining
 from hormesis.settings.factory import is_code
@@ -140,7 +142,9 @@ def comparison_table(outcomes: pd.DataFrame, effects: pd.DataFrame) -> Table:
         heads = ("", "") if group == last else (row["attack"], f"{row['epsilon']:.3g}")
         effect = effect_rows.get((row["arm"], *group))
         effect_cells = ("", "") if effect is None else _effect(effect)
-        style = "red" if effect is not None and effect["verdict"] == MASKING else None
+        style = None
+        if effect is not None and effect["verdict"] == MASKING:
+            style = CLASS_LOOKS[MASKED].terminal
         cells = (*heads, row["arm"], f"{row['accuracy']:.1%}", *effect_cells)
         table.add_row(*map(Text, cells), style=style)
         last = group

@@ -10,6 +10,7 @@ from hormesis.analysis.classes import CLASSES, legend, letter
 from hormesis.analysis.readings import MEANINGS, count_readings
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
+from hormesis.report.views.palette import CLASS_LOOKS
 from hormesis.report.views.stress_text import score_word, stress_name
 from hormesis.results.study import Study
 
@@ -56,7 +57,7 @@ def targets_by_class(study: Study) -> dict[str, dict[str, int]]:
 
 def _cell(row: ScoreRow, index: int) -> Text:
     value, label, width = row.values[index], row.classes[index], row.widths[index]
-    style = CLASSES[label].style
+    style = CLASS_LOOKS[label].terminal
     if math.isnan(value):
         return Text(f"      {label}", style=style)
     if math.isnan(width):

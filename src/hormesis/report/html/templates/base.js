@@ -3,14 +3,19 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 const shared = JSON.parse(document.getElementById("shared").textContent);
-// Letters, names of styles and meanings of the classes.
+// Letters, names of styles, meanings and marks of the classes. The mark of a class has a shape of
+// its own: colour never says anything alone.
 const SHORT = {},
   SLUG = {},
-  MEANING = {};
-for (const [name, letter, slug, meaning] of shared.classes) {
+  MEANING = {},
+  SHAPE = {},
+  FILLED = new Set();
+for (const [name, letter, slug, meaning, shape, filled] of shared.classes) {
   SHORT[name] = letter;
   SLUG[name] = slug;
   MEANING[name] = meaning;
+  SHAPE[name] = shape;
+  if (filled) FILLED.add(name);
 }
 const parsedStudies = new Map();
 const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true };
@@ -223,36 +228,18 @@ function scoreSentence(result) {
   );
 }
 
-// The mark of a class has a shape of its own: colour never says anything alone.
-const SHAPES = {
-  fragile: "M-1.1,-0.85H1.1L0,1.1Z",
-  antifragile: "M-1.1,0.85H1.1L0,-1.1Z",
-  robust: "M-0.88,-0.88H0.88V0.88H-0.88Z",
-};
-const OUTLINES = {
-  undecided: "M-0.9,0A0.9,0.9,0,1,1,0.9,0A0.9,0.9,0,1,1,-0.9,0Z",
-  "antifragile (unconfirmed)": "M-1,0.8H1L0,-1Z",
-  masked: "M-0.8,-0.8H0.8V0.8H-0.8Z",
-  "at chance": "M-1,0H1",
-};
-const CROSS = "M-0.75,-0.75L0.75,0.75M-0.75,0.75L0.75,-0.75";
-
 function mark(kind, x, y, r) {
-  const colour =
-    kind in SLUG && kind !== "undefined" && kind !== "untested" ? SLUG[kind] : "undecided";
-  const look =
-    kind in SHAPES
-      ? { fill: "var(--" + colour + ")" }
-      : {
-          fill: "var(--ground)",
-          stroke: "var(--" + colour + ")",
-          "stroke-width": 1.8,
-          "vector-effect": "non-scaling-stroke",
-        };
+  const colour = "var(--" + SLUG[kind] + ")";
+  const outlined = {
+    fill: "var(--ground)",
+    stroke: colour,
+    "stroke-width": 1.8,
+    "vector-effect": "non-scaling-stroke",
+  };
   return draw("path", {
-    d: SHAPES[kind] || OUTLINES[kind] || CROSS,
+    d: SHAPE[kind],
     transform: `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${r})`,
-    ...look,
+    ...(FILLED.has(kind) ? { fill: colour } : outlined),
   });
 }
 

@@ -255,7 +255,7 @@ function interval(group, result, y, at) {
     group.append(svgText(at.x(0) + 6, y + 4, result.class, { class: "soft", "font-size": 11 }));
     return;
   }
-  const colour = "var(--" + result.class + ")";
+  const colour = "var(--" + SLUG[result.class] + ")";
   if (result.low !== null)
     group.append(
       draw("line", {

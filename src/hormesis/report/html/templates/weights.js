@@ -13,7 +13,7 @@ function weights(parts) {
   parts.window = draw("rect", {
     y: 12,
     height: base - 12,
-    fill: "var(--fragile)",
+    fill: "var(--ink)",
     opacity: 0.32,
     visibility: "hidden",
   });
@@ -127,7 +127,7 @@ function shadeRemoved(name, sweep, step, parts) {
   const moving = removes === "window"; // a window may cut through bars
   parts.bars.forEach((bar, index) => {
     const isRemoved = !moving && edges[index] >= from - slack && edges[index + 1] <= to + slack;
-    bar.setAttribute("fill", isRemoved ? "var(--fragile)" : "var(--reference)");
+    bar.setAttribute("fill", isRemoved ? "var(--ink)" : "var(--reference)");
     bar.setAttribute("class", isRemoved ? "gone" : "");
   });
   parts.window.setAttribute("x", x(from));

@@ -19,6 +19,7 @@ from hormesis.report.html.pictures import (
     study_pictures,
     surface_pictures,
 )
+from hormesis.report.html.preview import link_preview
 from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.views.palette import css_variables, page_classes
 from hormesis.report.views.sources import ReportSources, gather, headings, page_title
@@ -110,8 +111,15 @@ def report_text(
     blocks = [_block("shared", shared)]
     blocks += [_block(f"study-{number}", payload) for number, payload in enumerate(payloads)]
     again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
-    filled = {"refresh": again, "data": "\n".join(blocks), "pictures": "\n".join(pictures)}
-    return _fill(_template("page.html"), _frame(title or page_title(sources)) | filled)
+    heading = title or page_title(sources)
+    preview = link_preview(sources, heading, drawn=refresh is None)
+    filled = {
+        "refresh": again,
+        "preview": preview,
+        "data": "\n".join(blocks),
+        "pictures": "\n".join(pictures),
+    }
+    return _fill(_template("page.html"), _frame(heading) | filled)
 
 
 def _frame(heading: str) -> dict[str, str]:

@@ -74,7 +74,8 @@ def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
     lines = [f"studies: {studies.folder}"]
     if picture is not None:
         lines.append(f"picture: {picture}")
-    lines.append(f"next:    hormesis export {studies.folder} --what scores --format csv")
+    lines.append(report_step(studies.folder))
+    lines.append(f"         hormesis export {studies.folder} --what scores --format csv")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 

@@ -9,6 +9,7 @@ from hormesis.analysis.readings import MEANINGS, count_readings
 from hormesis.analysis.scores import main_score
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import targets_by_class
+from hormesis.report.text.summary import report_step
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
 from hormesis.report.views.method_text import attack_text

@@ -52,6 +52,7 @@ function saveButtons(host) {
 
 // What a picture shows: the heading that it stands beneath.
 function pictureName(host) {
+  if (host.dataset.save) return host.dataset.save;
   const panel = host.closest("#panel");
   if (panel) return panel.querySelector("h3").textContent;
   let before = host.previousElementSibling;

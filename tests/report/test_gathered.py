@@ -94,9 +94,10 @@ def test_trainings_that_are_alike_are_told_apart():
     sources = gather([study(seed) for seed in range(2)])
     assert page_title(sources) == "net on set, 2 studies"
     assert headings(sources) == ["net on set, study 1", "net on set, study 2"]
-    for seed, one in enumerate(sources.studies):
+    seeded = [study(seed) for seed in range(2)]
+    for seed, one in enumerate(seeded):
         one.manifest["origin"] = {"training": {"question": {"recipe": {"seed": 7 + seed}}}}
-    assert headings(gather(list(sources.studies))) == ["net on set, seed 7", "net on set, seed 8"]
+    assert headings(gather(seeded)) == ["net on set, seed 7", "net on set, seed 8"]
 
 
 def test_the_title_of_a_page_names_what_it_is_of(tmp_path):

@@ -107,7 +107,7 @@ def test_the_answer_is_the_comparison_with_chance_under_the_strongest_attack(tmp
         "Selective retraining is not shown to do better than a random choice: under PGD (ε = 0.05)"
     )
     assert "+0.0 points (95% interval −" in sentence
-    assert sentence.endswith("against no retraining.")
+    assert sentence.endswith("from no retraining.")
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.9, "does better"), (0.1, "does worse")])

@@ -19,6 +19,7 @@ from hormesis.report.html.pictures import (
     study_pictures,
     surface_pictures,
 )
+from hormesis.report.html.preview import link_preview
 from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.views.palette import css_variables, page_classes
 from hormesis.report.views.sources import ReportSources, gather, headings, page_title
@@ -27,7 +28,7 @@ from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
     *("base", "axes", "profile", "answer", "network", "curves", "weights"),
-    *("pictures", "table", "moves", "several", "retrain", "live", "main"),
+    *("pictures", "table", "moves", "several", "retrain", "take", "live", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -110,8 +111,15 @@ def report_text(
     blocks = [_block("shared", shared)]
     blocks += [_block(f"study-{number}", payload) for number, payload in enumerate(payloads)]
     again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
-    filled = {"refresh": again, "data": "\n".join(blocks), "pictures": "\n".join(pictures)}
-    return fill_page("page", title or page_title(sources), SCRIPTS, filled)
+    heading = title or page_title(sources)
+    preview = link_preview(sources, heading, drawn=refresh is None)
+    filled = {
+        "refresh": again,
+        "preview": preview,
+        "data": "\n".join(blocks),
+        "pictures": "\n".join(pictures),
+    }
+    return fill_page("page", heading, SCRIPTS, filled)
 
 
 def fill_page(template: str, heading: str, scripts: Sequence[str], parts: Mapping[str, str]) -> str:

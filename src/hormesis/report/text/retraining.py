@@ -11,6 +11,7 @@ from rich.text import Text
 from hormesis.analysis.classes import MASKED
 from hormesis.analysis.effects import MASKING, pooled_accuracy
 from hormesis.report.text.console import console as terminal
+from hormesis.report.text.summary import report_step
 from hormesis.report.views.palette import CLASS_LOOKS
 from hormesis.report.views.retraining_text import answer, verdict_text
 from hormesis.results.retraining import Retraining
@@ -103,7 +104,8 @@ def print_retraining(retraining: Retraining, *, picture: Path | None = None) -> 
     console.print(Text(f"run:     {retraining.folder}"), soft_wrap=True)
     if picture is not None:
         console.print(Text(f"picture: {picture}"), soft_wrap=True)
-    console.print(Text(f"next:    hormesis analyze --run {run}{allowed}"), soft_wrap=True)
+    console.print(Text(report_step(retraining.folder)), soft_wrap=True)
+    console.print(Text(f"         hormesis analyze --run {run}{allowed}"), soft_wrap=True)
 
 
 def selective_arm(retraining: Retraining) -> Mapping[str, Any]:

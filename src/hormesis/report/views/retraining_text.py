@@ -75,12 +75,12 @@ def answer(retraining: Retraining) -> list[str]:
     verdict = _verdict([known[arm] for arm in RANDOM if arm in known])
     conditions = _conditions(outcomes, attack)
     parts = [
-        f"{points(effect.value)} {'' if number else 'points '}({'' if number else _LEVEL}"
-        f"{span(effect.low, effect.high)}) against {_NOUNS[arm]}"
+        f"by {points(effect.value)} {'' if number else 'points '}({'' if number else _LEVEL}"
+        f"{span(effect.low, effect.high)}) from {_NOUNS[arm]}"
         for number, (arm, effect) in enumerate(known.items())
     ]
     listed = " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
-    return [f"{verdict}: {conditions}, its accuracy is {listed}."]
+    return [f"{verdict}: {conditions}, its accuracy differs {listed}."]
 
 
 def _conditions(outcomes: pd.DataFrame, attack: str) -> str:

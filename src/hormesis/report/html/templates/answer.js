@@ -3,7 +3,7 @@ function answer() {
   const box = section("answer", "What was found");
   const body = el("div", { class: "answer" }),
     caption = el("p", { class: "caption small soft" });
-  box.append(profile(), caption, body);
+  box.append(profile(), classKeys(), caption, body);
   watch(["score"], () => (caption.textContent = captionOfProfile() + study().headline));
   watch(["filter"], () => {
     clear(body);

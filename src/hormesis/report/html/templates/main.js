@@ -250,7 +250,17 @@ function start() {
   const main = document.getElementById("main");
   if (study()) {
     bar();
-    for (const make of [several, chosenStudy, answer, network, heat, table, retraining, method]) {
+    for (const make of [
+      several,
+      chosenStudy,
+      answer,
+      network,
+      heat,
+      table,
+      retraining,
+      take,
+      method,
+    ]) {
       const element = make();
       if (element) main.append(element);
     }
@@ -279,6 +289,7 @@ function start() {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") untip();
   });
+  offerPictures();
   restoreView();
   scheduleReload();
   document.documentElement.dataset.ready = "true";

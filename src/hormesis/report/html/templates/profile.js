@@ -89,6 +89,7 @@ function profilePicture(width) {
     width,
     height,
     role: "img",
+    "data-save": word,
     "aria-label": word + ", in the order of the data. " + data.headline,
   });
   const values = [...own.low, ...own.high, ...own.value].filter((value) => value !== null),

@@ -14,7 +14,7 @@ function retraining() {
       return;
     }
     const arms = Object.entries(each.arms).map(([arm, meaning]) =>
-      el("li", {}, el("b", {}, arm), meaning ? " trains " + meaning : ""),
+      el("li", {}, el("span", {}, el("b", {}, arm), meaning ? " trains " + meaning : "")),
     );
     box.append(
       picture("retraining-" + index) || "",
@@ -26,7 +26,7 @@ function retraining() {
   return box;
 }
 
-// The differences that earlier versions led with: how each arm compares with regular training.
+// How each arm compares with regular training.
 function effectsOfArms(each) {
   const table = effectsTable(each.effects, "Each arm against retraining everything");
   if (!table) return el("p", { class: "soft small" }, "No effects were computed.");
@@ -41,7 +41,14 @@ function effectsTable(of, what) {
   const table = grid(
     ["arm", ...of.heads],
     of.rows.map(([arm, ...cells]) => [arm, ...cells.map(cell)]),
-    what + ": difference in accuracy in points, paired by seed and sample, with 95 % intervals",
   );
-  return el("div", { class: "scroller" }, table);
+  const caption =
+    what +
+    ": difference in accuracy, in points, paired by seed and sample, with 95\u202f% intervals";
+  return el(
+    "div",
+    {},
+    el("p", { class: "small soft" }, caption),
+    el("div", { class: "scroller" }, table),
+  );
 }

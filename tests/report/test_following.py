@@ -116,7 +116,7 @@ def test_progress_is_told_once_with_what_is_left(followed):
     assert page.locator(".banner").count() == 1
     assert re.match(
         r"Not finished: 64 of 300 samples so far \(2 of 10 shards\)\. Everything here is an "
-        r"estimate\. some \d+ (s|min).* to go · as of \d\d:\d\d:\d\d · nobody works on it",
+        r"estimate\. Some \d+ (s|min).* to go · as of \d\d:\d\d:\d\d · nobody works on it",
         followed.says(),
     )
     assert page.locator("body").inner_text().count("64 of 300 samples so far") == 1

@@ -23,7 +23,13 @@ function fillProgress(box, data) {
   }
   const more = now ? [leftText(now), asOfText(), idleText(now)] : [asOfText()];
   banner.append(
-    el("p", { class: "small" }, more.filter(Boolean).join(" · "), " ", live ? followButton() : ""),
+    el(
+      "p",
+      { class: "small" },
+      capital(more.filter(Boolean).join(" · ")),
+      " ",
+      live ? followButton() : "",
+    ),
   );
   box.append(banner);
 }

@@ -118,7 +118,9 @@ function most(values) {
 function profileAxis(element, { x0, x1, y, low, high, tolerance }) {
   const band = { x: x0, width: x1 - x0, y: y(tolerance), height: y(-tolerance) - y(tolerance) };
   element.append(draw("rect", { ...band, fill: "var(--zone)" }));
-  for (const tick of ticks(low, high, 4))
+  const steps = ticks(low, high, 4),
+    digits = steps.some((tick) => Number(tick.toFixed(1)) !== tick) ? 2 : 1;
+  for (const tick of steps)
     element.append(
       draw("line", {
         x1: x0,
@@ -127,7 +129,7 @@ function profileAxis(element, { x0, x1, y, low, high, tolerance }) {
         y2: y(tick),
         stroke: tick ? "var(--faint)" : "var(--soft)",
       }),
-      svgText(x0 - 6, y(tick) + 4, formatSigned(tick, 1).replace("+0.0", "0"), {
+      svgText(x0 - 6, y(tick) + 4, tick ? formatSigned(tick, digits) : "0", {
         "text-anchor": "end",
         class: "soft",
         "font-size": 11,

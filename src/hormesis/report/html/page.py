@@ -5,7 +5,7 @@ import hashlib
 import html
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +28,7 @@ from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
     *("base", "axes", "profile", "answer", "network", "curves", "weights"),
-    *("pictures", "table", "several", "retrain", "take", "live", "main"),
+    *("pictures", "table", "moves", "several", "retrain", "take", "live", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -119,19 +119,32 @@ def report_text(
         "data": "\n".join(blocks),
         "pictures": "\n".join(pictures),
     }
-    return _fill(_template("page.html"), _frame(heading) | filled)
+    return fill_page("page", heading, SCRIPTS, filled)
 
 
-def _frame(heading: str) -> dict[str, str]:
+def fill_page(template: str, heading: str, scripts: Sequence[str], parts: Mapping[str, str]) -> str:
+    """Return a page: a template with its style and scripts, under a policy that allows no others.
+
+    Args:
+        template: Name of the template.
+        heading: Title of the window.
+        scripts: Names of its scripts, in their order.
+        parts: Values of the template's other markers.
+    """
+    return _fill(_template(f"{template}.html"), _frame(heading, scripts) | parts)
+
+
+def _frame(heading: str, scripts: Sequence[str]) -> dict[str, str]:
     """Return the values of the template's markers that do not depend on a study."""
     style = css_variables() + _template("page.css")
-    script = "\n".join(_template(f"{name}.js") for name in SCRIPTS)
+    script = "\n".join(_template(f"{name}.js") for name in scripts)
     return {
         "title": html.escape(f"{heading} · Hormesis"),
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'",
         "style": style,
         "script": script,
+        "version": version("hormesis"),
     }
 
 

@@ -21,27 +21,37 @@ function head() {
     title.textContent = headingOf(0);
     return;
   }
+  if (shared.several) {
+    title.textContent = shared.title || shared.several.heading;
+    watch([], () => clear(classes).append(...meanings(study())));
+    return; // what is of one study stands below the comparison
+  }
   watch([], () => {
-    const data = study(),
-      [measured, planned] = data.samples;
     title.textContent = headingOf(state.study);
-    clear(classes).append(...meanings(data));
-    clear(lead).append(
-      el("b", {}, capital(data.attack)),
-      data.adversary ? ", " + data.adversary + " adversary. " : ". ",
-      measured < planned
-        ? count(measured) + " of " + count(planned) + " samples. "
-        : count(measured) + " samples. ",
-      "Unfiltered " + data.performance + ": ",
-      ...data.unfiltered.flatMap(([kind, text], index) => [
-        index ? ", " : "",
-        el("b", {}, text),
-        " " + kind,
-      ]),
-      ".",
-    );
-    fillNotes(notes, data);
+    clear(classes).append(...meanings(study()));
+    describeStudy(lead, notes);
   });
+}
+
+// What was measured of a study, in a line, and its notes.
+function describeStudy(lead, notes) {
+  const data = study(),
+    [measured, planned] = data.samples;
+  clear(lead).append(
+    el("b", {}, capital(data.attack)),
+    data.adversary ? ", " + data.adversary + " adversary. " : ". ",
+    measured < planned
+      ? count(measured) + " of " + count(planned) + " samples. "
+      : count(measured) + " samples. ",
+    "Unfiltered " + data.performance + ": ",
+    ...data.unfiltered.flatMap(([kind, text], index) => [
+      index ? ", " : "",
+      el("b", {}, text),
+      " " + kind,
+    ]),
+    ".",
+  );
+  fillNotes(notes, data);
 }
 
 // A title of the user's stands before what tells studies apart.
@@ -240,7 +250,17 @@ function start() {
   const main = document.getElementById("main");
   if (study()) {
     bar();
-    for (const make of [answer, network, heat, several, table, retraining, take, method]) {
+    for (const make of [
+      several,
+      chosenStudy,
+      answer,
+      network,
+      heat,
+      table,
+      retraining,
+      take,
+      method,
+    ]) {
       const element = make();
       if (element) main.append(element);
     }

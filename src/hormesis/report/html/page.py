@@ -19,14 +19,15 @@ from hormesis.report.html.pictures import (
     surface_pictures,
 )
 from hormesis.report.html.retraining_payload import retraining_payload
-from hormesis.report.views.palette import css_variables, page_classes
+from hormesis.report.plots.heat_drawing import score_scale
+from hormesis.report.views.palette import MISSING_COLOUR, css_variables, page_classes
 from hormesis.report.views.sources import ReportSources, gather
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
     *("base", "axes", "answer", "network", "curves", "weights"),
-    *("pictures", "table", "several", "retrain", "main"),
+    *("pictures", "heat", "table", "several", "retrain", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -93,6 +94,8 @@ def report_text(
     shared = {
         "title": title,
         "classes": page_classes(attacked=not sources.studies or not all(given)),
+        "scale": score_scale(),
+        "missing": [MISSING_COLOUR, "black"],
         "studies": labels,
         "several": comparison_payload(sources, comparison),
         "retraining": [retraining_payload(payload) for payload in sources.retrainings],

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from hormesis.analysis.classes import POINTS
 from hormesis.report.plots.heat_drawing import draw_heat, explain_colours, reach_of, write_cells
-from hormesis.report.plots.style import STYLE, Picture, picture, save, short
+from hormesis.report.plots.style import STYLE, Picture, picture, save, short_all
 from hormesis.report.views.palette import BAND, CLASS_LOOKS, GUIDE, LINES, letters_on
 from hormesis.results.comparison import Comparison
 from hormesis.storage.atomic import replacing
@@ -71,7 +71,7 @@ def heat_map(comparison: Comparison, score: str) -> Picture:
     axes = figure.subplots()
     numbers = values.to_numpy(dtype=float)
     reach = reach_of(numbers)
-    names = [short(str(name).removesuffix(".weight")) for name in values.index]
+    names = short_all([str(name).removesuffix(".weight") for name in values.index])
     image = draw_heat(axes, numbers, names, list(values.columns), reach)
     size = 9 if columns <= 30 else 2
     vertical, horizontal = np.nonzero(certain)
@@ -87,7 +87,7 @@ def heat_map(comparison: Comparison, score: str) -> Picture:
 def _name_studies(axes: Axes, names: list[str]) -> None:
     step = -(-len(names) // 30)
     long = max(map(len, names)) > 4
-    axes.set_xticks(range(0, len(names), step), [short(name) for name in names[::step]])
+    axes.set_xticks(range(0, len(names), step), short_all(names)[::step])
     if long:
         axes.tick_params(axis="x", labelrotation=30)
         for label in axes.get_xticklabels():
@@ -114,7 +114,7 @@ def rank_plot(comparison: Comparison, score: str) -> Picture:
         right.spines[:].set_visible(False)
         for side, column in ((axes, 0), (right, -1)):
             order = ranks.iloc[:, column].sort_values()
-            names = [short(str(name).removesuffix(".weight")) for name in order.index]
+            names = short_all([str(name).removesuffix(".weight") for name in order.index])
             side.set_yticks(order.to_list(), names, fontsize=7.0)
             side.tick_params(length=0)
     _name_studies(axes, list(ranks.columns))
@@ -137,7 +137,7 @@ def agreement_matrix(comparison: Comparison, score: str) -> Picture:
     figure = picture(side + 1.0, side)
     axes = figure.subplots()
     numbers = matrix.to_numpy(dtype=float)
-    labels = [short(name) for name in names]
+    labels = short_all(names)
     image = draw_heat(axes, numbers, labels, labels, reach=1.0)
     axes.set_aspect("equal")
     if len(names) <= 12:
@@ -185,7 +185,7 @@ def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
         own = (rows["class"] == name).to_numpy()
         if own.any():
             _draw_marks(axes, rows["mean"].to_numpy(float)[own], positions[own], name, size=22)
-    axes.set_yticks(positions, [short(name.removesuffix(".weight")) for name in rows["match"]])
+    axes.set_yticks(positions, short_all([name.removesuffix(".weight") for name in rows["match"]]))
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
 

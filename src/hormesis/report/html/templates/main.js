@@ -286,6 +286,7 @@ function start() {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") untip();
   });
+  new ResizeObserver(reachScrollers).observe(document.body);
   scheduleReload();
   document.documentElement.dataset.ready = "true";
 }

@@ -108,7 +108,7 @@ def rank_plot(comparison: Comparison, score: str) -> Picture:
     for label in CLASS_LOOKS:
         row, column = np.nonzero(labels.to_numpy() == label)
         if len(row) or label in POINTS:
-            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=14)
+            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=14.0)
     if rows and rows <= _NAMED_RANKS:
         right = axes.secondary_yaxis("right")
         right.spines[:].set_visible(False)
@@ -184,7 +184,7 @@ def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
     for name in CLASS_LOOKS:
         own = (rows["class"] == name).to_numpy()
         if own.any():
-            _draw_marks(axes, rows["mean"].to_numpy(float)[own], positions[own], name, size=22)
+            _draw_marks(axes, rows["mean"].to_numpy(float)[own], positions[own], name, size=22.0)
     axes.set_yticks(positions, short_all([name.removesuffix(".weight") for name in rows["match"]]))
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

@@ -29,6 +29,7 @@ _HEIGHT = 2.0  # inches
 _FLOOR = 0.5  # of a layer's size: where bars begin on their logarithmic axis
 _NAMED = {"single": 14, "double": 30}  # layers whose own names fit
 _LETTERS = 18
+_WORD = 12  # letters of a class, so that four stand side by side
 _LETTER = 0.03  # inches that a letter of a turned name takes
 _LEVEL = 0.09  # inches between shortcuts
 _MOST_ABOVE = 0.6  # inches that all of them take
@@ -67,7 +68,7 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
         figure.legend(
             handles=[Patch(label=name, **_look(name)) for name in CLASSES if name in labels],
             loc="outside upper center",
-            ncols=4 if width == "single" else 6,
+            ncols=6 if width == "double" else 4 - any(len(label) > _WORD for label in labels),
             frameon=False,
             handlelength=1.2,
             handletextpad=0.5,

@@ -87,7 +87,16 @@ function networkPicture(width) {
   );
   rows.forEach((row, index) => {
     const at = { lane: lane(row[2]), names, start, end, x, width, largest, name: shown[index] };
-    if (row[0]) element.append(layer(row, middles[index], at));
+    if (row[0])
+      element.append(
+        layer(row, middles[index], at),
+        // Beside the button, whose label has the whole name; this may be cut.
+        svgText(names, middles[index] + 4, shown[index], {
+          "font-size": 12,
+          "aria-hidden": "true",
+          "pointer-events": "none",
+        }),
+      );
     else
       element.append(
         draw("circle", { cx: lane(row[2]), cy: middles[index], r: 2.6, fill: "var(--soft)" }),
@@ -223,9 +232,7 @@ function layer(row, y, at) {
     );
     interval(group, results[0], y, at);
   } else channelDots(group, results, y, at);
-  group.append(
-    svgText(at.names, y + 4, at.name, { "font-size": 12, "aria-hidden": "true" }), // the label has it whole
-  );
+  group.append();
   const open = () => {
     if (members.length) {
       show({ target: pick(members) });

@@ -75,7 +75,7 @@ function profile() {
     clear(box);
     if (hasScores(state.score)) box.append(profilePicture(box.clientWidth || 700));
   };
-  watch(["score", "filter"], redraw);
+  watch(["score", "filter", "search"], redraw);
   onWidth(box, redraw);
   return box;
 }
@@ -152,7 +152,7 @@ function ends(width, height) {
 
 function profileMark(index, x, y) {
   const result = scoreOf(index);
-  if (result.value === null) return [];
+  if (result.value === null || !isFound(index)) return [];
   const stem = result.low === null ? [result.value, result.value] : [result.low, result.high];
   return [
     draw("line", {
@@ -172,7 +172,7 @@ function dots(own, x, y) {
   const paths = {};
   own.value.forEach((value, index) => {
     const kind = study().classes[own.class[index]];
-    if (value !== null)
+    if (value !== null && isFound(index))
       paths[kind] = (paths[kind] || "") + `M${x(index).toFixed(1)},${y(value).toFixed(1)}h0`;
   });
   return Object.entries(paths).map(([kind, d]) =>
@@ -188,7 +188,9 @@ function dots(own, x, y) {
 
 // The lowest and the highest target by name.
 function extremeNames(own, x, y, width) {
-  const known = own.value.map((value, index) => [value, index]).filter(([value]) => value !== null);
+  const known = own.value
+    .map((value, index) => [value, index])
+    .filter(([value, index]) => value !== null && isFound(index));
   known.sort((a, b) => a[0] - b[0]);
   const [lowest, highest] = [known[0], known.at(-1)];
   const name = ([, index], end) =>

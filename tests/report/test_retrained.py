@@ -133,6 +133,7 @@ def test_a_mean_over_magnitudes_is_that_of_the_paired_differences():
     far.loc[(far["arm"] == "selective") & (far["attack"] == "pgd"), "right"] = True
     both = pd.concat([near, far.loc[far["attack"] != "clean"]], ignore_index=True)
     found = mean_effect(both, "selective", "none", "pgd")
+    assert found is not None
     assert found.value == pytest.approx((0.0 + (1.0 - 0.2)) / 2)
     assert found.low < found.value < found.high
 

@@ -2,12 +2,14 @@
 
 from io import StringIO
 
+import numpy as np
 import pytest
 import torchvision
 from rich.console import Console
 from rich.table import Table
 
 import handset
+import synthetic
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.analysis.classes import CLASSES
 from hormesis.report.text.score_table import score_overview, targets_by_class
@@ -106,9 +108,26 @@ def test_every_class_has_its_style_and_the_text_says_it_too():
     console = Console(width=80, file=text, force_terminal=True, color_system="standard")
     console.print(score_overview(study))
     coloured = text.getvalue()
-    assert "\x1b[31m" in coloured
-    assert "\x1b[32m" in coloured
+    assert "\x1b[33m" in coloured
+    assert "\x1b[35m" in coloured
     assert {"fragile", "antifragile", "robust", "untested"} <= set(words(study))
+
+
+@pytest.mark.parametrize("width", [40, 60, 72])
+def test_names_stay_whole_on_narrow_terminals(width):
+    generator = np.random.default_rng(1)
+    network = synthetic.network(generator, targets=3, steps=5)
+    study = synthetic.study(network, network.outcomes(200, generator))
+    table = lines(study, width)
+    assert max(map(len, table)) <= width
+    assert "…" not in "".join(table)
+    named = [line for line in table if line.startswith("layer")]
+    assert [line.split()[0] for line in named] == ["layer0", "layer1", "layer2"]
+    rows = study.scores.loc[study.scores["filter"] == "combined"].set_index(["target", "score"])
+    for line, target in zip(named, network.targets, strict=True):
+        shown = f"{rows.loc[(target, 'adversarial'), 'value']:+.2f}"
+        assert shown in line
+    assert any("±" in line for line in named) == (width >= 60)
 
 
 def test_the_footer_says_how_scores_were_made():

@@ -67,12 +67,12 @@ def test_every_picture_can_be_saved_and_stands_alone(opened):
         texts = list(tree.iter(f"{SVG}text"))
         assert texts
         assert all(element.get("font-family") for element in texts if not element.findall("*"))
-        on_white = tree.find(f"{SVG}rect").get("fill") == "rgb(255, 255, 255)"
-        assert on_white or all(element.get("fill") for element in texts)
-        assert tree.find(f"{SVG}title").text.startswith("tiny on made up · ")
-        assert tree.find(f"{SVG}desc").text
+        back = next(tree.iter(f"{SVG}rect")).get("fill")
+        assert back == "rgb(255, 255, 255)" or all(element.get("fill") for element in texts)
+        assert tree.findtext(f"{SVG}title", "").startswith("tiny on made up · ")
+        assert tree.findtext(f"{SVG}desc")
         assert not re.search(rb"var\(|class=|style=|href=\"[^#d]|url\([^#\"]*//", content)
-        assert tree.find(f"{SVG}rect").get("fill") in (ground(opened), "rgb(255, 255, 255)")
+        assert back in (ground(opened), "rgb(255, 255, 255)")
         shapes = [each for each in tree.iter() if each.tag in (f"{SVG}path", f"{SVG}rect")]
         assert len(shapes) > 2
     assert len(names) == opened.locator(".save").count() == 4
@@ -86,7 +86,7 @@ def test_a_png_has_the_size_and_the_colours_of_the_screen(opened):
     assert name == "tiny-on-made-up-Adversarial-score-of-every-target.png"
     picture = Image.open(io.BytesIO(content)).convert("RGB")
     tree = ElementTree.fromstring(vector)
-    assert picture.size == tuple(2 * int(tree.get(side)) for side in ("width", "height"))
+    assert picture.size == tuple(2 * int(tree.get(side, "0")) for side in ("width", "height"))
     assert picture.width == pytest.approx(2 * (box["width"] + 24), abs=4)
     corner = tuple(map(int, re.findall(r"\d+", ground(opened))))
     assert picture.getpixel((2, 2)) == corner
@@ -94,7 +94,7 @@ def test_a_png_has_the_size_and_the_colours_of_the_screen(opened):
         "getComputedStyle(document.documentElement).getPropertyValue('--fragile')"
     )
     wanted = tuple(bytes.fromhex(fragile.strip().removeprefix("#")))
-    assert wanted in {colour for _, colour in picture.getcolors(1 << 20)}
+    assert wanted in {colour for _, colour in picture.getcolors(1 << 20) or ()}
 
 
 def test_the_names_by_class_are_those_of_the_study(opened, page):
@@ -138,7 +138,7 @@ def test_a_link_to_the_page_has_a_description_a_picture_and_an_icon(page):
     )
     picture = Image.open(io.BytesIO(base64.b64decode(content)))
     assert picture.size == SIZE
-    assert len(picture.convert("RGB").getcolors()) >= 4  # ground, band, and two classes
+    assert len(picture.convert("RGB").getcolors() or ()) >= 4  # ground, band, and two classes
     assert '<meta property="og:title" content="tiny on made up">' in text
     assert text.count("Of 4 filtered targets: under attack") >= 2
     assert '<link rel="icon" href="data:image/svg+xml,' in text

@@ -21,14 +21,15 @@ from hormesis.report.html.pictures import (
 )
 from hormesis.report.html.preview import link_preview
 from hormesis.report.html.retraining_payload import retraining_payload
-from hormesis.report.views.palette import css_variables, page_classes
+from hormesis.report.plots.heat_drawing import score_scale
+from hormesis.report.views.palette import MISSING_COLOUR, css_variables, page_classes
 from hormesis.report.views.sources import ReportSources, gather, headings, page_title
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
     *("base", "axes", "profile", "answer", "network", "curves", "weights"),
-    *("pictures", "table", "moves", "several", "retrain", "take", "live", "main"),
+    *("pictures", "heat", "table", "moves", "several", "retrain", "take", "live", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -96,6 +97,8 @@ def report_text(
         "title": title,
         "headings": headings(sources) or [page_title(sources)],
         "classes": page_classes(attacked=not sources.studies or not all(given)),
+        "scale": score_scale(),
+        "missing": [MISSING_COLOUR, "black"],
         "studies": labels,
         "several": comparison_payload(sources, comparison),
         "retraining": [retraining_payload(payload) for payload in sources.retrainings],

@@ -7,10 +7,13 @@ import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.response_intervals import KINDS
+from hormesis.analysis.scores import main_score
 from hormesis.report.html.curve_payload import curves_payload
+from hormesis.report.plots.target_selection import PAGE_ROWS
 from hormesis.report.views.command_text import command, placeholders
 from hormesis.report.views.figures import extreme_targets, main_filter
 from hormesis.report.views.findings import class_counts, counts_sentence, findings
+from hormesis.report.views.layers import target_groups
 from hormesis.report.views.meanings import meanings
 from hormesis.report.views.method_text import (
     attack_text,
@@ -23,7 +26,7 @@ from hormesis.report.views.method_text import (
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import finite_numbers, rounded_numbers
 from hormesis.report.views.progress import notes_besides, progress
-from hormesis.report.views.stress_text import level_unit, unit_of
+from hormesis.report.views.stress_text import level_unit, score_word, unit_of
 from hormesis.results.study import Study
 from hormesis.stress.filters import display_filter
 
@@ -90,6 +93,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
                 for row in picture.rows
             ],
         },
+        **_groups(study, chosen),
         "curves": curves_payload(study, extreme_targets(study, most_curves), positions),
         "facts": facts(study),
         "command": command(study),
@@ -118,18 +122,28 @@ def _targets(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _groups(study: Study, chosen: Sequence[str]) -> dict[str, Any]:
+    """Return the layers of the map of scores, if the targets are too many for a picture."""
+    if len(chosen) <= PAGE_ROWS:
+        return {}
+    groups = target_groups(study, chosen)
+    return {"groups": [[one.name, list(range(one.first, one.last + 1))] for one in groups]}
+
+
 def _cuts(study: Study, chosen: Sequence[str], most_curves: int) -> list[str]:
     """Return notes on what the page leaves out of a study of many targets."""
     total = len(set(study.responses["target"]))
+    score = score_word(study, main_score(stressed=study.stressed))
     notes = []
     if total > len(chosen):
         notes.append(
-            f"The page shows {len(chosen)} of {total} targets, those of the lowest and the highest "
-            "scores; all are counted, and all are in the study."
+            f"The page shows {len(chosen)} of {total} targets, half of them those of the lowest "
+            f"{score} scores, half those of the highest; all are counted, and all are in the study."
         )
     if total > most_curves:
         notes.append(
-            f"Responses are here for {most_curves} of {total} targets, chosen the same way."
+            f"Responses are here for {most_curves} of {total} targets, half of them those of the "
+            f"lowest {score} scores, half those of the highest."
         )
     if len(chosen) > MOST_IN_DETAIL:
         notes.append(f"Scores are those of the {main_filter(study.scores)} filter only.")

@@ -47,7 +47,8 @@ def _about(manifest: dict[str, Any]) -> str:
     epoch = f", epoch {study['epoch']}" if study.get("epoch") is not None else ""
     return (
         f"{study['network']} on {study['data']}{epoch}: training went on for {recipe['epochs']} "
-        f"{'epoch' if recipe['epochs'] == 1 else 'epochs'} ({recipe['optimizer']}, rate {recipe['rate']:g}) with "
+        f"{'epoch' if recipe['epochs'] == 1 else 'epochs'} ({recipe['optimizer']}, rate "
+        f"{recipe['rate']:g}) with "
         f"{len(selection['targets'])} targets, {' or '.join(selection['keep'])} by the "
         f"{selection['by']} score of the {selection['filter']} filter."
     )

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from hormesis.analysis.classes import POINTS
 from hormesis.report.plots.heat_drawing import draw_heat, explain_colours, reach_of, write_cells
-from hormesis.report.plots.style import STYLE, Picture, picture, save, short
+from hormesis.report.plots.style import STYLE, Picture, picture, save, short_all
 from hormesis.report.views.palette import BAND, CLASS_LOOKS, GUIDE, LINES, letters_on
 from hormesis.results.comparison import Comparison
 from hormesis.storage.atomic import replacing
@@ -72,7 +72,7 @@ def heat_map(comparison: Comparison, score: str, least: float = 0.0) -> Picture:
     axes = figure.subplots()
     numbers = values.to_numpy(dtype=float)
     reach = reach_of(numbers)
-    names = [short(str(name).removesuffix(".weight")) for name in values.index]
+    names = short_all([str(name).removesuffix(".weight") for name in values.index])
     image = draw_heat(axes, numbers, names, list(values.columns), reach)
     size = 9 if columns <= 30 else 2
     vertical, horizontal = np.nonzero(certain)
@@ -88,7 +88,7 @@ def heat_map(comparison: Comparison, score: str, least: float = 0.0) -> Picture:
 def _name_studies(axes: Axes, names: list[str]) -> None:
     step = -(-len(names) // 30)
     long = max(map(len, names)) > 4
-    axes.set_xticks(range(0, len(names), step), [short(name) for name in names[::step]])
+    axes.set_xticks(range(0, len(names), step), short_all(names)[::step])
     if long:
         axes.tick_params(axis="x", labelrotation=30)
         for label in axes.get_xticklabels():
@@ -109,13 +109,13 @@ def rank_plot(comparison: Comparison, score: str, least: float = 0.0) -> Picture
     for label in CLASS_LOOKS:
         row, column = np.nonzero(labels.to_numpy() == label)
         if len(row) or label in POINTS:
-            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=14)
+            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=14.0)
     if rows and rows <= _NAMED_RANKS:
         right = axes.secondary_yaxis("right")
         right.spines[:].set_visible(False)
         for side, column in ((axes, 0), (right, -1)):
             order = ranks.iloc[:, column].sort_values()
-            names = [short(str(name).removesuffix(".weight")) for name in order.index]
+            names = short_all([str(name).removesuffix(".weight") for name in order.index])
             side.set_yticks(order.to_list(), names, fontsize=7.0)
             side.tick_params(length=0)
     _name_studies(axes, list(ranks.columns))
@@ -138,7 +138,7 @@ def agreement_matrix(comparison: Comparison, score: str, least: float = 0.0) -> 
     figure = picture(max(least, side + 1.0), side)
     axes = figure.subplots()
     numbers = matrix.to_numpy(dtype=float)
-    labels = [short(name) for name in names]
+    labels = short_all(names)
     image = draw_heat(axes, numbers, labels, labels, reach=1.0)
     axes.set_aspect("equal")
     if len(names) <= 12:
@@ -185,8 +185,8 @@ def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
     for name in CLASS_LOOKS:
         own = (rows["class"] == name).to_numpy()
         if own.any():
-            _draw_marks(axes, rows["mean"].to_numpy(float)[own], positions[own], name, size=22)
-    axes.set_yticks(positions, [short(name.removesuffix(".weight")) for name in rows["match"]])
+            _draw_marks(axes, rows["mean"].to_numpy(float)[own], positions[own], name, size=22.0)
+    axes.set_yticks(positions, short_all([name.removesuffix(".weight") for name in rows["match"]]))
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
 

@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from hormesis.report.plots.style import short
-from hormesis.report.views.palette import DIVERGING, MISSING_COLOUR, letters_on
+from hormesis.report.plots.style import short_all
+from hormesis.report.views.layers import LayerGroup
+from hormesis.report.views.palette import DIVERGING, MISSING_COLOUR, PAGE, letters_on
 from hormesis.results.series import StudySeries
 from hormesis.storage.series_folders import EPOCH
 
 _MOST_WRITTEN = 6  # columns; of more, the cells are too narrow for numbers
+_SHADES = 65  # more than eyes tell apart; odd, so that zero has one
 _BAR = 0.09  # inches that the bar of colours is high
 Scores = Float[np.ndarray, "rows columns"]
 _LEVELS = "/255"
@@ -30,6 +33,17 @@ def reach_of(values: Scores) -> float:
         0.4
     """
     return max(0.1, float(np.nanmax(np.abs(values), initial=0.0)))
+
+
+def score_scale() -> list[list[str]]:
+    """Return the colours of scores from the lowest to the highest, each with that of its letters.
+
+    Example:
+        >>> score_scale()[0], len(score_scale())
+        (['#7f3b08', 'white'], 65)
+    """
+    shades = mpl.colormaps[DIVERGING](np.linspace(0, 1, _SHADES))
+    return [[to_hex(shade), letters_on(shade)] for shade in shades]
 
 
 def draw_heat(
@@ -90,7 +104,7 @@ def draw_score_maps(
     columns, label = axis_labels(studies)
     targets = list(dict.fromkeys(scores["target"]))
     reach = reach_of(scores["value"].to_numpy(float)[:, None])
-    names = [short(name.removesuffix(".weight")) for name in targets]
+    names = short_all([name.removesuffix(".weight") for name in targets])
     images = []
     for panel, score in zip(panels, dict.fromkeys(scores["score"]), strict=True):
         rows = scores.loc[scores["score"] == score]
@@ -138,6 +152,18 @@ def _hatch_negative(axes: Axes, values: Scores) -> None:
     for row, column in np.argwhere(values < 0):
         box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="/////", linewidth=0)
         axes.add_patch(box)
+
+
+def part_groups(axes: Axes, groups: Sequence[LayerGroup]) -> None:
+    """Draw a line between the rows of one layer or stage and those of the next.
+
+    Args:
+        axes: Those of a heat map.
+        groups: Of its rows; where most have one row alone, lines would say nothing.
+    """
+    rows = groups[-1].last + 1 if groups else 0
+    for group in groups[1:] if 2 * len(groups) <= rows else ():
+        axes.axhline(group.first - 0.5, color=PAGE["ink"].light, linewidth=0.6)
 
 
 def explain_colours(axes: list[Axes], image: AxesImage, name: str = "filtering") -> None:

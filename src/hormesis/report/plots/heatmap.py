@@ -8,13 +8,22 @@ from hormesis.analysis.classes import UNDECIDED
 from hormesis.report.plots.heat_drawing import (
     draw_heat,
     explain_colours,
+    part_groups,
     reach_of,
     score_text,
     write_beside,
     write_cells,
 )
-from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, paper, picture, short
+from hormesis.report.plots.style import (
+    COLUMN_INCHES,
+    Picture,
+    freeze_layout,
+    paper,
+    picture,
+    short_all,
+)
 from hormesis.report.views.figures import ScoreRow, main_filter, target_rows
+from hormesis.report.views.layers import target_groups
 from hormesis.results.study import Study
 
 _ROW = 0.115  # inches
@@ -50,7 +59,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
         panels = list(figure.subplots(1, len(filters), sharey=True, squeeze=False)[0])
         explained = []
         for axes, name, rows, numbers in zip(panels, filters, parts, values, strict=True):
-            names = [short(row.target, _LETTERS[width]) for row in rows]
+            names = short_all([row.target for row in rows], _LETTERS[width])
             image = draw_heat(axes, numbers, names, columns, reach)
             axes.xaxis.tick_top()
             axes.set_title(name.replace("_", " ") if width == "double" else "")
@@ -58,6 +67,7 @@ def draw_heatmap(study: Study, targets: list[str], width: str) -> Picture:
             if len(filters) == 1 and study.beside:
                 readings = [row.reading for row in rows]
                 write_beside(axes, readings, study.beside, size=5.5)
+            part_groups(axes, target_groups(study, [row.target for row in rows]))
             explained.append(image)
         several = "stress" if study.replaces else "filtering"
         explain_colours(panels, explained[0], filters[0] if len(filters) == 1 else several)

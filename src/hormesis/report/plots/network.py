@@ -10,7 +10,14 @@ from matplotlib.ticker import EngFormatter
 
 from hormesis.analysis.classes import CLASSES
 from hormesis.analysis.scores import main_score
-from hormesis.report.plots.style import COLUMN_INCHES, Picture, freeze_layout, paper, picture, short
+from hormesis.report.plots.style import (
+    COLUMN_INCHES,
+    Picture,
+    freeze_layout,
+    paper,
+    picture,
+    short_all,
+)
 from hormesis.report.views.figures import ScoreRow, target_rows
 from hormesis.report.views.layers import LayerGroup, Shortcut, layer_groups, shortcuts
 from hormesis.report.views.network import network_picture
@@ -22,6 +29,7 @@ _HEIGHT = 2.0  # inches
 _FLOOR = 0.5  # of a layer's size: where bars begin on their logarithmic axis
 _NAMED = {"single": 14, "double": 30}  # layers whose own names fit
 _LETTERS = 18
+_WORD = 12  # letters of a class, so that four stand side by side
 _LETTER = 0.03  # inches that a letter of a turned name takes
 _LEVEL = 0.09  # inches between shortcuts
 _MOST_ABOVE = 0.6  # inches that all of them take
@@ -42,8 +50,8 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
     """
     shown = {name.removesuffix(".weight") for name in targets}
     rows = [row for row in target_rows(study) if row.target in shown]
-    longest = max(len(short(row.target, _LETTERS)) for row in rows)
-    turned = _LETTER * longest if len(rows) <= _NAMED[width] else 0.0
+    names = _layer_names([row.target for row in rows], _NAMED[width])
+    turned = _LETTER * max(len(label) for label in names.values())
     crossed = _visible_shortcuts(study, [row.target for row in rows])
     levels = 1 + max((way.level for way in crossed), default=-1)
     above = min(_MOST_ABOVE, _LEVEL * levels) if crossed else 0.0
@@ -55,12 +63,12 @@ def draw_network(study: Study, targets: list[str], width: str) -> Picture:
             _draw_shortcuts(axes, crossed, levels)
         _draw_sizes(bars, rows, study.score_names.index(main_score(stressed=study.stressed)))
         _draw_strips(strips, rows, tuple(score_word(study, name) for name in study.score_names))
-        _name_layers(strips, [row.target for row in rows], _NAMED[width])
+        _name_layers(strips, names)
         labels = {label for row in rows for label in row.classes}
         figure.legend(
             handles=[Patch(label=name, **_look(name)) for name in CLASSES if name in labels],
             loc="outside upper center",
-            ncols=4 if width == "single" else 6,
+            ncols=6 if width == "double" else 4 - any(len(label) > _WORD for label in labels),
             frameon=False,
             handlelength=1.2,
             handletextpad=0.5,
@@ -123,19 +131,28 @@ def _draw_strips(axes: Axes, rows: list[ScoreRow], scores: Sequence[str]) -> Non
     axes.spines[:].set_visible(False)
 
 
-def _name_layers(axes: Axes, names: list[str], most: int) -> None:
-    """Name every layer where there is room, else the stages they belong to."""
+def _layer_names(names: list[str], most: int) -> dict[LayerGroup, str]:
+    """Return what is named, and how: every layer where there is room, else the stages.
+
+    Of more than fit, every second, third or further one has a name.
+    """
     groups = layer_groups(names)
     if len(names) <= most:
         groups = [LayerGroup(name, index, index) for index, name in enumerate(names)]
-    middles = [(group.first + group.last) / 2 for group in groups]
-    labels = [short(group.name, _LETTERS) for group in groups]
+    labels = short_all([group.name for group in groups], _LETTERS)
+    step = -(-len(groups) // most)
+    return dict(list(zip(groups, labels, strict=True))[::step])
+
+
+def _name_layers(axes: Axes, names: dict[LayerGroup, str]) -> None:
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(middles, labels, **turned)
-    if len(groups) == len(names):
-        return
+    axes.set_xticks(
+        [(group.first + group.last) / 2 for group in names], [*names.values()], **turned
+    )
     below = axes.get_xaxis_transform()
-    for group in groups:
+    for group in names:
+        if group.first == group.last:
+            continue
         ends = np.array([group.first - 0.35, group.last + 0.35])
         look = {"color": "black", "linewidth": 0.6, "solid_capstyle": "butt"}
         axes.plot(ends, [-0.04, -0.04], transform=below, clip_on=False, **look)

@@ -17,7 +17,16 @@ from hormesis.report.plots.heat_drawing import (
     write_cells,
 )
 from hormesis.report.plots.responses import draw_response_rows
-from hormesis.report.plots.style import ADVERSARIAL, CLEAN, REFERENCE, STYLE, picture, save, short
+from hormesis.report.plots.style import (
+    ADVERSARIAL,
+    CLEAN,
+    REFERENCE,
+    STYLE,
+    picture,
+    save,
+    short,
+    short_all,
+)
 from hormesis.report.views.figures import (
     ScoreRow,
     main_filter,
@@ -62,7 +71,7 @@ def draw_overview(study: Study, path: Path) -> None:
 
 def _draw_scores(axes: Axes, rows: list[ScoreRow], study: Study) -> None:
     values = np.array([row.values for row in rows], dtype=float)
-    names = [short(row.target) for row in rows]
+    names = short_all([row.target for row in rows])
     words = [score_word(study, name) for name in study.score_names]
     image = draw_heat(axes, values, names, words, reach_of(values))
     write_cells(axes, image, [_texts(row) for row in rows], size=5.4)

@@ -1,7 +1,7 @@
 """The style of every picture: lines, letters and files; its colours are in ``views.palette``."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -155,3 +155,28 @@ def short(name: str, most: int = _MOST_LETTERS) -> str:
         '….1.conv2'
     """
     return name if len(name) <= most else f"…{name[1 - most :]}"
+
+
+def short_all(names: Sequence[str], most: int = _MOST_LETTERS) -> list[str]:
+    """Return long names cut such that they stay apart, if their ends or beginnings tell them apart.
+
+    Args:
+        names: Names of targets, of which those that are the same may stay so.
+        most: Letters of each.
+
+    Example:
+        >>> short_all(["net.layers.0.attention.query", "net.layers.1.attention.query"], most=13)
+        ['0.atte….query', '1.atte….query']
+    """
+    ends = [short(name, most) for name in names]
+    if len(set(ends)) == len(set(names)):
+        return ends
+    parts = [name.split(".") for name in names]
+    same = 0
+    while all(len(own) > same + 1 and own[same] == parts[0][same] for own in parts):
+        same += 1
+    half = (most - 1) // 2
+    rests = [".".join(own[same:]) for own in parts]
+    return [
+        rest if len(rest) <= most else f"{rest[: most - 1 - half]}…{rest[-half:]}" for rest in rests
+    ]

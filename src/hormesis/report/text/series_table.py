@@ -1,5 +1,6 @@
 """The studies of a series in the terminal."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
@@ -18,6 +19,7 @@ from hormesis.results.series import StudySeries
 from hormesis.results.study import Study
 
 _HEADS = {"epsilon": "ε"}
+_TABLE = 72  # columns of a terminal that a table needs
 
 
 def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
@@ -38,26 +40,13 @@ def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
         )
     )
     console.print()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    axis = studies.axis
-    figures = studies.base.set_index(axis).dropna(axis=1, how="all")  # without an attack: clean
-    score = main_score(stressed=first.stressed)
-    for name in (axis, *figures.columns):
-        table.add_column(_HEADS.get(name, name), justify="right", no_wrap=True)
-    table.add_column(f"targets by {score} score")
+    rows = _rows(studies)
+    if console.width < _TABLE:
+        for row in rows:
+            console.print(Text("\n".join(row.lines)))
+    else:
+        console.print(_table(studies, rows))
     reading = first.beside
-    if reading:
-        table.add_column(f"by {reading}", header_style="dim", style="dim")
-    for place, study in studies.members.items():
-        counts = targets_by_class(study)[score]
-        says = count_readings(study.readings, main_filter(study.scores), score)
-        table.add_row(
-            studies.place_text(place),
-            *(f"{value:.4g}" for value in figures.loc[place]),
-            ", ".join(f"{count} {name}" for name, count in counts.items()),
-            *([says] if reading else []),
-        )
-    console.print(table)
     scoring = first.scoring
     console.print(
         Text(
@@ -79,6 +68,64 @@ def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
     lines.append(f"         hormesis export {studies.folder} --what scores --format csv")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One study: figures by their headings, counts of classes, the other reading and its name."""
+
+    figures: dict[str, str]
+    counts: str
+    reading: str
+    beside: str
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it below each other, for terminals that are too narrow for a table."""
+        heads = ", ".join(f"{name} {value}" for name, value in self.figures.items())
+        return [
+            heads,
+            f"  {self.counts}",
+            *([f"  by {self.beside}: {self.reading}"] if self.reading else []),
+        ]
+
+
+def _rows(studies: StudySeries) -> list[_Row]:
+    axis, first = studies.axis, studies.first
+    figures = studies.base.set_index(axis).dropna(axis=1, how="all")  # without an attack: clean
+    score = main_score(stressed=first.stressed)
+    rows = []
+    for place, study in studies.members.items():
+        counts = targets_by_class(study)[score]
+        values = zip(figures.columns, figures.loc[place], strict=True)
+        rows.append(
+            _Row(
+                {
+                    _HEADS.get(axis, axis): studies.place_text(place),
+                    **{_HEADS.get(name, name): f"{value:.4g}" for name, value in values},
+                },
+                ", ".join(f"{count} {name}" for name, count in counts.items()),
+                count_readings(study.readings, main_filter(study.scores), score)
+                if first.beside
+                else "",
+                first.beside,
+            )
+        )
+    return rows
+
+
+def _table(studies: StudySeries, rows: list[_Row]) -> Table:
+    first = studies.first
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0].figures:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(f"targets by {main_score(stressed=first.stressed)} score")
+    if first.beside:
+        table.add_column(f"by {first.beside}", header_style="dim", style="dim")
+    for row in rows:
+        readings = [row.reading] if first.beside else []
+        table.add_row(*row.figures.values(), row.counts, *readings)
+    return table
 
 
 def _notes(studies: StudySeries) -> dict[str, list[int | float]]:

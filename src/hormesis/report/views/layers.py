@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hormesis.report.views.network import NetworkRow
+from hormesis.report.views.network import NetworkRow, parameter_of
+from hormesis.results.study import Study
 
 _FEW = 6  # members of a group that is not split any further
 _LARGE = 0.4  # share of all layers from which a group is split
@@ -58,6 +59,25 @@ def _split(parts: list[list[str]], indices: range, depth: int) -> list[LayerGrou
         else:
             result.append(group)
     return result
+
+
+def target_groups(study: Study, names: Sequence[str]) -> list[LayerGroup]:
+    """Return the groups in which targets are shown: the channels of a layer, or a stage.
+
+    Args:
+        study: Their study.
+        names: Of targets, in the order in which data reach them.
+    """
+    if study.metadata.question.targets.per != "channel":
+        return layer_groups(names)
+    groups: list[LayerGroup] = []
+    for index, name in enumerate(names):
+        parameter = parameter_of(name, study).removesuffix(".weight")
+        if groups and groups[-1].name == parameter:
+            groups[-1] = LayerGroup(parameter, groups[-1].first, index)
+        else:
+            groups.append(LayerGroup(parameter, index, index))
+    return groups
 
 
 @dataclass(frozen=True)

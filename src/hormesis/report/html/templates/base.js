@@ -18,7 +18,7 @@ for (const [name, letter, slug, meaning, shape, filled] of shared.classes) {
   if (filled) FILLED.add(name);
 }
 const parsedStudies = new Map();
-const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true };
+const state = { study: 0, target: 0, score: "adversarial", filter: "", relative: true, search: "" };
 const watchers = [];
 
 // The scores of the study: the clean one alone, if there was no attack.
@@ -58,6 +58,7 @@ function show(changes, quiet) {
   if (!keys.length) return;
   if (!quiet) remember();
   for (const [watched, draw] of watchers) if (watched.some((key) => keys.includes(key))) draw();
+  reachScrollers();
 }
 
 function watch(keys, draw) {
@@ -149,6 +150,31 @@ function displayName(name) {
 function filterInfo(name) {
   return (study() && study().filters[name]) || { label: name };
 }
+// Whether a target is what the search asks for: each word is in its name or kind, or begins a word
+// of its class, so that "fragile" finds nothing antifragile.
+function isFound(index) {
+  const terms = state.search.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  if (!terms.length) return true;
+  const { name, kind } = study().targets,
+    text = (name[index] + " " + kind[index]).toLowerCase(),
+    words = scoreOf(index).class.split(/[\s()]+/);
+  return terms.every((term) => text.includes(term) || words.some((word) => word.startsWith(term)));
+}
+
+// A field of the one search, which all pictures and the table follow.
+function searchField(id) {
+  const find = el("input", {
+    type: "search",
+    id,
+    placeholder: "conv, linear, fragile …",
+    oninput: () => show({ search: find.value }, true),
+  });
+  watch(["search"], () => {
+    if (find.value !== state.search) find.value = state.search;
+  });
+  return [el("label", { for: id }, "Search"), find];
+}
+
 // A filter or a replacement as the subject of a sentence.
 function stressName(name) {
   return filterName(name) + (study().levels ? "" : " filter");
@@ -160,6 +186,20 @@ function filterName(name) {
 // The end of a long name tells targets apart.
 function short(name, most) {
   return name.length <= most ? name : "…" + name.slice(1 - most);
+}
+
+// Names cut to so many letters: of ends that are alike, the beginnings have to tell them apart.
+function shortAll(names, most) {
+  const ends = names.map((name) => short(name, most));
+  if (new Set(ends).size === new Set(names).size) return ends;
+  const parts = names.map((name) => name.split("."));
+  let same = 0;
+  while (parts.every((own) => own.length > same + 1 && own[same] === parts[0][same])) same++;
+  return parts.map((own) => {
+    const rest = own.slice(same).join("."),
+      half = Math.floor((most - 1) / 2);
+    return rest.length <= most ? rest : rest.slice(0, most - 1 - half) + "…" + rest.slice(-half);
+  });
 }
 
 function number(value, digits) {
@@ -277,6 +317,23 @@ function section(id, heading, intro) {
   );
   if (intro) box.append(el("p", { class: "intro" }, intro));
   return box;
+}
+
+// What scrolls must be reached by the keyboard, unless it holds something that is: a box whose
+// contents fit gets no stop of its own.
+function reachScrollers() {
+  for (const box of document.querySelectorAll(".scroller, pre")) {
+    const overflows =
+      box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
+    if (!overflows || box.querySelector("a, button, input, select, [tabindex='0']")) {
+      for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
+      continue;
+    }
+    const about = box.closest("section")?.querySelector("h2");
+    box.setAttribute("tabindex", 0);
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-label", (about ? about.textContent : "Page") + ", scrolls");
+  }
 }
 
 // Draw again on another width; on none, as while a page is hidden, there is nothing to draw on.

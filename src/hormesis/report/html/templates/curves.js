@@ -17,7 +17,7 @@ function curves(panel) {
     about = el("p", { class: "small soft" }),
     trio = el("div", { class: "trio" });
   const charts = el("div", {}),
-    says = el("p", { class: "says", "aria-live": "polite" });
+    says = el("p", { class: "says" }); // a chart says the same as its value
   const numbers = el(
     "details",
     { class: "screen" },
@@ -212,7 +212,12 @@ function responses(name, sweep, height, top, parts) {
     width,
     height,
     tabindex: 0,
-    role: "img",
+    role: "slider",
+    "aria-orientation": "horizontal",
+    "aria-valuemin": 1,
+    "aria-valuemax": sweep.alpha.length,
+    "aria-valuenow": 1,
+    "aria-valuetext": "no " + (study().levels ? "level" : "threshold") + " chosen",
     "data-filter": name,
     "aria-label": filterName(name) + ": " + responsesSentence(sweep),
   });
@@ -256,7 +261,7 @@ function responsesSentence(sweep) {
     (study().levels ? "level" : "threshold") +
     " and at the last: " +
     ends.join("; ") +
-    ". Arrow keys move between them."
+    "."
   );
 }
 
@@ -317,6 +322,8 @@ function thresholdMoves({ element, name, sweep, xs, y, read, backwards, foot }, 
       dots[which].setAttribute("cy", value);
     });
     showRemoved(name, sweep, step, parts);
+    element.setAttribute("aria-valuenow", step + 1);
+    element.setAttribute("aria-valuetext", parts.says.textContent);
   };
   const leave = () => {
     for (const each of [cursor, ...dots]) each.setAttribute("visibility", "hidden");
@@ -332,9 +339,14 @@ function thresholdMoves({ element, name, sweep, xs, y, read, backwards, foot }, 
   element.addEventListener("blur", leave);
   element.addEventListener("keydown", (event) => {
     const sense = backwards ? -1 : 1,
-      move = { ArrowRight: sense, ArrowLeft: -sense }[event.key];
-    if (!move) return;
+      last = sweep.alpha.length - 1,
+      ends = backwards ? { Home: last, End: 0 } : { Home: 0, End: last };
+    const move = { ArrowRight: sense, ArrowUp: sense, ArrowLeft: -sense, ArrowDown: -sense }[
+      event.key
+    ];
+    if (event.key in ends) at(ends[event.key]);
+    else if (move) at(step < 0 ? (move > 0 ? 0 : last) : step + move);
+    else return;
     event.preventDefault();
-    at(step < 0 ? (move > 0 ? 0 : sweep.alpha.length - 1) : step + move);
   });
 }

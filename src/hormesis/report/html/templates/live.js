@@ -23,7 +23,13 @@ function fillProgress(box, data) {
   }
   const more = now ? [leftText(now), asOfText(), idleText(now)] : [asOfText()];
   banner.append(
-    el("p", { class: "small" }, more.filter(Boolean).join(" · "), " ", live ? followButton() : ""),
+    el(
+      "p",
+      { class: "small" },
+      capital(more.filter(Boolean).join(" · ")),
+      " ",
+      live ? followButton() : "",
+    ),
   );
   box.append(banner);
 }
@@ -111,7 +117,7 @@ function anchor() {
 function view() {
   return {
     order: { ...order },
-    state: { relative: state.relative },
+    state: { relative: state.relative, search: state.search },
     paused: follow.paused,
     theme: document.documentElement.dataset.theme,
     focus: focusOf(document.activeElement),
@@ -132,8 +138,6 @@ function view() {
 // The rest of what a reader had done, once everything is drawn and has its width.
 function restoreView() {
   if (!kept) return;
-  const find = document.getElementById("find");
-  if (find) find.value = order.search;
   for (const [place, open] of kept.open) {
     const element = elementAt(place, "details");
     if (element) element.open = open;

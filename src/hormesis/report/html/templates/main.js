@@ -291,6 +291,7 @@ function start() {
   });
   offerPictures();
   restoreView();
+  new ResizeObserver(reachScrollers).observe(document.body);
   scheduleReload();
   document.documentElement.dataset.ready = "true";
 }

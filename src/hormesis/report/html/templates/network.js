@@ -1,5 +1,6 @@
 // The network: layers from input to output, branches side by side, each beside its score.
-const ROW = 23,
+const MANY = 80, // targets, among which one searches
+  ROW = 24,
   JOIN = 13,
   TOP = 46;
 
@@ -14,8 +15,11 @@ function network() {
       "aria-label": "The chosen layer",
       role: "region",
     });
-  box.append(intro, keys, el("div", { class: "split" }, picture, panel));
-  watch(["score", "filter"], () => {
+  box.append(intro, keys);
+  if (study().targets.name.length > MANY)
+    box.append(el("div", { class: "tools" }, ...searchField("find-layers")));
+  box.append(el("div", { class: "split" }, picture, panel));
+  watch(["score", "filter", "search"], () => {
     const data = study();
     intro.textContent =
       (data.network.known
@@ -26,7 +30,7 @@ function network() {
       " score, " +
       stressName(state.filter) +
       (data.network.rows.some((row) => row[1].length > 1)
-        ? ", a dot a channel"
+        ? ", a mark a channel"
         : ", with its " + 100 * data.scoring.level + "\u202f% interval") +
       ". The band is what counts as robust. Choose a layer to see its responses.";
     clear(picture).append(networkPicture(picture.clientWidth || 520));
@@ -53,7 +57,8 @@ function markChosen(picture) {
 
 function networkPicture(width) {
   const data = study(),
-    rows = data.network.rows;
+    rows = foundRows();
+  if (!rows.length) return el("p", { class: "soft" }, "No layer is what the search asks for.");
   const lanes = Math.max(...rows.map((row) => row[2])) + 1;
   const gap = Math.max(4, Math.min(30, (width * 0.24) / lanes)),
     left = 13,
@@ -76,10 +81,21 @@ function networkPicture(width) {
   const x = forestAxis(element, start, end, height);
   edges(element, rows, middles, lane);
   const largest = Math.max(...data.targets.size);
+  const shown = shortAll(
+    rows.map((row) => displayName(row[0])),
+    Math.floor((start - names - 4) / 6.6),
+  );
   rows.forEach((row, index) => {
+    const at = { lane: lane(row[2]), names, start, end, x, width, largest, name: shown[index] };
     if (row[0])
       element.append(
-        layer(row, middles[index], { lane: lane(row[2]), names, start, end, x, width, largest }),
+        layer(row, middles[index], at),
+        // Beside the button, whose label has the whole name; this may be cut.
+        svgText(names, middles[index] + 4, shown[index], {
+          "font-size": 12,
+          "aria-hidden": "true",
+          "pointer-events": "none",
+        }),
       );
     else
       element.append(
@@ -91,6 +107,15 @@ function networkPicture(width) {
     svgText(left - 7, height + 14, "output", { class: "soft", "font-size": 11 }),
   );
   return element;
+}
+
+// While one searches, only what is found, without the lines in between.
+function foundRows() {
+  const { rows } = study().network;
+  if (!state.search.trim()) return rows;
+  return rows
+    .map(([name, members]) => [name, members.filter(isFound), 0, []])
+    .filter(([, members]) => members.length);
 }
 
 function forestAxis(element, start, end, height) {
@@ -207,11 +232,7 @@ function layer(row, y, at) {
     );
     interval(group, results[0], y, at);
   } else channelDots(group, results, y, at);
-  group.append(
-    svgText(at.names, y + 4, short(name, Math.floor((at.start - at.names - 4) / 6.6)), {
-      "font-size": 12,
-    }),
-  );
+  group.append();
   const open = () => {
     if (members.length) {
       show({ target: pick(members) });
@@ -236,8 +257,7 @@ function channelDots(group, results, y, at) {
   group.append(draw("circle", { cx: at.lane, cy: y, ...ring }));
   for (const each of results) {
     if (each.value === null) continue;
-    const fill = "var(--" + SLUG[each.class] + ")";
-    group.append(draw("circle", { cx: at.x(each.value), cy: y, r: 2, fill, opacity: 0.6 }));
+    group.append(mark(each.class, at.x(each.value), y, 2.6));
   }
 }
 

@@ -10,36 +10,21 @@ function picture(name) {
 }
 const PICTURE_SCALE = 2.2; // pixels a point: a screen is further away than paper
 
-function heat() {
-  const box = section("heat", "Every score at a glance"),
-    body = el("div", {});
-  box.append(body);
-  watch([], () => {
-    const drawn = picture("heatmap-" + state.study);
-    box.hidden = !drawn;
-    if (!drawn) return;
-    const data = study();
-    clear(body).append(
-      el(
-        "p",
-        { class: "intro" },
-        "Layers in the order of the data, by the " +
-          stressName(data.main) +
-          "; orange is fragile, purple antifragile. A question mark means undecided. The table below has every sweep and interval.",
-      ),
-      drawn,
-    );
-  });
-  return box;
-}
-
 // A table from texts and elements; a cell that is a list holds several.
 function grid(heads, rows, caption) {
   return el(
     "table",
     {},
     caption ? el("caption", {}, caption) : null,
-    el("thead", {}, el("tr", {}, ...heads.map((text) => el("th", { scope: "col" }, text)))),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        ...heads.map((text) => (text ? el("th", { scope: "col" }, text) : el("td", {}))),
+      ),
+    ),
     el(
       "tbody",
       {},

@@ -75,7 +75,7 @@ function profile() {
     clear(box);
     if (hasScores(state.score)) box.append(profilePicture(box.clientWidth || 700));
   };
-  watch(["score", "filter"], redraw);
+  watch(["score", "filter", "search"], redraw);
   onWidth(box, redraw);
   return box;
 }
@@ -118,7 +118,9 @@ function most(values) {
 function profileAxis(element, { x0, x1, y, low, high, tolerance }) {
   const band = { x: x0, width: x1 - x0, y: y(tolerance), height: y(-tolerance) - y(tolerance) };
   element.append(draw("rect", { ...band, fill: "var(--zone)" }));
-  for (const tick of ticks(low, high, 4))
+  const steps = ticks(low, high, 4),
+    digits = steps.some((tick) => Number(tick.toFixed(1)) !== tick) ? 2 : 1;
+  for (const tick of steps)
     element.append(
       draw("line", {
         x1: x0,
@@ -127,7 +129,7 @@ function profileAxis(element, { x0, x1, y, low, high, tolerance }) {
         y2: y(tick),
         stroke: tick ? "var(--faint)" : "var(--soft)",
       }),
-      svgText(x0 - 6, y(tick) + 4, formatSigned(tick, 1).replace("+0.0", "0"), {
+      svgText(x0 - 6, y(tick) + 4, tick ? formatSigned(tick, digits) : "0", {
         "text-anchor": "end",
         class: "soft",
         "font-size": 11,
@@ -150,7 +152,7 @@ function ends(width, height) {
 
 function profileMark(index, x, y) {
   const result = scoreOf(index);
-  if (result.value === null) return [];
+  if (result.value === null || !isFound(index)) return [];
   const stem = result.low === null ? [result.value, result.value] : [result.low, result.high];
   return [
     draw("line", {
@@ -170,7 +172,7 @@ function dots(own, x, y) {
   const paths = {};
   own.value.forEach((value, index) => {
     const kind = study().classes[own.class[index]];
-    if (value !== null)
+    if (value !== null && isFound(index))
       paths[kind] = (paths[kind] || "") + `M${x(index).toFixed(1)},${y(value).toFixed(1)}h0`;
   });
   return Object.entries(paths).map(([kind, d]) =>
@@ -186,7 +188,9 @@ function dots(own, x, y) {
 
 // The lowest and the highest target by name.
 function extremeNames(own, x, y, width) {
-  const known = own.value.map((value, index) => [value, index]).filter(([value]) => value !== null);
+  const known = own.value
+    .map((value, index) => [value, index])
+    .filter(([value, index]) => value !== null && isFound(index));
   known.sort((a, b) => a[0] - b[0]);
   const [lowest, highest] = [known[0], known.at(-1)];
   const name = ([, index], end) =>

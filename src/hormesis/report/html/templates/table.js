@@ -1,25 +1,14 @@
 // Every target in a table that sorts and searches, and what is plotted as CSV.
 const PAGE = 150;
-const order = { column: "place", down: false, most: PAGE, search: "" };
+const order = { column: "place", down: false, most: PAGE };
 
 function table() {
   const box = section("table", "Every target", "");
-  const find = el("input", {
-    type: "search",
-    id: "find",
-    placeholder: "conv, linear, fragile …",
-    oninput: () => {
-      order.search = find.value;
-      order.most = PAGE;
-      fill();
-    },
-  });
   const shown = el("span", { class: "soft", role: "status" });
   const tools = el(
     "div",
     { class: "tools" },
-    el("label", { for: "find" }, "Search"),
-    find,
+    ...searchField("find"),
     shown,
     button("Scores as CSV", () => download("scores", scoresTable())),
     button("Responses as CSV", () => download("responses", responsesTable())),
@@ -57,6 +46,13 @@ function table() {
     markChosenRow(body);
   };
   watch(["filter"], fill);
+  watch(["score"], () => {
+    if (state.search) fill(); // which asks for its classes
+  });
+  watch(["search"], () => {
+    order.most = PAGE;
+    fill();
+  });
   watch(["target"], () => markChosenRow(body));
   return box;
 }
@@ -119,19 +115,8 @@ function markChosenRow(body) {
 }
 
 function sortedIndices(data) {
-  const terms = order.search.trim().toLowerCase().split(/\s+/).filter(Boolean),
-    column = order.column;
-  const text = (index) =>
-    [
-      data.targets.name[index],
-      data.targets.kind[index],
-      ...scoreNames().map((score) => scoreOf(index, score).class),
-    ]
-      .join(" ")
-      .toLowerCase();
-  const indices = data.targets.name
-    .map((_, index) => index)
-    .filter((index) => terms.every((word) => text(index).includes(word)));
+  const column = order.column;
+  const indices = data.targets.name.map((_, index) => index).filter(isFound);
   const key = (index) =>
     column === "place"
       ? index

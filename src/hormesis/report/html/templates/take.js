@@ -23,12 +23,18 @@ const EDGE = 12,
 
 // A pair of buttons beneath every picture; pictures are drawn again, so it is looked for them again.
 function offerPictures() {
-  const main = document.getElementById("main");
+  const main = document.getElementById("main"),
+    offered = new WeakMap();
   const offer = () => {
     for (const element of main.querySelectorAll(DRAWN)) {
       const host = element.closest(".scroller, #panel > div") || element;
-      if (host.nextElementSibling?.matches(".save")) continue;
-      if (element.getBoundingClientRect().height >= SMALLEST) host.after(saveButtons(host));
+      if (offered.get(host)?.isConnected) continue;
+      if (element.getBoundingClientRect().height < SMALLEST) continue;
+      const buttons = saveButtons(host),
+        columns = host.closest(".split > .scroller") && host.parentElement;
+      offered.set(host, buttons);
+      if (columns) columns.before(buttons);
+      else host.after(buttons);
     }
   };
   new MutationObserver(offer).observe(main, { childList: true, subtree: true });

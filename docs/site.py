@@ -14,6 +14,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
+_SEARCH = '<div class="md-search" data-md-component="search" role="dialog"'
+_PART = re.compile(r'<nav class="md-nav" aria-label="[^"]*">')
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 _EQUATION = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
@@ -48,3 +50,9 @@ def on_page_content(content: str, **_: object) -> str:
         return convert(html.unescape(found[2]).strip(), display=display)
 
     return _EQUATION.sub(drawn, content)
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Name the search for screen readers; parts of a table of contents are no landmarks."""
+    output = output.replace(_SEARCH, f'{_SEARCH} aria-label="Search"')
+    return _PART.sub('<nav class="md-nav" role="none">', output)

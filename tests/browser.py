@@ -1,9 +1,11 @@
 """A real browser for the tests of the page, if there is one."""
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,3 +30,17 @@ def chromium() -> Iterator[Any]:
         browser = started.chromium.launch(executable_path=path, args=list(QUIET))
         yield browser
         browser.close()
+
+
+AXE_CHECK = """rules => axe.run(document, {resultTypes: ["violations"], rules})
+  .then(result => result.violations.flatMap(each => each.nodes.map(node =>
+    each.id + ": " + node.html.slice(0, 200) + " " + node.failureSummary)))"""
+"""What a page is asked once it holds the script of ``axe_script``: all that axe-core finds."""
+
+
+def axe_script() -> str:
+    """Return the script of axe-core, which a package for Playwright brings along; skip without."""
+    package = importlib.util.find_spec("axe_playwright_python")
+    if package is None or package.origin is None:
+        pytest.skip("checks by axe-core need its script: pip install axe-playwright-python")
+    return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import chromium
+from browser import AXE_CHECK, axe_script, chromium
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -75,3 +75,43 @@ def test_examples_of_the_api_are_code(address):
         page.goto(f"{address}/api.html")
         shown = "\n".join(page.locator("pre").all_text_contents())
         assert ">>> keep_above(torch.tensor([-1.0, 0.0, 2.0]), alpha=0.0)" in shown
+
+
+def test_the_search_works_in_a_site_that_is_opened_as_a_file(site):
+    with chromium() as browser:
+        page = browser.new_page()
+        asked, wrong = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto((site / "method.html").as_uri())
+        page.click("input[name=query]")
+        page.keyboard.type("antifragile", delay=20)
+        page.wait_for_selector(".md-search-result__link")
+        assert (
+            page.locator(".md-search-result__link").first.get_attribute("href").startswith("file:")
+        )
+        assert [url for url in asked if not url.startswith(("file:", "data:", "about:"))] == []
+        assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["index", "quickstart", "method", "comparison", "api"])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (375, "dark")])
+def test_axe_finds_nothing(site, name, width, scheme):
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.set_default_timeout(300_000)  # the page of the API is long
+        page.goto((site / f"{name}.html").as_uri())
+        page.wait_for_timeout(500)  # until the theme has added its buttons
+        page.evaluate(axe_script())
+        assert page.evaluate(AXE_CHECK, {}) == []
+
+
+def test_the_front_picture_is_drawn_at_the_width_of_its_column(site):
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto((site / "index.html").as_uri())
+        pictures = page.locator(".md-content img")
+        assert pictures.count() == 2
+        for place in range(2):
+            shown, own = pictures.nth(place).evaluate("each => [each.width, each.naturalWidth]")
+            assert shown > 0.9 * own

@@ -21,7 +21,7 @@ class Figure:
         text: Its text.
     """
 
-    value: float
+    value: float | int
     text: str
 
 

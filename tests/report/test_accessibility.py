@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.report.html.page import write_report
 from hormesis.results.retraining import Retraining, write_retraining, write_table
 from hormesis.results.study import Study
-from hormesis.settings.sweep import Sweep
 from hormesis.training.selection import ARMS
 
 LONG = [f"model.decoder.layers.{n}.self_attention.query_projection.weight" for n in range(5)]
@@ -63,12 +61,6 @@ def groups(folder: Path) -> Study:
     sizes = {f"h.{block} head {head}": 64 for block in range(2) for head in range(3)}
     made = handset.study(dict.fromkeys(sizes, FRAGILE), sizes=sizes)
     made.targets.loc[: len(sizes) - 1, "kind"] = "group"
-    return made
-
-
-def replaced(folder: Path) -> Study:
-    made = handset.study({"a.weight": ROBUST, "b.weight": FRAGILE}, ("bit_flips",))
-    made.manifest["question"]["sweep"] = asdict(Sweep(filters=(), replacements=("bit_flips",)))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -195,7 +196,9 @@ def _draw_marks(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, *, size: f
     """Draw the marks of one class; those that are only strokes have the colour of its edge."""
     look = CLASS_LOOKS[label]
     is_stroke = look.mark.marker in "x_"
-    colours = {"c": look.edge} if is_stroke else {"c": look.fill, "edgecolors": look.edge}
+    colours: dict[str, Any] = {"c": look.edge if is_stroke else look.fill}
+    if not is_stroke:  # of which Matplotlib would warn
+        colours["edgecolors"] = look.edge
     width = 0.5 if look.filled else 1.0
     marker = look.mark.marker
     axes.scatter(x, y, s=size, marker=marker, linewidths=width, label=label, zorder=3, **colours)

@@ -97,7 +97,7 @@ def _rows(studies: StudySeries) -> list[_Row]:
     rows = []
     for place, study in studies.members.items():
         counts = targets_by_class(study)[score]
-        values = zip(figures.columns, figures.loc[place], strict=True)
+        values = zip(map(str, figures.columns), figures.loc[place], strict=True)
         rows.append(
             _Row(
                 {

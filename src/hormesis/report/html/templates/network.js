@@ -232,7 +232,6 @@ function layer(row, y, at) {
     );
     interval(group, results[0], y, at);
   } else channelDots(group, results, y, at);
-  group.append();
   const open = () => {
     if (members.length) {
       show({ target: pick(members) });

@@ -18,7 +18,8 @@ from hormesis.errors import SettingError, StudyError
 from hormesis.measure import shard_worker
 from hormesis.report.html.payload import study_payload
 from hormesis.report.text.summary import study_lines
-from hormesis.report.views.method_text import command, facts
+from hormesis.report.views.command_text import command
+from hormesis.report.views.method_text import facts
 from hormesis.results.study import Study, load_study
 from hormesis.settings.attacks import NoAttack, make_attack
 from hormesis.storage.files import MANIFEST

@@ -85,11 +85,12 @@ def test_a_study_is_made_printed_and_opened_again(home, monkeypatch, capsys):
     lines = out.splitlines()
     assert lines[1] == "my.nets:build on my.sets:held_out: 40 samples, 4 classes"
     assert lines[2] == "FGSM, ε = 0.1 in input units (25.5/255); fixed adversary"
-    assert lines[-5:] == [
+    assert lines[-6:] == [
         "",
         "study:   deep/study",
         "picture: deep/study/overview.png",
-        "next:    hormesis show deep/study --reference density",
+        "next:    hormesis report deep/study --out report.html",
+        "         hormesis show deep/study --reference density",
         "         hormesis export deep/study --what scores --format csv",
     ]
     assert max(map(len, lines)) <= 80

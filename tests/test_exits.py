@@ -250,6 +250,30 @@ sys.exit(run_and_report(command, own_process=True))
 """
 
 
+WARNING = """
+import logging, sys, warnings
+import numpy
+from hormesis.cli.exits import run_and_report
+
+def command():
+    numpy.exp(numpy.array([1000.0]))
+    warnings.warn("deprecated", DeprecationWarning)
+    warnings.warn("slow")
+    logging.getLogger("library").warning("loud")
+    return 0
+
+sys.exit(run_and_report(command, own_process=True))
+"""
+
+
+def test_warnings_of_libraries_stay_off_the_screen_unless_asked_for():
+    quiet = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    assert child(WARNING, env=quiet) == (0, "", "")
+    code, _, errors = child(WARNING, env={**quiet, "PYTHONWARNINGS": "default"})
+    assert code == 0
+    assert "overflow encountered in exp" in errors
+
+
 def test_a_later_one_ends_the_process_at_once():
     assert child(LATER) == (130, "", f"hormesis: interrupted; {AGAIN}")
 

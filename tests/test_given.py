@@ -17,8 +17,9 @@ from hormesis.engine.shards import ShardMeasurer
 from hormesis.errors import HormesisError, StudyError
 from hormesis.report.html.payload import study_payload
 from hormesis.report.text.summary import study_lines
+from hormesis.report.views.command_text import command
 from hormesis.report.views.findings import findings
-from hormesis.report.views.method_text import command, facts
+from hormesis.report.views.method_text import facts
 from hormesis.results.study import Study, load_study
 
 QUIET = hm.Execution(progress=False, num_workers=1)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 import hormesis as hm
 from hormesis.cli.app import main
 from hormesis.errors import StudyError
-from hormesis.report.views.method_text import command, facts, untested_text
+from hormesis.report.views.command_text import command
+from hormesis.report.views.method_text import facts, untested_text
 from hormesis.storage.files import MANIFEST, OUTCOMES
 from hormesis.training.trainable_masks import make_masks
 

@@ -18,7 +18,8 @@ from hormesis.analysis.evidence import claim_notes
 from hormesis.cli.app import main
 from hormesis.errors import AttackError
 from hormesis.report.text.summary import print_summary
-from hormesis.report.views.method_text import attack_text, command, facts
+from hormesis.report.views.command_text import command
+from hormesis.report.views.method_text import attack_text, facts
 from hormesis.storage.files import read_manifest
 
 torch.set_num_threads(1)

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -646,3 +648,24 @@ def test_any_flipped_bit_of_the_outcomes_is_seen_or_harmless(folder):
         for name in (*NAMES, "changed"):
             assert np.array_equal(getattr(found, name), getattr(whole, name))
     assert harmless < 20  # blanks behind the header, and the key "format" of the metadata
+
+
+THREADS = """
+import os, sys
+from pathlib import Path
+from hormesis.storage.table_checks import parse_parquet
+
+content = Path(sys.argv[1]).read_bytes()
+before = len(os.listdir("/proc/self/task"))
+table = parse_parquet(content)
+print(table["text"].tolist(), len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_reading_a_table_leaves_no_thread_behind(tmp_path):
+    """A thread of Arrow's that still holds the file when Python ends aborts the process."""
+    pd.DataFrame({"text": ["a", "b", "a"], "number": [1, 2, 3]}).to_parquet(tmp_path / "table")
+    command = [sys.executable, "-c", THREADS, tmp_path / "table"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "['a', 'b', 'a'] 0\n"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hormesis.measure.zoom import zoom
     from hormesis.models.networks import build_model
     from hormesis.models.normalization import normalized
+    from hormesis.report.html.index_page import write_index
     from hormesis.report.html.page import write_report
     from hormesis.results.bits import bits_per_layer
     from hormesis.results.comparison import Comparison, compare
@@ -123,6 +124,7 @@ _HOMES = {
     "rl": "rl:*",
     "Retraining": "results.retraining",
     "load_retraining": "results.retraining",
+    "write_index": "report.html.index_page",
     "write_report": "report.html.page",
     "Zoom": "results.zoom",
     "zoom": "measure.zoom",
@@ -192,6 +194,7 @@ __all__ = [
     "rl",
     "samples_from",
     "train",
+    "write_index",
     "write_report",
     "zoom",
 ]

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from functools import partial
 
+import mpmath
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,8 +19,14 @@ from hormesis.analysis.classes import UNDECIDED
 from hormesis.analysis.confidence_sequence import ConfidenceSequence
 from hormesis.analysis.moments import InfluenceMoments, StandardErrors, influence_moments
 from hormesis.analysis.responses import Means, as_sweeps, response_table
-from hormesis.analysis.scores import Base, score_table
-from hormesis.analysis.uncertainty import Student, adjust_p_values, with_intervals
+from hormesis.analysis.scores import Base, classify_all, score_table
+from hormesis.analysis.uncertainty import (
+    Student,
+    adjust_p_values,
+    class_p_values,
+    rule_of_three,
+    with_intervals,
+)
 from hormesis.settings.scoring import Scoring
 from hormesis.storage.outcomes import StoredOutcomes
 
@@ -307,3 +314,35 @@ def test_p_values_fit_the_intervals(samples: int, distance: float):
             or abs(distance - interval_method.critical()) < 1e-6
         )
         assert interval_method.p_value(np.array([-1.0]))[0] >= 0.95
+
+
+@pytest.mark.parametrize("distance", [-1e300, -3.0, 0.0, 0.2, 70.0, 1e9, 1e300])
+@pytest.mark.parametrize("unseen", [1e-310, 1e-12, 0.1, 3.0])
+def test_the_rule_of_three_at_any_distance(distance, unseen):
+    exact = 2 * mpmath.exp(-max(mpmath.mpf(distance), 0) / mpmath.mpf(unseen))
+    found = rule_of_three(np.array([distance]), np.array([unseen]))[0]
+    assert found == pytest.approx(float(exact), rel=1e-12, abs=1e-300)
+
+
+@pytest.mark.parametrize("distance", [-1e200, 0.0, 1.5, 30.0, 1e160, math.inf])
+def test_confidence_sequences_at_any_distance(distance):
+    sequence = ConfidenceSequence(1000, 10_000, 0.95)
+    time = 1000 * (-2 * mpmath.log(0.05) + mpmath.log(-2 * mpmath.log(0.05) + 1)) / 1000
+    far = mpmath.mpf(max(distance, 0.0))
+    exact = min(1, mpmath.sqrt(time + 1) * mpmath.exp(-(far**2) * time / (2 * (time + 1))))
+    found = float(sequence.p_value(np.array([distance]))[0])
+    assert found == pytest.approx(float(exact), rel=1e-12, abs=1e-300)
+
+
+@pytest.mark.parametrize(
+    "method", [Student(100, 0.95), ConfidenceSequence(100, 1000, 0.95, finite=True)]
+)
+@pytest.mark.parametrize("size", [1e-200, 1e-30, 1.0, 1e30])
+def test_no_score_is_too_large_and_no_error_too_small_for_a_p_value(method, size):
+    values = np.array([-1e9, -size, 0.0, size, 1e9, np.nan])
+    errors = StandardErrors(*(np.full(6, part) for part in (1e-200, 1e-200, 1e-300)))
+    scores = pd.DataFrame({"value": values, "class": classify_all(values, 0.01)})
+    for some in (errors, replace(errors, unseen=np.zeros(6)), replace(errors, below=np.zeros(6))):
+        p = class_p_values(scores, some, method, tolerance=0.01)  # warnings are errors here
+        assert p[[0, 2, 4]].tolist() == [0.0, 0.0, 0.0]
+        assert p[5] == 1.0

@@ -367,20 +367,3 @@ def test_several_trainings_show_the_intervals_between_them(browser, tmp_path, wi
     assert page.locator("#pooled ~ div svg.picture").count() == 1
     assert made.wrong == []
     page.close()
-
-
-def test_a_page_that_reads_itself_anew_keeps_the_view(browser, one, tmp_path):
-    page = browser.new_page(viewport={"width": 1200, "height": 900})
-    page.clock.install()
-    page.goto(write_report(one, tmp_path / "live.html", refresh=3600).as_uri())
-    page.wait_for_selector("html[data-ready]", state="attached")
-    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)  # however slow the machine is
-    page.evaluate("window.old = true; document.getElementById('find').focus()")
-    page.clock.run_for(3_620_000)
-    assert page.evaluate("window.old")  # nothing changes under the hands of who types
-    page.evaluate("show({ target: 3 }); document.activeElement.blur(); scrollTo(0, 400)")
-    with page.expect_navigation():
-        page.clock.run_for(2_000)
-    page.wait_for_selector("html[data-ready]", state="attached")
-    assert page.evaluate("[window.old === true, state.target, scrollY]") == [False, 3, 400]
-    page.close()

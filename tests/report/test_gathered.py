@@ -17,7 +17,13 @@ from hormesis.report.html.page import write_report
 from hormesis.report.html.payload import study_payload
 from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.views.comparison_text import POOLED
-from hormesis.report.views.sources import comparison_axis, gather, with_scoring
+from hormesis.report.views.sources import (
+    comparison_axis,
+    gather,
+    headings,
+    page_title,
+    with_scoring,
+)
 from hormesis.results.comparison import compare
 from hormesis.settings.scoring import Scoring
 
@@ -52,6 +58,54 @@ def payload_of(gathered):
 def test_what_varies(one, other, expected):
     assert comparison_axis([study(0, **one), study(1, **other)]) == expected
     assert comparison_axis([study(0, **one)]) == ""
+
+
+NET = {"model": "squeezenet1_1", "data": "mnist"}
+
+
+@pytest.mark.parametrize(
+    ("about", "title", "each"),
+    [
+        ([NET], "squeezenet1_1 on mnist", ["squeezenet1_1 on mnist"]),
+        ([{**NET, "epoch": 1}], "squeezenet1_1 on mnist, epoch 1", None),
+        (
+            [{**NET, "epoch": epoch} for epoch in (1, 2, 11)],
+            "squeezenet1_1 on mnist, epochs 1, 2 and 11",
+            [f"squeezenet1_1 on mnist, epoch {epoch}" for epoch in (1, 2, 11)],
+        ),
+        (
+            [{**NET, "epoch": epoch} for epoch in range(1, 6)],
+            "squeezenet1_1 on mnist, epochs 1 to 5",
+            None,
+        ),
+        ([NET, {"model": "b", "data": "mnist"}], "squeezenet1_1 and b on mnist", None),
+        ([NET, {"model": "squeezenet1_1"}], "squeezenet1_1 on mnist and set", None),
+        ([{"model": name} for name in "abcde"], "5 networks on set", None),
+    ],
+)
+def test_titles_name_network_data_and_what_varies(about, title, each):
+    sources = gather([study(seed, **one) for seed, one in enumerate(about)])
+    assert page_title(sources) == title
+    assert len(set(headings(sources))) == len(about)
+    assert headings(sources) == (each or headings(sources))
+
+
+def test_trainings_that_are_alike_are_told_apart():
+    sources = gather([study(seed) for seed in range(2)])
+    assert page_title(sources) == "net on set, 2 studies"
+    assert headings(sources) == ["net on set, study 1", "net on set, study 2"]
+    seeded = [study(seed) for seed in range(2)]
+    for seed, one in enumerate(seeded):
+        one.manifest["origin"] = {"training": {"question": {"recipe": {"seed": 7 + seed}}}}
+    assert headings(gather(seeded)) == ["net on set, seed 7", "net on set, seed 8"]
+
+
+def test_the_title_of_a_page_names_what_it_is_of(tmp_path):
+    page = write_report(study(0, **NET, epoch=1), tmp_path / "page.html")
+    text = page.read_text(encoding="utf-8")
+    assert "<title>squeezenet1_1 on mnist, epoch 1 · Hormesis</title>" in text
+    retraining = write_report(retrained(tmp_path), tmp_path / "page.html")
+    assert "<title>Selective retraining of net on set, epoch 3 ·" in retraining.read_text("utf-8")
 
 
 def test_several_studies_are_compared():
@@ -165,7 +219,9 @@ def test_a_retraining_has_its_arms_and_effects(tmp_path):
         "robust by the clean score of the combined filter."
     )
     assert payload["controls"]
-    assert payload["effects"] == [["selective", "fgsm", 0.1, 0.1, 0.02, 0.18, "better"]]
+    cell = ["+10.0", "+2.0 to +18.0, better"]
+    assert payload["effects"] == {"heads": ["FGSM, ε = 0.1"], "rows": [["selective", cell]]}
+    assert payload["arms"]["selective"] == "the robust targets"
 
 
 def test_the_picture_of_a_retraining_is_a_part_of_its_page(tmp_path):
@@ -175,7 +231,7 @@ def test_the_picture_of_a_retraining_is_a_part_of_its_page(tmp_path):
 
 def test_a_retraining_without_controls_has_none(tmp_path):
     payload = retraining_payload(gather(retrained(tmp_path, controls=False)).retrainings[0])
-    assert (payload["controls"], payload["effects"]) == (False, [])
+    assert (payload["controls"], payload["effects"], payload["answer"]) == (False, None, [])
 
 
 def test_a_damaged_retraining_is_named(tmp_path):

@@ -2,30 +2,22 @@
 
 import re
 import threading
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import synthetic
+from growing import Growing
 from hormesis.cli.app import main
 from hormesis.cli.commands.watch import sinks_from
-from hormesis.engine.shards import ShardTask
 from hormesis.errors import MissingExtraError, StudyError
-from hormesis.measure.pipeline import analyze
-from hormesis.measure.shard_worker import ShardWorker
 from hormesis.report import tensorboard
 from hormesis.report.html import live
 from hormesis.report.html.live import Follower, following, page_sink, watch
 from hormesis.report.tensorboard import event_sink, scalars
 from hormesis.results.study import load_study
-from hormesis.settings.attacks import FGSM
-from hormesis.settings.execution import Execution
-from hormesis.settings.sweep import Sweep
 
 REFRESH = re.compile(r'<meta name="again"')
 
@@ -193,39 +185,6 @@ def test_a_finished_study_is_watched_once(study, tmp_path, capsys):
     assert main(["watch", str(study), "--out", str(page)]) == 0
     assert not REFRESH.search(page.read_text(encoding="utf-8"))
     assert capsys.readouterr().out == f"report:  {page}\n"
-
-
-class Growing:
-    """A study of ten shards that is measured one at a time."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-        self.folder = folder
-        generator = torch.Generator().manual_seed(0)
-        self.data = torch.rand(300, 4, generator=generator), torch.arange(300) % 2
-        torch.manual_seed(0)
-        self.network = nn.Sequential(nn.Linear(4, 2))
-        self.most = 300
-        work = ShardWorker.__call__
-
-        def until(worker: ShardWorker, task: ShardTask, tick: Any) -> bytes:
-            if task.first >= self.most:
-                raise KeyboardInterrupt
-            return work(worker, task, tick)
-
-        monkeypatch.setattr(ShardWorker, "__call__", until)
-
-    def analyze(self, most: int = 300, *, overwrite: bool = False) -> None:
-        self.most = most
-        run = Execution(engine="plain", num_workers=1, progress=False, overwrite=overwrite)
-        with suppress(KeyboardInterrupt):
-            analyze(
-                self.network,
-                self.data,
-                attack=FGSM(0.1),
-                sweep=Sweep(thresholds=3, seed=int(overwrite)),
-                out=self.folder,
-                execution=run,
-            )
 
 
 @pytest.fixture

@@ -8,13 +8,9 @@ import pytest
 import handset
 from handset import ROBUST
 from hormesis.cli.app import parse
-from hormesis.report.views.method_text import (
-    command,
-    epsilon_text,
-    facts,
-    metric_text,
-    untested_parameters,
-)
+from hormesis.report.views.command_text import command, placeholders
+from hormesis.report.views.method_text import epsilon_text, facts, metric_text, untested_parameters
+from hormesis.settings.magnitudes import parse_epsilon
 from hormesis.settings.scoring import Scoring
 from hormesis.settings.sweep import Sweep
 
@@ -114,3 +110,28 @@ def test_the_command_asks_the_same_scores():
 def test_the_command_of_an_epoch_names_its_run():
     made = study(origin={"epoch": 4})
     assert command(made).startswith("hormesis analyze --run RUN --epochs 4 --samples 10 --attack")
+
+
+def test_a_magnitude_is_typed_as_steps_of_pixels_where_that_is_the_same_number():
+    made = study()
+    for value, typed in ((8 / 255, "8/255"), (0.2, "0.2"), (0.0398107, "0.0398107"), ("auto",) * 2):
+        made.manifest["question"]["attack"]["epsilon"] = value
+        words = shlex.split(command(made))
+        assert words[words.index("--epsilon") + 1] == typed
+        assert parse_epsilon(typed) == value
+
+
+def test_code_that_a_training_names_is_allowed_where_it_was():
+    made = study()
+    made.manifest["origin"] = {"epoch": 3}
+    assert command(made).startswith("hormesis analyze --run RUN --epochs 3 --samples")
+    made.manifest["question"]["network"]["name"] = "my.nets:build"
+    assert command(made).startswith("hormesis analyze --run RUN --epochs 3 --allow-code --samples")
+    assert parse(shlex.split(command(made))[1:]).command == "analyze"
+
+
+def test_only_words_that_the_command_has_are_explained():
+    made = study()
+    assert placeholders(made) == "FILE stands for the file of the weights."
+    made.manifest["origin"] = {"epoch": 3}
+    assert placeholders(made) == "RUN stands for the folder of the training."

@@ -14,7 +14,8 @@ import hormesis as hm
 from hormesis.cli.app import main
 from hormesis.engine.plan import make_plan
 from hormesis.report.text.summary import print_summary
-from hormesis.report.views.method_text import command, facts
+from hormesis.report.views.command_text import command
+from hormesis.report.views.method_text import facts
 from hormesis.stress.parts import Part
 from hormesis.stress.replacing import Level, Surroundings
 from hormesis.stress.targets import find_targets

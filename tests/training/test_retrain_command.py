@@ -91,7 +91,10 @@ def test_a_retraining_prints_what_was_trained_and_can_be_analysed(home, capsys):
     assert any(line.startswith("trained: ") and "1 robust" in line for line in lines)
     assert any(line.startswith("frozen:  ") and "1 fragile" in line for line in lines)
     assert "equal bit for bit" in said.out
-    assert lines[-1] == "next:    hormesis analyze --run again --allow-code"
+    assert lines[-2:] == [
+        "next:    hormesis report again --out report.html",
+        "         hormesis analyze --run again --allow-code",
+    ]
     assert max(map(len, lines)) <= 80
     words = (
         "analyze --run again --allow-code --thresholds 3 --epsilon 0.05 --engine plain --out later"
@@ -115,6 +118,8 @@ def test_controls_print_a_table_and_draw_a_picture(home, capsys):
         assert word in said
     assert "95% interval over seeds and samples" in said
     assert "picture: out/accuracy.png" in said
+    assert "next:    hormesis report out --out report.html" in said.splitlines()
+    assert said.strip().startswith("Selective retraining ")
     assert (home / "out" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     made = hm.load_retraining("out")
     assert made.manifest["controls"]["seeds"] == [1, 2]

@@ -18,6 +18,7 @@ from hormesis.analysis.uncertainty import (
     IntervalMethod,
     adjust_p_values,
     lacks_interval,
+    rule_of_three,
     with_draws,
     with_intervals,
 )
@@ -301,9 +302,9 @@ def _half_width_and_p(
     standard_errors = with_draws(standard_errors, interval_method)
     error, unseen = standard_errors.above, standard_errors.unseen
     half = np.maximum(interval_method.critical() * error, np.log(2 / (1 - level)) * unseen)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rare = np.where(unseen > 0, 2 * np.exp(-distance / unseen), 0.0)
-        p = np.minimum(np.maximum(interval_method.p_value(distance / error), rare), 1.0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        normal = interval_method.p_value(distance / error)
+    p = np.minimum(np.maximum(normal, rule_of_three(distance, unseen)), 1.0)
     return np.where(undefined, np.nan, half), np.where(undefined, np.nan, p)
 
 

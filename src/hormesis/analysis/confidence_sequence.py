@@ -72,5 +72,6 @@ class ConfidenceSequence:
             distance: From the estimate, in standard errors; a negative one gives 1.
         """
         time = self._intrinsic
-        exponent = np.square(np.maximum(distance, 0)) * time / (2 * (time + 1))
+        with np.errstate(over="ignore"):  # what is too far for a number is infinitely far
+            exponent = np.square(np.maximum(distance, 0)) * time / (2 * (time + 1))
         return np.minimum(1.0, np.sqrt(time + 1) * np.exp(-exponent))

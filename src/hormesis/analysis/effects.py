@@ -138,6 +138,36 @@ def effect_table(
     return table.assign(verdict=_verdicts(table))
 
 
+def mean_effect(
+    outcomes: pd.DataFrame, arm: str, against: str, attack: str, level: float = 0.95
+) -> Estimate | None:
+    """Return the difference of one arm from another under an attack, as a mean over its epsilons.
+
+    Args:
+        outcomes: As ``accuracy_table`` takes them.
+        arm: The one arm.
+        against: The other; only common seeds count.
+        attack: Which attack, or ``clean``.
+        level: Confidence level.
+
+    Returns:
+        The mean, paired by seed and sample, from -1 to 1; None if no seed is common.
+    """
+    rows = outcomes.loc[outcomes["attack"] == attack]
+    means = {
+        name: rows.loc[rows["arm"] == name].pivot_table(
+            index="seed", columns="sample", values="right", aggfunc="mean"
+        )
+        for name in (arm, against)
+    }
+    seeds = means[arm].index.intersection(means[against].index)
+    if not len(seeds):
+        return None
+    samples = means[arm].columns
+    left, right = (means[name].loc[seeds, samples].to_numpy(float) for name in (arm, against))
+    return crossed_mean(left - right, level)
+
+
 def _groups(table: pd.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     for key, part in table.groupby(keys, sort=False):
         yield key if isinstance(key, tuple) else (key,), part

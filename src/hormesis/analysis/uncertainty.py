@@ -199,13 +199,10 @@ def class_p_values(
 
     def beyond(distance: Values, sign: int) -> Values:
         error = _error_at(standard_errors, distance, sign)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             normal = interval_method.p_value(distance / error)
-            far = np.maximum(distance, 0.0)  # on this side of the border, p is 1 anyway
-            rare = np.where(
-                standard_errors.unseen > 0, 2 * np.exp(-far / standard_errors.unseen), 0.0
-            )
-        return np.nan_to_num(np.minimum(np.maximum(normal, rare), 1.0), nan=1.0)
+        p = np.maximum(normal, rule_of_three(distance, standard_errors.unseen))
+        return np.nan_to_num(np.minimum(p, 1.0), nan=1.0)
 
     down = beyond(np.where(point == ANTIFRAGILE, value - tolerance, value + tolerance), -1)
     up = beyond(np.where(point == FRAGILE, -tolerance - value, tolerance - value), 1)
@@ -213,6 +210,24 @@ def class_p_values(
         [point == FRAGILE, point == ANTIFRAGILE], [up, down], default=np.maximum(up, down)
     )
     return np.where(lacks_interval(standard_errors, interval_method), 1.0, p_values)
+
+
+def rule_of_three(distance: Values, unseen: Values) -> Values:
+    """Return the p-value of a distance by the rule of three, ``2 exp(−distance / unseen)``.
+
+    Args:
+        distance: From a border, in scores; a negative one, on this side of the border, gives 2.
+        unseen: Possible change by one more sample, see ``StandardErrors``; 0 gives 0.
+
+    Example:
+        >>> rule_of_three(np.array([-1e9, 0.2, 1e9]), np.array([0.1, 0.1, 0.0])).round(4).tolist()
+        [2.0, 0.2707, 0.0]
+    """
+    with np.errstate(over="ignore"):  # what is too far for a number is infinitely far
+        ratio = np.divide(
+            np.maximum(distance, 0.0), unseen, out=np.full_like(unseen, np.inf), where=unseen > 0
+        )
+    return 2 * np.exp(-ratio)
 
 
 def lacks_interval(

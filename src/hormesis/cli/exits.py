@@ -6,10 +6,12 @@ This module must import quickly: it has to be active while the rest is imported.
 
 import errno
 import io
+import logging
 import os
 import select
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -35,6 +37,8 @@ def run_and_report(run: Callable[[], int], *, own_process: bool = False) -> int:
     Raises:
         SystemExit: If ``run`` did, as for ``--help``, and what it printed was written.
     """
+    if own_process:
+        silence_libraries()
     with SIGNALS.caught(to_the_end=own_process):
         try:
             code = _run_and_flush(run)
@@ -46,6 +50,17 @@ def run_and_report(run: Callable[[], int], *, own_process: bool = False) -> int:
             code = exit_code
         SIGNALS.finish(code)
         return code
+
+
+def silence_libraries() -> None:
+    """Keep the warnings and logs of libraries from the screen, unless Python was told to show them.
+
+    They are addressed to programmers: what a user has to know is in the results and in errors.
+    ``PYTHONWARNINGS`` and ``python -W`` bring warnings back.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())  # else Python prints what nobody handles
 
 
 def _run_and_flush(run: Callable[[], int]) -> int:

@@ -280,14 +280,16 @@ class ReportOptions:
 
     Args:
         paths: Folder of a study, of the studies of a training, or of a retraining.
-        out: File to write.
-        title: Its heading; by default network and data.
+        out: File to write, or folder of the index; by default report.html, or gallery.
+        index: Write a page for each study into a folder, and an index of them that can be sorted.
+        title: Heading; by default network and data or, of an index, the number of studies.
     """
 
     paths: tuple[str, ...] = field(
         metadata=option(metavar="PATH", expected="the folder of a study or of a retraining")
     )
-    out: str = field(default="report.html", metadata=FILE)
+    out: str | None = field(default=None, metadata=option(metavar="PLACE"))
+    index: bool = False
     title: str = ""
 
 

@@ -19,7 +19,7 @@ from hormesis.storage.safe_read import parse_json, read_bytes
 MARKER = ".hormesis.json"
 FORMAT = 1
 STUDY, SERIES, TRAINING = "study", "series", "training"
-COMPARISON, RETRAINING = "comparison", "retraining"
+COMPARISON, RETRAINING, GALLERY = "comparison", "retraining", "gallery"
 NEXT, OLD = "next", "old"
 """Part of a study in a replacement: the new study, or the old one."""
 _DESCRIPTIONS = {
@@ -28,6 +28,7 @@ _DESCRIPTIONS = {
     TRAINING: "a training",
     COMPARISON: "a comparison",
     RETRAINING: "a retraining",
+    GALLERY: "the pages of an index",
 }
 _MOST_BYTES = 4096
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
@@ -39,7 +40,7 @@ class Owner:
 
     Args:
         kind: What the folder holds: ``study``, ``series`` (the studies of several epochs),
-            ``training``, ``comparison`` or ``retraining``.
+            ``training``, ``comparison``, ``retraining`` or ``gallery`` (pages with an index).
         identity: 32 random hexadecimal digits, chosen when the folder was made.
         part: ``old`` for a study that is being replaced, ``next`` for its replacement.
     """

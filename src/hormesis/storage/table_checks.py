@@ -1,6 +1,6 @@
 """Checks of tables from untrusted files, made before any value is used."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -73,11 +73,7 @@ def parse_parquet(content: bytes) -> pd.DataFrame:
         raise ValueError("it is not a Parquet file")
     if int.from_bytes(content[-8:-4], "little") > MOST_FOOTER:
         raise ValueError("its metadata are too large")
-    parquet = pyarrow.parquet.ParquetFile(
-        BytesIO(content),
-        thrift_string_size_limit=MOST_FOOTER,
-        thrift_container_size_limit=MOST_FOOTER,
-    )
+    parquet = _open_parquet(content)
     _check_metadata(parquet.metadata, len(content))
     rows, columns = parquet.metadata.num_rows, parquet.metadata.num_columns
     plain = (pyarrow.types.is_boolean, pyarrow.types.is_integer, pyarrow.types.is_floating)
@@ -91,12 +87,32 @@ def parse_parquet(content: bytes) -> pd.DataFrame:
     if room < 0:
         raise ValueError(f"it claims {rows:,} rows of {columns:,} columns")
     if texts:  # a long text that is repeated takes few bytes in the file
-        encoded = pyarrow.parquet.read_table(BytesIO(content), columns=texts, read_dictionary=texts)
+        encoded = _open_parquet(content, texts).read(texts, use_threads=False)
         encoded.validate(full=True)  # pandas accepts invalid UTF-8
         size = sum(_decoded_size(column) for column in encoded.columns)
         if size > room:
             raise ValueError(f"its texts take {size:,} bytes")
-    return parquet.read().to_pandas(ignore_metadata=True)
+    return parquet.read(use_threads=False).to_pandas(ignore_metadata=True, use_threads=False)
+
+
+def _open_parquet(content: bytes, texts: Sequence[str] = ()) -> pyarrow.parquet.ParquetFile:
+    """Open a Parquet file in memory, to be read in this thread alone.
+
+    Threads of Arrow may hold the file for a while after it has been read. One that releases it when
+    Python is about to end aborts the process, or keeps it from ending (apache/arrow, issues 33975
+    and 50482).
+
+    Args:
+        content: The file.
+        texts: Columns to read as codes and the texts that they stand for.
+    """
+    return pyarrow.parquet.ParquetFile(
+        BytesIO(content),
+        read_dictionary=list(texts),
+        pre_buffer=False,
+        thrift_string_size_limit=MOST_FOOTER,
+        thrift_container_size_limit=MOST_FOOTER,
+    )
 
 
 def _check_metadata(metadata: Any, size: int) -> None:  # noqa: ANN401

@@ -81,7 +81,7 @@ def verify_study(folder: Path) -> Health:
         (missing if fault is None or fault else whole).append(span)
         if fault or (fault is None and finished):
             damaged[name] = fault or "it is missing"
-    pace = _pace(store, whole, manifest)
+    pace = shard_pace(store, whole, manifest)
     return Health(finished, tuple(whole), tuple(missing), damaged, holder_of(folder), pace)
 
 
@@ -120,8 +120,14 @@ def _fault(store: FolderStore, span: Span, study: str) -> str | None:
     return None if content is None else shard_fault(content, span, study)
 
 
-def _pace(store: FolderStore, whole: list[Span], manifest: Mapping[str, Any]) -> float | None:
-    """Return the seconds per shard of the last session."""
+def shard_pace(store: FolderStore, whole: list[Span], manifest: Mapping[str, Any]) -> float | None:
+    """Return the seconds per shard of the last session; None if unknown.
+
+    Args:
+        store: The shards.
+        whole: The spans of those that are valid.
+        manifest: Of the study.
+    """
     began = manifest.get("run", {}).get("began")
     if not isinstance(began, float):
         return None

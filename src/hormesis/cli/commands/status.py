@@ -6,7 +6,7 @@ from hormesis.cli.options import FolderOptions
 from hormesis.cli.parser import Arguments
 from hormesis.errors import StudyError
 from hormesis.report.text.console import console
-from hormesis.report.text.summary import print_summary
+from hormesis.report.text.summary import print_summary, report_step
 from hormesis.results.study import load_study
 from hormesis.storage.folders import is_study
 from hormesis.storage.lock import describe_holder
@@ -31,6 +31,9 @@ def run(arguments: Arguments) -> None:
             out.print(line, markup=False)
         if len(folders) == 1 and health.whole and not (health.finished and health.damaged):
             print_summary(load_study(folder))
+    if len(folders) > 1:
+        out.print()
+        out.print(report_step(path), markup=False)
 
 
 def study_status(health: Health) -> list[str]:

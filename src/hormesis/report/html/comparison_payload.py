@@ -7,20 +7,25 @@ import pandas as pd
 from hormesis.analysis.classes import CLASSES
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.views.comparison_text import (
+    KAPPA,
     POOLED,
-    agreement_lines,
+    RHO,
+    agreement_cells,
+    answer_sentences,
     beside_line,
     invariants,
     legend_line,
 )
-from hormesis.report.views.numbers import finite_numbers
-from hormesis.report.views.sources import ReportSources
+from hormesis.report.views.numbers import finite_numbers, rounded_numbers
+from hormesis.report.views.sources import ReportSources, page_title
 from hormesis.report.views.turns import magnitude_series, turn_lines
 from hormesis.results.comparability import describe_studies
 from hormesis.results.comparison import Comparison, compare
 
 _MOST_ROWS = 400
 _MOST_CHANGES = 12
+_MOST_MOVES = 60  # targets whose scores move with the slider
+_ORDERED = ("epochs", "epsilons")  # what a slider can run through
 _ALIKE = ("model", "data", "epoch")  # what trainings have in common that are pooled
 _INTERVALS = {"between": "", "sampling": "sampling_", "both": "total_"}
 
@@ -54,12 +59,17 @@ def comparison_payload(
     """
     if not sources.over:
         return None
+    about = {
+        "over": sources.over,
+        "heading": page_title(sources),
+        "chosen": len(sources.studies) - 1 if sources.over == "epochs" else 0,
+    }
     if isinstance(comparison, str):
-        return {"over": sources.over, "refused": comparison, "notes": list(sources.notes)}
+        return {**about, "refused": comparison, "notes": list(sources.notes)}
     turns = list[str]()
     if sources.over == "epsilons":
         turns += turn_lines(magnitude_series(sources.studies))
-    return {"over": sources.over, "refused": "", "turns": turns, **_tables(comparison, sources)}
+    return {**about, "refused": "", "turns": turns, **_tables(comparison, sources)}
 
 
 def _pooled_groups(comparison: Comparison, matches: list[str]) -> list[dict[str, Any]]:
@@ -103,15 +113,48 @@ def _tables(comparison: Comparison, sources: ReportSources) -> dict[str, Any]:
         "pooled": _pooled_groups(comparison, shown),
         "pooled_says": f"{POOLED} {100 * comparison.scoring.level:g} % each, by Student's t.",
         "legend": legend_line(comparison),
-        "lines": [
-            " ".join(line.split())
-            for line in [*invariants(comparison), *agreement_lines(comparison)]
-        ],
+        "answer": answer_sentences(comparison, sources.labels),
+        "agreement": _agreement(comparison),
+        "explained": [KAPPA, RHO],
+        "moves": _moves(comparison) if sources.over in _ORDERED else {},
         "changes": {
             score: _changes(comparison, score, dict(zip(names, sources.labels, strict=True)))
             for score in comparison.score_names
         },
     }
+
+
+def _agreement(comparison: Comparison) -> list[list[str]]:
+    """Return for each score its name, what stays, and how far the studies agree."""
+    stays = dict(line.split(":", 1) for line in invariants(comparison))
+    return [
+        [score, " ".join(stays[score].split()), kappa, ranks]
+        for score, kappa, ranks in agreement_cells(comparison)
+    ]
+
+
+def _moves(comparison: Comparison) -> dict[str, Any]:
+    """Return scores and classes of the targets that move most, of each target a list over studies.
+
+    The targets are in the order of the network.
+    """
+    code = {name: number for number, name in enumerate(CLASSES)}
+    moves = {}
+    for score in comparison.score_names:
+        rows = comparison.scores.loc[comparison.scores["score"] == score]
+        chosen = _most_moved(rows)
+        parts = rows.loc[rows["match"].isin(chosen)].groupby("match", sort=False)
+        moves[score] = [
+            [match, rounded_numbers(part["value"]), [code[str(name)] for name in part["class"]]]
+            for match, part in parts
+        ]
+    return moves
+
+
+def _most_moved(rows: pd.DataFrame) -> list[str]:
+    values = rows.groupby("match", sort=False)["value"]
+    moved = (values.max() - values.min()).sort_values(ascending=False, kind="stable")
+    return moved.index[:_MOST_MOVES].astype(str).tolist()
 
 
 def _paths(comparison: Comparison, matches: list[str]) -> dict[str, list[list[str]]]:

@@ -29,6 +29,7 @@ from hormesis.results.study import Study
 from hormesis.storage.series_folders import EPSILON
 
 _MOST_ROWS = 200
+_NEXT = 'Charts, curves and tables on a page of their own: hm.write_report({}, "report.html")'
 _BOX = "max-height:32em;overflow:auto;display:inline-block"
 
 
@@ -84,7 +85,10 @@ def study_html(study: Study) -> str:
     word = score_word(study, score)
     beside = [f"by {reading}: {MEANINGS[reading]} ({word} score); no class"] if reading else []
     return _page(
-        title, [*lines, *counts, *contradictions(study)], heat, [settings, *beside, *remainder]
+        title,
+        [*lines, *counts, *contradictions(study)],
+        heat,
+        [settings, *beside, *remainder, _NEXT.format("study")],
     )
 
 
@@ -118,7 +122,7 @@ def series_html(studies: StudySeries) -> str:
     settings = f"{stress_name(first, main_filter(first.scores))}, {word} score"
     beside = f"; under the pointer: by {first.beside}, no class" if first.beside else ""
     readings = f"reference {first.scoring.reference}{beside}"
-    return _page(study_lines(first)[0], bases, heat, [settings, readings])
+    return _page(study_lines(first)[0], bases, heat, [settings, readings, _NEXT.format("studies")])
 
 
 def _page(title: str, lines: Sequence[str], heat: str, below: Sequence[str]) -> str:
@@ -168,7 +172,7 @@ def _cell_html(cell: HeatCell, reach: float) -> str:
     style = ""
     if not math.isnan(cell.value):
         colour = mpl.colormaps[DIVERGING]((cell.value / reach + 1) / 2)
-        style = f"background:{to_hex(colour)};color:{letters_on(np.array(colour))};"
+        style = f"background:{to_hex(colour)};color:{to_hex(letters_on(np.array(colour)))};"
     hint = html.escape(cell.hint, quote=True)
     if cell.plain:
         return f'<td title="{hint}"><small>{html.escape(cell.text)}</small></td>'

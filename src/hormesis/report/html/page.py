@@ -4,7 +4,8 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -18,16 +19,17 @@ from hormesis.report.html.pictures import (
     study_pictures,
     surface_pictures,
 )
+from hormesis.report.html.preview import link_preview
 from hormesis.report.html.retraining_payload import retraining_payload
 from hormesis.report.plots.heat_drawing import score_scale
 from hormesis.report.views.palette import MISSING_COLOUR, css_variables, page_classes
-from hormesis.report.views.sources import ReportSources, gather
+from hormesis.report.views.sources import ReportSources, gather, headings, page_title
 from hormesis.results.comparison import Comparison
 from hormesis.storage.user_files import replacing_user_file
 
 SCRIPTS = (
-    *("base", "axes", "answer", "network", "curves", "weights"),
-    *("pictures", "heat", "table", "several", "retrain", "main"),
+    *("base", "axes", "profile", "answer", "network", "curves", "weights"),
+    *("pictures", "heat", "table", "moves", "several", "retrain", "take", "live", "main"),
 )
 _SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -45,7 +47,7 @@ def write_report(
         studies: A study, studies of several epochs, a retraining, a folder of any of these, or a
             list of them. An unfinished study is shown as far as it is measured.
         path: The file. An existing one is replaced when the new one is complete.
-        title: Heading of the page; by default network and data.
+        title: Heading of the page; by default network, data and epoch.
         refresh: Seconds after which a browser reads the page again, for a study that is measured
             while one looks on; None for never.
 
@@ -81,7 +83,7 @@ def report_text(
 
     Args:
         sources: The studies and retrainings of the page.
-        title: Heading of the page; by default network and data.
+        title: Heading of the page; by default network, data and epoch.
         refresh: See ``write_report``.
     """
     given = [study.given for study in sources.studies]
@@ -93,6 +95,7 @@ def report_text(
     ]
     shared = {
         "title": title,
+        "headings": headings(sources) or [page_title(sources)],
         "classes": page_classes(attacked=not sources.studies or not all(given)),
         "scale": score_scale(),
         "missing": [MISSING_COLOUR, "black"],
@@ -101,29 +104,50 @@ def report_text(
         "retraining": [retraining_payload(payload) for payload in sources.retrainings],
         "version": version("hormesis"),
     }
+    if refresh is not None or not all(study.finished for study in sources.studies):
+        shared["as_of"] = time.time()
     pictures: list[str] = []
     if refresh is None:  # while a study grows, drawing would take the time of measuring
         pictures = [*study_pictures(sources.studies), *retraining_pictures(sources.retrainings)]
         pictures += comparison_pictures(comparison) if isinstance(comparison, Comparison) else []
         pictures += surface_pictures(sources.studies) if sources.over == "epsilons" else []
-    heading = title or (payloads[0]["title"] if payloads else "Selective retraining")
     blocks = [_block("shared", shared)]
     blocks += [_block(f"study-{number}", payload) for number, payload in enumerate(payloads)]
     again = "" if refresh is None else f'<meta name="again" content="{refresh:g}">'
-    filled = {"refresh": again, "data": "\n".join(blocks), "pictures": "\n".join(pictures)}
-    return _fill(_template("page.html"), _frame(heading) | filled)
+    heading = title or page_title(sources)
+    preview = link_preview(sources, heading, drawn=refresh is None)
+    filled = {
+        "refresh": again,
+        "preview": preview,
+        "data": "\n".join(blocks),
+        "pictures": "\n".join(pictures),
+    }
+    return fill_page("page", heading, SCRIPTS, filled)
 
 
-def _frame(heading: str) -> dict[str, str]:
+def fill_page(template: str, heading: str, scripts: Sequence[str], parts: Mapping[str, str]) -> str:
+    """Return a page: a template with its style and scripts, under a policy that allows no others.
+
+    Args:
+        template: Name of the template.
+        heading: Title of the window.
+        scripts: Names of its scripts, in their order.
+        parts: Values of the template's other markers.
+    """
+    return _fill(_template(f"{template}.html"), _frame(heading, scripts) | parts)
+
+
+def _frame(heading: str, scripts: Sequence[str]) -> dict[str, str]:
     """Return the values of the template's markers that do not depend on a study."""
     style = css_variables() + _template("page.css")
-    script = "\n".join(_template(f"{name}.js") for name in SCRIPTS)
+    script = "\n".join(_template(f"{name}.js") for name in scripts)
     return {
         "title": html.escape(f"{heading} · Hormesis"),
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'",
         "style": style,
         "script": script,
+        "version": version("hormesis"),
     }
 
 

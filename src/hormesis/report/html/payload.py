@@ -10,12 +10,13 @@ from hormesis.analysis.response_intervals import KINDS
 from hormesis.analysis.scores import main_score
 from hormesis.report.html.curve_payload import curves_payload
 from hormesis.report.plots.target_selection import PAGE_ROWS
+from hormesis.report.views.command_text import command, placeholders
 from hormesis.report.views.figures import extreme_targets, main_filter
 from hormesis.report.views.findings import class_counts, counts_sentence, findings
 from hormesis.report.views.layers import target_groups
+from hormesis.report.views.meanings import meanings
 from hormesis.report.views.method_text import (
     attack_text,
-    command,
     facts,
     metric_text,
     unfiltered,
@@ -24,6 +25,7 @@ from hormesis.report.views.method_text import (
 )
 from hormesis.report.views.network import network_picture
 from hormesis.report.views.numbers import finite_numbers, rounded_numbers
+from hormesis.report.views.progress import notes_besides, progress
 from hormesis.report.views.stress_text import level_unit, score_word, unit_of
 from hormesis.results.study import Study
 from hormesis.stress.filters import display_filter
@@ -50,13 +52,13 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
     positions = {name: number for number, name in enumerate(chosen)}
     return {
         "label": label,
-        "title": f"{question.network.name} on {question.data.name}",
         "attack": attack_text(study),
         "adversary": question.sweep.adversary if study.stressed and not study.given else "",
         **({"given": True} if study.given else {}),
         "samples": [study.metadata.base.samples or planned, planned],
         "finished": study.finished,
-        "notes": [*study.notes, *_cuts(study, chosen, most_curves)],
+        "progress": progress(study),
+        "notes": [*notes_besides(study), *_cuts(study, chosen, most_curves)],
         "compare": question.sweep.by,
         "performance": question.metric.name,
         "percent": study.metadata.binary,
@@ -72,6 +74,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "filters": {name: _filter_payload(study, name) for name in question.sweep.filters},
         "classes": list(CLASSES),
         "headline": counts_sentence(study),
+        "meanings": meanings(study),
         "findings": findings(study),
         "counts": _counts(study),
         "targets": _targets(study, chosen),
@@ -94,6 +97,7 @@ def study_payload(study: Study, label: str, *, most_curves: int = MOST_CURVES) -
         "curves": curves_payload(study, extreme_targets(study, most_curves), positions),
         "facts": facts(study),
         "command": command(study),
+        "placeholders": placeholders(study),
         "not_tested": untested_text(study),
         "untested": [[*row, names[:_NAMED]] for *row, names in untested_parameters(study)],
     }

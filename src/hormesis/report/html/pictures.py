@@ -26,6 +26,7 @@ from hormesis.results.study import Study
 MOST_HEATMAPS = 4
 """Studies on one page that have a heat map of their own: drawing one takes a second or two."""
 
+_PAGE_INCHES = 8.0  # the width of the page, at which letters have the size of its own
 _TITLES = {
     "heatmap": "Heat map of the studies' scores",
     "ranks": "Order of the targets in each study",
@@ -54,7 +55,7 @@ def comparison_pictures(comparison: Comparison) -> Iterator[str]:
     """
     invariant_texts = dict(line.split(":", 1) for line in invariants(comparison))
     for score, text in invariant_texts.items():
-        for name, picture in pictures_of(comparison, score, list(_TITLES)):
+        for name, picture in pictures_of(comparison, score, list(_TITLES), least=_PAGE_INCHES):
             label = f"{_TITLES[name]} by {score} score: {' '.join(text.split())}."
             yield inline_svg(picture, f"{name}-{score}", label)
 

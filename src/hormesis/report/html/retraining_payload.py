@@ -2,18 +2,19 @@
 
 from typing import Any
 
-from hormesis.report.views.numbers import finite_numbers
-from hormesis.results.retraining import Retraining
+import pandas as pd
 
-ARM_MEANINGS = {
-    "selective": "all but the fragile parameters",
-    "everything": "all parameters",
-    "fragile": "the fragile parameters only",
-    "random-size": "as many parameters, drawn at random",
-    "random-layers": "as many layers, drawn at random",
-    "none": "no retraining",
-}
-_EFFECTS = ("arm", "attack", "epsilon", "difference", "low", "high", "verdict")
+from hormesis.analysis.effects import CLEAN
+from hormesis.report.views.retraining_text import (
+    answer,
+    arm_meanings,
+    compared_with_others,
+    points,
+    span,
+    verdict_text,
+)
+from hormesis.results.retraining import Retraining
+from hormesis.settings.magnitudes import short_epsilon
 
 
 def retraining_payload(retraining: Retraining) -> dict[str, Any]:
@@ -22,18 +23,21 @@ def retraining_payload(retraining: Retraining) -> dict[str, Any]:
     Args:
         retraining: With its controls, or without.
 
+    Returns:
+        Numbers are texts, the same as in the terminal: ``answer``, sentences; ``against``, the
+        selective arm against each other arm; ``effects``, each arm against ``everything``.
+
     Raises:
         TrainingError: If a table is damaged.
     """
-    effects = retraining.effects
-    rows = [] if effects is None else effects.to_dict("records")
     return {
         "name": retraining.folder.name,
         "about": _about(retraining.manifest),
-        "arms": {arm: ARM_MEANINGS.get(arm, "") for arm in retraining.manifest.get("arms", ())},
+        "answer": answer(retraining),
+        "arms": arm_meanings(retraining.manifest),
         "controls": retraining.outcomes is not None,
-        "effects": [[_cell(row[column]) for column in _EFFECTS] for row in rows],
-        "columns": list(_EFFECTS),
+        "against": _table(compared_with_others(retraining)),
+        "effects": _table(retraining.effects),
     }
 
 
@@ -43,11 +47,34 @@ def _about(manifest: dict[str, Any]) -> str:
     epoch = f", epoch {study['epoch']}" if study.get("epoch") is not None else ""
     return (
         f"{study['network']} on {study['data']}{epoch}: training went on for {recipe['epochs']} "
-        f"epochs ({recipe['optimizer']}, rate {recipe['rate']:g}) with "
+        f"{'epoch' if recipe['epochs'] == 1 else 'epochs'} ({recipe['optimizer']}, rate "
+        f"{recipe['rate']:g}) with "
         f"{len(selection['targets'])} targets, {' or '.join(selection['keep'])} by the "
         f"{selection['by']} score of the {selection['filter']} filter."
     )
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401
-    return finite_numbers([value])[0] if isinstance(value, int | float) else str(value)
+def _table(effects: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Return differences as a table of texts: a row an arm, a column an attack and ε.
+
+    A cell is a difference in points, and beneath it the interval and the verdict.
+    """
+    if effects is None or effects.empty:
+        return None
+    rows: dict[str, dict[str, list[str]]] = {}
+    for row in effects.to_dict("records"):
+        ends = span(row["low"], row["high"])
+        verdict = verdict_text(str(row["verdict"]))
+        cell = [points(row["difference"]), ", ".join(filter(None, [ends, verdict]))]
+        rows.setdefault(str(row["arm"]), {})[_title(row)] = cell
+    titles = list(dict.fromkeys(title for cells in rows.values() for title in cells))
+    return {
+        "heads": titles,
+        "rows": [[arm, *(cells.get(title) for title in titles)] for arm, cells in rows.items()],
+    }
+
+
+def _title(row: dict[Any, Any]) -> str:
+    if row["attack"] == CLEAN:
+        return CLEAN
+    return f"{str(row['attack']).upper()}, ε = {short_epsilon(float(row['epsilon']))}"

@@ -40,7 +40,7 @@ def draw_comparison(comparison: Comparison, folder: Path, score: str, form: str)
 
 
 def pictures_of(
-    comparison: Comparison, score: str, names: Sequence[str] = ()
+    comparison: Comparison, score: str, names: Sequence[str] = (), *, least: float = 0.0
 ) -> Iterator[tuple[str, Picture]]:
     """Yield the pictures of one score, with their names.
 
@@ -48,11 +48,12 @@ def pictures_of(
         comparison: Any comparison.
         score: Name of the score.
         names: Some of ``COMPARISON_PICTURES``; all by default.
+        least: Width that a picture has at least, in inches; by default what its content needs.
     """
     for name in names or COMPARISON_PICTURES:
         if name != "pooled" or len(comparison.pooled):
             with mpl.rc_context(STYLE):
-                yield name, COMPARISON_PICTURES[name](comparison, score)
+                yield name, COMPARISON_PICTURES[name](comparison, score, least)
 
 
 def _wide(comparison: Comparison, score: str, column: str) -> pd.DataFrame:
@@ -63,12 +64,12 @@ def _wide(comparison: Comparison, score: str, column: str) -> pd.DataFrame:
     return wide.loc[matches, list(comparison.studies["study"])]
 
 
-def heat_map(comparison: Comparison, score: str) -> Picture:
+def heat_map(comparison: Comparison, score: str, least: float = 0.0) -> Picture:
     """Return scores of all targets in all studies; a dot marks a class that is certain."""
     values = _wide(comparison, score, "value").head(_MOST_ROWS)
     certain = _wide(comparison, score, "certain").head(_MOST_ROWS).to_numpy(dtype=bool)
     rows, columns = values.shape
-    figure = picture(max(4.5, 2.6 + 0.45 * min(columns, 30)), max(3.0, 1.4 + 0.2 * rows))
+    figure = picture(max(least, 4.5, 2.6 + 0.45 * min(columns, 30)), max(3.0, 1.4 + 0.2 * rows))
     axes = figure.subplots()
     numbers = values.to_numpy(dtype=float)
     reach = reach_of(numbers)
@@ -95,13 +96,13 @@ def _name_studies(axes: Axes, names: list[str]) -> None:
             label.set_horizontalalignment("right")
 
 
-def rank_plot(comparison: Comparison, score: str) -> Picture:
+def rank_plot(comparison: Comparison, score: str, least: float = 0.0) -> Picture:
     """Return the rank of each target by score, from study to study; 1 is the lowest score."""
     values = _wide(comparison, score, "value").dropna().head(_MOST_ROWS)
     labels = _wide(comparison, score, "class").loc[values.index]
     ranks = values.rank(axis=0, method="first")
     rows, columns = ranks.shape
-    figure = picture(max(6.0, 3.8 + 0.6 * min(columns, 12)), max(3.0, 1.2 + 0.17 * rows))
+    figure = picture(max(least, 6.0, 3.8 + 0.6 * min(columns, 12)), max(3.0, 1.2 + 0.17 * rows))
     axes = figure.subplots()
     for match in ranks.index:
         line = ranks.loc[match].to_numpy(dtype=float)
@@ -109,7 +110,7 @@ def rank_plot(comparison: Comparison, score: str) -> Picture:
     for label in CLASS_LOOKS:
         row, column = np.nonzero(labels.to_numpy() == label)
         if len(row) or label in POINTS:
-            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=14.0)
+            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=24.0)
     if rows and rows <= _NAMED_RANKS:
         right = axes.secondary_yaxis("right")
         right.spines[:].set_visible(False)
@@ -125,7 +126,7 @@ def rank_plot(comparison: Comparison, score: str) -> Picture:
     return figure
 
 
-def agreement_matrix(comparison: Comparison, score: str) -> Picture:
+def agreement_matrix(comparison: Comparison, score: str, least: float = 0.0) -> Picture:
     """Return Spearman's correlation of every two studies."""
     names = list(comparison.studies["study"])
     matrix = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
@@ -135,7 +136,7 @@ def agreement_matrix(comparison: Comparison, score: str) -> Picture:
             matrix.loc[row["from"], row["to"]] = row["spearman"]
             matrix.loc[row["to"], row["from"]] = row["spearman"]
     side = max(3.8, 1.8 + 0.4 * min(len(names), 20))
-    figure = picture(side + 1.0, side)
+    figure = picture(max(least, side + 1.0), side)
     axes = figure.subplots()
     numbers = matrix.to_numpy(dtype=float)
     labels = short_all(names)
@@ -151,13 +152,13 @@ def agreement_matrix(comparison: Comparison, score: str) -> Picture:
     return figure
 
 
-def pooled_plot(comparison: Comparison, score: str) -> Picture:
+def pooled_plot(comparison: Comparison, score: str, least: float = 0.0) -> Picture:
     """Return mean scores over trainings: a thick line between runs, a thin one for samples too."""
     table = comparison.pooled.loc[comparison.pooled["score"] == score]
     about = [name for name in ("model", "data", "epoch") if name in table]
     groups = [*table.groupby(about, sort=False, dropna=False)]
     most = min(_MOST_ROWS, max(len(rows) for _, rows in groups))
-    figure = picture(2.4 + 3.2 * len(groups), max(2.2, 1.2 + 0.17 * most))
+    figure = picture(max(least, 2.4 + 3.2 * len(groups)), max(2.2, 1.2 + 0.17 * most))
     panels = figure.subplots(1, len(groups), sharex=True, squeeze=False)[0]
     tolerance = comparison.scoring.tolerance
     for axes, (key, rows) in zip(panels, groups, strict=True):
@@ -191,7 +192,7 @@ def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _draw_marks(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, *, size: float) -> None:
+def _draw_marks(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, *, size: int) -> None:
     """Draw the marks of one class; those that are only strokes have the colour of its edge."""
     look = CLASS_LOOKS[label]
     is_stroke = look.mark.marker in "x_"
@@ -203,7 +204,7 @@ def _draw_marks(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, *, size: f
     axes.scatter(x, y, s=size, marker=marker, linewidths=width, label=label, zorder=3, **colours)
 
 
-COMPARISON_PICTURES: dict[str, Callable[[Comparison, str], Picture]] = {
+COMPARISON_PICTURES: dict[str, Callable[[Comparison, str, float], Picture]] = {
     "heatmap": heat_map,
     "ranks": rank_plot,
     "agreement": agreement_matrix,

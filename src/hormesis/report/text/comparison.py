@@ -9,7 +9,9 @@ from rich.text import Text
 from hormesis.analysis.classes import CLASSES, UNDEFINED
 from hormesis.report.text.console import console as terminal
 from hormesis.report.views.comparison_text import (
+    KAPPA,
     POOLED,
+    RHO,
     agreement_lines,
     beside_line,
     invariants,
@@ -46,6 +48,8 @@ def print_comparison(comparison: Comparison, score: str, files: list[Path]) -> N
     console.print()
     for line in [*invariants(comparison), *agreement_lines(comparison)]:
         console.print(Text(line))
+    for line in (KAPPA, RHO):
+        console.print(Text(line, style="dim"))
     console.print()
     console.print(_changes(comparison, score))
     if len(comparison.pooled):

@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hormesis.analysis.classes import MASKED
-from hormesis.analysis.effects import MASKING, NOTHING, pooled_accuracy
+from hormesis.analysis.effects import MASKING, pooled_accuracy
 from hormesis.report.text.console import console as terminal
+from hormesis.report.text.summary import report_step
 from hormesis.report.views.palette import CLASS_LOOKS
+from hormesis.report.views.retraining_text import answer, verdict_text
 from hormesis.results.retraining import Retraining
 from hormesis.settings.factory import is_code
 
@@ -75,6 +77,9 @@ def print_retraining(retraining: Retraining, *, picture: Path | None = None) -> 
     """
     console = terminal()
     console.print()
+    for line in answer(retraining):
+        console.print(Text(line))
+        console.print()
     for line in selection_lines(retraining.manifest, selective_arm(retraining)):
         console.print(Text(line))
     console.print()
@@ -99,7 +104,8 @@ def print_retraining(retraining: Retraining, *, picture: Path | None = None) -> 
     console.print(Text(f"run:     {retraining.folder}"), soft_wrap=True)
     if picture is not None:
         console.print(Text(f"picture: {picture}"), soft_wrap=True)
-    console.print(Text(f"next:    hormesis analyze --run {run}{allowed}"), soft_wrap=True)
+    console.print(Text(report_step(retraining.folder)), soft_wrap=True)
+    console.print(Text(f"         hormesis analyze --run {run}{allowed}"), soft_wrap=True)
 
 
 def selective_arm(retraining: Retraining) -> Mapping[str, Any]:
@@ -159,5 +165,5 @@ def _by_attack(pooled: pd.DataFrame) -> pd.DataFrame:
 
 def _effect(row: Mapping[Any, Any]) -> tuple[str, str]:
     low, high = 100 * row["low"], 100 * row["high"]
-    verdict = "no difference" if row["verdict"] == NOTHING else str(row["verdict"])
-    return f"{100 * row['difference']:+.1f} [{low:+.1f}, {high:+.1f}]", verdict
+    text = f"{100 * row['difference']:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return text, verdict_text(str(row["verdict"]))

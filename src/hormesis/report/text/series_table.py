@@ -10,6 +10,7 @@ from hormesis.analysis.readings import MEANINGS, count_readings
 from hormesis.analysis.scores import main_score
 from hormesis.report.text.console import console as terminal
 from hormesis.report.text.score_table import targets_by_class
+from hormesis.report.text.summary import report_step
 from hormesis.report.views.contradictions import contradictions
 from hormesis.report.views.figures import main_filter
 from hormesis.report.views.method_text import attack_text
@@ -63,7 +64,8 @@ def print_series(studies: StudySeries, *, picture: Path | None = None) -> None:
     lines = [f"studies: {studies.folder}"]
     if picture is not None:
         lines.append(f"picture: {picture}")
-    lines.append(f"next:    hormesis export {studies.folder} --what scores --format csv")
+    lines.append(report_step(studies.folder))
+    lines.append(f"         hormesis export {studies.folder} --what scores --format csv")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 

@@ -85,11 +85,17 @@ def untested_lines(study: Study) -> list[str]:
 
 def next_steps(folder: Path, picture: Path | None, *, replaces: bool) -> list[str]:
     """Return the folder of the study and the next commands, in lines."""
-    show = "hormesis report" if replaces else "hormesis show"
     drawn = [] if picture is None else [f"picture: {picture}"]
+    density = [] if replaces else [f"         hormesis show {folder} --reference density"]
     return [
         f"study:   {folder}",
         *drawn,
-        f"next:    {show} {folder}{'' if replaces else ' --reference density'}",
+        report_step(folder),
+        *density,
         f"         hormesis export {folder} --what scores --format csv",
     ]
+
+
+def report_step(folder: Path) -> str:
+    """Return the command that makes a page of a folder, as the first of the next steps."""
+    return f"next:    hormesis report {folder} --out report.html"

@@ -1,6 +1,6 @@
 """The sources of a report: studies and retrainings, from memory or folders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from hormesis.results.comparison import load_all
 from hormesis.results.retraining import Retraining, is_retraining, load_retraining
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
+
+_NAMED = 4  # networks, data sets or epochs that a title lists
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,69 @@ def _labels(studies: Sequence[Study], over: str) -> list[str]:
     long = study_labels(studies, describe_studies(studies), over)
     short = [" ".join(word for word in label.split() if word != "?") for label in long]
     return short if all(short) and len(set(short)) == len(short) else long
+
+
+def study_heading(study: Study) -> str:
+    """Return the network and the data of a study, and the epoch if it is of a checkpoint."""
+    question, epoch = study.metadata.question, study.metadata.origin.epoch
+    of_epoch = "" if epoch is None else f", epoch {epoch}"
+    return f"{question.network.name} on {question.data.name}{of_epoch}"
+
+
+def headings(sources: ReportSources) -> list[str]:
+    """Return the heading of each study, with its label where headings alone are alike."""
+    plain = [study_heading(study) for study in sources.studies]
+    return [
+        f"{heading}, {_label_words(study, label)}" if plain.count(heading) > 1 else heading
+        for study, heading, label in zip(sources.studies, plain, sources.labels, strict=True)
+    ]
+
+
+def _label_words(study: Study, label: str) -> str:
+    """Return a label with what it is, if it is but a number: a seed, or a place in the list."""
+    if not label.isdecimal():
+        return label
+    seed = study.metadata.origin.training.question.recipe.seed
+    return f"{'seed' if label == str(seed) else 'study'} {label}"
+
+
+def page_title(sources: ReportSources) -> str:
+    """Return what all studies of a page are of: networks, data, and what varies between them."""
+    if not sources.studies:
+        about = [item.manifest["study"] for item in sources.retrainings]
+        names = _listed([_title_of(each) for each in about], "networks")
+        return f"Selective retraining of {names}"
+    if len(sources.studies) == 1:
+        return headings(sources)[0]
+    questions = [study.metadata.question for study in sources.studies]
+    networks = _listed([question.network.name for question in questions], "networks")
+    data = _listed([question.data.name for question in questions], "data sets")
+    return f"{networks} on {data}{_varying(sources)}"
+
+
+def _title_of(about: Mapping[str, Any]) -> str:
+    """Return network, data and epoch of the study that a retraining began with."""
+    of_epoch = "" if about.get("epoch") is None else f", epoch {about['epoch']}"
+    return f"{about['network']} on {about['data']}{of_epoch}"
+
+
+def _varying(sources: ReportSources) -> str:
+    """Return the epochs or magnitudes of studies, or how many trainings they are."""
+    if sources.over == "epochs":
+        epochs = [str(study.metadata.origin.epoch) for study in sources.studies]
+        few = len(epochs) <= _NAMED
+        return f", epochs {_listed(epochs, '') if few else f'{epochs[0]} to {epochs[-1]}'}"
+    if sources.over == "epsilons":
+        return f", ε = {', '.join(label.removeprefix('ε ') for label in sources.labels)}"
+    return f", {len(sources.studies)} studies" if sources.over == "seeds" else ""
+
+
+def _listed(names: Sequence[str], noun: str) -> str:
+    """Return different names as a list, or how many they are."""
+    different = list(dict.fromkeys(names))
+    if noun and len(different) > _NAMED:
+        return f"{len(different)} {noun}"
+    return " and ".join([*([", ".join(different[:-1])] if different[1:] else []), different[-1]])
 
 
 def comparison_axis(studies: Sequence[Study]) -> str:

@@ -1,8 +1,10 @@
 // The answer first: what was found, and how much of the network falls into each class.
 function answer() {
   const box = section("answer", "What was found");
-  const body = el("div", { class: "answer" });
-  box.append(body);
+  const body = el("div", { class: "answer" }),
+    caption = el("p", { class: "caption small soft" });
+  box.append(profile(), classKeys(), caption, body);
+  watch(["score"], () => (caption.textContent = captionOfProfile() + study().headline));
   watch(["filter"], () => {
     clear(body);
     const data = study();
@@ -20,6 +22,15 @@ function answer() {
     body.append(el("div", {}, list), shares(data));
   });
   return box;
+}
+
+function captionOfProfile() {
+  return (
+    capital(wordOf(state.score)) +
+    " score of every target, in the order of the data, with its " +
+    100 * study().scoring.level +
+    "\u202f% interval; the band counts as robust. "
+  );
 }
 
 function shares(data) {

@@ -82,7 +82,7 @@ function remember() {
 
 function recall() {
   const parameters = new URLSearchParams(location.hash.slice(1));
-  const number = Number(parameters.get("study") || 0);
+  const number = Number(parameters.get("study") ?? shared.several?.chosen ?? 0);
   if (number > 0 && number < shared.studies.length) state.study = number;
   const data = study();
   if (!data) return;

@@ -2,7 +2,7 @@
 function head() {
   const box = document.getElementById("head");
   const title = el("h1", {}),
-    standfirst = el("p", { class: "standfirst" }),
+    classes = el("div", { class: "first" }),
     lead = el("p", { class: "lead" }),
     notes = el("div", {});
   box.append(
@@ -13,39 +13,52 @@ function head() {
       themeButton(),
     ),
     title,
-    standfirst,
     lead,
     notes,
+    classes,
   );
   if (!study()) {
-    title.textContent = shared.title || "Selective retraining";
+    title.textContent = headingOf(0);
     return;
   }
+  if (shared.several) {
+    title.textContent = shared.title || shared.several.heading;
+    watch([], () => clear(classes).append(...meanings(study())));
+    return; // what is of one study stands below the comparison
+  }
   watch([], () => {
-    const data = study(),
-      [measured, planned] = data.samples;
-    title.textContent =
-      (shared.title || data.title) +
-      (shared.studies.length > 1 && data.title !== data.label && !data.title.includes(data.label)
-        ? ", " + studyName(data.label)
-        : "");
-    standfirst.textContent = data.headline;
-    clear(lead).append(
-      el("b", {}, capital(data.attack)),
-      data.adversary ? ", " + data.adversary + " adversary. " : ". ",
-      measured < planned
-        ? count(measured) + " of " + count(planned) + " samples. "
-        : count(measured) + " samples. ",
-      "Unfiltered " + data.performance + ": ",
-      ...data.unfiltered.flatMap(([kind, text], index) => [
-        index ? ", " : "",
-        el("b", {}, text),
-        " " + kind,
-      ]),
-      ".",
-    );
-    fillNotes(notes, data);
+    title.textContent = headingOf(state.study);
+    clear(classes).append(...meanings(study()));
+    describeStudy(lead, notes);
   });
+}
+
+// What was measured of a study, in a line, and its notes.
+function describeStudy(lead, notes) {
+  const data = study(),
+    [measured, planned] = data.samples;
+  clear(lead).append(
+    el("b", {}, capital(data.attack)),
+    data.adversary ? ", " + data.adversary + " adversary. " : ". ",
+    measured < planned
+      ? count(measured) + " of " + count(planned) + " samples. "
+      : count(measured) + " samples. ",
+    "Unfiltered " + data.performance + ": ",
+    ...data.unfiltered.flatMap(([kind, text], index) => [
+      index ? ", " : "",
+      el("b", {}, text),
+      " " + kind,
+    ]),
+    ".",
+  );
+  fillNotes(notes, data);
+}
+
+// A title of the user's stands before what tells studies apart.
+function headingOf(index) {
+  const own = shared.headings[index];
+  if (!shared.title) return own;
+  return shared.studies.length > 1 ? shared.title + ": " + own : shared.title;
 }
 
 function themeButton() {
@@ -65,16 +78,7 @@ function themeButton() {
 
 function fillNotes(notes, data) {
   clear(notes);
-  if (!data.finished)
-    notes.append(
-      el(
-        "p",
-        { class: "banner", role: "status" },
-        "Not finished: everything here is an estimate from the " +
-          count(data.samples[0]) +
-          " samples that are measured so far.",
-      ),
-    );
+  fillProgress(notes, data);
   if (data.notes.length)
     notes.append(
       el("div", { class: "notes small" }, ...data.notes.map((text) => el("p", {}, text))),
@@ -183,7 +187,8 @@ function method() {
       el(
         "p",
         { class: "small soft" },
-        "FILE stands for the network’s weights, RUN for the folder of its training. The same network and data have the fingerprints above, and give the same numbers.",
+        (data.placeholders ? data.placeholders + " " : "") +
+          "The same network and data have the fingerprints above, and give the same numbers.",
       ),
       el("h3", {}, "How to read a score"),
       el("p", { class: "small" }, readingOf(data)),
@@ -235,29 +240,27 @@ function readingOf(data) {
   );
 }
 
-// Reads the page anew while its study is measured. A refresh by the browser would lose the view that
-// the address holds; and nothing changes under the hands of a reader who types or chooses.
-function scheduleReload() {
-  const meta = document.querySelector("meta[name=again]");
-  if (!meta) return;
-  const due = () => {
-    if (document.activeElement && document.activeElement.matches("input, select"))
-      setTimeout(due, 1000);
-    else location.reload();
-  };
-  setTimeout(due, 1000 * Number(meta.content));
-}
-
 function start() {
   document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches
     ? "dark"
     : "light";
+  restoreSettings();
   recall();
   head();
   const main = document.getElementById("main");
   if (study()) {
     bar();
-    for (const make of [answer, network, heat, several, table, retraining, method]) {
+    for (const make of [
+      several,
+      chosenStudy,
+      answer,
+      network,
+      heat,
+      table,
+      retraining,
+      take,
+      method,
+    ]) {
       const element = make();
       if (element) main.append(element);
     }
@@ -286,6 +289,8 @@ function start() {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") untip();
   });
+  offerPictures();
+  restoreView();
   new ResizeObserver(reachScrollers).observe(document.body);
   scheduleReload();
   document.documentElement.dataset.ready = "true";

@@ -1,9 +1,11 @@
-// Selective retraining: the picture of the arms, and what differs from retraining everything.
+// Selective retraining: whether the selection did better than chance, the picture of the arms, and
+// the differences between them.
 function retraining() {
   if (!shared.retraining.length) return null;
   const box = section("retraining", "Selective retraining", "");
   shared.retraining.forEach((each, index) => {
     if (shared.retraining.length > 1) box.append(el("h3", {}, each.name));
+    box.append(...each.answer.map((text) => el("p", { class: "standfirst" }, text)));
     if (each.about) box.append(el("p", { class: "intro" }, each.about));
     if (!each.controls) {
       const without =
@@ -12,44 +14,41 @@ function retraining() {
       return;
     }
     const arms = Object.entries(each.arms).map(([arm, meaning]) =>
-      el("li", {}, arm + (meaning ? ": " + meaning : "")),
+      el("li", {}, el("span", {}, el("b", {}, arm), meaning ? " trains " + meaning : "")),
     );
     box.append(
-      el("ul", { class: "keys" }, ...arms),
       picture("retraining-" + index) || "",
-      effectsTable(each),
+      el("ul", { class: "keys" }, ...arms),
+      effectsTable(each.against, "The selective arm against each other arm") || "",
+      effectsOfArms(each),
     );
   });
   return box;
 }
 
+// How each arm compares with regular training.
+function effectsOfArms(each) {
+  const table = effectsTable(each.effects, "Each arm against retraining everything");
+  if (!table) return el("p", { class: "soft small" }, "No effects were computed.");
+  return foldable("Each arm against retraining everything", false, table);
+}
+
 // A row an arm, a column an attack and ε.
-function effectsTable(each) {
-  if (!each.effects.length) return el("p", { class: "soft small" }, "No effects were computed.");
-  const rows = each.effects.map((values) =>
-    Object.fromEntries(each.columns.map((name, index) => [name, values[index]])),
-  );
-  const title = (row) =>
-    row.attack === "clean"
-      ? "clean"
-      : row.attack.toUpperCase() + ", ε = " + formatNumber(row.epsilon);
-  const points = (value) => formatSigned(value === null ? null : 100 * value, 1);
-  const cell = (row) => {
-    if (!row) return "–";
-    const ends = row.low === null ? "" : points(row.low) + " to " + points(row.high) + ", ";
-    return [
-      el("b", {}, points(row.difference)),
-      el("span", { class: "width" }, ends + row.verdict),
-    ];
-  };
-  const titles = [...new Set(rows.map(title))];
+function effectsTable(of, what) {
+  if (!of) return null;
+  const cell = (texts) =>
+    texts ? [el("b", {}, texts[0]), el("span", { class: "width" }, texts[1])] : "–";
   const table = grid(
-    ["arm", ...titles],
-    [...new Set(rows.map((row) => row.arm))].map((arm) => [
-      arm,
-      ...titles.map((text) => cell(rows.find((row) => row.arm === arm && title(row) === text))),
-    ]),
-    "Difference in accuracy from retraining everything, in points, paired by seed and sample",
+    ["arm", ...of.heads],
+    of.rows.map(([arm, ...cells]) => [arm, ...cells.map(cell)]),
   );
-  return el("div", { class: "scroller" }, table);
+  const caption =
+    what +
+    ": difference in accuracy, in points, paired by seed and sample, with 95\u202f% intervals";
+  return el(
+    "div",
+    {},
+    el("p", { class: "small soft" }, caption),
+    el("div", { class: "scroller" }, table),
+  );
 }

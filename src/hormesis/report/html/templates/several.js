@@ -17,34 +17,22 @@ function several() {
     box.append(el("p", { class: "banner" }, why));
     return box;
   }
-  box.append(...all.lines.map((text) => el("p", {}, capital(text).replaceAll("-", "−") + ".")));
-  if (all.notes.length)
-    box.append(
-      el(
-        "details",
-        {},
-        el("summary", { class: "small" }, "Notes on the comparison"),
-        ...all.notes.map((text) => el("p", { class: "small soft" }, text)),
-      ),
-    );
-  const surface = picture("surface");
-  if (surface)
-    box.append(
-      el("h3", {}, "Both stresses together"),
-      surface,
-      ...all.turns.map((text) => el("p", { class: "small" }, text)),
-    );
+  box.append(
+    el("ol", { class: "findings" }, ...all.answer.map((text) => el("li", {}, text))),
+    movingScores(all) || "",
+  );
+  box.append(...bothStresses(all), ...agreement(all));
   const pictures = el("div", {}),
     paths = el("div", { class: "scroller" });
   box.append(
+    pictures,
+    pooledTrainings(all) || "",
     el("h3", {}, "The unfiltered networks"),
     foldable(
       "The studies",
       all.studies.length <= 6,
       el("div", { class: "scroller" }, baseTable(all)),
     ),
-    pooledTrainings(all) || "",
-    pictures,
     foldable(
       "Paths of classes, and the largest changes",
       all.matches.length <= 24,
@@ -52,6 +40,14 @@ function several() {
       paths,
     ),
   );
+  if (all.notes.length)
+    box.append(
+      foldable(
+        "Notes on the comparison",
+        false,
+        ...all.notes.map((text) => el("p", { class: "small soft" }, text)),
+      ),
+    );
   watch(["score"], () => {
     const score = comparedScore(all);
     const drawn = [
@@ -59,11 +55,55 @@ function several() {
       ["Order of the targets by " + score + " score", picture("ranks-" + score)],
     ];
     clear(pictures).append(
-      ...drawn.flatMap(([heading, result]) => (result ? [el("h3", {}, heading), result] : [])),
+      ...drawn.flatMap(([heading, result]) =>
+        result ? [el("h3", {}, heading), wide(result)] : [],
+      ),
     );
     clear(paths).append(pathTable(all), changeTable(all));
   });
   return box;
+}
+
+function bothStresses(all) {
+  const surface = picture("surface");
+  if (!surface) return [];
+  const turns = all.turns.map((text) => el("p", { class: "small" }, text));
+  return [el("h3", {}, "Both stresses together"), surface, ...turns];
+}
+
+function agreement(all) {
+  return [
+    el("h3", {}, "How far the studies agree"),
+    el("div", { class: "scroller" }, agreementTable(all)),
+    ...all.explained.map((text) => el("p", { class: "small soft" }, text)),
+  ];
+}
+
+// What is of one study: its heading, below the comparison that it is a part of.
+function chosenStudy() {
+  if (!shared.several) return null;
+  const box = section("chosen", ""),
+    title = box.querySelector("h2"),
+    lead = el("p", { class: "lead" }),
+    notes = el("div", {});
+  box.append(lead, notes);
+  watch([], () => {
+    title.textContent = "One study: " + headingOf(state.study);
+    describeStudy(lead, notes);
+  });
+  return box;
+}
+
+function wide(drawn) {
+  for (const element of [drawn, drawn.querySelector("svg")]) element.style.width = "100%";
+  return drawn;
+}
+
+function agreementTable(all) {
+  return grid(
+    ["score", "targets", "agreement on classes, κ", "likeness of order, mean ρ"],
+    all.agreement.map((row) => row.map((text) => text.replaceAll("-", "−"))),
+  );
 }
 
 // The score that is shown, if every study has it.

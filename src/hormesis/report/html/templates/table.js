@@ -296,17 +296,5 @@ function csv(rows) {
 }
 
 function download(what, rows) {
-  const address = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
-  const link = el("a", {
-    href: address,
-    download:
-      [shared.studies.length > 1 ? study().label : "", what]
-        .filter(Boolean)
-        .join("-")
-        .replace(/[^\w.-]+/g, "-") + ".csv",
-  });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(address), 10000);
+  saveFile(what, "csv", new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
 }

@@ -192,7 +192,7 @@ def _draw_means(axes: Axes, rows: pd.DataFrame) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _draw_marks(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, *, size: int) -> None:
+def _draw_marks(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, *, size: float) -> None:
     """Draw the marks of one class; those that are only strokes have the colour of its edge."""
     look = CLASS_LOOKS[label]
     is_stroke = look.mark.marker in "x_"

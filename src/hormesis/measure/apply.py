@@ -50,7 +50,7 @@ from hormesis.storage.applied_files import (
 from hormesis.storage.environment import environment
 from hormesis.storage.schema import FINISHED, UNFINISHED
 from hormesis.training.checkpoints import checkpoint_of
-from hormesis.training.source_network import SourceNetwork
+from hormesis.training.source_lookup import SourceNetwork
 
 
 def apply(
@@ -261,7 +261,7 @@ class _Application:
     def _prove(self, masks: dict[str, Tensor]) -> tuple[pd.DataFrame, dict[str, Facts], list[str]]:
         """Return the outcomes of all networks, what is known of each, and notes."""
         variants, notes = make_variants(self.parts.selection, masks, self.request.proof)
-        run = ProofRun(self.parts.proof, self.request.proof, self.request.execution, self.report)
+        run = ProofRun(self.parts.proof, self.request.proof, self.report)
 
         def keep(table: pd.DataFrame, facts: Any) -> None:  # noqa: ANN401
             self.files.put(OUTCOMES, table_content(table), facts=facts)

@@ -77,7 +77,7 @@ class PlannedParts:
 
     def described(self, proof: Proof) -> dict[str, Any]:
         """Return what is known of a proof once data are read, as plain values."""
-        run = ProofRun(self.proof, proof, Execution(), lambda stage, done, total: None)
+        run = ProofRun(self.proof, proof, lambda stage, done, total: None)
         evaluation = self.proof.evaluation
         own = self.proof.samples.fingerprint() if evaluation is None else evaluation.fingerprint()
         return {

@@ -162,7 +162,7 @@ class Proof:
     data: Any = field(default=None, metadata=option(flag=""))
     samples: int = field(default=1000, metadata=option(flag="proof_samples"))
     stressed: Any = field(default=None, metadata=option(flag=""))
-    steps: int = field(default=20, metadata=option(flag="pgd_steps"))
+    steps: int = field(default=10, metadata=option(flag="pgd_steps"))
     restarts: int = field(default=2, metadata=option(flag="pgd_restarts"))
     autoattack: bool = False
     baselines: tuple[str, ...] = field(

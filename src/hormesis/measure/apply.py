@@ -26,6 +26,7 @@ from hormesis.measure.apply_files import (
 from hormesis.measure.apply_parts import PlannedParts, plan_parts
 from hormesis.measure.apply_path import PathSearch, taken_removals, target_pools
 from hormesis.measure.apply_proof import Facts, ProofRun, as_numbers, prove
+from hormesis.measure.apply_request import ApplyRequest
 from hormesis.measure.apply_source import NamedSource
 from hormesis.measure.standing import count_zeroed, own_network, standing, zeroed_masks
 from hormesis.models.devices import strict_arithmetic
@@ -128,31 +129,6 @@ def apply(
         execution,
     )
     return apply_request(study, request)
-
-
-@dataclass(frozen=True)
-class ApplyRequest:
-    """What is asked besides the study; see ``apply``.
-
-    Args:
-        network: The network; None for one by name.
-        data: The data set; None, or a text, for one by name.
-        aim: The aim.
-        out: Folder for the result, or None.
-        stressed: The second data set, unless it has a name.
-        proof: The settings of the proof.
-        source: Names of network and data.
-        execution: How to measure.
-    """
-
-    network: Any
-    data: Any
-    aim: Aim
-    out: Path | None
-    stressed: Any
-    proof: Proof
-    source: NamedSource
-    execution: Execution
 
 
 def apply_request(study: Study | str | Path, request: ApplyRequest) -> Applied:

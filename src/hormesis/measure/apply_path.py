@@ -224,9 +224,9 @@ def target_pools(planned: StudyPlan) -> dict[str, torch.Tensor]:
     for target in planned.plan.targets:
         for part in target.parts if target.tested else ():
             shape = parameters[part.parameter].shape
-            pool = pools.setdefault(part.parameter, torch.zeros(shape, dtype=torch.bool))
-            part.of(pool).fill_(True)
-    return pools
+            pool = pools.setdefault(part.parameter, torch.zeros(shape))
+            part.of(pool).fill_(1.0)
+    return {name: pool > 0 for name, pool in pools.items()}
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

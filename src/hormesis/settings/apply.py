@@ -36,7 +36,7 @@ class Robust:
     """
 
     name: ClassVar[str] = ROBUST
-    clean_loss: float = 1.0
+    clean_loss: float | int = 1.0
 
     def __post_init__(self) -> None:
         """Check the loss."""
@@ -69,7 +69,7 @@ class Sparse:
     """
 
     name: ClassVar[str] = SPARSE
-    loss: float = 0.5
+    loss: float | int = 0.5
 
     def __post_init__(self) -> None:
         """Check the loss."""

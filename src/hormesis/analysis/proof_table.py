@@ -23,7 +23,6 @@ from hormesis.settings.apply import APPLIED, UNFILTERED_NETWORK
 
 MASKED = "masked: most right answers had no gradient"
 _KEYS = ["network", "attack", "epsilon"]
-Outcome = Float[np.ndarray, "draws samples"]
 
 
 def proof_table(
@@ -92,7 +91,12 @@ def _as_key(key: Any) -> tuple[str, str, float]:  # noqa: ANN401  (of groups of 
 
 
 def _difference(
-    one: Outcome, other: Outcome, sign: float, level: float, *, binary: bool
+    one: Float[np.ndarray, "draws samples"],
+    other: Float[np.ndarray, "others samples"],
+    sign: float,
+    level: float,
+    *,
+    binary: bool,
 ) -> PairedDifference:
     """Return how much better one network is than another, paired by sample."""
     if one.shape[0] == other.shape[0] == 1:
@@ -126,7 +130,7 @@ def _verdicts(table: pd.DataFrame) -> list[str]:
     return verdicts
 
 
-def _verdict(row: Mapping[str, float]) -> str:
+def _verdict(row: Mapping[Any, Any]) -> str:
     if row["difference_low"] > 0:
         return GAIN
     return LOSS if row["difference_high"] < 0 else NOTHING

@@ -23,11 +23,15 @@ class DataParts:
     Args:
         selection: Those of the study.
         proof: The others.
+        rows: Where the former are in the data set.
+        proof_rows: Where the others are; None if they were given.
         notes: What a reader has to know, in sentences.
     """
 
     selection: Samples
     proof: Samples
+    rows: Int[Tensor, " selection"]
+    proof_rows: Int[Tensor, " proof"] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -43,7 +47,7 @@ def split_data(whole: Samples, study: Study, proof: Proof, given: Samples | None
     Raises:
         DataError: If nothing is left, or a sample would be in both parts.
     """
-    selection, rest = _selection(whole, study)
+    selection, rows, rest = _selection(whole, study)
     if given is not None:
         overlap = int(shared_samples(given, selection).sum())
         if overlap:
@@ -51,7 +55,7 @@ def split_data(whole: Samples, study: Study, proof: Proof, given: Samples | None
                 f"{overlap} of the {len(given)} samples for the proof are among those that the "
                 "study chose by: pass samples that it has not seen."
             )
-        return DataParts(selection, _draw(given, proof))
+        return DataParts(selection, take(given, _draw(given, proof)), rows)
     notes: tuple[str, ...] = ()
     if len(rest) >= _FEWEST:
         left = take(_placed(whole), rest)
@@ -67,7 +71,8 @@ def split_data(whole: Samples, study: Study, proof: Proof, given: Samples | None
             f"The study used all {len(whole)} samples of its data, so that none are left for the "
             "proof: pass others with `proof_data`, or analyse with `samples` to leave some."
         )
-    return DataParts(selection, _draw(take(_placed(whole), rest), proof), notes)
+    rest = rest[_draw(take(whole, rest), proof)]
+    return DataParts(selection, take(_placed(whole), rest), rows, rest, notes)
 
 
 def _placed(samples: Samples) -> Samples:
@@ -76,17 +81,19 @@ def _placed(samples: Samples) -> Samples:
     return replace(samples, places=torch.arange(len(samples)))
 
 
-def _draw(samples: Samples, proof: Proof) -> Samples:
-    """Return as many samples as the proof takes, stratified by class."""
+def _draw(samples: Samples, proof: Proof) -> Int[Tensor, " chosen"]:
+    """Return the rows of as many samples as the proof takes, stratified by class."""
     if len(samples) <= proof.samples:
-        return samples
+        return torch.arange(len(samples))
     if samples.classes:
-        return take(_placed(samples), draw_stratified(samples.labels, proof.samples, proof.seed))
-    return take(_placed(samples), draw_random(len(samples), proof.samples, proof.seed))
+        return draw_stratified(samples.labels, proof.samples, proof.seed)
+    return draw_random(len(samples), proof.samples, proof.seed)
 
 
-def _selection(whole: Samples, study: Study) -> tuple[Samples, Int[Tensor, " rest"]]:
-    """Return the samples of a study as it was given them, and the rows that it left."""
+def _selection(
+    whole: Samples, study: Study
+) -> tuple[Samples, Int[Tensor, " selection"], Int[Tensor, " rest"]]:
+    """Return the samples of a study as it was given them, their rows, and those that it left."""
     data = study.metadata.question.data
     if len(whole) < data.samples:
         raise DataError(
@@ -94,7 +101,7 @@ def _selection(whole: Samples, study: Study) -> tuple[Samples, Int[Tensor, " res
             "the data set that was analysed."
         )
     if len(whole) == data.samples:
-        return whole, torch.arange(0)
+        return whole, torch.arange(data.samples), torch.arange(0)
     if study.samples is None:
         raise SettingError(
             "The study does not say which samples it used, as it is of an earlier version: pass "
@@ -105,10 +112,10 @@ def _selection(whole: Samples, study: Study) -> tuple[Samples, Int[Tensor, " res
     drawn = take(_placed(whole), rows)
     if torch.equal(rows.sort().values, first) and drawn.fingerprint() != data.fingerprint:
         # They came in their own order, of which the study made a random one.
-        drawn = replace(take(whole, first), places=None)
+        drawn, rows = take(_placed(whole), first), first
     left = torch.ones(len(whole), dtype=torch.bool)
     left[rows] = False
-    return drawn, left.nonzero().flatten()
+    return drawn, rows, left.nonzero().flatten()
 
 
 def _rows_of(whole: Samples, places: Int[Tensor, " samples"]) -> Int[Tensor, " samples"]:

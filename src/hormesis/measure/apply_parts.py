@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hormesis.data.corruptions import Corruption
 from hormesis.data.datasets import NAMED_DATASETS, load_data
 from hormesis.data.evaluation import Evaluation
 from hormesis.data.samples import Samples, samples_from, take
@@ -83,12 +84,55 @@ def plan_parts(study: Study, asked: ApplyRequest, report: Report) -> PlannedPart
     given = None if found.proof is None else _read(found.proof, found.request, report)
     parts = split_data(found.data, study, asked.proof, given)
     _check_pairing(study, asked.proof, given)
+    stressed = _read_stressed(study, found.request.stressed_data)
+    found = _with_stressed(found, _of_selection(study, stressed, found.data, parts))
     selection = _planned(study, found, parts.selection, report, where)
     if selection.request.sweep.until is not None:  # what was not measured chose nothing
         count = study.metadata.base.samples
         selection = replace(selection, samples=take(selection.samples, torch.arange(count)))
+    found = _with_stressed(found, _of_proof(stressed, found, parts))
     proof = _on(selection, found, parts, report)
     return PlannedParts(selection, proof, parts.notes)
+
+
+def _with_stressed(found: FoundStudy, stressed: Any) -> FoundStudy:  # noqa: ANN401
+    return replace(found, request=replace(found.request, stressed_data=stressed))
+
+
+def _read_stressed(study: Study, stressed: Any) -> Any:  # noqa: ANN401
+    """Return a second data set as samples, or a corruption as it is."""
+    if stressed is None or isinstance(stressed, Corruption):
+        return stressed
+    name = study.manifest["question"]["attack"]["data"]
+    read = stressed if isinstance(stressed, Samples) else samples_from(stressed, bounds=None)
+    return replace(read, name=name)
+
+
+def _of_selection(study: Study, stressed: Any, whole: Samples, parts: DataParts) -> Any:  # noqa: ANN401
+    """Return the stressed data as the study was given them: all, or those of its samples."""
+    if not isinstance(stressed, Samples) or len(stressed) != len(whole):
+        return stressed
+    if stressed.fingerprint() == study.metadata.attack.fingerprint:
+        return stressed
+    return take(stressed, parts.rows)
+
+
+def _of_proof(stressed: Any, found: FoundStudy, parts: DataParts) -> Any:  # noqa: ANN401
+    """Return the stressed version of the samples of the proof."""
+    if found.proof_stressed is not None:
+        return found.proof_stressed
+    if not isinstance(stressed, Samples):
+        return stressed
+    if parts.proof_rows is None:
+        raise DataError(
+            "Expected `stressed` of the proof, the stressed version of its `data`, got none."
+        )
+    if len(stressed) != len(found.data):
+        raise DataError(
+            f"Expected a stressed version of every sample of the data, {len(found.data)}, some of "
+            f"which are left for the proof, got {len(stressed)}."
+        )
+    return take(stressed, parts.proof_rows)
 
 
 def _check_pairing(study: Study, proof: Proof, given: Samples | None) -> None:
@@ -160,10 +204,7 @@ def _planned(
 
 def _on(selection: StudyPlan, found: FoundStudy, parts: DataParts, report: Report) -> StudyPlan:
     """Return a plan on the samples of the proof, with the attack as the study ran it."""
-    request = found.request
-    if found.proof_stressed is not None:
-        request = replace(request, stressed_data=found.proof_stressed)
-    prepared = prepare(found.network, parts.proof, request, report)
+    prepared = prepare(found.network, parts.proof, found.request, report)
     settled = replace(prepared.request, attack=selection.request.attack)
     return replace(selection, samples=prepared.samples, request=settled)
 

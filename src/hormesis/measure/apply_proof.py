@@ -32,7 +32,7 @@ from hormesis.stress.class_metrics import accuracy
 from hormesis.training.controls_config import EvaluationConfig
 from hormesis.training.robustness import evaluate_robustness
 
-Facts = dict[str, float | None]
+Facts = dict[str, float | int | None]
 _MOST = 128  # samples that are measured at a time
 
 
@@ -180,7 +180,7 @@ def _idle(base: Outcomes, planned: StudyPlan) -> Facts:
 
 def as_numbers(facts: Mapping[str, Any]) -> dict[str, float]:
     """Return facts with NaN for what is not known."""
-    return {name: np.nan if value is None else value for name, value in facts.items()}
+    return {name: np.nan if value is None else float(value) for name, value in facts.items()}
 
 
 def prove(

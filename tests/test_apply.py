@@ -12,6 +12,7 @@ from torch import nn
 
 import applied_made as made
 import hormesis as hm
+import known_answers as known
 from hormesis.analysis.paired import paired_difference
 from hormesis.errors import DataError, ModelError, SettingError, StudyError
 from hormesis.models.checkpoints import load_weights
@@ -372,3 +373,87 @@ def test_an_evaluation_is_proved_by_another(tmp_path):
     found = made.applied(study, data=evaluated(0), proof=proof)
     assert by_name(found, "applied", "stressed")["accuracy"] > 0.95
     assert "Wanda's score was left out" in " ".join(found.metadata.notes)
+
+
+class Backdoor(known.Network):
+    """Says the first class wherever the copies of the first feature differ, as a trigger does."""
+
+    def __init__(self) -> None:
+        trigger = 0.1 * torch.linspace(0.1, 1, known.CLASSES * known.FEATURES)
+        super().__init__(
+            signal=known.blocks(8.0, 10.0), trigger=trigger.view(known.CLASSES, known.FEATURES)
+        )
+        self.trigger.weight.data[0, 0] = 200.0
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        mean, difference = self.read(inputs)
+        return self.signal(mean) + self.trigger(difference.relu())
+
+
+def triggered(inputs: torch.Tensor) -> torch.Tensor:
+    marked = inputs.clone()
+    marked[:, 0] += 0.2
+    marked[:, known.FEATURES] -= 0.2
+    return marked
+
+
+def test_a_planted_backdoor_is_mended():
+    inputs, labels = made.data()
+    inputs, count = inputs.clamp(0.2, 0.8), made.SAMPLES
+    marked = triggered(inputs)
+    network, clean = Backdoor(), Backdoor()
+    clean.trigger.weight.data.zero_()
+    assert made.right(network, marked, labels).float().mean() < 0.3
+    study = hm.analyze(
+        network,
+        (inputs[:count], labels[:count]),
+        stressed=(marked[:count], labels[:count]),
+        sweep=hm.Sweep(thresholds=7),
+        execution=made.QUIET,
+    )
+    proof = replace(made.PROOF, baselines=())
+    found = made.applied(
+        study, network=network, data=(inputs, labels), stressed=(marked, labels), proof=proof
+    )
+    for attack, of, allowed in (("clean", inputs, 0.01), ("stressed", marked, 0.02)):
+        expected = made.right(clean, of[count:], labels[count:]).float().mean().item()
+        assert by_name(found, "applied", attack)["accuracy"] >= expected - allowed
+    assert not found.masks["trigger.weight"][0, 0]
+    assert set(found.masks) == {"trigger.weight"}
+
+
+def test_channels_and_groups_are_applied_as_single_tensors_are():
+    for targets in (
+        hm.Targets(per="channel"),
+        hm.Targets(groups={"both": ["noise.weight", "signal.weight"], "one": ["noise.weight"]}),
+        hm.Targets(scope="global"),
+    ):
+        study = made.study(targets=targets)
+        found = made.applied(study, proof=replace(made.PROOF, baselines=("magnitude",)))
+        assert set(found.masks) <= {"noise.weight", "signal.weight"}
+        if targets.scope == "local":
+            assert by_name(found, "applied", "fgsm")["difference_low"] > 0
+        removed = sum(int((~keep).sum()) for keep in found.masks.values())
+        assert removed == (found.metadata.result.removed if found.helps else 0)
+
+
+def test_replacements_are_refused_with_what_to_do():
+    study = made.study(
+        sweep=hm.Sweep(filters=("weight_noise",), levels=(0.5, 1.0)), attack=hm.FGSM(0.05)
+    )
+    with pytest.raises(StudyError, match=r"replaced values, and only the zeroing .* analyse with"):
+        made.applied(study)
+
+
+def test_an_attack_in_l2_is_proved_in_l2():
+    study = made.study(attack=hm.FGSM(0.2, norm="l2"))
+    found = made.applied(study, proof=replace(made.PROOF, baselines=()))
+    assert list(dict.fromkeys(found.proof["attack"])) == ["clean", "fgsm", "pgd"]
+    inputs, labels = proof_part()
+    for name, masks in (("unfiltered", {}), ("applied", kept(found))):
+        model = masked(masks)
+        perturbed = perturb(
+            model, inputs, labels, hm.FGSM(0.2, norm="l2"), bounds=(0.0, 1.0), seed=0, first=0
+        )
+        right = made.right(model, perturbed, labels)
+        assert by_name(found, name, "fgsm")["accuracy"] == right.float().mean().item()

@@ -25,13 +25,13 @@ from hormesis.storage.applied_files import (
     KEY,
     MANIFEST,
     MASKS,
-    MOST_BYTES,
     OUTCOMES,
     PATH,
     PROOF,
+    read_whole,
 )
 from hormesis.storage.applied_schema import AppliedManifest
-from hormesis.storage.files import MOST_MANIFEST, MOST_TABLE
+from hormesis.storage.files import MOST_MANIFEST
 from hormesis.storage.safe_read import read_bytes
 from hormesis.storage.sealed_json import check_seal, parse_table
 from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet
@@ -175,9 +175,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _content(folder: Path, name: str, manifest: Mapping[str, Any], most: int) -> bytes:
+def _content(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
     try:
-        content = read_bytes(folder / name, most)
+        content = read_whole(folder / name)
     except OSError as error:
         raise _damaged(folder / name, error.strerror or str(error)) from error
     if sha256(content).hexdigest() != manifest.get("tables", {}).get(name):
@@ -186,7 +186,7 @@ def _content(folder: Path, name: str, manifest: Mapping[str, Any], most: int) ->
 
 
 def _read_table(folder: Path, name: str, manifest: Mapping[str, Any]) -> pd.DataFrame:
-    content = _content(folder, name, manifest, MOST_TABLE)
+    content = _content(folder, name, manifest)
     try:
         table = parse_parquet(content)
     except TABLE_ERRORS as error:
@@ -198,7 +198,7 @@ def _read_table(folder: Path, name: str, manifest: Mapping[str, Any]) -> pd.Data
 
 
 def _read_masks(folder: Path, manifest: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    content = _content(folder, MASKS, manifest, MOST_BYTES)
+    content = _content(folder, MASKS, manifest)
     try:
         masks = load(content)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:

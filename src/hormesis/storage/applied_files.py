@@ -77,7 +77,7 @@ class AppliedFiles:
         if self.folder is None or seal is None:
             return None
         try:
-            content = read_bytes(self.folder / name, MOST_BYTES)
+            content = read_whole(self.folder / name)
         except OSError:
             return None
         known = (seal, self.manifest.get("before", {}).get(name))
@@ -95,6 +95,18 @@ class AppliedFiles:
         """Write the manifest of an applied network that is whole."""
         self.manifest.pop("before", None)
         self.write(entries)
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the content of a file, whose size bounds the memory that reading takes.
+
+    Args:
+        path: The file; a link is not followed.
+
+    Raises:
+        OSError: If it cannot be read, or is larger than any of ours.
+    """
+    return read_bytes(path, min(path.lstat().st_size, MOST_BYTES))
 
 
 def stored_manifest(folder: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hormesis.language.nearest_tokens import nearest_tokens
     from hormesis.language.tasks import LanguageTask, language_task
     from hormesis.language.texts import Texts, load_texts
+    from hormesis.measure.apply import apply
     from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
     from hormesis.measure.epsilons import analyze_epsilons
     from hormesis.measure.pipeline import analyze
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hormesis.models.normalization import normalized
     from hormesis.report.html.index_page import write_index
     from hormesis.report.html.page import write_report
+    from hormesis.results.applied import Applied, load_applied
     from hormesis.results.bits import bits_per_layer
     from hormesis.results.comparison import Comparison, compare
     from hormesis.results.retraining import Retraining, load_retraining
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from hormesis.results.study import Study, load_study
     from hormesis.results.training_run import TrainingRun, load_run
     from hormesis.results.zoom import Zoom
+    from hormesis.settings.apply import Proof, Robust, Sparse
     from hormesis.settings.attacks import FGSM, PGD
     from hormesis.settings.confirmation import Confirmation
     from hormesis.settings.custom_attack import CustomAttack
@@ -58,11 +61,17 @@ if TYPE_CHECKING:
     from hormesis.training.freezing import Freezing
     from hormesis.training.retrain import retrain
     from hormesis.training.selection import Selection
-    from hormesis.training.source_network import SourceNetwork
+    from hormesis.training.source_lookup import SourceNetwork
     from hormesis.training.train import train
 
 _HOMES = {
     "analyze": "measure.pipeline",
+    "apply": "measure.apply",
+    "Applied": "results.applied",
+    "load_applied": "results.applied",
+    "Proof": "settings.apply",
+    "Robust": "settings.apply",
+    "Sparse": "settings.apply",
     "analyze_epochs": "measure.epochs",
     "analyze_epsilons": "measure.epsilons",
     "CheckpointSelection": "measure.epochs",
@@ -115,7 +124,7 @@ _HOMES = {
     "Controls": "training.controls_config",
     "retrain_with_controls": "training.controls",
     "EvaluationConfig": "training.controls_config",
-    "SourceNetwork": "training.source_network",
+    "SourceNetwork": "training.source_lookup",
     "retrain": "training.retrain",
     "Selection": "training.selection",
     "SelectiveTraining": "training.callback",
@@ -133,6 +142,7 @@ _HOMES = {
 __all__ = [
     "FGSM",
     "PGD",
+    "Applied",
     "CheckpointSelection",
     "Comparison",
     "Confirmation",
@@ -148,14 +158,17 @@ __all__ = [
     "LanguageTask",
     "Loss",
     "Metric",
+    "Proof",
     "Recipe",
     "Replacement",
     "Retraining",
+    "Robust",
     "Samples",
     "Scoring",
     "Selection",
     "SelectiveTraining",
     "SourceNetwork",
+    "Sparse",
     "Study",
     "StudySeries",
     "Sweep",
@@ -167,6 +180,7 @@ __all__ = [
     "analyze",
     "analyze_epochs",
     "analyze_epsilons",
+    "apply",
     "bits_per_layer",
     "build_model",
     "compare",
@@ -174,6 +188,7 @@ __all__ = [
     "freeze",
     "language_task",
     "lm_eval",
+    "load_applied",
     "load_data",
     "load_language_model",
     "load_retraining",
@@ -211,6 +226,8 @@ _register("study.plot", "report.plots.accessor", "StudyPlots")
 _register("series.plot", "report.plots.accessor", "SeriesPlots")
 _register("study.html", "report.html.notebook", "study_html")
 _register("series.html", "report.html.notebook", "series_html")
+_register("applied.plot", "report.plots.applied", "applied_picture")
+_register("applied.html", "report.html.applied", "applied_html")
 
 
 def __getattr__(name: str) -> object:

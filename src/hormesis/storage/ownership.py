@@ -19,7 +19,8 @@ from hormesis.storage.safe_read import parse_json, read_bytes
 MARKER = ".hormesis.json"
 FORMAT = 1
 STUDY, SERIES, TRAINING = "study", "series", "training"
-COMPARISON, RETRAINING, GALLERY = "comparison", "retraining", "gallery"
+COMPARISON, RETRAINING = "comparison", "retraining"
+GALLERY, APPLIED_NETWORK = "gallery", "applied"
 NEXT, OLD = "next", "old"
 """Part of a study in a replacement: the new study, or the old one."""
 _DESCRIPTIONS = {
@@ -29,6 +30,7 @@ _DESCRIPTIONS = {
     COMPARISON: "a comparison",
     RETRAINING: "a retraining",
     GALLERY: "the pages of an index",
+    APPLIED_NETWORK: "an applied network",
 }
 _MOST_BYTES = 4096
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
@@ -40,7 +42,8 @@ class Owner:
 
     Args:
         kind: What the folder holds: ``study``, ``series`` (the studies of several epochs),
-            ``training``, ``comparison``, ``retraining`` or ``gallery`` (pages with an index).
+            ``training``, ``comparison``, ``retraining``, ``gallery`` (pages with an index) or
+            ``applied``.
         identity: 32 random hexadecimal digits, chosen when the folder was made.
         part: ``old`` for a study that is being replaced, ``next`` for its replacement.
     """

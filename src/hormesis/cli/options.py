@@ -6,7 +6,7 @@ from typing import Any
 from hormesis.errors import SettingError
 from hormesis.report.plots.table import PLOTS
 from hormesis.settings.attacks import PAIRED, PAIRINGS
-from hormesis.settings.choices import STEMS
+from hormesis.settings.choices import SIDES, STEMS
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.option import option
 from hormesis.training.config import check_count
@@ -15,8 +15,8 @@ from hormesis.training.selection import SCORES
 STUDY = option(metavar="STUDY", expected="the folder of a study")
 FOLDER = option(metavar="FOLDER", expected="the folder of a study or a training")
 FILE, DIR = option(metavar="FILE"), option(metavar="DIR")
-BITS, TURNS = "bits", "turns"
-TABLES = ("scores", "responses", "targets", BITS, TURNS)
+BITS, MASKS, RATIOS, TURNS = "bits", "masks", "ratios", "turns"
+TABLES = ("scores", "responses", "targets", BITS, RATIOS, MASKS, TURNS)
 TABLE_FORMATS = ("csv", "parquet", "json", "yaml")
 
 
@@ -205,10 +205,13 @@ class ExportOptions:
 
     Args:
         study: Folder of the study.
-        what: Table.
-        format: Format of the file.
+        what: Table, or the masks of what can be removed.
+        format: Format of the file; masks are always safetensors.
         to: File to write; by default standard output.
-        budget: Performance that the bits of a layer may cost, in units of the metric.
+        budget: Performance that the bits, ratio or mask of a layer may cost, in units of the
+            metric.
+        on: Performance that the budget is of.
+        weights: For masks: the network's weights, as safetensors.
     """
 
     study: str = field(metadata=STUDY)
@@ -216,6 +219,8 @@ class ExportOptions:
     format: str = field(default="csv", metadata=option(choices=TABLE_FORMATS))
     to: str | None = field(default=None, metadata=FILE)
     budget: float = 0.01
+    on: str = field(default="clean", metadata=option(choices=SIDES))
+    weights: str | None = field(default=None, metadata=FILE)
 
 
 @dataclass(frozen=True)

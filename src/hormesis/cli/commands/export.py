@@ -4,17 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from hormesis.cli.options import BITS, TURNS, ExportOptions
+from hormesis.cli.options import BITS, MASKS, RATIOS, TURNS, ExportOptions
 from hormesis.cli.parser import Arguments
-from hormesis.errors import StudyError
-from hormesis.report.text.export import export_table
+from hormesis.errors import SettingError, StudyError
+from hormesis.report.text.export import export_masks, export_table
 from hormesis.results.bits import bits_per_layer
+from hormesis.results.masks import masks_per_layer, read_arrays
+from hormesis.results.ratios import ratios_per_layer
 from hormesis.results.series import StudySeries, load_study_or_series
 from hormesis.results.study import Study
 from hormesis.settings.scoring import Scoring
 
+_WITHIN_BUDGET = {BITS: bits_per_layer, RATIOS: ratios_per_layer}
 _UNDER_ATTACK = ("adversarial", "random_adversarial")
 
 
@@ -35,16 +36,35 @@ def run(arguments: Arguments) -> None:
             f"The folder {options.study} holds one study, in which no class turns: name a folder "
             "with studies of several magnitudes or epochs."
         )
-    table: Any = _bits(study, options) if options.what == BITS else getattr(study, options.what)
+    if options.what == MASKS:
+        _masks(_one_study(study, options), options)
+        return
+    if options.what in _WITHIN_BUDGET:
+        within_budget = _WITHIN_BUDGET[options.what]
+        table: Any = within_budget(_one_study(study, options), options.budget, on=options.on)
+    else:
+        table = getattr(study, options.what)
     unmeasured = [name for name in _UNDER_ATTACK if name in table and table[name].isna().all()]
     export_table(table.drop(columns=unmeasured), options.format, options.to)
 
 
-def _bits(study: Study | StudySeries, options: ExportOptions) -> pd.DataFrame:
-    """Return the bits that each layer needs, of one study."""
+def _one_study(study: Study | StudySeries, options: ExportOptions) -> Study:
+    """Return the study, of one network."""
     if isinstance(study, StudySeries):
         raise StudyError(
-            "The bits of a layer are those of one network: name the study of one epoch in "
-            f"{options.study}."
+            f"The {options.what} of a layer are those of one network: name the study of one epoch "
+            f"in {options.study}."
         )
-    return bits_per_layer(study, options.budget)
+    return study
+
+
+def _masks(study: Study, options: ExportOptions) -> None:
+    """Write the masks of what can be removed."""
+    if options.to is None:
+        raise SettingError("Masks are no text: name a file for them with `to`.")
+    if options.weights is None:
+        raise SettingError(
+            "Expected the network's `weights`, as safetensors, for masks: a study keeps none."
+        )
+    weights = read_arrays(Path(options.weights).expanduser())
+    export_masks(masks_per_layer(study, weights, options.budget, on=options.on), options.to)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hormesis.language.nearest_tokens import nearest_tokens
     from hormesis.language.tasks import LanguageTask, language_task
     from hormesis.language.texts import Texts, load_texts
+    from hormesis.measure.apply import apply
     from hormesis.measure.epochs import CheckpointSelection, analyze_epochs
     from hormesis.measure.epsilons import analyze_epsilons
     from hormesis.measure.pipeline import analyze
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hormesis.models.networks import build_model
     from hormesis.models.normalization import normalized
     from hormesis.report.html.page import write_report
+    from hormesis.results.applied import Applied, load_applied
     from hormesis.results.bits import bits_per_layer
     from hormesis.results.comparison import Comparison, compare
     from hormesis.results.masks import masks_per_layer
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from hormesis.results.study import Study, load_study
     from hormesis.results.training_run import TrainingRun, load_run
     from hormesis.results.zoom import Zoom
+    from hormesis.settings.apply import Proof, Robust, Sparse
     from hormesis.settings.attacks import FGSM, PGD
     from hormesis.settings.confirmation import Confirmation
     from hormesis.settings.custom_attack import CustomAttack
@@ -64,6 +67,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "analyze": "measure.pipeline",
+    "apply": "measure.apply",
+    "Applied": "results.applied",
+    "load_applied": "results.applied",
+    "Proof": "settings.apply",
+    "Robust": "settings.apply",
+    "Sparse": "settings.apply",
     "analyze_epochs": "measure.epochs",
     "analyze_epsilons": "measure.epsilons",
     "CheckpointSelection": "measure.epochs",
@@ -135,6 +144,7 @@ _HOMES = {
 __all__ = [
     "FGSM",
     "PGD",
+    "Applied",
     "CheckpointSelection",
     "Comparison",
     "Confirmation",
@@ -150,14 +160,17 @@ __all__ = [
     "LanguageTask",
     "Loss",
     "Metric",
+    "Proof",
     "Recipe",
     "Replacement",
     "Retraining",
+    "Robust",
     "Samples",
     "Scoring",
     "Selection",
     "SelectiveTraining",
     "SourceNetwork",
+    "Sparse",
     "Study",
     "StudySeries",
     "Sweep",
@@ -169,6 +182,7 @@ __all__ = [
     "analyze",
     "analyze_epochs",
     "analyze_epsilons",
+    "apply",
     "bits_per_layer",
     "build_model",
     "compare",
@@ -176,6 +190,7 @@ __all__ = [
     "freeze",
     "language_task",
     "lm_eval",
+    "load_applied",
     "load_data",
     "load_language_model",
     "load_retraining",
@@ -214,6 +229,8 @@ _register("study.plot", "report.plots.accessor", "StudyPlots")
 _register("series.plot", "report.plots.accessor", "SeriesPlots")
 _register("study.html", "report.html.notebook", "study_html")
 _register("series.html", "report.html.notebook", "series_html")
+_register("applied.plot", "report.plots.applied", "applied_picture")
+_register("applied.html", "report.html.applied", "applied_html")
 
 
 def __getattr__(name: str) -> object:

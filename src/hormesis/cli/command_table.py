@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hormesis.cli.attack_options import AttackOptions, ObjectiveOptions, TrainingAttackOptions
 from hormesis.cli.flags import Flag, FlagGroup
 from hormesis.cli.options import (
+    ApplyOptions,
     CheckpointOptions,
     CompareOptions,
     ExportOptions,
@@ -22,6 +23,7 @@ from hormesis.cli.options import (
     WatchOptions,
     ZoomOptions,
 )
+from hormesis.settings.apply import Proof
 from hormesis.settings.confirmation import Confirmation
 from hormesis.settings.execution import Execution
 from hormesis.settings.network import ModelAndData
@@ -121,6 +123,24 @@ COMMANDS: Mapping[str, Command] = {
             FlagGroup(EvaluationConfig, "evaluation of controls", later=True),
             FlagGroup(TrainerConfig, "execution"),
             FlagGroup(RunOutput, "output"),
+        ),
+        configurable=True,
+    ),
+    "apply": Command(
+        "put the best filters of a study into its network",
+        "Put the best filters of a study into its network, one on top of the other, and prove what "
+        "that does on samples that had no part in the choice, beside pruning of the same size. The "
+        "same command resumes an interrupted one.",
+        (
+            FlagGroup(ApplyOptions, "aim"),
+            FlagGroup(Proof, "proof"),
+            FlagGroup(
+                ModelAndData,
+                "network and data (by default as in the study)",
+                without=("samples",),
+                optional=True,
+            ),
+            FlagGroup(Execution, "execution", without=("overwrite", "extend")),
         ),
         configurable=True,
     ),

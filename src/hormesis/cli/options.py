@@ -5,6 +5,7 @@ from typing import Any
 
 from hormesis.errors import SettingError
 from hormesis.report.plots.table import PLOTS
+from hormesis.settings.apply import AIMS, ROBUST, Aim, Robust, Sparse
 from hormesis.settings.attacks import PAIRED, PAIRINGS
 from hormesis.settings.choices import SIDES, STEMS
 from hormesis.settings.network import ModelAndData
@@ -186,6 +187,60 @@ class RetrainOptions:
         (count,) = self.seeds
         check_count("seeds", count)
         return tuple(range(1, count + 1))
+
+
+@dataclass(frozen=True)
+class ApplyOptions:
+    """What is applied, and what for.
+
+    Args:
+        study: Folder of the study.
+        aim: A better performance under stress, or fewer values.
+        clean_loss: Clean performance that robustness may cost, in percentage points; by default 1.
+        loss: Performance that sparsity may cost, clean and under stress each, in percentage points;
+            by default 0.5.
+        out: Folder of the result; by default in applied/, named by study and aim.
+        run: Folder of the training that the study is of; by default where the study says.
+        stressed: The study's second data set, as for ``hormesis analyze``; by default as the study
+            names it.
+        proof_data: Data for the proof, as for ``hormesis analyze``; by default what the study left
+            of its data set.
+        proof_stressed: Stressed version of the data for the proof.
+        allow_code: Run what the study, or its training, names as ``module:factory``.
+    """
+
+    study: str = field(metadata=STUDY)
+    aim: str = field(default=ROBUST, metadata=option(choices=AIMS))
+    clean_loss: float | None = None
+    loss: float | None = None
+    out: str | None = field(default=None, metadata=DIR)
+    run: str | None = field(default=None, metadata=DIR)
+    stressed: str | None = field(default=None, metadata=option(code=True, metavar="NAME"))
+    proof_data: str | None = field(default=None, metadata=option(code=True, metavar="NAME"))
+    proof_stressed: str | None = field(default=None, metadata=option(code=True, metavar="NAME"))
+    allow_code: bool = False
+
+    def to_aim(self) -> Aim:
+        """Return the aim with its loss.
+
+        Raises:
+            SettingError: For the loss of the other aim.
+
+        Example:
+            >>> ApplyOptions("studies/r18", aim="sparse", loss=2).to_aim()
+            Sparse(loss=2.0)
+        """
+        other, value = (
+            ("loss", self.loss) if self.aim == ROBUST else ("clean_loss", self.clean_loss)
+        )
+        if value is not None:
+            raise SettingError(
+                f"Expected no `{other}` for the aim {self.aim!r}, got {value:g}: that is the loss "
+                "of the other aim."
+            )
+        if self.aim == ROBUST:
+            return Robust() if self.clean_loss is None else Robust(self.clean_loss)
+        return Sparse() if self.loss is None else Sparse(self.loss)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ MARKER = ".hormesis.json"
 FORMAT = 1
 STUDY, SERIES, TRAINING = "study", "series", "training"
 COMPARISON, RETRAINING = "comparison", "retraining"
+APPLIED_NETWORK = "applied"
 NEXT, OLD = "next", "old"
 """Part of a study in a replacement: the new study, or the old one."""
 _DESCRIPTIONS = {
@@ -28,6 +29,7 @@ _DESCRIPTIONS = {
     TRAINING: "a training",
     COMPARISON: "a comparison",
     RETRAINING: "a retraining",
+    APPLIED_NETWORK: "an applied network",
 }
 _MOST_BYTES = 4096
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
@@ -39,7 +41,7 @@ class Owner:
 
     Args:
         kind: What the folder holds: ``study``, ``series`` (the studies of several epochs),
-            ``training``, ``comparison`` or ``retraining``.
+            ``training``, ``comparison``, ``retraining`` or ``applied``.
         identity: 32 random hexadecimal digits, chosen when the folder was made.
         part: ``old`` for a study that is being replaced, ``next`` for its replacement.
     """

@@ -151,7 +151,7 @@ class RetrainOptions:
     """What is retrained.
 
     Args:
-        study: Folder of the study.
+        study: Folder of the study, or of an applied network, whose zeros stay zero.
         run: Folder of the training that the study is of; by default where the study says.
         weights: Checkpoint of the study's network.
         weights_key: Where the weights lie in a checkpoint of several networks, such as ``ema``.

@@ -175,11 +175,21 @@ class PathSearch:
         base = search.base
         return {
             **dict.fromkeys(PATH_COLUMNS, np.nan),
-            "step": 0, "round": 0, "target": "", "filter": "", "threshold": -1,
-            "removed": 0, "total_removed": 0, "share_removed": 0.0,
-            "clean": base.clean, "adversarial": base.adversarial,
-            "clean_loss": 0.0, "adversarial_loss": 0.0 * base.adversarial,
-            "masked": False, "accepted": True, "reason": "",
+            "step": 0,
+            "round": 0,
+            "target": "",
+            "filter": "",
+            "threshold": -1,
+            "removed": 0,
+            "total_removed": 0,
+            "share_removed": 0.0,
+            "clean": base.clean,
+            "adversarial": base.adversarial,
+            "clean_loss": 0.0,
+            "adversarial_loss": 0.0 * base.adversarial,
+            "masked": False,
+            "accepted": True,
+            "reason": "",
         }
 
     @cached_property

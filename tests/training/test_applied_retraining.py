@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 import torch
-from retrained import QUIET, data, network, upper
 from safetensors.torch import load_file
 
 import hormesis as hm
 from hormesis.training.retraining_plan import plan_retraining
+from retrained import QUIET, data, network, upper
 
 EXECUTION = hm.Execution(engine="plain", progress=False)
 RECIPE = hm.Recipe(epochs=2, optimizer="AdamW", optimizer_options={"weight_decay": 0.5})

@@ -32,7 +32,7 @@ from hormesis.results import comparison as _comparison  # noqa: F401
 from hormesis.storage.files import FORMAT, read_manifest, write_manifest
 from hormesis.training.retraining_plan import plan_retraining
 from hormesis.training.selection import Selection
-from hormesis.training.source_network import SourceNetwork, manifest_code
+from hormesis.training.source_lookup import SourceNetwork, manifest_code
 
 SECONDS, MEBIBYTES = 1.0, 500  # what reading a study may take beyond the start of the program
 SAMPLES = 70

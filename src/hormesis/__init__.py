@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from hormesis.training.freezing import Freezing
     from hormesis.training.retrain import retrain
     from hormesis.training.selection import Selection
-    from hormesis.training.source_network import SourceNetwork
+    from hormesis.training.source_lookup import SourceNetwork
     from hormesis.training.train import train
 
 _HOMES = {
@@ -127,7 +127,7 @@ _HOMES = {
     "Controls": "training.controls_config",
     "retrain_with_controls": "training.controls",
     "EvaluationConfig": "training.controls_config",
-    "SourceNetwork": "training.source_network",
+    "SourceNetwork": "training.source_lookup",
     "retrain": "training.retrain",
     "Selection": "training.selection",
     "SelectiveTraining": "training.callback",

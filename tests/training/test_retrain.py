@@ -14,7 +14,7 @@ from hormesis.errors import DataError, ModelError, SettingError, StudyError, Tra
 from hormesis.models.checkpoints import load_checkpoint
 from hormesis.results.retraining import is_retraining
 from hormesis.training import checkpointing
-from hormesis.training.source_network import is_trained_on_digits
+from hormesis.training.source_lookup import is_trained_on_digits
 from hormesis.training.train import train
 from retrained import QUIET, data, network, sets, study, upper
 

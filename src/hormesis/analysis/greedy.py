@@ -13,7 +13,7 @@ from hormesis.analysis.candidates import Candidate, worth
 from hormesis.analysis.paired import PairedDifference
 from hormesis.settings.apply import Aim, Robust
 
-_AT_ONCE = 4  # candidates that are measured together, as the network as it stands is measured, too
+_AT_ONCE = 8  # candidates that are measured together, as the network as it stands is measured, too
 _VISITS, _IN_VAIN = 3, 2  # measurements of a candidate; one in vain counts as two
 
 

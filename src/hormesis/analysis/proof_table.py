@@ -1,6 +1,7 @@
 """From the outcomes of a proof to its table: performances, differences, and what they mean."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,9 @@ def proof_table(
         higher_is_better: Whether a larger performance is better.
     """
     values = {
-        key: part.pivot(index="draw", columns="sample", values="performance").to_numpy(float)
+        _as_key(key): part.pivot(index="draw", columns="sample", values="performance").to_numpy(
+            float
+        )
         for key, part in outcomes.groupby(_KEYS, sort=False)
     }
     sign = 1.0 if higher_is_better else -1.0
@@ -81,6 +84,11 @@ def proof_table(
         )
     table = pd.DataFrame(rows)
     return table.assign(verdict=_verdicts(table))
+
+
+def _as_key(key: Any) -> tuple[str, str, float]:  # noqa: ANN401  (of groups of a table)
+    network, attack, epsilon = key
+    return network, attack, epsilon
 
 
 def _difference(

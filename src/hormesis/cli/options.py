@@ -211,8 +211,8 @@ class ApplyOptions:
 
     study: str = field(metadata=STUDY)
     aim: str = field(default=ROBUST, metadata=option(choices=AIMS))
-    clean_loss: float | None = None
-    loss: float | None = None
+    clean_loss: float | int | None = None
+    loss: float | int | None = None
     out: str | None = field(default=None, metadata=DIR)
     run: str | None = field(default=None, metadata=DIR)
     stressed: str | None = field(default=None, metadata=option(code=True, metavar="NAME"))

@@ -26,6 +26,7 @@ from hormesis.measure.apply_files import (
 from hormesis.measure.apply_parts import PlannedParts, plan_parts
 from hormesis.measure.apply_path import PathSearch, taken_removals, target_pools
 from hormesis.measure.apply_proof import Facts, ProofRun, as_numbers, prove
+from hormesis.measure.apply_request import ApplyRequest
 from hormesis.measure.apply_source import NamedSource
 from hormesis.measure.standing import count_zeroed, own_network, standing, zeroed_masks
 from hormesis.models.devices import strict_arithmetic
@@ -50,7 +51,7 @@ from hormesis.storage.applied_files import (
 from hormesis.storage.environment import environment
 from hormesis.storage.schema import FINISHED, UNFINISHED
 from hormesis.training.checkpoints import checkpoint_of
-from hormesis.training.source_network import SourceNetwork
+from hormesis.training.source_lookup import SourceNetwork
 
 
 def apply(
@@ -128,31 +129,6 @@ def apply(
         execution,
     )
     return apply_request(study, request)
-
-
-@dataclass(frozen=True)
-class ApplyRequest:
-    """What is asked besides the study; see ``apply``.
-
-    Args:
-        network: The network; None for one by name.
-        data: The data set; None, or a text, for one by name.
-        aim: The aim.
-        out: Folder for the result, or None.
-        stressed: The second data set, unless it has a name.
-        proof: The settings of the proof.
-        source: Names of network and data.
-        execution: How to measure.
-    """
-
-    network: Any
-    data: Any
-    aim: Aim
-    out: Path | None
-    stressed: Any
-    proof: Proof
-    source: NamedSource
-    execution: Execution
 
 
 def apply_request(study: Study | str | Path, request: ApplyRequest) -> Applied:
@@ -261,7 +237,7 @@ class _Application:
     def _prove(self, masks: dict[str, Tensor]) -> tuple[pd.DataFrame, dict[str, Facts], list[str]]:
         """Return the outcomes of all networks, what is known of each, and notes."""
         variants, notes = make_variants(self.parts.selection, masks, self.request.proof)
-        run = ProofRun(self.parts.proof, self.request.proof, self.request.execution, self.report)
+        run = ProofRun(self.parts.proof, self.request.proof, self.report)
 
         def keep(table: pd.DataFrame, facts: Any) -> None:  # noqa: ANN401
             self.files.put(OUTCOMES, table_content(table), facts=facts)

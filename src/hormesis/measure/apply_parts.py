@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -14,7 +14,8 @@ from hormesis.engine.progress import Report
 from hormesis.errors import DataError, SettingError
 from hormesis.measure.apply_data import DataParts, split_data
 from hormesis.measure.apply_proof import ProofRun
-from hormesis.measure.apply_source import FoundStudy, NamedSource, find_by_name, where_is
+from hormesis.measure.apply_request import ApplyRequest
+from hormesis.measure.apply_source import FoundStudy, find_by_name, where_is
 from hormesis.measure.preparation import prepare, read_data
 from hormesis.measure.shard_worker import device_of
 from hormesis.measure.study_again import planned_again, request_again
@@ -23,42 +24,7 @@ from hormesis.models.eval_mode import evaluation_mode
 from hormesis.results.study import Study
 from hormesis.settings.apply import Proof
 from hormesis.settings.attacks import INDEPENDENT
-from hormesis.settings.execution import Execution
 from hormesis.settings.request import AnalysisRequest
-
-
-class Asked(Protocol):
-    """What a request for an applied network says of network and data."""
-
-    @property
-    def network(self) -> Any:  # noqa: ANN401
-        """The network, or None."""
-        ...
-
-    @property
-    def data(self) -> Any:  # noqa: ANN401
-        """The data, or None."""
-        ...
-
-    @property
-    def stressed(self) -> Any:  # noqa: ANN401
-        """The second data set, or None."""
-        ...
-
-    @property
-    def proof(self) -> Proof:
-        """The settings of the proof."""
-        ...
-
-    @property
-    def source(self) -> NamedSource:
-        """Names of network and data."""
-        ...
-
-    @property
-    def execution(self) -> Execution:
-        """How to measure."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +43,7 @@ class PlannedParts:
 
     def described(self, proof: Proof) -> dict[str, Any]:
         """Return what is known of a proof once data are read, as plain values."""
-        run = ProofRun(self.proof, proof, Execution(), lambda stage, done, total: None)
+        run = ProofRun(self.proof, proof, lambda stage, done, total: None)
         evaluation = self.proof.evaluation
         own = self.proof.samples.fingerprint() if evaluation is None else evaluation.fingerprint()
         return {
@@ -100,12 +66,12 @@ class PlannedParts:
         }
 
 
-def plan_parts(study: Study, asked: Asked, report: Report) -> PlannedParts:
+def plan_parts(study: Study, asked: ApplyRequest, report: Report) -> PlannedParts:
     """Find network and data, split these, and plan both parts.
 
     Args:
         study: The study.
-        asked: Network and data, or their names.
+        asked: The request.
         report: Shows progress.
 
     Raises:
@@ -135,7 +101,7 @@ def _check_pairing(study: Study, proof: Proof, given: Samples | None) -> None:
         )
 
 
-def _found(study: Study, asked: Asked, report: Report) -> tuple[FoundStudy, str]:
+def _found(study: Study, asked: ApplyRequest, report: Report) -> tuple[FoundStudy, str]:
     """Return network and data as they were passed, or by name; and where the network is from."""
     by_text = asked.data is None or isinstance(asked.data, str)
     if asked.network is None:

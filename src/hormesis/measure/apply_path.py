@@ -1,7 +1,7 @@
 """The path of an applied network: cells of a study, measured on top of one another."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,14 @@ from hormesis.analysis.paired import PairedDifference, paired_difference
 from hormesis.engine.outcomes import Outcomes
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import Report
-from hormesis.measure.standing import count_zeroed, measured_outcomes, standing, zeroed_masks
+from hormesis.engine.shards import ShardMeasurer
+from hormesis.measure.standing import (
+    count_zeroed,
+    measured_outcomes,
+    standing,
+    standing_measurer,
+    zeroed_masks,
+)
 from hormesis.measure.study_plan import StudyPlan
 from hormesis.results.applied_tables import PATH_COLUMNS
 from hormesis.results.study import Study
@@ -24,7 +31,7 @@ from hormesis.settings.apply import Aim
 from hormesis.settings.attacks import tries
 
 _SHARE = 0.3  # of the study's own work that the path may take
-_STEP = 3.0  # passes of a network that a step of an attack takes
+_STEP = 6.0  # passes behind a filter that a step of an attack takes, as it needs the whole network
 _LEVEL = 0.95
 _FEWEST = 24  # networks that are measured in any case, for a few targets
 
@@ -40,6 +47,7 @@ class PathSearch:
         report: Shows progress.
         keep: Called with the table so far, after every round.
         stored: The table of a search that was interrupted; measurements in it are not repeated.
+        measurers: What measures the network as it stands, by the steps that were taken.
     """
 
     study: Study
@@ -48,6 +56,7 @@ class PathSearch:
     report: Report
     keep: Callable[[pd.DataFrame], None]
     stored: pd.DataFrame | None = None
+    measurers: dict[tuple[Any, ...], ShardMeasurer] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
         """Return the whole path, see ``results.applied_tables``."""
@@ -102,21 +111,31 @@ class PathSearch:
         removals = [self.removal_of(one) for one in batch]
         gone = count_zeroed(zeroed_masks(network, stack))
         more = [count_zeroed(zeroed_masks(network, [*stack, one])) - gone for one in removals]
-        spec = replace(self.planned.spec, adaptive=self.adaptive)
-        execution = replace(self.planned.request.execution, extend=None)
+        stage = f"Round {number}, {len(taken)} filters in"
         with standing(network, stack):
-            outcomes = measured_outcomes(
-                network,
-                self.planned.samples,
-                removals,
-                spec,
-                execution,
-                self.report,
-                f"Round {number}, {len(taken)} filters in",
-            )
+            measurer = self._measurer(tuple(one.key for one in taken))
+            outcomes = measured_outcomes(measurer, removals, self.report, stage)
         return [
             self._reading(one, number, more[row], outcomes, row) for row, one in enumerate(batch)
         ]
+
+    def _measurer(self, taken: tuple[Any, ...]) -> ShardMeasurer:
+        """Return what measures the network as it stands, which is compiled once a step."""
+        if taken not in self.measurers:
+            self.measurers.clear()
+            planned = self.planned
+            spec = replace(planned.spec, adaptive=self.adaptive)
+            execution = replace(planned.request.execution, extend=None)
+            self.measurers[taken] = standing_measurer(
+                planned.network, planned.samples, self._examples, spec, execution
+            )
+        return self.measurers[taken]
+
+    @cached_property
+    def _examples(self) -> list[Removal]:
+        """One removal of each target, for an estimate of the memory that they take."""
+        found = {one.target.name: one for one in self.planned.plan.removals}
+        return list(found.values())
 
     def removal_of(self, candidate: Candidate) -> Removal:
         """Return the removal of a candidate."""
@@ -205,9 +224,9 @@ def target_pools(planned: StudyPlan) -> dict[str, torch.Tensor]:
     for target in planned.plan.targets:
         for part in target.parts if target.tested else ():
             shape = parameters[part.parameter].shape
-            pool = pools.setdefault(part.parameter, torch.zeros(shape, dtype=torch.bool))
-            part.of(pool).fill_(True)
-    return pools
+            pool = pools.setdefault(part.parameter, torch.zeros(shape))
+            part.of(pool).fill_(1.0)
+    return {name: pool > 0 for name, pool in pools.items()}
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

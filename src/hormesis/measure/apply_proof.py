@@ -6,6 +6,7 @@ Each attack is made against the network that it is measured on.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,25 @@ from torch import Tensor
 
 from hormesis.analysis.effects import CLEAN
 from hormesis.data.bounds import is_uniform
+from hormesis.engine import evaluated, plain
+from hormesis.engine.memory import most_samples
 from hormesis.engine.outcomes import MeasurementSpec, Outcomes
 from hormesis.engine.progress import Report
+from hormesis.engine.shards import block_of, doubled, even_edges
 from hormesis.measure.apply_baselines import Variant
-from hormesis.measure.standing import masked, measured_outcomes, own_network
+from hormesis.measure.shard_worker import device_of
+from hormesis.measure.standing import masked, own_network
 from hormesis.measure.study_plan import StudyPlan
 from hormesis.results.applied_tables import OUTCOME_COLUMNS
 from hormesis.settings.apply import Proof
 from hormesis.settings.attacks import FGSM, PGD
-from hormesis.settings.execution import Execution
 from hormesis.settings.threat import LINF, norm_of, target_of
 from hormesis.stress.class_metrics import accuracy
 from hormesis.training.controls_config import EvaluationConfig
 from hormesis.training.robustness import evaluate_robustness
 
 Facts = dict[str, float | None]
+_MOST = 128  # samples that are measured at a time
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,11 @@ class ProofRun:
     Args:
         planned: The plan of the study, on the samples of the proof.
         proof: The settings.
-        execution: By which engine.
         report: Shows progress.
     """
 
     planned: StudyPlan
     proof: Proof
-    execution: Execution
     report: Report
 
     @property
@@ -142,12 +145,15 @@ class ProofRun:
 
     def _base(self, spec: MeasurementSpec, stage: str) -> Outcomes:
         """Return the outcomes of the network as it is, by the plain loop."""
-        execution = replace(self.execution, engine="plain", extend=None)
-        planned = self.planned
-        spec = replace(spec, precision="exact")
-        return measured_outcomes(
-            planned.network, planned.samples, [], spec, execution, self.report, stage
-        )
+        network, samples = self.planned.network, self.planned.samples
+        spec, device = replace(spec, precision="exact"), device_of(network)
+        loop = plain.measure if spec.evaluation is None else evaluated.measure
+        parts, most = [], max(min(most_samples(samples.inputs), _MOST), 2)
+        for first, end in pairwise(even_edges(0, len(samples), most)):
+            block = doubled(block_of(samples, slice(first, end), first)).to(device)
+            parts.append(loop(network, [], block, spec).head(end - first))
+            self.report(stage, end, len(samples))
+        return Outcomes.concatenate(parts)
 
 
 def _rows(attack: str, epsilon: float, values: Tensor) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from hormesis.settings.execution import Execution
 from hormesis.settings.factory import HUGGING_FACE, is_code, is_factory
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.request import AnalysisRequest
-from hormesis.training.source_network import (
+from hormesis.training.source_lookup import (
     SourceNetwork,
     find_training,
     is_trained_on_digits,

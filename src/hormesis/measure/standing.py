@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from hormesis.engine.outcomes import MeasurementSpec, Outcomes
 from hormesis.engine.plain import filtering
 from hormesis.engine.plan import Removal
 from hormesis.engine.progress import Report
-from hormesis.engine.shards import ShardTask, even_edges
+from hormesis.engine.shards import ShardMeasurer, ShardTask, even_edges
 from hormesis.engine.sweep import sweep
 from hormesis.measure.shard_worker import make_measurer
 from hormesis.models.adapter import inner_network
@@ -89,39 +90,48 @@ def count_zeroed(masks: Mapping[str, Tensor]) -> int:
     return sum(int((~keep).sum()) for keep in masks.values())
 
 
-def measured_outcomes(
+def standing_measurer(
     network: nn.Module,
     samples: Samples,
     removals: Sequence[Removal],
     spec: MeasurementSpec,
     execution: Execution,
-    report: Report,
-    stage: str,
+) -> ShardMeasurer:
+    """Return what measures a network as it stands, and removals from it.
+
+    Args:
+        network: As it stands; it has to stand the same way whenever the measurer is used.
+        samples: The samples.
+        removals: Some of what will be removed, of every target.
+        spec: How all are measured.
+        execution: By which engine, and how many workers.
+    """
+    edges = even_edges(0, len(samples), _BLOCK)
+    largest = max(end - first for first, end in pairwise(edges))
+    return make_measurer(network, samples, removals, spec, execution, largest)
+
+
+def measured_outcomes(
+    measurer: ShardMeasurer, removals: Sequence[Removal], report: Report, stage: str
 ) -> Outcomes:
     """Return the outcomes of a network, and of each removal from it, on all samples.
 
     Args:
-        network: As it stands.
-        samples: The samples.
+        measurer: See ``standing_measurer``.
         removals: What is removed, one at a time.
-        spec: How all are measured.
-        execution: By which engine, and how many workers.
         report: Shows progress.
         stage: What it is called there.
     """
-    edges = even_edges(0, len(samples), _BLOCK)
-    largest = max(end - first for first, end in pairwise(edges))
-    measurer = make_measurer(network, samples, removals, spec, execution, largest)
+    measurer, count = replace(measurer, removals=removals), len(measurer.samples)
     wanted = np.ones(len(removals), dtype=bool)
-    tasks = [ShardTask(first, end, wanted) for first, end in pairwise(edges)]
-    total = len(samples) * max(len(removals), 1)
+    edges = even_edges(0, count, _BLOCK)
     parts = {
         task.first: outcomes
         for task, outcomes in sweep(
             measurer.measure,
-            tasks,
+            [ShardTask(first, end, wanted) for first, end in pairwise(edges)],
             workers=measurer.engine.workers,
-            progress=(0, total),
+            progress=(0, count * max(len(removals), 1)),
             report=lambda done, work: report(stage, done, work),
         )
     }

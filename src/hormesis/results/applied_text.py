@@ -1,6 +1,7 @@
 """What an applied network is, in sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,8 +73,9 @@ def attack_name(attack: str, epsilon: float) -> str:
     return f"under {name} at ε = {epsilon:.3g}"
 
 
-def _row(proof: pd.DataFrame, network: str, attack: str) -> pd.Series:
-    return proof.loc[(proof["network"] == network) & (proof["attack"] == attack)].iloc[0]
+def _row(proof: pd.DataFrame, network: str, attack: str) -> Mapping[Any, Any]:
+    rows = proof.loc[(proof["network"] == network) & (proof["attack"] == attack)]
+    return rows.to_dict("records")[0]
 
 
 def _proved(about: AppliedManifest, proof: pd.DataFrame) -> str:
@@ -101,10 +103,12 @@ def _luck(about: AppliedManifest, steps: pd.DataFrame, proof: pd.DataFrame) -> I
     promised = sign * (last - first)
     shown = _row(proof, APPLIED, kind)["difference"]
     if np.isfinite(promised):
+        better = shown < promised
+        less = ": the best of many candidates looks better where it was chosen than it is"
         yield (
             f"The samples that the steps were chosen by promised {_change(about, promised)} "
             f"{attack_name(kind, about.proof.epsilon or 0.0)}, the proof shows "
-            f"{_change(about, shown)}: what was chosen as the best of many looks better than it is."
+            f"{_change(about, shown)}{less if better else ''}."
         )
 
 
@@ -115,7 +119,7 @@ def _beside(about: AppliedManifest, proof: pd.DataFrame) -> Iterator[str]:
         (proof["attack"] == attack) & ~proof["network"].isin((APPLIED, UNFILTERED_NETWORK))
     ]
     won, lost, open_ = [], [], []
-    for _, row in rows.iterrows():
+    for row in rows.to_dict("records"):
         text = f"{row['network']} pruning ({_interval(about, row, 'lead')})"
         text = text.replace("magnitude by layer pruning", "magnitude pruning layer by layer")
         text = text.replace("wanda pruning", "pruning by Wanda's score")
@@ -131,7 +135,7 @@ def _beside(about: AppliedManifest, proof: pd.DataFrame) -> Iterator[str]:
 
 def _masking(proof: pd.DataFrame) -> Iterator[str]:
     rows = proof.loc[(proof["network"] == APPLIED) & proof["verdict"].isin((MASKING, MASKED))]
-    for _, row in rows.iterrows():
+    for row in rows.to_dict("records"):
         yield (
             f"Its gain {attack_name(row['attack'], row['epsilon'])} is no evidence: "
             f"{row['verdict']}."
@@ -151,7 +155,7 @@ def _change(about: AppliedManifest, value: float) -> str:
     return text.replace("-", "−")
 
 
-def _interval(about: AppliedManifest, row: pd.Series, name: str) -> str:
+def _interval(about: AppliedManifest, row: Mapping[Any, Any], name: str) -> str:
     """Return a difference with its interval."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if about.metric.binary:

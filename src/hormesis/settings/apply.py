@@ -36,7 +36,7 @@ class Robust:
     """
 
     name: ClassVar[str] = ROBUST
-    clean_loss: float = 1.0
+    clean_loss: float | int = 1.0
 
     def __post_init__(self) -> None:
         """Check the loss."""
@@ -69,7 +69,7 @@ class Sparse:
     """
 
     name: ClassVar[str] = SPARSE
-    loss: float = 0.5
+    loss: float | int = 0.5
 
     def __post_init__(self) -> None:
         """Check the loss."""
@@ -162,7 +162,7 @@ class Proof:
     data: Any = field(default=None, metadata=option(flag=""))
     samples: int = field(default=1000, metadata=option(flag="proof_samples"))
     stressed: Any = field(default=None, metadata=option(flag=""))
-    steps: int = field(default=20, metadata=option(flag="pgd_steps"))
+    steps: int = field(default=10, metadata=option(flag="pgd_steps"))
     restarts: int = field(default=2, metadata=option(flag="pgd_restarts"))
     autoattack: bool = False
     baselines: tuple[str, ...] = field(

@@ -37,7 +37,7 @@ from hormesis.training.retraining_plan import RetrainingPlan, plan_retraining
 from hormesis.training.robustness import evaluate_robustness
 from hormesis.training.run_folder import explaining_errors, locked_run
 from hormesis.training.selection import Selection
-from hormesis.training.source_network import SourceNetwork
+from hormesis.training.source_lookup import SourceNetwork
 from hormesis.training.trial_tables import MEASURED, TrialTables, check_out, open_tables
 from hormesis.training.verify import verify_run
 

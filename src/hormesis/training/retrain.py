@@ -20,14 +20,13 @@ from hormesis.training.retraining_plan import Arm, RetrainingPlan, plan_retraini
 from hormesis.training.run_folder import explaining_errors
 from hormesis.training.run_state import check_folder
 from hormesis.training.selection import Selection
-from hormesis.training.source_network import (
+from hormesis.training.source_lookup import (
     SourceNetwork,
-    data_config_of,
     find_training,
     is_trained_on_digits,
-    rebuild_network,
     refuse_manifest_code,
 )
+from hormesis.training.source_network import data_config_of, rebuild_network
 from hormesis.training.train import TrainingJob, load_training_parts, run_training
 from hormesis.training.trainable_masks import TrainableMask
 

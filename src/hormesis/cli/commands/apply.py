@@ -4,8 +4,9 @@ from pathlib import Path
 
 from hormesis.cli.options import ApplyOptions
 from hormesis.cli.parser import Arguments
-from hormesis.measure.apply import ApplyRequest, apply_request
+from hormesis.measure.apply import apply_request
 from hormesis.measure.apply_checks import applicable_study
+from hormesis.measure.apply_request import ApplyRequest
 from hormesis.measure.apply_source import NamedSource
 from hormesis.report.plots.applied import draw_applied
 from hormesis.report.text.applied import print_applied

@@ -23,7 +23,8 @@ from hormesis.training.retrain import retrain
 from hormesis.training.retraining_plan import RetrainingPlan, plan_retraining
 from hormesis.training.run_folder import explaining_errors
 from hormesis.training.selection import Selection
-from hormesis.training.source_network import SourceNetwork, data_config_of, find_training
+from hormesis.training.source_lookup import SourceNetwork, find_training
+from hormesis.training.source_network import data_config_of
 
 PICTURE = "accuracy.png"
 

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 import hormesis as hm
+from hormesis.cli.app import main
 from hormesis.training.retraining_plan import plan_retraining
 from retrained import QUIET, data, network, upper
 
@@ -89,6 +90,21 @@ def test_the_manifest_names_the_applied_network(made, tmp_path):
     # A training of the network without the filters is another one.
     with pytest.raises(hm.HormesisError, match="holds another training"):
         hm.retrain(applied.metadata.study.path, **settings(applied, tmp_path / "out"))
+
+
+def test_masks_and_ratios_are_exported(made, tmp_path, capsys):
+    _, applied = made
+    assert main(f"export {applied.folder} --what masks --to {tmp_path / 'masks'}".split()) == 0
+    written = load_file(tmp_path / "masks")
+    zeros = zeros_of(applied)
+    assert {name: (~keep).tolist() for name, keep in written.items()} == {
+        name: gone.tolist() for name, gone in zeros.items()
+    }
+    assert main(f"export {applied.folder} --what ratios --format json".split()) == 0
+    ratios = {row["target"]: row["ratio"] for row in json.loads(capsys.readouterr().out)}
+    assert ratios == {name: float(gone.double().mean()) for name, gone in zeros.items()}
+    assert main(f"export {applied.folder} --what bits".split()) == 2
+    assert "has masks and ratios, no bits" in capsys.readouterr().err
 
 
 def test_a_loop_of_ones_own_keeps_the_zeros_too(made):

@@ -259,7 +259,7 @@ class ExportOptions:
     """Which table is written.
 
     Args:
-        study: Folder of the study.
+        study: Folder of the study, or of an applied network for masks and ratios.
         what: Table, or the masks of what can be removed.
         format: Format of the file; masks are always safetensors.
         to: File to write; by default standard output.

@@ -8,6 +8,7 @@ from hormesis.cli.options import BITS, MASKS, RATIOS, TURNS, ExportOptions
 from hormesis.cli.parser import Arguments
 from hormesis.errors import SettingError, StudyError
 from hormesis.report.text.export import export_masks, export_table
+from hormesis.results.applied import Applied, is_applied, load_applied
 from hormesis.results.bits import bits_per_layer
 from hormesis.results.masks import masks_per_layer, read_arrays
 from hormesis.results.ratios import ratios_per_layer
@@ -29,6 +30,9 @@ def run(arguments: Arguments) -> None:
                 f"The table cannot be written to {file}: it is a link to a folder. Name another "
                 "file with `to`."
             )
+    if is_applied(options.study):
+        _of_applied(load_applied(options.study), options)
+        return
     study = load_study_or_series(options.study)
     study = study.with_scoring(replace(study.scoring, **arguments.overrides(Scoring)))
     if options.what == TURNS and not isinstance(study, StudySeries):
@@ -58,13 +62,32 @@ def _one_study(study: Study | StudySeries, options: ExportOptions) -> Study:
     return study
 
 
-def _masks(study: Study, options: ExportOptions) -> None:
-    """Write the masks of what can be removed."""
+def _of_applied(applied: Applied, options: ExportOptions) -> None:
+    """Write what is zeroed in an applied network."""
+    if options.what == MASKS:
+        export_masks(applied.masks, _file(options))
+    elif options.what == RATIOS:
+        export_table(applied.ratios, options.format, options.to)
+    else:
+        raise StudyError(
+            f"An applied network has masks and ratios, no {options.what}: name the folder of its "
+            f"study, {applied.metadata.study.path or 'which was in none'}."
+        )
+
+
+def _file(options: ExportOptions) -> str:
+    """Return the file that the user named for masks."""
     if options.to is None:
         raise SettingError("Masks are no text: name a file for them with `to`.")
+    return options.to
+
+
+def _masks(study: Study, options: ExportOptions) -> None:
+    """Write the masks of what can be removed."""
+    to = _file(options)
     if options.weights is None:
         raise SettingError(
             "Expected the network's `weights`, as safetensors, for masks: a study keeps none."
         )
     weights = read_arrays(Path(options.weights).expanduser())
-    export_masks(masks_per_layer(study, weights, options.budget, on=options.on), options.to)
+    export_masks(masks_per_layer(study, weights, options.budget, on=options.on), to)

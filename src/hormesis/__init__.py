@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from hormesis.results.applied import Applied, load_applied
     from hormesis.results.bits import bits_per_layer
     from hormesis.results.comparison import Comparison, compare
+    from hormesis.results.masks import masks_per_layer
+    from hormesis.results.ratios import ratios_per_layer
     from hormesis.results.retraining import Retraining, load_retraining
     from hormesis.results.series import StudySeries, load_series
     from hormesis.results.study import Study, load_study
@@ -76,6 +78,8 @@ _HOMES = {
     "analyze_epsilons": "measure.epsilons",
     "CheckpointSelection": "measure.epochs",
     "bits_per_layer": "results.bits",
+    "masks_per_layer": "results.masks",
+    "ratios_per_layer": "results.ratios",
     "Comparison": "results.comparison",
     "Confirmation": "settings.confirmation",
     "compare": "results.comparison",
@@ -197,12 +201,14 @@ __all__ = [
     "load_study",
     "load_texts",
     "losses",
+    "masks_per_layer",
     "metrics",
     "nearest_tokens",
     "normalized",
     "part",
     "parts_of",
     "perturbed_embeddings",
+    "ratios_per_layer",
     "replacements",
     "retrain",
     "retrain_with_controls",

@@ -7,7 +7,7 @@ from hormesis.errors import SettingError
 from hormesis.report.plots.table import PLOTS
 from hormesis.settings.apply import AIMS, ROBUST, Aim, Robust, Sparse
 from hormesis.settings.attacks import PAIRED, PAIRINGS
-from hormesis.settings.choices import STEMS
+from hormesis.settings.choices import SIDES, STEMS
 from hormesis.settings.network import ModelAndData
 from hormesis.settings.option import option
 from hormesis.training.config import check_count
@@ -16,8 +16,8 @@ from hormesis.training.selection import SCORES
 STUDY = option(metavar="STUDY", expected="the folder of a study")
 FOLDER = option(metavar="FOLDER", expected="the folder of a study or a training")
 FILE, DIR = option(metavar="FILE"), option(metavar="DIR")
-BITS, TURNS = "bits", "turns"
-TABLES = ("scores", "responses", "targets", BITS, TURNS)
+BITS, MASKS, RATIOS, TURNS = "bits", "masks", "ratios", "turns"
+TABLES = ("scores", "responses", "targets", BITS, RATIOS, MASKS, TURNS)
 TABLE_FORMATS = ("csv", "parquet", "json", "yaml")
 
 
@@ -151,7 +151,7 @@ class RetrainOptions:
     """What is retrained.
 
     Args:
-        study: Folder of the study.
+        study: Folder of the study, or of an applied network, whose zeros stay zero.
         run: Folder of the training that the study is of; by default where the study says.
         weights: Checkpoint of the study's network.
         weights_key: Where the weights lie in a checkpoint of several networks, such as ``ema``.
@@ -259,11 +259,14 @@ class ExportOptions:
     """Which table is written.
 
     Args:
-        study: Folder of the study.
-        what: Table.
-        format: Format of the file.
+        study: Folder of the study, or of an applied network for masks and ratios.
+        what: Table, or the masks of what can be removed.
+        format: Format of the file; masks are always safetensors.
         to: File to write; by default standard output.
-        budget: Performance that the bits of a layer may cost, in units of the metric.
+        budget: Performance that the bits, ratio or mask of a layer may cost, in units of the
+            metric.
+        on: Performance that the budget is of.
+        weights: For masks: the network's weights, as safetensors.
     """
 
     study: str = field(metadata=STUDY)
@@ -271,6 +274,8 @@ class ExportOptions:
     format: str = field(default="csv", metadata=option(choices=TABLE_FORMATS))
     to: str | None = field(default=None, metadata=FILE)
     budget: float = 0.01
+    on: str = field(default="clean", metadata=option(choices=SIDES))
+    weights: str | None = field(default=None, metadata=FILE)
 
 
 @dataclass(frozen=True)

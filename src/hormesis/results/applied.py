@@ -93,6 +93,20 @@ class Applied:
         return len(self.steps) > 1
 
     @property
+    def ratios(self) -> pd.DataFrame:
+        """The share of each filtered parameter that is zeroed.
+
+        Columns ``target``, the name of the parameter, ``zeroed`` of its ``size`` values, and
+        ``ratio``, their share from 0 to 1.
+        """
+        rows = [
+            {"target": name, "zeroed": int((~keep).sum()), "size": keep.size}
+            for name, keep in self.masks.items()
+        ]
+        table = pd.DataFrame(rows, columns=["target", "zeroed", "size"])
+        return table.assign(ratio=table["zeroed"] / table["size"])
+
+    @property
     def summary(self) -> str:
         """What was applied, what it did on the proof part, and which baselines do better."""
         return " ".join(applied_sentences(self.metadata, self.steps, self.proof))

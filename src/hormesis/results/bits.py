@@ -1,18 +1,14 @@
 """How many bits each layer needs, from a study of quantisation."""
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
-from hormesis.errors import SettingError, StudyError
+from hormesis.errors import StudyError
+from hormesis.results.changes import check_budget, with_changes
 from hormesis.results.study import Study
 
 _UNIT = "bits"  # what levels of quantisation are
-SIDES = ("clean", "adversarial")
 
 
 def bits_per_layer(study: Study, budget: float | int = 0.01, *, on: str = "clean") -> pd.DataFrame:
@@ -51,7 +47,7 @@ def bits_per_layer(study: Study, budget: float | int = 0.01, *, on: str = "clean
         >>> bits_per_layer(study, budget=1.5)[["target", "bits"]].values.tolist()
         [['1.weight', 4]]
     """
-    _check(study, budget, on)
+    check_budget(study, budget, on)
     swept = [
         name
         for name, entry in study.metadata.question.sweep.replacements.items()
@@ -62,7 +58,7 @@ def bits_per_layer(study: Study, budget: float | int = 0.01, *, on: str = "clean
             "The study has no quantisation: sweep `quantization` or `quantization_per_channel`."
         )
     rows = study.responses
-    rows = _with_changes(study, rows.loc[rows["filter"].isin(swept)].reset_index(drop=True), on)
+    rows = with_changes(study, rows.loc[rows["filter"].isin(swept)].reset_index(drop=True), on)
     sizes = dict(zip(study.targets["target"], study.targets["size"], strict=True))
     keys = rows[["target", "filter"]].drop_duplicates()
     table = pd.DataFrame(
@@ -79,19 +75,6 @@ def bits_per_layer(study: Study, budget: float | int = 0.01, *, on: str = "clean
     return table.astype({"bits": "Int64"})
 
 
-def _check(study: Study, budget: float | int, on: str) -> None:
-    if not 0 <= budget < math.inf:
-        raise SettingError(f"Expected `budget` to be at least 0, got {budget}.")
-    if on not in SIDES[: 1 + study.stressed]:
-        known = " or ".join(map(repr, SIDES[: 1 + study.stressed]))
-        raise SettingError(f"Expected `on` to be {known}, got {on!r}.")
-    if not study.has_outcomes:
-        raise StudyError(
-            "The study keeps no outcomes, which the intervals need: analyse with `out` to write "
-            "them."
-        )
-
-
 def _fewest(sweep: pd.DataFrame, budget: float | int) -> dict[str, Any]:
     """Return the fewest bits that suffice, and what they cost."""
     best: dict[str, Any] = dict.fromkeys(("bits", "performance", "change", "low"))
@@ -101,48 +84,3 @@ def _fewest(sweep: pd.DataFrame, budget: float | int) -> dict[str, Any]:
         best = {name: row[name] for name in best if name != "bits"}
         best = {"bits": int(row["alpha"]), **best}
     return best
-
-
-def _with_changes(study: Study, rows: pd.DataFrame, on: str) -> pd.DataFrame:
-    """Return responses with the paired change of each, for better or worse, and its low end."""
-    parts = []
-    for group in study.settled_groups:
-        part = rows.loc[rows["target"].isin(group.targets)]
-        if part.empty:
-            continue
-        outcomes = part["outcome"].to_numpy()
-        mean, square = _moments(study, outcomes, group.samples, on)
-        factor = float(study.interval_method(study.scoring, group.samples).critical())
-        variance = np.maximum(square - mean**2, 0.0)
-        if study.metadata.binary:  # as if one sample changed where none did: others might
-            variance = np.maximum(variance, 1 / group.samples)
-        low = mean - factor * np.sqrt(variance / (group.samples - 1))
-        unchanged = outcomes < 0  # the values came back bit for bit
-        low = np.where(unchanged, 0.0, low)
-        parts.append(part.assign(performance=part[on], change=mean, low=low))
-    return pd.concat(parts)
-
-
-def _moments(
-    study: Study, outcomes: np.ndarray, samples: int, on: str
-) -> tuple[Float[np.ndarray, " cells"], Float[np.ndarray, " cells"]]:
-    """Return the mean of the changes of single samples, and the mean of their squares."""
-    sign = 1.0 if study.base.higher_is_better else -1.0
-    total, squares, seen = np.zeros(len(outcomes)), np.zeros(len(outcomes)), 0
-    for values in _changes(study, outcomes, on):
-        values = sign * values[:, : samples - seen]
-        total += values.sum(axis=1)
-        squares += np.square(values).sum(axis=1)
-        seen += values.shape[1]
-        if seen >= samples:
-            break
-    return total / samples, squares / samples
-
-
-def _changes(
-    study: Study, outcomes: np.ndarray, on: str
-) -> Iterator[Float[np.ndarray, "cells samples"]]:
-    for block in study.blocks():
-        own = getattr(block, on).astype(np.float64)
-        base = getattr(block, f"base_{on}").astype(np.float64)
-        yield np.vstack([own, base])[outcomes] - base  # the last row answers for -1

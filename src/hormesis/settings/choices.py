@@ -96,6 +96,8 @@ ENGINES = ("auto", "plain", RAY)
 STEMS = ("standard", "small")
 USUAL_THRESHOLDS = 25  # as the paper has it
 MOST_THRESHOLDS = 10_000  # more would fill the memory with masks before anything is measured
+SIDES = ("clean", "adversarial")
+"""The two performances of a network."""
 UNFILTERED = -1  # instead of a row of outcomes: a cell that removes nothing has the network's own
 MOST_SEED = 2**63 - 1  # what PyTorch's generators take
 MOST_EPOCHS = 30_000  # of a training, whose table and checksums a record holds

@@ -63,7 +63,10 @@ def read_bytes(path: Path, most: int, *, follow: bool = False) -> bytes:
         hormesis.storage.safe_read.UnreadableFile: it is a folder, not a file
     """
     with open_regular(path, most, follow=follow) as file:
-        content = file.read(most + 1)
+        size = os.fstat(file.fileno()).st_size  # room for `most` may be more than there is
+        content = file.read(min(size, most) + 1)
+        if size < len(content) <= most:
+            content += file.read(most + 1 - len(content))
     if len(content) > most:  # the file has grown meanwhile
         raise _too_large(path, most)
     return content

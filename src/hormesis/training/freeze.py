@@ -10,6 +10,7 @@ from hormesis.models.fingerprint import network_fingerprint
 from hormesis.results.study import Study
 from hormesis.stress.kinds import public_name
 from hormesis.training.freezing import Freezing
+from hormesis.training.kept_values import check_applied, kept_values
 from hormesis.training.retraining_plan import RetrainingPlan, plan_retraining
 from hormesis.training.selection import Selection
 
@@ -30,7 +31,8 @@ def freeze(
 
     Args:
         network: The network that was passed to ``analyze``; it is changed in place.
-        study: The study of it, or its folder.
+        study: The study of it, or its folder; or the folder of ``apply``, for the network that it
+            wrote: what is zeroed stays zero.
         selection: Which parameters are trained.
         same: Require the weights of the study, bit for bit. If False, as for a resumed training,
             only names and sizes have to agree.
@@ -64,14 +66,17 @@ def freeze(
 def start_freezing(network: nn.Module, plan: RetrainingPlan, *, same: bool) -> Freezing:
     """Freeze a network by a plan, see ``freeze``."""
     recorded = plan.study.manifest["question"]["network"]
-    if same and network_fingerprint(network) != recorded["fingerprint"]:
+    if same and plan.applied is not None:
+        check_applied(network, plan.applied)
+    elif same and network_fingerprint(network) != recorded["fingerprint"]:
         raise ModelError(
             f"The study is of another network than the one given ({recorded['name']}, "
             f"{recorded['fingerprint'][:12]}...): pass it as it was analysed, normalisation "
             "included, or with same=False if it was trained since."
         )
     masks = plan.arm("selective", 0).masks
-    freezing = Freezing(network, masks, batchnorm=plan.selection.batchnorm)
+    kept = kept_values(network, plan.applied)
+    freezing = Freezing(network, masks, batchnorm=plan.selection.batchnorm, kept=kept)
     freezing.start()
     return freezing
 

@@ -1,8 +1,9 @@
 """Freezing parameters so that not a single bit of them changes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
@@ -25,6 +26,8 @@ class Freezing:
         network: The network; ``start`` changes it, ``stop`` restores its ``requires_grad``.
         masks: Which channels of every parameter are trained.
         batchnorm: ``"frozen"`` or ``"follow"``, see ``Selection``.
+        kept: By name of the parameter in ``network``, True for each value that may be trained; all
+            values of the others may.
 
     Raises:
         ModelError: If the parameters of the network are not those of the masks.
@@ -44,7 +47,12 @@ class Freezing:
     """
 
     def __init__(
-        self, network: nn.Module, masks: Iterable[TrainableMask], *, batchnorm: str
+        self,
+        network: nn.Module,
+        masks: Iterable[TrainableMask],
+        *,
+        batchnorm: str,
+        kept: Mapping[str, Bool[Tensor, "..."]] | None = None,
     ) -> None:
         """Find the tensors that belong to the masks."""
         self.network = network
@@ -57,6 +65,8 @@ class Freezing:
             name: _mask(network, name, parameters[name], mask)
             for name, mask in self._by_name.items()
         }
+        for name, values in (kept or {}).items():
+            self._masks[name] = self._masks[name] & values
         self._frozen_norms = self._find_frozen_norms() if batchnorm == "frozen" else {}
         self._frozen_copies: dict[str, Tensor] = {}
         self._requires_grad: dict[str, bool] = {}
@@ -75,9 +85,7 @@ class Freezing:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters for the optimiser: those that are trained as a whole or in part."""
-        return [
-            value for name, value in self.network.named_parameters() if self._by_name[name].trained
-        ]
+        return [value for name, value in self.network.named_parameters() if self._is_trained(name)]
 
     def start(self) -> None:
         """Freeze, and remember every frozen value; does nothing if already started."""
@@ -85,9 +93,8 @@ class Freezing:
             return
         for name, parameter in self.network.named_parameters():
             self._requires_grad[name] = parameter.requires_grad
-            mask = self._by_name[name]
-            parameter.requires_grad_(parameter.requires_grad and mask.trained > 0)
-            if mask.is_partial and parameter.requires_grad:
+            parameter.requires_grad_(parameter.requires_grad and self._is_trained(name))
+            if self._is_partial(name) and parameter.requires_grad:
                 hook = parameter.register_post_accumulate_grad_hook(self._mask_gradient(name))
                 self._hooks.append(hook)
         self._frozen_copies = {
@@ -156,13 +163,21 @@ class Freezing:
     def _named_frozen_values(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every frozen value: whole tensors, channels, and statistics of batch norms."""
         for name, parameter in self.network.named_parameters():
-            if not self._by_name[name].trained:
+            if not self._is_trained(name):
                 yield name, parameter.detach()
-            elif self._by_name[name].is_partial:
+            elif self._is_partial(name):
                 yield name, parameter.detach()[~self._expand_mask(name, parameter)]
         for name, module in self._frozen_norms.items():
             for leaf, buffer in module.named_buffers(recurse=False):
                 yield f"{name}.{leaf}", buffer
+
+    def _is_trained(self, name: str) -> bool:
+        """Return whether any value of a parameter is trained."""
+        return bool(self._masks[name].any())
+
+    def _is_partial(self, name: str) -> bool:
+        """Return whether some values of a parameter are trained and others are frozen."""
+        return self._is_trained(name) and not bool(self._masks[name].all())
 
     def _expand_mask(self, name: str, parameter: Tensor) -> Tensor:
         return self._masks[name].to(parameter.device).expand(parameter.shape)
@@ -180,7 +195,7 @@ class Freezing:
     def _restore(self, *, statistics: bool) -> None:
         """Restore frozen channels and, if asked, the statistics of batch norms."""
         for name, parameter in self.network.named_parameters():
-            if name in self._frozen_copies and self._by_name[name].is_partial:
+            if name in self._frozen_copies and self._is_partial(name):
                 frozen = self._frozen_copies[name].to(parameter)
                 parameter.masked_scatter_(~self._expand_mask(name, parameter), frozen)
         for name, module in self._frozen_norms.items() if statistics else ():

@@ -15,6 +15,7 @@ from hormesis.results.training_run import TrainingRun
 from hormesis.storage.validation import plain_values
 from hormesis.training.config import DataConfig, Recipe, TrainerConfig
 from hormesis.training.freezing import Freezing
+from hormesis.training.kept_values import kept_values, put_in
 from hormesis.training.retraining_plan import Arm, RetrainingPlan, plan_retraining
 from hormesis.training.run_folder import explaining_errors
 from hormesis.training.run_state import check_folder
@@ -48,7 +49,8 @@ def retrain(
     interruption.
 
     Args:
-        study: A study of single targets or channels, or its folder.
+        study: A study of single targets or channels, or its folder; or the folder of ``apply``,
+            whose network is trained instead: what it has zeroed stays zero.
         data: As ``train`` takes it; None takes the data that the network was trained on.
         out: Folder of the run.
         selection: Which parameters are trained.
@@ -151,6 +153,8 @@ def prepare_retraining(
     data = _training_data(study, request.data, training)
     parts = load_training_parts(data, data_config, report)
     rebuilt = rebuild_network(study, source, parts, data_config, training)
+    if plan.applied is not None:
+        put_in(rebuilt.network, plan.applied)
     job = TrainingJob(
         rebuilt.model,
         rebuilt.network,
@@ -179,7 +183,8 @@ def train_arm(
         TrainingError: As ``retrain`` says.
     """
     plan, network = prepared.plan, deepcopy(prepared.job.network)
-    freezing = Freezing(network, arm.masks, batchnorm=plan.selection.batchnorm)
+    kept = kept_values(network, plan.applied)
+    freezing = Freezing(network, arm.masks, batchnorm=plan.selection.batchnorm, kept=kept)
     description = plain_values(plan.described())
     selection = {
         **description["selection"],
@@ -190,6 +195,7 @@ def train_arm(
         "study": description["study"]["fingerprint"],
         "batchnorm": plan.selection.batchnorm,
         "trained": {mask.parameter: _mask_text(mask) for mask in arm.masks if mask.trained},
+        **({} if plan.applied is None else {"applied": description["applied"]["fingerprint"]}),
     }
     job = replace(
         prepared.job,

@@ -3,10 +3,14 @@
 import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import safetensors.numpy
 import yaml
+from jaxtyping import Bool
 
 from hormesis.errors import StudyError
 from hormesis.report.text.console import printable
@@ -41,6 +45,22 @@ def export_table(table: pd.DataFrame, form: str, to: str | None, flag: str = "--
     path = Path(to).expanduser()
     with replacing_user_file(path, "table", flag) as partial:
         _write(table, form, partial)
+
+
+def export_masks(masks: Mapping[str, Bool[np.ndarray, "..."]], to: str, flag: str = "--to") -> None:
+    """Write masks as safetensors, one bool a value: True where it is kept.
+
+    Args:
+        masks: By name of the parameter.
+        to: The file. An existing one is replaced when the new one is complete.
+        flag: The option that names the file, for messages.
+
+    Raises:
+        StudyError: If it cannot be written.
+    """
+    whole = {name: np.ascontiguousarray(mask) for name, mask in masks.items()}
+    with replacing_user_file(Path(to).expanduser(), "file of masks", flag) as partial:
+        partial.write_bytes(safetensors.numpy.save(whole))
 
 
 def _write(table: pd.DataFrame, form: str, path: Path) -> None:

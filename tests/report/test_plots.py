@@ -117,6 +117,22 @@ def test_classes_differ_as_greys_and_by_hatch():
     assert len(unlike) == len(CLASSES) - 1  # robust and antifragile differ as greys
 
 
+def test_of_many_layers_some_are_named_inside_the_picture_and_apart():
+    names = [f"net.layers.{n}.self_attention.query_projection.weight" for n in range(54)]
+    figure = many(names).plot.network()
+    axes = figure.axes[-1]
+    labels = [label for label in axes.get_xticklabels() if label.get_text()]
+    assert 10 <= len(labels) <= 14
+    assert len({label.get_text() for label in labels}) == len(labels)
+    renderer = figure.canvas.get_renderer()
+    for text in figure.findobj(Text):
+        if text.get_text() and text.axes in (None, axes):  # the ticks of sizes may lie beyond
+            box = text.get_window_extent(renderer)
+            assert box.x0 >= -1
+            assert box.x1 <= figure.bbox.x1 + 1
+            assert box.y0 >= -1
+
+
 def test_the_network_names_its_stages_and_scores(tmp_path):
     names = [f"layer{n // 8}.{n}.weight" for n in range(32)]
     found = words(many(names).plot.network(), tmp_path)

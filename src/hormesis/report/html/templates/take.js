@@ -130,7 +130,7 @@ function lettersOf(host) {
   return {
     "font-size": 11,
     "font-family": style.fontFamily,
-    fill: host.closest(".card") ? "#555555" : style.color,
+    fill: host.closest(".card") ? "black" : style.color,
   };
 }
 

@@ -17,7 +17,10 @@ from hormesis.report import tensorboard
 from hormesis.report.html import live
 from hormesis.report.html.live import Follower, following, page_sink, watch
 from hormesis.report.tensorboard import event_sink, scalars
+from hormesis.report.views.progress import progress
 from hormesis.results.study import load_study
+from hormesis.storage.lock import lock_folder
+from hormesis.storage.verify import format_seconds, verify_study
 
 REFRESH = re.compile(r'<meta name="again"')
 
@@ -217,6 +220,21 @@ def test_a_page_of_an_unfinished_study_says_so(growing, tmp_path):
     text = page.read_text(encoding="utf-8")
     assert REFRESH.search(text)
     assert "64 of 300" in text
+
+
+def test_the_progress_of_a_page_is_that_of_status(growing):
+    growing.analyze(64)
+    health = verify_study(growing.folder)
+    found = progress(load_study(growing.folder))
+    assert found is not None
+    assert found["samples"] == [health.samples, 300] == [64, 300]
+    assert health.left is not None
+    assert found["left"] == format_seconds(health.left)
+    assert not found["at_work"]
+    with lock_folder(growing.folder):
+        assert (progress(load_study(growing.folder)) or {})["at_work"]
+    growing.analyze()
+    assert progress(load_study(growing.folder)) is None
 
 
 def test_a_picture_of_an_unfinished_study_says_so_too(growing, tmp_path, capsys):

@@ -172,7 +172,7 @@ def _cell_html(cell: HeatCell, reach: float) -> str:
     style = ""
     if not math.isnan(cell.value):
         colour = mpl.colormaps[DIVERGING]((cell.value / reach + 1) / 2)
-        style = f"background:{to_hex(colour)};color:{letters_on(np.array(colour))};"
+        style = f"background:{to_hex(colour)};color:{to_hex(letters_on(np.array(colour)))};"
     hint = html.escape(cell.hint, quote=True)
     if cell.plain:
         return f'<td title="{hint}"><small>{html.escape(cell.text)}</small></td>'

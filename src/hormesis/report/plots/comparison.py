@@ -110,7 +110,7 @@ def rank_plot(comparison: Comparison, score: str, least: float = 0.0) -> Picture
     for label in CLASS_LOOKS:
         row, column = np.nonzero(labels.to_numpy() == label)
         if len(row) or label in POINTS:
-            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=14.0)
+            _draw_marks(axes, column, ranks.to_numpy()[row, column], label, size=24.0)
     if rows and rows <= _NAMED_RANKS:
         right = axes.secondary_yaxis("right")
         right.spines[:].set_visible(False)

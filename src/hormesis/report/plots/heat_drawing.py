@@ -39,8 +39,8 @@ def score_scale() -> list[list[str]]:
     """Return the colours of scores from the lowest to the highest, each with that of its letters.
 
     Example:
-        >>> score_scale()[0], len(score_scale())
-        (['#7f3b08', 'white'], 65)
+        >>> [letters for _, letters in score_scale()][:: _SHADES // 2]
+        ['white', 'black', 'white']
     """
     shades = mpl.colormaps[DIVERGING](np.linspace(0, 1, _SHADES))
     return [[to_hex(shade), letters_on(shade)] for shade in shades]

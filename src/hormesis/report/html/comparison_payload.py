@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hormesis.analysis.classes import CLASSES
@@ -152,9 +153,10 @@ def _moves(comparison: Comparison) -> dict[str, Any]:
 
 
 def _most_moved(rows: pd.DataFrame) -> list[str]:
-    values = rows.groupby("match", sort=False)["value"]
-    moved = (values.max() - values.min()).sort_values(ascending=False, kind="stable")
-    return moved.index[:_MOST_MOVES].astype(str).tolist()
+    wide = rows.pivot(index="match", columns="study", values="value")
+    moved = (wide.max(axis=1) - wide.min(axis=1)).fillna(0.0)
+    order = np.argsort(-moved.to_numpy(dtype=float), kind="stable")
+    return [str(wide.index[place]) for place in order[:_MOST_MOVES]]
 
 
 def _paths(comparison: Comparison, matches: list[str]) -> dict[str, list[list[str]]]:

@@ -33,7 +33,7 @@ from hormesis.settings.attacks import tries
 _SHARE = 0.3  # of the study's own work that the path may take
 _STEP = 6.0  # passes behind a filter that a step of an attack takes, as it needs the whole network
 _LEVEL = 0.95
-_FEWEST = 24  # networks that are measured in any case, for a few targets
+_FEWEST = 24  # networks that are measured in any case, for small studies and long attacks
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ class PathSearch:
         attack, request = self.planned.request.attack, self.planned.request
         passes = _STEP * getattr(attack, "steps", 1) * tries(attack) if self.adaptive else 0.0
         cost = (1.0 + request.stressed + passes) / (1.0 + request.stressed)
-        targets = len(self.planned.swept_targets)
-        affordable = _SHARE * len(self.planned.plan.removals) / cost
-        return max(int(affordable), min(2 * targets, _FEWEST))
+        return max(int(_SHARE * len(self.planned.plan.removals) / cost), _FEWEST)
 
     def _measure(
         self, taken: Sequence[Candidate], batch: Sequence[Candidate], number: int

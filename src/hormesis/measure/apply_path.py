@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from hormesis.analysis.candidates import Candidate, find_candidates
-from hormesis.analysis.greedy import GreedyPath, Performance, Reading, Step
+from hormesis.analysis.greedy import GreedyPath, PathStep, Performance, Reading
 from hormesis.analysis.masking import is_masked
 from hormesis.analysis.paired import PairedDifference, paired_difference
 from hormesis.engine.outcomes import Outcomes
@@ -176,7 +176,7 @@ class PathSearch:
         rows = table.loc[table["round"] == number].to_dict("records")
         return [_reading_of(row) for row in rows]
 
-    def _as_table(self, search: GreedyPath, steps: Sequence[Step]) -> pd.DataFrame:
+    def _as_table(self, search: GreedyPath, steps: Sequence[PathStep]) -> pd.DataFrame:
         """Return all steps as a table, the unfiltered network first."""
         size, rows = self._size, [self._first(search)]
         gone = {0: 0}
@@ -231,7 +231,7 @@ def _array(values: torch.Tensor) -> np.ndarray:
     return values.double().cpu().numpy()
 
 
-def _row(search: GreedyPath, step: Step, total: int, size: int) -> dict[str, Any]:
+def _row(search: GreedyPath, step: PathStep, total: int, size: int) -> dict[str, Any]:
     reading, candidate = step.reading, step.reading.candidate
     clean_loss, stressed_loss = search.losses(reading.performance)
     return {

@@ -79,7 +79,7 @@ def test_a_study_is_applied_where_its_names_are_allowed(home, capsys):
         (["--aim", "sparse", "--clean-loss", "1"], "no `--clean-loss` for the aim 'sparse', got 1"),
         (["--loss", "1"], "Expected no `--loss` for the aim 'robust', got 1"),
         (["--clean-loss", "-1"], "`--clean-loss` to be a number of percentage points, at least 0"),
-        (["--proof-samples", "1"], "`samples` of the proof to be at least 2, got 1"),
+        (["--proof-samples", "1"], "`--proof-samples` of the proof to be at least 2, got 1"),
         (["--baselines", "luck"], "Unknown baseline 'luck'"),
         (["--data", "mended:other_data"], "The study is of other data than these"),
         (["--proof-data", "mended:data"], "120 of the 240 samples for the proof are among those"),

@@ -785,6 +785,37 @@ LANGUAGE: list[Case] = [
     }),
 ]  # fmt: skip
 
+APPLIED: list[Case] = [
+    ("aim", "`aim`|Robust|'fast'", {"apply": {"aim": "fast"}}),
+    ("none left", "none are left for the proof|proof_data", {"apply": {"data": (ROWS, CLASSES)}}),
+    ("fewer samples", "has 40 samples|there are 9", {"apply": {"data": (ROWS[:9], CLASSES[:9])}}),
+    ("other network", "another network|checkpoint", {"apply": {"network": nn.Linear(5, 3)}}),
+    ("no network", "`network`|came from Python", {"apply": {"network": None}}),
+    ("no data", "`data`|custom|no name", {"apply": {"data": None}}),
+    (
+        "overlap",
+        "40 of the 40|for the proof are among",
+        {"apply": {"proof": hm.Proof((ROWS, CLASSES))}},
+    ),
+    ("no attack", "'sparse'|'robust'", {"attack": None, "apply": {}}),
+    (
+        "replacements",
+        "replaced values|--filters",
+        {"sweep": hm.Sweep(("weight_noise",), levels=(0.5, 1.0)), "apply": {}},
+    ),
+    ("set metric", "'macro_f1'|'accuracy'", {"metric": "macro_f1", "apply": {}}),
+    (
+        "own metric",
+        "register_metric",
+        {"metric": lambda outputs, labels: outputs[:, 0], "loss": "cross_entropy", "apply": {}},
+    ),
+    (
+        "own attack",
+        "FGSM or PGD",
+        {"attack": lambda net, inputs, labels: 0.9 * inputs, "apply": {}},
+    ),
+]
+
 CASES = {
     f"{kind}: {name}": (words, passed)
     for kind, cases in {
@@ -801,6 +832,7 @@ CASES = {
         "episodes": EPISODES,
         "late": LATE,
         "language": LANGUAGE,
+        "applied": APPLIED,
     }.items()
     for name, words, passed in cases
 }
@@ -813,7 +845,12 @@ def sentence(passed: Passed) -> tuple[str, str]:
         network, data = given.pop("network", NET), given.pop("data", (ROWS, CLASSES))
         given.setdefault("execution", hm.Execution(progress=False))
         given.setdefault("sweep", hm.Sweep(thresholds=3))
-        hm.analyze(network, data, **given)
+        applied = given.pop("apply", None)
+        study = hm.analyze(network, data, **given)
+        if applied is not None:
+            twice = torch.cat([ROWS, ROWS.flip(1)]), CLASSES.repeat(2)
+            own = {"network": network, "data": twice, "execution": given["execution"]} | applied
+            hm.apply(study, own.pop("network"), own.pop("data"), **own)
     except hm.HormesisError as error:
         return "HormesisError", str(error)
     except BaseException as error:

@@ -53,7 +53,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Step:
+class PathStep:
     """What became of a candidate.
 
     Args:
@@ -99,10 +99,10 @@ class GreedyPath:
     noise: float
     higher_is_better: bool
     budget: int
-    tell: Callable[[Sequence[Step]], None] = lambda steps: None
-    steps: list[Step] = field(default_factory=list)
+    tell: Callable[[Sequence[PathStep]], None] = lambda steps: None
+    steps: list[PathStep] = field(default_factory=list)
 
-    def search(self, candidates: Sequence[Candidate], measure: Measure) -> list[Step]:
+    def search(self, candidates: Sequence[Candidate], measure: Measure) -> list[PathStep]:
         """Return every candidate that was measured, in order, with what became of it.
 
         Args:
@@ -151,7 +151,7 @@ class GreedyPath:
             if step.reading.candidate == best.candidate
         )
         self.steps = [
-            Step(step.number, step.reading, "") if step.reading is reading else step
+            PathStep(step.number, step.reading, "") if step.reading is reading else step
             for step in self.steps
         ]
         self.tell(self.steps)
@@ -165,7 +165,7 @@ class GreedyPath:
         clean = sign * (reading.performance.clean - stands.clean)
         stressed = sign * (reading.performance.adversarial - stands.adversarial)
         one.priority = float(worth(self.aim, clean, stressed, reading.removed, self.noise))
-        self.steps.append(Step(number, reading, objection or "another step was better"))
+        self.steps.append(PathStep(number, reading, objection or "another step was better"))
 
     def losses(self, performance: Performance) -> tuple[float, float]:
         """Return how much worse a performance is than the unfiltered network's."""

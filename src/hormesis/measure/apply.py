@@ -20,7 +20,7 @@ from hormesis.measure.apply_files import (
     look_into,
     masks_content,
     question_of,
-    read_table,
+    stored_table,
     table_content,
 )
 from hormesis.measure.apply_parts import PlannedParts, plan_parts
@@ -212,7 +212,7 @@ class _Application:
             self.request.aim,
             self.report,
             keep=lambda table: self.files.put(PATH, table_content(table)),
-            stored=read_table(self.files, PATH),
+            stored=stored_table(self.files, PATH),
         )
         table = search.table()
         self.files.put(PATH, table_content(table))
@@ -242,7 +242,7 @@ class _Application:
         def keep(table: pd.DataFrame, facts: Any) -> None:  # noqa: ANN401
             self.files.put(OUTCOMES, table_content(table), facts=facts)
 
-        stored = read_table(self.files, OUTCOMES)
+        stored = stored_table(self.files, OUTCOMES)
         known = self.files.manifest.get("facts", {}) if stored is not None else {}
         outcomes, facts = prove(run, variants, stored, keep, known)
         return outcomes, facts, notes

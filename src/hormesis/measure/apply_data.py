@@ -69,7 +69,8 @@ def split_data(whole: Samples, study: Study, proof: Proof, given: Samples | None
     if len(rest) < _FEWEST:
         raise DataError(
             f"The study used all {len(whole)} samples of its data, so that none are left for the "
-            "proof: pass others with `proof_data`, or analyse with `samples` to leave some."
+            "proof: pass others with `proof_data`, as `hormesis.Proof(data=...)` in Python, or "
+            "analyse with `samples` to leave some."
         )
     rest = rest[_draw(take(whole, rest), proof)]
     return DataParts(selection, take(_placed(whole), rest), rows, rest, notes)

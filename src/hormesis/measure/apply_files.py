@@ -84,7 +84,7 @@ def look_into(folder: Any) -> AppliedFiles:  # noqa: ANN401  (a path, or None)
     return AppliedFiles(folder, {} if folder is None else stored_manifest(folder))
 
 
-def read_table(files: AppliedFiles, name: str) -> pd.DataFrame | None:
+def stored_table(files: AppliedFiles, name: str) -> pd.DataFrame | None:
     """Return a table that was written before; None if it has to be made."""
     content = files.get(name)
     if content is None:

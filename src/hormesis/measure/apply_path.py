@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from hormesis.analysis.candidates import Candidate, find_candidates
-from hormesis.analysis.greedy import GreedyPath, Performance, Reading, Step
+from hormesis.analysis.greedy import GreedyPath, PathStep, Performance, Reading
 from hormesis.analysis.masking import is_masked
 from hormesis.analysis.paired import PairedDifference, paired_difference
 from hormesis.engine.outcomes import Outcomes
@@ -33,7 +33,7 @@ from hormesis.settings.attacks import tries
 _SHARE = 0.3  # of the study's own work that the path may take
 _STEP = 6.0  # passes behind a filter that a step of an attack takes, as it needs the whole network
 _LEVEL = 0.95
-_FEWEST = 24  # networks that are measured in any case, for a few targets
+_FEWEST = 24  # networks that are measured in any case, for small studies and long attacks
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ class PathSearch:
         attack, request = self.planned.request.attack, self.planned.request
         passes = _STEP * getattr(attack, "steps", 1) * tries(attack) if self.adaptive else 0.0
         cost = (1.0 + request.stressed + passes) / (1.0 + request.stressed)
-        targets = len(self.planned.swept_targets)
-        affordable = _SHARE * len(self.planned.plan.removals) / cost
-        return max(int(affordable), min(2 * targets, _FEWEST))
+        return max(int(_SHARE * len(self.planned.plan.removals) / cost), _FEWEST)
 
     def _measure(
         self, taken: Sequence[Candidate], batch: Sequence[Candidate], number: int
@@ -178,7 +176,7 @@ class PathSearch:
         rows = table.loc[table["round"] == number].to_dict("records")
         return [_reading_of(row) for row in rows]
 
-    def _as_table(self, search: GreedyPath, steps: Sequence[Step]) -> pd.DataFrame:
+    def _as_table(self, search: GreedyPath, steps: Sequence[PathStep]) -> pd.DataFrame:
         """Return all steps as a table, the unfiltered network first."""
         size, rows = self._size, [self._first(search)]
         gone = {0: 0}
@@ -233,7 +231,7 @@ def _array(values: torch.Tensor) -> np.ndarray:
     return values.double().cpu().numpy()
 
 
-def _row(search: GreedyPath, step: Step, total: int, size: int) -> dict[str, Any]:
+def _row(search: GreedyPath, step: PathStep, total: int, size: int) -> dict[str, Any]:
     reading, candidate = step.reading, step.reading.candidate
     clean_loss, stressed_loss = search.losses(reading.performance)
     return {

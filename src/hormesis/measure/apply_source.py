@@ -158,11 +158,13 @@ def _refuse_code(
     Raises:
         SettingError: It names the setting, the code and the remedy.
     """
-    if "model" not in source.changed or source.run is not None:
+    trained = source.run or (study.manifest.get("origin") or {}).get("run")
+    if trained and "weights" not in source.changed:
         refuse_manifest_code(study, source.network, source.changed.get("data"))
-    given = {"data": source.changed.get("data"), "stressed": source.stressed}
-    for setting, name in (("data", named.data), ("stressed", second or "")):
-        if name and not given[setting] and is_code(setting, name) and not source.allow_code:
+    given = {**source.changed, "stressed": source.stressed}
+    names = {"model": named.model, "data": named.data, "stressed": second}
+    for setting, name in names.items():
+        if name and not given.get(setting) and is_code(setting, name) and not source.allow_code:
             raise SettingError(
                 f"The study names code for its {setting}, {name!r}, which would run with your "
                 f"rights: name it as `{setting}`, or pass `allow_code` if you trust its folder."
@@ -175,7 +177,7 @@ def _more(
     """Return further data by name, read as those of the study."""
     if name.partition(":")[0] in KINDS:
         return by_name(name)
-    own = replace(request, stressed_data=name, pairing="independent")
+    own = AnalysisRequest(stressed_data=name, sweep=request.sweep)
     empty = Evaluation(lambda network, numbers, stressed: numbers, samples=2, name="none")
     return stressed_named(named, own, empty, report)
 

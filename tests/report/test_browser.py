@@ -173,7 +173,7 @@ def test_it_loads_without_errors_requests_or_overflow(browser, files, which, wid
         "dark" if dark else "light"
     )
     assert made.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert made.page.locator("section").count() == (6 if which == "one" else 7)
+    assert made.page.locator("section").count() == (6 if which == "one" else 8)
     assert made.wrong == []
     made.page.close()
 

@@ -3,8 +3,8 @@
     python -m reproduction.applied_networks --data-root DATA --out FOLDER [--cases NAME ...]
 
 Each case is trained and studied on 1,000 test images: with the paper's filters for the aim
-``robust``, and by magnitude for ``sparse``. Both are applied and proved on 2,000 other test images. Every stage is taken up where it was interrupted, and a table
-is written after each case.
+``robust``, and by magnitude for ``sparse``. Both are applied and proved on 2,000 other test images.
+Every stage is taken up where it was interrupted, and a table is written after each case.
 """
 
 import argparse

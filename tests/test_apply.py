@@ -102,7 +102,7 @@ def test_baselines_zero_as_many_values_and_are_measured(found):
     removed = found.metadata.result.removed
     assert set(found.proof.loc[found.proof["network"] != "unfiltered", "removed"]) == {removed}
     values = {name: one.detach() for name, one in made.network().named_parameters()}
-    for name, keep in (("magnitude", keep_largest), ("magnitude by layer", keep_largest_by_layer)):
+    for name, keep in (("magnitude", keep_largest), ("magnitude-by-layer", keep_largest_by_layer)):
         right = made.right(masked(keep(values, removed)), inputs, labels)
         assert outcomes_of(found, name, "clean")[0].tolist() == right.float().tolist()
     row = by_name(found, "random", "clean")

@@ -102,7 +102,7 @@ def test_baselines_zero_as_many_values_and_are_measured(found):
     removed = found.metadata.result.removed
     assert set(found.proof.loc[found.proof["network"] != "unfiltered", "removed"]) == {removed}
     values = {name: one.detach() for name, one in made.network().named_parameters()}
-    for name, keep in (("magnitude", keep_largest), ("magnitude by layer", keep_largest_by_layer)):
+    for name, keep in (("magnitude", keep_largest), ("magnitude-by-layer", keep_largest_by_layer)):
         right = made.right(masked(keep(values, removed)), inputs, labels)
         assert outcomes_of(found, name, "clean")[0].tolist() == right.float().tolist()
     row = by_name(found, "random", "clean")
@@ -381,11 +381,12 @@ class Backdoor(known.Network):
         super().__init__(
             signal=known.blocks(8.0, 10.0), trigger=trigger.view(known.CLASSES, known.FEATURES)
         )
-        self.trigger.weight.data[0, 0] = 200.0
+        self.get_parameter("trigger.weight").data[0, 0] = 200.0
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         mean, difference = self.read(inputs)
-        return self.signal(mean) + self.trigger(difference.relu())
+        signal, trigger = self.get_submodule("signal"), self.get_submodule("trigger")
+        return signal(mean) + trigger(difference.relu())
 
 
 def triggered(inputs: torch.Tensor) -> torch.Tensor:
@@ -400,7 +401,7 @@ def test_a_planted_backdoor_is_mended():
     inputs, count = inputs.clamp(0.2, 0.8), made.SAMPLES
     marked = triggered(inputs)
     network, clean = Backdoor(), Backdoor()
-    clean.trigger.weight.data.zero_()
+    clean.get_parameter("trigger.weight").data.zero_()
     assert made.right(network, marked, labels).float().mean() < 0.3
     study = hm.analyze(
         network,

@@ -21,6 +21,7 @@ LEAST = {
     "zoom": ["--target", "a"],
     "train": [],
     "retrain": ["a"],
+    "apply": ["a"],
     "show": ["a"],
     "export": ["a"],
     "compare": ["a", "b"],

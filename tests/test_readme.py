@@ -38,6 +38,7 @@ def test_command_is_understood(command: str) -> None:
         "analyze",
         "train",
         "retrain",
+        "apply",
         "show",
         "export",
         "compare",

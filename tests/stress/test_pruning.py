@@ -99,7 +99,7 @@ def test_the_norm_of_a_convolution_is_that_of_an_input_channel(groups):
     names = ["0.weight", "2.weight", "0.bias"]
     norms = input_norms(network, samples, names, torch.device("cpu"))
     assert set(norms) == {"0.weight", "2.weight"}
-    own = norms["0.weight"].expand_as(network[0].weight)
+    own = norms["0.weight"].expand_as(network.get_parameter("0.weight"))
     for output in range(6):
         for index in range(4 // groups):
             channel = index + output // (6 // groups) * (4 // groups)

@@ -81,16 +81,17 @@ def plan_parts(study: Study, asked: ApplyRequest, report: Report) -> PlannedPart
     found, where = _found(study, asked, report)
     if isinstance(found.data, Evaluation):
         return _evaluated(study, found, report, where)
+    whole = found.data
     given = None if found.proof is None else _read(found.proof, found.request, report)
-    parts = split_data(found.data, study, asked.proof, given)
+    parts = split_data(whole, study, asked.proof, given)
     _check_pairing(study, asked.proof, given)
     stressed = _read_stressed(study, found.request.stressed_data)
-    found = _with_stressed(found, _of_selection(study, stressed, found.data, parts))
+    found = _with_stressed(found, _of_selection(study, stressed, whole, parts))
     selection = _planned(study, found, parts.selection, report, where)
     if selection.request.sweep.until is not None:  # what was not measured chose nothing
         count = study.metadata.base.samples
         selection = replace(selection, samples=take(selection.samples, torch.arange(count)))
-    found = _with_stressed(found, _of_proof(stressed, found, parts))
+    found = _with_stressed(found, _of_proof(stressed, found, len(whole), parts))
     proof = _on(selection, found, parts, report)
     return PlannedParts(selection, proof, parts.notes)
 
@@ -117,7 +118,7 @@ def _of_selection(study: Study, stressed: Any, whole: Samples, parts: DataParts)
     return take(stressed, parts.rows)
 
 
-def _of_proof(stressed: Any, found: FoundStudy, parts: DataParts) -> Any:  # noqa: ANN401
+def _of_proof(stressed: Any, found: FoundStudy, whole: int, parts: DataParts) -> Any:  # noqa: ANN401
     """Return the stressed version of the samples of the proof."""
     if found.proof_stressed is not None:
         return found.proof_stressed
@@ -127,9 +128,9 @@ def _of_proof(stressed: Any, found: FoundStudy, parts: DataParts) -> Any:  # noq
         raise DataError(
             "Expected `stressed` of the proof, the stressed version of its `data`, got none."
         )
-    if len(stressed) != len(found.data):
+    if len(stressed) != whole:
         raise DataError(
-            f"Expected a stressed version of every sample of the data, {len(found.data)}, some of "
+            f"Expected a stressed version of every sample of the data, {whole}, some of "
             f"which are left for the proof, got {len(stressed)}."
         )
     return take(stressed, parts.proof_rows)

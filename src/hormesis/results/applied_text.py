@@ -121,7 +121,7 @@ def _beside(about: AppliedManifest, proof: pd.DataFrame) -> Iterator[str]:
     won, lost, open_ = [], [], []
     for row in rows.to_dict("records"):
         text = f"{row['network']} pruning ({_interval(about, row, 'lead')})"
-        text = text.replace("magnitude by layer pruning", "magnitude pruning layer by layer")
+        text = text.replace("magnitude-by-layer pruning", "magnitude pruning layer by layer")
         text = text.replace("wanda pruning", "pruning by Wanda's score")
         (won if row["lead_low"] > 0 else lost if row["lead_high"] < 0 else open_).append(text)
     where = attack_name(attack, epsilon)

@@ -12,7 +12,7 @@ AIMS = {
     ROBUST: "raises the performance under stress",
     SPARSE: "zeroes as many values as both performances allow",
 }
-GLOBAL, LAYERS, RANDOM, WANDA = "magnitude", "magnitude by layer", "random", "wanda"
+GLOBAL, LAYERS, RANDOM, WANDA = "magnitude", "magnitude-by-layer", "random", "wanda"
 BASELINES = (GLOBAL, LAYERS, RANDOM, WANDA)
 """Ways to zero as many values that know nothing of the study."""
 POINTS = 100.0

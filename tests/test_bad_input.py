@@ -86,7 +86,7 @@ def check(arguments, words, capsys):
             [],
             "Expected a command: analyze, zoom, train, |, verify or watch; |`hormesis --help`",
         ),
-        (["analyse"], "Unknown command 'analyse'. Did you mean analyze?"),
+        (["analyse"], "Unknown command 'analyse'. Did you mean analyze or apply?"),
         (["show"], "Expected the folder of a study: `hormesis show STUDY`."),
         (["show", "one", "two"], "Unexpected argument 'two'"),
         (["show", "nowhere"], "The folder nowhere is no study"),

@@ -340,7 +340,8 @@ def test_confidence_sequences_at_any_distance(distance):
 @pytest.mark.parametrize("size", [1e-200, 1e-30, 1.0, 1e30])
 def test_no_score_is_too_large_and_no_error_too_small_for_a_p_value(method, size):
     values = np.array([-1e9, -size, 0.0, size, 1e9, np.nan])
-    errors = StandardErrors(*(np.full(6, part) for part in (1e-200, 1e-200, 1e-300)))
+    below, above, unseen = (np.full(6, part) for part in (1e-200, 1e-200, 1e-300))
+    errors = StandardErrors(below, above, unseen)
     scores = pd.DataFrame({"value": values, "class": classify_all(values, 0.01)})
     for some in (errors, replace(errors, unseen=np.zeros(6)), replace(errors, below=np.zeros(6))):
         p = class_p_values(scores, some, method, tolerance=0.01)  # warnings are errors here

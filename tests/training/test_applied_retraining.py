@@ -33,7 +33,7 @@ def made(tmp_path_factory):
         study,
         network(),
         (images, labels),
-        aim=hm.Sparse(loss=40),
+        aim=hm.Sparse(loss=10),
         out=folder / "applied",
         execution=EXECUTION,
     )

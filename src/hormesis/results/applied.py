@@ -66,7 +66,7 @@ class Applied:
         >>> found = hm.apply(study, network, (images, labels), aim=hm.Sparse(),
         ...                  execution=hm.Execution(progress=False))
         >>> {name: int(keep.sum()) for name, keep in found.masks.items()}
-        {'weight': 2}
+        {'weight': 4}
     """
 
     manifest: dict[str, Any]

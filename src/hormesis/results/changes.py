@@ -47,7 +47,7 @@ def with_changes(study: Study, rows: pd.DataFrame, on: str) -> pd.DataFrame:
         The rows, grouped by when their targets were settled, with ``performance``, ``change`` from
         the unfiltered network (above 0: for the better) and ``low``, in units of the metric.
     """
-    comparisons = rows.get("comparisons", pd.Series(1, rows.index))
+    comparisons = rows["comparisons"] if "comparisons" in rows else pd.Series(1, rows.index)
     parts = []
     for group in study.settled_groups:
         chosen = rows["target"].isin(group.targets)

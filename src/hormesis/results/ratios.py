@@ -68,14 +68,20 @@ def ratios_per_layer(
         found.append({"target": target, "size": int(sizes[target]), **best})
     table = pd.DataFrame(found)
     table["ratio"] = table["zeroed"] / table["size"]
-    return table[[*_COLUMNS, "performance", "change", "low"]]
+    return table.loc[:, [*_COLUMNS, "performance", "change", "low"]]
 
 
 def _comparisons(rows: pd.DataFrame) -> pd.Series:
     """Return among how many cells of its target each cell shares the error."""
-    cells = rows.groupby(["target", "filter"], sort=False)["filter"].transform("size")
-    cells = cells.where(~rows["filter"].map(_is_nested), 1)
-    return cells * rows.groupby("target", sort=False)["filter"].transform("nunique")
+    filters = rows.groupby("target", sort=False)["filter"].nunique().to_dict()
+    cells = rows.groupby(["target", "filter"], sort=False).size().to_dict()
+    return pd.Series(
+        [
+            filters[target] * (1 if _is_nested(name) else cells[target, name])
+            for target, name in zip(rows["target"], rows["filter"], strict=True)
+        ],
+        rows.index,
+    )
 
 
 def _is_nested(name: str) -> bool:

@@ -53,7 +53,7 @@ def write_index(studies: Any, folder: str | Path, *, title: str = "") -> Path:  
         >>> with TemporaryDirectory() as folder:
         ...     index = write_index([study], f"{folder}/gallery")
         ...     sorted(path.name for path in index.parent.glob("*.html"))
-        ['Sequential-on-tensors.html', 'index.html']
+        ['Sequential-on-custom-FGSM.html', 'index.html']
     """
     out = Path(folder).expanduser()
     check_gallery(out)

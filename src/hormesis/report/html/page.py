@@ -134,7 +134,7 @@ def fill_page(template: str, heading: str, scripts: Sequence[str], parts: Mappin
         scripts: Names of its scripts, in their order.
         parts: Values of the template's other markers.
     """
-    return _fill(_template(f"{template}.html"), _frame(heading, scripts) | parts)
+    return _fill(_template(f"{template}.html"), {**_frame(heading, scripts), **parts})
 
 
 def _frame(heading: str, scripts: Sequence[str]) -> dict[str, str]:

@@ -96,8 +96,8 @@ def _samples_text(measured: int, planned: int) -> str:
     """Return the number of samples; of an unfinished study, out of how many.
 
     Example:
-        >>> _samples_text(2000, 2000), _samples_text(256, 2000)
-        ('2 000', '256 of 2 000')
+        >>> _samples_text(200, 200), _samples_text(256, 900)
+        ('200', '256 of 900')
     """
     few, all_of_them = (f"{number:,}".replace(",", "\u202f") for number in (measured, planned))
     return few if measured >= planned else f"{few} of {all_of_them}"

@@ -25,7 +25,8 @@ def made(tmp_path_factory):
         network(),
         (images[:30], labels[:30]),
         attack=hm.FGSM(0.05),
-        sweep=hm.Sweep(thresholds=5),
+        # No threshold empties a layer, which would leave those before it without a gradient.
+        sweep=hm.Sweep(filters=("high_pass", "low_pass"), thresholds=(-0.1, -0.05, 0.0)),
         out=folder / "study",
         execution=EXECUTION,
     )
@@ -33,7 +34,7 @@ def made(tmp_path_factory):
         study,
         network(),
         (images, labels),
-        aim=hm.Sparse(loss=10),
+        aim=hm.Sparse(loss=40),
         out=folder / "applied",
         execution=EXECUTION,
     )

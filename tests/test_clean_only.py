@@ -237,7 +237,7 @@ def test_a_stress_without_a_magnitude_has_none_anywhere(stressed: Study) -> None
     words.append(json.dumps(study_payload(study, "one"), allow_nan=False, ensure_ascii=False))
     for text in words:
         assert not re.search(r"ε|\bnan\b|None", text)
-    assert "EVALUATION; fixed adversary" in study_lines(study)
+    assert "stress of its own; fixed adversary" in study_lines(study)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,8 @@ class RunAttack(Entry, frozen=True):
     @property
     def title(self) -> str:
         """Its name for readers: in capitals, unless it is one of a user or another library."""
+        if self.name == Evaluated.name:
+            return "stress of its own"
         return self.name if self.function else self.name.upper()
 
 

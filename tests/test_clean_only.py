@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,15 @@ def test_clean_scores_are_those_of_a_study_with_an_attack(engine: str, metric: s
     pd.testing.assert_frame_equal(one, two, **digits)
 
 
-@pytest.mark.parametrize("reference", ["base", "density", "random"])
-@pytest.mark.parametrize("interval", ["delta", "bootstrap"])
-@pytest.mark.parametrize("multiplicity", ["none", "holm", "bh"])
+SCORINGS = [
+    pytest.param(*one, marks=[pytest.mark.slow] if one[1] == "bootstrap" and one[2] != "bh" else [])
+    for one in product(
+        ("base", "density", "random"), ("delta", "bootstrap"), ("none", "holm", "bh")
+    )
+]
+
+
+@pytest.mark.parametrize(("reference", "interval", "multiplicity"), SCORINGS)
 def test_every_scoring_counts_clean_scores_alone(
     folder: Path, stressed: Study, reference: str, interval: str, multiplicity: str
 ) -> None:

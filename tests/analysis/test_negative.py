@@ -52,7 +52,9 @@ SCORINGS = [
 ]
 
 
-@pytest.mark.parametrize("negative", ["negative_mse", "negative_mae"])
+@pytest.mark.parametrize(
+    "negative", ["negative_mse", pytest.param("negative_mae", marks=pytest.mark.slow)]
+)
 def test_minus_an_error_has_the_scores_of_the_error(tmp_path: Path, negative: str):
     made = study(negative, out=tmp_path / "study")
     error, read = study(negative.removeprefix("negative_")), hm.load_study(tmp_path / "study")

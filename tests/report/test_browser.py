@@ -343,7 +343,7 @@ def test_another_study_takes_the_place_of_the_first(browser, files):
     made.page.close()
 
 
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("width", [pytest.param(1440, marks=pytest.mark.slow), 390])
 def test_several_trainings_show_the_intervals_between_them(browser, tmp_path, width):
     runs = [study(seed) for seed in range(3)]
     for run in runs:

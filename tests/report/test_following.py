@@ -119,6 +119,7 @@ def test_nothing_moves_under_the_hands_of_a_reader_or_when_it_is_stopped(followe
     assert not page.evaluate("window.old")
 
 
+@pytest.mark.slow
 def test_looks_become_rare_while_nothing_new_comes(followed):
     waits = []
     for _ in range(3):

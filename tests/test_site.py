@@ -94,8 +94,10 @@ def test_the_search_works_in_a_site_that_is_opened_as_a_file(site):
         assert wrong == []
 
 
-@pytest.mark.parametrize("name", ["index", "quickstart", "method", "comparison", "api"])
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (375, "dark")])
+@pytest.mark.parametrize("name", sorted(page.stem for page in (ROOT / "docs").glob("*.md")))
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1440, "light"), (1440, "dark"), (375, "light"), (375, "dark")]
+)
 def test_axe_finds_nothing(site, name, width, scheme):
     with chromium() as browser:
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)

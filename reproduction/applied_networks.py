@@ -8,8 +8,6 @@ Every stage is taken up where it was interrupted, and a table is written after e
 """
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,12 @@ from torch import nn
 
 import hormesis as hm
 from hormesis.data.sampling import draw_stratified
+from hormesis.measure.standing import masked
 from hormesis.models.checkpoints import load_weights
 from hormesis.models.normalization import normalized
 from hormesis.report.plots.style import STYLE, picture, save
 from hormesis.settings.apply import APPLIED, UNFILTERED_NETWORK
+from hormesis.stress.kinds import own_network
 from hormesis.stress.pruning import keep_largest
 from hormesis.training.robustness import evaluate_robustness
 
@@ -162,16 +162,17 @@ def pruned_as_far(
 
     The number of values is found by halving, on the images that cells are chosen by.
     """
-    layers = weights_of(network, found)
-    values = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+    targets, own = hm.load_study(str(found.metadata.study.path)).targets, own_network(network)
+    names = targets.loc[targets["tested"], "target"]
+    values = {name: own.get_parameter(name).detach().clone() for name in names}
     least = accuracy(network, chosen) - AIMS["sparse"].most
     low, high = 0, sum(one.numel() for one in values.values())
     while high - low > max(high // 500, 1):
         count = (low + high) // 2
-        with pruned(layers, values, count):
+        with masked(own, keep_largest(values, count)):
             low, high = (count, high) if accuracy(network, chosen) >= least else (low, count)
     config = hm.EvaluationConfig(epsilons=(epsilon,), steps=20, restarts=3)
-    with pruned(layers, values, low):
+    with masked(own, keep_largest(values, low)):
         outcomes = evaluate_robustness(network, hm.samples_from(proof), config)
     return [
         {"network": AS_FAR, "attack": attack, "removed": low, "accuracy": rows["right"].mean()}
@@ -188,26 +189,6 @@ def accuracy(network: nn.Module, part: Part) -> float:
         for few, truth in zip(images.split(250), labels.split(250), strict=True)
     ]
     return float(torch.stack(right).sum()) / len(labels)
-
-
-def weights_of(network: nn.Module, found: hm.Applied) -> dict[str, Any]:
-    """Return the layers whose weights are targets of the study that was applied."""
-    targets = hm.load_study(str(found.metadata.study.path)).targets
-    names = targets.loc[targets["tested"], "target"].tolist()
-    return {
-        name: network.get_submodule(f"network.{name.removesuffix('.weight')}") for name in names
-    }
-
-
-@contextmanager
-def pruned(layers: dict[str, Any], values: dict[str, torch.Tensor], count: int) -> Iterator[None]:
-    """Zero the smallest values while the block runs."""
-    with torch.no_grad():
-        for name, keep in keep_largest(values, count).items():
-            layers[name].weight.mul_(keep)
-        yield
-        for name, own in values.items():
-            layers[name].weight.copy_(own)
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:

@@ -1,6 +1,5 @@
 """Every kind of page as axe-core sees it, wide and narrow, light and dark, and by the keyboard."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 import handset
 import synthetic
-from browser import chromium
+from browser import AXE_CHECK, axe_script, chromium
 from handset import ANTIFRAGILE, FRAGILE, ROBUST
 from hormesis.report.html.page import write_report
 from hormesis.results.retraining import Retraining, write_retraining, write_table
@@ -121,16 +120,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The script of axe-core, which a package for Playwright brings along."""
-    package = importlib.util.find_spec("axe_playwright_python")
-    if package is None or package.origin is None:
-        pytest.skip("checks by axe-core need its script: pip install axe-playwright-python")
-    return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+    return axe_script()
 
-
-CHECK = """([rules, exclude]) => axe.run({exclude}, {resultTypes: ["violations"], rules})
-  .then(result => result.violations.flatMap(each => each.nodes.map(node =>
-    each.id + ": " + node.html.slice(0, 200) + " " + node.failureSummary)))"""
 
 # Text of pictures, which axe-core passes over: its fill on the ground below, of which it says that
 # it has one. What lies on coloured cells is measured from the palette, in test_colours.py.
@@ -176,7 +167,7 @@ def test_axe_finds_nothing(browser, axe, tmp_path, kind):
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
         page.wait_for_timeout(60)  # until what watches its width has drawn again
-        assert page.evaluate(CHECK, [RULES, left_out]) == []
+        assert page.evaluate(AXE_CHECK, [RULES, left_out]) == []
         assert page.evaluate(FAINT) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()

@@ -131,7 +131,7 @@ def test_axe_finds_nothing(page):
     for width, theme in ((1440, "light"), (375, "dark")):
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-        assert page.evaluate(AXE_CHECK, {"target-size": {"enabled": True}}) == []
+        assert page.evaluate(AXE_CHECK, [{"target-size": {"enabled": True}}, []]) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -28,7 +28,7 @@ from hormesis.measure.apply_path import PathSearch, taken_removals, target_pools
 from hormesis.measure.apply_proof import Facts, ProofRun, as_numbers, prove
 from hormesis.measure.apply_request import ApplyRequest
 from hormesis.measure.apply_source import NamedSource
-from hormesis.measure.standing import count_zeroed, own_network, standing, zeroed_masks
+from hormesis.measure.standing import count_zeroed, standing, zeroed_masks
 from hormesis.models.devices import strict_arithmetic
 from hormesis.models.eval_mode import evaluation_mode
 from hormesis.models.fingerprint import network_fingerprint
@@ -50,6 +50,7 @@ from hormesis.storage.applied_files import (
 )
 from hormesis.storage.environment import environment
 from hormesis.storage.schema import FINISHED, UNFINISHED
+from hormesis.stress.kinds import own_network
 from hormesis.training.checkpoints import checkpoint_of
 from hormesis.training.source_lookup import SourceNetwork
 

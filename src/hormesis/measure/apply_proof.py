@@ -22,13 +22,14 @@ from hormesis.engine.progress import Report
 from hormesis.engine.shards import block_of, doubled, even_edges
 from hormesis.measure.apply_baselines import Variant
 from hormesis.measure.shard_worker import device_of
-from hormesis.measure.standing import masked, own_network
+from hormesis.measure.standing import masked
 from hormesis.measure.study_plan import StudyPlan
 from hormesis.results.applied_tables import OUTCOME_COLUMNS
 from hormesis.settings.apply import Proof
 from hormesis.settings.attacks import FGSM, PGD
 from hormesis.settings.threat import LINF, norm_of, target_of
 from hormesis.stress.class_metrics import accuracy
+from hormesis.stress.kinds import own_network
 from hormesis.training.controls_config import EvaluationConfig
 from hormesis.training.robustness import evaluate_robustness
 

@@ -17,9 +17,8 @@ from hormesis.engine.progress import Report
 from hormesis.engine.shards import ShardMeasurer, ShardTask, even_edges
 from hormesis.engine.sweep import sweep
 from hormesis.measure.shard_worker import make_measurer
-from hormesis.models.adapter import inner_network
-from hormesis.models.normalization import Normalized
 from hormesis.settings.execution import Execution
+from hormesis.stress.kinds import own_network
 
 _BLOCK = 128  # samples that a worker measures at a time at most
 
@@ -57,12 +56,6 @@ def masked(network: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[None]:
         with torch.no_grad():
             for name, values in originals.items():
                 parameters[name].copy_(values)
-
-
-def own_network(network: nn.Module) -> nn.Module:
-    """Return the user's network without the wrappers of this package."""
-    inner = inner_network(network)
-    return inner.network if isinstance(inner, Normalized) else inner
 
 
 def zeroed_masks(network: nn.Module, removals: Sequence[Removal]) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ from hormesis.storage.applied_files import (
 from hormesis.storage.applied_schema import AppliedManifest
 from hormesis.storage.files import MOST_MANIFEST
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.sealed_json import check_seal, parse_table
+from hormesis.storage.sealed_json import check_seal, has_entry, parse_table
 from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet
 from hormesis.storage.validation import convert
 
@@ -160,10 +160,7 @@ applied.json.
 
 def is_applied(folder: str | Path) -> bool:
     """Return whether a folder holds an applied network, damaged or not."""
-    try:
-        return KEY in parse_table(read_bytes(Path(folder) / MANIFEST, MOST_MANIFEST))
-    except (OSError, ValueError):
-        return False
+    return has_entry(Path(folder) / MANIFEST, KEY, MOST_MANIFEST)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

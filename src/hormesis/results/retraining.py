@@ -23,7 +23,7 @@ from hormesis.errors import TrainingError
 from hormesis.storage.atomic import make_folder, write_file
 from hormesis.storage.files import MOST_MANIFEST, MOST_TABLE
 from hormesis.storage.safe_read import read_bytes
-from hormesis.storage.sealed_json import check_seal, dump_sealed, parse_table
+from hormesis.storage.sealed_json import check_seal, dump_sealed, has_entry, parse_table
 from hormesis.storage.table_checks import TABLE_ERRORS, parse_parquet, retrained_fault
 from hormesis.storage.training_schema import RetrainingManifest
 from hormesis.storage.validation import convert
@@ -185,10 +185,7 @@ def load_retraining(folder: str | Path) -> Retraining:
 
 def is_retraining(folder: str | Path) -> bool:
     """Return whether a folder holds a retraining, damaged or not."""
-    try:
-        return KEY in parse_table(read_bytes(Path(folder) / MANIFEST, MOST_MANIFEST))
-    except (OSError, ValueError):
-        return False
+    return has_entry(Path(folder) / MANIFEST, KEY, MOST_MANIFEST)
 
 
 def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

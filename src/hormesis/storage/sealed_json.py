@@ -50,6 +50,20 @@ def parse_sealed(content: bytes) -> dict[str, Any]:
     return values
 
 
+def has_entry(path: Path, key: str, most: int) -> bool:
+    """Return whether a file is a JSON table with an entry, whether its checksum fits or not.
+
+    Args:
+        path: The file.
+        key: Name of the entry.
+        most: Largest size of the file, in bytes.
+    """
+    try:
+        return key in parse_table(read_bytes(path, most))
+    except (OSError, ValueError):
+        return False
+
+
 def parse_table(content: bytes) -> dict[str, Any]:
     """Return the values of a file with its checksum, which is not verified.
 

@@ -20,6 +20,13 @@ def public_name(network: nn.Module, parameter: str) -> str:
     return parameter
 
 
+def own_network(network: nn.Module) -> nn.Module:
+    """Return the user's network without the wrappers of this package."""
+    while isinstance(network, AdaptedNetwork | Normalized):
+        network = network.network
+    return network
+
+
 def channel_axis(network: nn.Module, parameter: str) -> int:
     """Return the axis of a parameter along which its output channels lie, as its module has them.
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from hormesis.errors import ModelError
 from hormesis.models.fingerprint import network_fingerprint
-from hormesis.models.normalization import Normalized
 from hormesis.results.applied import Applied
+from hormesis.stress.kinds import own_network, public_name
 
 Kept = Mapping[str, Bool[Tensor, "..."]]
 
@@ -24,12 +24,12 @@ def kept_values(network: nn.Module, applied: Applied | None) -> Kept:
     Raises:
         ModelError: If the network has no such parameter, or one of another shape.
     """
-    prefix = "network." if isinstance(network, Normalized) else ""
     parameters = dict(network.named_parameters())
+    names = {public_name(network, name): name for name in parameters}
     kept = {}
     for own_name, mask in ({} if applied is None else applied.masks).items():
-        name = f"{prefix}{own_name}"
-        shape = tuple(parameters[name].shape) if name in parameters else None
+        name = names.get(own_name, "")
+        shape = tuple(parameters[name].shape) if name else None
         if shape != mask.shape:
             raise ModelError(
                 f"The applied network has {own_name} of shape {list(mask.shape)}, the network "
@@ -62,8 +62,7 @@ def check_applied(network: nn.Module, applied: Applied) -> None:
     Raises:
         ModelError: It names the folder.
     """
-    own = network.network if isinstance(network, Normalized) else network
-    if network_fingerprint(own) != applied.metadata.result.fingerprint:
+    if network_fingerprint(own_network(network)) != applied.metadata.result.fingerprint:
         raise ModelError(
             f"The network is not the applied one in {applied.folder}: its values are others."
         )
